@@ -1,0 +1,203 @@
+"""From a task and a release to items, and from an item to the request that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
+from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
+from avemo_harness.benchmark.task import ConditionSpec, GenerationSpec, LabelOutput, TaskSpec, TextTemplate
+from avemo_harness.benchmark.template import render
+from avemo_harness.errors import MediaError, ReleaseError
+
+
+def plan_items(task: TaskSpec, release: Release) -> list[Item]:
+    """List what a task asks of a release, in release order. No media is touched.
+
+    Raises:
+        ReleaseError: the release has nothing to ask, a label that the task does not know, or a pair that does not fit.
+    """
+    if task.condition.name == "conflict":
+        items = _plan_pairs(task, release)
+    else:
+        items = [item for dialogue in release.dialogues for item in _plan_dialogue(task, release, dialogue)]
+    if not items:
+        raise ReleaseError(
+            f"{task.task}: {release.source} (config {release.name!r}, split {release.split!r}) holds nothing to ask; "
+            + (
+                "it has no conflict pairs"
+                if task.condition.name == "conflict"
+                else "no user turn has a label"
+            )
+        )
+    return items
+
+
+def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iterable[Item]:
+    for turn in dialogue.turns:
+        if turn.role != "user" or (isinstance(task.output, LabelOutput) and turn.emotion is None):
+            continue
+        yield Item(
+            task=task.task,
+            item_id=f"{dialogue.dialogue_id}/{turn.turn_index}",
+            unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
+            cluster=dialogue.dialogue_id,
+            dialogue_id=dialogue.dialogue_id,
+            turn_index=turn.turn_index,
+            condition=task.condition.name,
+            gold=_known_label(task, turn.emotion, dialogue.dialogue_id),
+        )
+
+
+def _plan_pairs(task: TaskSpec, release: Release) -> list[Item]:
+    dialogues = {dialogue.dialogue_id: dialogue for dialogue in release.dialogues}
+    clusters = _joined_dialogues(release.pairs)
+    items = []
+    for pair in release.pairs:
+        _check_pair(pair, dialogues, history=task.context.turns == "history", where=release.source)
+        items.append(
+            Item(
+                task=task.task,
+                item_id=pair.pair_id,
+                unit=f"{release.name}/{release.split}/conflict/{pair.pair_id}",
+                cluster=clusters[pair.audio_dialogue_id],
+                dialogue_id=pair.audio_dialogue_id,
+                turn_index=pair.audio_turn,
+                condition="conflict",
+                audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
+                video_label=_known_label(task, pair.video_emotion, pair.pair_id),
+            )
+        )
+    return items
+
+
+def _known_label(task: TaskSpec, label: str | None, where: str) -> str | None:
+    if isinstance(task.output, LabelOutput) and label not in task.output.labels:
+        known = ", ".join(task.output.labels)
+        raise ReleaseError(
+            f"{task.task}: {where} is labelled {label!r}, which is not among the task's labels ({known})"
+        )
+    return label if isinstance(task.output, LabelOutput) else None
+
+
+def _joined_dialogues(pairs: Sequence[ConflictPair]) -> dict[str, str]:
+    """For each dialogue the smallest id among those that pairs join it with: what must be resampled together."""
+    leader: dict[str, str] = {}
+
+    def find(one: str) -> str:
+        while leader.setdefault(one, one) != one:
+            one = leader[one]
+        return one
+
+    for pair in pairs:
+        first, second = sorted((find(pair.audio_dialogue_id), find(pair.video_dialogue_id)))
+        leader[second] = first
+    return {one: find(one) for one in list(leader)}
+
+
+def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
+    """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history that is to be shown."""
+    where = f"{where}: pair {pair.pair_id!r}"
+    for dialogue_id, index, emotion in (
+        (pair.audio_dialogue_id, pair.audio_turn, pair.audio_emotion),
+        (pair.video_dialogue_id, pair.video_turn, pair.video_emotion),
+    ):
+        dialogue = dialogues.get(dialogue_id)
+        if dialogue is None or not 0 <= index < len(dialogue.turns):
+            raise ReleaseError(
+                f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release"
+            )
+        if dialogue.turns[index].emotion != emotion:
+            found = dialogue.turns[index].emotion
+            raise ReleaseError(
+                f"{where}: turn {index} of {dialogue_id!r} is labelled {found!r}, the pair says {emotion!r}"
+            )
+    audio = dialogues[pair.audio_dialogue_id].turns[: pair.audio_turn]
+    video = dialogues[pair.video_dialogue_id].turns[: pair.video_turn]
+    if history and [_said(turn) for turn in audio] != [_said(turn) for turn in video]:
+        raise ReleaseError(
+            f"{where}: its dialogues differ before the asked turn, so neither is the pair's history; "
+            "ask it with `context: {turns: none}`"
+        )
+
+
+def _said(turn: Turn) -> tuple[str, str, str | None]:
+    return (turn.role, turn.text, turn.clip.sha256 if turn.clip else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What turns an item into a request: the task, its release, and whom it is asked of.
+
+    Args:
+        generation: the task's settings with the caller's overrides.
+        identity: the model's identity, part of every key.
+    """
+
+    task: TaskSpec
+    release: Release
+    conditions: ConditionCache
+    generation: GenerationSpec
+    identity: Mapping[str, str]
+    seed: int
+
+    def request(self, item: Item) -> Request:
+        """Render the messages of an item and make its clips.
+
+        Raises:
+            MediaError: a clip is missing or damaged.
+        """
+        if item.condition == "conflict":
+            dialogue, turn, clip = self._conflict(item)
+        else:
+            dialogue = self.release.dialogue(item.dialogue_id)
+            turn = dialogue.turns[item.turn_index]
+            clip = self._conditioned(turn.clip, self.task.condition) if turn.clip else None
+        messages = (*self._history(dialogue, turn), *self._question(dialogue, turn, clip))
+        key = request_key(self.identity, messages, self.task.output, self.generation, self.seed)
+        return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation)
+
+    def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip]:
+        pair = self.release.pair(item.item_id)
+        dialogue = self.release.dialogue(pair.audio_dialogue_id)
+        audio = dialogue.turns[pair.audio_turn]
+        video = self.release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
+        if audio.clip is None or video.clip is None:
+            raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
+        return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
+
+    def _conditioned(self, clip: Clip, condition: ConditionSpec) -> Clip:
+        if condition.name == "audio_only":
+            return self.conditions.audio_only(clip)
+        if condition.name == "video_only":
+            return self.conditions.video_only(clip, condition.noise)
+        return self.conditions.full_av(clip)
+
+    def _history(self, dialogue: Dialogue, asked: Turn) -> Iterable[Message]:
+        if self.task.context.turns == "none":
+            return
+        everywhere = self.task.condition.applies_to == "user_turns"
+        for turn in dialogue.turns[: asked.turn_index]:
+            if turn.role == "assistant" or turn.clip is None:
+                yield Message(turn.role, (Text(turn.text),))
+            elif everywhere:
+                yield Message("user", (self._conditioned(turn.clip, self.task.condition),))
+            else:
+                yield Message("user", (turn.clip,))
+
+    def _question(self, dialogue: Dialogue, turn: Turn, clip: Clip | None) -> Iterable[Message]:
+        labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else ()
+        for template in self.task.messages:
+            content: list[Text | Clip] = []
+            for block in template.content:
+                if isinstance(block, TextTemplate):
+                    content.append(Text(render(block.text, turn, dialogue, labels)))
+                elif clip is not None:
+                    content.append(clip)
+                else:
+                    raise MediaError(
+                        f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip"
+                    )
+            yield Message(template.role, tuple(content))

@@ -1,0 +1,312 @@
+"""A release: the dialogues, turns, clips and conflict pairs that a benchmark split consists of.
+
+The on-disk form is a Hugging Face Datasets release: one config per split with one row per dialogue, and one config
+``<split>_conflict`` with one row per conflict pair. This file holds the typed records and the checks on a row; the
+readers (`parquet`, `hub`) turn files into rows, `release_loader` picks the reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, cast
+
+from avemo_harness.errors import MediaError, ReleaseError
+
+EMOTIONS = ("neutral", "happy", "angry", "sad")
+"""The four classes of the benchmark, in the order of its tables."""
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One turn's recording, read on demand and checked against its digest.
+
+    Args:
+        sha256: hex digest of the file's bytes.
+        name: how errors call it, such as ``dialogue d12, turn 3``.
+        fetch: returns the file's bytes.
+    """
+
+    sha256: str
+    name: str = field(compare=False)
+    fetch: Callable[[], bytes] = field(compare=False, repr=False)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "clip in memory") -> Clip:
+        """Wrap bytes that are already in memory.
+
+        >>> Clip.from_bytes(b"x").sha256[:8]
+        '2d711642'
+        """
+        return cls(sha256=hashlib.sha256(data).hexdigest(), name=name, fetch=lambda: data)
+
+    def read(self) -> bytes:
+        """Return the clip's bytes.
+
+        Raises:
+            MediaError: the file is missing, or its bytes are not those the release was made with.
+        """
+        data = self.fetch()
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise MediaError(
+                f"{self.name}: the clip's bytes have sha256 {found[:12]}…, the release says {self.sha256[:12]}…; "
+                "restore the file or rebuild the release"
+            )
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second."""
+
+    turn_index: int
+    role: Role
+    speaker_id: str
+    text: str
+    emotion: str | None = None
+    style_prompt: str | None = None
+    clip: Clip | None = None
+    duration_s: float | None = None
+    valence: tuple[float, ...] = ()
+    arousal: tuple[float, ...] = ()
+    va_rate_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns in order; the first speaker is the user."""
+
+    dialogue_id: str
+    source: str
+    language: str
+    licence: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictPair:
+    """The sound of one clip with the face of another: same speaker, opposite valence."""
+
+    pair_id: str
+    audio_dialogue_id: str
+    audio_turn: int
+    video_dialogue_id: str
+    video_turn: int
+    audio_emotion: str
+    video_emotion: str
+    speaker_id: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """One split of a release, as read.
+
+    Args:
+        source: Hub id or path it was read from.
+        commit: the Hub commit, None for local files.
+        fingerprint: digest of the rows' content, the same for every reader and file layout.
+    """
+
+    source: str
+    name: str
+    split: str
+    commit: str | None
+    dialogues: tuple[Dialogue, ...]
+    pairs: tuple[ConflictPair, ...]
+    fingerprint: str
+
+    @cached_property
+    def _dialogues(self) -> dict[str, Dialogue]:
+        return {dialogue.dialogue_id: dialogue for dialogue in self.dialogues}
+
+    @cached_property
+    def _pairs(self) -> dict[str, ConflictPair]:
+        return {pair.pair_id: pair for pair in self.pairs}
+
+    def dialogue(self, dialogue_id: str) -> Dialogue:
+        """Return the dialogue of that id; KeyError where there is none."""
+        return self._dialogues[dialogue_id]
+
+    def pair(self, pair_id: str) -> ConflictPair:
+        """Return the conflict pair of that id; KeyError where there is none."""
+        return self._pairs[pair_id]
+
+
+Row = Mapping[str, Any]
+ClipFetcher = Callable[[str, int, str | None], Callable[[], bytes] | None]
+"""(dialogue id, turn position, path in the row) -> a function that returns the bytes, or None for no clip."""
+
+
+def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
+    """Check one row of a split's config and make it a Dialogue.
+
+    Raises:
+        ReleaseError: a column is missing or holds something that the schema does not allow.
+    """
+    dialogue_id = _required(row, "dialogue_id", str, where)
+    where = f"{where}: dialogue {dialogue_id!r}"
+    raw_turns = row.get("turns")
+    if not isinstance(raw_turns, Sequence) or not raw_turns:
+        raise ReleaseError(f"{where}: 'turns' must be a non-empty list")
+    turns = tuple(
+        _parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(raw_turns)
+    )
+    if turns[0].role != "user":
+        raise ReleaseError(f"{where}: the first turn must be the user's, found {turns[0].role!r}")
+    return Dialogue(
+        dialogue_id=dialogue_id,
+        source=str(row.get("source") or ""),
+        language=str(row.get("language") or ""),
+        licence=str(row.get("licence") or ""),
+        turns=turns,
+    )
+
+
+def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Turn:
+    where = f"{where}, turn {position}"
+    if not isinstance(raw, Mapping):
+        raise ReleaseError(f"{where}: a turn must be a record, found {type(raw).__name__}")
+    if raw.get("turn_index") != position:
+        raise ReleaseError(f"{where}: turn_index must be {position}, found {raw.get('turn_index')!r}")
+    role = _required(raw, "role", str, where)
+    if role not in ("user", "assistant"):
+        raise ReleaseError(f"{where}: role must be 'user' or 'assistant', found {role!r}")
+    emotion = raw.get("emotion")
+    if emotion is not None and emotion not in EMOTIONS:
+        raise ReleaseError(
+            f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}"
+        )
+    media = raw.get("clip") or {}
+    fetch = fetcher(dialogue_id, position, media.get("path"))
+    clip = None
+    if fetch is not None:
+        digest = raw.get("clip_sha256")
+        if not isinstance(digest, str) or len(digest) != 64:
+            raise ReleaseError(f"{where}: a clip needs its clip_sha256 (64 hex digits) beside it")
+        clip = Clip(sha256=digest, name=f"dialogue {dialogue_id}, turn {position}", fetch=fetch)
+    return Turn(
+        turn_index=position,
+        role=cast(Role, role),
+        speaker_id=_required(raw, "speaker_id", str, where),
+        text=str(raw.get("text") or ""),
+        emotion=emotion,
+        style_prompt=raw.get("style_prompt"),
+        clip=clip,
+        duration_s=raw.get("duration_s"),
+        valence=tuple(raw.get("valence") or ()),
+        arousal=tuple(raw.get("arousal") or ()),
+        va_rate_hz=raw.get("va_rate_hz"),
+    )
+
+
+def parse_pair(row: Row, where: str) -> ConflictPair:
+    """Check one row of a ``<split>_conflict`` config.
+
+    Raises:
+        ReleaseError: a column is missing, or both emotions are the same.
+    """
+    pair_id = _required(row, "pair_id", str, where)
+    where = f"{where}: pair {pair_id!r}"
+    audio, video = (_required(row, f"{side}_emotion", str, where) for side in ("audio", "video"))
+    if audio == video:
+        raise ReleaseError(f"{where}: sound and face must disagree, both are {audio!r}")
+    for emotion in (audio, video):
+        if emotion not in EMOTIONS:
+            raise ReleaseError(f"{where}: emotions must be among {', '.join(EMOTIONS)}, found {emotion!r}")
+    return ConflictPair(
+        pair_id=pair_id,
+        audio_dialogue_id=_required(row, "audio_dialogue_id", str, where),
+        audio_turn=_required(row, "audio_turn", int, where),
+        video_dialogue_id=_required(row, "video_dialogue_id", str, where),
+        video_turn=_required(row, "video_turn", int, where),
+        audio_emotion=audio,
+        video_emotion=video,
+        speaker_id=_required(row, "speaker_id", str, where),
+    )
+
+
+def _required(row: Row, key: str, kind: type, where: str) -> Any:
+    value = row.get(key)
+    if not isinstance(value, kind):
+        found = "nothing" if value is None else repr(value)
+        raise ReleaseError(f"{where}: column {key!r} must hold a {kind.__name__}, found {found}")
+    return value
+
+
+def make_release(
+    source: str,
+    name: str,
+    split: str,
+    commit: str | None,
+    dialogues: Iterable[Dialogue],
+    pairs: Iterable[ConflictPair],
+) -> Release:
+    """Put a release together: check that ids are unique and compute its fingerprint.
+
+    Raises:
+        ReleaseError: two rows share an id.
+    """
+    kept, kept_pairs = tuple(dialogues), tuple(pairs)
+    _refuse_duplicates([d.dialogue_id for d in kept], f"{source}: config {name!r}", "dialogue_id")
+    _refuse_duplicates([p.pair_id for p in kept_pairs], f"{source}: config {name}_conflict", "pair_id")
+    return Release(source, name, split, commit, kept, kept_pairs, fingerprint(kept, kept_pairs))
+
+
+def _refuse_duplicates(ids: Sequence[str], where: str, column: str) -> None:
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
+            raise ReleaseError(f"{where}: {column} {one!r} occurs twice; ids must be unique")
+        seen.add(one)
+
+
+def fingerprint(dialogues: Sequence[Dialogue], pairs: Sequence[ConflictPair]) -> str:
+    """Digest of everything a release says, clips by their own digests."""
+    digest = hashlib.sha256()
+    for dialogue in dialogues:
+        digest.update(_canonical(dialogue_row(dialogue)))
+    for pair in pairs:
+        digest.update(_canonical(pair_row(pair)))
+    return digest.hexdigest()
+
+
+def _canonical(row: Row) -> bytes:
+    return json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+
+
+def dialogue_row(dialogue: Dialogue) -> dict[str, Any]:
+    """The row of a dialogue without its clips' bytes."""
+    return {
+        "dialogue_id": dialogue.dialogue_id,
+        "source": dialogue.source,
+        "language": dialogue.language,
+        "licence": dialogue.licence,
+        "turns": [_turn_row(turn) for turn in dialogue.turns],
+    }
+
+
+def _turn_row(turn: Turn) -> dict[str, Any]:
+    return {
+        "turn_index": turn.turn_index,
+        "role": turn.role,
+        "speaker_id": turn.speaker_id,
+        "text": turn.text,
+        "emotion": turn.emotion,
+        "style_prompt": turn.style_prompt,
+        "clip_sha256": turn.clip.sha256 if turn.clip else None,
+        "duration_s": turn.duration_s,
+        "valence": list(turn.valence),
+        "arousal": list(turn.arousal),
+        "va_rate_hz": turn.va_rate_hz,
+    }
+
+
+def pair_row(pair: ConflictPair) -> dict[str, Any]:
+    """The row of a conflict pair."""
+    return {name: getattr(pair, name) for name in ConflictPair.__slots__}

@@ -1,0 +1,193 @@
+"""Find a release and read it: a local folder or Parquet file with pyarrow, a Hub id with `datasets`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avemo_harness import paths
+from avemo_harness.benchmark import release_hub, release_parquet
+from avemo_harness.benchmark.release import Dialogue, Release, make_release
+from avemo_harness.errors import ReleaseError
+
+if TYPE_CHECKING:
+    from avemo_harness.benchmark.release import ConflictPair
+
+REMEMBERED = "release"
+"""The file in the configuration folder that `avemo-eval data use` writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOptions:
+    """How to read a release.
+
+    Args:
+        revision: Hub revision (branch, tag or commit); None means the head of main.
+        media_root: folder of the clips that a release names by path; None means the release's own folder.
+        streaming: read a Hub release row by row instead of downloading it whole.
+        limit: stop after this many dialogues.
+    """
+
+    revision: str | None = None
+    media_root: Path | None = None
+    streaming: bool = False
+    limit: int | None = None
+
+
+def load_release(
+    source: str, name: str, split: str = "test", options: ReleaseOptions | None = None
+) -> Release:
+    """Read one config's split, and its conflict pairs where the release has a ``<name>_conflict`` config.
+
+    Args:
+        source: Hub id (``owner/name``), local folder or Parquet file.
+        name: config, one of the benchmark's splits such as ``multiturn_real``.
+        split: the data set split, ``test`` or ``train``.
+
+    Raises:
+        ReleaseError: the release is missing, unreachable or malformed.
+    """
+    options = options or ReleaseOptions()
+    path = Path(source).expanduser()
+    if path.exists():
+        return _load_local(path, source, name, split, options)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
+        raise ReleaseError(f"{source}: no such folder or Parquet file, and not a Hub id (owner/name)")
+    return _load_from_hub(source, name, split, options)
+
+
+def _load_local(path: Path, source: str, name: str, split: str, options: ReleaseOptions) -> Release:
+    if path.is_file():
+        dialogue_files, pair_files, root = [path], [], path.parent
+    else:
+        configs = _local_configs(path)
+        dialogue_files = _files_of(path, configs, name, split)
+        has_pairs = f"{name}_conflict" in configs
+        pair_files = _files_of(path, configs, f"{name}_conflict", split, required=False) if has_pairs else []
+        root = path
+    dialogues = release_parquet.read_dialogues(dialogue_files, options.media_root or root)
+    return _assemble(source, name, split, None, dialogues, release_parquet.read_pairs(pair_files), options)
+
+
+def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) -> Release:
+    commit = release_hub.resolve_commit(repo, options.revision)
+    configs = release_hub.list_configs(repo, commit)
+    if name not in configs:
+        raise _no_such_config(repo, name, configs)
+    if options.streaming:
+        spool = paths.cache_dir() / "clips"
+        dialogues = release_hub.stream_dialogues(repo, commit, name, split, options.media_root, spool)
+    else:
+        dialogues = release_hub.read_dialogues(repo, commit, name, split, options.media_root)
+    conflict = f"{name}_conflict"
+    pairs = release_hub.read_pairs(repo, commit, conflict, split) if conflict in configs else iter(())
+    return _assemble(repo, name, split, commit, dialogues, pairs, options)
+
+
+def _assemble(
+    source: str,
+    name: str,
+    split: str,
+    commit: str | None,
+    dialogues: Iterator[Dialogue],
+    pairs: Iterable[ConflictPair],
+    options: ReleaseOptions,
+) -> Release:
+    kept = list(islice(dialogues, options.limit))
+    if not kept:
+        raise ReleaseError(f"{source}: config {name!r}, split {split!r} holds no dialogue")
+    if options.limit is not None:
+        ids = {dialogue.dialogue_id for dialogue in kept}
+        pairs = [p for p in pairs if {p.audio_dialogue_id, p.video_dialogue_id} <= ids]
+    return make_release(source, name, split, commit, kept, pairs)
+
+
+def _local_configs(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Configs of a local release: {config: {split: [glob, …]}}, from the README's front matter, else the layout."""
+    import yaml
+
+    readme = folder / "README.md"
+    if readme.is_file():
+        front = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL)
+        declared = yaml.safe_load(front[1]).get("configs") if front else None
+        if declared:
+            return {entry["config_name"]: _globs_by_split(entry["data_files"]) for entry in declared}
+    layout: dict[str, dict[str, list[str]]] = {}
+    for file in sorted(folder.glob("*/*.parquet")):
+        split = re.split(r"[-.]", file.name)[0]
+        layout.setdefault(file.parent.name, {})[split] = [f"{file.parent.name}/{split}[-.]*parquet"]
+    return layout
+
+
+def _globs_by_split(data_files: object) -> dict[str, list[str]]:
+    if isinstance(data_files, str):
+        return {"test": [data_files]}
+    globs: dict[str, list[str]] = {}
+    for entry in data_files if isinstance(data_files, list) else []:
+        path = entry["path"]
+        globs[entry["split"]] = [path] if isinstance(path, str) else list(path)
+    return globs
+
+
+def _files_of(
+    folder: Path, configs: dict[str, dict[str, list[str]]], name: str, split: str, required: bool = True
+) -> list[Path]:
+    if name not in configs:
+        raise _no_such_config(str(folder), name, list(configs))
+    files = sorted({file for glob in configs[name].get(split, []) for file in folder.glob(glob)})
+    if not files and required:
+        have = ", ".join(configs[name]) or "none"
+        raise ReleaseError(
+            f"{folder}: config {name!r} has no Parquet file for split {split!r} (splits: {have})"
+        )
+    return files
+
+
+def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
+    have = ", ".join(sorted(configs)) or "none"
+    return ReleaseError(f"{source}: the release has no config {name!r} (configs: {have})")
+
+
+def has_split(source: str, name: str, split: str) -> bool:
+    """Whether a *local* release has files for a split; a Hub id is not asked and gives False."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return False
+    configs = _local_configs(folder)
+    return name in configs and bool(_files_of(folder, configs, name, split, required=False))
+
+
+def configured_release(chosen: str | None, task: str, shipped: str | None) -> str:
+    """Return the release to use for a task: `chosen` (``--dataset``), ``AVEMO_DATASET``, the remembered one, `shipped`.
+
+    Raises:
+        ReleaseError: none of them names one; the message says how to get one.
+    """
+    named = chosen or os.environ.get("AVEMO_DATASET") or remembered_release() or shipped
+    if not named:
+        raise ReleaseError(
+            f"{task} needs a release of the benchmark and none is named: give --dataset ID_OR_PATH, set AVEMO_DATASET, or "
+            "remember one with `avemo-eval data use ID_OR_PATH`, where ID_OR_PATH is a Hub id, a folder or a Parquet file "
+            'that you built or imported from MultiDialog (README, "A release of your own"); '
+            "`--tasks demo` needs none"
+        )
+    return named
+
+
+def remembered_release() -> str | None:
+    """The release that `avemo-eval data use` remembered, if any."""
+    file = paths.config_dir() / REMEMBERED
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+
+
+def remember_release(source: str) -> Path:
+    """Remember a release for later commands; returns the file that holds it."""
+    file = paths.config_dir() / REMEMBERED
+    local = Path(source).expanduser()
+    paths.write_atomically(file, str(local.resolve() if local.exists() else source) + "\n")
+    return file

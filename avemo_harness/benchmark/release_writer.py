@@ -1,0 +1,126 @@
+"""Write a release as Parquet files that both `datasets` and the local reader understand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, dialogue_row, pair_row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS_A_GROUP = 8
+"""Dialogues in a row group: a clip is read with its row group, so groups stay small."""
+
+
+def write_release(
+    folder: Path,
+    config: str,
+    splits: Mapping[str, Iterable[Dialogue]],
+    pairs: Mapping[str, Iterable[ConflictPair]] | None = None,
+) -> None:
+    """Write one config of a release, and its conflict config where `pairs` are given.
+
+    Files: ``<folder>/<config>/<split>-00000.parquet``, ``<folder>/<config>_conflict/<split>-00000.parquet`` and a
+    ``README.md`` whose front matter names every config in the folder, so that ``datasets.load_dataset(folder, config)``
+    works. Clips are embedded as bytes.
+
+    Args:
+        splits: dialogues of each split; consumed lazily, a row group at a time.
+        pairs: conflict pairs of each split.
+    """
+    for split, dialogues in splits.items():
+        rows = (_row_with_clips(dialogue) for dialogue in dialogues)
+        _write_rows(_split_file(folder, config, split), rows, _dialogue_schema())
+    for split, split_pairs in (pairs or {}).items():
+        path = _split_file(folder, f"{config}_conflict", split)
+        _write_rows(path, (pair_row(pair) for pair in split_pairs), _pair_schema())
+    _write_readme(folder)
+
+
+def _split_file(folder: Path, config: str, split: str) -> Path:
+    path = folder / config / f"{split}-00000.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _row_with_clips(dialogue: Dialogue) -> dict[str, Any]:
+    row = dialogue_row(dialogue)
+    for turn, raw in zip(dialogue.turns, row["turns"], strict=True):
+        raw["clip"] = {"bytes": turn.clip.read(), "path": None} if turn.clip else None
+    return row
+
+
+def _write_rows(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Media are compressed already; compressing them again only costs time.
+    with pq.ParquetWriter(path, schema, compression="none") as writer:
+        while group := list(islice(rows, ROWS_A_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+
+
+def _dialogue_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    turn = pa.struct(
+        [
+            ("turn_index", pa.int32()),
+            ("role", pa.string()),
+            ("speaker_id", pa.string()),
+            ("text", pa.string()),
+            ("emotion", pa.string()),
+            ("style_prompt", pa.string()),
+            ("clip", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("clip_sha256", pa.string()),
+            ("duration_s", pa.float64()),
+            ("valence", pa.list_(pa.float64())),
+            ("arousal", pa.list_(pa.float64())),
+            ("va_rate_hz", pa.float64()),
+        ]
+    )
+    columns = [(name, pa.string()) for name in ("dialogue_id", "source", "language", "licence")]
+    return _with_features(pa.schema([*columns, ("turns", pa.list_(turn))]))
+
+
+def _pair_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    whole_numbers = ("audio_turn", "video_turn")
+    return pa.schema(
+        [(name, pa.int32() if name in whole_numbers else pa.string()) for name in ConflictPair.__slots__]
+    )
+
+
+def _with_features(schema: pa.Schema) -> pa.Schema:
+    """Tell `datasets` and the Hub's viewer that the clips are video, not to be decoded on access."""
+    features = {field.name: _feature(field.type) for field in schema}
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _feature(kind: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    if pa.types.is_struct(kind):
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        if names == ["bytes", "path"]:
+            return {"decode": False, "_type": "Video"}
+        return {name: _feature(kind.field(name).type) for name in names}
+    spelled = {"double": "float64"}.get(str(kind), str(kind))
+    return {"dtype": spelled, "_type": "Value"}
+
+
+def _write_readme(folder: Path) -> None:
+    lines = ["---", "configs:"]
+    for config in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for split in sorted({path.name.split("-")[0] for path in (folder / config).glob("*.parquet")}):
+            lines += [f"  - split: {split}", f"    path: {config}/{split}-*.parquet"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]), encoding="utf-8")

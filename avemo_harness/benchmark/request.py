@@ -1,0 +1,138 @@
+"""What is asked of a model and what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from avemo_harness.benchmark.release import Clip
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from avemo_harness.benchmark.task import ConditionName, GenerationSpec, LabelOutput, SpokenOutput
+
+KEY_SCHEMA = 1
+"""Raised when the meaning of a request key changes, so that old answers are not taken for new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a task: a user turn, or a conflict pair.
+
+    Args:
+        unit: dialogue and condition; the items of a unit are asked together, in turn order.
+        cluster: what the item is resampled with; its dialogue, or the dialogues that conflict pairs join.
+        gold: the turn's emotion; None for a conflict, whose two labels stand apart, and for replies.
+    """
+
+    task: str
+    item_id: str
+    unit: str
+    cluster: str
+    dialogue_id: str
+    turn_index: int
+    condition: ConditionName
+    gold: str | None = None
+    audio_label: str | None = None
+    video_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text block of a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: text and clips in order. Clips are those after the task's condition."""
+
+    role: Literal["user", "assistant"]
+    content: tuple[Text | Clip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question with its own message list, so that media of one sample can never reach another.
+
+    Args:
+        key: digest of everything that may change the answer (`request_key`).
+        dialogue_id, turn_index: where the question stands in the release; labels are never in a request.
+    """
+
+    key: str
+    dialogue_id: str
+    turn_index: int
+    messages: tuple[Message, ...]
+    output: LabelOutput | SpokenOutput
+    generation: GenerationSpec
+
+    @property
+    def seed(self) -> int:
+        """For every random draw that answering needs; made from the key."""
+        return int(self.key[:15], 16)
+
+    @property
+    def asked_clip(self) -> Clip | None:
+        """The clip that the question is about: the last one of the last message."""
+        clips = [block for block in self.messages[-1].content if isinstance(block, Clip)]
+        return clips[-1] if clips else None
+
+
+def request_key(
+    identity: Mapping[str, str],
+    messages: tuple[Message, ...],
+    output: LabelOutput | SpokenOutput,
+    generation: GenerationSpec,
+    seed: int,
+) -> str:
+    """Digest over the model's identity, the rendered messages with the content hash of every clip, and the settings.
+
+    No name of a task, file or dialogue is in it: two tasks that ask the same thing share an answer, two models never do.
+    """
+    content = {
+        "schema": KEY_SCHEMA,
+        "model": dict(identity),
+        "messages": [
+            [message.role, [_block_content(block) for block in message.content]] for message in messages
+        ],
+        "output": output.model_dump(mode="json", exclude={"synonyms"}),
+        "generation": generation.model_dump(mode="json"),
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def _block_content(block: Text | Clip) -> dict[str, str]:
+    return {"text": block.text} if isinstance(block, Text) else {"clip": block.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Spoken answer: mono float samples in [-1, 1] at `rate_hz`."""
+
+    samples: np.ndarray
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a model answered, or the error that kept it from answering.
+
+    Args:
+        text: generated text; None where only labels were ranked, or where there is an error.
+        label_logprobs: natural-log probability by label, for `output.method: rank`.
+        error: why there is no answer. An error never becomes an empty answer.
+    """
+
+    text: str | None = None
+    label_logprobs: Mapping[str, float] | None = None
+    speech: Speech | None = None
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+    error: str | None = None

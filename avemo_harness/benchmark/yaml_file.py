@@ -1,0 +1,180 @@
+"""Read one YAML file into plain values with the line of every key, behind limits on size, depth and aliases.
+
+PyYAML's pure-Python loader only: its C loader crashes on deep nesting. No tag runs code: everything but the core scalar
+types is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avemo_harness.errors import TaskError
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 24
+MAX_ALIASES = 50
+MAX_VALUES = 5_000
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands in a document: mapping keys and list positions from the top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a file."""
+
+    file: Path
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}: {where}{self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML mapping, the file and line that each of its values comes from, and what was wrong on the way."""
+
+    values: dict[str, Any]
+    origins: dict[KeyPath, tuple[Path, int]]
+    problems: tuple[Problem, ...] = ()
+
+    def origin(self, path: KeyPath) -> tuple[Path, int]:
+        """File and line of the value at `path`, or of the nearest enclosing one."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.origins:
+                return self.origins[path[:end]]
+        raise KeyError(path)
+
+
+def key_name(path: KeyPath) -> str:
+    """Spell a key path.
+
+    >>> key_name(("messages", 0, "role"))
+    'messages[0].role'
+    """
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(parts).lstrip(".")
+
+
+def read_yaml(file: Path) -> Document:
+    """Read a YAML mapping.
+
+    Duplicate keys and values of unsupported types are collected in the document's `problems`, so that they can be
+    reported together with what a schema finds.
+
+    Raises:
+        TaskError: the file is missing, no YAML, no mapping, or exceeds a limit.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise TaskError(f"{file}: cannot be read ({error.strerror})") from error
+    if len(data) > MAX_BYTES:
+        raise TaskError(f"{file}:1: the file has {len(data):,} bytes, a task may have {MAX_BYTES:,}")
+    try:
+        root = _Composer(data.decode("utf-8"), file).get_single_node()
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            f"{file}:1: the file is not UTF-8 text ({error.reason} at byte {error.start})"
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise TaskError(f"{file}:{line}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise TaskError(f"{file}:1: not valid YAML: {error}") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise TaskError(f"{file}:1: the file must hold a mapping of keys to values")
+    reader = _Reader(file)
+    return Document(reader.mapping(root, (), 1), reader.origins, tuple(reader.problems))
+
+
+class _Composer(yaml.SafeLoader):
+    """Composes nodes, counting depth and aliases before they can do harm."""
+
+    def __init__(self, text: str, file: Path) -> None:
+        super().__init__(text)
+        self._file, self._depth, self._aliases = file, 0, 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            self._aliases += 1
+            if self._aliases > MAX_ALIASES:
+                raise TaskError(f"{self._file}:{line}: more than {MAX_ALIASES} aliases")
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise TaskError(f"{self._file}:{line}: nested deeper than {MAX_DEPTH} levels")
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        self._depth -= 1
+        return node
+
+
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
+
+
+@dataclass
+class _Reader:
+    """Builds plain values from nodes. Expanded aliases count as often as they are used."""
+
+    file: Path
+    origins: dict[KeyPath, tuple[Path, int]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    count: int = 0
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath, line: int) -> dict[str, Any]:
+        self.origins[path] = (self.file, line)
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key_line = key_node.start_mark.line + 1
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                self._refuse(path, key_line, "keys must be plain words")
+            elif key in values:
+                first = self.origins[(*path, key)][1]
+                self._refuse((*path, key), key_line, f"duplicate key, already given in line {first}")
+            else:
+                values[key] = self.value(value_node, (*path, key), key_line)
+        return values
+
+    def value(self, node: yaml.Node, path: KeyPath, line: int) -> Any:
+        self.count += 1
+        if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
+            raise TaskError(f"{self.file}:{line}: aliases expand to more than {MAX_VALUES:,} values")
+        self.origins[path] = (self.file, line)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path, line)
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self.value(item, (*path, position), item.start_mark.line + 1)
+                for position, item in enumerate(node.value)
+            ]
+        if node.tag in _SCALARS:
+            return _construct(node)
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return node.value
+        self._refuse(path, line, f"tag {node.tag!r} is not allowed; only plain values are")
+        return None
+
+    def _refuse(self, path: KeyPath, line: int, message: str) -> None:
+        self.problems.append(Problem(self.file, line, key_name(path), message))
+
+
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()  # type: ignore[no-untyped-call]
+
+
+def _construct(node: yaml.Node) -> Any:
+    try:
+        return _CONSTRUCTOR.construct_object(node)  # type: ignore[no-untyped-call]
+    except ValueError:
+        return node.value
+    finally:
+        _CONSTRUCTOR.constructed_objects.clear()

@@ -1,0 +1,97 @@
+"""The command `avemo-eval`: one module a subcommand, imported only when it is the one asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from avemo_harness.errors import AvemoError
+
+COMMANDS = {
+    "run": "evaluate a model on tasks (the default when flags come first)",
+    "ls": "list tasks, groups, models and scorers",
+    "show": "print a task: its settings, and the messages that a model gets",
+    "validate": "check task YAMLs",
+    "score": "score a run again, without a model",
+    "data": "choose the release that the benchmark's tasks are asked of",
+    "doctor": "say what this machine has and what is configured",
+}
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    0 done, 1 more failed items than ``--max_errors``, 2 something the user can fix, 130 interrupted and resumable.
+    """
+    arguments = [_with_underscores(one) for one in (sys.argv[1:] if argv is None else argv)]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        from avemo_harness import __version__
+
+        print(f"avemo-harness {__version__}")
+        return 0
+    name, rest = ("run", arguments) if arguments[0].startswith("-") else (arguments[0], arguments[1:])
+    if name not in COMMANDS:
+        return _refuse(f"unknown command {name!r}; commands: {', '.join(COMMANDS)}")
+    command = import_module(f"avemo_harness.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"avemo-eval {name}", description=command.__doc__, formatter_class=_Formatter
+    )
+    command.add_arguments(parser)
+    try:
+        code: int = command.execute(parser.parse_args(rest))
+    except AvemoError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        sys.stderr.close()
+        return 0
+    return code
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the description's lines and shows defaults."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
+def _with_underscores(argument: str) -> str:
+    """Accept ``--batch-size`` for ``--batch_size``."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument.partition("=")
+    return "--" + flag[2:].replace("-", "_") + equals + value
+
+
+def _refuse(message: str) -> int:
+    print(f"avemo-eval: {message}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _overview() -> str:
+    commands = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    return f"""usage: avemo-eval --model MODEL --tasks TASKS [options]
+       avemo-eval COMMAND [options]
+
+Evaluate how well an omni-modal model understands a person's emotion from voice and face.
+
+  avemo-eval --model baseline --tasks demo            first try: no GPU, no download
+  avemo-eval --model MODEL --tasks multiturn_real     a split of the benchmark
+  avemo-eval --model MODEL --tasks multiturn_real --limit 10
+
+The same command continues an interrupted run.
+
+commands:
+{commands}
+
+`avemo-eval COMMAND --help` tells a command's options."""

@@ -1,0 +1,153 @@
+"""Evaluate a model on tasks, print the table, and keep everything in a run directory.
+
+The same command continues an interrupted run; several processes given the same command share its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `run`."""
+    what = parser.add_argument_group("what is asked")
+    what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
+    what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
+    what.add_argument(
+        "--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas"
+    )
+    what.add_argument(
+        "--include_path",
+        action="append",
+        metavar="DIR",
+        help="a folder with more task YAMLs; may be repeated",
+    )
+    what.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
+    what.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
+    what.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="options from a YAML or JSON file, or from a saved run.json",
+    )
+    data = parser.add_argument_group("of which data")
+    data.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
+    data.add_argument("--revision", help="Hub revision of the release")
+    data.add_argument("--media_root", metavar="DIR", help="folder of the clips that a release names by path")
+    data.add_argument("--streaming", action="store_true", default=None, help="read a Hub release row by row")
+    data.add_argument(
+        "--limit", type=float, metavar="N", help="first N dialogues of each task, or that share if below 1"
+    )
+    data.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
+    data.add_argument(
+        "--where",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="only such turns, e.g. emotion=angry; may be repeated",
+    )
+    data.add_argument(
+        "--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--batch_size", type=int, metavar="N", help="requests given to the model at once")
+    how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
+    how.add_argument(
+        "--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)"
+    )
+    how.add_argument(
+        "--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success"
+    )
+    how.add_argument(
+        "--log_samples",
+        action="store_true",
+        help="accepted for habit: every sample is always kept in the run directory",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run, print the results, return the exit code."""
+    config = _config(args)
+    from avemo_harness.cli.progress import make_progress
+    from avemo_harness.evaluation import prepare
+    from avemo_harness.report.results import score_run
+    from avemo_harness.report.table import format_results
+
+    if args.batch_size is not None and args.batch_size < 1:
+        from avemo_harness.errors import UsageError
+
+        raise UsageError(f"--batch_size must be at least 1, found {args.batch_size}")
+    signal.signal(signal.SIGTERM, _interrupt)
+    prepared = prepare(config, output_path=args.output_path, device=args.device, say=_say)
+    with make_progress(prepared) as progress:
+        prepared.ask(batch_size=args.batch_size, listener=progress)
+    result = score_run(prepared.folder)
+    print(format_results(result))
+    print(f"\nrun directory: {prepared.folder}")
+    return 1 if result.n_errors > args.max_errors else 0
+
+
+def _config(args: argparse.Namespace) -> Any:
+    """The run's config: the file's values, overridden by flags."""
+    from avemo_harness.errors import UsageError
+    from avemo_harness.models import parse_arguments
+    from avemo_harness.run.config import RunConfig
+
+    values: dict[str, Any] = _from_file(args.config) if args.config else {}
+    given: dict[str, Any] = {
+        "model": args.model,
+        "model_args": parse_arguments(args.model_args) if args.model_args else None,
+        "tasks": _words(args.tasks),
+        "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
+        "ids": _words(args.ids),
+        **{name: getattr(args, name) for name in ("dataset", "revision", "media_root", "streaming", "limit")},
+        **{name: getattr(args, name) for name in ("include_path", "where", "skip_speech", "seed")},
+    }
+    values.update({key: value for key, value in given.items() if value is not None})
+    for required in ("model", "tasks"):
+        if not values.get(required):
+            raise UsageError(
+                f"--{required} is needed: avemo-eval --model MODEL --tasks TASKS (see `avemo-eval ls`)"
+            )
+    return RunConfig.from_mapping(values, str(args.config or "command line"))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    from avemo_harness.errors import UsageError
+    from avemo_harness.run.config import RunConfig
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            values = json.loads(text)
+        else:
+            import yaml
+
+            values = yaml.safe_load(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: must hold a mapping of option names to values")
+    config = RunConfig.from_mapping({"model": "", "tasks": (), **values.get("config", values)}, str(path))
+    named = values.get("config", values)
+    return {field.name: getattr(config, field.name) for field in fields(config) if field.name in named}
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

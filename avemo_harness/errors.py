@@ -1,0 +1,55 @@
+"""The exceptions of avemo-harness: one small tree.
+
+AvemoError
+├── UsageError            the caller can fix it; the command exits with 2
+│   ├── TaskError         a task YAML is wrong
+│   ├── ReleaseError      a release is missing, unreachable or malformed
+│   ├── ModelError        an unknown model, or arguments it does not take
+│   └── RunConflict       the run directory holds a run of another configuration
+├── StoreError            a run directory is damaged or cannot be written
+└── SampleError           belongs to one sample: recorded and counted, the run goes on
+    ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
+    └── GenerationError   a model failed on one request
+"""
+
+from __future__ import annotations
+
+
+class AvemoError(Exception):
+    """Base of every exception that the package raises on purpose."""
+
+
+class UsageError(AvemoError):
+    """Something that the caller can fix: arguments, configuration, files."""
+
+
+class TaskError(UsageError):
+    """A task YAML is wrong; the message lists every problem as ``file:line: key: problem``."""
+
+
+class ReleaseError(UsageError):
+    """A release is missing, unreachable or malformed."""
+
+
+class ModelError(UsageError):
+    """An unknown model, or arguments that the model does not take."""
+
+
+class RunConflict(UsageError):
+    """The run directory already holds a run of another configuration."""
+
+
+class StoreError(AvemoError):
+    """A run directory is damaged or cannot be written."""
+
+
+class SampleError(AvemoError):
+    """Belongs to one sample: it is recorded and counted, and the run goes on."""
+
+
+class MediaError(SampleError):
+    """A clip cannot be read, decodes short, or exceeds a limit."""
+
+
+class GenerationError(SampleError):
+    """A model failed on one request."""

@@ -1,0 +1,234 @@
+"""The results of a run: computed from its directory alone, in item order, so that they do not depend on who asked what when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
+from avemo_harness.paths import write_atomically
+from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.store import RunStore
+from avemo_harness.scorers import load_scorer
+from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
+from avemo_harness.scorers.fusion import fusion_gain
+
+RESULTS_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One task's scores and counts.
+
+    Args:
+        status: ``complete``, ``incomplete`` (errors, or items not answered yet) or ``skipped`` (not asked).
+        reason: why the task was skipped.
+    """
+
+    task: str
+    version: int
+    digest: str
+    condition: str
+    status: str
+    reason: str | None
+    headline: str | None
+    n_items: int
+    n_answered: int
+    n_invalid: int
+    n_errors: int
+    n_missing: int
+    n_clusters: int
+    metrics: Mapping[str, Metric]
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResult:
+    """One row of the benchmark's table.
+
+    Args:
+        columns: the value of each column in order; None where its task was not asked.
+        fusion_gain: ``Acc_AV - max(Acc_A, Acc_V)`` on the same turns; None unless all three were asked.
+    """
+
+    group: str
+    title: str
+    columns: Mapping[str, Metric | None]
+    fusion_gain: Metric | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything a run says: what was asked of whom, and the scores.
+
+    Args:
+        partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
+        provisional: some items failed or are missing, so the scores may still change.
+    """
+
+    schema_version: int
+    model: str
+    identity: Mapping[str, str]
+    releases: tuple[Mapping[str, Any], ...]
+    bootstrap: Mapping[str, int]
+    partial: bool
+    provisional: bool
+    tasks: Mapping[str, TaskResult]
+    groups: Mapping[str, GroupResult]
+
+    @property
+    def n_errors(self) -> int:
+        return sum(task.n_errors for task in self.tasks.values())
+
+    @property
+    def n_missing(self) -> int:
+        return sum(task.n_missing for task in self.tasks.values())
+
+    def to_json(self) -> str:
+        """The text of `results.json`: keys in a fixed order, equal for equal answers."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def score_run(folder: Path) -> RunResult:
+    """Score what a run directory holds, and write `scores/<task>.jsonl` and `results.json`. Needs no model.
+
+    Raises:
+        StoreError: the directory is damaged.
+        UsageError: it is not a run.
+    """
+    run = read_run(folder)
+    store = RunStore(folder)
+    store.refresh()
+    scored: dict[str, TaskScores] = {}
+    tasks: dict[str, TaskResult] = {}
+    for task in run.tasks:
+        if task.task in run.skipped:
+            tasks[task.task] = _skipped(task, run)
+            continue
+        answers = _answers(task, store)
+        scores = _score(task, answers)
+        if scores is not None:
+            scored[task.task] = scores
+            _write_lines(folder, task.task, scores.lines)
+        tasks[task.task] = _task_result(task, run, answers, scores)
+    result = RunResult(
+        schema_version=RESULTS_SCHEMA,
+        model=run.config.model,
+        identity=dict(run.identity),
+        releases=run.releases,
+        bootstrap={"resamples": RESAMPLES, "seed": SEED},
+        partial=run.config.partial,
+        provisional=any(task.status == "incomplete" for task in tasks.values()),
+        tasks=tasks,
+        groups={group.group: _group_result(group, run, tasks, scored) for group in run.groups},
+    )
+    write_atomically(folder / "results.json", result.to_json())
+    return result
+
+
+def _answers(task: TaskSpec, store: RunStore) -> list[Answer]:
+    answers = []
+    for item in store.read_items(task.task):
+        place = (task.task, item.item_id)
+        if record := store.answers.get(place):
+            answers.append(Answer(item, record.text, record.label_logprobs))
+        elif failed := store.errors.get(place):
+            answers.append(Answer(item, error=failed.error))
+        else:
+            answers.append(Answer(item, missing=True))
+    return answers
+
+
+def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
+    """Run the task's scorers; None for a task that has none. Their metrics and details stand side by side."""
+    results = [load_scorer(scorer.name).score(task, answers) for scorer in task.scorers]
+    if not results:
+        return None
+    wanted = {metric for scorer in task.scorers for metric in scorer.metrics}
+    metrics = {name: value for result in results for name, value in result.metrics.items() if name in wanted}
+    details = {name: value for result in results for name, value in result.details.items()}
+    return TaskScores(metrics, results[0].lines, details)
+
+
+def _task_result(
+    task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None
+) -> TaskResult:
+    errors = sum(answer.error is not None for answer in answers)
+    missing = sum(answer.missing for answer in answers)
+    lines = scores.lines if scores else ()
+    return TaskResult(
+        task=task.task,
+        version=task.version,
+        digest=run.task_digests[task.task],
+        condition=task.condition.name,
+        status="incomplete" if errors or missing else "complete",
+        reason=None,
+        headline=task.headline,
+        n_items=len(answers),
+        n_answered=len(answers) - errors - missing,
+        n_invalid=sum(line.label is None and line.verdict not in ("error", "missing") for line in lines),
+        n_errors=errors,
+        n_missing=missing,
+        n_clusters=len({answer.item.cluster for answer in answers if answer.scorable}),
+        metrics=scores.metrics if scores else {},
+        details=scores.details if scores else {},
+    )
+
+
+def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
+    return TaskResult(
+        task=task.task,
+        version=task.version,
+        digest=run.task_digests[task.task],
+        condition=task.condition.name,
+        status="skipped",
+        reason=run.skipped[task.task],
+        headline=task.headline,
+        n_items=0,
+        n_answered=0,
+        n_invalid=0,
+        n_errors=0,
+        n_missing=0,
+        n_clusters=0,
+        metrics={},
+        details={},
+    )
+
+
+def _group_result(
+    group: GroupSpec, run: RunRecord, tasks: Mapping[str, TaskResult], scored: Mapping[str, TaskScores]
+) -> GroupResult:
+    members = {task.condition.name: task.task for task in run.tasks if task.group == group.group}
+    columns: dict[str, Metric | None] = {}
+    for column in group.columns:
+        task = members.get(column.condition)
+        columns[column.name] = tasks[task].metrics.get(column.metric) if task else None
+    three = [scored.get(members.get(name, "")) for name in ("full_av", "audio_only", "video_only")]
+    gain = fusion_gain(*(one.lines for one in three)) if all(three) else None  # type: ignore[union-attr]
+    return GroupResult(group.group, group.title, columns, gain)
+
+
+def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine]) -> None:
+    text = "".join(
+        json.dumps(
+            {
+                "item": line.item.item_id,
+                "cluster": line.item.cluster,
+                "gold": line.item.gold,
+                "audio_label": line.item.audio_label,
+                "video_label": line.item.video_label,
+                "answer": line.answer,
+                "label": line.label,
+                "verdict": line.verdict,
+                "why": line.why,
+            },
+            ensure_ascii=False,
+        )
+        + "\n"
+        for line in lines
+    )
+    write_atomically(folder / "scores" / f"{task}.jsonl", text)

@@ -1,0 +1,204 @@
+"""What defines a run, and the `run.json` that keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from avemo_harness.benchmark.release import Release
+from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.errors import RunConflict, StoreError, UsageError
+
+RUN_SCHEMA = 1
+RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """What a user asks for. Everything here decides the answers or which items are asked.
+
+    Args:
+        limit: dialogues (or conflict pairs) of each task: a count, or a share below 1.
+        ids: dialogue, pair or item ids; none means all.
+        where: conditions ``field=value`` on the asked turn.
+        generation: overrides of the tasks' generation settings.
+    """
+
+    model: str
+    tasks: tuple[str, ...]
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str | None = None
+    revision: str | None = None
+    media_root: str | None = None
+    include_path: tuple[str, ...] = ()
+    limit: float | None = None
+    ids: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    skip_speech: bool = False
+    streaming: bool = False
+    seed: int = 0
+
+    @property
+    def partial(self) -> bool:
+        """Whether only some of the tasks' items are asked."""
+        return self.limit is not None or bool(self.ids) or bool(self.where)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str) -> RunConfig:
+        """Make a config from a file's values; a saved `run.json` is one.
+
+        Raises:
+            UsageError: an unknown key, or no model or task.
+        """
+        values = values.get("config", values)
+        known = {one.name for one in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        lists = ("tasks", "include_path", "ids", "where")
+        prepared = {key: tuple(value) if key in lists else value for key, value in values.items()}
+        try:
+            return cls(**prepared)
+        except TypeError as error:
+            raise UsageError(f"{where}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The content of `run.json`: the config as resolved, and everything it resolved to."""
+
+    config: RunConfig
+    identity: Mapping[str, str]
+    tasks: tuple[TaskSpec, ...]
+    task_digests: Mapping[str, str]
+    groups: tuple[GroupSpec, ...]
+    releases: tuple[Mapping[str, Any], ...]
+    skipped: Mapping[str, str]
+
+    def defining(self) -> dict[str, Any]:
+        """What must be equal for two invocations to be the same run."""
+        return {
+            "config": {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in asdict(self.config).items()
+            },
+            "identity": dict(self.identity),
+            "task_digests": dict(self.task_digests),
+            "releases": [dict(release) for release in self.releases],
+        }
+
+    def digest(self) -> str:
+        """Short name of the run: equal for equal `defining` content."""
+        text = json.dumps(self.defining(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": RUN_SCHEMA,
+            **self.defining(),
+            "tasks": [task.model_dump(mode="json") for task in self.tasks],
+            "groups": [group.model_dump(mode="json") for group in self.groups],
+            "skipped": dict(self.skipped),
+            "environment": _environment(),
+        }
+
+
+def describe_release(release: Release) -> dict[str, Any]:
+    """How a release is recorded: where it came from and what it held."""
+    return {
+        "source": release.source,
+        "name": release.name,
+        "split": release.split,
+        "commit": release.commit,
+        "fingerprint": release.fingerprint,
+        "dialogues": len(release.dialogues),
+        "pairs": len(release.pairs),
+    }
+
+
+def open_run(folder: Path, record: RunRecord) -> None:
+    """Start a run in a directory, or join the same run that is there.
+
+    Raises:
+        RunConflict: the directory holds another run; the message shows what differs.
+        StoreError: the directory cannot be written.
+    """
+    path = folder / "run.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = folder / f".run.{os.getpid()}.part"
+        with open(fresh, "w", encoding="utf-8") as handle:
+            handle.write(json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            # A link, unlike a rename, fails where another worker was first.
+            os.link(fresh, path)
+        except FileExistsError:
+            differences = _differences(read_run(folder).defining(), record.defining())
+            if differences:
+                raise RunConflict(
+                    f"{folder} holds a run of another configuration; choose another --output_path, or ask for the same:\n"
+                    + "\n".join(differences)
+                ) from None
+        finally:
+            fresh.unlink()
+    except OSError as error:
+        raise StoreError(f"{folder}: the run directory cannot be written ({error.strerror})") from error
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run's `run.json`.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    path = folder / "run.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return RunRecord(
+            config=RunConfig.from_mapping(values, str(path)),
+            identity=values["identity"],
+            tasks=tuple(TaskSpec.model_validate(task) for task in values["tasks"]),
+            task_digests=values["task_digests"],
+            groups=tuple(GroupSpec.model_validate(group) for group in values["groups"]),
+            releases=tuple(values["releases"]),
+            skipped=values["skipped"],
+        )
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder}: not a run directory (it has no run.json)") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path}: cannot be read as a run ({error})") from error
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(set(old) | set(new))
+        nested = [_differences(old.get(k), new.get(k), f"{path}.{k}" if path else k) for k in keys]
+        return [line for lines in nested for line in lines]
+    return [] if old == new else [f"  {path}: {old!r} there, {new!r} asked for"]
+
+
+def _environment() -> dict[str, str]:
+    versions = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": str(os.cpu_count()),
+        **versions,
+    }

@@ -1,0 +1,220 @@
+"""The asking loop: claim units, make their requests ahead of the model, ask in batches, store.
+
+Any number of processes run this loop on one run directory. They meet only in claims and segments.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from avemo_harness.benchmark.planning import Asking
+from avemo_harness.benchmark.request import Item, Request, Response
+from avemo_harness.errors import GenerationError, SampleError
+from avemo_harness.models.base import OmniModel
+from avemo_harness.run.claims import Claims
+from avemo_harness.run.store import Record, RunStore, Segment
+
+POLL_S = 0.2
+PREPARING_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item with what turns it into a request."""
+
+    asking: Asking
+    item: Item
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.item.task, self.item.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Questions that are claimed together: those of one dialogue under one condition, in turn order."""
+
+    name: str
+    questions: tuple[Question, ...]
+
+
+class Listener(Protocol):
+    """Hears how the asking goes on."""
+
+    def stored(self, records: Sequence[Record]) -> None:
+        """Records that this or another worker has just stored."""
+        ...
+
+    def waiting(self, units: int) -> None:
+        """Only units that other workers are asking remain."""
+        ...
+
+
+@dataclass
+class _InFlight:
+    unit: Unit
+    question: Question
+    request: Future[Request]
+
+
+@dataclass
+class Asker:
+    """Asks a model the units of a run until every item has an answer, or an error of this invocation.
+
+    Args:
+        batch_size: requests given to the model at once.
+    """
+
+    model: OmniModel
+    store: RunStore
+    segment: Segment
+    claims: Claims
+    batch_size: int
+    listener: Listener
+    _failed_before: set[tuple[str, str]] = field(default_factory=set)
+    _open: dict[str, int] = field(default_factory=dict)
+
+    def ask(self, units: Sequence[Unit]) -> None:
+        """Ask everything that is missing. Items that failed in an earlier invocation are asked once more."""
+        self._refresh()
+        self._failed_before = set(self.store.errors)
+        remaining = [unit for unit in units if self._missing(unit)]
+        with ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare") as pool:
+            while remaining:
+                self._ask_what_is_free(remaining, pool)
+                self._refresh()
+                remaining = [unit for unit in remaining if self._missing(unit)]
+                if remaining:
+                    self.listener.waiting(len(remaining))
+                    time.sleep(POLL_S)
+
+    def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
+        in_flight: deque[_InFlight] = deque()
+        questions = self._claimed(units, pool)
+        more = True
+        while more or in_flight:
+            while more and len(in_flight) < 2 * self.batch_size:
+                following = next(questions, None)
+                if following is None:
+                    more = False
+                else:
+                    in_flight.append(following)
+            if in_flight:
+                self._ask_batch([in_flight.popleft() for _ in range(min(self.batch_size, len(in_flight)))])
+
+    def _claimed(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[_InFlight]:
+        """Claim units one after another and start to make their requests."""
+        for unit in units:
+            if not self.claims.take(unit.name):
+                continue
+            # Another worker may have answered it between the last look and the claim.
+            self._refresh()
+            missing = self._missing(unit)
+            if not missing:
+                self.claims.release(unit.name)
+                continue
+            self._open[unit.name] = len(missing)
+            for question in missing:
+                yield _InFlight(unit, question, pool.submit(question.asking.request, question.item))
+
+    def _missing(self, unit: Unit) -> list[Question]:
+        return [q for q in unit.questions if not self._settled(q.place)]
+
+    def _settled(self, place: tuple[str, str]) -> bool:
+        return place in self.store.answers or (
+            place in self.store.errors and place not in self._failed_before
+        )
+
+    def _refresh(self) -> None:
+        new = self.store.refresh()
+        self._failed_before -= {record.place for record in new}
+        if new:
+            self.listener.stored(new)
+
+    def _ask_batch(self, batch: Sequence[_InFlight]) -> None:
+        records: dict[tuple[str, str], Record] = {}
+        asked: dict[str, tuple[Item, Request]] = {}
+        sharing: list[tuple[Item, str]] = []
+        for one in batch:
+            item = one.question.item
+            try:
+                request = one.request.result()
+            except SampleError as error:
+                records[one.question.place] = Record.of(item, None, Response(error=_describe(error)))
+                continue
+            if request.key in asked or request.key in self.store.by_key:
+                sharing.append((item, request.key))
+            else:
+                asked[request.key] = (item, request)
+        answered: dict[str, Record] = {}
+        responses = self._generate([request for _, request in asked.values()])
+        for (item, request), response in zip(asked.values(), responses, strict=True):
+            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+            answered[request.key] = Record.of(item, request.key, response, speech)
+        for item, key in sharing:
+            known = answered.get(key) or self.store.by_key[key]
+            records[(item.task, item.item_id)] = _copy_for(item, known)
+        records.update({record.place: record for record in answered.values()})
+        self._store(batch, records)
+
+    def _generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        if not requests:
+            return []
+        try:
+            responses = self.model.generate(requests)
+            if len(responses) != len(requests):
+                raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
+            return [response if _has_answer(response) else _no_answer() for response in responses]
+        except Exception as error:
+            # One bad sample must not void the others, so a failed batch is asked one by one.
+            if len(requests) > 1:
+                return [response for request in requests for response in self._generate([request])]
+            return [Response(error=_describe(error))]
+
+    def _store(self, batch: Sequence[_InFlight], records: dict[tuple[str, str], Record]) -> None:
+        by_unit: dict[str, list[Record]] = {}
+        for one in batch:
+            by_unit.setdefault(one.unit.name, []).append(records[one.question.place])
+        with self.claims.kept(by_unit) as ours:
+            self.segment.append(record for unit in by_unit if unit in ours for record in by_unit[unit])
+        self._refresh()
+        for unit, done in by_unit.items():
+            self._open[unit] -= len(done)
+            if self._open[unit] == 0:
+                self.claims.release(unit)
+
+
+def _copy_for(item: Item, known: Record) -> Record:
+    """The record of an item that asks exactly what another item asked."""
+    return Record(
+        item.task,
+        item.item_id,
+        known.key,
+        known.text,
+        known.label_logprobs,
+        known.speech,
+        known.prompt_tokens,
+        known.new_tokens,
+        known.error,
+    )
+
+
+def _has_answer(response: Response) -> bool:
+    return any(
+        part is not None for part in (response.text, response.label_logprobs, response.speech, response.error)
+    )
+
+
+def _no_answer() -> Response:
+    return Response(
+        error="GenerationError: the model returned neither text, label scores, speech nor an error"
+    )
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error) or 'no message'}"

@@ -1,0 +1,202 @@
+"""The run directory: append-only segments of responses, one for each worker, and the speech they name.
+
+Nothing is ever rewritten. A line is durable before the next batch is asked; a kill costs the batch in flight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+import jsonlines
+
+from avemo_harness import media
+from avemo_harness.benchmark.request import Item, Response, Speech
+from avemo_harness.errors import StoreError
+from avemo_harness.paths import write_atomically
+
+LOGPROB_DECIMALS = 4
+"""Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished request of one item, as a line of a segment.
+
+    Args:
+        speech: path of the spoken answer inside the run directory.
+        error: why there is no answer; a record has an answer or an error.
+    """
+
+    task: str
+    item: str
+    key: str | None = None
+    text: str | None = None
+    label_logprobs: dict[str, float] | None = None
+    speech: str | None = None
+    prompt_tokens: int | None = None
+    new_tokens: int | None = None
+    error: str | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.task, self.item)
+
+    @classmethod
+    def of(cls, item: Item, key: str | None, response: Response, speech: str | None = None) -> Record:
+        """Make the record of an item's response."""
+        scores = response.label_logprobs
+        return cls(
+            task=item.task,
+            item=item.item_id,
+            key=key,
+            text=response.text,
+            label_logprobs=None
+            if scores is None
+            else {k: round(float(v), LOGPROB_DECIMALS) for k, v in scores.items()},
+            speech=speech,
+            prompt_tokens=response.prompt_tokens,
+            new_tokens=response.new_tokens,
+            error=response.error,
+        )
+
+    def line(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+_FIELDS = {field.name for field in fields(Record)}
+
+
+class RunStore:
+    """The responses of a run. Reading never writes; `Segment` writes.
+
+    Args:
+        folder: the run directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.answers: dict[tuple[str, str], Record] = {}
+        self.errors: dict[tuple[str, str], Record] = {}
+        self.by_key: dict[str, Record] = {}
+        self._read_up_to: dict[Path, int] = {}
+
+    def refresh(self) -> list[Record]:
+        """Read what was appended since the last call, by any worker.
+
+        A line without its newline is one that is being written, or was when its worker was killed: it is left alone.
+
+        Raises:
+            StoreError: a complete line is not a record.
+        """
+        new: list[Record] = []
+        for segment in sorted(self.folder.glob("responses/*.jsonl")):
+            start = self._read_up_to.get(segment, 0)
+            if segment.stat().st_size <= start:
+                continue
+            with open(segment, "rb") as handle:
+                handle.seek(start)
+                data = handle.read()
+            complete = data[: data.rfind(b"\n") + 1]
+            new += [_parse(line, segment, start) for line in complete.splitlines()]
+            self._read_up_to[segment] = start + len(complete)
+        for record in new:
+            self._remember(record)
+        return new
+
+    def _remember(self, record: Record) -> None:
+        if record.error is not None:
+            self.errors[record.place] = record
+            return
+        self.answers.setdefault(record.place, record)
+        self.errors.pop(record.place, None)
+        if record.key is not None:
+            self.by_key.setdefault(record.key, record)
+
+    def torn_lines(self) -> dict[Path, int]:
+        """Segments that end in the middle of a line, with the number of bytes after the last newline."""
+        return {
+            segment: rest
+            for segment, end in self._read_up_to.items()
+            if (rest := segment.stat().st_size - end) > 0
+        }
+
+    def write_items(self, task: str, items: Sequence[Item]) -> None:
+        """Keep what a task asks, so that a run can be scored without its release."""
+        lines = (json.dumps(asdict(item), sort_keys=True) for item in items)
+        path = self.folder / "items" / f"{task}.jsonl"
+        if not path.exists():
+            write_atomically(path, "\n".join(lines) + "\n")
+
+    def read_items(self, task: str) -> list[Item]:
+        """What a task asks, as kept by `write_items`."""
+        path = self.folder / "items" / f"{task}.jsonl"
+        try:
+            with jsonlines.open(path) as reader:
+                return [Item(**line) for line in reader]
+        except (OSError, jsonlines.InvalidLineError, TypeError) as error:
+            raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
+
+
+def _parse(line: bytes, segment: Path, start: int) -> Record:
+    try:
+        values = json.loads(line)
+        return Record(**{key: value for key, value in values.items() if key in _FIELDS})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{segment}: a line after byte {start} is damaged ({error}); remove that line, and the item is asked again"
+        ) from error
+
+
+class Segment:
+    """The one file that a worker appends its responses to."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self.folder = folder
+        path = folder / "responses" / f"{worker}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle: IO[str] = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
+        self._writer = jsonlines.Writer(self._handle, compact=True, sort_keys=True)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Append records and return once they are durable.
+
+        Raises:
+            StoreError: the disk is full or the folder cannot be written.
+        """
+        try:
+            for record in records:
+                self._writer.write(record.line())
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
+        except OSError as error:
+            raise StoreError(f"{self._handle.name}: cannot be written ({error.strerror})") from error
+
+    def write_speech(self, key: str, speech: Speech) -> str:
+        """Store a spoken answer, whole and durable before it gets its name; returns its path inside the run."""
+        name = f"speech/{key}.flac"
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        partly = path.with_name(f".{key}.{secrets.token_hex(4)}.part.flac")
+        media.write_flac(partly, speech.samples, speech.rate_hz)
+        with open(partly, "rb") as handle:
+            os.fsync(handle.fileno())
+        partly.replace(path)
+        return name
+
+    def close(self) -> None:
+        self._writer.close()
+        self._handle.close()
+
+
+def cut_torn_lines(store: RunStore, live_workers: set[str]) -> int:
+    """Cut the torn last line off segments whose workers are gone; returns how many were cut."""
+    torn = {path: rest for path, rest in store.torn_lines().items() if path.stem not in live_workers}
+    for path, rest in torn.items():
+        os.truncate(path, path.stat().st_size - rest)
+    return len(torn)

@@ -1,0 +1,101 @@
+"""What a scorer takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.metrics.bootstrap import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One item with what the run holds for it.
+
+    Args:
+        error: why there is no answer; such an item is counted and never scored.
+        missing: nothing was stored yet.
+    """
+
+    item: Item
+    text: str | None = None
+    label_logprobs: Mapping[str, float] | None = None
+    error: str | None = None
+    missing: bool = False
+
+    @property
+    def scorable(self) -> bool:
+        return self.error is None and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A value with its 95 % interval and what it was computed from. Null value: undefined."""
+
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    n_invalid: int
+    n_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """How one item was scored: what came in, what came out, why.
+
+    Args:
+        label: the label read from the answer; None where it is invalid or there is none.
+        verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``.
+        why: the parsing rule that decided, or the error.
+    """
+
+    item: Item
+    answer: str | None
+    label: str | None
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScores:
+    """A scorer's result for one task; `details` is JSON-ready."""
+
+    metrics: Mapping[str, Metric]
+    lines: tuple[ScoreLine, ...]
+    details: Mapping[str, Any]
+
+
+class Scorer(Protocol):
+    """Turns the answers of one task into scores. Pure: the same answers give the same scores."""
+
+    metrics: frozenset[str]
+
+    def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many items were scored, and how many of them or of the rest were invalid or failed."""
+
+    n: int
+    n_invalid: int
+    n_errors: int
+
+    @classmethod
+    def of(cls, lines: Sequence[ScoreLine]) -> Tally:
+        scored = [line for line in lines if line.verdict not in ("error", "missing")]
+        return cls(
+            n=len(scored),
+            n_invalid=sum(line.label is None for line in scored),
+            n_errors=sum(line.verdict == "error" for line in lines),
+        )
+
+    def metric(self, estimate: Estimate) -> Metric:
+        """Put an estimate and these counts together."""
+        return Metric(
+            estimate.value, estimate.ci_low, estimate.ci_high, self.n, self.n_invalid, self.n_errors
+        )

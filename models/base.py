@@ -1,0 +1,74 @@
+"""What every model class is: its capabilities, its identity, and answers to batches of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from avemo_harness.benchmark.release import Release
+from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.errors import ModelError
+
+Output = Literal["label_text", "label_ranking", "spoken_response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can be asked.
+
+    Args:
+        outputs: kinds of answers it gives; a task that wants another kind is not asked.
+        largest_batch: requests that one call of `generate` takes at most.
+        needs_reference: it answers from the release itself, so only turns that have a reply there are asked.
+    """
+
+    outputs: frozenset[Output]
+    largest_batch: int = 1
+    needs_reference: bool = False
+
+
+def _no_training(which: str) -> tuple[Release, ...]:
+    raise ModelError(f"no training part {which!r} is at hand")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSetup:
+    """What a run offers every model.
+
+    Args:
+        releases: the releases that the run asks about.
+        training: gives labelled releases to learn from: the train parts of `releases` and else the built-in demo's for
+            ``auto``, the demo's for ``demo``, or those of a path.
+        device: where a neural model should run, such as ``cpu`` or ``cuda:0``; None lets it choose.
+    """
+
+    releases: tuple[Release, ...] = ()
+    training: Callable[[str], tuple[Release, ...]] = _no_training
+    device: str | None = None
+
+
+class OmniModel(Protocol):
+    """A model under test. Construction is cheap; weights are loaded by the first `generate`.
+
+    A class also has a frozen dataclass `Arguments` with its typed arguments, and is made as ``Class(arguments, setup)``.
+    """
+
+    capabilities: Capabilities
+
+    def identity(self) -> Mapping[str, str]:
+        """Everything about the model that may change an answer; part of every request's key."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        """Answer each request from its own messages alone, in order.
+
+        The answers of a batch equal those of its requests asked one by one. A request that fails gives a Response with
+        an error; an exception is taken for the failure of the whole batch, which is then asked one by one.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoArguments:
+    """For models that take no arguments."""

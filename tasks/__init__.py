@@ -1,0 +1,1 @@
+"""The shipped task YAMLs: a folder a split."""

@@ -5,7 +5,7 @@ AvemoError
 │   ├── TaskError         a task YAML is wrong
 │   ├── ReleaseError      a release is missing, unreachable or malformed
 │   ├── ModelError        an unknown model, or arguments it does not take
-│   └── RunConflict       the run directory holds a run of another configuration
+│   └── RunConflictError  the run directory holds a run of another configuration
 ├── StoreError            a run directory is damaged or cannot be written
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
@@ -35,7 +35,7 @@ class ModelError(UsageError):
     """An unknown model, or arguments that the model does not take."""
 
 
-class RunConflict(UsageError):
+class RunConflictError(UsageError):
     """The run directory already holds a run of another configuration."""
 
 

@@ -181,9 +181,7 @@ def prepare(
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), device)
     model = model or load_model(config.model, config.model_args, setup)
-    skipped = {
-        task.name: reason for task in tasks if (reason := _not_asked(task.spec, model.capabilities, config))
-    }
+    skipped = {task.name: reason for task in tasks if (reason := _not_asked(task.spec, model.capabilities, config))}
     record = RunRecord(
         config=config,
         identity=dict(model.identity()),
@@ -210,7 +208,7 @@ def _source(task: TaskSpec, config: RunConfig) -> tuple[str, str | None]:
     if config.dataset is None and task.dataset.path is not None:
         return task.dataset.path, config.revision or task.dataset.revision
     shipped = read_yaml(SHIPPED / "_release.yaml").values
-    source = configured_release(config.dataset, task.task, shipped["path"])
+    source = configured_release(config.dataset, task.group or task.task, shipped["path"])
     return source, config.revision or (shipped["revision"] if source == shipped["path"] else None)
 
 
@@ -234,9 +232,7 @@ class _Releases:
         if which == "demo":
             return (self._read(DEMO, "demo", "train", None),)
         if which != "auto":
-            return tuple(
-                self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked)
-            )
+            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
         own = [release for release in asked if has_split(self._path(release.source), release.name, "train")]
         if own:
             return tuple(self._read(release.source, release.name, "train", None) for release in own)

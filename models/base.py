@@ -51,7 +51,7 @@ class ModelSetup:
 class OmniModel(Protocol):
     """A model under test. Construction is cheap; weights are loaded by the first `generate`.
 
-    A class also has a frozen dataclass `Arguments` with its typed arguments, and is made as ``Class(arguments, setup)``.
+    A class also has a frozen dataclass `Arguments` with its typed arguments; it is made as ``Class(arguments, setup)``.
     """
 
     capabilities: Capabilities

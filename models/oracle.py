@@ -50,9 +50,7 @@ class _StreamOracle:
         if request.asked_clip is None:
             raise GenerationError(f"{self.name}: the question has no clip")
         stream = type(self).fingerprint(request.asked_clip.read())
-        found = {
-            label for known, label in self._index.get(stream[:FIRST_BLOCKS], ()) if _same_start(known, stream)
-        }
+        found = {label for known, label in self._index.get(stream[:FIRST_BLOCKS], ()) if _same_start(known, stream)}
         if len(found) == 1:
             return Response(text=found.pop())
         return Response(text=random.Random(request.seed).choice(labels_of(request)))
@@ -79,7 +77,7 @@ class AudioOracle(_StreamOracle):
     name = "audio-oracle"
 
     @staticmethod
-    def fingerprint(clip: bytes) -> Fingerprint:  # type: ignore[override]
+    def fingerprint(clip: bytes) -> Fingerprint:
         samples = media.decode_sound(clip, rate=16_000)
         # Whole blocks only, less the last two: where a stream was cut, resampler and decoder end differently.
         ends = range(SOUND_BLOCK, len(samples) + 1 - 2 * SOUND_BLOCK, SOUND_BLOCK)
@@ -92,7 +90,7 @@ class VideoOracle(_StreamOracle):
     name = "video-oracle"
 
     @staticmethod
-    def fingerprint(clip: bytes) -> Fingerprint:  # type: ignore[override]
+    def fingerprint(clip: bytes) -> Fingerprint:
         return _digests(media.decode_frames(clip).pixels)
 
 

@@ -16,9 +16,7 @@ class Reference:
     """Replies as the release's assistant did, in text and sound. It names no emotions."""
 
     Arguments = NoArguments
-    capabilities = Capabilities(
-        outputs=frozenset({"spoken_response"}), largest_batch=16, needs_reference=True
-    )
+    capabilities = Capabilities(outputs=frozenset({"spoken_response"}), largest_batch=16, needs_reference=True)
 
     def __init__(self, arguments: NoArguments, setup: ModelSetup) -> None:
         del arguments

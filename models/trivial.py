@@ -27,9 +27,7 @@ class RandomAnswers:
         return {"model": "random", "version": "1"}
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        return [
-            _certain(random.Random(request.seed).choice(labels_of(request)), request) for request in requests
-        ]
+        return [_certain(random.Random(request.seed).choice(labels_of(request)), request) for request in requests]
 
 
 class ConstantAnswer:
@@ -59,9 +57,9 @@ def labels_of(request: Request) -> tuple[str, ...]:
 
 
 def _certain(label: str, request: Request) -> Response:
-    """A response that gives `label` nearly all of the probability."""
+    """A response that names a label or, where labels are ranked, gives it nearly all of the probability."""
     labels = labels_of(request)
+    if isinstance(request.output, LabelOutput) and request.output.method == "generate":
+        return Response(text=label)
     rest = math.log(0.01 / max(1, len(labels) - 1))
-    return Response(
-        text=label, label_logprobs={one: math.log(0.99) if one == label else rest for one in labels}
-    )
+    return Response(label_logprobs={one: math.log(0.99) if one == label else rest for one in labels})

@@ -61,18 +61,14 @@ class ConditionCache:
         return self._derived("audio_only", clip, clip, "", lambda: media.freeze_video(clip.read()))
 
     def video_only(self, clip: Clip, noise: NoiseName = "speech_shaped") -> Clip:
-        """Sound replaced by noise as long as the video, seeded by the clip's content; the video's packets are the original's."""
+        """Sound replaced by noise as long as the video, seeded by content; the video's packets are the original's."""
         return self._derived("video_only", clip, clip, noise, lambda: _with_noise(clip, noise))
 
     def conflict(self, audio: Clip, video: Clip) -> Clip:
         """The sound of one clip with the video of another, trimmed to the shorter, no packet changed."""
-        return self._derived(
-            "conflict", audio, video, "", lambda: media.join_streams(video.read(), audio.read())
-        )
+        return self._derived("conflict", audio, video, "", lambda: media.join_streams(video.read(), audio.read()))
 
-    def _derived(
-        self, condition: str, audio: Clip, video: Clip, noise: str, make: Callable[[], bytes]
-    ) -> Clip:
+    def _derived(self, condition: str, audio: Clip, video: Clip, noise: str, make: Callable[[], bytes]) -> Clip:
         recipe = Recipe(condition, audio.sha256, video.sha256, noise, RECIPE_VERSION, _av_version()).digest()
         known = self.folder / "recipes" / recipe[:2] / recipe
         name = f"{video.name} under {condition}"
@@ -107,9 +103,7 @@ class ConditionCache:
 
     def prune(self) -> int:
         """Delete the clips used longest ago until the folder is within bounds; returns how many went."""
-        files = sorted(
-            (path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("clips/*/*")
-        )
+        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("clips/*/*"))
         excess = sum(size for _, size, _ in files) - self.max_bytes
         gone = 0
         for _, size, path in files:

@@ -26,11 +26,7 @@ def plan_items(task: TaskSpec, release: Release) -> list[Item]:
     if not items:
         raise ReleaseError(
             f"{task.task}: {release.source} (config {release.name!r}, split {release.split!r}) holds nothing to ask; "
-            + (
-                "it has no conflict pairs"
-                if task.condition.name == "conflict"
-                else "no user turn has a label"
-            )
+            + ("it has no conflict pairs" if task.condition.name == "conflict" else "no user turn has a label")
         )
     return items
 
@@ -98,7 +94,7 @@ def _joined_dialogues(pairs: Sequence[ConflictPair]) -> dict[str, str]:
 
 
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
-    """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history that is to be shown."""
+    """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history to be shown."""
     where = f"{where}: pair {pair.pair_id!r}"
     for dialogue_id, index, emotion in (
         (pair.audio_dialogue_id, pair.audio_turn, pair.audio_emotion),
@@ -106,9 +102,7 @@ def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: 
     ):
         dialogue = dialogues.get(dialogue_id)
         if dialogue is None or not 0 <= index < len(dialogue.turns):
-            raise ReleaseError(
-                f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release"
-            )
+            raise ReleaseError(f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release")
         if dialogue.turns[index].emotion != emotion:
             found = dialogue.turns[index].emotion
             raise ReleaseError(
@@ -152,14 +146,17 @@ class Asking:
         if item.condition == "conflict":
             dialogue, turn, clip = self._conflict(item)
         else:
-            dialogue = self.release.dialogue(item.dialogue_id)
-            turn = dialogue.turns[item.turn_index]
-            clip = self._conditioned(turn.clip, self.task.condition) if turn.clip else None
+            dialogue, turn, clip = self._turn(item)
         messages = (*self._history(dialogue, turn), *self._question(dialogue, turn, clip))
         key = request_key(self.identity, messages, self.task.output, self.generation, self.seed)
         return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation)
 
-    def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip]:
+    def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
+        dialogue = self.release.dialogue(item.dialogue_id)
+        turn = dialogue.turns[item.turn_index]
+        return dialogue, turn, self._conditioned(turn.clip, self.task.condition) if turn.clip else None
+
+    def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)
         dialogue = self.release.dialogue(pair.audio_dialogue_id)
         audio = dialogue.turns[pair.audio_turn]
@@ -197,7 +194,5 @@ class Asking:
                 elif clip is not None:
                     content.append(clip)
                 else:
-                    raise MediaError(
-                        f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip"
-                    )
+                    raise MediaError(f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip")
             yield Message(template.role, tuple(content))

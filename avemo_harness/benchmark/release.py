@@ -154,9 +154,7 @@ def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
     raw_turns = row.get("turns")
     if not isinstance(raw_turns, Sequence) or not raw_turns:
         raise ReleaseError(f"{where}: 'turns' must be a non-empty list")
-    turns = tuple(
-        _parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(raw_turns)
-    )
+    turns = tuple(_parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(raw_turns))
     if turns[0].role != "user":
         raise ReleaseError(f"{where}: the first turn must be the user's, found {turns[0].role!r}")
     return Dialogue(
@@ -179,9 +177,7 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         raise ReleaseError(f"{where}: role must be 'user' or 'assistant', found {role!r}")
     emotion = raw.get("emotion")
     if emotion is not None and emotion not in EMOTIONS:
-        raise ReleaseError(
-            f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}"
-        )
+        raise ReleaseError(f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}")
     media = raw.get("clip") or {}
     fetch = fetcher(dialogue_id, position, media.get("path"))
     clip = None

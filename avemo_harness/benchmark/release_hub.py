@@ -16,7 +16,6 @@ from avemo_harness.benchmark.release_parquet import read_under
 from avemo_harness.errors import MediaError, ReleaseError
 
 if TYPE_CHECKING:
-    import datasets
     import pyarrow as pa
 
 
@@ -42,9 +41,7 @@ def resolve_commit(repo: str, revision: str | None) -> str:
     except (OSError, RuntimeError, OfflineModeIsEnabled) as error:
         raise _unreachable(repo, error) from error
     if commit is None:
-        raise ReleaseError(
-            f"{repo}: the Hub did not say which commit {revision or 'main'!r} is; give --revision"
-        )
+        raise ReleaseError(f"{repo}: the Hub did not say which commit {revision or 'main'!r} is; give --revision")
     return commit
 
 
@@ -56,9 +53,7 @@ def list_configs(repo: str, commit: str) -> list[str]:
         return list(datasets.get_dataset_config_names(repo, revision=commit))
 
 
-def read_dialogues(
-    repo: str, commit: str, name: str, split: str, media_root: Path | None
-) -> Iterator[Dialogue]:
+def read_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
     """Yield the dialogues of a config's split, downloaded whole and memory-mapped."""
     table = _load(repo, commit, name, split, streaming=False).data.table
     turns = table.column("turns")
@@ -119,9 +114,7 @@ def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
         clips = fields.pop("clip", None)
         if clips is not None:
             fields["clip"] = pa.StructArray.from_arrays([clips.field("path")], ["path"], mask=clips.is_null())
-        slim = pa.ListArray.from_arrays(
-            turns.offsets, pa.StructArray.from_arrays(list(fields.values()), list(fields))
-        )
+        slim = pa.ListArray.from_arrays(turns.offsets, pa.StructArray.from_arrays(list(fields.values()), list(fields)))
         others = {key: batch.column(key) for key in batch.schema.names if key != "turns"}
         yield from pa.RecordBatch.from_pydict({**others, "turns": slim}).to_pylist()
 
@@ -140,9 +133,7 @@ def _table_fetcher(
     return partial(_read_from_table, turns, position, turn, root, path)
 
 
-def _read_from_table(
-    turns: pa.ChunkedArray, position: int, turn: int, root: Path | None, path: str | None
-) -> bytes:
+def _read_from_table(turns: pa.ChunkedArray, position: int, turn: int, root: Path | None, path: str | None) -> bytes:
     clip = turns[position].values[turn]["clip"]
     data = clip["bytes"].as_py() if clip.is_valid else None
     if data is not None:

@@ -39,9 +39,7 @@ class ReleaseOptions:
     limit: int | None = None
 
 
-def load_release(
-    source: str, name: str, split: str = "test", options: ReleaseOptions | None = None
-) -> Release:
+def load_release(source: str, name: str, split: str = "test", options: ReleaseOptions | None = None) -> Release:
     """Read one config's split, and its conflict pairs where the release has a ``<name>_conflict`` config.
 
     Args:
@@ -142,9 +140,7 @@ def _files_of(
     files = sorted({file for glob in configs[name].get(split, []) for file in folder.glob(glob)})
     if not files and required:
         have = ", ".join(configs[name]) or "none"
-        raise ReleaseError(
-            f"{folder}: config {name!r} has no Parquet file for split {split!r} (splits: {have})"
-        )
+        raise ReleaseError(f"{folder}: config {name!r} has no Parquet file for split {split!r} (splits: {have})")
     return files
 
 
@@ -171,9 +167,9 @@ def configured_release(chosen: str | None, task: str, shipped: str | None) -> st
     named = chosen or os.environ.get("AVEMO_DATASET") or remembered_release() or shipped
     if not named:
         raise ReleaseError(
-            f"{task} needs a release of the benchmark and none is named: give --dataset ID_OR_PATH, set AVEMO_DATASET, or "
-            "remember one with `avemo-eval data use ID_OR_PATH`, where ID_OR_PATH is a Hub id, a folder or a Parquet file "
-            'that you built or imported from MultiDialog (README, "A release of your own"); '
+            f"{task} needs a release of the benchmark and none is named: give --dataset ID_OR_PATH, set AVEMO_DATASET, "
+            "or remember one with `avemo-eval data use ID_OR_PATH`, where ID_OR_PATH is a Hub id, a folder or a "
+            "Parquet file that you built or imported from MultiDialog (README, 'A release of your own'); "
             "`--tasks demo` needs none"
         )
     return named

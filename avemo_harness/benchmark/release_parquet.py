@@ -88,9 +88,7 @@ def read_under(root: Path, path: str) -> bytes:
     """
     full = (root / path).resolve()
     if not full.is_relative_to(root.resolve()):
-        raise MediaError(
-            f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root"
-        )
+        raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root")
     try:
         return full.read_bytes()
     except OSError as error:
@@ -113,9 +111,7 @@ class _RowGroupClips:
         clip = turns.values[turn]["clip"]
         data = clip["bytes"].as_py() if clip.is_valid else None
         if data is None:
-            raise MediaError(
-                f"{self.file}: row {position} of group {self.group}, turn {turn}: the clip is missing"
-            )
+            raise MediaError(f"{self.file}: row {position} of group {self.group}, turn {turn}: the clip is missing")
         return bytes(data)
 
     def _turns(self) -> pa.ChunkedArray:

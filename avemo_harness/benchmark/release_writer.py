@@ -92,9 +92,7 @@ def _pair_schema() -> pa.Schema:
     import pyarrow as pa
 
     whole_numbers = ("audio_turn", "video_turn")
-    return pa.schema(
-        [(name, pa.int32() if name in whole_numbers else pa.string()) for name in ConflictPair.__slots__]
-    )
+    return pa.schema([(name, pa.int32() if name in whole_numbers else pa.string()) for name in ConflictPair.__slots__])
 
 
 def _with_features(schema: pa.Schema) -> pa.Schema:

@@ -91,16 +91,14 @@ def request_key(
     generation: GenerationSpec,
     seed: int,
 ) -> str:
-    """Digest over the model's identity, the rendered messages with the content hash of every clip, and the settings.
+    """Digest over the model's identity, the rendered messages with each clip's content hash, and the settings.
 
-    No name of a task, file or dialogue is in it: two tasks that ask the same thing share an answer, two models never do.
+    No name of a task, file or dialogue is in it: tasks that ask the same thing share an answer, models never do.
     """
     content = {
         "schema": KEY_SCHEMA,
         "model": dict(identity),
-        "messages": [
-            [message.role, [_block_content(block) for block in message.content]] for message in messages
-        ],
+        "messages": [[message.role, [_block_content(block) for block in message.content]] for message in messages],
         "output": output.model_dump(mode="json", exclude={"synonyms"}),
         "generation": generation.model_dump(mode="json"),
         "seed": seed,

@@ -38,7 +38,7 @@ class ConditionSpec(_Spec):
     """What is done to the clips before a model sees them."""
 
     name: ConditionName
-    """full_av, audio_only (frozen first frame), video_only (noise for speech) or conflict (sound and face of two clips)."""
+    """full_av, audio_only (frozen face), video_only (noise for speech) or conflict (sound and face of two clips)."""
     applies_to: Literal["user_turns", "asked_turn"] = "user_turns"
     """All clips of the user up to the question, or the asked one alone. A conflict concerns the asked one alone."""
     noise: NoiseName = "speech_shaped"
@@ -161,9 +161,7 @@ class TaskSpec(_Spec):
     def _headline_is_reported(self) -> TaskSpec:
         reported = [metric for scorer in self.scorers for metric in scorer.metrics]
         if self.headline is not None and self.headline not in reported:
-            raise ValueError(
-                f"headline {self.headline!r} is not among the scorers' metrics ({', '.join(reported)})"
-            )
+            raise ValueError(f"headline {self.headline!r} is not among the scorers' metrics ({', '.join(reported)})")
         return self
 
 

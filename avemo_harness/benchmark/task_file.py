@@ -95,9 +95,7 @@ def resolve_parents(file: Path) -> Document:
         if not parent.is_file():
             raise TaskError(f"{child}:{line}: extends: no file {parent_name!r}{_nearest_file(parent)}")
         if parent.resolve() in seen or len(seen) > MAX_PARENTS:
-            raise TaskError(
-                f"{child}:{line}: extends: {parent_name!r} leads back to a file that extends this one"
-            )
+            raise TaskError(f"{child}:{line}: extends: {parent_name!r} leads back to a file that extends this one")
         seen.add(parent.resolve())
         chain.append((parent, read_yaml(parent)))
     merged = chain[-1][1]
@@ -208,9 +206,7 @@ def _semantic_problems(spec: TaskSpec, document: Document, scorers: ScorerMetric
     problems = []
     for i, scorer in enumerate(spec.scorers):
         if scorer.name not in scorers:
-            problems.append(
-                _unknown(document, ("scorers", i, "name"), "scorer", scorer.name, sorted(scorers))
-            )
+            problems.append(_unknown(document, ("scorers", i, "name"), "scorer", scorer.name, sorted(scorers)))
             continue
         for j, metric in enumerate(scorer.metrics):
             if metric not in scorers[scorer.name]:

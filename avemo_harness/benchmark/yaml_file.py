@@ -81,9 +81,7 @@ def read_yaml(file: Path) -> Document:
     try:
         root = _Composer(data.decode("utf-8"), file).get_single_node()
     except UnicodeDecodeError as error:
-        raise TaskError(
-            f"{file}:1: the file is not UTF-8 text ({error.reason} at byte {error.start})"
-        ) from error
+        raise TaskError(f"{file}:1: the file is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -104,7 +102,7 @@ class _Composer(yaml.SafeLoader):
         self._file, self._depth, self._aliases = file, 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             self._aliases += 1
@@ -113,7 +111,7 @@ class _Composer(yaml.SafeLoader):
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise TaskError(f"{self._file}:{line}: nested deeper than {MAX_DEPTH} levels")
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
@@ -139,7 +137,7 @@ class _Reader:
             if key is None:
                 self._refuse(path, key_line, "keys must be plain words")
             elif key in values:
-                first = self.origins[(*path, key)][1]
+                first = self.origins[path + (key,)][1]  # noqa: RUF005  (a star in an index needs Python 3.11)
                 self._refuse((*path, key), key_line, f"duplicate key, already given in line {first}")
             else:
                 values[key] = self.value(value_node, (*path, key), key_line)
@@ -168,12 +166,12 @@ class _Reader:
         self.problems.append(Problem(self.file, line, key_name(path), message))
 
 
-_CONSTRUCTOR = yaml.constructor.SafeConstructor()  # type: ignore[no-untyped-call]
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
 
 
 def _construct(node: yaml.Node) -> Any:
     try:
-        return _CONSTRUCTOR.construct_object(node)  # type: ignore[no-untyped-call]
+        return _CONSTRUCTOR.construct_object(node)
     except ValueError:
         return node.value
     finally:

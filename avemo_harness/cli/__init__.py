@@ -40,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; commands: {', '.join(COMMANDS)}")
     command = import_module(f"avemo_harness.cli.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"avemo-eval {name}", description=command.__doc__, formatter_class=_Formatter
-    )
+    parser = argparse.ArgumentParser(prog=f"avemo-eval {name}", description=command.__doc__, formatter_class=_Formatter)
     command.add_arguments(parser)
     try:
         code: int = command.execute(parser.parse_args(rest))

@@ -42,9 +42,7 @@ class Progress:
         elif time.monotonic() - self._said > PLAIN_LINE_EVERY_S:
             self._said = time.monotonic()
             rate = len(self._done) / max(self._said - self._started, 1e-9)
-            print(
-                f"{len(self._done)}/{self._run.n_items} items, {rate:.1f}/s, {self._state()}", file=sys.stderr
-            )
+            print(f"{len(self._done)}/{self._run.n_items} items, {rate:.1f}/s, {self._state()}", file=sys.stderr)
 
     def waiting(self, units: int) -> None:
         """Say that other workers are asking what is left."""

@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is asked")
     what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
     what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
-    what.add_argument(
-        "--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas"
-    )
+    what.add_argument("--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas")
     what.add_argument(
         "--include_path",
         action="append",
@@ -52,18 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="only such turns, e.g. emotion=angry; may be repeated",
     )
-    data.add_argument(
-        "--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out"
-    )
+    data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", type=int, metavar="N", help="requests given to the model at once")
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
-    how.add_argument(
-        "--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)"
-    )
-    how.add_argument(
-        "--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success"
-    )
+    how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
+    how.add_argument("--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success")
     how.add_argument(
         "--log_samples",
         action="store_true",
@@ -112,9 +104,7 @@ def _config(args: argparse.Namespace) -> Any:
     values.update({key: value for key, value in given.items() if value is not None})
     for required in ("model", "tasks"):
         if not values.get(required):
-            raise UsageError(
-                f"--{required} is needed: avemo-eval --model MODEL --tasks TASKS (see `avemo-eval ls`)"
-            )
+            raise UsageError(f"--{required} is needed: avemo-eval --model MODEL --tasks TASKS (see `avemo-eval ls`)")
     return RunConfig.from_mapping(values, str(args.config or "command line"))
 
 

@@ -13,9 +13,7 @@ from avemo_harness.scorers import METRICS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `validate`."""
-    parser.add_argument(
-        "tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all"
-    )
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all")
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )

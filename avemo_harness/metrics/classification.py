@@ -81,7 +81,8 @@ def balanced_accuracy(counts: Floats) -> Floats:
 
 
 def _hits(counts: Floats) -> Floats:
-    return np.diagonal(counts[..., :-1], axis1=-2, axis2=-1)
+    hits: Floats = np.diagonal(counts[..., :-1], axis1=-2, axis2=-1)
+    return hits
 
 
 def _predicted(counts: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The results of a run: computed from its directory alone, in item order, so that they do not depend on who asked what when."""
+"""The results of a run, computed from its directory alone and in item order: who asked what when does not matter."""
 
 from __future__ import annotations
 
@@ -154,9 +154,7 @@ def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     return TaskScores(metrics, results[0].lines, details)
 
 
-def _task_result(
-    task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None
-) -> TaskResult:
+def _task_result(task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None) -> TaskResult:
     errors = sum(answer.error is not None for answer in answers)
     missing = sum(answer.missing for answer in answers)
     lines = scores.lines if scores else ()

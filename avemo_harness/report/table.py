@@ -26,9 +26,7 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
     lines = [group.title + _mark(result), *_aligned(rows)]
     if group.fusion_gain is not None and group.fusion_gain.value is not None:
         gain = group.fusion_gain
-        lines.append(
-            f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns"
-        )
+        lines.append(f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns")
     return "\n".join(lines)
 
 
@@ -71,9 +69,7 @@ def _notes(result: RunResult) -> list[str]:
             "(reasons: responses/*.jsonl)"
         )
     if result.n_missing:
-        notes.append(
-            f"provisional: {result.n_missing} items are not answered yet; the same command continues"
-        )
+        notes.append(f"provisional: {result.n_missing} items are not answered yet; the same command continues")
     for task in result.tasks.values():
         if task.status == "skipped":
             notes.append(f"{task.task}: not asked, {task.reason}")

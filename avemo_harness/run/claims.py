@@ -1,8 +1,8 @@
 """Who is asking what: claims on units that any number of workers share through the run's folder.
 
-A worker is a file that it keeps locked (`flock`) and touches now and then. A claim on a unit is a hard link to that file, so
-making one is atomic, and its age and lock are the worker's own. A claim is free for others once its worker's lock is
-gone (it died) or its file has not been touched for a lease (its machine hangs or is unreachable).
+A worker is a file that it keeps locked (`flock`) and touches now and then. A claim on a unit is a hard link to that
+file, so making one is atomic, and its age and lock are the worker's own. A claim is free for others once its worker's
+lock is gone (it died) or its file has not been touched for a lease (its machine hangs or is unreachable).
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ class Claims:
             return False
         except OSError as error:
             raise StoreError(
-                f"{self.folder}: cannot make a hard link ({error.strerror}); put the run on a file system that has them "
-                "with --output_path"
+                f"{self.folder}: cannot make a hard link ({error.strerror}); put the run on a file system that has "
+                "them with --output_path"
             ) from error
         return True
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GroupSpec, TaskSpec
-from avemo_harness.errors import RunConflict, StoreError, UsageError
+from avemo_harness.errors import RunConflictError, StoreError, UsageError
 
 RUN_SCHEMA = 1
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
@@ -64,12 +64,14 @@ class RunConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        lists = ("tasks", "include_path", "ids", "where")
-        prepared = {key: tuple(value) if key in lists else value for key, value in values.items()}
+        from pydantic import TypeAdapter, ValidationError
+
         try:
-            return cls(**prepared)
-        except TypeError as error:
-            raise UsageError(f"{where}: {error}") from error
+            return TypeAdapter(cls).validate_python(dict(values))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{where}: {key}: {first['msg']}, found {first['input']!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,7 @@ class RunRecord:
         """What must be equal for two invocations to be the same run."""
         return {
             "config": {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in asdict(self.config).items()
+                key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.config).items()
             },
             "identity": dict(self.identity),
             "task_digests": dict(self.task_digests),
@@ -129,7 +130,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
     """Start a run in a directory, or join the same run that is there.
 
     Raises:
-        RunConflict: the directory holds another run; the message shows what differs.
+        RunConflictError: the directory holds another run; the message shows what differs.
         StoreError: the directory cannot be written.
     """
     path = folder / "run.json"
@@ -146,9 +147,9 @@ def open_run(folder: Path, record: RunRecord) -> None:
         except FileExistsError:
             differences = _differences(read_run(folder).defining(), record.defining())
             if differences:
-                raise RunConflict(
-                    f"{folder} holds a run of another configuration; choose another --output_path, or ask for the same:\n"
-                    + "\n".join(differences)
+                raise RunConflictError(
+                    f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
+                    "same:\n" + "\n".join(differences)
                 ) from None
         finally:
             fresh.unlink()

@@ -126,9 +126,7 @@ class Asker:
         return [q for q in unit.questions if not self._settled(q.place)]
 
     def _settled(self, place: tuple[str, str]) -> bool:
-        return place in self.store.answers or (
-            place in self.store.errors and place not in self._failed_before
-        )
+        return place in self.store.answers or (place in self.store.errors and place not in self._failed_before)
 
     def _refresh(self) -> None:
         new = self.store.refresh()
@@ -205,15 +203,11 @@ def _copy_for(item: Item, known: Record) -> Record:
 
 
 def _has_answer(response: Response) -> bool:
-    return any(
-        part is not None for part in (response.text, response.label_logprobs, response.speech, response.error)
-    )
+    return any(part is not None for part in (response.text, response.label_logprobs, response.speech, response.error))
 
 
 def _no_answer() -> Response:
-    return Response(
-        error="GenerationError: the model returned neither text, label scores, speech nor an error"
-    )
+    return Response(error="GenerationError: the model returned neither text, label scores, speech nor an error")
 
 
 def _describe(error: Exception) -> str:

@@ -35,9 +35,7 @@ def select_items(items: Sequence[Item], release: Release, config: RunConfig) -> 
         within = set(units[: _count(config.limit, len(units))])
         kept = [item for item in kept if item.unit in within]
     if not kept:
-        raise UsageError(
-            f"{items[0].task}: --ids, --where and --limit leave nothing to ask of {len(items)} items"
-        )
+        raise UsageError(f"{items[0].task}: --ids, --where and --limit leave nothing to ask of {len(items)} items")
     return kept
 
 

@@ -121,9 +121,7 @@ class RunStore:
     def torn_lines(self) -> dict[Path, int]:
         """Segments that end in the middle of a line, with the number of bytes after the last newline."""
         return {
-            segment: rest
-            for segment, end in self._read_up_to.items()
-            if (rest := segment.stat().st_size - end) > 0
+            segment: rest for segment, end in self._read_up_to.items() if (rest := segment.stat().st_size - end) > 0
         }
 
     def write_items(self, task: str, items: Sequence[Item]) -> None:
@@ -158,10 +156,8 @@ class Segment:
 
     def __init__(self, folder: Path, worker: str) -> None:
         self.folder = folder
-        path = folder / "responses" / f"{worker}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle: IO[str] = open(path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
-        self._writer = jsonlines.Writer(self._handle, compact=True, sort_keys=True)
+        self.path = folder / "responses" / f"{worker}.jsonl"
+        self._handle: IO[str] | None = None
 
     def append(self, records: Iterable[Record]) -> None:
         """Append records and return once they are durable.
@@ -170,12 +166,13 @@ class Segment:
             StoreError: the disk is full or the folder cannot be written.
         """
         try:
-            for record in records:
-                self._writer.write(record.line())
-            self._handle.flush()
-            os.fsync(self._handle.fileno())
+            handle = self._opened()
+            writer = jsonlines.Writer(handle, compact=True, sort_keys=True)
+            writer.write_all(record.line() for record in records)
+            handle.flush()
+            os.fsync(handle.fileno())
         except OSError as error:
-            raise StoreError(f"{self._handle.name}: cannot be written ({error.strerror})") from error
+            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from error
 
     def write_speech(self, key: str, speech: Speech) -> str:
         """Store a spoken answer, whole and durable before it gets its name; returns its path inside the run."""
@@ -189,9 +186,16 @@ class Segment:
         partly.replace(path)
         return name
 
+    def _opened(self) -> IO[str]:
+        """The file, made when there is something to append."""
+        if self._handle is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
+        return self._handle
+
     def close(self) -> None:
-        self._writer.close()
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
 
 
 def cut_torn_lines(store: RunStore, live_workers: set[str]) -> int:

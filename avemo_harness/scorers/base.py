@@ -96,6 +96,4 @@ class Tally:
 
     def metric(self, estimate: Estimate) -> Metric:
         """Put an estimate and these counts together."""
-        return Metric(
-            estimate.value, estimate.ci_low, estimate.ci_high, self.n, self.n_invalid, self.n_errors
-        )
+        return Metric(estimate.value, estimate.ci_low, estimate.ci_high, self.n, self.n_invalid, self.n_errors)

@@ -28,9 +28,7 @@ def fusion_gain(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Se
         lines = [by_item[item_id] for by_item in verdicts]
         counts = clusters.setdefault(lines[0].item.cluster, np.zeros(4))
         counts += [1.0, *(float(line.verdict == "right") for line in lines)]
-    counts_by_cluster = (
-        np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
-    )
+    counts_by_cluster = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
     estimate = cluster_estimate(counts_by_cluster, _gain, low=-1.0)
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,7 @@ class ModalityPreferenceScorer:
         tally = Tally.of(lines)
         counts = by_cluster(lines, _counts)
         metrics = {
-            name: tally.metric(
-                cluster_estimate(counts, lambda sums, which=which: preference_rate(sums, which))
-            )
+            name: tally.metric(cluster_estimate(counts, partial(preference_rate, which=which)))
             for name, which in RATES.items()
         }
         return TaskScores(metrics, lines, _details(lines))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import cluster_estimate
+from avemo_harness.metrics.bootstrap import Statistic, cluster_estimate
 from avemo_harness.scorers.answers import read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.clusters import by_cluster
@@ -30,7 +30,7 @@ class UnderstandingScorer:
         shape = (len(output.labels), len(output.labels) + 1)
         counts = by_cluster(lines, lambda group: _confusion(group, output).ravel())
         occurring = np.array([any(line.item.gold == label for line in lines) for label in output.labels])
-        statistics = {
+        statistics: dict[str, Statistic] = {
             "accuracy": classification.accuracy,
             "macro_f1": lambda sums: classification.macro_f1(sums, occurring),
             "f1_all4": classification.macro_f1_all,
@@ -38,9 +38,13 @@ class UnderstandingScorer:
         }
         metrics = {}
         for name, statistic in statistics.items():
-            estimate = cluster_estimate(counts, lambda sums, of=statistic: of(sums.reshape(-1, *shape)))
-            metrics[name] = tally.metric(estimate)
+            metrics[name] = tally.metric(cluster_estimate(counts, _of_confusion(statistic, shape)))
         return TaskScores(metrics, lines, _details(counts.sum(axis=0).reshape(shape), output, occurring))
+
+
+def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
+    """The same statistic over flattened confusion matrices."""
+    return lambda sums: statistic(sums.reshape(-1, *shape))
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:

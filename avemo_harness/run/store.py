@@ -111,7 +111,8 @@ class RunStore:
 
     def _remember(self, record: Record) -> None:
         if record.error is not None:
-            self.errors[record.place] = record
+            if record.place not in self.answers:
+                self.errors[record.place] = record
             return
         self.answers.setdefault(record.place, record)
         self.errors.pop(record.place, None)
@@ -143,8 +144,7 @@ class RunStore:
 
 def _parse(line: bytes, segment: Path, start: int) -> Record:
     try:
-        values = json.loads(line)
-        return Record(**{key: value for key, value in values.items() if key in _FIELDS})
+        return Record(**{key: value for key, value in json.loads(line).items() if key in _FIELDS})
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{segment}: a line after byte {start} is damaged ({error}); remove that line, and the item is asked again"

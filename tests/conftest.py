@@ -1,0 +1,34 @@
+"""Every test sees an empty home of its own session: no user's cache, settings or data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    home = tmp_path_factory.mktemp("home")
+    settings = {
+        "AVEMO_CACHE": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "HF_HOME": str(home / "huggingface"),
+        "OMP_NUM_THREADS": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AVEMO_DATASET", raising=False)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_media() -> Path:
+    """The folder of real voices and faces, where there is one."""
+    folder = os.environ.get("AVEMO_TEST_MEDIA")
+    if not folder:
+        pytest.skip("AVEMO_TEST_MEDIA does not name a folder with real clips")
+    return Path(folder).resolve()

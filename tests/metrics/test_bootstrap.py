@@ -1,0 +1,65 @@
+"""Intervals: exact where nothing varies, widened for few clusters, honest about coverage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from avemo_harness.metrics.bootstrap import Estimate, cluster_estimate, widening
+
+
+def share(sums: np.ndarray) -> np.ndarray:
+    return np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), np.nan)
+
+
+def counts_of(outcomes: np.ndarray) -> np.ndarray:
+    """Right answers and items of each cluster, from a (clusters, turns) table of outcomes."""
+    return np.stack([outcomes.sum(axis=1), np.full(len(outcomes), outcomes.shape[1])], axis=1).astype(float)
+
+
+def test_nothing_gives_nothing_and_one_cluster_gives_no_interval() -> None:
+    assert cluster_estimate(np.zeros((0, 2)), share) == Estimate(None, None, None)
+    assert cluster_estimate(np.array([[1.0, 2.0]]), share) == Estimate(0.5, None, None)
+    assert cluster_estimate(np.zeros((3, 2)), share) == Estimate(None, None, None)
+
+
+def test_equal_clusters_give_an_interval_of_zero_width() -> None:
+    assert cluster_estimate(np.tile([1.0, 4.0], (30, 1)), share) == Estimate(0.25, 0.25, 0.25)
+
+
+def test_the_same_counts_always_give_the_same_interval() -> None:
+    counts = counts_of(np.random.default_rng(1).random((40, 3)) < 0.6)
+    assert cluster_estimate(counts, share) == cluster_estimate(counts, share)
+
+
+def test_the_interval_holds_the_value_and_stays_in_range() -> None:
+    counts = counts_of(np.random.default_rng(2).random((5, 2)) < 0.9)
+    estimate = cluster_estimate(counts, share)
+    assert 0.0 <= estimate.ci_low <= estimate.value <= estimate.ci_high <= 1.0
+
+
+def test_widening_follows_students_t_below_twenty_clusters_only() -> None:
+    assert widening(10) == pytest.approx(stats.t.ppf(0.975, 9) / 1.96 * np.sqrt(10 / 9))
+    assert widening(19) > 1.0
+    assert widening(20) == 1.0
+
+
+@pytest.mark.parametrize("clusters", [10, 50])
+def test_coverage_of_clustered_answers_is_near_the_nominal_95_percent(clusters: int) -> None:
+    rng = np.random.default_rng(clusters)
+    held = 0
+    for _ in range(200):
+        skill = np.clip(rng.beta(1.4, 1.4, clusters), 0, 1)
+        outcomes = rng.random((clusters, 4)) < skill[:, None]
+        estimate = cluster_estimate(counts_of(outcomes), share)
+        held += estimate.ci_low <= 0.5 <= estimate.ci_high
+    assert 0.90 <= held / 200 <= 0.99
+
+
+def test_resampling_items_instead_of_dialogues_would_be_too_narrow() -> None:
+    rng = np.random.default_rng(3)
+    outcomes = np.repeat(rng.random((60, 1)) < 0.5, 6, axis=1)
+    clustered = cluster_estimate(counts_of(outcomes), share)
+    items = cluster_estimate(counts_of(outcomes.reshape(-1, 1)), share)
+    assert (clustered.ci_high - clustered.ci_low) > 1.8 * (items.ci_high - items.ci_low)

@@ -1,0 +1,89 @@
+"""Segments are read back whole, or say what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from avemo_harness.benchmark.request import Item, Response
+from avemo_harness.errors import StoreError
+from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
+
+
+def item(number: int) -> Item:
+    return Item("task", f"d{number}/0", f"unit{number}", f"d{number}", f"d{number}", 0, "full_av", gold="sad")
+
+
+def write(folder: Path, worker: str, *records: Record) -> Path:
+    segment = Segment(folder, worker)
+    segment.append(records)
+    segment.close()
+    return segment.path
+
+
+def test_what_was_appended_is_read_back_by_item_and_by_key(tmp_path: Path) -> None:
+    record = Record.of(item(0), "key0", Response(text="sad ☔", label_logprobs={"sad": -0.123456}))
+    write(tmp_path, "worker", record)
+    store = RunStore(tmp_path)
+    assert store.refresh() == [record]
+    assert store.answers["task", "d0/0"].label_logprobs == {"sad": -0.1235}
+    assert store.by_key["key0"] == record
+    assert store.refresh() == []
+
+
+def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path: Path) -> None:
+    records = [Record.of(item(i), f"key{i}", Response(text="sad")) for i in range(3)]
+    whole = write(tmp_path / "whole", "worker", *records).read_bytes()
+    for cut in range(len(whole) + 1):
+        folder = tmp_path / str(cut)
+        (folder / "responses").mkdir(parents=True)
+        segment = folder / "responses" / "worker.jsonl"
+        segment.write_bytes(whole[:cut])
+        store = RunStore(folder)
+        assert store.refresh() == records[: whole[:cut].count(b"\n")]
+        torn = cut > 0 and whole[cut - 1 : cut] != b"\n"
+        assert cut_torn_lines(store, live_workers=set()) == int(torn)
+        assert segment.read_bytes() == whole[: whole.rfind(b"\n", 0, cut) + 1]
+
+
+def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "worker", Record("task", "d0/0", text="sad"))
+    with open(path, "ab") as handle:
+        handle.write(b'{"task":')
+    store = RunStore(tmp_path)
+    store.refresh()
+    assert cut_torn_lines(store, live_workers={"worker"}) == 0
+    assert path.read_bytes().endswith(b'{"task":')
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"[1, 2]\n", b'{"task": "x"}\n', b"not json\n"])
+def test_a_damaged_line_is_an_error_that_names_the_file(tmp_path: Path, damage: bytes) -> None:
+    path = write(tmp_path, "worker", Record("task", "d0/0", text="sad"))
+    with open(path, "ab") as handle:
+        handle.write(damage)
+    with pytest.raises(StoreError, match=r"worker\.jsonl: a line after byte 0 is damaged"):
+        RunStore(tmp_path).refresh()
+
+
+def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> None:
+    failed = Record.of(item(0), None, Response(error="MediaError: broken"))
+    answered = Record.of(item(0), "key", Response(text="sad"))
+    for order, records in {"before": (failed, answered), "after": (answered, failed)}.items():
+        folder = tmp_path / order
+        write(folder, "worker", *records)
+        store = RunStore(folder)
+        store.refresh()
+        assert store.answers["task", "d0/0"] == answered
+        assert store.errors == {}
+
+
+def test_items_are_kept_as_they_were_planned(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    store.write_items("task", [item(0), item(1)])
+    assert store.read_items("task") == [item(0), item(1)]
+
+
+def test_a_missing_list_of_items_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be read"):
+        RunStore(tmp_path).read_items("task")

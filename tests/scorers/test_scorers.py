@@ -1,0 +1,100 @@
+"""From stored answers to the columns of the table."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.scorers import METRICS, SCORERS, load_scorer
+from avemo_harness.scorers.base import Answer
+from avemo_harness.scorers.fusion import fusion_gain
+
+LABELS = ["neutral", "happy", "angry", "sad"]
+LIBRARY = TaskLibrary(METRICS)
+FULL_AV, CONFLICT = (LIBRARY.load([name])[0].spec for name in ("demo_full_av", "demo_conflict"))
+
+
+def user_turn(number: int, gold: str, dialogue: str | None = None) -> Item:
+    dialogue = dialogue or f"d{number}"
+    return Item("demo_full_av", f"{dialogue}/{number}", dialogue, dialogue, dialogue, number, "full_av", gold=gold)
+
+
+def conflict(number: int, audio: str, video: str) -> Item:
+    return Item("demo_conflict", f"p{number}", "u", f"d{number}", f"d{number}", 0, "conflict", None, audio, video)
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_every_registered_scorer_loads_and_reports_the_metrics_it_is_listed_with(name: str) -> None:
+    assert load_scorer(name).metrics == METRICS[name]
+
+
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "no idea"])), min_size=1, max_size=40))
+def test_accuracy_and_macro_f1_agree_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    answers = [Answer(user_turn(i, gold), text) for i, (gold, text) in enumerate(pairs)]
+    scores = load_scorer("understanding").score(FULL_AV, answers)
+    gold, said = [g for g, _ in pairs], [t for _, t in pairs]
+    occurring = [label for label in LABELS if label in gold]
+    assert scores.metrics["accuracy"].value == pytest.approx(sk.accuracy_score(gold, said))
+    expected = sk.f1_score(gold, said, labels=occurring, average="macro", zero_division=0.0)
+    assert scores.metrics["macro_f1"].value == pytest.approx(expected)
+    assert scores.metrics["accuracy"].n_invalid == said.count("no idea")
+    matrix = sk.confusion_matrix(gold, said, labels=[*LABELS, "no idea"])
+    assert scores.details["confusion"]["counts"] == matrix[:4].tolist()
+
+
+def test_an_error_is_counted_and_never_scored() -> None:
+    answers = [Answer(user_turn(0, "sad"), "sad"), Answer(user_turn(1, "sad"), error="MediaError: broken")]
+    scores = load_scorer("understanding").score(FULL_AV, answers)
+    accuracy = scores.metrics["accuracy"]
+    assert (accuracy.value, accuracy.n, accuracy.n_errors) == (1.0, 1, 1)
+    assert [line.verdict for line in scores.lines] == ["right", "error"]
+
+
+def test_an_invalid_answer_is_wrong_under_full_av_and_neither_under_conflict() -> None:
+    turn = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), "hm")])
+    pair = load_scorer("modality_preference").score(CONFLICT, [Answer(conflict(0, "happy", "sad"), "hm")])
+    assert turn.metrics["accuracy"].value == 0.0
+    assert [pair.metrics[name].value for name in ("aar", "var", "olr")] == [0.0, 0.0, 1.0]
+    assert pair.details["invalid_rate"] == 1.0
+
+
+def test_nothing_answered_is_undefined_not_zero() -> None:
+    scores = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), missing=True)])
+    assert all(metric.value is None for metric in scores.metrics.values())
+
+
+def test_preference_is_broken_down_by_pair_and_by_which_label_was_heard() -> None:
+    answers = [
+        Answer(conflict(0, "happy", "sad"), "happy"),
+        Answer(conflict(1, "sad", "happy"), "happy"),
+        Answer(conflict(2, "happy", "angry"), "neutral"),
+    ]
+    scores = load_scorer("modality_preference").score(CONFLICT, answers)
+    assert scores.details["per_pair"]["happy~sad"] == {"aar": 0.5, "var": 0.5, "olr": 0.0, "n": 2}
+    assert scores.details["per_direction"]["heard sad, seen happy"]["var"] == 1.0
+    assert scores.details["per_pair"]["angry~happy"]["olr"] == 1.0
+
+
+def test_intervals_treat_the_turns_of_a_dialogue_as_one_draw() -> None:
+    apart = [Answer(user_turn(i, "sad"), "sad" if i % 2 else "happy") for i in range(40)]
+    together = [Answer(user_turn(i, "sad", f"d{i // 20}"), "sad" if i >= 20 else "happy") for i in range(40)]
+    scorer = load_scorer("understanding")
+    narrow, wide = (scorer.score(FULL_AV, answers).metrics["accuracy"] for answers in (apart, together))
+    assert narrow.value == wide.value == 0.5
+    assert wide.ci_high - wide.ci_low > 2 * (narrow.ci_high - narrow.ci_low)
+
+
+def test_fusion_gain_is_paired_over_the_turns_scored_under_all_three_conditions() -> None:
+    def lines(texts: list[str | None]) -> tuple:
+        answers = [
+            Answer(user_turn(i, "sad"), text, error=None if text else "MediaError: broken")
+            for i, text in enumerate(texts)
+        ]
+        return load_scorer("understanding").score(FULL_AV, answers).lines
+
+    gain = fusion_gain(lines(["sad", "sad", "sad"]), lines(["sad", "happy", None]), lines(["happy", "happy", "sad"]))
+    assert (gain.value, gain.n, gain.n_errors) == (0.5, 2, 1)

@@ -291,7 +291,7 @@ def _groups(tasks: Sequence[Task], library: TaskLibrary) -> tuple[Any, ...]:
 
 
 def _default_name(record: RunRecord) -> str:
-    tasks = "+".join(record.config.tasks).replace("/", "_").replace("*", "all")[:60]
+    tasks = "+".join(Path(name).stem.replace("*", "all") for name in record.config.tasks)[:60]
     return f"{tasks}-{record.config.model}-{record.digest()}"
 
 

@@ -39,14 +39,15 @@ class TaskLibrary:
     def __init__(self, scorers: ScorerMetrics, include: Sequence[Path] = ()) -> None:
         self.scorers = scorers
         self.folders = [SHIPPED, *include]
+        for folder in include:
+            if not folder.is_dir():
+                raise TaskError(f"{folder}: no such folder of tasks (--include_path)")
 
     @cached_property
     def _entries(self) -> tuple[dict[str, Entry], dict[str, Entry]]:
         tasks: dict[str, Entry] = {}
         groups: dict[str, Entry] = {}
         for folder in self.folders:
-            if not folder.is_dir():
-                raise TaskError(f"{folder}: no such folder of tasks (--include_path)")
             for file in sorted(folder.rglob("*.yaml")):
                 if not file.name.startswith("_"):
                     _index(file, tasks, groups)

@@ -34,9 +34,7 @@ def claims(tmp_path: Path) -> Iterator[Claims]:
 
 
 def hold_elsewhere(folder: Path, *units: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), *units], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), *units], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process

@@ -36,9 +36,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 def stored_lines(run: Path) -> list[dict[str, str]]:
     return [
-        json.loads(line)
-        for segment in run.glob("responses/*.jsonl")
-        for line in segment.read_bytes().split(b"\n")[:-1]
+        json.loads(line) for segment in run.glob("responses/*.jsonl") for line in segment.read_bytes().split(b"\n")[:-1]
     ]
 
 

@@ -1,0 +1,156 @@
+"""A failing request costs itself, never its neighbours; what is shared is asked once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from support.releases import write_text_release, write_text_task
+
+from avemo_harness import evaluate
+from avemo_harness.benchmark.request import Request, Response, Text
+from avemo_harness.errors import RunConflictError, UsageError
+from avemo_harness.models.base import Capabilities, Output
+
+Behaviour = Callable[[Request], Response]
+
+
+class FakeModel:
+    """Answers one request after the other by a function, and notes what it was asked."""
+
+    def __init__(self, behaviour: Behaviour, outputs: frozenset[Output] = frozenset({"label_text"})) -> None:
+        self.capabilities = Capabilities(outputs, largest_batch=8)
+        self.behaviour = behaviour
+        self.asked: list[Request] = []
+
+    def identity(self) -> Mapping[str, str]:
+        return {"model": "fake"}
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        self.asked += requests
+        return [self.behaviour(request) for request in requests]
+
+
+def sad(request: Request) -> Response:
+    return Response(text="sad")
+
+
+def fails_on(dialogue_id: str) -> Behaviour:
+    def behaviour(request: Request) -> Response:
+        if request.dialogue_id == dialogue_id:
+            raise ValueError("tensor shapes do not match")
+        return Response(text="sad")
+
+    return behaviour
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_text_release(tmp_path_factory.mktemp("release"), dialogues=12, turns=2)
+
+
+@pytest.fixture
+def task(data: Path, tmp_path: Path) -> str:
+    return str(write_text_task(tmp_path / "text.yaml", data))
+
+
+def test_one_failing_request_is_an_error_and_its_batch_is_answered(task: str, tmp_path: Path) -> None:
+    result = evaluate(FakeModel(fails_on("d00003")), task, output_path=tmp_path / "run")
+    scores = result.tasks["text_only"]
+    assert (scores.n_items, scores.n_answered, scores.n_errors, scores.n_invalid) == (24, 22, 2, 0)
+    assert result.provisional
+    errors = [
+        json.loads(line)["error"]
+        for segment in (tmp_path / "run" / "responses").iterdir()
+        for line in segment.read_text().splitlines()
+        if "error" in json.loads(line)
+    ]
+    assert errors == ["ValueError: tensor shapes do not match"] * 2
+
+
+def test_the_same_command_asks_failed_items_again_and_only_them(task: str, tmp_path: Path) -> None:
+    evaluate(FakeModel(fails_on("d00003")), task, output_path=tmp_path / "run")
+    repaired = FakeModel(sad)
+    result = evaluate(repaired, task, output_path=tmp_path / "run")
+    assert {request.dialogue_id for request in repaired.asked} == {"d00003"}
+    assert result.n_errors == 0
+    assert result.to_json() == evaluate(FakeModel(sad), task, output_path=tmp_path / "other").to_json()
+
+
+def test_a_model_that_answers_nothing_or_too_little_is_an_error_not_an_empty_answer(task: str, tmp_path: Path) -> None:
+    class TooFew(FakeModel):
+        def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+            return []
+
+    for number, model in enumerate((FakeModel(lambda request: Response()), TooFew(sad))):
+        result = evaluate(model, task, output_path=tmp_path / str(number))
+        assert result.n_errors == 24
+        assert result.tasks["text_only"].metrics["accuracy"].value is None
+
+
+def test_an_empty_text_is_an_answer_and_counts_as_invalid(task: str, tmp_path: Path) -> None:
+    result = evaluate(FakeModel(lambda request: Response(text="")), task, output_path=tmp_path / "run")
+    assert (result.n_errors, result.tasks["text_only"].n_invalid) == (0, 24)
+
+
+def test_two_tasks_that_ask_the_same_thing_share_an_answer(data: Path, tmp_path: Path) -> None:
+    tasks = [str(write_text_task(tmp_path / f"{name}.yaml", data, name)) for name in ("first", "second")]
+    model = FakeModel(sad)
+    result = evaluate(model, tasks, output_path=tmp_path / "run")
+    assert len(model.asked) == 24
+    assert [result.tasks[name].n_answered for name in ("first", "second")] == [24, 24]
+
+
+def test_a_model_sees_history_in_order_and_never_a_label(task: str, tmp_path: Path) -> None:
+    model = FakeModel(sad)
+    evaluate(model, task, output_path=tmp_path / "run")
+    last = next(request for request in model.asked if (request.dialogue_id, request.turn_index) == ("d00001", 2))
+    said = [(m.role, block.text) for m in last.messages for block in m.content if isinstance(block, Text)]
+    assert said == [
+        ("user", "sentence 0 of dialogue 1"),
+        ("assistant", "sentence 1 of dialogue 1"),
+        ("user", "How does the speaker of sentence 2 of dialogue 1 feel?"),
+    ]
+    assert not hasattr(last, "gold")
+
+
+def test_another_configuration_in_the_same_directory_is_refused_with_the_difference(task: str, tmp_path: Path) -> None:
+    evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=2)
+    with pytest.raises(RunConflictError, match=r"config.limit: 2\.0 there, 3\.0 asked for"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=3.0)
+
+
+def test_a_task_outside_a_models_capabilities_is_skipped_with_the_reason(data: Path, tmp_path: Path) -> None:
+    extra = "output: {type: label, labels: [neutral, happy, angry, sad], method: rank}\n"
+    ranked = str(write_text_task(tmp_path / "ranked.yaml", data, "ranked", extra))
+    result = evaluate(FakeModel(sad), ranked, output_path=tmp_path / "run")
+    assert (result.tasks["ranked"].status, result.n_errors) == ("skipped", 0)
+    assert result.tasks["ranked"].reason == "the model gives no label ranking"
+
+
+def test_ranked_labels_decide_by_log_probability(data: Path, tmp_path: Path) -> None:
+    extra = "output: {type: label, labels: [neutral, happy, angry, sad], method: rank}\n"
+    ranked = str(write_text_task(tmp_path / "ranked.yaml", data, "ranked", extra))
+    scores = {"neutral": -3.0, "happy": -0.1, "angry": -4.0, "sad": -2.5}
+    model = FakeModel(lambda request: Response(label_logprobs=scores), frozenset({"label_ranking"}))
+    result = evaluate(model, ranked, output_path=tmp_path / "run")
+    counts = result.tasks["ranked"].details["confusion"]["counts"]
+    assert [row[1] for row in counts] == [6, 6, 6, 6]
+
+
+def test_limit_ids_and_where_make_a_run_partial(task: str, tmp_path: Path) -> None:
+    limited = evaluate(FakeModel(sad), task, output_path=tmp_path / "limited", limit=3)
+    chosen = evaluate(FakeModel(sad), task, output_path=tmp_path / "chosen", ids=("d00004", "d00005/2"))
+    angry = evaluate(FakeModel(sad), task, output_path=tmp_path / "angry", where=("emotion=angry",))
+    assert [run.tasks["text_only"].n_items for run in (limited, chosen, angry)] == [6, 3, 6]
+    assert all(run.partial for run in (limited, chosen, angry))
+
+
+def test_generation_overrides_are_checked_and_reach_the_model(task: str, tmp_path: Path) -> None:
+    model = FakeModel(sad)
+    evaluate(model, task, output_path=tmp_path / "run", generation={"max_new_tokens": "5"})
+    assert model.asked[0].generation.max_new_tokens == 5
+    with pytest.raises(UsageError, match="max_tokens"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "other", generation={"max_tokens": 5})

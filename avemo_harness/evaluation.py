@@ -179,7 +179,7 @@ def prepare(
     releases = _Releases(config, say)
     by_task = {task.name: releases.load(sources[task.name], task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
-    setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), device)
+    setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), say, device)
     model = model or load_model(config.model, config.model_args, setup)
     skipped = {task.name: reason for task in tasks if (reason := _not_asked(task.spec, model.capabilities, config))}
     record = RunRecord(

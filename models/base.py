@@ -40,11 +40,13 @@ class ModelSetup:
         releases: the releases that the run asks about.
         training: gives labelled releases to learn from: the train parts of `releases` and else the built-in demo's for
             ``auto``, the demo's for ``demo``, or those of a path.
+        say: takes a sentence for the user before something slow.
         device: where a neural model should run, such as ``cpu`` or ``cuda:0``; None lets it choose.
     """
 
     releases: tuple[Release, ...] = ()
     training: Callable[[str], tuple[Release, ...]] = _no_training
+    say: Callable[[str], None] = lambda sentence: None
     device: str | None = None
 
 

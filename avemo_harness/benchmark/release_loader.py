@@ -64,9 +64,13 @@ def _load_local(path: Path, source: str, name: str, split: str, options: Release
         dialogue_files, pair_files, root = [path], [], path.parent
     else:
         configs = _local_configs(path)
-        dialogue_files = _files_of(path, configs, name, split)
-        has_pairs = f"{name}_conflict" in configs
-        pair_files = _files_of(path, configs, f"{name}_conflict", split, required=False) if has_pairs else []
+        if name not in configs:
+            raise _no_such_config(source, name, list(configs))
+        dialogue_files = _files_of(path, configs[name], split)
+        if not dialogue_files:
+            have = ", ".join(configs[name]) or "none"
+            raise ReleaseError(f"{source}: config {name!r} has no Parquet file for split {split!r} (splits: {have})")
+        pair_files = _files_of(path, configs.get(f"{name}_conflict", {}), split)
         root = path
     dialogues = release_parquet.read_dialogues(dialogue_files, options.media_root or root)
     return _assemble(source, name, split, None, dialogues, release_parquet.read_pairs(pair_files), options)
@@ -132,16 +136,8 @@ def _globs_by_split(data_files: object) -> dict[str, list[str]]:
     return globs
 
 
-def _files_of(
-    folder: Path, configs: dict[str, dict[str, list[str]]], name: str, split: str, required: bool = True
-) -> list[Path]:
-    if name not in configs:
-        raise _no_such_config(str(folder), name, list(configs))
-    files = sorted({file for glob in configs[name].get(split, []) for file in folder.glob(glob)})
-    if not files and required:
-        have = ", ".join(configs[name]) or "none"
-        raise ReleaseError(f"{folder}: config {name!r} has no Parquet file for split {split!r} (splits: {have})")
-    return files
+def _files_of(folder: Path, splits: dict[str, list[str]], split: str) -> list[Path]:
+    return sorted({file for glob in splits.get(split, []) for file in folder.glob(glob)})
 
 
 def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
@@ -154,8 +150,7 @@ def has_split(source: str, name: str, split: str) -> bool:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         return False
-    configs = _local_configs(folder)
-    return name in configs and bool(_files_of(folder, configs, name, split, required=False))
+    return bool(_files_of(folder, _local_configs(folder).get(name, {}), split))
 
 
 def configured_release(chosen: str | None, task: str, shipped: str | None) -> str:

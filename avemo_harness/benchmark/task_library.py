@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from avemo_harness.benchmark.task import GroupSpec
     from avemo_harness.benchmark.task_file import ScorerMetrics, Task
 
+TABLE_ORDER = ("full_av", "audio_only", "video_only", "conflict")
 SHIPPED = Path(__file__).parent.parent / "tasks"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What listing needs to know of a YAML: a task with its group, or a group with its title."""
+    """What listing needs to know of a YAML, as far as the file itself says it: a task, or a group with its title."""
 
     name: str
     file: Path
     group: str | None = None
     title: str | None = None
+    condition: str | None = None
 
 
 class TaskLibrary:
@@ -64,8 +66,8 @@ class TaskLibrary:
         return sorted(self._entries[1].values(), key=lambda entry: entry.name)
 
     def members(self, group: str) -> list[Entry]:
-        """The tasks that name a group."""
-        return [entry for entry in self.tasks if entry.group == group]
+        """The tasks that name a group, in the order of the benchmark's table."""
+        return sorted((entry for entry in self.tasks if entry.group == group), key=_table_order)
 
     def files_of(self, wanted: str) -> list[Path]:
         """The task YAMLs that a name, glob, group or path stands for.
@@ -120,6 +122,11 @@ class TaskLibrary:
         return load_group_file(entry.file, self.scorers) if entry else None
 
 
+def _table_order(entry: Entry) -> int:
+    """Conditions in the order of the table; a task whose file names none, such as a conflict, comes last."""
+    return TABLE_ORDER.index(entry.condition) if entry.condition in TABLE_ORDER else len(TABLE_ORDER)
+
+
 def _index(file: Path, tasks: dict[str, Entry], groups: dict[str, Entry]) -> None:
     values = read_yaml(file).values
     is_group = "columns" in values or ("group" in values and "task" not in values)
@@ -129,7 +136,5 @@ def _index(file: Path, tasks: dict[str, Entry], groups: dict[str, Entry]) -> Non
     entries = groups if is_group else tasks
     if name in entries:
         raise TaskError(f"{file}:1: {name!r} is already defined in {entries[name].file}")
-    group, title = values.get("group"), values.get("title")
-    entries[name] = Entry(
-        name, file, group if isinstance(group, str) else None, title if isinstance(title, str) else None
-    )
+    facts = {key: value for key in ("group", "title", "condition") if isinstance(value := values.get(key), str)}
+    entries[name] = Entry(name, file, **facts)

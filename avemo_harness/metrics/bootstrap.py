@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 RESAMPLES = 2_000
 SEED = 20_251_007
 FEW_CLUSTERS = 20
-_CELLS_A_BLOCK = 2**21
+_CELLS_A_BLOCK = 2**18
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]

@@ -84,7 +84,8 @@ class Asker:
         self._refresh()
         self._failed_before = set(self.store.errors)
         remaining = [unit for unit in units if self._missing(unit)]
-        with ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare") as pool:
+        pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
+        try:
             while remaining:
                 self._ask_what_is_free(remaining, pool)
                 self._refresh()
@@ -92,6 +93,8 @@ class Asker:
                 if remaining:
                     self.listener.waiting(len(remaining))
                     time.sleep(POLL_S)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
         in_flight: deque[_InFlight] = deque()

@@ -1,0 +1,142 @@
+"""Writing clips and sound: MP4 from frames and samples, sound files, resampling. Equal input gives equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import MediaError
+from avemo_harness.media.mp4_writer import Mp4Writer, checked_sound, video_encoder
+from avemo_harness.media.reader import media_errors
+from avemo_harness.media.types import Samples
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+_QUALITY = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "3"}}
+_BLOCK = 2**16
+
+
+def encode_clip(
+    frames: Iterable[NDArray[np.uint8]], sound: NDArray[np.float32], *, fps: int = 25, rate: int = 16_000
+) -> bytes:
+    """Encode a clip: MP4 with h264 (mpeg4 where x264 is missing) in yuv420p, and mono AAC.
+
+    Args:
+        frames: RGB, uint8 [H, W, 3] each, even H and W, all alike; read one at a time.
+        sound: mono, float [n], full scale at 1.
+        fps: frames a second.
+        rate: samples a second, one that AAC knows (8000 to 96000).
+
+    Raises:
+        MediaError: the frames or the sound are not as described above.
+    """
+    with Mp4Writer() as writer:
+        codec = video_encoder()
+        stream = writer.container.add_stream(codec, rate=fps, options=_QUALITY[codec])
+        stream.codec_context.thread_count = 1
+        stream.pix_fmt = "yuv420p"
+        shape = None
+        for position, pixels in enumerate(frames):
+            shape = shape or np.shape(pixels)
+            frame = _picture(pixels, shape)
+            if position == 0:
+                stream.width, stream.height = frame.width, frame.height
+            frame.pts, frame.time_base = position, Fraction(1, fps)
+            writer.add(stream.encode(frame))
+        if shape is None:
+            raise MediaError("a clip needs at least one frame")
+        writer.add(stream.encode(None))
+        writer.add_sound(sound, rate)
+        return writer.finish()
+
+
+def encode_sound(sound: NDArray[np.float32], rate: int = 16_000) -> bytes:
+    """Encode a clip without video: MP4 with mono AAC. Arguments and errors as in `encode_clip`."""
+    with Mp4Writer() as writer:
+        writer.add_sound(sound, rate)
+        return writer.finish()
+
+
+def read_sound_file(path: Path) -> tuple[Samples, int]:
+    """Read a WAV, FLAC or other sound file.
+
+    Returns:
+        float32 [n] mono (the mean of the channels), and samples a second.
+
+    Raises:
+        MediaError: the file is missing or is no sound file.
+    """
+    import soundfile
+
+    with media_errors(str(path)):
+        if not path.is_file():
+            raise MediaError("no such file; check the path, which must be that of a regular file")
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        return samples.mean(axis=1, dtype=np.float32), int(rate)
+
+
+def write_flac(path: Path, samples: NDArray[np.float32], rate: int) -> None:
+    """Write mono sound, float [n] with full scale at 1, as 16-bit FLAC; louder samples are clipped.
+
+    Raises:
+        MediaError: the samples are not finite, or the file cannot be written.
+    """
+    import soundfile
+
+    with media_errors(str(path)):
+        soundfile.write(path, np.clip(checked_sound(samples), -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+
+
+def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Samples:
+    """Change the sampling rate of mono sound, with FFmpeg's band-limited resampler.
+
+    Args:
+        samples: float [n], full scale at 1.
+        rate_in, rate_out: samples a second.
+
+    Returns:
+        float32 [max(1, round(n * rate_out / rate_in))], aligned with the input.
+
+    Raises:
+        MediaError: the samples are not finite, or a rate is not positive.
+
+    >>> len(resample(np.zeros(44_100, np.float32), 44_100, 16_000))
+    16000
+    """
+    from av import AudioFrame, AudioResampler
+
+    with media_errors("resample"):
+        sound = checked_sound(samples)
+        if min(rate_in, rate_out) <= 0:
+            raise MediaError(f"rates must be positive, here are {rate_in} and {rate_out}")
+        if rate_in == rate_out:
+            return sound.copy()
+        length = max(1, round(len(sound) * rate_out / rate_in))
+        resampler = AudioResampler(format="flt", layout="mono", rate=rate_out)
+        parts = []
+        for start in range(0, len(sound), _BLOCK):
+            frame = AudioFrame.from_ndarray(sound[None, start : start + _BLOCK], "flt", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate_in, start, Fraction(1, rate_in)
+            parts += resampler.resample(frame)
+        parts += resampler.resample(None)
+        resampled = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
+        return np.pad(resampled, (0, length - len(resampled))).astype(np.float32)
+
+
+def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> VideoFrame:
+    from av import VideoFrame
+
+    array = np.asarray(pixels)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.shape[0] % 2 or array.shape[1] % 2:
+        raise MediaError(
+            f"a frame must be uint8 [H, W, 3] with even H and W; here is {array.dtype} of shape {array.shape}"
+        )
+    if array.shape != shape:
+        raise MediaError(f"all frames must have the shape of the first, {shape}; here is {array.shape}")
+    return VideoFrame.from_ndarray(np.ascontiguousarray(array), "rgb24")

@@ -1,0 +1,125 @@
+"""New clips from the packets of old ones: what is copied stays bit-identical, what is replaced is encoded anew."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import MediaError
+from avemo_harness.media.mp4_writer import Mp4Writer, video_encoder
+from avemo_harness.media.reader import OpenMedia, open_media, read_packets
+from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.stream import Stream
+
+# The first frame at quantiser 2, within one level of the source; at 20 no residual of a copy of it survives, so that
+# every other frame is skipped blocks and decodes to the very same pixels.
+_STILL = {
+    "libx264": {"preset": "veryfast", "qp": "20", "bf": "0", "g": "100000", "x264-params": "ipratio=8"},
+    "mpeg4": {"qscale": "1", "bf": "0", "g": "600"},
+}
+
+
+def replace_sound(source: Source, samples: NDArray[np.float32], *, rate: int = 16_000) -> bytes:
+    """Give a clip another sound track: the video's packets are copied, the sound is encoded as mono AAC.
+
+    Args:
+        samples: mono, float [n], full scale at 1; used whole, whatever the video's length.
+        rate: samples a second, one that AAC knows.
+
+    Returns:
+        The bytes of an MP4.
+
+    Raises:
+        MediaError: the clip cannot be read or has no video, or the samples are unfit.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media, Mp4Writer() as writer:
+        stream, _ = media.require_video()
+        writer.copy(stream, read_packets(media, stream))
+        writer.add_sound(samples, rate)
+        return writer.finish()
+
+
+def freeze_video(source: Source) -> bytes:
+    """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
+
+    The frames decode to identical pixels, within one level of the source's first frame in each of Y, U and V (x264).
+
+    Returns:
+        The bytes of an MP4, without sound where the clip has none.
+
+    Raises:
+        MediaError: the clip cannot be read or has no video.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media, open_media(source, DEFAULT_LIMITS) as again:
+        stream, _ = again.require_video()
+        first = next(again.container.decode(stream), None)
+        if first is None or first.is_corrupt:
+            raise MediaError("its first video frame cannot be decoded; restore the clip")
+        with Mp4Writer() as writer:
+            video, sound = _read_streams(media)
+            _add_still(writer, media, video, first)
+            if media.sound is not None:
+                writer.copy(media.sound, sound)
+            return writer.finish()
+
+
+def join_streams(video_from: Source, sound_from: Source) -> bytes:
+    """Join the video of one clip with the sound of another; no packet is changed.
+
+    Both are cut to the shorter. The video ends at a frame behind which no earlier frame is stored, so that every
+    frame that is left decodes as in its source; the sound ends with the packet that is heard at the video's end.
+
+    Returns:
+        The bytes of an MP4. Its streams end within one video frame and one AAC frame of each other.
+
+    Raises:
+        MediaError: a clip cannot be read or lacks the stream asked of it, or not even the first frame fits.
+    """
+    with open_media(video_from, DEFAULT_LIMITS) as pictures, open_media(sound_from, DEFAULT_LIMITS) as voice:
+        video_stream, _ = pictures.require_video()
+        sound_stream, _ = voice.require_sound()
+        sound = read_packets(voice, sound_stream)
+        video, end = _closed_prefix(read_packets(pictures, video_stream), max(_end(packet) for packet in sound))
+        if not video:
+            raise MediaError(f"not one frame of {pictures.name} fits the sound of {voice.name}; choose another pair")
+        with Mp4Writer() as writer:
+            writer.copy(video_stream, video)
+            writer.copy(sound_stream, [packet for packet in sound if _start(packet) < end])
+            return writer.finish()
+
+
+def packet_digests(source: Source) -> PacketDigests:
+    """SHA-256 of every compressed packet, to prove what was copied.
+
+    Raises:
+        MediaError: the clip cannot be read.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media:
+        video, sound = _read_streams(media)
+        return PacketDigests(tuple(map(_digest, video)), tuple(map(_digest, sound)))
+
+
+def _closed_prefix(packets: list[Packet[Stream]], limit: Fraction) -> tuple[list[Packet[Stream]], Fraction]:
+    """The longest beginning, in decode order, that is also a beginning in display order and ends by `limit`.
+
+    Returns:
+        The packets and the time at which they end, in seconds.
+    """
+    starts = sorted(map(_start, packets))
+    latest = Fraction(-1)
+    best, best_end = 0, Fraction(0)
+    for count, packet in enumerate(packets, 1):
+        latest = max(latest, _start(packet))
+        if latest != starts[count - 1]:
+            continue
+        end = starts[count] if count < len(packets) else max(map(_end, packets))
+        if end <= limit:
+            best, best_end = count, end
+    return packets[:best], best_end

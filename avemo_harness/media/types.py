@@ -1,0 +1,97 @@
+"""The records of `media`: what a clip may cost, what its header says, and what decoding gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Source: TypeAlias = Path | bytes
+"""A clip: the path of a regular local file, or the file's bytes. Never a URL."""
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Mono sound, float32 [n], full scale at 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What a clip may cost. Checked on the header before anything is decoded, and again while decoding.
+
+    Args:
+        max_bytes: size of the file.
+        max_pixels: width times height of one frame.
+        max_seconds: length of each stream.
+        max_fps: frames a second, on average.
+        max_streams: streams in the file, of any kind.
+        max_packets: compressed packets in one stream.
+        max_rate: sound samples a second.
+        max_channels: sound channels.
+        max_decoded_bytes: size of the array that one call returns.
+    """
+
+    max_bytes: int = 256 * 2**20
+    max_pixels: int = 4096 * 2304
+    max_seconds: float = 600.0
+    max_fps: float = 240.0
+    max_streams: int = 8
+    max_packets: int = 1_000_000
+    max_rate: int = 192_000
+    max_channels: int = 8
+    max_decoded_bytes: int = 4 * 2**30
+
+
+DEFAULT_LIMITS = MediaLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What the header says of the video: pixels, frames a second on average, frames, seconds, FFmpeg's codec name."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """What the header says of the sound: samples a second, channels, seconds, FFmpeg's codec name."""
+
+    rate: int
+    channels: int
+    duration_s: float
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What the header says of a clip; at least one of the two streams is there."""
+
+    video: VideoInfo | None
+    sound: SoundInfo | None
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the longer stream in seconds."""
+        return max(stream.duration_s for stream in (self.video, self.sound) if stream is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Decoded video: RGB pixels, uint8 [T, H, W, 3], `fps` of them a second."""
+
+    pixels: NDArray[np.uint8]
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class PacketDigests:
+    """SHA-256 (hex) of every compressed packet of a clip, in stream order."""
+
+    video: tuple[str, ...]
+    sound: tuple[str, ...]

@@ -1,0 +1,111 @@
+"""The embedded default: a small classical recogniser of voice and face that needs no downloaded weights.
+
+It is trained on the train part of the release under test, or of the built-in demo where that has none, and kept in the
+cache. A stream that carries nothing (noise, silence, a frozen face) is left out of its judgement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from avemo_harness import paths
+from avemo_harness.benchmark.release import EMOTIONS, Clip, Release
+from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.trivial import labels_of
+
+if TYPE_CHECKING:
+    from avemo_harness.recognizers.fusion import FusionRecognizer
+
+VERSION = "1"
+
+
+class Baseline:
+    """Names the emotion of the asked clip; looks at neither the history nor the text."""
+
+    @dataclass(frozen=True, slots=True)
+    class Arguments:
+        """
+        Args:
+            train: ``auto``, ``demo``, or the folder of a release whose train part to learn from.
+            seed: of the cross-validation that weighs voice against face.
+        """
+
+        train: str = "auto"
+        seed: int = 0
+
+    capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking"}), largest_batch=16)
+
+    def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
+        self._seed, self._say = arguments.seed, setup.say
+        self._training = setup.training(arguments.train)
+
+    def identity(self) -> Mapping[str, str]:
+        return {
+            "model": "baseline",
+            "version": VERSION,
+            "trained_on": " ".join(release.fingerprint for release in self._training),
+            "seed": str(self._seed),
+            **{package: version(package) for package in ("numpy", "scikit-learn", "av")},
+        }
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Response:
+        from avemo_harness.recognizers.clip_features import clip_features
+
+        if request.asked_clip is None:
+            raise GenerationError("baseline: the question has no clip")
+        if unknown := sorted(set(labels_of(request)) - set(EMOTIONS)):
+            raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
+        features = clip_features(request.asked_clip.read())
+        scores = self._recognizer.log_probabilities(features.sound, features.face)
+        by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
+        if isinstance(request.output, LabelOutput) and request.output.method == "rank":
+            return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
+        return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
+
+    @cached_property
+    def _recognizer(self) -> FusionRecognizer:
+        """The trained recogniser, from the cache where it was trained before."""
+        from avemo_harness.recognizers.fusion import FusionRecognizer
+
+        digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
+        path = paths.cache_dir() / "baseline" / f"{digest[:16]}.safetensors"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partly = path.with_name(f"{path.stem}.{os.getpid()}.part")
+            self._train().save(partly)
+            partly.replace(path)
+        return FusionRecognizer.load(path)
+
+    def _train(self) -> FusionRecognizer:
+        from avemo_harness.recognizers.clip_features import clip_features
+        from avemo_harness.recognizers.fusion import FusionRecognizer
+
+        examples = list(_labelled_clips(self._training))
+        if not examples:
+            raise ModelError("baseline: the train part holds no labelled user turn with a clip")
+        self._say(f"training the baseline on {len(examples)} clips of {self._training[0].source}")
+        features = [clip_features(clip.read()) for clip, _, _ in examples]
+        labels = [label for _, label, _ in examples]
+        return FusionRecognizer.fit(features, labels, [speaker for _, _, speaker in examples], seed=self._seed)
+
+
+def _labelled_clips(releases: Sequence[Release]) -> Iterator[tuple[Clip, str, str]]:
+    """Clip, emotion and speaker of every labelled user turn."""
+    for release in releases:
+        for dialogue in release.dialogues:
+            for turn in dialogue.turns:
+                if turn.role == "user" and turn.clip is not None and turn.emotion is not None:
+                    yield turn.clip, turn.emotion, turn.speaker_id

@@ -71,5 +71,7 @@ def test_imports_go_one_way(layer: str) -> None:
 def test_only_the_command_prints() -> None:
     for path in SOURCES:
         if "cli" not in path.parts:
-            calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+            calls = (
+                node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+            )
             assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), path

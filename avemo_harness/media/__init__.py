@@ -1,0 +1,49 @@
+"""Clips in and out: decode, encode, remux, resample, noise. The only code that touches PyAV and soundfile.
+
+Importing this package imports neither; every failure is a `MediaError` that names the clip.
+"""
+
+from __future__ import annotations
+
+from avemo_harness.media.decode import decode_frames, decode_sound, probe
+from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_file, resample, write_flac
+from avemo_harness.media.noise import NoiseKind, active_level, make_noise
+from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, replace_sound
+from avemo_harness.media.types import (
+    DEFAULT_LIMITS,
+    Frames,
+    MediaInfo,
+    MediaLimits,
+    PacketDigests,
+    Samples,
+    SoundInfo,
+    Source,
+    VideoInfo,
+)
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Frames",
+    "MediaInfo",
+    "MediaLimits",
+    "NoiseKind",
+    "PacketDigests",
+    "Samples",
+    "SoundInfo",
+    "Source",
+    "VideoInfo",
+    "active_level",
+    "decode_frames",
+    "decode_sound",
+    "encode_clip",
+    "encode_sound",
+    "freeze_video",
+    "join_streams",
+    "make_noise",
+    "packet_digests",
+    "probe",
+    "read_sound_file",
+    "replace_sound",
+    "resample",
+    "write_flac",
+]

@@ -92,8 +92,8 @@ def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DE
         resampler = AudioResampler(format="flt", layout="mono", rate=rate)
         parts = [part.to_ndarray()[0] for frame in _sound_frames(media) for part in resampler.resample(frame)]
         parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-        samples = np.concatenate(parts)[: max(1, round(info.duration_s * rate))]
-        return np.clip(samples, -1.0, 1.0).astype(np.float32)
+        samples: Samples = np.concatenate(parts)[: max(1, round(info.duration_s * rate))]
+        return np.clip(samples, -1.0, 1.0)
 
 
 def _video_frames(media: OpenMedia) -> Iterator[tuple[float, VideoFrame]]:
@@ -166,7 +166,9 @@ def _sample(frames: Iterable[tuple[float, VideoFrame]], fps: float, pixels: NDAr
 def _empty(info: VideoInfo, count: int, size: tuple[int, int] | None, limits: MediaLimits) -> NDArray[np.uint8]:
     width, height = size or (info.width, info.height)
     if min(width, height) < 1 or width * height > limits.max_pixels:
-        raise MediaError(f"frames of {width}x{height} were asked for, allowed are 1 to {limits.max_pixels} pixels in all")
+        raise MediaError(
+            f"frames of {width}x{height} were asked for, allowed are 1 to {limits.max_pixels} pixels in all"
+        )
     if count * width * height * 3 > limits.max_decoded_bytes:
         raise MediaError(
             f"{count} frames of {width}x{height} take more than {limits.max_decoded_bytes} bytes; "

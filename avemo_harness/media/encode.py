@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
-from avemo_harness.media.mp4_writer import Mp4Writer, checked_sound, video_encoder
+from avemo_harness.media.mp4_writer import Mp4Writer, checked_sound
 from avemo_harness.media.reader import media_errors
 from avemo_harness.media.types import Samples
 
@@ -37,10 +37,7 @@ def encode_clip(
         MediaError: the frames or the sound are not as described above.
     """
     with Mp4Writer() as writer:
-        codec = video_encoder()
-        stream = writer.container.add_stream(codec, rate=fps, options=_QUALITY[codec])
-        stream.codec_context.thread_count = 1
-        stream.pix_fmt = "yuv420p"
+        stream = writer.new_video(fps, _QUALITY)
         shape = None
         for position, pixels in enumerate(frames):
             shape = shape or np.shape(pixels)
@@ -125,8 +122,8 @@ def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Sampl
             frame.sample_rate, frame.pts, frame.time_base = rate_in, start, Fraction(1, rate_in)
             parts += resampler.resample(frame)
         parts += resampler.resample(None)
-        resampled = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
-        return np.pad(resampled, (0, length - len(resampled))).astype(np.float32)
+        resampled: Samples = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
+        return np.pad(resampled, (0, length - len(resampled)))
 
 
 def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> VideoFrame:

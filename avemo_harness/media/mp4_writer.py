@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,20 @@ class Mp4Writer:
             packet.stream = target
             self._packets.append(packet)
 
+    def new_video(self, fps: Fraction | int, options: Mapping[str, dict[str, str]]) -> VideoStream:
+        """Add a yuv420p stream to encode: h264, or mpeg4 where FFmpeg was built without x264.
+
+        Args:
+            options: the encoder's options, by its name: ``libx264`` and ``mpeg4``.
+        """
+        import av
+
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream = cast("VideoStream", self.container.add_stream(codec, rate=fps, options=options[codec]))
+        stream.codec_context.thread_count = 1
+        stream.codec_context.pix_fmt = "yuv420p"
+        return stream
+
     def add_sound(self, samples: NDArray[np.float32], rate: int) -> None:
         """Encode mono sound as AAC. MediaError where AAC has no such rate or the samples are unfit."""
         from av import AudioFrame
@@ -93,10 +107,3 @@ def checked_sound(samples: NDArray[np.float32]) -> NDArray[np.float32]:
             f"sound must be a row of finite floats, full scale at 1; here are {array.dtype} of shape {array.shape}"
         )
     return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def video_encoder() -> str:
-    """The best h264 encoder at hand, or mpeg4, which every build of FFmpeg has."""
-    import av
-
-    return "libx264" if "libx264" in av.codecs_available else "mpeg4"

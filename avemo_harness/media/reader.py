@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -45,6 +45,14 @@ class OpenMedia:
         if self.sound is None or self.info.sound is None:
             raise MediaError(f"{self.name}: it has no sound; a clip with sound is needed here")
         return self.sound, self.info.sound
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPackets:
+    """The compressed packets of a clip in decode order; empty where it has no such stream."""
+
+    video: Sequence[Packet[Stream]]
+    sound: Sequence[Packet[Stream]]
 
 
 def describe(source: Source) -> str:
@@ -115,23 +123,26 @@ def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
             yield OpenMedia(name, container, video, sound, info, limits)
 
 
-def read_packets(media: OpenMedia, stream: Stream) -> list[Packet[Stream]]:
-    """All packets of one stream in decode order; an incomplete packet or a missing one is an error."""
-    packets: list[Packet[Stream]] = []
-    for packet in media.container.demux(stream):
+def read_packets(media: OpenMedia) -> StreamPackets:
+    """All packets of the clip's video and of its sound; an incomplete or a missing packet is an error."""
+    streams = [stream for stream in (media.video, media.sound) if stream is not None]
+    found: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
+    for packet in media.container.demux(streams):
         if packet.size == 0:
             continue
+        packets = found[packet.stream.index]
         if packet.is_corrupt or packet.pts is None or packet.dts is None:
-            raise MediaError(f"{media.name}: packet {len(packets)} of the {stream.type} is damaged; restore the clip")
-        if len(packets) >= media.limits.max_packets:
-            raise MediaError(f"{media.name}: more than {media.limits.max_packets} packets in the {stream.type}")
+            raise MediaError(f"packet {len(packets)} of its {packet.stream.type} is damaged; restore the clip")
         packets.append(packet)
-    if not packets or len(packets) < stream.frames:
-        raise MediaError(
-            f"{media.name}: it holds {len(packets)} of the {stream.frames} {stream.type} packets that its header "
-            "announces; restore the clip"
-        )
-    return packets
+        if len(packets) > media.limits.max_packets:
+            raise MediaError(f"its {packet.stream.type} has more than {media.limits.max_packets} packets; cut the clip")
+    for stream in streams:
+        if len(found[stream.index]) < max(1, stream.frames):
+            raise MediaError(
+                f"it holds {len(found[stream.index])} of the {stream.frames} {stream.type} packets that its header "
+                "announces; restore the clip"
+            )
+    return StreamPackets(*(found[stream.index] if stream is not None else () for stream in (media.video, media.sound)))
 
 
 @contextmanager
@@ -201,5 +212,7 @@ def _duration(container: InputContainer, stream: Stream, limits: MediaLimits) ->
     else:
         raise MediaError(f"its header gives no duration for the {stream.type}; re-encode the clip as mp4")
     if not 0 < seconds <= limits.max_seconds:
-        raise MediaError(f"its {stream.type} lasts {seconds:.6g} s; it must be above 0 and at most {limits.max_seconds:g} s")
+        raise MediaError(
+            f"its {stream.type} lasts {seconds:.6g} s; it must be above 0 and at most {limits.max_seconds:g} s"
+        )
     return seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
-from avemo_harness.media.mp4_writer import Mp4Writer, video_encoder
+from avemo_harness.media.mp4_writer import Mp4Writer
 from avemo_harness.media.reader import OpenMedia, open_media, read_packets
 from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
 
@@ -41,7 +42,7 @@ def replace_sound(source: Source, samples: NDArray[np.float32], *, rate: int = 1
     """
     with open_media(source, DEFAULT_LIMITS) as media, Mp4Writer() as writer:
         stream, _ = media.require_video()
-        writer.copy(stream, read_packets(media, stream))
+        writer.copy(stream, read_packets(media).video)
         writer.add_sound(samples, rate)
         return writer.finish()
 
@@ -63,10 +64,10 @@ def freeze_video(source: Source) -> bytes:
         if first is None or first.is_corrupt:
             raise MediaError("its first video frame cannot be decoded; restore the clip")
         with Mp4Writer() as writer:
-            video, sound = _read_streams(media)
-            _add_still(writer, media, video, first)
+            packets = read_packets(media)
+            _add_still(writer, media, packets.video, first)
             if media.sound is not None:
-                writer.copy(media.sound, sound)
+                writer.copy(media.sound, packets.sound)
             return writer.finish()
 
 
@@ -85,8 +86,8 @@ def join_streams(video_from: Source, sound_from: Source) -> bytes:
     with open_media(video_from, DEFAULT_LIMITS) as pictures, open_media(sound_from, DEFAULT_LIMITS) as voice:
         video_stream, _ = pictures.require_video()
         sound_stream, _ = voice.require_sound()
-        sound = read_packets(voice, sound_stream)
-        video, end = _closed_prefix(read_packets(pictures, video_stream), max(_end(packet) for packet in sound))
+        sound = read_packets(voice).sound
+        video, end = _closed_prefix(read_packets(pictures).video, max(map(_end, sound)))
         if not video:
             raise MediaError(f"not one frame of {pictures.name} fits the sound of {voice.name}; choose another pair")
         with Mp4Writer() as writer:
@@ -102,11 +103,11 @@ def packet_digests(source: Source) -> PacketDigests:
         MediaError: the clip cannot be read.
     """
     with open_media(source, DEFAULT_LIMITS) as media:
-        video, sound = _read_streams(media)
-        return PacketDigests(tuple(map(_digest, video)), tuple(map(_digest, sound)))
+        packets = read_packets(media)
+        return PacketDigests(tuple(map(_digest, packets.video)), tuple(map(_digest, packets.sound)))
 
 
-def _closed_prefix(packets: list[Packet[Stream]], limit: Fraction) -> tuple[list[Packet[Stream]], Fraction]:
+def _closed_prefix(packets: Sequence[Packet[Stream]], limit: Fraction) -> tuple[Sequence[Packet[Stream]], Fraction]:
     """The longest beginning, in decode order, that is also a beginning in display order and ends by `limit`.
 
     Returns:
@@ -123,3 +124,40 @@ def _closed_prefix(packets: list[Packet[Stream]], limit: Fraction) -> tuple[list
         if end <= limit:
             best, best_end = count, end
     return packets[:best], best_end
+
+
+def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Stream]], first: VideoFrame) -> None:
+    """Encode `first` once for every frame that `packets` show, at the same times."""
+    source, info = media.require_video()
+    durations = {packet.pts or 0: packet.duration for packet in packets if not packet.is_discard}
+    time_base = packets[0].time_base
+    stream = writer.new_video(Fraction(info.fps).limit_denominator(1001), _STILL)
+    context, given = stream.codec_context, source.codec_context
+    context.time_base = stream.time_base = time_base
+    context.width, context.height = first.width, first.height
+    context.sample_aspect_ratio = given.sample_aspect_ratio
+    context.color_range, context.colorspace = given.color_range, given.colorspace
+    context.color_primaries, context.color_trc = given.color_primaries, given.color_trc
+    still = first.reformat(format="yuv420p")
+    still.pict_type = 0  # the encoder's own choice; it was that of a key frame
+    encoded = []
+    for pts in sorted(durations):
+        still.pts, still.time_base = pts, time_base
+        encoded += stream.encode(still)
+    encoded += stream.encode(None)
+    for packet in encoded:
+        packet.duration = durations[packet.pts or 0]
+    writer.add(encoded)
+
+
+def _start(packet: Packet[Stream]) -> Fraction:
+    """When the packet is shown or heard, in seconds."""
+    return (packet.pts or 0) * packet.time_base
+
+
+def _end(packet: Packet[Stream]) -> Fraction:
+    return _start(packet) + (packet.duration or 0) * packet.time_base
+
+
+def _digest(packet: Packet[Stream]) -> str:
+    return hashlib.sha256(bytes(packet)).hexdigest()

@@ -58,7 +58,8 @@ def face_features(frames: NDArray[np.uint8]) -> FaceFeatures:
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or frames.size == 0:
         raise ValueError(
-            f"expected RGB frames as uint8 (T, H, W, 3), found {frames.dtype} {frames.shape}; decode them with decode_frames"
+            f"expected RGB frames as uint8 (T, H, W, 3), found {frames.dtype} {frames.shape}; "
+            "decode them with decode_frames"
         )
     grey = _grey_squares(frames)
     since_first = grey - grey[0]
@@ -90,8 +91,8 @@ def _describe(face: Floats) -> Floats:
 def _outlines(pictures: Floats) -> Floats:
     """Histograms of oriented gradients of cells, each picture scaled to norm 10, shape (T, orientations, 8, 8).
 
-    Dalal and Triggs 2005, "Histograms of oriented gradients for human detection", without overlapping blocks. Bin k holds
-    edges whose gradient points along k * pi / orientations, and a gradient is shared by the two nearest bins.
+    Dalal and Triggs 2005, "Histograms of oriented gradients for human detection", without overlapping blocks. Bin k
+    holds edges whose gradient points along k * pi / orientations; a gradient is shared by the two nearest bins.
     """
     down, across = np.gradient(pictures, axis=(1, 2))
     strength = np.hypot(down, across)
@@ -100,7 +101,8 @@ def _outlines(pictures: Floats) -> Floats:
     share = np.maximum(0, 1 - np.abs(distance - _ORIENTATIONS / 2))
     histograms = _cell_means(share * strength[:, None], _CELL)
     norm = np.sqrt((histograms**2).sum(axis=(1, 2, 3), keepdims=True))
-    return 10 * histograms / np.maximum(norm, 1e-6)
+    scaled: Floats = 10 * histograms / np.maximum(norm, 1e-6)
+    return scaled
 
 
 def _cell_means(pictures: Floats, cell: int) -> Floats:
@@ -140,5 +142,6 @@ def _area_weights(side: int) -> NDArray[np.float32]:
     """Rows that average ``side`` pixels into SIDE equal parts, shape (SIDE, side)."""
     edges = np.linspace(0, side, SIDE + 1)
     pixels = np.arange(side)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.maximum(0, overlap) * SIDE / side).astype(np.float32)
+    overlap: Floats = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    weights: NDArray[np.float32] = (np.maximum(0, overlap) * SIDE / side).astype(np.float32)
+    return weights

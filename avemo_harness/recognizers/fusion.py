@@ -1,4 +1,4 @@
-"""A small recogniser of emotion from a clip's sound and face, fused late: a classifier a stream, then a weighted sum."""
+"""A small recogniser of emotion from sound and face, fused late: a classifier a stream, then a weighted sum."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT = "avemo-fusion-recognizer-1"
 """Names the layout of the file and the definition of the features: raise the number when either changes."""
 
 _STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
-_WEIGHTS = np.linspace(0.1, 2.0, 20)
+_WEIGHTS = tuple(tenths / 10 for tenths in range(1, 31))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +45,8 @@ class StreamRecognizer:
 class FusionRecognizer:
     """Recognises the emotion of a clip.
 
-    The evidence of a stream is by how much its log probabilities exceed the prior's; the weighted evidence of the streams
-    that tell something is added to the log prior. Sound without speech and a face that does not move tell nothing.
+    The evidence of a stream is by how much its log probabilities exceed the prior's; the weighted evidence of the
+    streams that tell something is added to the log prior. Sound without speech and a still face tell nothing.
 
     Attributes:
         labels: the emotions, sorted: the order of every array of labels.
@@ -135,7 +135,7 @@ class FusionRecognizer:
                 described = json.loads((file.metadata() or {})["description"])
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if described["format"] != FORMAT:
-                raise UsageError(f"{path}: expected format {FORMAT}, found {described['format']}; fit the recogniser again")
+                raise UsageError(f"{path}: expected format {FORMAT}, found {described['format']}; fit it again")
             return cls(
                 tuple(described["labels"]),
                 arrays["log_prior"],
@@ -194,7 +194,7 @@ class _Training:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _FittedStream:
-    """A fitted stream: its head, its best weight alone, and its held-out evidence (n_rows, n_labels) of clips ``rows``."""
+    """A fitted stream: head, best weight alone, and the held-out evidence (n_rows, n_labels) of clips ``rows``."""
 
     head: LogisticHead
     weight: float
@@ -209,16 +209,16 @@ def _fit_stream(values_by_clip: Sequence[Floats | None], training: _Training) ->
         return None
     values = np.stack([values for values in values_by_clip if values is not None])
     truth, folds = training.truth[rows], training.folds[rows]
-    best: tuple[float, float, float, Floats] | None = None
-    for strength in _STRENGTHS:
-        held_out = held_out_log_probabilities(values, truth, folds, training.labels, strength)
-        evidence = held_out - training.log_prior
-        for weight in _WEIGHTS.tolist():
-            loss = training.loss(training.log_prior + weight * evidence, rows)
-            if best is None or loss < best[0]:
-                best = (loss, strength, weight, evidence)
-    assert best is not None
-    _, strength, weight, evidence = best
+    evidence_by_strength = {
+        strength: held_out_log_probabilities(values, truth, folds, training.labels, strength) - training.log_prior
+        for strength in _STRENGTHS
+    }
+
+    def loss(choice: tuple[float, float]) -> float:
+        return training.loss(training.log_prior + choice[1] * evidence_by_strength[choice[0]], rows)
+
+    strength, weight = min(product(_STRENGTHS, _WEIGHTS), key=loss)
+    evidence = evidence_by_strength[strength]
     return _FittedStream(fit_logistic_head(values, truth, strength), weight, rows, evidence)
 
 
@@ -237,4 +237,4 @@ def _weights_together(
     def loss(weights: tuple[float, float]) -> float:
         return training.loss(training.log_prior + weights[0] * heard + weights[1] * seen, rows)
 
-    return min(product(_WEIGHTS.tolist(), repeat=2), key=loss)
+    return min(product(_WEIGHTS, _WEIGHTS), key=loss)

@@ -90,4 +90,5 @@ def _steady(log_hz: NDArray[np.float64], candidate: NDArray[np.bool_]) -> NDArra
     linked = candidate[1:] & candidate[:-1] & (np.abs(np.diff(log_hz)) <= LARGEST_STEP)
     run = np.concatenate([[0], np.cumsum(~linked)])
     lengths = np.bincount(run, weights=candidate)
-    return candidate & (lengths[run] >= SHORTEST_RUN)
+    steady: NDArray[np.bool_] = candidate & (lengths[run] >= SHORTEST_RUN)
+    return steady

@@ -67,7 +67,8 @@ def sound_features(samples: NDArray[np.float32]) -> SoundFeatures:
     """
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise ValueError(
-            f"expected one channel of finite samples at {RATE} Hz, found shape {samples.shape}; decode it with decode_sound"
+            f"expected one channel of finite samples at {RATE} Hz, found shape {samples.shape}; "
+            "decode it with decode_sound"
         )
     power = power_spectra(samples)
     pitch = track_pitch(power, frame_window(), RATE)

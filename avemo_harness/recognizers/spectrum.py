@@ -47,7 +47,7 @@ def frame_window() -> NDArray[np.float32]:
 
 def bin_frequencies() -> Floats:
     """Return the frequencies of the bins of ``power_spectra`` in Hz, shape (513,)."""
-    return np.fft.rfftfreq(_TRANSFORM, 1 / RATE)
+    return np.arange(_TRANSFORM // 2 + 1, dtype=np.float64) * (RATE / _TRANSFORM)
 
 
 def decibels(power: NDArray[np.float32]) -> Floats:
@@ -69,7 +69,7 @@ def mel_bank() -> NDArray[np.float32]:
 
 @cache
 def cosine_basis(coefficients: int = 12) -> Floats:
-    """Return the orthonormal cosines that turn log-mel bands into cepstra, shape (coefficients, 40), without order 0."""
+    """Return the cosines that turn log-mel bands into cepstra, shape (coefficients, 40), orthonormal, from order 1."""
     order = np.arange(1, coefficients + 1)[:, None]
     basis: Floats = np.cos(np.pi * order * (np.arange(MEL_BANDS) + 0.5) / MEL_BANDS) * np.sqrt(2 / MEL_BANDS)
     return basis

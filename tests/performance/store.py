@@ -48,7 +48,8 @@ def main() -> None:
                 seconds.append(time.perf_counter() - started)
         rates.append(RECORDS / seconds[0])
         ratios.append(seconds[0] / seconds[1])
-    print(f"{statistics.median(rates):,.0f} records/s in batches of {BATCH}; {statistics.median(ratios):.2f} x bare appends")
+    rate, ratio = statistics.median(rates), statistics.median(ratios)
+    print(f"{rate:,.0f} records/s in batches of {BATCH}; {ratio:.2f} x bare appends")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,70 @@
+"""`reference` replies with the release's own next turn, in text and sound, where there is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from avemo_harness import evaluate, media
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
+
+TASK = """task: spoken
+version: 1
+dataset: {{path: {release}, name: small}}
+condition: full_av
+messages:
+- role: user
+  content: [{{type: clip}}]
+output: {{type: spoken_response}}
+"""
+
+
+def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(16_000 * seconds)) / 16_000)).astype(np.float32)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> str:
+    frames = [np.full((32, 32, 3), 90, np.uint8)] * 25
+    asked = Clip.from_bytes(media.encode_clip(frames, tone(200)))
+    reply = Clip.from_bytes(media.encode_sound(tone(440, 1.5)))
+    turns = (
+        Turn(0, "user", "s", "Hello.", "happy", clip=asked),
+        Turn(1, "assistant", "a", "Hello to you.", clip=reply),
+        Turn(2, "user", "s", "Bye.", "sad", clip=asked),
+    )
+    write_release(tmp_path / "release", "small", {"test": [Dialogue("d", "t", "en", "CC0-1.0", turns)]})
+    (tmp_path / "spoken.yaml").write_text(TASK.format(release=tmp_path / "release"))
+    return str(tmp_path / "spoken.yaml")
+
+
+def test_it_speaks_the_next_turn_and_is_asked_only_where_there_is_one(task: str, tmp_path: Path) -> None:
+    result = evaluate("reference", task, output_path=tmp_path / "run")
+    assert (result.tasks["spoken"].n_items, result.tasks["spoken"].n_answered) == (1, 1)
+    line = json.loads(next((tmp_path / "run/responses").iterdir()).read_text())
+    assert line["text"] == "Hello to you."
+    samples, rate = soundfile.read(tmp_path / "run" / line["speech"])
+    assert (rate, samples.ndim) == (24_000, 1)
+    assert len(samples) == pytest.approx(36_000, abs=10)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert spectrum.argmax() * rate / len(samples) == pytest.approx(440, abs=2)
+
+
+def test_the_same_reply_gives_the_same_bytes(task: str, tmp_path: Path) -> None:
+    stored = []
+    for name in ("one", "two"):
+        evaluate("reference", task, output_path=tmp_path / name)
+        stored.append(next((tmp_path / name / "speech").iterdir()).read_bytes())
+    assert stored[0] == stored[1]
+
+
+def test_a_model_that_only_names_emotions_is_not_asked_for_replies(task: str, tmp_path: Path) -> None:
+    result = evaluate("random", task, output_path=tmp_path / "run")
+    assert result.tasks["spoken"].status == "skipped"
+    skipped = evaluate("reference", task, output_path=tmp_path / "other", skip_speech=True)
+    assert skipped.tasks["spoken"].reason == "spoken replies are left out (--skip_speech)"

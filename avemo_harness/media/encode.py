@@ -122,8 +122,10 @@ def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Sampl
             frame.sample_rate, frame.pts, frame.time_base = rate_in, start, Fraction(1, rate_in)
             parts += resampler.resample(frame)
         parts += resampler.resample(None)
-        resampled: Samples = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
-        return np.pad(resampled, (0, length - len(resampled)))
+        resampled = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
+        whole = np.zeros(length, dtype=np.float32)
+        whole[: len(resampled)] = resampled
+        return whole
 
 
 def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> VideoFrame:

@@ -68,17 +68,28 @@ def describe(source: Source) -> str:
 
 @contextmanager
 def media_errors(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a MediaError that begins with `name`.
+    """Turn what a damaged or unreadable file causes inside into a MediaError that begins with `name`.
 
-    PyAV answers a damaged file with FFmpeg's errors but also with IndexError, ValueError, MemoryError and others.
+    PyAV answers with FFmpeg's errors but also with Python's own, among them IndexError, ValueError and MemoryError.
     """
+    from av import FFmpegError
+
     try:
         yield
     except MediaError as error:
         if str(error).startswith(name):
             raise
         raise MediaError(f"{name}: {error}") from error
-    except Exception as error:
+    except (
+        FFmpegError,
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise MediaError(f"{name}: the media cannot be read or written ({reason}); restore or re-encode it") from error
 

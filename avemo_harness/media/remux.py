@@ -135,7 +135,7 @@ def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Str
     context, given = stream.codec_context, source.codec_context
     context.time_base = stream.time_base = time_base
     context.width, context.height = first.width, first.height
-    context.sample_aspect_ratio = given.sample_aspect_ratio
+    context.sample_aspect_ratio = given.sample_aspect_ratio or Fraction(1)
     context.color_range, context.colorspace = given.color_range, given.colorspace
     context.color_primaries, context.color_trc = given.color_primaries, given.color_trc
     still = first.reformat(format="yuv420p")

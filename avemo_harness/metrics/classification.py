@@ -86,7 +86,8 @@ def _hits(counts: Floats) -> Floats:
 
 
 def _predicted(counts: Floats) -> Floats:
-    return counts[..., :-1].sum(axis=-2)
+    predicted: Floats = counts[..., :-1].sum(axis=-2)
+    return predicted
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:

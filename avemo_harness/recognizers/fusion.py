@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -116,10 +115,8 @@ class FusionRecognizer:
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file; ``path`` never holds half of it."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(self._to_bytes())
-        partial.replace(path)
+        """Write a safetensors file."""
+        path.write_bytes(self._to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> FusionRecognizer:

@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
-from avemo_harness.media.reader import OpenMedia, open_media
+from avemo_harness.media.reader import TIME_SLACK_S, OpenMedia, media_errors, open_media, sound_tolerance_s
 from avemo_harness.media.types import DEFAULT_LIMITS, Frames, MediaInfo, MediaLimits, Samples, Source, VideoInfo
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
-
-_AAC_FRAME = 1024
-_TIME_SLACK = 1e-6
 
 
 def probe(source: Source, limits: MediaLimits = DEFAULT_LIMITS) -> MediaInfo:
@@ -50,7 +47,7 @@ def decode_frames(
         MediaError: the clip cannot be read, has no video, exceeds a limit, or decodes to another length than its
             header says (more than one frame off).
     """
-    with open_media(source, limits) as media:
+    with open_media(source, limits) as media, media_errors(media.name):
         _, info = media.require_video()
         frames = _video_frames(media)
         if fps is None:
@@ -83,7 +80,7 @@ def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DE
     """
     from av import AudioResampler
 
-    with open_media(source, limits) as media:
+    with open_media(source, limits) as media, media_errors(media.name):
         _, info = media.require_sound()
         if not 0 < rate <= limits.max_rate:
             raise MediaError(f"{rate} samples a second were asked for, allowed are 1 to {limits.max_rate}")
@@ -120,7 +117,7 @@ def _video_frames(media: OpenMedia) -> Iterator[tuple[float, VideoFrame]]:
                 raise MediaError(f"its video has more frames than the {info.frames} of its header; re-encode the clip")
             yield frame.time - first, frame
     expected, length = info.frames - hidden, end - first
-    if count == 0 or abs(count - expected) > 1 or abs(length - info.duration_s) > 1 / info.fps + _TIME_SLACK:
+    if count == 0 or abs(count - expected) > 1 or abs(length - info.duration_s) > info.frame_s + TIME_SLACK_S:
         raise MediaError(
             f"its video decodes to {count} frames and {length:.3f} s, its header says {expected} and "
             f"{info.duration_s:.3f} s; restore the clip"
@@ -131,7 +128,7 @@ def _sound_frames(media: OpenMedia) -> Iterator[AudioFrame]:
     """Every frame of the sound; ends with an error where samples are missing."""
     stream, info = media.require_sound()
     expected = info.duration_s * info.rate
-    tolerance = 1.5 * max(_AAC_FRAME, stream.codec_context.frame_size)
+    tolerance = sound_tolerance_s(stream) * info.rate
     count = 0
     for packet in media.container.demux(stream):
         if packet.is_corrupt:
@@ -153,7 +150,7 @@ def _sample(frames: Iterable[tuple[float, VideoFrame]], fps: float, pixels: NDAr
     shown: VideoFrame | None = None
     for time, frame in frames:
         end = slot
-        while end < len(pixels) and end / fps < time - _TIME_SLACK:
+        while end < len(pixels) and end / fps < time - TIME_SLACK_S:
             end += 1
         if shown is not None and end > slot:
             pixels[slot:end] = _rgb(shown, pixels)

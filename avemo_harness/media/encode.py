@@ -113,7 +113,7 @@ def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Sampl
         if min(rate_in, rate_out) <= 0:
             raise MediaError(f"rates must be positive, here are {rate_in} and {rate_out}")
         if rate_in == rate_out:
-            return sound.copy()
+            return np.array(sound, dtype=np.float32)
         length = max(1, round(len(sound) * rate_out / rate_in))
         resampler = AudioResampler(format="flt", layout="mono", rate=rate_out)
         parts = []
@@ -123,7 +123,7 @@ def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Sampl
             parts += resampler.resample(frame)
         parts += resampler.resample(None)
         resampled = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
-        whole = np.zeros(length, dtype=np.float32)
+        whole: Samples = np.zeros(length, dtype=np.float32)
         whole[: len(resampled)] = resampled
         return whole
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 # Only formats that hold their own media: playlists could name other files.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,wav,flac,ogg,mp3"
+_AAC_FRAME = 1024
+
+TIME_SLACK_S = 1e-6
+"""Rounding of times in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,62 +102,58 @@ def media_errors(name: str) -> Iterator[None]:
 def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
     """Open a clip, check its header against `limits`, and close it at the end.
 
-    Raises:
-        MediaError: for every failure, inside the `with` block too; the message names the source.
-    """
-    import av
+    Errors inside the `with` block pass as they are: what reads on goes into `media_errors`.
 
+    Raises:
+        MediaError: the clip cannot be opened or its header exceeds a limit; the message names the source.
+    """
     name = describe(source)
-    with media_errors(name), _open_bytes(source, limits) as handle:
-        check_mp4_header(handle, limits)
-        options = {
-            "err_detect": "explode",
-            "format_whitelist": _FORMATS,
-            "max_pixels": str(limits.max_pixels),
-            "max_streams": str(limits.max_streams),
-        }
-        with av.open(handle, options=options, metadata_errors="replace") as container:
-            if len(container.streams) > limits.max_streams:
-                raise MediaError(f"it has {len(container.streams)} streams, the limit is {limits.max_streams}")
-            video = next((s for s in container.streams.video if not _is_picture(s)), None)
-            sound = next(iter(container.streams.audio), None)
-            if video is None and sound is None:
-                raise MediaError("it has neither video nor sound; restore the clip")
-            info = MediaInfo(
-                video=_video_info(container, video, limits) if video is not None else None,
-                sound=_sound_info(container, sound, limits) if sound is not None else None,
-            )
-            for stream in (video, sound):
-                if stream is not None:
-                    # One thread: workers run side by side, and more threads only compete. Errors are errors.
-                    stream.codec_context.thread_count = 1
-                    stream.codec_context.options = {
-                        "err_detect": "explode",
-                        "max_pixels": str(limits.max_pixels),
-                    }
-            yield OpenMedia(name, container, video, sound, info, limits)
+    with ExitStack() as stack:
+        with media_errors(name):
+            handle = stack.enter_context(_open_bytes(source, limits))
+            check_mp4_header(handle, limits)
+            media = _checked(name, stack.enter_context(_open_container(handle, limits)), limits)
+        yield media
 
 
 def read_packets(media: OpenMedia) -> StreamPackets:
-    """All packets of the clip's video and of its sound; an incomplete or a missing packet is an error."""
-    streams = [stream for stream in (media.video, media.sound) if stream is not None]
-    found: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
-    for packet in media.container.demux(streams):
-        if packet.size == 0:
-            continue
-        packets = found[packet.stream.index]
-        if packet.is_corrupt or packet.pts is None or packet.dts is None:
-            raise MediaError(f"packet {len(packets)} of its {packet.stream.type} is damaged; restore the clip")
-        packets.append(packet)
-        if len(packets) > media.limits.max_packets:
-            raise MediaError(f"its {packet.stream.type} has more than {media.limits.max_packets} packets; cut the clip")
-    for stream in streams:
-        if len(found[stream.index]) < max(1, stream.frames):
-            raise MediaError(
-                f"it holds {len(found[stream.index])} of the {stream.frames} {stream.type} packets that its header "
-                "announces; restore the clip"
-            )
-    return StreamPackets(*(found[stream.index] if stream is not None else () for stream in (media.video, media.sound)))
+    """All packets of an MP4's video and of its sound.
+
+    Raises:
+        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), or a packet is
+            incomplete or missing.
+    """
+    with media_errors(media.name):
+        if not media.container.format.name.startswith("mov"):
+            raise MediaError("packets can be copied from MP4 files only; re-encode the clip as mp4")
+        streams = [stream for stream in (media.video, media.sound) if stream is not None]
+        found: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
+        for packet in media.container.demux(streams):
+            if packet.size == 0:
+                continue
+            packets = found[packet.stream.index]
+            if packet.is_corrupt or packet.pts is None or packet.dts is None:
+                raise MediaError(f"packet {len(packets)} of its {packet.stream.type} is damaged; restore the clip")
+            packets.append(packet)
+            if len(packets) > media.limits.max_packets:
+                raise MediaError(f"its {packet.stream.type} has over {media.limits.max_packets} packets; cut the clip")
+        video: Sequence[Packet[Stream]] = ()
+        sound: Sequence[Packet[Stream]] = ()
+        if media.video is not None and media.info.video is not None:
+            video, stated = found[media.video.index], media.info.video
+            if len(video) < stated.frames:
+                raise MediaError(f"it holds {len(video)} of the {stated.frames} video packets of its header")
+            _check_whole(video, "video", stated.duration_s, stated.frame_s)
+        if media.sound is not None and media.info.sound is not None:
+            sound = found[media.sound.index]
+            _check_whole(sound, "sound", media.info.sound.duration_s, sound_tolerance_s(media.sound))
+        return StreamPackets(video, sound)
+
+
+def sound_tolerance_s(stream: AudioStream) -> float:
+    """How far decoded sound may be from the length in its header: one and a half codec frames, in seconds."""
+    context = stream.codec_context
+    return 1.5 * max(_AAC_FRAME, context.frame_size) / context.sample_rate
 
 
 @contextmanager
@@ -168,6 +168,50 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
         raise MediaError(f"it has {size} bytes, the limit is {limits.max_bytes}; cut or compress the clip")
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as handle:
         yield handle
+
+
+def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
+    import av
+
+    options = {
+        "err_detect": "explode",
+        "format_whitelist": _FORMATS,
+        "max_pixels": str(limits.max_pixels),
+        "max_streams": str(limits.max_streams),
+    }
+    return av.open(handle, "r", options=options, metadata_errors="replace")
+
+
+def _checked(name: str, container: InputContainer, limits: MediaLimits) -> OpenMedia:
+    if len(container.streams) > limits.max_streams:
+        raise MediaError(f"it has {len(container.streams)} streams, the limit is {limits.max_streams}")
+    video = next((stream for stream in container.streams.video if not _is_picture(stream)), None)
+    sound = next(iter(container.streams.audio), None)
+    if video is None and sound is None:
+        raise MediaError("it has neither video nor sound; restore the clip")
+    info = MediaInfo(
+        video=_video_info(container, video, limits) if video is not None else None,
+        sound=_sound_info(container, sound, limits) if sound is not None else None,
+    )
+    for stream in (video, sound):
+        if stream is not None:
+            # One thread: workers run side by side, and more threads only compete. Errors are errors.
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
+    return OpenMedia(name, container, video, sound, info, limits)
+
+
+def _check_whole(packets: Sequence[Packet[Stream]], what: str, stated_s: float, tolerance_s: float) -> None:
+    """Refuse a stream whose packets on show do not last as long as its header says."""
+    shown = [packet for packet in packets if not packet.is_discard]
+    if not shown:
+        raise MediaError(f"its {what} has no packets; restore the clip")
+    start = min((packet.pts or 0) * packet.time_base for packet in shown)
+    end = max(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base for packet in shown)
+    if abs(float(end - start) - stated_s) > tolerance_s + TIME_SLACK_S:
+        raise MediaError(
+            f"its {what} has packets for {float(end - start):.3f} s, its header says {stated_s:.3f} s; restore the clip"
+        )
 
 
 def _is_picture(stream: VideoStream) -> bool:

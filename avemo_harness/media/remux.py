@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.mp4_writer import Mp4Writer
-from avemo_harness.media.reader import OpenMedia, open_media, read_packets
+from avemo_harness.media.reader import OpenMedia, media_errors, open_media, read_packets
 from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def replace_sound(source: Source, samples: NDArray[np.float32], *, rate: int = 1
     Raises:
         MediaError: the clip cannot be read or has no video, or the samples are unfit.
     """
-    with open_media(source, DEFAULT_LIMITS) as media, Mp4Writer() as writer:
+    with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
         stream, _ = media.require_video()
         writer.copy(stream, read_packets(media).video)
         writer.add_sound(samples, rate)
@@ -58,17 +58,13 @@ def freeze_video(source: Source) -> bytes:
     Raises:
         MediaError: the clip cannot be read or has no video.
     """
-    with open_media(source, DEFAULT_LIMITS) as media, open_media(source, DEFAULT_LIMITS) as again:
-        stream, _ = again.require_video()
-        first = next(again.container.decode(stream), None)
-        if first is None or first.is_corrupt:
-            raise MediaError("its first video frame cannot be decoded; restore the clip")
-        with Mp4Writer() as writer:
-            packets = read_packets(media)
-            _add_still(writer, media, packets.video, first)
-            if media.sound is not None:
-                writer.copy(media.sound, packets.sound)
-            return writer.finish()
+    with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
+        first = _first_frame(source)
+        packets = read_packets(media)
+        _add_still(writer, media, packets.video, first)
+        if media.sound is not None:
+            writer.copy(media.sound, packets.sound)
+        return writer.finish()
 
 
 def join_streams(video_from: Source, sound_from: Source) -> bytes:
@@ -90,7 +86,7 @@ def join_streams(video_from: Source, sound_from: Source) -> bytes:
         video, end = _closed_prefix(read_packets(pictures).video, max(map(_end, sound)))
         if not video:
             raise MediaError(f"not one frame of {pictures.name} fits the sound of {voice.name}; choose another pair")
-        with Mp4Writer() as writer:
+        with media_errors(f"{pictures.name} with the sound of {voice.name}"), Mp4Writer() as writer:
             writer.copy(video_stream, video)
             writer.copy(sound_stream, [packet for packet in sound if _start(packet) < end])
             return writer.finish()
@@ -124,6 +120,15 @@ def _closed_prefix(packets: Sequence[Packet[Stream]], limit: Fraction) -> tuple[
         if end <= limit:
             best, best_end = count, end
     return packets[:best], best_end
+
+
+def _first_frame(source: Source) -> VideoFrame:
+    with open_media(source, DEFAULT_LIMITS) as media:
+        stream, _ = media.require_video()
+        first = next(media.container.decode(stream), None)
+        if first is None or first.is_corrupt:
+            raise MediaError("its first video frame cannot be decoded; restore the clip")
+        return first
 
 
 def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Stream]], first: VideoFrame) -> None:

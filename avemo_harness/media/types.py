@@ -57,6 +57,11 @@ class VideoInfo:
     duration_s: float
     codec: str
 
+    @property
+    def frame_s(self) -> float:
+        """Seconds that a frame is shown, on average."""
+        return self.duration_s / self.frames
+
 
 @dataclass(frozen=True, slots=True)
 class SoundInfo:

@@ -155,8 +155,7 @@ class FusionRecognizer:
                 arrays[f"{name}.weights"] = np.array([stream.weight_alone, stream.weight_together])
         # One entry only: the library does not keep several in order.
         description = json.dumps({"format": FORMAT, "labels": self.labels})
-        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        return bytes(save(contiguous, metadata={"description": description}))
+        return bytes(save(arrays, metadata={"description": description}))
 
 
 def _spoken(sound: SoundFeatures | None) -> Floats | None:

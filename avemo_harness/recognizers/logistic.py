@@ -50,7 +50,8 @@ def fit_logistic_head(values: Floats, labels: Indices, strength: float) -> Logis
     coefficients, intercepts = model.coef_, model.intercept_
     if len(coefficients) == 1:  # of two labels scikit-learn keeps the second one's log odds only
         coefficients, intercepts = np.vstack([0 * coefficients, coefficients]), np.append(0.0, intercepts)
-    return LogisticHead(mean, deviation, coefficients, intercepts)
+    # In the order in which they are stored, so that a loaded head rounds alike.
+    return LogisticHead(mean, deviation, np.ascontiguousarray(coefficients), intercepts)
 
 
 def log_softmax(scores: Floats) -> Floats:

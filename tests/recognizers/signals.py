@@ -26,12 +26,10 @@ def syllables(sound: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]
     return (sound * np.maximum(0.01, np.sin(np.pi * rate_hz * time) ** 2)).astype(np.float32)
 
 
-def face(
-    smile: NDArray[np.float64], *, brightness: float = 1.0, mirrored: bool = False, size: int = 96
-) -> NDArray[np.uint8]:
-    """Frames (T, size, size, 3) of a drawn face whose mouth bends by ``smile`` (T,) in [-1, 1]."""
-    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
-    frames = np.full((len(smile), size, size), 90.0)
+def face(smile: NDArray[np.float64], *, brightness: float = 1.0, mirrored: bool = False) -> NDArray[np.uint8]:
+    """Frames (T, 96, 96, 3) of a drawn face whose mouth bends by ``smile`` (T,) in [-1, 1]."""
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    frames = np.full((len(smile), 96, 96), 90.0)
     frames[:, x**2 / 0.5 + y**2 / 0.7 < 1] = 190.0
     for side in (-0.3, 0.3):
         frames[:, (x - side) ** 2 + (y + 0.25) ** 2 < 0.012] = 30.0

@@ -74,7 +74,7 @@ class AffectPath:
         5
         """
         count = max(1, round(RATED_HZ * duration_s))
-        return self.at((np.arange(count) + 0.5) / RATED_HZ)
+        return self.at((np.arange(count, dtype=np.float64) + 0.5) / RATED_HZ)
 
 
 @dataclass(frozen=True, slots=True)

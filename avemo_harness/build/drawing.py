@@ -116,7 +116,7 @@ class _Pen:
         self.area(_CIRCLE * (half_width, half_height) + (x, y), colour)
 
     def line(self, points: Floats, width: float, colour: Colour) -> None:
-        self.target.line(self._pixels(points), fill=colour, width=max(1, round(width * self.scale)), joint="curve")
+        self.target.line(self._pixels(points), fill=colour, width=max(1, round(width * self.scale)))
 
     def _pixels(self, points: Floats) -> list[float]:
         cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
@@ -260,7 +260,8 @@ def _draw_mouth(pen: _Pen, speaker: Speaker, skin: Colour, expression: Expressio
     pen.area(np.concatenate([upper, lower[::-1]]), _MOUTH)
     teeth = min(0.5 * gap, 0.045 * h) * expression.teeth
     if teeth > 0.004:
-        pen.area(np.concatenate([upper[3:-3], upper[3:-3][::-1] + (0, teeth)]), _WHITE)
+        top = upper[3:-3]
+        pen.area(np.concatenate([top, top[::-1] + np.array([0.0, teeth])]), _WHITE)
     lips = _mix(_mix(skin, _DARK, 0.35), _LIPS, 0.6)
     pen.line(upper, 0.013, lips)
     pen.line(lower, 0.016, lips)

@@ -6,8 +6,9 @@ Importing this package imports neither; every failure is a `MediaError` that nam
 from __future__ import annotations
 
 from avemo_harness.media.decode import decode_frames, decode_sound, probe
-from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_file, resample, write_flac
+from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_file, write_flac
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
+from avemo_harness.media.rate import resample
 from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, replace_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
+from avemo_harness.media.rate import resample
 from avemo_harness.media.reader import TIME_SLACK_S, OpenMedia, media_errors, open_media, sound_tolerance_s
 from avemo_harness.media.types import DEFAULT_LIMITS, Frames, MediaInfo, MediaLimits, Samples, Source, VideoInfo
 
@@ -64,7 +65,7 @@ def decode_frames(
 
 
 def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DEFAULT_LIMITS) -> Samples:
-    """Decode the whole sound track, mixed to mono.
+    """Decode the whole sound track, mixed to the mean of its channels.
 
     Encoder padding at the end is cut: a clip of n samples gives n samples at its own rate.
 
@@ -86,11 +87,10 @@ def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DE
             raise MediaError(f"{rate} samples a second were asked for, allowed are 1 to {limits.max_rate}")
         if info.duration_s * rate * 4 > limits.max_decoded_bytes:
             raise MediaError(f"its sound decodes to more than {limits.max_decoded_bytes} bytes; cut the clip")
-        resampler = AudioResampler(format="flt", layout="mono", rate=rate)
-        parts = [part.to_ndarray()[0] for frame in _sound_frames(media) for part in resampler.resample(frame)]
-        parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-        samples: Samples = np.concatenate(parts)[: max(1, round(info.duration_s * rate))]
-        return np.clip(samples, -1.0, 1.0)
+        floats = AudioResampler(format="fltp")
+        parts = [part.to_ndarray().mean(axis=0) for frame in _sound_frames(media) for part in floats.resample(frame)]
+        mono = np.concatenate(parts)[: max(1, round(info.duration_s * info.rate))]
+        return np.clip(resample(mono, info.rate, rate), -1.0, 1.0)
 
 
 def _video_frames(media: OpenMedia) -> Iterator[tuple[float, VideoFrame]]:

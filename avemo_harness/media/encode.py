@@ -1,4 +1,4 @@
-"""Writing clips and sound: MP4 from frames and samples, sound files, resampling. Equal input gives equal bytes."""
+"""Writing clips and sound: MP4 from frames and samples, and sound files. Equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 _QUALITY = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "3"}}
-_BLOCK = 2**16
 
 
 def encode_clip(
@@ -90,49 +89,17 @@ def write_flac(path: Path, samples: NDArray[np.float32], rate: int) -> None:
         soundfile.write(path, np.clip(checked_sound(samples), -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
 
 
-def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> Samples:
-    """Change the sampling rate of mono sound, with FFmpeg's band-limited resampler.
-
-    Args:
-        samples: float [n], full scale at 1.
-        rate_in, rate_out: samples a second.
-
-    Returns:
-        float32 [max(1, round(n * rate_out / rate_in))], aligned with the input.
-
-    Raises:
-        MediaError: the samples are not finite, or a rate is not positive.
-
-    >>> len(resample(np.zeros(44_100, np.float32), 44_100, 16_000))
-    16000
-    """
-    from av import AudioFrame, AudioResampler
-
-    with media_errors("resample"):
-        sound = checked_sound(samples)
-        if min(rate_in, rate_out) <= 0:
-            raise MediaError(f"rates must be positive, here are {rate_in} and {rate_out}")
-        if rate_in == rate_out:
-            return np.array(sound, dtype=np.float32)
-        length = max(1, round(len(sound) * rate_out / rate_in))
-        resampler = AudioResampler(format="flt", layout="mono", rate=rate_out)
-        parts = []
-        for start in range(0, len(sound), _BLOCK):
-            frame = AudioFrame.from_ndarray(sound[None, start : start + _BLOCK], "flt", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate_in, start, Fraction(1, rate_in)
-            parts += resampler.resample(frame)
-        parts += resampler.resample(None)
-        resampled = np.concatenate([part.to_ndarray()[0] for part in parts])[:length]
-        whole: Samples = np.zeros(length, dtype=np.float32)
-        whole[: len(resampled)] = resampled
-        return whole
-
-
 def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> VideoFrame:
     from av import VideoFrame
 
     array = np.asarray(pixels)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.shape[0] % 2 or array.shape[1] % 2:
+    if (
+        array.dtype != np.uint8
+        or array.ndim != 3
+        or array.shape[2] != 3
+        or array.size == 0
+        or any(np.array(array.shape[:2]) % 2)
+    ):
         raise MediaError(
             f"a frame must be uint8 [H, W, 3] with even H and W; here is {array.dtype} of shape {array.shape}"
         )

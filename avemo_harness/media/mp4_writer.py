@@ -23,6 +23,7 @@ AAC_FRAME = 1024
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _SOUND_BITS = 64_000
+_TIMESCALE = 48_000  # units a second of stream lengths; the usual millisecond would add samples to most sounds
 
 
 class Mp4Writer:
@@ -36,7 +37,8 @@ class Mp4Writer:
 
         self._file = io.BytesIO()
         self._packets: list[Packet[Stream]] = []
-        self.container = av.open(self._file, "w", format="mp4", options={"fflags": "+bitexact"})
+        options = {"fflags": "+bitexact", "movie_timescale": str(_TIMESCALE)}
+        self.container = av.open(self._file, "w", format="mp4", options=options)
 
     def __enter__(self) -> Mp4Writer:
         return self

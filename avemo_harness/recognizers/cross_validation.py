@@ -19,7 +19,7 @@ def group_folds(groups: Sequence[str], *, seed: int) -> Indices:
         The fold of each example, shape (n,).
 
     >>> group_folds(["ann", "bob", "ann"], seed=0).tolist()
-    [1, 0, 1]
+    [0, 1, 0]
     """
     names = sorted(set(groups))
     places = np.random.default_rng(seed).permutation(len(names))

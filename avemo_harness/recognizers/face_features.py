@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 SIDE = 48
 """Pixels a side of the grey picture that the features see."""
 LIVE_MOTION = 4.0
-"""Motion from which a face is alive. A frozen video that was coded again stays below 2, a speaking face is above 12."""
+"""Motion from which a face is alive. A frozen video that was coded again stays below 2, a speaking face is above 20."""
 
 _CELL = 6
 _ORIENTATIONS = 8

@@ -10,21 +10,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
-from avemo_harness import paths
+from avemo_harness import media, paths
+from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Release
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.trivial import labels_of
-
-if TYPE_CHECKING:
-    from avemo_harness.recognizers.fusion import FusionRecognizer
+from avemo_harness.recognizers.clip_features import ClipFeatures, clip_features
+from avemo_harness.recognizers.fusion import FORMAT, FusionRecognizer
 
 VERSION = "1"
 
@@ -53,22 +53,17 @@ class Baseline:
         return {
             "model": "baseline",
             "version": VERSION,
+            "features": FORMAT,
             "trained_on": " ".join(release.fingerprint for release in self._training),
             "seed": str(self._seed),
             **{package: version(package) for package in ("numpy", "scikit-learn", "av")},
         }
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        return [self._answer(request) for request in requests]
+        clips = [_asked_clip(request) for request in requests]
+        return [self._answer(*pair) for pair in zip(requests, _features(clips), strict=True)]
 
-    def _answer(self, request: Request) -> Response:
-        from avemo_harness.recognizers.clip_features import clip_features
-
-        if request.asked_clip is None:
-            raise GenerationError("baseline: the question has no clip")
-        if unknown := sorted(set(labels_of(request)) - set(EMOTIONS)):
-            raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
-        features = clip_features(request.asked_clip.read())
+    def _answer(self, request: Request, features: ClipFeatures) -> Response:
         scores = self._recognizer.log_probabilities(features.sound, features.face)
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
@@ -78,8 +73,6 @@ class Baseline:
     @cached_property
     def _recognizer(self) -> FusionRecognizer:
         """The trained recogniser, from the cache where it was trained before."""
-        from avemo_harness.recognizers.fusion import FusionRecognizer
-
         digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
         path = paths.cache_dir() / "baseline" / f"{digest[:16]}.safetensors"
         if not path.exists():
@@ -90,16 +83,44 @@ class Baseline:
         return FusionRecognizer.load(path)
 
     def _train(self) -> FusionRecognizer:
-        from avemo_harness.recognizers.clip_features import clip_features
-        from avemo_harness.recognizers.fusion import FusionRecognizer
-
         examples = list(_labelled_clips(self._training))
         if not examples:
             raise ModelError("baseline: the train part holds no labelled user turn with a clip")
         self._say(f"training the baseline on {len(examples)} clips of {self._training[0].source}")
-        features = [clip_features(clip.read()) for clip, _, _ in examples]
+        features = _features([clip for clip, _, _ in examples])
         labels = [label for _, label, _ in examples]
-        return FusionRecognizer.fit(features, labels, [speaker for _, _, speaker in examples], seed=self._seed)
+        speakers = [speaker for _, _, speaker in examples]
+        faces = _whose_faces([clip for clip, _, _ in examples], speakers)
+        recognizer = FusionRecognizer.fit(features, labels, speakers, faces=faces, seed=self._seed)
+        for name, stream in (("sound", recognizer.sound), ("face", recognizer.face)):
+            if stream is None:
+                self._say(f"the baseline leaves the {name} out: it is of fewer than two people in the train part")
+        return recognizer
+
+
+def _asked_clip(request: Request) -> Clip:
+    """The clip that is asked about; GenerationError where there is none or it is asked for what was not taught."""
+    if request.asked_clip is None:
+        raise GenerationError("baseline: the question has no clip")
+    if unknown := sorted(set(labels_of(request)) - set(EMOTIONS)):
+        raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
+    return request.asked_clip
+
+
+def _features(clips: Sequence[Clip]) -> list[ClipFeatures]:
+    """Features of clips in order; decoding runs on several processors at once."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda clip: clip_features(clip.read()), clips))
+
+
+def _whose_faces(clips: Sequence[Clip], speakers: Sequence[str]) -> list[str]:
+    """For each clip the speakers whose clips show its recording: a dubbed face may serve several voices.
+
+    Clips cut from one recording begin with the same packet of video.
+    """
+    beginnings = [media.packet_digests(clip.read()).video[:1] for clip in clips]
+    owners = linked((speaker, digest) for speaker, begun in zip(speakers, beginnings, strict=True) for digest in begun)
+    return [owners.get(speaker, speaker) for speaker in speakers]
 
 
 def _labelled_clips(releases: Sequence[Release]) -> Iterator[tuple[Clip, str, str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
 from avemo_harness.benchmark.task import ConditionSpec, GenerationSpec, LabelOutput, TaskSpec, TextTemplate
@@ -49,7 +50,8 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iter
 
 def _plan_pairs(task: TaskSpec, release: Release) -> list[Item]:
     dialogues = {dialogue.dialogue_id: dialogue for dialogue in release.dialogues}
-    clusters = _joined_dialogues(release.pairs)
+    # Pairs that share a dialogue must be resampled together.
+    clusters = linked((pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs)
     items = []
     for pair in release.pairs:
         _check_pair(pair, dialogues, history=task.context.turns == "history", where=release.source)
@@ -76,21 +78,6 @@ def _known_label(task: TaskSpec, label: str | None, where: str) -> str | None:
             f"{task.task}: {where} is labelled {label!r}, which is not among the task's labels ({known})"
         )
     return label if isinstance(task.output, LabelOutput) else None
-
-
-def _joined_dialogues(pairs: Sequence[ConflictPair]) -> dict[str, str]:
-    """For each dialogue the smallest id among those that pairs join it with: what must be resampled together."""
-    leader: dict[str, str] = {}
-
-    def find(one: str) -> str:
-        while leader.setdefault(one, one) != one:
-            one = leader[one]
-        return one
-
-    for pair in pairs:
-        first, second = sorted((find(pair.audio_dialogue_id), find(pair.video_dialogue_id)))
-        leader[second] = first
-    return {one: find(one) for one in list(leader)}
 
 
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:

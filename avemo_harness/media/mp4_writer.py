@@ -80,12 +80,14 @@ class Mp4Writer:
     def add_sound(self, samples: NDArray[np.float32], rate: int) -> None:
         """Encode mono sound as AAC. MediaError where AAC has no such rate or the samples are unfit."""
         from av import AudioFrame
+        from av.codec.context import Flags
 
         if rate not in _AAC_RATES:
             raise MediaError(f"AAC has no rate of {rate} samples a second; resample to one of {_AAC_RATES}")
         sound = checked_sound(samples)
         stream = self.container.add_stream("aac", rate=rate, layout="mono")
         stream.codec_context.bit_rate = _SOUND_BITS
+        stream.codec_context.flags |= Flags.bitexact  # else the encoder signs its first packet with its version
         for start in range(0, len(sound), AAC_FRAME):
             frame = AudioFrame.from_ndarray(sound[None, start : start + AAC_FRAME], "fltp", "mono")
             frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)

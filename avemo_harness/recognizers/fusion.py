@@ -61,14 +61,23 @@ class FusionRecognizer:
 
     @classmethod
     def fit(
-        cls, examples: Sequence[ClipFeatures], labels: Sequence[str], groups: Sequence[str], *, seed: int
+        cls,
+        examples: Sequence[ClipFeatures],
+        labels: Sequence[str],
+        groups: Sequence[str],
+        *,
+        faces: Sequence[str] | None = None,
+        seed: int,
     ) -> FusionRecognizer:
         """Fit both classifiers; choose penalties and weights by cross-validation that never splits a group.
+
+        A stream that cannot be cross-validated, since one group holds it all, is not trusted and left out.
 
         Args:
             examples: features of the training clips.
             labels: emotion of each clip.
             groups: speaker of each clip.
+            faces: whose face each clip shows; None where it is the speaker's own.
             seed: decides which groups share a fold.
 
         Raises:
@@ -84,11 +93,14 @@ class FusionRecognizer:
             raise UsageError(f"expected training clips of at least two labels, found {list(names)}; add clips")
         truth = np.array([names.index(label) for label in labels], dtype=np.intp)
         log_prior = np.log(np.bincount(truth) / len(truth))
-        training = _Training(names, truth, group_folds(groups, seed=seed), log_prior)
-        sound = _fit_stream([_spoken(clip.sound) for clip in examples], training)
-        face = _fit_stream([_live(clip.face) for clip in examples], training)
+        training = _Training(names, truth, log_prior)
+        sound = _fit_stream([_spoken(clip.sound) for clip in examples], group_folds(groups, seed=seed), training)
+        face_folds = group_folds(groups if faces is None else faces, seed=seed)
+        face = _fit_stream([_live(clip.face) for clip in examples], face_folds, training)
         if sound is None and face is None:
-            raise UsageError("expected training clips with speech or a live face, found none; check the clips")
+            raise UsageError(
+                "expected training clips with speech or a live face of at least two speakers, found none; add clips"
+            )
         sound_weight, face_weight = _weights_together(sound, face, training)
         return cls(
             names,
@@ -176,11 +188,10 @@ def _stream_from_arrays(name: str, arrays: Mapping[str, Floats]) -> StreamRecogn
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Training:
-    """What both streams share: names of the labels, label and fold of each clip, log prior."""
+    """What both streams share: names of the labels, label of each clip, log prior."""
 
     labels: tuple[str, ...]
     truth: Indices
-    folds: Indices
     log_prior: Floats
 
     def loss(self, scores: Floats, rows: Indices) -> float:
@@ -198,13 +209,15 @@ class _FittedStream:
     evidence: Floats
 
 
-def _fit_stream(values_by_clip: Sequence[Floats | None], training: _Training) -> _FittedStream | None:
-    """Fit one stream on the clips where it tells something; None if there are none."""
+def _fit_stream(
+    values_by_clip: Sequence[Floats | None], folds_by_clip: Indices, training: _Training
+) -> _FittedStream | None:
+    """Fit one stream on the clips where it tells something; None if they lie in fewer than two folds."""
     rows = np.array([row for row, values in enumerate(values_by_clip) if values is not None], dtype=np.intp)
-    if not len(rows):
+    truth, folds = training.truth[rows], folds_by_clip[rows]
+    if len(np.unique(folds)) < 2:
         return None
     values = np.stack([values for values in values_by_clip if values is not None])
-    truth, folds = training.truth[rows], training.folds[rows]
     evidence_by_strength = {
         strength: held_out_log_probabilities(values, truth, folds, training.labels, strength) - training.log_prior
         for strength in _STRENGTHS

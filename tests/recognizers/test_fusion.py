@@ -164,11 +164,18 @@ def test_labels_of_another_length_are_refused() -> None:
         FusionRecognizer.fit(clips, labels[:-1], groups, seed=0)
 
 
+def test_a_stream_of_one_person_is_not_trusted() -> None:
+    clips, labels, groups = corpus(96, seed=21, face=3.0)
+    recognizer = FusionRecognizer.fit(clips, labels, groups, faces=["the same"] * 96, seed=0)
+    assert recognizer.face is None
+    assert recognizer.sound is not None
+
+
 def test_one_label_or_one_speaker_cannot_be_learnt_from() -> None:
     clips, labels, groups = corpus(24, seed=18)
     with pytest.raises(UsageError, match="at least two labels"):
         FusionRecognizer.fit(clips, ["sad"] * 24, groups, seed=0)
-    with pytest.raises(UsageError, match="more speakers"):
+    with pytest.raises(UsageError, match="at least two speakers"):
         FusionRecognizer.fit(clips, labels, ["ann"] * 24, seed=0)
 
 

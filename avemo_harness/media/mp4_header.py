@@ -1,12 +1,14 @@
 """What an MP4 header announces, read before FFmpeg builds its index from it.
 
-FFmpeg allocates an index entry for every sample that the tables announce, so a few bytes can cost gigabytes. The boxes
-are those of ISO/IEC 14496-12 ("ISO base media file format"), sections 8.3 (tkhd), 8.6 (stts, ctts), 8.7 (stsz, stz2)
-and 8.8 (trun).
+FFmpeg allocates an index entry for every sample that the tables announce, so that a few bytes can cost gigabytes. The
+boxes are those of ISO/IEC 14496-12 ("ISO base media file format"), sections 4.2 (boxes), 8.3 (tkhd), 8.6 (stts, ctts),
+8.7 (stsz, stz2) and 8.8 (trun). FFmpeg finds tables at any depth and in boxes of any name, so they are looked for by
+name in everything but the media data.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -14,81 +16,72 @@ from typing import BinaryIO
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import MediaLimits
 
-_PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
+_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov")
 _MAX_BOXES = 100_000
 
 
 def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> None:
     """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown turned.
 
-    A file that is no MP4 passes unread. The handle's position is restored.
+    The handle's position is restored.
 
     Raises:
         MediaError: without the clip's name, which the caller adds.
     """
     start = handle.tell()
-    try:
-        if handle.read(8)[4:] in (b"ftyp", b"moov", b"moof", b"styp"):
-            handle.seek(start)
-            for kind, body in _leaves(handle):
-                _check_box(kind, body, limits)
-    finally:
+    for header in _headers(handle):
+        for box in _BOXES.finditer(header):
+            _check_box(box.group(), header, box.end(), limits)
+    handle.seek(start)
+
+
+def _headers(handle: BinaryIO) -> Iterator[bytes]:
+    """The content of every top-level box but the media data, as far as the file goes."""
+    start = handle.tell()
+    length = handle.seek(0, 2)
+    for _ in range(_MAX_BOXES):
         handle.seek(start)
-
-
-def _leaves(handle: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Every box below moov and moof that holds no boxes itself, as (type, content); other boxes are skipped unread."""
-    boxes = 0
-    while len(head := handle.read(8)) == 8:
-        boxes += 1
-        if boxes > _MAX_BOXES:
-            raise MediaError(f"its header has more than {_MAX_BOXES} boxes; re-encode the clip")
-        size, kind, length = int.from_bytes(head[:4], "big"), head[4:], 8
+        head = handle.read(16)
+        if len(head) < 8:
+            return
+        size, kind, used = int.from_bytes(head[:4], "big"), head[4:8], 8
         if size == 1:
-            size, length = int.from_bytes(handle.read(8), "big"), 16
-        if size < length:
+            size, used = int.from_bytes(head[8:], "big"), 16
+        end = min(start + size, length) if size else length
+        if end < start + used:
             return
-        if kind in (b"moov", b"moof"):
-            yield from _children(memoryview(handle.read(size - length)))
-        else:
-            handle.seek(size - length, 1)
+        if kind != b"mdat":
+            handle.seek(start)
+            yield handle.read(end - start)
+        start = end
+    raise MediaError(f"it has more than {_MAX_BOXES} boxes; re-encode the clip")
 
 
-def _children(content: memoryview) -> Iterator[tuple[bytes, bytes]]:
-    while len(content) >= 8:
-        size, kind = int.from_bytes(content[:4], "big"), bytes(content[4:8])
-        if not 8 <= size <= len(content):
-            return
-        if kind in _PARENTS:
-            yield from _children(content[8:size])
-        else:
-            yield kind, bytes(content[8:size])
-        content = content[size:]
-
-
-def _check_box(kind: bytes, body: bytes, limits: MediaLimits) -> None:
-    samples = _announced_samples(kind, body)
-    if samples > limits.max_packets:
+def _check_box(kind: bytes, header: bytes, at: int, limits: MediaLimits) -> None:
+    """Check the box whose content begins at `at`."""
+    if kind == b"cmov":
+        raise MediaError("its header is compressed; re-encode the clip")
+    if kind == b"tkhd":
+        if _is_turned(header, at):
+            raise MediaError("its video is stored turned or mirrored; re-encode it upright")
+    elif (samples := _announced_samples(kind, header, at)) > limits.max_packets:
         raise MediaError(f"its header announces {samples} packets in a stream, the limit is {limits.max_packets}")
-    if kind == b"tkhd" and _is_turned(body):
-        raise MediaError("its video is stored turned or mirrored; re-encode it upright")
 
 
-def _announced_samples(kind: bytes, body: bytes) -> int:
-    if kind in (b"stsz", b"stz2") and len(body) >= 12:
-        return int.from_bytes(body[8:12], "big")
-    if kind == b"trun" and len(body) >= 8:
-        return int.from_bytes(body[4:8], "big")
-    if kind in (b"stts", b"ctts") and len(body) >= 8:
-        entries = min(int.from_bytes(body[4:8], "big"), (len(body) - 8) // 8)
-        return sum(count for count, _ in struct.iter_unpack(">II", body[8 : 8 + 8 * entries]))
-    return 0
+def _announced_samples(kind: bytes, header: bytes, at: int) -> int:
+    if kind in (b"stsz", b"stz2"):
+        return int.from_bytes(header[at + 8 : at + 12], "big")
+    entries = int.from_bytes(header[at + 4 : at + 8], "big")
+    if kind == b"trun":
+        return entries
+    table = header[at + 8 : at + 8 + 8 * entries]
+    return sum(count for count, _ in struct.iter_unpack(">II", table[: len(table) // 8 * 8]))
 
 
-def _is_turned(tkhd: bytes) -> bool:
-    """Whether the track's display matrix [a b; c d] does anything but scale."""
-    at = 40 if tkhd[:1] == b"\0" else 52
-    if len(tkhd) < at + 20:
+def _is_turned(header: bytes, at: int) -> bool:
+    """Whether a track's display matrix [a b; c d] does anything but scale."""
+    matrix = at + (52 if header[at : at + 1] == b"\1" else 40)
+    if len(header) < matrix + 20:
         return False
-    a, b, _, c, d = struct.unpack(">5i", tkhd[at : at + 20])
+    a, b, _, c, d = struct.unpack_from(">5i", header, matrix)
     return bool(b or c or a < 0 or d < 0)

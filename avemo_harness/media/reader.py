@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-# Only formats that hold their own media: playlists could name other files.
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,wav,flac,ogg,mp3"
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+# Only formats that hold their own media, since playlists could name other files; told apart by how a file begins.
+_OTHER_FORMATS = {b"\x1aE\xdf\xa3": "matroska,webm", b"RIFF": "avi,wav", b"fLaC": "flac", b"OggS": "ogg"}
 _AAC_FRAME = 1024
 
 TIME_SLACK_S = 1e-6
@@ -111,7 +112,6 @@ def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
     with ExitStack() as stack:
         with media_errors(name):
             handle = stack.enter_context(_open_bytes(source, limits))
-            check_mp4_header(handle, limits)
             media = _checked(name, stack.enter_context(_open_container(handle, limits)), limits)
         yield media
 
@@ -173,9 +173,13 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
 def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
     import av
 
+    formats = _OTHER_FORMATS.get(handle.read(4), _MP4)
+    handle.seek(0)
+    if formats == _MP4:
+        check_mp4_header(handle, limits)
     options = {
         "err_detect": "explode",
-        "format_whitelist": _FORMATS,
+        "format_whitelist": formats,
         "max_pixels": str(limits.max_pixels),
         "max_streams": str(limits.max_streams),
     }

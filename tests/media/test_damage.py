@@ -1,0 +1,67 @@
+"""A damaged clip is an error or, where the damage does no harm, a clip of full length; never less, never a crash."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from support.clips import melody
+from support.damage import damaged_copies
+
+from avemo_harness import media
+from avemo_harness.errors import MediaError
+
+COPIES = 200
+
+
+def lengths(clip: bytes) -> tuple[int, int]:
+    """Video frames and sound samples."""
+    return len(media.decode_frames(clip).pixels), len(media.decode_sound(clip))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_damaged_clip_is_an_error_or_as_long_as_before(clip: bytes, longer_clip: bytes) -> None:
+    steps: dict[str, Callable[[bytes], tuple[int, int]]] = {
+        "decode": lengths,
+        "freeze": lambda damaged: lengths(media.freeze_video(damaged)),
+        "replace": lambda damaged: lengths(media.replace_sound(damaged, melody(3.0))),
+        "join": lambda damaged: lengths(media.join_streams(damaged, longer_clip)),
+    }
+    tally: Counter[tuple[str, str]] = Counter()
+    for number, damaged in enumerate(damaged_copies(clip, COPIES, seed=20)):
+        for name, step in steps.items():
+            before = time.perf_counter()
+            try:
+                frames, samples = step(damaged)
+            except MediaError as error:
+                assert str(error)
+                tally[name, "error"] += 1
+            else:
+                assert abs(frames - 75) <= 1, (number, name)
+                assert abs(samples - 48_000) <= 1.5 * 1024, (number, name)
+                tally[name, "whole"] += 1
+            assert time.perf_counter() - before < 5, (number, name)
+    assert tally["decode", "error"] > COPIES / 2
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.99])
+def test_a_cut_off_file_is_an_error(clip: bytes, kept: float) -> None:
+    with pytest.raises(MediaError):
+        lengths(clip[: int(kept * len(clip))])
+
+
+def test_a_file_whose_media_were_cut_before_an_intact_header_is_an_error(clip: bytes) -> None:
+    media_data, header = clip.index(b"mdat") - 4, clip.index(b"moov") - 4
+    front = clip[:media_data] + clip[header:]
+    for decode in (media.decode_frames, media.decode_sound):
+        with pytest.raises(MediaError):
+            decode(front)
+
+
+def test_a_damaged_frame_is_not_painted_over(clip: bytes) -> None:
+    middle = clip.index(b"mdat") + (clip.index(b"moov") - clip.index(b"mdat")) // 2
+    with pytest.raises(MediaError):
+        lengths(clip[:middle] + bytes(600) + clip[middle + 600 :])

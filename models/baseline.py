@@ -119,7 +119,10 @@ def _whose_faces(clips: Sequence[Clip], speakers: Sequence[str]) -> list[str]:
     Clips cut from one recording begin with the same packet of video.
     """
     beginnings = [media.packet_digests(clip.read()).video[:1] for clip in clips]
-    owners = linked((speaker, digest) for speaker, begun in zip(speakers, beginnings, strict=True) for digest in begun)
+    # A tilde sorts after every speaker's name, so that faces are called by their speakers.
+    owners = linked(
+        (speaker, f"~{digest}") for speaker, begun in zip(speakers, beginnings, strict=True) for digest in begun
+    )
     return [owners.get(speaker, speaker) for speaker in speakers]
 
 

@@ -181,7 +181,7 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
         "err_detect": "explode",
         "format_whitelist": formats,
         "max_pixels": str(limits.max_pixels),
-        "max_streams": str(limits.max_streams),
+        "max_streams": str(limits.max_streams + 1),
     }
     return av.open(handle, "r", options=options, metadata_errors="replace")
 

@@ -36,8 +36,7 @@ def test_a_damaged_clip_is_an_error_or_as_long_as_before(clip: bytes, longer_cli
             before = time.perf_counter()
             try:
                 frames, samples = step(damaged)
-            except MediaError as error:
-                assert str(error)
+            except MediaError:
                 tally[name, "error"] += 1
             else:
                 assert abs(frames - 75) <= 1, (number, name)

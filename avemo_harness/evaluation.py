@@ -233,9 +233,9 @@ class _Releases:
             return (self._read(DEMO, "demo", "train", None),)
         if which != "auto":
             return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
-        own = [release for release in asked if has_split(self._path(release.source), release.name, "train")]
+        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
         if own:
-            return tuple(self._read(release.source, release.name, "train", None) for release in own)
+            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
+
+from avemo_harness.errors import StoreError
 
 
 def cache_dir() -> Path:
@@ -19,12 +23,24 @@ def config_dir() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avemo-harness"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a kill at any moment, sees the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partly = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(partly, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partly.replace(path)
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a kill at any moment, sees the old content or the new one, never a part.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partly = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partly, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partly.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the first error is the one to tell
+            partly.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror}); make room, or choose another folder"
+        ) from error

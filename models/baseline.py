@@ -77,9 +77,7 @@ class Baseline:
         path = paths.cache_dir() / "baseline" / f"{digest[:16]}.safetensors"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            partly = path.with_name(f"{path.stem}.{os.getpid()}.part")
-            self._train().save(partly)
-            partly.replace(path)
+            self._train().save(path)
         return FusionRecognizer.load(path)
 
     def _train(self) -> FusionRecognizer:

@@ -95,11 +95,7 @@ class ConditionCache:
         return self.folder / "clips" / digest[:2] / f"{digest}.mp4"
 
     def _keep(self, digest: str, data: bytes) -> None:
-        path = self._path(digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partly = path.with_name(f"{path.name}.{os.getpid()}.part")
-        partly.write_bytes(data)
-        partly.replace(path)
+        write_atomically(self._path(digest), data)
 
     def prune(self) -> int:
         """Delete the clips used longest ago until the folder is within bounds; returns how many went."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
 from avemo_harness.benchmark.release_parquet import read_under
 from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.paths import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +51,14 @@ def list_configs(repo: str, commit: str) -> list[str]:
 
     with _network_errors(repo):
         return list(datasets.get_dataset_config_names(repo, revision=commit))
+
+
+def list_splits(repo: str, commit: str | None, name: str) -> list[str]:
+    """Return the data set splits of a config at a commit."""
+    import datasets
+
+    with _network_errors(repo):
+        return list(datasets.get_dataset_split_names(repo, name, revision=commit))
 
 
 def read_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
@@ -163,10 +171,7 @@ def _spool_fetcher(
     digest = hashlib.sha256(data).hexdigest()
     kept = spool / digest[:2] / digest
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partly = kept.with_name(f"{digest}.{os.getpid()}.part")
-        partly.write_bytes(data)
-        partly.replace(kept)
+        write_atomically(kept, data)
     return kept.read_bytes
 
 

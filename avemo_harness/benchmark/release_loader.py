@@ -145,12 +145,12 @@ def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
     return ReleaseError(f"{source}: the release has no config {name!r} (configs: {have})")
 
 
-def has_split(source: str, name: str, split: str) -> bool:
-    """Whether a *local* release has files for a split; a Hub id is not asked and gives False."""
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        return False
-    return bool(_files_of(folder, _local_configs(folder).get(name, {}), split))
+def has_split(release: Release, path: str, split: str) -> bool:
+    """Whether the release that was read from `path` has another data set split, such as ``train``."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return bool(_files_of(folder, _local_configs(folder).get(release.name, {}), split))
+    return release.commit is not None and split in release_hub.list_splits(path, release.commit, release.name)
 
 
 def configured_release(chosen: str | None, task: str, shipped: str | None) -> str:

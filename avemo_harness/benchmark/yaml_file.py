@@ -14,10 +14,10 @@ import yaml
 
 from avemo_harness.errors import TaskError
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 32 * 1024
 MAX_DEPTH = 24
 MAX_ALIASES = 50
-MAX_VALUES = 5_000
+MAX_VALUES = 2_000
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a document: mapping keys and list positions from the top."""
@@ -146,7 +146,7 @@ class _Reader:
     def value(self, node: yaml.Node, path: KeyPath, line: int) -> Any:
         self.count += 1
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise TaskError(f"{self.file}:{line}: aliases expand to more than {MAX_VALUES:,} values")
+            raise TaskError(f"{self.file}:{line}: more than {MAX_VALUES:,} values, aliases expanded")
         self.origins[path] = (self.file, line)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, line)

@@ -206,10 +206,10 @@ def _checked(name: str, container: InputContainer, limits: MediaLimits) -> OpenM
 
 
 def _check_whole(packets: Sequence[Packet[Stream]], what: str, stated_s: float, tolerance_s: float) -> None:
-    """Refuse a stream whose packets on show do not last as long as its header says."""
+    """Refuse a stream whose packets on show share a time or do not last as long as its header says."""
     shown = [packet for packet in packets if not packet.is_discard]
-    if not shown:
-        raise MediaError(f"its {what} has no packets; restore the clip")
+    if not shown or len({packet.pts for packet in shown}) < len(shown):
+        raise MediaError(f"the {len(shown)} packets of its {what} have no time each of their own; restore the clip")
     start = min((packet.pts or 0) * packet.time_base for packet in shown)
     end = max(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base for packet in shown)
     if abs(float(end - start) - stated_s) > tolerance_s + TIME_SLACK_S:

@@ -12,7 +12,7 @@ from avemo_harness.benchmark.task import GroupSpec, TaskSpec
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.config import RunRecord, read_run
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.store import RunStore, json_lines
 from avemo_harness.scorers import load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
 from avemo_harness.scorers.fusion import fusion_gain
@@ -211,22 +211,18 @@ def _group_result(
 
 
 def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine]) -> None:
-    text = "".join(
-        json.dumps(
-            {
-                "item": line.item.item_id,
-                "cluster": line.item.cluster,
-                "gold": line.item.gold,
-                "audio_label": line.item.audio_label,
-                "video_label": line.item.video_label,
-                "answer": line.answer,
-                "label": line.label,
-                "verdict": line.verdict,
-                "why": line.why,
-            },
-            ensure_ascii=False,
-        )
-        + "\n"
+    rows = (
+        {
+            "item": line.item.item_id,
+            "cluster": line.item.cluster,
+            "gold": line.item.gold,
+            "audio_label": line.item.audio_label,
+            "video_label": line.item.video_label,
+            "answer": line.answer,
+            "label": line.label,
+            "verdict": line.verdict,
+            "why": line.why,
+        }
         for line in lines
     )
-    write_atomically(folder / "scores" / f"{task}.jsonl", text)
+    write_atomically(folder / "scores" / f"{task}.jsonl", json_lines(rows))

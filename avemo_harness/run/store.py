@@ -5,6 +5,7 @@ Nothing is ever rewritten. A line is durable before the next batch is asked; a k
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -127,10 +128,9 @@ class RunStore:
 
     def write_items(self, task: str, items: Sequence[Item]) -> None:
         """Keep what a task asks, so that a run can be scored without its release."""
-        lines = (json.dumps(asdict(item), sort_keys=True) for item in items)
         path = self.folder / "items" / f"{task}.jsonl"
         if not path.exists():
-            write_atomically(path, "\n".join(lines) + "\n")
+            write_atomically(path, json_lines(asdict(item) for item in items))
 
     def read_items(self, task: str) -> list[Item]:
         """What a task asks, as kept by `write_items`."""
@@ -140,6 +140,13 @@ class RunStore:
                 return [Item(**line) for line in reader]
         except (OSError, jsonlines.InvalidLineError, TypeError) as error:
             raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
+
+
+def json_lines(rows: Iterable[dict[str, Any]]) -> str:
+    """The text of a .jsonl file."""
+    text = io.StringIO()
+    jsonlines.Writer(text, compact=True, sort_keys=True).write_all(rows)
+    return text.getvalue()
 
 
 def _parse(line: bytes, segment: Path, start: int) -> Record:

@@ -64,3 +64,16 @@ def test_a_damaged_frame_is_not_painted_over(clip: bytes) -> None:
     middle = clip.index(b"mdat") + (clip.index(b"moov") - clip.index(b"mdat")) // 2
     with pytest.raises(MediaError):
         lengths(clip[:middle] + bytes(600) + clip[middle + 600 :])
+
+
+def test_two_frames_at_one_time_are_an_error(clip: bytes) -> None:
+    at = clip.index(b"ctts") + 12
+    counted = int.from_bytes(clip[at - 4 : at], "big")
+    offsets = b"".join(
+        clip[entry : entry + 4] + bytes(4) if number == 3 else clip[entry : entry + 8]
+        for number, entry in enumerate(range(at, at + 8 * counted, 8))
+    )
+    damaged = clip[:at] + offsets + clip[at + 8 * counted :]
+    for make in (media.freeze_video, lambda source: media.join_streams(source, clip)):
+        with pytest.raises(MediaError, match="time each of their own"):
+            make(damaged)

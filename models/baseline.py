@@ -76,7 +76,6 @@ class Baseline:
         digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
         path = paths.cache_dir() / "baseline" / f"{digest[:16]}.safetensors"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._train().save(path)
         return FusionRecognizer.load(path)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness.errors import UsageError
+from avemo_harness.paths import write_atomically
 from avemo_harness.recognizers.clip_features import ClipFeatures
 from avemo_harness.recognizers.cross_validation import group_folds, held_out_log_probabilities
 from avemo_harness.recognizers.face_features import FaceFeatures
@@ -127,8 +128,8 @@ class FusionRecognizer:
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file."""
-        path.write_bytes(self._to_bytes())
+        """Write a safetensors file, whole or not at all."""
+        write_atomically(path, self._to_bytes())
 
     @classmethod
     def load(cls, path: Path) -> FusionRecognizer:

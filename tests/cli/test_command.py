@@ -109,6 +109,7 @@ def test_hyphens_are_accepted_for_underscores(task: str, tmp_path: Path) -> None
         (["--model", "random", "--tasks", "TASK", "--include_path", "nowhere"], "no such folder of tasks"),
         (["--config", "nowhere.json"], "cannot be read"),
         (["score", "nowhere"], "not a run directory"),
+        (["--model", "random", "--tasks", "TASK", "--output_path", "/dev/null/run"], "cannot be written"),
         (["lst"], "unknown command 'lst'"),
     ],
 )

@@ -67,19 +67,25 @@ def test_the_three_preferences_sum_to_one(row: dict[str, Any]) -> None:
     assert sum(row[name]["value"] for name in ("AAR", "VAR", "OLR")) == pytest.approx(1.0)
 
 
-def test_two_processes_and_a_few_kills_change_nothing(run: Path, tmp_path: Path) -> None:
+def test_twenty_kills_and_then_two_processes_at_once_change_nothing(run: Path, tmp_path: Path) -> None:
     limited, shared = tmp_path / "limited", tmp_path / "shared"
-    subprocess.run(command(limited, "--limit", "12"), check=True, capture_output=True)
+    subprocess.run(command(limited, "--limit", "40"), check=True, capture_output=True)
     moments = random.Random(3)
-    for _ in range(4):
+    for _ in range(20):
         victim = subprocess.Popen(
-            command(shared, "--limit", "12"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command(shared, "--limit", "40"), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        time.sleep(moments.uniform(0.5, 3.0))
+        time.sleep(moments.uniform(0.3, 2.5))
         victim.send_signal(signal.SIGKILL)
         victim.wait()
-    workers = [subprocess.Popen(command(shared, "--limit", "12"), stdout=subprocess.PIPE) for _ in range(2)]
+    workers = [subprocess.Popen(command(shared, "--limit", "40"), stdout=subprocess.PIPE) for _ in range(2)]
     for worker in workers:
         worker.communicate(timeout=300)
         assert worker.returncode == 0
+    stored = [
+        (line["task"], line["item"])
+        for segment in shared.glob("responses/*.jsonl")
+        for line in map(json.loads, segment.read_text().splitlines())
+    ]
+    assert len(stored) == len(set(stored)) == sum(1 for path in shared.glob("items/*") for _ in path.open())
     assert (shared / "results.json").read_bytes() == (limited / "results.json").read_bytes()

@@ -39,7 +39,7 @@ class ClipSpec:
     audio_intensity: float
     video_intensity: float
     seed: int
-    side: int = 192
+    side: int = 176
 
     @property
     def duration_s(self) -> float:

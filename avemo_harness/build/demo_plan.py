@@ -49,8 +49,8 @@ class DemoSize:
     train_sentences: int = 4
     test_sentences: int = 7
     talks: int = 4
-    audio_intensity: tuple[float, float] = (0.1, 0.7)
-    video_intensity: tuple[float, float] = (0.1, 0.7)
+    audio_intensity: tuple[float, float] = (0.15, 1.0)
+    video_intensity: tuple[float, float] = (0.15, 1.0)
     seed: int = 2026
 
 

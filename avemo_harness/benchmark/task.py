@@ -157,13 +157,6 @@ class TaskSpec(_Spec):
     headline: str | None = None
     """The one metric that stands for the task; one of its scorers' metrics."""
 
-    @model_validator(mode="after")
-    def _headline_is_reported(self) -> TaskSpec:
-        reported = [metric for scorer in self.scorers for metric in scorer.metrics]
-        if self.headline is not None and self.headline not in reported:
-            raise ValueError(f"headline {self.headline!r} is not among the scorers' metrics ({', '.join(reported)})")
-        return self
-
 
 class ColumnSpec(_Spec):
     """One column of a group's row: a metric of the group's task under a condition."""

@@ -212,8 +212,12 @@ def _semantic_problems(spec: TaskSpec, document: Document, scorers: ScorerMetric
             if metric not in scorers[scorer.name]:
                 known = sorted(scorers[scorer.name])
                 problems.append(_unknown(document, ("scorers", i, "metrics", j), "metric", metric, known))
-    for i, message in enumerate(spec.messages):
-        for j, block in enumerate(message.content):
+    reported = [metric for scorer in spec.scorers for metric in scorer.metrics]
+    if spec.headline is not None and spec.headline not in reported:
+        message = f"{spec.headline!r} is not among the scorers' metrics ({', '.join(reported)})"
+        problems.append(Problem(*document.origin(("headline",)), "headline", message))
+    for i, message_template in enumerate(spec.messages):
+        for j, block in enumerate(message_template.content):
             if isinstance(block, TextTemplate) and (wrong := template_problem(block.text)):
                 path = ("messages", i, "content", j, "text")
                 problems.append(Problem(*document.origin(path), key_name(path), wrong))

@@ -116,7 +116,8 @@ class _Composer(yaml.SafeLoader):
         return node
 
 
-_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null")}
 
 
 @dataclass
@@ -148,16 +149,16 @@ class _Reader:
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
             raise TaskError(f"{self.file}:{line}: more than {MAX_VALUES:,} values, aliases expanded")
         self.origins[path] = (self.file, line)
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self.mapping(node, path, line)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             return [
                 self.value(item, (*path, position), item.start_mark.line + 1)
                 for position, item in enumerate(node.value)
             ]
         if node.tag in _SCALARS:
             return _construct(node)
-        if node.tag == "tag:yaml.org,2002:timestamp":
+        if node.tag == _TAG + "timestamp":
             return node.value
         self._refuse(path, line, f"tag {node.tag!r} is not allowed; only plain values are")
         return None

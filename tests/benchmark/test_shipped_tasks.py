@@ -1,0 +1,91 @@
+"""The shipped tasks: complete, alike but for their condition, and versioned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from avemo_harness.benchmark.task import TextTemplate
+from avemo_harness.benchmark.task_file import Task, editor_schema
+from avemo_harness.benchmark.task_library import TABLE_ORDER, TaskLibrary
+from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.scorers import METRICS
+
+TASKS = Path(__file__).parents[2] / "tasks"
+DIGESTS = Path(__file__).with_name("task_digests.json")
+SPLITS = ("demo", "singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
+LIBRARY = TaskLibrary(METRICS)
+
+
+def group(name: str) -> dict[str, Task]:
+    return {task.spec.condition.name: task for task in LIBRARY.load([name])}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_has_the_four_conditions_and_the_benchmarks_row(split: str) -> None:
+    assert tuple(group(split)) == TABLE_ORDER
+    layout = LIBRARY.load_group(split)
+    assert layout is not None
+    assert [column.name for column in layout.columns] == ["Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
+    for column in layout.columns:
+        spec = group(split)[column.condition].spec
+        assert column.metric in [metric for scorer in spec.scorers for metric in scorer.metrics]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_condition_changes_what_is_done_to_clips_and_never_the_question(split: str) -> None:
+    specs = [task.spec for task in group(split).values()]
+    assert all(spec.messages == specs[0].messages and spec.output == specs[0].output for spec in specs)
+    for file in (TASKS / split).glob("*.yaml"):
+        assert "messages" not in read_yaml(file).values
+
+
+def test_the_question_names_every_label_and_no_modality() -> None:
+    texts = [
+        block.text for block in group("demo")["full_av"].spec.messages[0].content if isinstance(block, TextTemplate)
+    ]
+    assert "labels" in texts[0]
+    assert not any(word in texts[0].lower() for word in ("voice", "face", "noise", "frozen", "hear", "see "))
+
+
+def test_real_conflicts_are_asked_without_history_and_all_else_with_it() -> None:
+    for split in SPLITS:
+        for condition, task in group(split).items():
+            alone = (split, condition) == ("multiturn_real", "conflict")
+            assert task.spec.context.turns == ("none" if alone else "history")
+
+
+def test_no_release_is_named_for_the_splits_and_the_demo_needs_none() -> None:
+    assert read_yaml(TASKS / "_release.yaml").values == {"path": None, "revision": None}
+    assert {task.spec.dataset.path for task in group("demo").values()} == {"builtin:demo"}
+    assert all(task.spec.dataset.path is None for task in LIBRARY.load(["multiturn_*", "singleturn_*"]))
+
+
+def test_the_schema_for_editors_is_up_to_date() -> None:
+    """``avemo-eval validate --schema > tasks/task.schema.json`` writes it."""
+    assert json.loads((TASKS / "task.schema.json").read_text()) == editor_schema()
+
+
+def test_a_task_whose_content_changed_has_a_new_version() -> None:
+    """Raise the task's ``version`` first; then rewrite the file with the two values that the failure shows."""
+    kept = json.loads(DIGESTS.read_text())
+    found = {
+        task.name: {"version": task.spec.version, "digest": task.digest[:16]}
+        for task in LIBRARY.load([entry.name for entry in LIBRARY.tasks])
+    }
+    assert set(kept) == set(found)
+    for name, now in found.items():
+        unchanged = now["digest"] == kept[name]["digest"]
+        assert unchanged or now["version"] > kept[name]["version"], f"{name} changed; raise its version"
+        assert now == kept[name], f"write {now} for {name} into {DIGESTS.name}"
+
+
+def test_a_digest_depends_on_content_not_on_files(tmp_path: Path) -> None:
+    shipped = group("demo")["audio_only"]
+    flat = tmp_path / "flat.yaml"
+    flat.write_text(json.dumps(shipped.spec.model_dump(mode="json", exclude_none=True)))
+    assert LIBRARY.load([str(flat)])[0].digest == shipped.digest
+    flat.write_text(flat.read_text().replace("last clip", "clip"))
+    assert LIBRARY.load([str(flat)])[0].digest != shipped.digest

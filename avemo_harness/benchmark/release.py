@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -139,8 +140,8 @@ class Release:
 
 
 Row = Mapping[str, Any]
-ClipFetcher = Callable[[str, int, str | None], Callable[[], bytes] | None]
-"""(dialogue id, turn position, path in the row) -> a function that returns the bytes, or None for no clip."""
+ClipFetcher = Callable[[int, str | None], Callable[[], bytes]]
+"""(turn position, path in the row) -> a function that returns the clip's bytes. Called for turns that have a clip."""
 
 
 def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
@@ -178,14 +179,6 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
     emotion = raw.get("emotion")
     if emotion is not None and emotion not in EMOTIONS:
         raise ReleaseError(f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}")
-    media = raw.get("clip") or {}
-    fetch = fetcher(dialogue_id, position, media.get("path"))
-    clip = None
-    if fetch is not None:
-        digest = raw.get("clip_sha256")
-        if not isinstance(digest, str) or len(digest) != 64:
-            raise ReleaseError(f"{where}: a clip needs its clip_sha256 (64 hex digits) beside it")
-        clip = Clip(sha256=digest, name=f"dialogue {dialogue_id}, turn {position}", fetch=fetch)
     return Turn(
         turn_index=position,
         role=cast(Role, role),
@@ -193,12 +186,32 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         text=str(raw.get("text") or ""),
         emotion=emotion,
         style_prompt=raw.get("style_prompt"),
-        clip=clip,
+        clip=_parse_clip(raw, position, dialogue_id, where, fetcher),
         duration_s=raw.get("duration_s"),
-        valence=tuple(raw.get("valence") or ()),
-        arousal=tuple(raw.get("arousal") or ()),
+        valence=_unit_values(raw, "valence", where),
+        arousal=_unit_values(raw, "arousal", where),
         va_rate_hz=raw.get("va_rate_hz"),
     )
+
+
+def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Clip | None:
+    media, digest = raw.get("clip"), raw.get("clip_sha256")
+    if media is None and digest is None:
+        return None
+    if media is not None and not isinstance(media, Mapping):
+        raise ReleaseError(f"{where}: clip must be a record of bytes and path, found {type(media).__name__}")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ReleaseError(f"{where}: a clip needs its clip_sha256 (64 hex digits) beside it, found {digest!r}")
+    path = media.get("path") if media else None
+    return Clip(digest, f"dialogue {dialogue_id}, turn {position}", fetcher(position, path))
+
+
+def _unit_values(raw: Row, key: str, where: str) -> tuple[float, ...]:
+    values = raw.get(key) or ()
+    for value in values:
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ReleaseError(f"{where}: {key} must hold numbers from 0 to 1, found {value!r}")
+    return tuple(values)
 
 
 def parse_pair(row: Row, where: str) -> ConflictPair:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
-from avemo_harness.benchmark.release_parquet import read_under
+from avemo_harness.benchmark.release_parquet import read_named_clip
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.paths import write_atomically
 
@@ -20,26 +19,24 @@ if TYPE_CHECKING:
 
 
 def resolve_commit(repo: str, revision: str | None) -> str:
-    """Return the commit that a Hub revision stands for now; a full commit is returned as it is.
+    """Return the commit that a Hub revision stands for now.
+
+    The Hub is asked once, without retries and even about a full commit, so that one that is down is noticed at once.
 
     Raises:
         ReleaseError: the Hub cannot be reached, or has no such repository or revision.
     """
-    if revision and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        raise ReleaseError(
-            f"{repo}: the Hub has no such data set or revision {revision or 'main'!r}, or access is not granted "
-            f"({status}); check the id, and log in with `hf auth login` where it is gated"
-        ) from error
-    except (OSError, RuntimeError, OfflineModeIsEnabled) as error:
-        raise _unreachable(repo, error) from error
+    with _network_errors(repo):
+        try:
+            commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
+        except HfHubHTTPError as error:
+            raise ReleaseError(
+                f"{repo}: the Hub has no such data set or revision {revision or 'main'!r}, or access is not granted "
+                f"({error.response.status_code}); check the id, and log in with `hf auth login` where it is gated"
+            ) from error
     if commit is None:
         raise ReleaseError(f"{repo}: the Hub did not say which commit {revision or 'main'!r} is; give --revision")
     return commit
@@ -53,50 +50,62 @@ def list_configs(repo: str, commit: str) -> list[str]:
         return list(datasets.get_dataset_config_names(repo, revision=commit))
 
 
-def list_splits(repo: str, commit: str | None, name: str) -> list[str]:
-    """Return the data set splits of a config at a commit."""
+def list_splits(repo: str, commit: str, name: str) -> list[str]:
+    """Return the data set splits of a config at a commit. No file of the release is read for it."""
     import datasets
 
     with _network_errors(repo):
-        return list(datasets.get_dataset_split_names(repo, name, revision=commit))
+        builder = datasets.load_dataset_builder(repo, name, revision=commit)
+    return list(builder.config.data_files or ())
 
 
 def read_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
     """Yield the dialogues of a config's split, downloaded whole and memory-mapped."""
+    # The table holds media as bytes whatever its features say, so nothing needs to be cast, and so copied.
     table = _load(repo, commit, name, split, streaming=False).data.table
-    turns = table.column("turns")
+    _check_turns(table, _where(repo, commit))
+    clips = _TableClips(table.column("turns"), media_root)
     for position, row in enumerate(_without_clip_bytes(table)):
-        fetcher = partial(_table_fetcher, turns, position, media_root, row)
-        yield parse_dialogue(row, f"{repo}@{commit[:8]}", fetcher)
+        yield parse_dialogue(row, _where(repo, commit), partial(clips.fetcher, position))
 
 
 def stream_dialogues(
     repo: str, commit: str, name: str, split: str, media_root: Path | None, spool: Path
 ) -> Iterator[Dialogue]:
     """Yield dialogues as they arrive; their clips are kept under `spool` by digest."""
-    rows = iter(_load(repo, commit, name, split, streaming=True))
+    from datasets import Features, config
+
+    # Beneath these retries, with up to 20 pauses each, huggingface_hub has its own.
+    config.STREAMING_OPEN_MAX_RETRIES = config.STREAMING_READ_MAX_RETRIES = 1
+    config.STREAMING_OPEN_RETRY_INTERVAL = config.STREAMING_READ_RETRY_INTERVAL = 0
+    loaded = _load(repo, commit, name, split, streaming=True)
+    with _network_errors(repo):
+        if loaded.features is None:
+            loaded = loaded._resolve_features()
+        rows = iter(loaded.cast(Features(_undecoded(loaded.features))))
     while True:
         with _network_errors(repo):
             row = next(rows, None)
         if row is None:
             return
-        yield parse_dialogue(row, f"{repo}@{commit[:8]}", partial(_spool_fetcher, row, media_root, spool))
+        yield parse_dialogue(row, _where(repo, commit), partial(_streamed_clip, row, media_root, spool))
 
 
 def read_pairs(repo: str, commit: str, name: str, split: str) -> Iterator[ConflictPair]:
     """Yield the conflict pairs of a ``<split>_conflict`` config."""
     for row in _load(repo, commit, name, split, streaming=False):
-        yield parse_pair(row, f"{repo}@{commit[:8]}")
+        yield parse_pair(row, _where(repo, commit))
+
+
+def _where(repo: str, commit: str) -> str:
+    return f"{repo}@{commit[:8]}"
 
 
 def _load(repo: str, commit: str, name: str, split: str, streaming: bool) -> Any:
     import datasets
 
     with _network_errors(repo):
-        loaded = datasets.load_dataset(repo, name, split=split, revision=commit, streaming=streaming)
-        if loaded.features is None:
-            loaded = loaded._resolve_features()
-        return loaded.cast(datasets.Features(_undecoded(loaded.features)))
+        return datasets.load_dataset(repo, name, split=split, revision=commit, streaming=streaming)
 
 
 def _undecoded(feature: Any) -> Any:
@@ -105,11 +114,21 @@ def _undecoded(feature: Any) -> Any:
 
     if isinstance(feature, datasets.Video | datasets.Audio | datasets.Image):
         return type(feature)(decode=False)
-    if isinstance(feature, datasets.List):
-        return datasets.List(_undecoded(feature.feature))
+    if isinstance(feature, datasets.List | datasets.LargeList):
+        return type(feature)(_undecoded(feature.feature))
     if isinstance(feature, Mapping):
         return {key: _undecoded(value) for key, value in feature.items()}
     return feature
+
+
+def _check_turns(table: pa.Table, where: str) -> None:
+    import pyarrow as pa
+
+    column = table.schema.get_field_index("turns")
+    kind = table.schema.field(column).type if column >= 0 else None
+    listed = kind is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    if not listed or not pa.types.is_struct(kind.value_type):
+        raise ReleaseError(f"{where}: column 'turns' must hold lists of records, found {kind or 'no such column'}")
 
 
 def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -119,76 +138,75 @@ def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches(max_chunksize=64):
         turns = batch.column("turns")
         fields = {field.name: turns.values.field(field.name) for field in turns.type.value_type}
-        clips = fields.pop("clip", None)
-        if clips is not None:
+        clips = fields.get("clip")
+        if clips is not None and clips.type == pa.struct([("bytes", pa.binary()), ("path", pa.string())]):
             fields["clip"] = pa.StructArray.from_arrays([clips.field("path")], ["path"], mask=clips.is_null())
-        slim = pa.ListArray.from_arrays(turns.offsets, pa.StructArray.from_arrays(list(fields.values()), list(fields)))
+        records = pa.StructArray.from_arrays(list(fields.values()), list(fields))
+        slim = type(turns).from_arrays(turns.offsets, records)
         others = {key: batch.column(key) for key in batch.schema.names if key != "turns"}
         yield from pa.RecordBatch.from_pydict({**others, "turns": slim}).to_pylist()
 
 
-def _table_fetcher(
-    turns: pa.ChunkedArray,
-    position: int,
-    root: Path | None,
-    row: Mapping[str, Any],
-    _id: str,
-    turn: int,
-    path: str | None,
-) -> Callable[[], bytes] | None:
-    if row["turns"][turn].get("clip_sha256") is None:
-        return None
-    return partial(_read_from_table, turns, position, turn, root, path)
+class _TableClips:
+    """The clips of a memory-mapped table, read when asked for."""
+
+    def __init__(self, turns: pa.ChunkedArray, root: Path | None) -> None:
+        self.turns, self.root = turns, root
+
+    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
+        return partial(self.read, position, turn, path)
+
+    def read(self, position: int, turn: int, path: str | None) -> bytes:
+        clip = self.turns[position].values[turn].as_py().get("clip") or {}
+        if clip.get("bytes") is not None:
+            return bytes(clip["bytes"])
+        return read_named_clip(self.root, path, f"row {position}, turn {turn}")
 
 
-def _read_from_table(turns: pa.ChunkedArray, position: int, turn: int, root: Path | None, path: str | None) -> bytes:
-    clip = turns[position].values[turn]["clip"]
-    data = clip["bytes"].as_py() if clip.is_valid else None
-    if data is not None:
-        return bytes(data)
-    return _read_by_path(root, path, f"row {position}, turn {turn}")
-
-
-def _read_by_path(root: Path | None, path: str | None, where: str) -> bytes:
-    if not path:
-        raise MediaError(f"{where}: the release holds neither the clip's bytes nor its path")
-    if root is None:
-        raise MediaError(
-            f"{path}: this release names its clips without holding them; give their folder as --media_root"
-        )
-    return read_under(root, path)
-
-
-def _spool_fetcher(
-    row: Mapping[str, Any], root: Path | None, spool: Path, _id: str, turn: int, path: str | None
-) -> Callable[[], bytes] | None:
-    raw = row["turns"][turn]
-    if raw.get("clip_sha256") is None:
-        return None
-    data = (raw.get("clip") or {}).get("bytes")
+def _streamed_clip(
+    row: Mapping[str, Any], root: Path | None, spool: Path, turn: int, path: str | None
+) -> Callable[[], bytes]:
+    data = (row["turns"][turn].get("clip") or {}).get("bytes")
     if data is None:
-        return partial(_read_by_path, root, path, f"dialogue {row['dialogue_id']}, turn {turn}")
+        return partial(read_named_clip, root, path, f"dialogue {row['dialogue_id']}, turn {turn}")
     digest = hashlib.sha256(data).hexdigest()
     kept = spool / digest[:2] / digest
     if not kept.exists():
         write_atomically(kept, data)
-    return kept.read_bytes
+    return partial(_read_kept, kept)
+
+
+def _read_kept(kept: Path) -> bytes:
+    try:
+        return kept.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{kept}: the streamed clip is gone ({error.strerror}); run again") from error
 
 
 @contextmanager
 def _network_errors(repo: str) -> Iterator[None]:
-    """Turn what `datasets` raises when a Hub release cannot be had into one sentence."""
+    """Turn what `datasets` and `huggingface_hub` raise when a release cannot be had into one sentence.
+
+    Their errors, and those of the HTTP client beneath them, have no base of their own.
+    """
     try:
         yield
+    except ReleaseError:
+        raise
     except (FileNotFoundError, ValueError) as error:
-        raise ReleaseError(f"{repo}: {str(error).splitlines()[0]}") from error
-    except (OSError, RuntimeError) as error:
-        raise _unreachable(repo, error) from error
+        raise ReleaseError(f"{repo}: {_first_line(error)}") from error
+    except Exception as error:
+        raise ReleaseError(
+            f"{repo}: cannot be read from the Hub ({_first_line(_root_cause(error))}); check the network or "
+            "HF_ENDPOINT, or name a local folder with --dataset"
+        ) from error
 
 
-def _unreachable(repo: str, error: Exception) -> ReleaseError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return ReleaseError(
-        f"{repo}: the Hub cannot be reached ({reason}); check the network or HF_ENDPOINT, or name a local folder "
-        "with --dataset"
-    )
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avemo_harness import paths
 from avemo_harness.benchmark import release_hub, release_parquet
@@ -87,7 +87,8 @@ def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) ->
     else:
         dialogues = release_hub.read_dialogues(repo, commit, name, split, options.media_root)
     conflict = f"{name}_conflict"
-    pairs = release_hub.read_pairs(repo, commit, conflict, split) if conflict in configs else iter(())
+    paired = conflict in configs and split in release_hub.list_splits(repo, commit, conflict)
+    pairs = release_hub.read_pairs(repo, commit, conflict, split) if paired else iter(())
     return _assemble(repo, name, split, commit, dialogues, pairs, options)
 
 
@@ -111,14 +112,8 @@ def _assemble(
 
 def _local_configs(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Configs of a local release: {config: {split: [glob, …]}}, from the README's front matter, else the layout."""
-    import yaml
-
-    readme = folder / "README.md"
-    if readme.is_file():
-        front = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8"), re.DOTALL)
-        declared = yaml.safe_load(front[1]).get("configs") if front else None
-        if declared:
-            return {entry["config_name"]: _globs_by_split(entry["data_files"]) for entry in declared}
+    if declared := _declared_configs(folder / "README.md"):
+        return declared
     layout: dict[str, dict[str, list[str]]] = {}
     for file in sorted(folder.glob("*/*.parquet")):
         split = re.split(r"[-.]", file.name)[0]
@@ -126,18 +121,39 @@ def _local_configs(folder: Path) -> dict[str, dict[str, list[str]]]:
     return layout
 
 
-def _globs_by_split(data_files: object) -> dict[str, list[str]]:
+def _declared_configs(readme: Path) -> dict[str, dict[str, list[str]]]:
+    import yaml
+
+    if not readme.is_file():
+        return {}
+    text = readme.read_text(encoding="utf-8", errors="replace")
+    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    try:
+        entries = (yaml.safe_load(front[1]) if front else {}).get("configs") or []
+        return {entry["config_name"]: _globs_by_split(entry["data_files"]) for entry in entries}
+    except (yaml.YAMLError, RecursionError, AttributeError, KeyError, TypeError) as error:
+        raise ReleaseError(
+            f"{readme}: its front matter must be YAML whose 'configs' list records of a config_name and data_files, "
+            "those records of a split and a path"
+        ) from error
+
+
+def _globs_by_split(data_files: Any) -> dict[str, list[str]]:
     if isinstance(data_files, str):
         return {"test": [data_files]}
     globs: dict[str, list[str]] = {}
-    for entry in data_files if isinstance(data_files, list) else []:
+    for entry in data_files:
         path = entry["path"]
         globs[entry["split"]] = [path] if isinstance(path, str) else list(path)
     return globs
 
 
 def _files_of(folder: Path, splits: dict[str, list[str]], split: str) -> list[Path]:
-    return sorted({file for glob in splits.get(split, []) for file in folder.glob(glob)})
+    globs = splits.get(split, [])
+    for glob in globs:
+        if not glob or Path(glob).is_absolute() or ".." in Path(glob).parts:
+            raise ReleaseError(f"{folder}/README.md: the path {glob!r} of split {split!r} must stay inside the folder")
+    return sorted({file for glob in globs for file in folder.glob(glob)})
 
 
 def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:

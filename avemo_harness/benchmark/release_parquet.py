@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
 from avemo_harness.errors import MediaError, ReleaseError
@@ -14,8 +15,6 @@ from avemo_harness.errors import MediaError, ReleaseError
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-CLIP_BYTES = "turns.list.element.clip.bytes"
 
 
 def read_dialogues(files: list[Path], media_root: Path) -> Iterator[Dialogue]:
@@ -30,12 +29,14 @@ def read_dialogues(files: list[Path], media_root: Path) -> Iterator[Dialogue]:
     """
     for file in files:
         with _open_parquet(file) as parquet:
-            columns = _columns_without_clip_bytes(parquet)
+            clip_bytes = _clip_bytes_columns(parquet)
+            columns = [name for name in _columns(parquet) if name not in clip_bytes]
             for group in range(parquet.num_row_groups):
-                reader = _RowGroupClips(file, group)
-                for position, row in enumerate(parquet.read_row_group(group, columns=columns).to_pylist()):
-                    fetcher = partial(_fetcher, reader, position, media_root, row)
-                    yield parse_dialogue(row, str(file), fetcher)
+                clips = _RowGroupClips(file, group, clip_bytes, media_root)
+                with _readable(file):
+                    rows = parquet.read_row_group(group, columns=columns).to_pylist()
+                for position, row in enumerate(rows):
+                    yield parse_dialogue(row, str(file), partial(clips.fetcher, position))
 
 
 def read_pairs(files: list[Path]) -> Iterator[ConflictPair]:
@@ -45,48 +46,56 @@ def read_pairs(files: list[Path]) -> Iterator[ConflictPair]:
         ReleaseError: a file is not Parquet, or a row breaks the schema.
     """
     for file in files:
-        with _open_parquet(file) as parquet:
-            for row in parquet.read().to_pylist():
-                yield parse_pair(row, str(file))
+        with _open_parquet(file) as parquet, _readable(file):
+            rows = parquet.read().to_pylist()
+        for row in rows:
+            yield parse_pair(row, str(file))
 
 
 def _open_parquet(file: Path) -> pq.ParquetFile:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _readable(file):
         return pq.ParquetFile(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ReleaseError(f"{file}: not a readable Parquet file ({error})") from error
 
 
-def _columns_without_clip_bytes(parquet: pq.ParquetFile) -> list[str]:
-    return [path for i in range(len(parquet.schema)) if (path := parquet.schema.column(i).path) != CLIP_BYTES]
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Turn what pyarrow raises about a damaged file into one sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ReleaseError(f"{file}: not a readable Parquet file ({reason}); restore it or rebuild it") from error
 
 
-def _fetcher(
-    reader: _RowGroupClips,
-    position: int,
-    root: Path,
-    row: Mapping[str, Any],
-    _id: str,
-    turn: int,
-    path: str | None,
-) -> Callable[[], bytes] | None:
-    if path:
-        return partial(read_under, root, path)
-    if row["turns"][turn].get("clip_sha256") is None:
-        return None
-    return partial(reader.read, position, turn)
+def _columns(parquet: pq.ParquetFile) -> list[str]:
+    return [parquet.schema.column(i).path for i in range(len(parquet.schema))]
 
 
-def read_under(root: Path, path: str) -> bytes:
-    """Read a clip that a release names by a path relative to `root`.
+def _clip_bytes_columns(parquet: pq.ParquetFile) -> list[str]:
+    """The column that holds embedded clips, if any; how the levels between are called is up to the file's writer."""
+    return [name for name in _columns(parquet) if name.startswith("turns.") and name.endswith(".clip.bytes")]
+
+
+def read_named_clip(root: Path | None, path: str | None, where: str) -> bytes:
+    """Read a clip that a release does not hold but names by a path relative to `root`.
 
     Raises:
-        MediaError: the path leaves `root`, or there is no such file.
+        MediaError: there is no path or root, the path leaves `root`, or there is no such file.
     """
-    full = (root / path).resolve()
+    if not path:
+        raise MediaError(f"{where}: the clip is missing: the release holds neither its bytes nor its path")
+    if root is None:
+        raise MediaError(
+            f"{path}: this release names its clips without holding them; give their folder as --media_root"
+        )
+    try:
+        full = (root / path).resolve()
+    except (ValueError, RuntimeError) as error:
+        raise MediaError(f"{where}: {path!r} is no path of a clip ({error})") from error
     if not full.is_relative_to(root.resolve()):
         raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root")
     try:
@@ -98,27 +107,34 @@ def read_under(root: Path, path: str) -> bytes:
 
 
 class _RowGroupClips:
-    """The embedded clips of one row group; the group read last stays in memory, since its clips are asked in turn."""
+    """The clips of one row group; the embedded ones of the group read last stay in memory: clips are asked in turn."""
 
     _lock = threading.Lock()
-    _last: tuple[Path, int, pa.ChunkedArray] | None = None
+    _last: tuple[_RowGroupClips, pa.ChunkedArray] | None = None
 
-    def __init__(self, file: Path, group: int) -> None:
-        self.file, self.group = file, group
+    def __init__(self, file: Path, group: int, clip_bytes: list[str], root: Path) -> None:
+        self.file, self.group, self.clip_bytes, self.root = file, group, clip_bytes, root
 
-    def read(self, position: int, turn: int) -> bytes:
-        turns = self._turns()[position]
-        clip = turns.values[turn]["clip"]
-        data = clip["bytes"].as_py() if clip.is_valid else None
-        if data is None:
-            raise MediaError(f"{self.file}: row {position} of group {self.group}, turn {turn}: the clip is missing")
-        return bytes(data)
+    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
+        return partial(self.read, position, turn, path)
+
+    def read(self, position: int, turn: int, path: str | None) -> bytes:
+        if self.clip_bytes:
+            clip = self._turns()[position].values[turn]["clip"]
+            data = clip["bytes"].as_py() if clip.is_valid else None
+            if data is not None:
+                return bytes(data)
+        where = f"{self.file}: row {position} of group {self.group}, turn {turn}"
+        return read_named_clip(self.root, path, where)
 
     def _turns(self) -> pa.ChunkedArray:
         with self._lock:
             last = _RowGroupClips._last
-            if last is None or last[:2] != (self.file, self.group):
-                with _open_parquet(self.file) as parquet:
-                    turns = parquet.read_row_group(self.group, columns=[CLIP_BYTES]).column("turns")
-                last = _RowGroupClips._last = (self.file, self.group, turns)
-            return last[2]
+            if last is None or last[0] is not self:
+                try:
+                    with _open_parquet(self.file) as parquet, _readable(self.file):
+                        turns = parquet.read_row_group(self.group, columns=self.clip_bytes).column("turns")
+                except ReleaseError as error:
+                    raise MediaError(str(error)) from error
+                last = _RowGroupClips._last = (self, turns)
+            return last[1]

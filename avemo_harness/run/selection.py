@@ -40,9 +40,10 @@ def select_items(items: Sequence[Item], release: Release, config: RunConfig) -> 
 
 
 def _count(limit: float, available: int) -> int:
-    if limit <= 0 or (limit >= 1 and limit != int(limit)):
+    if not 0 < limit < math.inf or (limit >= 1 and limit != int(limit)):
         raise UsageError(f"--limit must be a count of dialogues or a share between 0 and 1, found {limit:g}")
-    return int(limit) if limit >= 1 else max(1, math.ceil(limit * available))
+    # 0.07 of 100 is a little more than 7 in binary.
+    return int(limit) if limit >= 1 else max(1, math.ceil(limit * available - 1e-9))
 
 
 def _wanted(item: Item, release: Release, config: RunConfig) -> bool:

@@ -1,0 +1,346 @@
+"""What a task asks of a release, and that a question's key is of its content alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.planning import Asking, plan_items
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
+from avemo_harness.benchmark.request import Request, Text
+from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
+from avemo_harness.errors import MediaError, ReleaseError
+
+
+class PlainConditions:
+    """Conditions of clips that are no media: the condition's name before the clip's bytes."""
+
+    def full_av(self, clip: Clip) -> Clip:
+        return clip
+
+    def audio_only(self, clip: Clip) -> Clip:
+        return Clip.from_bytes(b"sound of " + clip.read())
+
+    def video_only(self, clip: Clip, noise: str) -> Clip:
+        return Clip.from_bytes(f"{noise} over ".encode() + clip.read())
+
+    def conflict(self, audio: Clip, video: Clip) -> Clip:
+        return Clip.from_bytes(b"sound of " + audio.read() + b", face of " + video.read())
+
+
+def clip(content: str) -> Clip:
+    return Clip.from_bytes(content.encode())
+
+
+def make_dialogue(name: str, said: str | None = None, emotions: Sequence[str | None] = ("happy", "sad")) -> Dialogue:
+    """User turns at 0, 2, …, the assistant's between them; `said` is what clips and texts are made from."""
+    said = said or name
+    turns: list[Turn] = []
+    for number, emotion in enumerate(emotions):
+        if number:
+            turns.append(Turn(2 * number - 1, "assistant", "bot", f"answer {number} of {said}"))
+        index = 2 * number
+        turns.append(Turn(index, "user", "ann", f"{said} {index}", emotion, "warmly", clip(f"{said}/{index}")))
+    return Dialogue(name, "test", "en", "CC0-1.0", tuple(turns))
+
+
+def make_task(**changes: Any) -> TaskSpec:
+    content = [{"type": "clip"}, {"type": "text", "text": "How does the speaker feel: {{ labels | join(', ') }}?"}]
+    values: dict[str, Any] = {
+        "task": "feeling",
+        "version": 1,
+        "dataset": {"name": "real"},
+        "condition": "full_av",
+        "messages": [{"role": "user", "content": content}],
+        "output": {"type": "label", "labels": ["neutral", "happy", "angry", "sad"]},
+    }
+    return TaskSpec.model_validate({**values, **changes})
+
+
+def release_of(*dialogues: Dialogue, pairs: Sequence[ConflictPair] = ()) -> Release:
+    return make_release("data", "real", "test", None, dialogues, pairs)
+
+
+def pair(name: str, audio: tuple[str, int, str], video: tuple[str, int, str]) -> ConflictPair:
+    return ConflictPair(name, audio[0], audio[1], video[0], video[1], audio[2], video[2], "ann")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task and a release, whose questions are asked of a model."""
+
+    release: Release = field(default_factory=lambda: release_of(make_dialogue("d1")))
+    task: TaskSpec = field(default_factory=make_task)
+    generation: GenerationSpec = field(default_factory=GenerationSpec)
+    identity: tuple[tuple[str, str], ...] = (("model", "random"), ("version", "1"))
+    seed: int = 0
+
+    def requests(self) -> list[Request]:
+        conditions = cast(ConditionCache, PlainConditions())
+        asking = Asking(self.task, self.release, conditions, self.generation, dict(self.identity), self.seed)
+        return [asking.request(item) for item in plan_items(self.task, self.release)]
+
+
+def shown(request: Request) -> list[tuple[str, str]]:
+    """Who says what in a request; clips are shown as their bytes."""
+    return [
+        (message.role, block.text if isinstance(block, Text) else block.read().decode())
+        for message in request.messages
+        for block in message.content
+    ]
+
+
+QUESTION = ("user", "How does the speaker feel: neutral, happy, angry, sad?")
+
+
+def test_every_labelled_turn_of_the_user_is_asked_in_release_order() -> None:
+    release = release_of(make_dialogue("d2", emotions=("sad", None, "angry")), make_dialogue("d1"))
+    items = plan_items(make_task(), release)
+    assert [(item.item_id, item.gold) for item in items] == [
+        ("d2/0", "sad"),
+        ("d2/4", "angry"),
+        ("d1/0", "happy"),
+        ("d1/2", "sad"),
+    ]
+    assert [item.cluster for item in items] == ["d2", "d2", "d1", "d1"]
+    assert len({item.unit for item in items}) == 2
+
+
+def test_replies_are_asked_of_turns_without_a_label_too() -> None:
+    spoken = make_task(output={"type": "spoken_response"})
+    items = plan_items(spoken, release_of(make_dialogue("d1", emotions=("sad", None))))
+    assert [(item.item_id, item.gold) for item in items] == [("d1/0", None), ("d1/2", None)]
+
+
+def test_a_question_follows_the_history_up_to_it_with_the_assistants_turns_as_text() -> None:
+    first, second = Asked().requests()
+    assert shown(first) == [("user", "d1/0"), QUESTION]
+    assert shown(second) == [("user", "d1/0"), ("assistant", "answer 1 of d1"), ("user", "d1/2"), QUESTION]
+    assert second.asked_clip == clip("d1/2")
+
+
+def test_without_context_only_the_question_is_asked() -> None:
+    alone = Asked(task=make_task(context={"turns": "none"})).requests()[1]
+    assert shown(alone) == [("user", "d1/2"), QUESTION]
+
+
+def test_a_history_turn_without_a_clip_is_given_as_text_and_an_asked_one_is_an_error() -> None:
+    dialogue = make_dialogue("d1")
+    silent = replace(dialogue, turns=(replace(dialogue.turns[0], clip=None), *dialogue.turns[1:]))
+    asked = Asked(release_of(silent))
+    items = plan_items(asked.task, asked.release)
+    asking = Asking(
+        asked.task, asked.release, cast(ConditionCache, PlainConditions()), asked.generation, dict(asked.identity), 0
+    )
+    assert shown(asking.request(items[1]))[0] == ("user", "d1 0")
+    with pytest.raises(MediaError, match="dialogue d1, turn 0: the turn has no clip"):
+        asking.request(items[0])
+
+
+@pytest.mark.parametrize(
+    ("condition", "history", "question"),
+    [
+        ({"name": "audio_only"}, "sound of d1/0", "sound of d1/2"),
+        ({"name": "audio_only", "applies_to": "asked_turn"}, "d1/0", "sound of d1/2"),
+        ({"name": "video_only"}, "speech_shaped over d1/0", "speech_shaped over d1/2"),
+        ({"name": "video_only", "noise": "white"}, "white over d1/0", "white over d1/2"),
+        ({"name": "full_av"}, "d1/0", "d1/2"),
+    ],
+)
+def test_a_condition_changes_all_clips_of_the_user_or_the_asked_one_alone(
+    condition: dict[str, str], history: str, question: str
+) -> None:
+    said = shown(Asked(task=make_task(condition=condition)).requests()[1])
+    assert (said[0], said[2]) == (("user", history), ("user", question))
+
+
+CONFLICT = make_task(condition="conflict")
+ALONE = make_task(condition="conflict", context={"turns": "none"})
+
+
+def test_a_pair_within_a_dialogue_swaps_the_asked_clip_alone() -> None:
+    shared = [make_dialogue("a", "same", ("neutral", "happy")), make_dialogue("b", "same", ("neutral", "sad"))]
+    release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
+    (item,) = plan_items(CONFLICT, release)
+    assert (item.audio_label, item.video_label, item.gold) == ("happy", "sad", None)
+    (request,) = Asked(release, CONFLICT).requests()
+    assert shown(request) == [
+        ("user", "same/0"),
+        ("assistant", "answer 1 of same"),
+        ("user", "sound of same/2, face of same/2"),
+        QUESTION,
+    ]
+
+
+def test_a_pair_of_two_dialogues_is_asked_without_history_and_refused_with_it() -> None:
+    release = release_of(make_dialogue("a"), make_dialogue("b"), pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))])
+    (request,) = Asked(release, ALONE).requests()
+    assert shown(request) == [("user", "sound of a/2, face of b/0"), QUESTION]
+    with pytest.raises(
+        ReleaseError, match=r"data: pair 'p': its dialogues differ before .* `context: \{turns: none\}`"
+    ):
+        plan_items(CONFLICT, release)
+
+
+@pytest.mark.parametrize("change", [{"text": "other"}, {"clip": None}, {"role": "user"}])
+def test_histories_that_differ_in_one_turn_are_refused(change: dict[str, Any]) -> None:
+    one, other = make_dialogue("a", "same"), make_dialogue("b", "same", ("happy", "happy"))
+    number = 0 if "clip" in change else 1
+    turns = tuple(replace(turn, **change) if turn.turn_index == number else turn for turn in other.turns)
+    release = release_of(one, replace(other, turns=turns), pairs=[pair("p", ("a", 2, "sad"), ("b", 2, "happy"))])
+    with pytest.raises(ReleaseError, match="its dialogues differ before the asked turn"):
+        plan_items(CONFLICT, release)
+
+
+@pytest.mark.parametrize(
+    ("video", "said"),
+    [
+        (("b", 0, "sad"), "turn 0 of 'b' is labelled 'happy', the pair says 'sad'"),
+        (("b", 7, "sad"), "there is no turn 7 of dialogue 'b' in the release"),
+        (("b", -1, "sad"), "there is no turn -1 of dialogue 'b' in the release"),
+        (("c", 0, "sad"), "there is no turn 0 of dialogue 'c' in the release"),
+    ],
+)
+def test_a_pair_that_does_not_fit_the_release_is_refused(video: tuple[str, int, str], said: str) -> None:
+    release = release_of(make_dialogue("a"), make_dialogue("b"), pairs=[pair("p", ("a", 0, "happy"), video)])
+    with pytest.raises(ReleaseError) as refused:
+        plan_items(ALONE, release)
+    assert str(refused.value) == f"data: pair 'p': {said}"
+
+
+def test_a_pair_whose_turn_has_no_clip_is_a_media_error() -> None:
+    silent = make_dialogue("b")
+    silent = replace(silent, turns=tuple(replace(turn, clip=None) for turn in silent.turns))
+    release = release_of(make_dialogue("a"), silent, pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))])
+    with pytest.raises(MediaError, match="pair p: both turns need a clip"):
+        Asked(release, ALONE).requests()
+
+
+def test_dialogues_that_pairs_link_are_one_cluster() -> None:
+    pairs = [
+        pair("p1", ("a", 0, "happy"), ("b", 2, "sad")),
+        pair("p2", ("c", 0, "happy"), ("b", 2, "sad")),
+        pair("p3", ("d", 0, "happy"), ("d", 2, "sad")),
+    ]
+    items = plan_items(ALONE, release_of(*(make_dialogue(name) for name in "abcd"), pairs=pairs))
+    assert [item.cluster for item in items] == ["a", "a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("task", "release", "said"),
+    [
+        (
+            make_task(),
+            release_of(make_dialogue("d1", emotions=(None,))),
+            "holds nothing to ask; no user turn has a label",
+        ),
+        (ALONE, release_of(make_dialogue("d1")), "holds nothing to ask; it has no conflict pairs"),
+        (
+            make_task(output={"type": "label", "labels": ["happy", "angry"]}),
+            release_of(make_dialogue("d1")),
+            "d1 is labelled 'sad', which is not among the task's labels (happy, angry)",
+        ),
+    ],
+)
+def test_a_release_that_a_task_cannot_ask_is_refused(task: TaskSpec, release: Release, said: str) -> None:
+    with pytest.raises(ReleaseError) as refused:
+        plan_items(task, release)
+    assert str(refused.value).startswith("feeling: ")
+    assert said in str(refused.value)
+
+
+def keys(asked: Asked) -> list[str]:
+    return [request.key for request in asked.requests()]
+
+
+def test_the_same_question_has_the_same_key_whatever_task_file_or_dialogue_it_comes_from() -> None:
+    asked = Asked()
+    renamed = replace(asked.release.dialogues[0], dialogue_id="z9", source="other", licence="other")
+    elsewhere = replace(release_of(renamed), source="/another/place", name="other", split="train")
+    for same in (
+        Asked(),
+        replace(asked, task=make_task(task="another", version=7, group="others", headline=None)),
+        replace(asked, task=make_task(output={**make_task().output.model_dump(), "synonyms": {"sad": ["sorrow"]}})),
+        replace(asked, release=elsewhere),
+    ):
+        assert keys(same) == keys(asked)
+
+
+def test_whatever_may_change_the_answer_changes_the_key() -> None:
+    asked = Asked()
+    (dialogue,) = asked.release.dialogues
+
+    def with_turn(number: int, **change: Any) -> Asked:
+        turns = tuple(replace(turn, **change) if turn.turn_index == number else turn for turn in dialogue.turns)
+        return replace(asked, release=release_of(replace(dialogue, turns=turns)))
+
+    others = {
+        "model": replace(asked, identity=(("model", "constant"), ("version", "1"))),
+        "model's version": replace(asked, identity=(("model", "random"), ("version", "2"))),
+        "another field of the model": replace(asked, identity=(*asked.identity, ("dtype", "bfloat16"))),
+        "seed": replace(asked, seed=1),
+        "asked clip": with_turn(2, clip=clip("another")),
+        "earlier clip": with_turn(0, clip=clip("another")),
+        "earlier reply": with_turn(1, text="another"),
+        "condition": replace(asked, task=make_task(condition="audio_only")),
+        "what the condition concerns": replace(
+            asked, task=make_task(condition={"name": "audio_only", "applies_to": "asked_turn"})
+        ),
+        "noise": replace(asked, task=make_task(condition={"name": "video_only", "noise": "white"})),
+        "context": replace(asked, task=make_task(context={"turns": "none"})),
+        "prompt": replace(asked, task=make_task(messages=[{"role": "user", "content": [{"type": "clip"}]}])),
+        "labels": replace(asked, task=make_task(output={"type": "label", "labels": ["sad", "happy"]})),
+        "method": replace(
+            asked, task=make_task(output={**make_task().output.model_dump(), "method": "rank", "synonyms": {}})
+        ),
+        "length": replace(asked, generation=GenerationSpec(max_new_tokens=17)),
+        "sampling": replace(asked, generation=GenerationSpec(do_sample=True, temperature=0.5)),
+        "temperature": replace(asked, generation=GenerationSpec(do_sample=True, temperature=0.7)),
+        "nucleus": replace(asked, generation=GenerationSpec(do_sample=True, top_p=0.9)),
+    }
+    last = {"nothing": keys(asked)[-1], **{name: keys(other)[-1] for name, other in others.items()}}
+    assert len(set(last.values())) == len(last)
+
+
+def test_clips_that_swap_their_places_make_another_question() -> None:
+    release = release_of(
+        make_dialogue("a"),
+        make_dialogue("b"),
+        pairs=[pair("p1", ("a", 0, "happy"), ("b", 2, "sad")), pair("p2", ("b", 2, "sad"), ("a", 0, "happy"))],
+    )
+    first, second = Asked(release, ALONE).requests()
+    assert first.key != second.key
+
+
+def test_a_request_is_the_same_whatever_the_labels_are() -> None:
+    release = release_of(make_dialogue("d1", emotions=("happy", "sad", "angry")))
+    other = release_of(make_dialogue("d1", emotions=("angry", "neutral", "neutral")))
+    assert Asked(release).requests() == Asked(other).requests()
+
+
+def test_neither_label_nor_style_nor_clip_name_stands_in_a_request() -> None:
+    plain = make_task(
+        messages=[{"role": "user", "content": [{"type": "clip"}, {"type": "text", "text": "{{ turn.text }}?"}]}]
+    )
+    shared = [make_dialogue("a", "same", ("angry", "happy")), make_dialogue("b", "same", ("angry", "sad"))]
+    release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
+    conflict = plain.model_copy(update={"condition": CONFLICT.condition})
+    for task in (plain, conflict):
+        for request in Asked(release, task).requests():
+            said = repr(request.messages)
+            assert not any(word in said for word in ("angry", "happy", "sad", "warmly"))
+
+
+def test_an_items_labels_are_not_in_its_request() -> None:
+    request = Asked().requests()[0]
+    assert {"gold", "audio_label", "video_label", "cluster", "item_id"}.isdisjoint(request.__slots__)
+
+
+def test_a_request_draws_by_its_key() -> None:
+    first, second = Asked().requests()
+    assert first.seed != second.seed
+    assert first.seed == Asked().requests()[0].seed == int(first.key[:15], 16)

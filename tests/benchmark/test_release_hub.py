@@ -1,0 +1,342 @@
+"""Releases of the Hub, read with `datasets` from a server that behaves like it.
+
+`huggingface_hub` reads its settings when it is imported, so the readers run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hub_server import Fault, HubServer
+
+from avemo_harness.benchmark.release import Dialogue, Release, dialogue_row, pair_row
+from avemo_harness.benchmark.release_loader import load_release
+
+CONFIG = "multiturn_real"
+
+READER = """
+import json, sys, time
+from pathlib import Path
+from avemo_harness.benchmark.release import dialogue_row, pair_row
+from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
+from avemo_harness.errors import ReleaseError
+
+wanted = json.loads(sys.argv[1])
+if wanted["hasty"]:
+    time.sleep = lambda seconds: None
+answers = []
+for source, name, split, options in wanted["releases"]:
+    started = time.monotonic()
+    try:
+        options["media_root"] = options["media_root"] and Path(options["media_root"])
+        release = load_release(source, name, split, ReleaseOptions(**options))
+        answers.append({
+            "commit": release.commit,
+            "fingerprint": release.fingerprint,
+            "dialogues": [dialogue_row(dialogue) for dialogue in release.dialogues],
+            "pairs": [pair_row(pair) for pair in release.pairs],
+            "clips": [t.clip.read().hex() for d in release.dialogues for t in d.turns if t.clip],
+            "splits": [one for one in ("test", "train", "dev") if has_split(release, source, one)],
+        })
+    except ReleaseError as error:
+        answers.append({"refused": str(error)})
+    answers[-1]["seconds"] = time.monotonic() - started
+decoders = [one for one in ("torchcodec", "av", "cv2") if one in sys.modules]
+print(json.dumps({"answers": answers, "decoders": decoders}))
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A release that a reader is asked for."""
+
+    source: str = "lab/release"
+    name: str = CONFIG
+    split: str = "test"
+    revision: str | None = None
+    streaming: bool = False
+    limit: int | None = None
+    media_root: str | None = None
+
+    def arguments(self) -> list[Any]:
+        options = asdict(self)
+        return [options.pop("source"), options.pop("name"), options.pop("split"), options]
+
+
+def hub_environment(home: Path, endpoint: str, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home / "huggingface"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "AVEMO_CACHE": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "NO_PROXY": "127.0.0.1",
+        **more,
+    }
+
+
+def read(
+    home: Path, endpoint: str, *releases: Wanted, hasty: bool = False, **environment: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What a process of its own read, and the decoders that it had imported; `hasty` skips every pause."""
+    wanted = json.dumps({"hasty": hasty, "releases": [release.arguments() for release in releases]})
+    done = subprocess.run(
+        [sys.executable, "-c", READER, wanted],
+        env=hub_environment(home, endpoint, **environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    return result["answers"], result["decoders"]
+
+
+READABLE = {
+    "whole": Wanted(),
+    "streamed": Wanted(streaming=True),
+    "tag": Wanted(revision="v1"),
+    "limited": Wanted(streaming=True, limit=2),
+    "train": Wanted(split="train"),
+    "to decode": Wanted("lab/decoded"),
+    "to decode, streamed": Wanted("lab/decoded", streaming=True),
+}
+REFUSED = {
+    "unknown repository": (Wanted("lab/none"), "no such data set or revision 'main', or access is not granted (401)"),
+    "gated repository": (Wanted("lab/gated"), "log in with `hf auth login` where it is gated"),
+    "unknown branch": (Wanted(revision="v9"), "no such data set or revision 'v9'"),
+    "unknown commit": (Wanted(revision="0" * 40), f"no such data set or revision '{'0' * 40}'"),
+    "unknown config": (Wanted(name="x"), "no config 'x' (configs: multiturn_real, multiturn_real_conflict)"),
+    "unknown split": (Wanted(split="dev"), 'Unknown split "dev". Should be one of'),
+    "unknown split, streamed": (Wanted(split="dev", streaming=True), "dev"),
+    "rows of something else": (Wanted(name=f"{CONFIG}_conflict"), "column 'turns' must hold lists of records"),
+    "rows of something else, streamed": (
+        Wanted(name=f"{CONFIG}_conflict", streaming=True),
+        "column 'dialogue_id' must hold a str",
+    ),
+    "damaged file": (Wanted("lab/damaged"), "lab/damaged: "),
+    "damaged file, streamed": (Wanted("lab/damaged", streaming=True), "lab/damaged: "),
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one process read, one release after the other."""
+
+    answers: dict[str, dict[str, Any]]
+    decoders: list[str]
+    requests: list[str]
+
+
+@pytest.fixture(scope="module")
+def session(hub: HubServer, tmp_path_factory: pytest.TempPathFactory, dialogues: tuple[Dialogue, ...]) -> Session:
+    commit = hub.repositories["lab/release"].commit
+    media = tmp_path_factory.mktemp("media")
+    for turn in dialogues[0].turns:
+        if turn.clip:
+            (media / f"{turn.clip.sha256}.mp4").write_bytes(turn.clip.read())
+    wanted = {
+        **READABLE,
+        "commit": Wanted(revision=commit),
+        "named": Wanted("lab/named", media_root=str(media)),
+        "named, streamed": Wanted("lab/named", media_root=str(media), streaming=True),
+        **{name: want for name, (want, _) in REFUSED.items()},
+    }
+    hub.log.clear()
+    answers, decoders = read(tmp_path_factory.mktemp("home"), hub.url, *wanted.values())
+    return Session(dict(zip(wanted, answers, strict=True)), decoders, list(hub.log))
+
+
+@pytest.fixture(scope="module")
+def local(release_folder: Path) -> Release:
+    return load_release(str(release_folder), CONFIG)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["whole", "streamed", "tag", "commit", "to decode", "to decode, streamed"])
+def test_every_reader_gives_the_rows_clips_and_fingerprint_of_the_local_one(
+    name: str, session: Session, local: Release
+) -> None:
+    answer = session.answers[name]
+    assert answer["dialogues"] == [dialogue_row(dialogue) for dialogue in local.dialogues]
+    assert answer["pairs"] == [pair_row(pair) for pair in local.pairs]
+    assert answer["fingerprint"] == local.fingerprint
+    assert answer["clips"] == [t.clip.read().hex() for d in local.dialogues for t in d.turns if t.clip]
+
+
+@pytest.mark.slow
+def test_a_branch_a_tag_and_a_commit_are_recorded_as_the_commit(session: Session, hub: HubServer) -> None:
+    commit = hub.repositories["lab/release"].commit
+    assert {session.answers[name]["commit"] for name in ("whole", "streamed", "tag", "commit")} == {commit}
+    files = [line for line in session.requests if "/datasets/lab/release/resolve/" in line]
+    assert files
+    assert all(f"/resolve/{commit}/" in line for line in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["named", "named, streamed"])
+def test_clips_that_a_hub_release_only_names_are_read_under_the_media_root(
+    name: str, session: Session, dialogues: tuple[Dialogue, ...]
+) -> None:
+    assert session.answers[name]["clips"] == [t.clip.read().hex() for t in dialogues[0].turns if t.clip]
+    assert session.answers[name]["dialogues"] == [dialogue_row(dialogues[0])]
+
+
+@pytest.mark.slow
+def test_media_are_never_decoded_by_the_reader(session: Session) -> None:
+    assert session.decoders == []
+
+
+@pytest.mark.slow
+def test_a_limit_reads_no_further(session: Session, dialogues: tuple[Dialogue, ...]) -> None:
+    answer = session.answers["limited"]
+    assert answer["dialogues"] == [dialogue_row(dialogue) for dialogue in dialogues[:2]]
+    assert [pair["pair_id"] for pair in answer["pairs"]] == ["p0"]
+
+
+@pytest.mark.slow
+def test_the_other_parts_of_a_release_are_known_and_read(session: Session, release_folder: Path) -> None:
+    assert session.answers["whole"]["splits"] == ["test", "train"]
+    train = load_release(str(release_folder), CONFIG, "train")
+    assert session.answers["train"]["fingerprint"] == train.fingerprint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_hub_does_not_have_is_refused_in_one_sentence(name: str, session: Session) -> None:
+    answer = session.answers[name]
+    assert REFUSED[name][1] in answer["refused"]
+    assert answer["refused"].startswith(REFUSED[name][0].source)
+    assert "\n" not in answer["refused"]
+    assert answer["seconds"] < 15
+
+
+@pytest.fixture
+def failing(hub: HubServer) -> Any:
+    """Sets a fault of the server; it is well again afterwards."""
+
+    def set_fault(fault: Fault) -> None:
+        hub.fault = fault
+        hub.log.clear()
+
+    yield set_fault
+    hub.fault = "none"
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where no server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_hub_that_is_down_is_noticed_at_once(tmp_path: Path, hub: HubServer, nobody: str) -> None:
+    pinned = Wanted(revision=hub.repositories["lab/release"].commit)
+    answers, _ = read(tmp_path, nobody, Wanted(), Wanted(streaming=True), pinned)
+    for answer in answers:
+        assert "Connection refused" in answer["refused"]
+        assert answer["refused"].startswith("lab/release: cannot be read from the Hub (")
+        assert answer["refused"].endswith("check the network or HF_ENDPOINT, or name a local folder with --dataset")
+        assert answer["seconds"] < 5
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_hub_that_cuts_every_connection_is_noticed_at_once(
+    streaming: bool, tmp_path: Path, hub: HubServer, failing: Callable[[Fault], None]
+) -> None:
+    failing("cut every answer")
+    (answer,), _ = read(tmp_path, hub.url, Wanted(streaming=streaming))
+    assert answer["refused"].startswith("lab/release: cannot be read from the Hub (")
+    assert answer["seconds"] < 5
+    assert len(hub.log) == 1
+
+
+@pytest.mark.slow
+def test_a_download_that_is_cut_again_and_again_is_given_up(
+    tmp_path: Path, hub: HubServer, failing: Callable[[Fault], None]
+) -> None:
+    failing("cut files")
+    (answer,), _ = read(tmp_path, hub.url, Wanted())
+    assert answer["refused"].startswith("lab/release: cannot be read from the Hub (peer closed connection")
+    assert answer["seconds"] < 15
+
+
+@pytest.mark.slow
+def test_a_stream_that_is_cut_again_and_again_is_given_up_after_a_few_requests(
+    tmp_path: Path, hub: HubServer, failing: Callable[[Fault], None]
+) -> None:
+    failing("cut files")
+    (answer,), _ = read(tmp_path, hub.url, Wanted(streaming=True), hasty=True)
+    assert answer["refused"].startswith("lab/release: cannot be read from the Hub (peer closed connection")
+    assert sum("test-00000.parquet" in line for line in hub.log) <= 6
+
+
+def test_offline_mode_is_named_as_the_reason(tmp_path: Path, hub: HubServer) -> None:
+    hub.log.clear()
+    (answer,), _ = read(tmp_path, hub.url, Wanted(), HF_HUB_OFFLINE="1")
+    assert answer["refused"].startswith("lab/release: cannot be read from the Hub (")
+    assert "HF_HUB_OFFLINE" in answer["refused"]
+    assert answer["refused"].endswith("or name a local folder with --dataset")
+    assert hub.log == []
+
+
+def command(home: Path, endpoint: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "avemo_harness", "--model", "random", *arguments],
+        env=hub_environment(home, endpoint),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+        cwd=home,
+    )
+    return done, time.monotonic() - started
+
+
+@pytest.mark.parametrize("source", ["lab/none", "lab/gated"])
+def test_the_command_exits_with_2_and_one_line_where_the_hub_refuses(
+    source: str, tmp_path: Path, hub: HubServer
+) -> None:
+    done, seconds = command(tmp_path, hub.url, "--tasks", CONFIG, "--dataset", source)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"avemo-eval: {source}: the Hub has no such data set")
+    assert done.stderr.count("\n") == 1
+    assert seconds < 15
+
+
+def test_the_command_exits_with_2_and_one_line_where_the_hub_is_down(tmp_path: Path, nobody: str) -> None:
+    done, seconds = command(tmp_path, nobody, "--tasks", CONFIG, "--dataset", "lab/release")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("avemo-eval: lab/release: cannot be read from the Hub")
+    assert done.stderr.count("\n") == 1
+    assert seconds < 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streaming", [(), ("--streaming", "--limit", "3")])
+def test_a_run_records_the_commit_and_fingerprint_of_its_release(
+    streaming: tuple[str, ...], tmp_path: Path, hub: HubServer, local: Release
+) -> None:
+    flags = ["--tasks", f"{CONFIG}_full_av", "--dataset", "lab/release", "--output_path", "run", *streaming]
+    done, _ = command(tmp_path, hub.url, *flags)
+    assert done.returncode == 0, done.stderr
+    recorded = json.loads((tmp_path / "run/run.json").read_text())["releases"]
+    assert [release["source"] for release in recorded] == ["lab/release"]
+    assert recorded[0]["commit"] == hub.repositories["lab/release"].commit
+    assert (recorded[0]["fingerprint"] == local.fingerprint) == (not streaming)
+    assert recorded[0]["dialogues"] == (3 if streaming else 20)

@@ -224,7 +224,9 @@ class _Releases:
         path, revision = source
         key = (path, task.dataset.name, task.dataset.split, revision)
         if key not in self._loaded:
-            self._loaded[key] = self._read(*key)
+            limit = self.config.limit
+            enough = int(limit) if self.config.streaming and limit and limit >= 1 else None
+            self._loaded[key] = self._read(*key, limit=enough)
         return self._loaded[key]
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
@@ -246,13 +248,12 @@ class _Releases:
 
         return str(demo_release(paths.cache_dir(), self.say))
 
-    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
-        limit = self.config.limit
+    def _read(self, source: str, name: str, split: str, revision: str | None, limit: int | None = None) -> Release:
         options = ReleaseOptions(
             revision=revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
-            limit=int(limit) if self.config.streaming and limit and limit >= 1 else None,
+            limit=limit,
         )
         return replace(load_release(self._path(source), name, split, options), source=source)
 

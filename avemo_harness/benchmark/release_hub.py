@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -22,13 +23,16 @@ def resolve_commit(repo: str, revision: str | None) -> str:
     """Return the commit that a Hub revision stands for now.
 
     The Hub is asked once, without retries and even about a full commit, so that one that is down is noticed at once.
+    In offline mode (``HF_HUB_OFFLINE``) a full commit is taken as it is, to be read from the local cache.
 
     Raises:
         ReleaseError: the Hub cannot be reached, or has no such repository or revision.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError
 
+    if constants.HF_HUB_OFFLINE and revision and re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
     with _network_errors(repo):
         try:
             commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
@@ -125,10 +129,10 @@ def _check_turns(table: pa.Table, where: str) -> None:
     import pyarrow as pa
 
     column = table.schema.get_field_index("turns")
-    kind = table.schema.field(column).type if column >= 0 else None
-    listed = kind is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind))
+    kind: Any = table.schema.field(column).type if column >= 0 else pa.null()
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not listed or not pa.types.is_struct(kind.value_type):
-        raise ReleaseError(f"{where}: column 'turns' must hold lists of records, found {kind or 'no such column'}")
+        raise ReleaseError(f"{where}: column 'turns' must hold lists of records, found {kind}")
 
 
 def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -136,7 +140,7 @@ def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
 
     for batch in table.to_batches(max_chunksize=64):
-        turns = batch.column("turns")
+        turns: Any = batch.column("turns")
         fields = {field.name: turns.values.field(field.name) for field in turns.type.value_type}
         clips = fields.get("clip")
         if clips is not None and clips.type == pa.struct([("bytes", pa.binary()), ("path", pa.string())]):

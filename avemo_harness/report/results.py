@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,14 @@ class TaskResult:
     status: str
     reason: str | None
     headline: str | None
-    n_items: int
-    n_answered: int
-    n_invalid: int
-    n_errors: int
-    n_missing: int
-    n_clusters: int
-    metrics: Mapping[str, Metric]
-    details: Mapping[str, Any]
+    n_items: int = 0
+    n_answered: int = 0
+    n_invalid: int = 0
+    n_errors: int = 0
+    n_missing: int = 0
+    n_clusters: int = 0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,14 +186,6 @@ def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
         status="skipped",
         reason=run.skipped[task.task],
         headline=task.headline,
-        n_items=0,
-        n_answered=0,
-        n_invalid=0,
-        n_errors=0,
-        n_missing=0,
-        n_clusters=0,
-        metrics={},
-        details={},
     )
 
 
@@ -205,8 +197,9 @@ def _group_result(
     for column in group.columns:
         task = members.get(column.condition)
         columns[column.name] = tasks[task].metrics.get(column.metric) if task else None
-    three = [scored.get(members.get(name, "")) for name in ("full_av", "audio_only", "video_only")]
-    gain = fusion_gain(*(one.lines for one in three)) if all(three) else None  # type: ignore[union-attr]
+    single = [members.get(name, "") for name in ("full_av", "audio_only", "video_only")]
+    lines = [scored[task].lines for task in single if task in scored]
+    gain = fusion_gain(*lines) if len(lines) == 3 else None
     return GroupResult(group.group, group.title, columns, gain)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -225,7 +226,7 @@ class _Releases:
         key = (path, task.dataset.name, task.dataset.split, revision)
         if key not in self._loaded:
             limit = self.config.limit
-            enough = int(limit) if self.config.streaming and limit and limit >= 1 else None
+            enough = int(limit) if self.config.streaming and limit and 1 <= limit < math.inf else None
             self._loaded[key] = self._read(*key, limit=enough)
         return self._loaded[key]
 

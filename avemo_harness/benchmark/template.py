@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
-NAMES = frozenset({"turn", "dialogue", "labels"})
-"""What a template may use: the asked turn, its dialogue, the task's labels."""
+NAMES: dict[str, frozenset[str]] = {
+    "turn": frozenset({"text", "turn_index"}),
+    "dialogue": frozenset({"language"}),
+    "labels": frozenset(),
+}
+"""What a template may use, and of the asked turn and its dialogue which properties: none that tells the emotion."""
 
 
 @cache
@@ -37,15 +41,20 @@ def template_problem(text: str) -> str | None:
     """
     if "{" not in text:
         return None
-    from jinja2 import TemplateSyntaxError, meta
+    from jinja2 import TemplateSyntaxError, meta, nodes
 
     try:
-        used = meta.find_undeclared_variables(_environment().parse(text))
+        tree = _environment().parse(text)
     except TemplateSyntaxError as error:
         return f"template: {error.message} (line {error.lineno} of the text)"
-    unknown = sorted(used - NAMES)
+    unknown = sorted(meta.find_undeclared_variables(tree) - set(NAMES))
     if unknown:
         return f"template uses unknown name {unknown[0]!r}; known: {', '.join(sorted(NAMES))}"
+    for access in tree.find_all(nodes.Getattr):
+        owner = access.node.name if isinstance(access.node, nodes.Name) else ""
+        if owner in NAMES and access.attr not in NAMES[owner]:
+            known = ", ".join(sorted(NAMES[owner])) or "none"
+            return f"template uses {owner}.{access.attr}, which it may not see; known: {known}"
     return None
 
 
@@ -60,6 +69,10 @@ def render(text: str, turn: Turn, dialogue: Dialogue, labels: tuple[str, ...]) -
     from jinja2 import TemplateError
 
     try:
-        return _compiled(text).render(turn=turn, dialogue=dialogue, labels=labels)
+        return _compiled(text).render(
+            turn={name: getattr(turn, name) for name in NAMES["turn"]},
+            dialogue={name: getattr(dialogue, name) for name in NAMES["dialogue"]},
+            labels=labels,
+        )
     except TemplateError as error:
         raise TaskError(f"template {text[:60]!r}: {error}") from error

@@ -100,6 +100,12 @@ BROKEN = [
         5,
         "unknown name 'speaker'; known: dialogue, labels, turn",
     ),
+    (
+        "template that tells the answer",
+        "messages: [{role: user, content: [{type: text, text: 'Is it {{ turn.emotion }}?'}]}]\n",
+        5,
+        "turn.emotion, which it may not see; known: text, turn_index",
+    ),
     ("many aliases", "context: &a {turns: none}\n" + "".join(f"k{i}: *a\n" for i in range(99)), 56, "aliases"),
     ("alias bomb", BOMB, 5, "values, aliases expanded"),
     ("alias of itself", "context: &a {turns: *a}\n", 5, "values, aliases expanded"),

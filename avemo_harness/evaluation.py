@@ -70,7 +70,8 @@ def evaluate(
     """
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     label = model if isinstance(model, str) else dict(model.identity()).get("model", type(model).__name__)
-    config = RunConfig(model=label, tasks=tuple(name.strip() for name in names), **options)
+    asked = {"model": label, "tasks": [name.strip() for name in names], **options}
+    config = RunConfig.from_mapping(asked, "evaluate()")
     given = None if isinstance(model, str) else model
     prepared = prepare(config, output_path=output_path, device=device, model=given)
     prepared.ask(batch_size=batch_size)
@@ -104,21 +105,21 @@ class PreparedRun:
         """Ask what is not answered yet, together with any other worker on the same directory."""
         worker = secrets.token_hex(6)
         started = time.time()
+        listener = listener or _Silent()
         store = RunStore(self.folder)
         claims = Claims(self.folder / "claims", worker)
         try:
-            store.refresh()
+            listener.stored(store.refresh())
             if cut := cut_torn_lines(store, claims.live_workers()):
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
-            heard = _Counting(listener or _Silent())
             size = min(batch_size or LARGEST_DEFAULT_BATCH, self.model.capabilities.largest_batch)
             try:
-                Asker(self.model, store, segment, claims, size, heard).ask(self.units)
+                Asker(self.model, store, segment, claims, size, listener).ask(self.units)
             finally:
                 segment.close()
                 with claims.alone():
-                    self._write_timing(worker, started, heard.records)
+                    self._write_timing(worker, started, segment.written)
         finally:
             claims.close()
         self.conditions.prune()
@@ -131,7 +132,7 @@ class PreparedRun:
             "worker": worker,
             "started": round(started, 3),
             "seconds": round(seconds, 3),
-            "records_seen": records,
+            "records": records,
         }
         paths.write_atomically(path, json.dumps([*entries, entry], indent=1) + "\n")
 
@@ -142,21 +143,6 @@ class _Silent:
 
     def waiting(self, units: int) -> None:
         del units
-
-
-@dataclass
-class _Counting:
-    """Counts records on their way to the listener."""
-
-    listener: Listener
-    records: int = 0
-
-    def stored(self, records: Sequence[Record]) -> None:
-        self.records += len(records)
-        self.listener.stored(records)
-
-    def waiting(self, units: int) -> None:
-        self.listener.waiting(units)
 
 
 def prepare(
@@ -181,7 +167,8 @@ def prepare(
     by_task = {task.name: releases.load(sources[task.name], task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), say, device)
-    model = model or load_model(config.model, config.model_args, setup)
+    if model is None:
+        model = load_model(config.model, config.model_args, setup)
     skipped = {task.name: reason for task in tasks if (reason := _not_asked(task.spec, model.capabilities, config))}
     record = RunRecord(
         config=config,

@@ -159,11 +159,16 @@ def _parse(line: bytes, segment: Path, start: int) -> Record:
 
 
 class Segment:
-    """The one file that a worker appends its responses to."""
+    """The one file that a worker appends its responses to.
+
+    Attributes:
+        written: records appended so far.
+    """
 
     def __init__(self, folder: Path, worker: str) -> None:
         self.folder = folder
         self.path = folder / "responses" / f"{worker}.jsonl"
+        self.written = 0
         self._handle: IO[str] | None = None
 
     def append(self, records: Iterable[Record]) -> None:
@@ -175,7 +180,9 @@ class Segment:
         try:
             handle = self._opened()
             writer = jsonlines.Writer(handle, compact=True, sort_keys=True)
-            writer.write_all(record.line() for record in records)
+            for record in records:
+                writer.write(record.line())
+                self.written += 1
             handle.flush()
             os.fsync(handle.fileno())
         except OSError as error:

@@ -12,7 +12,10 @@ from support.releases import write_text_release, write_text_task
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Text
 from avemo_harness.errors import RunConflictError, UsageError
+from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import Capabilities, Output
+from avemo_harness.run.config import RunConfig
+from avemo_harness.run.store import Record
 
 Behaviour = Callable[[Request], Response]
 
@@ -154,3 +157,28 @@ def test_generation_overrides_are_checked_and_reach_the_model(task: str, tmp_pat
     assert model.asked[0].generation.max_new_tokens == 5
     with pytest.raises(UsageError, match="max_tokens"):
         evaluate(FakeModel(sad), task, output_path=tmp_path / "other", generation={"max_tokens": 5})
+
+
+def test_a_listener_hears_of_every_item_once_also_of_those_answered_before(task: str, tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    class Listener:
+        def stored(self, records: Sequence[Record]) -> None:
+            heard.extend(record.place for record in records)
+
+        def waiting(self, units: int) -> None:
+            raise AssertionError("nobody else is asking")
+
+    config = RunConfig("fake", (task,))
+    for _ in range(2):
+        heard.clear()
+        prepared = prepare(config, output_path=tmp_path / "run", model=FakeModel(sad))
+        prepared.ask(listener=Listener())
+        assert len(heard) == len(set(heard)) == prepared.n_items == 24
+
+
+def test_options_of_the_wrong_type_are_refused(task: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"evaluate\(\): where"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", where="emotion=angry")
+    with pytest.raises(UsageError, match="unknown key 'limits'"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limits=3)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release_loader import load_release
-    from avemo_harness.evaluation import evaluate
+    from avemo_harness.evaluation import evaluate, load_task
     from avemo_harness.report.results import RunResult, score_run
 
 __version__ = "0.1.0"
-__all__ = ["RunResult", "__version__", "evaluate", "load_release", "score_run"]
+__all__ = ["RunResult", "__version__", "evaluate", "load_release", "load_task", "score_run"]
 
 _HOMES = {
     "RunResult": "avemo_harness.report.results",
     "evaluate": "avemo_harness.evaluation",
+    "load_task": "avemo_harness.evaluation",
     "load_release": "avemo_harness.benchmark.release_loader",
     "score_run": "avemo_harness.report.results",
 }

@@ -27,7 +27,7 @@ from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
 from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output
 from avemo_harness.report.results import RunResult, score_run
@@ -76,6 +76,21 @@ def evaluate(
     prepared = prepare(config, output_path=output_path, device=device, model=given)
     prepared.ask(batch_size=batch_size)
     return score_run(prepared.folder)
+
+
+def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
+    """Read and check one task by name or path.
+
+    Args:
+        include: folders with more task YAMLs.
+
+    Raises:
+        TaskError: no such task, several of them, or everything that is wrong with its file.
+    """
+    tasks = TaskLibrary(METRICS, [Path(folder) for folder in include]).load([name])
+    if len(tasks) > 1:
+        raise TaskError(f"{name!r} stands for {len(tasks)} tasks: {', '.join(task.name for task in tasks)}")
+    return tasks[0]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""`show` tells what a task is and what a model gets; `doctor` tells what is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.releases import write_text_release, write_text_task
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.cli import main
+
+
+def test_a_task_is_shown_with_the_file_and_line_of_every_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "demo_video_only", "--resolved"]) == 0
+    said = capsys.readouterr().out
+    assert "(video_only.yaml:6)" in said
+    assert "(_understanding.yaml:5)" in said
+
+
+def test_the_messages_of_the_first_questions_are_shown_with_history_and_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 3, 2))
+    task.write_text(task.read_text().replace("How does", "\\e[31mHow does"))
+    assert main(["show", str(task), "--n", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "d00000/0  gold: neutral" in said
+    assert "user      sentence 0 of dialogue 0\n  assistant sentence 1 of dialogue 0" in said
+    assert "\x1b" not in said
+
+
+def test_clips_are_shown_by_their_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [np.full((48, 64, 3), 40, np.uint8)] * 50
+    clip = Clip.from_bytes(media.encode_clip(frames, np.zeros(32_000, np.float32)))
+    turn = Turn(0, "user", "s", "Hello.", "happy", clip=clip)
+    write_release(tmp_path / "data", "demo", {"test": [Dialogue("d", "test", "en", "CC0-1.0", (turn,))]})
+    assert main(["show", "demo_video_only", "--n", "1", "--dataset", str(tmp_path / "data")]) == 0
+    assert "64x48, 25 fps, 2.00 s; sound 16000 Hz, 2.00 s]" in capsys.readouterr().out
+
+
+def test_the_doctor_finds_everything_that_a_run_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "H.264 encoder" in said
+    assert "missing" not in said

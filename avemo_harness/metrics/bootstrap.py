@@ -7,8 +7,9 @@ percentile interval is too narrow and is widened; METRICS §4 gives the measured
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,35 +33,57 @@ class Estimate:
     ci_high: float | None
 
 
-def cluster_estimate(counts: Floats, statistic: Statistic, low: float = 0.0, high: float = 1.0) -> Estimate:
-    """Estimate a statistic of summed counts, with a percentile interval over resampled clusters.
+class ClusterBootstrap:
+    """Resamples of clusters, drawn once for any number of statistics of the same counts.
 
     Args:
         counts: shape (D, K), the counts of each of D clusters.
-        statistic: computed from the K sums, for many resamples at once.
-        low, high: the statistic's range, to which a widened interval is cut.
 
-    Returns:
-        The value over all clusters; no interval with one cluster, nothing at all with none.
-
-    >>> cluster_estimate(np.array([[1.0, 1.0], [1.0, 1.0]]), lambda sums: sums[:, 0] / sums[:, 1])
+    >>> hits_and_items = np.array([[1.0, 1.0], [1.0, 1.0]])
+    >>> ClusterBootstrap(hits_and_items).estimate(lambda sums: sums[:, 0] / sums[:, 1])
     Estimate(value=1.0, ci_low=1.0, ci_high=1.0)
     """
-    clusters = len(counts)
-    if clusters == 0:
-        return Estimate(None, None, None)
-    value = float(statistic(counts.sum(axis=0, keepdims=True))[0])
-    if math.isnan(value):
-        return Estimate(None, None, None)
-    if clusters == 1:
-        return Estimate(value, None, None)
-    drawn = np.concatenate([statistic(sums) for sums in _resampled_sums(counts)])
-    drawn = drawn[~np.isnan(drawn)]
-    ci_low, ci_high = (float(q) for q in np.quantile(drawn, (0.025, 0.975)))
-    factor = widening(clusters)
-    ci_low = max(low, value - (value - ci_low) * factor)
-    ci_high = min(high, value + (ci_high - value) * factor)
-    return Estimate(value, min(ci_low, value), max(ci_high, value))
+
+    def __init__(self, counts: Floats) -> None:
+        self._counts = counts
+
+    def estimate(self, statistic: Statistic, low: float = 0.0, high: float = 1.0) -> Estimate:
+        """Estimate a statistic of the summed counts, with a percentile interval over resampled clusters.
+
+        Args:
+            statistic: computed from the K sums, for many resamples at once.
+            low, high: the statistic's range, to which a widened interval is cut.
+
+        Returns:
+            The value over all clusters; no interval with one cluster, nothing at all with none.
+        """
+        clusters = len(self._counts)
+        if clusters == 0:
+            return Estimate(None, None, None)
+        value = float(statistic(self._counts.sum(axis=0, keepdims=True))[0])
+        if math.isnan(value):
+            return Estimate(None, None, None)
+        if clusters == 1:
+            return Estimate(value, None, None)
+        drawn = statistic(self._resampled_sums)
+        ci_low, ci_high = (float(q) for q in np.quantile(drawn[~np.isnan(drawn)], (0.025, 0.975)))
+        factor = widening(clusters)
+        ci_low = max(low, value - (value - ci_low) * factor)
+        ci_high = min(high, value + (ci_high - value) * factor)
+        return Estimate(value, min(ci_low, value), max(ci_high, value))
+
+    @cached_property
+    def _resampled_sums(self) -> Floats:
+        """The K sums of each resample, shape (RESAMPLES, K), drawn in blocks of bounded size."""
+        clusters = len(self._counts)
+        rng = np.random.default_rng(SEED)
+        block = max(1, min(RESAMPLES, _CELLS_A_BLOCK // clusters))
+        chances = np.full(clusters, 1.0 / clusters)
+        sums = []
+        for start in range(0, RESAMPLES, block):
+            weights = rng.multinomial(clusters, chances, size=min(block, RESAMPLES - start))
+            sums.append(weights.astype(np.float64) @ self._counts)
+        return np.concatenate(sums)
 
 
 def widening(clusters: int) -> float:
@@ -74,13 +97,3 @@ def widening(clusters: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(clusters - 1, 0.975)) / 1.96 * math.sqrt(clusters / (clusters - 1))
-
-
-def _resampled_sums(counts: Floats) -> Iterator[Floats]:
-    clusters = len(counts)
-    rng = np.random.default_rng(SEED)
-    block = max(1, min(RESAMPLES, _CELLS_A_BLOCK // clusters))
-    chances = np.full(clusters, 1.0 / clusters)
-    for start in range(0, RESAMPLES, block):
-        weights = rng.multinomial(clusters, chances, size=min(block, RESAMPLES - start))
-        yield weights.astype(np.float64) @ counts

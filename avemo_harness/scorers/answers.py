@@ -34,7 +34,7 @@ def read_label(text: str, output: LabelOutput) -> Reading:
     Reading(label=None, why='negated label')
     """
     plain = _plain(text)
-    words = _label_words(output)
+    words = _label_words(output.labels, tuple(output.synonyms.items()))
     if plain in words:
         return Reading(words[plain], "exact")
     found: set[str] = set()
@@ -76,10 +76,12 @@ def _plain(text: str) -> str:
     return " ".join(kept.split()).strip("' ")
 
 
-def _label_words(output: LabelOutput) -> dict[str, str]:
-    words = {_plain(label): label for label in output.labels}
-    for label, synonyms in output.synonyms.items():
-        words.update({_plain(word): label for word in synonyms})
+@cache
+def _label_words(labels: tuple[str, ...], synonyms: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str, str]:
+    """The label that each word stands for."""
+    words = {_plain(label): label for label in labels}
+    for label, others in synonyms:
+        words.update({_plain(word): label for word in others})
     return words
 
 

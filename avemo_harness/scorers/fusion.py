@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import cluster_estimate
+from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.scorers.base import Metric, ScoreLine
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ def fusion_gain(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Se
         counts = clusters.setdefault(lines[0].item.cluster, np.zeros(4))
         counts += [1.0, *(float(line.verdict == "right") for line in lines)]
     counts_by_cluster = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
-    estimate = cluster_estimate(counts_by_cluster, _gain, low=-1.0)
+    estimate = ClusterBootstrap(counts_by_cluster).estimate(_gain, low=-1.0)
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
     return Metric(estimate.value, estimate.ci_low, estimate.ci_high, len(shared), invalid, errors)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import cluster_estimate
+from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 from avemo_harness.scorers.answers import read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
@@ -29,9 +29,9 @@ class ModalityPreferenceScorer:
         output = task.output
         lines = tuple(_line(answer, output) for answer in answers)
         tally = Tally.of(lines)
-        counts = by_cluster(lines, _counts)
+        bootstrap = ClusterBootstrap(by_cluster(lines, _counts))
         metrics = {
-            name: tally.metric(cluster_estimate(counts, partial(preference_rate, which=which)))
+            name: tally.metric(bootstrap.estimate(partial(preference_rate, which=which)))
             for name, which in RATES.items()
         }
         return TaskScores(metrics, lines, _details(lines))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import Statistic, cluster_estimate
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Statistic
 from avemo_harness.scorers.answers import read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.clusters import by_cluster
@@ -36,9 +36,11 @@ class UnderstandingScorer:
             "f1_all4": classification.macro_f1_all,
             "balanced_accuracy": classification.balanced_accuracy,
         }
-        metrics = {}
-        for name, statistic in statistics.items():
-            metrics[name] = tally.metric(cluster_estimate(counts, _of_confusion(statistic, shape)))
+        bootstrap = ClusterBootstrap(counts)
+        metrics = {
+            name: tally.metric(bootstrap.estimate(_of_confusion(statistic, shape)))
+            for name, statistic in statistics.items()
+        }
         return TaskScores(metrics, lines, _details(counts.sum(axis=0).reshape(shape), output, occurring))
 
 

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from avemo_harness.metrics.bootstrap import Estimate, cluster_estimate, widening
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic, widening
 
 
 def share(sums: np.ndarray) -> np.ndarray:
     return np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), np.nan)
+
+
+def cluster_estimate(counts: np.ndarray, statistic: Statistic) -> Estimate:
+    return ClusterBootstrap(counts).estimate(statistic)
 
 
 def counts_of(outcomes: np.ndarray) -> np.ndarray:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from avemo_harness.benchmark.template import template_problem
 
 ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
 NoiseName = Literal["speech_shaped", "white", "pink", "silence", "rms_matched"]
 
+ScorerMetrics = Mapping[str, frozenset[str]]
+"""The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
+
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+def _unknown(kind: str, found: str, known: Iterable[str]) -> PydanticCustomError:
+    """The error of a name that is not among the known ones; it carries them for the reader of the file."""
+    facts = {"kind": kind, "found": found, "known": list(known)}
+    return PydanticCustomError("unknown_name", "unknown {kind} {found}", facts)
+
+
+Word = Annotated[str, Field(min_length=1)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)]
 
 
 class DatasetSpec(_Spec):
@@ -60,11 +76,17 @@ class ContextSpec(_Spec):
     """Whose replies stand in the history: the release's own."""
 
 
+def _valid_template(text: str) -> str:
+    if wrong := template_problem(text):
+        raise ValueError(wrong)
+    return text
+
+
 class TextTemplate(_Spec):
     """Text, a Jinja2 template over `turn`, `dialogue` and `labels`."""
 
     type: Literal["text"]
-    text: str
+    text: Annotated[str, AfterValidator(_valid_template)]
 
 
 class ClipTemplate(_Spec):
@@ -84,28 +106,41 @@ class MessageTemplate(_Spec):
     ]
 
 
+def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+    if len({label.casefold() for label in labels}) != len(labels):
+        raise ValueError("labels must be distinct")
+    return labels
+
+
+def _known_label(label: str, info: ValidationInfo) -> str:
+    labels = info.data.get("labels")
+    if labels is not None and label not in labels:
+        raise _unknown("label", label, labels)
+    return label
+
+
+def _one_label_a_word(synonyms: dict[str, tuple[str, ...]], info: ValidationInfo) -> dict[str, tuple[str, ...]]:
+    owners = {label.casefold(): label for label in info.data.get("labels", ())}
+    for label, words in synonyms.items():
+        for word in words:
+            owner = owners.setdefault(word.casefold(), label)
+            if owner != label:
+                raise ValueError(f"the word {word!r} stands for two labels, {owner!r} and {label!r}")
+    return synonyms
+
+
 class LabelOutput(_Spec):
     """The answer is one of a few labels."""
 
     type: Literal["label"]
-    labels: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=2)]
+    labels: Annotated[Words, Field(min_length=2), AfterValidator(_distinct)]
     """The labels, in the order of tables."""
-    synonyms: dict[str, Words] = {}
+    synonyms: Annotated[
+        dict[Annotated[str, AfterValidator(_known_label)], Words], AfterValidator(_one_label_a_word)
+    ] = {}
     """Further words that count as a label, by label."""
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
-
-    @model_validator(mode="after")
-    def _labels_are_distinct_words(self) -> LabelOutput:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must be distinct")
-        for label in self.synonyms:
-            if label not in self.labels:
-                raise ValueError(f"synonyms are given for {label!r}, which is not among the labels")
-        words = [*self.labels, *(word for group in self.synonyms.values() for word in group)]
-        if len({word.casefold() for word in words}) != len(words):
-            raise ValueError("a word stands for two labels")
-        return self
 
 
 class SpokenOutput(_Spec):
@@ -114,26 +149,60 @@ class SpokenOutput(_Spec):
     type: Literal["spoken_response"]
 
 
+def _for_sampling(value: float | None, info: ValidationInfo) -> float | None:
+    if value is not None and info.data.get("do_sample") is False:
+        raise ValueError("needs do_sample: true")
+    return value
+
+
 class GenerationSpec(_Spec):
     """Generation settings, all explicit so that no checkpoint's defaults decide."""
 
     max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 16
     do_sample: bool = False
-    temperature: Annotated[float, Field(gt=0)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    temperature: Annotated[Annotated[float, Field(gt=0)] | None, AfterValidator(_for_sampling)] = None
+    top_p: Annotated[Annotated[float, Field(gt=0, le=1)] | None, AfterValidator(_for_sampling)] = None
 
-    @model_validator(mode="after")
-    def _sampling_settings_need_sampling(self) -> GenerationSpec:
-        if not self.do_sample and (self.temperature is not None or self.top_p is not None):
-            raise ValueError("temperature and top_p need do_sample: true")
-        return self
+
+def _known_scorer(name: str, info: ValidationInfo) -> str:
+    scorers: ScorerMetrics | None = info.context
+    if scorers is not None and name not in scorers:
+        raise _unknown("scorer", name, sorted(scorers))
+    return name
+
+
+def _metric_of_scorer(metric: str, info: ValidationInfo) -> str:
+    scorers: ScorerMetrics = info.context or {}
+    known = scorers.get(info.data.get("name", ""))
+    if known is not None and metric not in known:
+        raise _unknown("metric", metric, sorted(known))
+    return metric
+
+
+def _metric_of_any_scorer(metric: str, info: ValidationInfo) -> str:
+    scorers: ScorerMetrics | None = info.context
+    known = set().union(*scorers.values()) if scorers is not None else {metric}
+    if metric not in known:
+        raise _unknown("metric", metric, sorted(known))
+    return metric
 
 
 class ScorerSpec(_Spec):
     """A scorer and which of its metrics the task reports."""
 
-    name: str
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    name: Annotated[str, AfterValidator(_known_scorer)]
+    metrics: Annotated[
+        tuple[Annotated[str, AfterValidator(_metric_of_scorer)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+    ]
+
+
+def _reported(headline: str | None, info: ValidationInfo) -> str | None:
+    # Scorers that are wrong themselves are missing here, and reported already.
+    if headline is not None and "scorers" in info.data:
+        reported = [metric for scorer in info.data["scorers"] for metric in scorer.metrics]
+        if headline not in reported:
+            raise _unknown("headline metric", headline, reported)
+    return headline
 
 
 class TaskSpec(_Spec):
@@ -154,7 +223,7 @@ class TaskSpec(_Spec):
     output: Annotated[LabelOutput | SpokenOutput, Field(discriminator="type")]
     generation: GenerationSpec = GenerationSpec()
     scorers: Annotated[tuple[ScorerSpec, ...], BeforeValidator(_as_tuple)] = ()
-    headline: str | None = None
+    headline: Annotated[str | None, AfterValidator(_reported)] = None
     """The one metric that stands for the task; one of its scorers' metrics."""
 
 
@@ -163,7 +232,7 @@ class ColumnSpec(_Spec):
 
     name: str
     condition: ConditionName
-    metric: str
+    metric: Annotated[str, AfterValidator(_metric_of_any_scorer)]
 
 
 class GroupSpec(_Spec):

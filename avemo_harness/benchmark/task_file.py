@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from avemo_harness.benchmark.task import GroupSpec, TaskSpec, TextTemplate
-from avemo_harness.benchmark.template import template_problem
+from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics, TaskSpec
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
 from avemo_harness.errors import TaskError
 
-ScorerMetrics = Mapping[str, frozenset[str]]
-"""The metrics that each registered scorer can report."""
-
 MAX_PARENTS = 10
+MAX_LISTED = 50
+MAX_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +47,13 @@ def load_task_file(file: Path, scorers: ScorerMetrics) -> Task:
         TaskError: lists every problem of the file with file, line, key and, for a wrong name, the nearest valid one.
     """
     document = resolve_parents(file)
-    spec, problems = _validate(TaskSpec, document)
-    if spec is not None:
-        problems += _semantic_problems(spec, document, scorers)
-    _raise_if_any([*document.problems, *problems])
-    assert spec is not None
+    spec = _validated(TaskSpec, document, scorers)
     return Task(spec, spec_digest(spec), document)
 
 
 def load_group_file(file: Path, scorers: ScorerMetrics) -> GroupSpec:
     """Read and check one group YAML; raises as `load_task_file` does."""
-    document = resolve_parents(file)
-    spec, problems = _validate(GroupSpec, document)
-    if spec is not None:
-        known = sorted(set().union(*scorers.values()))
-        for i, column in enumerate(spec.columns):
-            if column.metric not in known:
-                problems.append(_unknown(document, ("columns", i, "metric"), "metric", column.metric, known))
-    _raise_if_any([*document.problems, *problems])
-    assert spec is not None
-    return spec
+    return _validated(GroupSpec, resolve_parents(file), scorers)
 
 
 def spec_digest(spec: TaskSpec) -> str:
@@ -81,7 +68,7 @@ def resolve_parents(file: Path) -> Document:
     Mappings merge key by key; anything else replaces the parent's value.
 
     Raises:
-        TaskError: a parent is missing or the chain is a cycle.
+        TaskError: a parent is missing, or the chain is a cycle or too long.
     """
     chain = [(file, read_yaml(file))]
     seen = {file.resolve()}
@@ -92,9 +79,12 @@ def resolve_parents(file: Path) -> Document:
         if not isinstance(parent_name, str):
             raise TaskError(f"{child}:{line}: extends: must be the path of one YAML file")
         parent = child.parent / parent_name
-        if not parent.is_file():
-            raise TaskError(f"{child}:{line}: extends: no file {parent_name!r}{_nearest_file(parent)}")
-        if parent.resolve() in seen or len(seen) > MAX_PARENTS:
+        # Unlike `Path.is_file`, this takes any text for a path.
+        if not os.path.isfile(parent):
+            raise TaskError(f"{child}:{line}: extends: no file {_shown(parent_name)}{_nearest_file(parent)}")
+        if len(chain) > MAX_PARENTS:
+            raise TaskError(f"{child}:{line}: extends: a chain of more than {MAX_PARENTS} parents")
+        if parent.resolve() in seen:
             raise TaskError(f"{child}:{line}: extends: {parent_name!r} leads back to a file that extends this one")
         seen.add(parent.resolve())
         chain.append((parent, read_yaml(parent)))
@@ -106,13 +96,13 @@ def resolve_parents(file: Path) -> Document:
 
 def _nearest_file(missing: Path) -> str:
     folder = missing.parent
-    names = sorted(path.name for path in folder.glob("*.yaml")) if folder.is_dir() else []
+    names = sorted(path.name for path in folder.glob("*.yaml")) if os.path.isdir(folder) else []
     close = get_close_matches(missing.name, names, n=1)
     return f"; nearest: {close[0]!r}" if close else f" in {folder}"
 
 
 def _merge(parent: Document, child: Document) -> Document:
-    origins = dict(parent.origins)
+    replaced: set[KeyPath] = set()
 
     def merge(base: dict[str, Any], over: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         merged = dict(base)
@@ -121,50 +111,101 @@ def _merge(parent: Document, child: Document) -> Document:
             if isinstance(value, dict) and isinstance(base.get(key), dict):
                 merged[key] = merge(base[key], value, here)
             else:
-                for old in [old for old in origins if old[: len(here)] == here]:
-                    del origins[old]
+                replaced.add(here)
                 merged[key] = value
         return merged
 
     values = merge(parent.values, child.values, ())
+    origins = {
+        path: origin
+        for path, origin in parent.origins.items()
+        if not any(path[:end] in replaced for end in range(1, len(path) + 1))
+    }
     return Document(values, {**origins, **child.origins}, (*parent.problems, *child.problems))
 
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-def _validate(model: type[SpecT], document: Document) -> tuple[SpecT | None, list[Problem]]:
+def _validated(model: type[SpecT], document: Document, scorers: ScorerMetrics) -> SpecT:
+    problems = list(document.problems)
+    said = {(problem.file, problem.line, problem.key) for problem in problems}
     try:
-        return model.model_validate(document.values), []
+        spec = model.model_validate(document.values, context=scorers)
     except ValidationError as error:
-        return None, [_problem(detail, model, document) for detail in error.errors(include_url=False)]
+        found = [_problem(detail, model, document) for detail in error.errors(include_url=False)]
+        problems += [problem for problem in found if (problem.file, problem.line, problem.key) not in said]
+    if problems:
+        raise TaskError(_listing(problems))
+    return spec
+
+
+def _listing(problems: Sequence[Problem]) -> str:
+    ordered = sorted(problems, key=lambda problem: (str(problem.file), problem.line, problem.key))
+    lines = [str(problem) for problem in ordered[:MAX_LISTED]]
+    if len(ordered) > MAX_LISTED:
+        lines.append(f"{ordered[MAX_LISTED].file}: and {len(ordered) - MAX_LISTED:,} problems more")
+    return "\n".join(lines)
+
+
+_EXPECTED = {
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "string_pattern_mismatch": "must consist of lower-case letters, digits and underscores",
+    "too_short": "must have {min_length} entries or more",
+    "string_too_short": "must not be empty",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a finite number",
+}
+"""What is said for an error of pydantic, by its type; the braces are of its context."""
 
 
 def _problem(detail: Any, model: type[BaseModel], document: Document) -> Problem:
     path = _key_path(document.values, detail["loc"])
     file, line = document.origin(path)
-    kind, context = detail["type"], detail.get("ctx", {})
+    kind, context, found = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
         message = "unknown key" + _nearest(str(path[-1]), _valid_keys(model, document.values, path[:-1]))
-    elif kind == "missing":
-        message = f"required key {detail['loc'][-1]!r} is missing"
+    elif kind in ("missing", "union_tag_not_found"):
+        missing = detail["loc"][-1] if kind == "missing" else "type"
+        message = f"required key {missing!r} is missing"
     elif kind in ("literal_error", "union_tag_invalid"):
         expected = re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags"))))
-        found = context.get("tag", detail["input"])
-        message = f"{found!r} is not one of {', '.join(expected)}" + _nearest(str(found), expected)
+        word = found["type"] if kind == "union_tag_invalid" else found
+        close = get_close_matches(str(word)[:MAX_SHOWN], expected, n=1, cutoff=0.5)
+        message = f"{_shown(word)} is not one of {', '.join(expected)}" + (f"; nearest: {close[0]!r}" if close else "")
+    elif kind == "unknown_name":
+        name = context["found"]
+        message = f"unknown {context['kind']} {_shown(name)}" + _nearest(name, context["known"])
     elif kind == "value_error":
         message = str(context["error"])
     else:
-        message = detail["msg"][0].lower() + detail["msg"][1:]
-        if not isinstance(detail["input"], dict | list):
-            message += f", found {detail['input']!r}"
+        message = _EXPECTED[kind].format(**context) if kind in _EXPECTED else detail["msg"]
+        if not isinstance(found, dict | list | tuple):
+            message += f", found {_shown(found)}"
     return Problem(file, line, key_name(path), message)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 def _key_path(values: Any, loc: Sequence[str | int]) -> KeyPath:
     """The part of a pydantic location that stands in the YAML (a location also names union members)."""
     path: list[str | int] = []
-    for part in loc:
+    for position, part in enumerate(loc):
+        tag = isinstance(values, dict) and values.get("type") == part and loc[position - 1] != part
+        if tag and position < len(loc) - 1:
+            continue
         inside = isinstance(values, dict) and part in values
         at = isinstance(values, list) and isinstance(part, int) and part < len(values)
         if inside or at:
@@ -175,13 +216,18 @@ def _key_path(values: Any, loc: Sequence[str | int]) -> KeyPath:
 
 def _valid_keys(model: type[BaseModel], values: Any, path: KeyPath) -> list[str]:
     """The keys that the schema knows at a place in the document."""
-    schema = model.model_json_schema()
-    node: dict[str, Any] = schema
+    schema = _schema(model)
+    node = schema
     for part in path:
         node = _follow(schema, node, values)
         node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, {})
         values = values[part]
     return list(_follow(schema, node, values).get("properties", {}))
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _follow(schema: dict[str, Any], node: dict[str, Any], values: Any) -> dict[str, Any]:
@@ -200,39 +246,6 @@ def _follow(schema: dict[str, Any], node: dict[str, Any], values: Any) -> dict[s
 def _nearest(word: str, known: Sequence[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; nearest: {close[0]!r}" if close else (f"; known: {', '.join(known)}" if known else "")
-
-
-def _semantic_problems(spec: TaskSpec, document: Document, scorers: ScorerMetrics) -> list[Problem]:
-    problems = []
-    for i, scorer in enumerate(spec.scorers):
-        if scorer.name not in scorers:
-            problems.append(_unknown(document, ("scorers", i, "name"), "scorer", scorer.name, sorted(scorers)))
-            continue
-        for j, metric in enumerate(scorer.metrics):
-            if metric not in scorers[scorer.name]:
-                known = sorted(scorers[scorer.name])
-                problems.append(_unknown(document, ("scorers", i, "metrics", j), "metric", metric, known))
-    reported = [metric for scorer in spec.scorers for metric in scorer.metrics]
-    if spec.headline is not None and spec.headline not in reported:
-        message = f"{spec.headline!r} is not among the scorers' metrics ({', '.join(reported)})"
-        problems.append(Problem(*document.origin(("headline",)), "headline", message))
-    for i, message_template in enumerate(spec.messages):
-        for j, block in enumerate(message_template.content):
-            if isinstance(block, TextTemplate) and (wrong := template_problem(block.text)):
-                path = ("messages", i, "content", j, "text")
-                problems.append(Problem(*document.origin(path), key_name(path), wrong))
-    return problems
-
-
-def _unknown(document: Document, path: KeyPath, kind: str, found: str, known: Sequence[str]) -> Problem:
-    message = f"unknown {kind} {found!r}" + _nearest(found, known)
-    return Problem(*document.origin(path), key_name(path), message)
-
-
-def _raise_if_any(problems: Sequence[Problem]) -> None:
-    if problems:
-        ordered = sorted(problems, key=lambda problem: (str(problem.file), problem.line, problem.key))
-        raise TaskError("\n".join(str(problem) for problem in ordered))
 
 
 def editor_schema() -> dict[str, Any]:

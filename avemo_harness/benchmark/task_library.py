@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,8 +15,8 @@ from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.errors import TaskError
 
 if TYPE_CHECKING:
-    from avemo_harness.benchmark.task import GroupSpec
-    from avemo_harness.benchmark.task_file import ScorerMetrics, Task
+    from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics
+    from avemo_harness.benchmark.task_file import Task
 
 TABLE_ORDER = ("full_av", "audio_only", "video_only", "conflict")
 SHIPPED = Path(__file__).parent.parent / "tasks"
@@ -76,10 +77,11 @@ class TaskLibrary:
             TaskError: nothing has that name; the message gives the nearest names.
         """
         if wanted.endswith((".yaml", ".yml")):
-            path = Path(wanted).expanduser()
-            if not path.is_file():
+            # Unlike their like in `pathlib`, these take any text for a path.
+            path = os.path.expanduser(wanted)
+            if not os.path.isfile(path):
                 raise TaskError(f"{wanted}: no such task file")
-            return [path]
+            return [Path(path)]
         names = {entry.name: entry for entry in self.tasks}
         if wanted in names:
             return [names[wanted].file]

@@ -10,6 +10,7 @@ from avemo_harness.errors import TaskError
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from jinja2.nodes import Node
     from jinja2.sandbox import SandboxedEnvironment
 
 NAMES: dict[str, frozenset[str]] = {
@@ -18,6 +19,9 @@ NAMES: dict[str, frozenset[str]] = {
     "labels": frozenset(),
 }
 """What a template may use, and of the asked turn and its dialogue which properties: none that tells the emotion."""
+
+FILTERS = frozenset({"capitalize", "first", "join", "last", "length", "lower", "replace", "title", "trim", "upper"})
+MAX_DEPTH = 20
 
 
 @cache
@@ -43,11 +47,23 @@ def template_problem(text: str) -> str | None:
         return None
     from jinja2 import TemplateSyntaxError, meta, nodes
 
+    # Nothing is called and nothing repeated at will, so that no template computes without end.
+    refused = (nodes.Stmt, nodes.Call, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow)
+    statements = (nodes.Output, nodes.For, nodes.If)
     try:
         tree = _environment().parse(text)
+        for node in tree.find_all(nodes.Node):
+            if isinstance(node, refused) and not isinstance(node, statements):
+                return f"template: {type(node).__name__.lower()} is not allowed (line {node.lineno} of the text)"
+            if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+                return f"template uses unknown filter {node.name!r}; known: {', '.join(sorted(FILTERS))}"
+        if _depth(tree) > MAX_DEPTH:
+            return f"template: nested deeper than {MAX_DEPTH} levels"
+        unknown = sorted(meta.find_undeclared_variables(tree) - set(NAMES))
     except TemplateSyntaxError as error:
         return f"template: {error.message} (line {error.lineno} of the text)"
-    unknown = sorted(meta.find_undeclared_variables(tree) - set(NAMES))
+    except RecursionError:
+        return f"template: nested deeper than {MAX_DEPTH} levels"
     if unknown:
         return f"template uses unknown name {unknown[0]!r}; known: {', '.join(sorted(NAMES))}"
     for access in tree.find_all(nodes.Getattr):
@@ -58,21 +74,24 @@ def template_problem(text: str) -> str | None:
     return None
 
 
+def _depth(node: Node) -> int:
+    return 1 + max(map(_depth, node.iter_child_nodes()), default=0)
+
+
 def render(text: str, turn: Turn, dialogue: Dialogue, labels: tuple[str, ...]) -> str:
     """Fill a template in for one asked turn.
 
     Raises:
-        TaskError: the template asks for something that the turn or dialogue does not have.
+        TaskError: the template asks for something that the turn or dialogue does not have, or fails otherwise.
     """
     if "{" not in text:
         return text
-    from jinja2 import TemplateError
-
     try:
         return _compiled(text).render(
             turn={name: getattr(turn, name) for name in NAMES["turn"]},
             dialogue={name: getattr(dialogue, name) for name in NAMES["dialogue"]},
             labels=labels,
         )
-    except TemplateError as error:
+    # A template is its author's program: it can raise anything.
+    except Exception as error:
         raise TaskError(f"template {text[:60]!r}: {error}") from error

@@ -18,6 +18,7 @@ MAX_BYTES = 32 * 1024
 MAX_DEPTH = 24
 MAX_ALIASES = 50
 MAX_VALUES = 2_000
+MAX_KEY = 100
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a document: mapping keys and list positions from the top."""
@@ -73,33 +74,47 @@ def read_yaml(file: Path) -> Document:
         TaskError: the file is missing, no YAML, no mapping, or exceeds a limit.
     """
     try:
-        data = file.read_bytes()
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise TaskError(f"{file}: cannot be read ({error.strerror})") from error
     if len(data) > MAX_BYTES:
-        raise TaskError(f"{file}:1: the file has {len(data):,} bytes, a task may have {MAX_BYTES:,}")
+        raise TaskError(f"{file}:1: the file has more than the {MAX_BYTES:,} bytes that a task may have")
     try:
-        root = _Composer(data.decode("utf-8"), file).get_single_node()
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TaskError(f"{file}:1: the file is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise TaskError(f"{file}:{line}: not valid YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        raise TaskError(f"{file}:1: not valid YAML: {error}") from error
-    if not isinstance(root, yaml.MappingNode):
+        line = data[: error.start].count(b"\n") + 1
+        raise TaskError(f"{file}:{line}: the file is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    root = _compose(text, file)
+    if not isinstance(root, yaml.MappingNode) or root.tag != _TAG + "map":
         raise TaskError(f"{file}:1: the file must hold a mapping of keys to values")
     reader = _Reader(file)
     return Document(reader.mapping(root, (), 1), reader.origins, tuple(reader.problems))
 
 
+def _compose(text: str, file: Path) -> yaml.Node | None:
+    try:
+        return _Composer(text, file).get_single_node()
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise TaskError(f"{file}:{line}: not valid YAML: character {error.character:#06x} is not allowed") from error
+    except yaml.MarkedYAMLError as error:
+        mark, start = error.problem_mark or error.context_mark, error.context_mark
+        line = mark.line + 1 if mark else 1
+        since = f" (from line {start.line + 1})" if start and start.line + 1 != line else ""
+        what = ", ".join(part for part in (error.context and error.context + since, error.problem) if part)
+        raise TaskError(f"{file}:{line}: not valid YAML: {what}") from error
+    except (ValueError, OverflowError) as error:
+        # PyYAML lets these pass for an escape beyond Unicode and for a version of thousands of digits.
+        raise TaskError(f"{file}:1: not valid YAML: {error}") from error
+
+
 class _Composer(yaml.SafeLoader):
-    """Composes nodes, counting depth and aliases before they can do harm."""
+    """Composes nodes, counting depth, aliases and nodes before they can do harm."""
 
     def __init__(self, text: str, file: Path) -> None:
         super().__init__(text)
-        self._file, self._depth, self._aliases = file, 0, 0
+        self._file, self._depth, self._aliases, self._nodes = file, 0, 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -108,6 +123,10 @@ class _Composer(yaml.SafeLoader):
             self._aliases += 1
             if self._aliases > MAX_ALIASES:
                 raise TaskError(f"{self._file}:{line}: more than {MAX_ALIASES} aliases")
+        self._nodes += 1
+        # Every value has at most one key; the document itself is one more.
+        if self._nodes > 2 * MAX_VALUES + 1:
+            raise TaskError(f"{self._file}:{line}: more than {MAX_VALUES:,} values")
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise TaskError(f"{self._file}:{line}: nested deeper than {MAX_DEPTH} levels")
@@ -117,7 +136,8 @@ class _Composer(yaml.SafeLoader):
 
 
 _TAG = "tag:yaml.org,2002:"
-_SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null")}
+_TEXTS = {_TAG + name for name in ("str", "timestamp", "merge", "value")}
+_SCALARS = _TEXTS | {_TAG + name for name in ("int", "float", "bool", "null")}
 
 
 @dataclass
@@ -137,6 +157,8 @@ class _Reader:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
                 self._refuse(path, key_line, "keys must be plain words")
+            elif len(key) > MAX_KEY:
+                self._refuse(path, key_line, f"a key may have {MAX_KEY} characters")
             elif key in values:
                 first = self.origins[path + (key,)][1]  # noqa: RUF005  (a star in an index needs Python 3.11)
                 self._refuse((*path, key), key_line, f"duplicate key, already given in line {first}")
@@ -157,9 +179,10 @@ class _Reader:
                 for position, item in enumerate(node.value)
             ]
         if node.tag in _SCALARS:
+            if any("\ud800" <= character <= "\udfff" for character in node.value):
+                self._refuse(path, line, "half of a surrogate pair is no character; write the character itself")
+                return None
             return _construct(node)
-        if node.tag == _TAG + "timestamp":
-            return node.value
         self._refuse(path, line, f"tag {node.tag!r} is not allowed; only plain values are")
         return None
 
@@ -171,9 +194,13 @@ _CONSTRUCTOR = yaml.constructor.SafeConstructor()
 
 
 def _construct(node: yaml.Node) -> Any:
+    """The value of a scalar; its text where that is not what its tag says, or a number beyond 64 bits."""
+    if node.tag in _TEXTS:
+        return node.value
     try:
-        return _CONSTRUCTOR.construct_object(node)
-    except ValueError:
+        value = _CONSTRUCTOR.construct_object(node)
+        return node.value if isinstance(value, int) and value.bit_length() > 63 else value
+    except (ValueError, LookupError):
         return node.value
     finally:
         _CONSTRUCTOR.constructed_objects.clear()

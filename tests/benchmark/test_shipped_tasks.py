@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ from avemo_harness.scorers import METRICS
 
 TASKS = Path(__file__).parents[2] / "tasks"
 DIGESTS = Path(__file__).with_name("task_digests.json")
+LIST_DIGESTS = (
+    "import json; from avemo_harness.benchmark.task_library import TaskLibrary; "
+    "from avemo_harness.scorers import METRICS; "
+    "print(json.dumps({task.name: {'version': task.spec.version, 'digest': task.digest[:16]} "
+    "for task in TaskLibrary(METRICS).load(['*'])}, indent=1))"
+)
+REWRITE = f'python -c "{LIST_DIGESTS}" > tests/benchmark/{DIGESTS.name}'
 SPLITS = ("demo", "singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
 LIBRARY = TaskLibrary(METRICS)
 
@@ -39,7 +48,7 @@ def test_a_condition_changes_what_is_done_to_clips_and_never_the_question(split:
     specs = [task.spec for task in group(split).values()]
     assert all(spec.messages == specs[0].messages and spec.output == specs[0].output for spec in specs)
     for file in (TASKS / split).glob("*.yaml"):
-        assert "messages" not in read_yaml(file).values
+        assert not {"messages", "output", "generation", "scorers"} & set(read_yaml(file).values)
 
 
 def test_the_question_names_every_label_and_no_modality() -> None:
@@ -68,18 +77,35 @@ def test_the_schema_for_editors_is_up_to_date() -> None:
     assert json.loads((TASKS / "task.schema.json").read_text()) == editor_schema()
 
 
+def test_every_shipped_task_file_tells_editors_its_schema() -> None:
+    for entry in LIBRARY.tasks:
+        first = entry.file.read_text().splitlines()[0]
+        assert first == "# yaml-language-server: $schema=../task.schema.json"
+        assert set(read_yaml(entry.file).values) <= set(editor_schema()["properties"])
+
+
+def test_every_shipped_file_is_a_task_a_group_or_a_parent() -> None:
+    files = {entry.file.resolve() for entry in [*LIBRARY.tasks, *LIBRARY.groups]}
+    parents = {"_conflict.yaml", "_release.yaml", "_row.yaml", "_understanding.yaml"}
+    assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == {(TASKS / name).resolve() for name in parents}
+    assert len(LIBRARY.tasks) == len(SPLITS) * len(TABLE_ORDER)
+    assert {entry.name for entry in LIBRARY.groups} == set(SPLITS)
+
+
 def test_a_task_whose_content_changed_has_a_new_version() -> None:
-    """Raise the task's ``version`` first; then rewrite the file with the two values that the failure shows."""
+    """Raise the task's ``version`` first; then rewrite the file with the command that the failure shows."""
     kept = json.loads(DIGESTS.read_text())
-    found = {
-        task.name: {"version": task.spec.version, "digest": task.digest[:16]}
-        for task in LIBRARY.load([entry.name for entry in LIBRARY.tasks])
-    }
-    assert set(kept) == set(found)
-    for name, now in found.items():
-        unchanged = now["digest"] == kept[name]["digest"]
-        assert unchanged or now["version"] > kept[name]["version"], f"{name} changed; raise its version"
-        assert now == kept[name], f"write {now} for {name} into {DIGESTS.name}"
+    found = {task.name: {"version": task.spec.version, "digest": task.digest[:16]} for task in LIBRARY.load(["*"])}
+    for name in kept.keys() & found.keys():
+        unchanged = found[name]["digest"] == kept[name]["digest"]
+        raised = found[name]["version"] > kept[name]["version"]
+        assert unchanged or raised, f"{name} changed: raise its version, then write the digests anew:\n{REWRITE}"
+    assert found == kept, f"write the digests anew:\n{REWRITE}"
+
+
+def test_the_command_that_writes_the_digests_anew_writes_those_that_are_kept() -> None:
+    done = subprocess.run([sys.executable, "-c", LIST_DIGESTS], capture_output=True, text=True, check=True)
+    assert done.stdout == DIGESTS.read_text()
 
 
 def test_a_digest_depends_on_content_not_on_files(tmp_path: Path) -> None:

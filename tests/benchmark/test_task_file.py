@@ -1,0 +1,182 @@
+"""A task is merged over its parents, checked against its schema, and known by a digest of its content."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.benchmark.task_file import (
+    editor_schema,
+    load_group_file,
+    load_task_file,
+    resolve_parents,
+    spec_digest,
+)
+from avemo_harness.benchmark.yaml_file import KeyPath
+from avemo_harness.errors import TaskError
+from avemo_harness.scorers import METRICS
+
+TASK = """task: some_task
+version: 1
+dataset: {name: demo}
+condition: full_av
+messages: [{role: user, content: [{type: clip}, {type: text, text: "One of {{ labels | join }}?"}]}]
+output: {type: label, labels: [happy, sad], synonyms: {happy: [joy]}}
+scorers: [{name: understanding, metrics: [accuracy]}]
+headline: accuracy
+"""
+GROUP = """group: some_group
+title: Some group
+columns: [{name: A, condition: full_av, metric: accuracy}]
+"""
+words = st.text(string.ascii_lowercase[:5], min_size=1, max_size=2)
+leaves = st.one_of(st.integers(0, 9), st.lists(st.integers(0, 9), max_size=2))
+trees = st.dictionaries(
+    words, st.recursive(leaves, lambda inner: st.dictionaries(words, inner, min_size=1, max_size=3)), max_size=4
+)
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def leaves_of(values: Any, path: KeyPath = ()) -> dict[KeyPath, Any]:
+    """Every value that is no mapping, by its path."""
+    if not isinstance(values, dict):
+        return {path: values}
+    return {where: leaf for key, value in values.items() for where, leaf in leaves_of(value, (*path, key)).items()}
+
+
+def hides(over: KeyPath, base: KeyPath) -> bool:
+    """Whether a value at `over` leaves no place for one at `base`."""
+    shorter = min(len(over), len(base))
+    return over[:shorter] == base[:shorter]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(trees, trees)
+def test_a_childs_values_win_and_every_value_names_its_file_and_line(
+    tmp_path: Path, parent: dict[str, Any], child: dict[str, Any]
+) -> None:
+    base = write(tmp_path, "base.yaml", yaml.safe_dump(parent))
+    over = write(tmp_path, "over.yaml", yaml.safe_dump({"extends": "base.yaml", **child}))
+    document = resolve_parents(over)
+    own = leaves_of(child)
+    inherited = {path: value for path, value in leaves_of(parent).items() if not any(hides(one, path) for one in own)}
+    assert leaves_of(document.values) == own | inherited
+    for path in own | inherited:
+        file, line = document.origin(path)
+        assert file == (over if path in own else base)
+        assert file.read_text().splitlines()[line - 1].lstrip().startswith(f"{path[-1]}:")
+
+
+def test_a_list_replaces_its_parents_list_whole(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", "a: [1, 2, 3]\nb: {c: [{d: 1}]}\n")
+    over = write(tmp_path, "over.yaml", "extends: base.yaml\na: [9]\nb:\n  c: []\n")
+    document = resolve_parents(over)
+    assert document.values == {"a": [9], "b": {"c": []}}
+    assert document.origin(("a", 2)) == (over, 2)
+    assert document.origin(("b", "c", 0, "d")) == (over, 4)
+
+
+def test_the_nearest_of_several_parents_wins(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "x: 1\ny: 1\nz: 1\n")
+    write(tmp_path, "b.yaml", "extends: a.yaml\ny: 2\nz: 2\n")
+    assert resolve_parents(write(tmp_path, "c.yaml", "extends: b.yaml\nz: 3\n")).values == {"x": 1, "y": 2, "z": 3}
+
+
+def test_a_parent_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    write(tmp_path, "base.yaml", "x: 1\n")
+    write(tmp_path / "inner", "middle.yaml", "extends: ../base.yaml\n")
+    assert resolve_parents(write(tmp_path, "top.yaml", "extends: inner/middle.yaml\n")).values == {"x": 1}
+
+
+def test_a_condition_may_be_given_by_its_name_alone(tmp_path: Path) -> None:
+    short = load_task_file(write(tmp_path, "a.yaml", TASK), METRICS)
+    full = load_task_file(write(tmp_path, "b.yaml", TASK.replace("full_av", "{name: full_av}")), METRICS)
+    assert short.spec == full.spec
+    assert short.digest == full.digest
+
+
+def test_a_digest_follows_content_and_passes_over_layout_and_group(tmp_path: Path) -> None:
+    task = load_task_file(write(tmp_path, "a.yaml", TASK), METRICS)
+    child = load_task_file(write(tmp_path, "b.yaml", "# note\nextends: a.yaml\ngroup: mine\n"), METRICS)
+    assert child.digest == task.digest == spec_digest(task.spec)
+    changed = {
+        load_task_file(write(tmp_path, "c.yaml", TASK.replace(old, new)), METRICS).digest
+        for old, new in [
+            ("some_task", "other"),
+            ("version: 1", "version: 2"),
+            ("full_av", "audio_only"),
+            ("One of", "Which of"),
+            ("[happy, sad]", "[happy, glum]"),
+            ("joy", "glee"),
+            ("headline: accuracy\n", ""),
+        ]
+    }
+    assert len(changed - {task.digest}) == 7
+
+
+def test_names_of_scorers_and_metrics_are_those_that_the_caller_knows(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.yaml", TASK)
+    with pytest.raises(TaskError, match="unknown scorer 'understanding'; known: mine"):
+        load_task_file(file, {"mine": frozenset({"accuracy"})})
+    with pytest.raises(TaskError, match="unknown metric 'accuracy'; nearest: 'my_accuracy'"):
+        load_task_file(file, {"understanding": frozenset({"my_accuracy"})})
+
+
+def test_a_checked_task_can_be_stored_and_read_again_without_scorers(tmp_path: Path) -> None:
+    spec = load_task_file(write(tmp_path, "a.yaml", TASK), METRICS).spec
+    assert TaskSpec.model_validate(json.loads(spec.model_dump_json())) == spec
+
+
+def test_a_key_named_as_its_mappings_type_is_told_apart_from_it(tmp_path: Path) -> None:
+    text = TASK.replace("labels: [happy, sad]", "label: [1], labels: [happy, 2]")
+    with pytest.raises(TaskError) as refusal:
+        load_task_file(write(tmp_path, "a.yaml", text), METRICS)
+    said = str(refusal.value)
+    assert "6: output.label: unknown key; nearest: 'labels'" in said
+    assert "6: output.labels[1]: must be text, found 2" in said
+
+
+def test_a_group_says_how_its_row_is_laid_out(tmp_path: Path) -> None:
+    group = load_group_file(write(tmp_path, "group.yaml", GROUP), METRICS)
+    assert isinstance(group, GroupSpec)
+    assert [(column.name, column.condition, column.metric) for column in group.columns] == [
+        ("A", "full_av", "accuracy")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("accuracy", "acuracy", r":3: columns\[0\]\.metric: unknown metric 'acuracy'; nearest: 'accuracy'"),
+        ("full_av", "full", r":3: columns\[0\]\.condition: 'full' is not one of .*; nearest: 'full_av'"),
+        ("title: Some group", "titel: Some group", r":2: titel: unknown key; nearest: 'title'"),
+        ("title: Some group\n", "", r":1: required key 'title' is missing"),
+        ("{name: A, ", "{name: A, metrics: [], ", r":3: columns\[0\]\.metrics: unknown key; nearest: 'metric'"),
+        ("some_group", "Some Group", r":1: group: must consist of lower-case letters"),
+    ],
+)
+def test_a_wrong_group_is_refused_as_a_wrong_task_is(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(TaskError, match=said):
+        load_group_file(write(tmp_path, "group.yaml", GROUP.replace(old, new)), METRICS)
+
+
+def test_the_editors_schema_knows_parents_and_requires_nothing() -> None:
+    schema = editor_schema()
+    assert "required" not in schema
+    assert set(schema["properties"]) == {"extends", *TaskSpec.model_fields}
+    assert schema["additionalProperties"] is False
+    assert {"full_av", "conflict"} < set(schema["properties"]["condition"]["anyOf"][1]["enum"])

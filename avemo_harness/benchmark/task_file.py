@@ -203,6 +203,7 @@ def _key_path(values: Any, loc: Sequence[str | int]) -> KeyPath:
     """The part of a pydantic location that stands in the YAML (a location also names union members)."""
     path: list[str | int] = []
     for position, part in enumerate(loc):
+        # The member's name, its type, comes once, before the member's own keys.
         tag = isinstance(values, dict) and values.get("type") == part and loc[position - 1] != part
         if tag and position < len(loc) - 1:
             continue

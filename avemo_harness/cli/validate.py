@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print what is wrong, or how many tasks are right."""
-    from avemo_harness.benchmark.task_file import editor_schema, load_task_file
+    from avemo_harness.benchmark.task_file import editor_schema, load_group_file, load_task_file
     from avemo_harness.benchmark.task_library import TaskLibrary
 
     if args.schema:
@@ -33,15 +33,14 @@ def execute(args: argparse.Namespace) -> int:
     library = TaskLibrary(METRICS, [Path(folder) for folder in args.include_path])
     wanted = args.tasks or [entry.name for entry in library.tasks]
     files = list(dict.fromkeys(file for name in wanted for file in library.files_of(name)))
+    groups = [] if args.tasks else [entry.file for entry in library.groups]
     problems = []
-    for file in files:
-        try:
-            load_task_file(file, METRICS)
-        except TaskError as error:
-            problems.append(str(error))
-    if not args.tasks:
-        for entry in library.groups:
-            library.load_group(entry.name)
+    for load, checked in ((load_task_file, files), (load_group_file, groups)):
+        for file in checked:
+            try:
+                load(file, METRICS)
+            except TaskError as error:
+                problems.append(str(error))
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

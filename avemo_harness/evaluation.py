@@ -184,7 +184,11 @@ def prepare(
     setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), say, device)
     if model is None:
         model = load_model(config.model, config.model_args, setup)
-    skipped = {task.name: reason for task in tasks if (reason := _not_asked(task.spec, model.capabilities, config))}
+    skipped = {
+        task.name: reason
+        for task in tasks
+        if (reason := _not_asked(task.spec, by_task[task.name], model.capabilities, config))
+    }
     record = RunRecord(
         config=config,
         identity=dict(model.identity()),
@@ -261,8 +265,10 @@ class _Releases:
         return replace(load_release(self._path(source), name, split, options), source=source)
 
 
-def _not_asked(task: TaskSpec, capabilities: Capabilities, config: RunConfig) -> str | None:
-    """Why a task is outside what the model can do or the run wants; None where it is asked."""
+def _not_asked(task: TaskSpec, release: Release, capabilities: Capabilities, config: RunConfig) -> str | None:
+    """Why a task is outside what the release has, the model can do or the run wants; None where it is asked."""
+    if task.condition.name == "conflict" and not release.pairs:
+        return f"the release has no conflict pairs (config {release.name}_conflict)"
     needed: Output
     if isinstance(task.output, LabelOutput):
         needed = "label_ranking" if task.output.method == "rank" else "label_text"

@@ -133,6 +133,17 @@ def test_a_task_outside_a_models_capabilities_is_skipped_with_the_reason(data: P
     assert result.tasks["ranked"].reason == "the model gives no label ranking"
 
 
+def test_a_conflict_is_not_asked_of_a_release_without_pairs_and_the_rest_is(data: Path, tmp_path: Path) -> None:
+    extra = "scorers: [{name: modality_preference, metrics: [aar]}]\nheadline: aar\n"
+    conflict = write_text_task(tmp_path / "conflict.yaml", data, "conflict", extra)
+    conflict.write_text(conflict.read_text().replace("condition: full_av", "condition: conflict"))
+    both = [str(conflict), str(write_text_task(tmp_path / "text.yaml", data))]
+    result = evaluate(FakeModel(sad), both, output_path=tmp_path / "run")
+    assert result.tasks["conflict"].reason == "the release has no conflict pairs (config text_conflict)"
+    assert result.tasks["text_only"].n_answered == 24
+    assert not result.provisional
+
+
 def test_ranked_labels_decide_by_log_probability(data: Path, tmp_path: Path) -> None:
     extra = "output: {type: label, labels: [neutral, happy, angry, sad], method: rank}\n"
     ranked = str(write_text_task(tmp_path / "ranked.yaml", data, "ranked", extra))

@@ -1,4 +1,6 @@
-"""Understanding of emotion as classification: accuracy, F1 and their kin from confusion counts (METRICS §1).
+"""Understanding of emotion as classification: accuracy, F1 and their kin from confusion counts.
+
+The benchmark's Acc_AV, F1_AV, Acc_A and Acc_V (AV-EMO-Reasoning, arXiv 2510.07355).
 
 Counts have shape (..., L, L + 1): gold label by predicted label, the last column being answers that name no label.
 Every function takes any number of leading axes, so that a bootstrap computes all resamples at once.

@@ -1,4 +1,6 @@
-"""Which modality a model believes when voice and face disagree (METRICS §1).
+"""Which modality a model believes when voice and face disagree.
+
+The benchmark's AAR, VAR and OLR (AV-EMO-Reasoning, arXiv 2510.07355).
 
 Counts have shape (..., 3): answers that name the sound's label, the face's label, or neither (invalid ones included).
 """

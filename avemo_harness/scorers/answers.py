@@ -1,4 +1,4 @@
-"""From what a model said to one of the task's labels, or to none (METRICS §1, "Parsing an answer")."""
+"""From what a model said to one of the task's labels, or to none."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def fusion_gain(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> Metric:
-    """``Acc_AV - max(Acc_A, Acc_V)`` over the turns scored under all three conditions, in [-1, 1] (METRICS §1).
+    """``Acc_AV - max(Acc_A, Acc_V)`` over the turns scored under all three conditions, in [-1, 1].
 
     The difference is recomputed in each resample of dialogues, so its interval is a paired one.
     """

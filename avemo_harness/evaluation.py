@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avemo_harness import paths
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -39,7 +39,10 @@ from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 from avemo_harness.scorers import METRICS
 
 DEMO = "builtin:demo"
-LARGEST_DEFAULT_BATCH = 64
+LARGEST_BATCH = 64
+
+BatchSize = int | Literal["auto"] | None
+"""Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
 
 Say = Callable[[str], None]
 """Takes a sentence for the user: what slow thing starts now, what was repaired."""
@@ -50,7 +53,7 @@ def evaluate(
     tasks: str | Sequence[str],
     *,
     output_path: str | Path | None = None,
-    batch_size: int | None = None,
+    batch_size: BatchSize = None,
     device: str | None = None,
     **options: Any,
 ) -> RunResult:
@@ -60,7 +63,7 @@ def evaluate(
         model: a registered name, or an object with the interface of `avemo_harness.models.base.OmniModel`.
         tasks: names, globs, groups or YAML paths; a string may hold several, separated by commas.
         output_path: the run directory; by default one under ``runs/`` that is named after what is asked.
-        batch_size: requests given to the model at once; by default what it declares, at most 64.
+        batch_size: requests given to the model at once; ``auto``: as many as fit; by default what the model declares.
         device: where a neural model should run.
         options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
 
@@ -93,6 +96,13 @@ def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
     return tasks[0]
 
 
+def _requests_at_once(asked: BatchSize, capabilities: Capabilities) -> int:
+    if isinstance(asked, int):
+        return min(asked, capabilities.largest_batch)
+    usual = None if asked == "auto" else capabilities.usual_batch
+    return usual or min(LARGEST_BATCH, capabilities.largest_batch)
+
+
 @dataclass(frozen=True)
 class PreparedRun:
     """A run whose directory exists and whose model and questions are at hand."""
@@ -116,7 +126,7 @@ class PreparedRun:
     def _by_place(self) -> dict[tuple[str, str], Question]:
         return {question.place: question for unit in self.units for question in unit.questions}
 
-    def ask(self, *, batch_size: int | None = None, listener: Listener | None = None) -> None:
+    def ask(self, *, batch_size: BatchSize = None, listener: Listener | None = None) -> None:
         """Ask what is not answered yet, together with any other worker on the same directory."""
         worker = secrets.token_hex(6)
         started = time.time()
@@ -128,7 +138,7 @@ class PreparedRun:
             if cut := cut_torn_lines(store, claims.live_workers()):
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
-            size = min(batch_size or LARGEST_DEFAULT_BATCH, self.model.capabilities.largest_batch)
+            size = _requests_at_once(batch_size, self.model.capabilities)
             try:
                 Asker(self.model, store, segment, claims, size, listener).ask(self.units)
             finally:
@@ -181,7 +191,14 @@ def prepare(
     releases = _Releases(config, say)
     by_task = {task.name: releases.load(sources[task.name], task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
-    setup = ModelSetup(distinct, lambda which: releases.training(which, distinct), say, device)
+    wanted = {_kind_of(task.spec) for task in tasks}
+    setup = ModelSetup(
+        releases=distinct,
+        training=lambda which: releases.training(which, distinct),
+        say=say,
+        device=device,
+        outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
+    )
     if model is None:
         model = load_model(config.model, config.model_args, setup)
     skipped = {
@@ -269,16 +286,18 @@ def _not_asked(task: TaskSpec, release: Release, capabilities: Capabilities, con
     """Why a task is outside what the release has, the model can do or the run wants; None where it is asked."""
     if task.condition.name == "conflict" and not release.pairs:
         return f"the release has no conflict pairs (config {release.name}_conflict)"
-    needed: Output
-    if isinstance(task.output, LabelOutput):
-        needed = "label_ranking" if task.output.method == "rank" else "label_text"
-    else:
-        needed = "spoken_response"
+    needed = _kind_of(task)
     if needed not in capabilities.outputs:
         return f"the model gives no {needed.replace('_', ' ')}"
     if config.skip_speech and needed == "spoken_response":
         return "spoken replies are left out (--skip_speech)"
     return None
+
+
+def _kind_of(task: TaskSpec) -> Output:
+    if isinstance(task.output, LabelOutput):
+        return "label_ranking" if task.output.method == "rank" else "label_text"
+    return "spoken_response"
 
 
 def _items(task: TaskSpec, release: Release, config: RunConfig, model: OmniModel) -> list[Item]:
@@ -312,10 +331,13 @@ def _units(
     record: RunRecord,
     conditions: ConditionCache,
 ) -> tuple[Unit, ...]:
-    """Group questions into units; those for labels come before those for speech, which takes much longer."""
+    """Group questions into units.
+
+    Long dialogues come first, so that those asked side by side are equally long, and what does not fit into memory is
+    met early; the conditions of a dialogue follow each other, since they share streams.
+    """
     questions: dict[str, list[Question]] = {}
     for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
-        kind = "label" if isinstance(task.spec.output, LabelOutput) else "reply"
         asking = Asking(
             task=task.spec,
             release=releases[task.name],
@@ -325,10 +347,13 @@ def _units(
             seed=record.config.seed,
         )
         for item in items[task.name]:
-            questions.setdefault(f"{kind}/{item.unit}", []).append(Question(asking, item))
-    return tuple(
+            questions.setdefault(item.unit, []).append(Question(asking, item))
+    units = [
         Unit(name, tuple(sorted(group, key=lambda question: question.item.turn_index)))
         for name, group in questions.items()
+    ]
+    return tuple(
+        sorted(units, key=lambda unit: (-unit.questions[-1].item.turn_index, unit.questions[0].item.dialogue_id))
     )
 
 

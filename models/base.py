@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Request, Response
@@ -20,11 +20,13 @@ class Capabilities:
     Args:
         outputs: kinds of answers it gives; a task that wants another kind is not asked.
         largest_batch: requests that one call of `generate` takes at most.
+        usual_batch: requests given at once where the user names no number; None for `largest_batch`.
         needs_reference: it answers from the release itself, so only turns that have a reply there are asked.
     """
 
     outputs: frozenset[Output]
     largest_batch: int = 1
+    usual_batch: int | None = None
     needs_reference: bool = False
 
 
@@ -42,12 +44,14 @@ class ModelSetup:
             ``auto``, the demo's for ``demo``, or those of a path.
         say: takes a sentence for the user before something slow.
         device: where a neural model should run, such as ``cpu`` or ``cuda:0``; None lets it choose.
+        outputs: the kinds of answers that the run will ask for, so that a model can leave the rest of itself unloaded.
     """
 
     releases: tuple[Release, ...] = ()
     training: Callable[[str], tuple[Release, ...]] = _no_training
     say: Callable[[str], None] = lambda sentence: None
     device: str | None = None
+    outputs: frozenset[Output] = frozenset(get_args(Output))
 
 
 class OmniModel(Protocol):
@@ -68,6 +72,15 @@ class OmniModel(Protocol):
         The answers of a batch equal those of its requests asked one by one. A request that fails gives a Response with
         an error; an exception is taken for the failure of the whole batch, which is then asked one by one.
         """
+        ...
+
+
+@runtime_checkable
+class Prefetching(Protocol):
+    """A model that can decode clips before they are asked about, while another batch is being answered."""
+
+    def prefetch(self, request: Request) -> None:
+        """Make ready what `generate` will need for a request. Called from other threads; raises nothing."""
         ...
 
 

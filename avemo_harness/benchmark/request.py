@@ -110,6 +110,16 @@ def _block_content(block: Text | Clip) -> dict[str, str]:
     return {"text": block.text} if isinstance(block, Text) else {"clip": block.sha256}
 
 
+FLAGS = {
+    "truncated": "the text reached the limit of new tokens before its end",
+    "repeating": "the text ends in a loop",
+    "empty_text": "the model said nothing",
+    "no_speech": "the model was to speak and gave no sound",
+    "speech_truncated": "the speech reached its limit before its end",
+}
+"""What may be odd about an answer that is kept as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Speech:
     """Spoken answer: mono float samples in [-1, 1] at `rate_hz`."""
@@ -124,13 +134,19 @@ class Response:
 
     Args:
         text: generated text; None where only labels were ranked, or where there is an error.
-        label_logprobs: natural-log probability by label, for `output.method: rank`.
+        label_logprobs: natural-log probability of each label's text, summed over its tokens, for `output.method: rank`.
+        label_tokens: number of tokens of each label, where the model has tokens.
+        label_priors: the same log-probabilities when the question is asked without any clip or history.
+        flags: what is odd about the answer, of `FLAGS`; the answer stands as it is.
         error: why there is no answer. An error never becomes an empty answer.
     """
 
     text: str | None = None
     label_logprobs: Mapping[str, float] | None = None
+    label_tokens: Mapping[str, int] | None = None
+    label_priors: Mapping[str, float] | None = None
     speech: Speech | None = None
     prompt_tokens: int | None = None
     new_tokens: int | None = None
+    flags: tuple[str, ...] = ()
     error: str | None = None

@@ -10,17 +10,20 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Protocol
 
 from avemo_harness.benchmark.planning import Asking
 from avemo_harness.benchmark.request import Item, Request, Response
 from avemo_harness.errors import GenerationError, SampleError
-from avemo_harness.models.base import OmniModel
+from avemo_harness.models.base import OmniModel, Prefetching
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.store import Record, RunStore, Segment
 
 POLL_S = 0.2
 PREPARING_THREADS = 2
+BATCHES_AHEAD = 2
+"""Batches whose requests are made, and whose clips are decoded, while another one is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Questions that are claimed together: those of one dialogue under one condition, in turn order."""
+    """Questions that are claimed together: those of one dialogue under one condition.
+
+    Args:
+        questions: in turn order; about one turn, those for labels come before those for replies.
+    """
 
     name: str
     questions: tuple[Question, ...]
@@ -65,6 +72,9 @@ class _InFlight:
 @dataclass
 class Asker:
     """Asks a model the units of a run until every item has an answer, or an error of this invocation.
+
+    Units are claimed as many at a time as a batch has places, and asked side by side, turn after turn: a batch joins
+    questions about equal turns, whose histories are about equally long.
 
     Args:
         batch_size: requests given to the model at once.
@@ -97,21 +107,40 @@ class Asker:
             pool.shutdown(cancel_futures=True)
 
     def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
-        in_flight: deque[_InFlight] = deque()
-        questions = self._claimed(units, pool)
+        batches = self._batches(units, pool)
+        ready: deque[list[_InFlight]] = deque()
         more = True
-        while more or in_flight:
-            while more and len(in_flight) < 2 * self.batch_size:
-                following = next(questions, None)
+        while more or ready:
+            while more and len(ready) < BATCHES_AHEAD:
+                following = next(batches, None)
                 if following is None:
                     more = False
                 else:
-                    in_flight.append(following)
-            if in_flight:
-                self._ask_batch([in_flight.popleft() for _ in range(min(self.batch_size, len(in_flight)))])
+                    ready.append(following)
+            if ready:
+                self._ask_batch(ready.popleft())
 
-    def _claimed(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[_InFlight]:
-        """Claim units one after another and start to make their requests."""
+    def _batches(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[list[_InFlight]]:
+        """Batches of claimed units, in the making when they are given out."""
+        claimed = self._claimed(units)
+        while cohort := list(islice(claimed, self.batch_size)):
+            questions = [(unit, question) for unit, missing in cohort for question in missing]
+            questions.sort(key=lambda one: one[1].item.turn_index)
+            for _, step in groupby(questions, key=lambda one: one[1].item.turn_index):
+                # Labels, then replies.
+                by_kind = sorted(step, key=lambda one: one[1].asking.task.output.type)
+                for start in range(0, len(by_kind), self.batch_size):
+                    batch = by_kind[start : start + self.batch_size]
+                    yield [_InFlight(unit, one, pool.submit(self._prepare, one)) for unit, one in batch]
+
+    def _prepare(self, question: Question) -> Request:
+        request = question.asking.request(question.item)
+        if isinstance(self.model, Prefetching):
+            self.model.prefetch(request)
+        return request
+
+    def _claimed(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, list[Question]]]:
+        """Claim units one after another; each with what is missing of it."""
         for unit in units:
             if not self.claims.take(unit.name):
                 continue
@@ -122,8 +151,7 @@ class Asker:
                 self.claims.release(unit.name)
                 continue
             self._open[unit.name] = len(missing)
-            for question in missing:
-                yield _InFlight(unit, question, pool.submit(question.asking.request, question.item))
+            yield unit, missing
 
     def _missing(self, unit: Unit) -> list[Question]:
         return [q for q in unit.questions if not self._settled(q.place)]

@@ -1,0 +1,285 @@
+"""Qwen2.5-Omni, natively through transformers: labels and rankings by the thinker, spoken replies at 24 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.request import Message, Request, Response, Text
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.errors import GenerationError, ModelError, SampleError
+from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.batching import Batcher, Bucket
+from avemo_harness.models.checkpoints import Attention, DType, ensure_torchvision, loading, resolve
+from avemo_harness.models.perception import Perception
+from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
+from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
+from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, Saying, Spoken, Talker, Voice
+from avemo_harness.models.qwen_thinker import Continuation, Reading, Thinker
+from avemo_harness.models.sampling import Sampling, flags_of
+
+VERSION = "1"
+CONTEXT_SHARE = 0.3
+"""Share of the free device memory that contexts may take; what does not fit is read again."""
+CONTEXT_BYTES_CPU = 2 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with its prompt."""
+
+    request: Request
+    prompt: Prompt
+
+    @property
+    def bucket(self) -> Bucket:
+        return Bucket(self.prompt.streams, (self.request.output.model_dump_json(), self.request.generation))
+
+    @property
+    def length(self) -> int:
+        return self.prompt.length
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model has done.
+
+    Args:
+        streams_encoded: videos and sounds that went through an encoder.
+        tokens_read: prompt tokens that went through the language model.
+        contexts: conversations that are kept.
+    """
+
+    streams_encoded: int
+    tokens_read: int
+    contexts: int
+
+
+class QwenOmni:
+    """Answers with the whole audio-visual dialogue before it."""
+
+    @dataclass(frozen=True, slots=True)
+    class Arguments:
+        """
+        Args:
+            pretrained: Hub id or folder of the checkpoint.
+            revision: branch, tag or commit of a Hub id.
+            dtype: ``auto`` takes the one that the checkpoint was saved in.
+            attn: implementation of attention.
+            device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
+            fps: frames a second, the same for every clip; the model was trained at 2.
+            min_pixels, max_pixels: bounds of a frame after scaling; 28 x 28 pixels of two frames make a token.
+            speaker: the voice of replies.
+            talker_do_sample: draw speech codes with the published settings, seeded by the request; else greedily.
+            talker_max_new_tokens: most speech codes of a reply, about 50 a second.
+            shared_context: read a dialogue's history once for all questions about it.
+        """
+
+        pretrained: str = "Qwen/Qwen2.5-Omni-7B"
+        revision: str | None = None
+        dtype: DType = "auto"
+        attn: Attention = "sdpa"
+        device_map: str | None = None
+        fps: float = 2.0
+        min_pixels: int = 128 * 28 * 28
+        max_pixels: int = 768 * 28 * 28
+        speaker: str = "Chelsie"
+        talker_do_sample: bool = True
+        talker_max_new_tokens: int = 4096
+        shared_context: bool = True
+
+    capabilities = Capabilities(
+        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
+    )
+
+    def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
+        if not 0 < arguments.min_pixels <= arguments.max_pixels:
+            raise ModelError("qwen2.5-omni: min_pixels must be above 0 and at most max_pixels")
+        if arguments.fps <= 0:
+            raise ModelError("qwen2.5-omni: fps must be above 0")
+        self._arguments, self._setup = arguments, setup
+        self._checkpoint = resolve(arguments.pretrained, arguments.revision, setup.say)
+        self._speaks = "spoken_response" in setup.outputs
+        self._perception = Perception(arguments.fps)
+        self._batcher = Batcher(free=self.forget)
+        self._priors: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
+
+    def identity(self) -> Mapping[str, str]:
+        given = self._arguments
+        return {
+            "model": "qwen2.5-omni",
+            "version": VERSION,
+            "weights": self._checkpoint.weights,
+            "dtype": self._checkpoint.dtype(given.dtype),
+            "system": SYSTEM,
+            **{
+                name: str(getattr(given, name))
+                for name in (
+                    *("attn", "device_map", "fps", "min_pixels", "max_pixels", "shared_context"),
+                    *("speaker", "talker_do_sample", "talker_max_new_tokens"),
+                )
+            },
+            **{package: version(package) for package in ("transformers", "torch", "av")},
+        }
+
+    def prefetch(self, request: Request) -> None:
+        """Decode a request's clips that are not encoded yet."""
+        thinker = self.__dict__.get("_thinker")
+        for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
+            self._perception.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        responses: dict[int, Response] = {}
+        asked: list[Asked] = []
+        for i, request in enumerate(requests):
+            try:
+                asked.append(Asked(request, self._builder.prompt(request.messages)))
+            except SampleError as error:
+                responses[i] = Response(error=f"{type(error).__name__}: {error}")
+        answers = iter(self._batcher.answer(asked, self._answer))
+        return [responses[i] if i in responses else next(answers) for i in range(len(requests))]
+
+    @property
+    def work(self) -> Work:
+        """What was done so far, to be measured."""
+        thinker = self._thinker
+        return Work(thinker.encoder.streams_encoded, thinker.tokens_read, thinker.contexts_kept)
+
+    def forget(self) -> None:
+        """Give back the memory of what was read and encoded; it is read again where it is needed."""
+        self._thinker.forget()
+
+    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+        reading = self._thinker.read([one.prompt for one in asked])
+        output = asked[0].request.output
+        if isinstance(output, LabelOutput) and output.method == "rank":
+            return self._rank(asked, reading, output.labels)
+        told, following, beyond = reading.told, reading.following, reading.beyond
+        generation = asked[0].request.generation
+        sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
+        seeds = [one.request.seed for one in asked]
+        texts = self._thinker.complete(reading, sampling, seeds, generation.max_new_tokens)
+        spoken: dict[int, Spoken] = {}
+        if isinstance(output, SpokenOutput):
+            if self._talker is None or told is None:
+                raise GenerationError("qwen2.5-omni: it was loaded without its talker, since no reply was to be asked")
+            audible = [
+                i for i, text in enumerate(texts) if text.finite and text.spoken is not None and len(text.spoken)
+            ]
+            sayings = [Saying(told[i], texts[i].spoken, following[i], beyond[i], seeds[i]) for i in audible]  # type: ignore[arg-type]
+            spoken = dict(zip(audible, self._talker.speak(sayings), strict=True)) if sayings else {}
+        return [
+            self._response(one, text, spoken.get(i), isinstance(output, SpokenOutput))
+            for i, (one, text) in enumerate(zip(asked, texts, strict=True))
+        ]
+
+    def _response(self, asked: Asked, text: Continuation, spoken: Spoken | None, to_speak: bool) -> Response:
+        if not text.finite:
+            return Response(error=_NOT_FINITE)
+        flags = list(flags_of(text.ids, text.ended))
+        if to_speak and (spoken is None or spoken.speech is None):
+            flags.append("no_speech")
+        if spoken is not None and not spoken.ended:
+            flags.append("speech_truncated")
+        return Response(
+            text=self._processor.tokenizer.decode(text.ids, skip_special_tokens=True),
+            speech=spoken.speech if spoken else None,
+            prompt_tokens=asked.prompt.length,
+            new_tokens=len(text.ids) + text.ended,
+            flags=tuple(flags),
+        )
+
+    def _rank(self, asked: Sequence[Asked], reading: Reading, labels: tuple[str, ...]) -> list[Response]:
+        tokens = [self._label_ids(label) for label in labels]
+        counts = {label: len(ids) for label, ids in zip(labels, tokens, strict=True)}
+        ranked = self._thinker.label_logprobs(reading, tokens)
+        return [
+            Response(error=_NOT_FINITE)
+            if any(value != value for value in row)
+            else Response(
+                label_logprobs=dict(zip(labels, row, strict=True)),
+                label_tokens=counts,
+                label_priors=self._prior(one.request, labels),
+                prompt_tokens=one.prompt.length,
+            )
+            for one, row in zip(asked, ranked, strict=True)
+        ]
+
+    def _prior(self, request: Request, labels: tuple[str, ...]) -> dict[str, float]:
+        """Log-probabilities of labels when the question is asked without any clip or history."""
+        question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
+        key = ("\n".join(block.text for block in question), labels)
+        if key not in self._priors:
+            prompt = self._builder.prompt([Message("user", question)])
+            reading = self._thinker.read([prompt])
+            row = self._thinker.label_logprobs(reading, [self._label_ids(label) for label in labels])[0]
+            self._priors[key] = dict(zip(labels, row, strict=True))
+        return self._priors[key]
+
+    def _label_ids(self, label: str) -> list[int]:
+        ids: list[int] = self._processor.tokenizer(label, add_special_tokens=False).input_ids
+        return ids
+
+    @cached_property
+    def _processor(self) -> Any:
+        ensure_torchvision()
+        from transformers import Qwen2_5OmniProcessor
+
+        where: dict[str, Any] = {"revision": self._checkpoint.revision}
+        return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        """The whole model where replies will be asked, else its thinker alone."""
+        ensure_torchvision()
+        from transformers import Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration
+
+        given = self._arguments
+        how = loading(self._checkpoint, given.dtype, given.attn, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} ({how['dtype']}, {given.attn})")
+        model_class = (
+            Qwen2_5OmniForConditionalGeneration if self._speaks else Qwen2_5OmniThinkerForConditionalGeneration
+        )
+        return model_class.from_pretrained(self._checkpoint.path, **how).eval().requires_grad_(False)
+
+    @cached_property
+    def _thinker(self) -> Thinker:
+        model = self._loaded.thinker if self._speaks else self._loaded
+        shared = self._arguments.shared_context
+        return Thinker(
+            model,
+            ClipEncoder(model, self._builder, ENCODED_BYTES if shared else 0),
+            end=self._processor.tokenizer.convert_tokens_to_ids("<|im_end|>"),
+            speaking=self._speaks,
+            context_bytes=_context_bytes(model.device) if shared else 0,
+        )
+
+    @cached_property
+    def _talker(self) -> Talker | None:
+        if not self._speaks:
+            return None
+        model, given = self._loaded, self._arguments
+        sampling = SAMPLED if given.talker_do_sample else GREEDY
+        voice = Voice.of(model.speaker_map, given.speaker)
+        return Talker(model.talker, model.token2wav, self._thinker, voice, sampling, given.talker_max_new_tokens)
+
+    @cached_property
+    def _builder(self) -> PromptBuilder:
+        size = FrameSize(self._arguments.min_pixels, self._arguments.max_pixels)
+        config = self._loaded.config.thinker_config if self._speaks else self._loaded.config
+        return PromptBuilder(self._processor, config, self._perception, size)
+
+
+_NOT_FINITE = (
+    "GenerationError: the model's scores are not numbers (overflow?); another dtype may help, such as bfloat16"
+)
+
+
+def _context_bytes(device: Any) -> int:
+    import torch
+
+    return int(CONTEXT_SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else CONTEXT_BYTES_CPU

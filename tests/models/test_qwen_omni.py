@@ -1,0 +1,316 @@
+"""Qwen2.5-Omni gives what its authors' code gives, in batches as alone, with shared context as without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support.published_qwen import PublishedQwen
+from support.questions import ask, ask_in_words, clip, shuffled, silent_clip, sound_clip
+
+from avemo_harness.benchmark.release import EMOTIONS, Clip
+from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.errors import ModelError
+from avemo_harness.models.base import ModelSetup, Prefetching
+
+if TYPE_CHECKING:
+    from avemo_harness.models.qwen_omni import Asked, QwenOmni
+
+Make = Callable[..., "QwenOmni"]
+
+A, B, C, D = clip(2.0, 0), clip(3.2, 1), clip(1.3, 2), clip(4.4, 3)
+SILENT, SOUND = silent_clip(2.5, 4), sound_clip(2.5, 5)
+
+
+def conversations(output: str, **how: object) -> list[Request]:
+    """Mixed lengths, histories and streams."""
+    return [
+        ask(A, output=output, **how),
+        ask(A, "I see.", B, output=output, **how),
+        ask(C, "Well.", D, "Tell me more about it.", A, output=output, **how),
+        ask(D, "Oh!", C, output=output, question="And now?", **how),
+        ask(SILENT, output=output, **how),
+        ask(SILENT, "Hm.", silent_clip(1.0, 6), output=output, **how),
+        ask(SOUND, output=output, **how),
+        ask(B, output=output, **how),
+    ]
+
+
+ONE_KIND = conversations("label")
+"""Conversations whose clips all have the same streams: the published code cannot be right about others."""
+
+
+@pytest.mark.parametrize("request_", ONE_KIND, ids=range(len(ONE_KIND)))
+def test_text_is_that_of_the_published_code(request_: Request, qwen: QwenOmni, published: PublishedQwen) -> None:
+    ids, text = published.label_text(request_)
+    answer = qwen.generate([request_])[0]
+    assert answer.error is None
+    assert answer.text == text
+    assert answer.new_tokens in (len(ids), len(ids) + 1)
+    assert answer.prompt_tokens == published.inputs(request_)["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("request_", conversations("reply", max_new_tokens=24)[:4])
+def test_speech_is_that_of_the_published_code(request_: Request, qwen: QwenOmni, published: PublishedQwen) -> None:
+    answer = qwen.generate([request_])[0]
+    assert answer.error is None
+    if answer.speech is None:
+        with pytest.raises(RuntimeError):
+            published.speech(request_, 60)
+        assert "no_speech" in answer.flags
+    else:
+        assert answer.speech.rate_hz == 24_000
+        np.testing.assert_allclose(answer.speech.samples, published.speech(request_, 60).numpy(), atol=1e-5)
+
+
+def outcome(response: Response) -> tuple[object, ...]:
+    """What must be equal exactly."""
+    return (response.text, response.new_tokens, response.prompt_tokens, response.flags, response.error)
+
+
+@pytest.mark.parametrize("output", ["label", "reply"])
+def test_a_shuffled_batch_answers_like_single_requests(output: str, qwen: QwenOmni, make_qwen: Make) -> None:
+    requests = [*conversations(output, max_new_tokens=20), ask(A, "x", SILENT, "y", SOUND, output=output)]
+    singles = {request.key: qwen.generate([request])[0] for request in requests}
+    batch = shuffled(requests)
+    for request, answer in zip(batch, make_qwen().generate(batch), strict=True):
+        alone = singles[request.key]
+        assert outcome(answer) == outcome(alone)
+        assert (answer.speech is None) == (alone.speech is None)
+        if answer.speech is not None and alone.speech is not None:
+            np.testing.assert_allclose(answer.speech.samples, alone.speech.samples, atol=1e-5)
+    assert len({answer.text for answer in singles.values()}) > len(singles) / 2, "the checkpoint says the same to all"
+
+
+def test_ranking_in_a_shuffled_batch_is_that_of_single_requests(qwen: QwenOmni, make_qwen: Make) -> None:
+    requests = conversations("rank")
+    singles = {request.key: qwen.generate([request])[0] for request in requests}
+    batch = shuffled(requests)
+    for request, answer in zip(batch, make_qwen().generate(batch), strict=True):
+        assert answer.label_logprobs == pytest.approx(singles[request.key].label_logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("request_", conversations("rank"))
+def test_ranking_from_one_reading_equals_four_full_readings(
+    request_: Request, qwen: QwenOmni, unshared_qwen: QwenOmni, published: PublishedQwen
+) -> None:
+    import torch
+
+    tokenizer = published.processor.tokenizer
+    for model in (qwen, unshared_qwen):
+        answer = model.generate([request_])[0]
+        assert answer.label_logprobs is not None
+        for label in EMOTIONS:
+            ids = tokenizer(label, add_special_tokens=False).input_ids
+            logprobs = torch.log_softmax(published.logits(request_, label).float(), dim=-1)[-len(ids) - 1 : -1]
+            expected = logprobs.gather(1, torch.tensor(ids)[:, None]).sum().item()
+            assert answer.label_logprobs[label] == pytest.approx(expected, abs=1e-4)
+            assert answer.label_tokens is not None
+            assert answer.label_tokens[label] == len(ids)
+
+
+def test_priors_are_the_scores_of_the_question_alone(qwen: QwenOmni) -> None:
+    with_clips = qwen.generate([ask(A, "I see.", B, output="rank")])[0]
+    alone = qwen.generate([ask_in_words("Which emotion does the speaker express?", output="rank")])[0]
+    assert with_clips.label_priors == alone.label_logprobs
+    assert with_clips.label_priors != with_clips.label_logprobs
+
+
+def dialogue(turns: int) -> list[Request]:
+    """Every question of a dialogue: about each user turn its label, its ranking and a reply."""
+    before: list[Clip | str] = []
+    requests = []
+    for turn in range(turns):
+        before.append(clip(1.0 + 0.3 * turn, 10 + turn))
+        requests += [ask(*before, output=output) for output in ("label", "rank")]
+        requests.append(ask(*before, output="reply", question="Reply to the speaker.", max_new_tokens=24))
+        before.append(f"reply {turn}")
+    return requests
+
+
+def test_shared_context_gives_the_same_answers(qwen: QwenOmni, unshared_qwen: QwenOmni) -> None:
+    for request in dialogue(5):
+        shared, unshared = qwen.generate([request])[0], unshared_qwen.generate([request])[0]
+        assert outcome(shared) == outcome(unshared)
+        if shared.label_logprobs is not None:
+            assert shared.label_logprobs == pytest.approx(unshared.label_logprobs, abs=1e-4)
+        if shared.speech is not None and unshared.speech is not None:
+            np.testing.assert_allclose(shared.speech.samples, unshared.speech.samples, atol=1e-5)
+
+
+def test_shared_context_encodes_each_clip_once(make_qwen: Make) -> None:
+    shared, unshared = make_qwen(), make_qwen(shared_context=False)
+    for request in dialogue(5):
+        shared.generate([request])
+        unshared.generate([request])
+    streams = 2  # video and sound
+    assert shared.work.streams_encoded == streams * 5
+    assert unshared.work.streams_encoded == streams * 3 * (1 + 2 + 3 + 4 + 5)
+    assert shared.work.tokens_read < unshared.work.tokens_read / 3
+
+
+def test_conditions_share_what_their_common_streams_were_encoded_to(make_qwen: Make, tmp_path: Path) -> None:
+    from avemo_harness.benchmark.conditions import ConditionCache
+
+    cache, model = ConditionCache(tmp_path), make_qwen()
+    for made in (
+        cache.full_av(A),
+        cache.audio_only(A),
+        cache.video_only(A),
+        cache.conflict(A, B),
+        cache.conflict(B, A),
+    ):
+        model.generate([ask(made)])
+    # Sound and video of A, A's frozen face, noise, and B's streams cut to the length of A where they are.
+    assert model.work.streams_encoded <= 2 + 1 + 1 + 4
+
+
+def test_the_contexts_of_one_dialogue_do_not_pile_up(make_qwen: Make) -> None:
+    model = make_qwen()
+    for request in dialogue(4):
+        model.generate([request])
+    assert model.work.contexts == 1
+
+
+def test_a_context_that_was_forgotten_is_read_again(make_qwen: Make, unshared_qwen: QwenOmni) -> None:
+    model = make_qwen()
+    first, second = ask(A), ask(A, "I see.", B)
+    model.generate([first])
+    model.forget()
+    assert outcome(model.generate([second])[0]) == outcome(unshared_qwen.generate([second])[0])
+
+
+def test_a_batch_with_and_without_sound_is_split(make_qwen: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_qwen()
+    seen: list[list[tuple[bool, bool]]] = []
+    answer = model._answer
+
+    def watch(asked: Sequence[Asked]) -> Sequence[Response]:
+        seen.append([one.prompt.streams for one in asked])
+        return answer(asked)
+
+    monkeypatch.setattr(model, "_answer", watch)
+    model.generate([ask(A), ask(SILENT), ask(A, question="And?"), ask(SOUND), ask(silent_clip(2.5, 8))])
+    assert all(len(set(batch)) == 1 for batch in seen)
+    assert {batch[0] for batch in seen} == {(True, True), (True, False), (False, True)}
+    assert [(True, True)] * 2 in seen
+    assert [(True, False)] * 2 in seen
+
+
+def test_history_changes_the_answer(qwen: QwenOmni) -> None:
+    assert qwen.generate([ask(B)])[0].text != qwen.generate([ask(A, "I see.", B)])[0].text
+
+
+def test_sampled_text_and_speech_belong_to_the_request(make_qwen: Make) -> None:
+    model = make_qwen(talker_do_sample=True)
+    sampled = {"do_sample": True, "temperature": 1.5, "top_p": 0.95, "max_new_tokens": 16}
+    requests = [ask(one, output="reply", **sampled) for one in (A, B, C)]
+    alone = [model.generate([request])[0] for request in requests]
+    together = model.generate(requests)
+    assert [outcome(one) for one in alone] == [outcome(one) for one in together]
+    for one, other in zip(alone, together, strict=True):
+        if one.speech is not None and other.speech is not None:
+            np.testing.assert_allclose(one.speech.samples, other.speech.samples, atol=1e-5)
+    assert alone[0].text != model.generate([ask(A, output="reply", max_new_tokens=16)])[0].text
+
+
+def test_a_reply_without_speech_codes_is_kept_and_says_so(qwen: QwenOmni) -> None:
+    answers = qwen.generate(conversations("reply", max_new_tokens=24))
+    silent = [answer for answer in answers if answer.speech is None]
+    assert silent, "the checkpoint always speaks"
+    assert all("no_speech" in answer.flags and answer.text is not None and answer.error is None for answer in silent)
+
+
+def test_a_text_that_reaches_its_limit_is_kept_and_says_so(qwen: QwenOmni) -> None:
+    answer = next(a for a in qwen.generate(conversations("label", max_new_tokens=2)) if a.new_tokens == 2)
+    assert "truncated" in answer.flags
+
+
+def test_scores_that_are_no_numbers_are_an_error(make_qwen: Make) -> None:
+    import torch
+
+    model = make_qwen()
+    model.generate([ask(A)])
+    with torch.no_grad():
+        model._thinker.model.lm_head.weight[:] = float("nan")
+    for output in ("label", "rank", "reply"):
+        answer = model.generate([ask(B, output=output)])[0]
+        assert answer.error is not None
+        assert "not numbers" in answer.error
+        assert answer.text is None
+
+
+def test_a_damaged_clip_fails_alone(qwen: QwenOmni) -> None:
+    damaged = Clip.from_bytes(b"no clip at all", "broken.mp4")
+    answers = qwen.generate([ask(A), ask(damaged), ask(B)])
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    assert "broken.mp4" in (answers[1].error or "")
+    assert outcome(answers[0]) == outcome(qwen.generate([ask(A)])[0])
+
+
+def test_clips_are_decoded_ahead(make_qwen: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_qwen()
+    assert isinstance(model, Prefetching)
+    model.prefetch(ask(A, "I see.", Clip.from_bytes(b"broken")))
+    monkeypatch.setattr("avemo_harness.media.decode_frames", None)
+    monkeypatch.setattr("avemo_harness.media.decode_sound", None)
+    assert model.generate([ask(A)])[0].error is None
+
+
+def test_labels_need_the_thinker_alone(make_qwen: Make, qwen: QwenOmni) -> None:
+    labels_only = make_qwen(ModelSetup(outputs=frozenset({"label_text"})))
+    assert outcome(labels_only.generate([ask(A)])[0]) == outcome(qwen.generate([ask(A)])[0])
+    assert not hasattr(labels_only._loaded, "talker")
+
+
+def test_the_identity_names_what_may_change_an_answer(make_qwen: Make, qwen_folder: Path) -> None:
+    plain = make_qwen().identity()
+    assert plain["weights"].startswith("sha256:")
+    assert str(qwen_folder) not in json.dumps(dict(plain))
+    for name, value in {
+        "dtype": "bfloat16",
+        "attn": "eager",
+        "fps": 1.0,
+        "max_pixels": 20 * 28 * 28,
+        "speaker": "Ethan",
+        "shared_context": False,
+        "device_map": "auto",
+        "talker_do_sample": True,
+    }.items():
+        assert make_qwen(**{name: value}).identity() != plain, name
+
+
+def test_one_model_over_several_devices(make_qwen: Make, qwen: QwenOmni) -> None:
+    spread = make_qwen(device_map="auto")
+    requests = conversations("label")
+    assert [outcome(a) for a in spread.generate(requests)] == [outcome(a) for a in qwen.generate(requests)]
+
+
+def test_eager_attention_gives_the_same_text(make_qwen: Make, qwen: QwenOmni) -> None:
+    requests = conversations("label")
+    eager = make_qwen(attn="eager").generate(requests)
+    assert [outcome(a) for a in eager] == [outcome(a) for a in qwen.generate(requests)]
+
+
+def test_bfloat16_answers_and_speaks(make_qwen: Make) -> None:
+    answers = make_qwen(dtype="bfloat16").generate(conversations("reply", max_new_tokens=24))
+    assert all(answer.error is None for answer in answers)
+    assert any(answer.speech is not None for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"speaker": "Nobody"}, "no speaker 'Nobody'; known: Chelsie, Ethan"),
+        ({"min_pixels": 9, "max_pixels": 8}, "min_pixels"),
+        ({"fps": 0.0}, "fps"),
+        ({"attn": "flash_attention_2"}, "flash-attn"),
+    ],
+)
+def test_wrong_arguments_are_said(make_qwen: Make, arguments: dict[str, object], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        make_qwen(**arguments).generate([ask(A, output="reply")])

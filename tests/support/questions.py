@@ -1,0 +1,76 @@
+"""Requests made by hand, for tests of models: dialogues of clips and words with a question at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from support.clips import make_clip, melody
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import EMOTIONS, Clip
+from avemo_harness.benchmark.request import Message, Request, Text
+from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
+from avemo_harness.media.mp4_writer import Mp4Writer
+
+QUESTION = "Which emotion does the speaker express?"
+REPLY = "Reply to the speaker."
+
+
+def clip(seconds: float, seed: int = 0) -> Clip:
+    """A clip with video and sound."""
+    return Clip.from_bytes(make_clip(seconds, seed), f"clip{seed}.mp4")
+
+
+def silent_clip(seconds: float, seed: int = 0) -> Clip:
+    """A clip without a sound track."""
+    import av
+
+    with av.open(io.BytesIO(make_clip(seconds, seed))) as whole, Mp4Writer() as writer:
+        video = whole.streams.video[0]
+        writer.copy(video, (packet for packet in whole.demux(video) if packet.size))
+        return Clip.from_bytes(writer.finish(), f"silent{seed}.mp4")
+
+
+def sound_clip(seconds: float, seed: int = 0) -> Clip:
+    """A clip without video."""
+    return Clip.from_bytes(media.encode_sound(melody(seconds, seed=seed)), f"sound{seed}.m4a")
+
+
+def ask(*before: Clip | str, question: str = QUESTION, **how: Any) -> Request:
+    """A question about the last clip of a dialogue: clips are the user's turns, words the assistant's.
+
+    Args:
+        how: ``output`` ("label", "rank" or "reply") and fields of `GenerationSpec`.
+    """
+    history = [
+        Message("assistant", (Text(one),)) if isinstance(one, str) else Message("user", (one,)) for one in before[:-1]
+    ]
+    asked = before[-1]
+    assert isinstance(asked, Clip)
+    return _request((*history, Message("user", (asked, Text(question)))), **how)
+
+
+def ask_in_words(question: str, **how: Any) -> Request:
+    """A question without any clip."""
+    return _request((Message("user", (Text(question),)),), **how)
+
+
+def _request(messages: Sequence[Message], output: str = "label", **generation: Any) -> Request:
+    wanted: LabelOutput | SpokenOutput
+    if output == "reply":
+        wanted = SpokenOutput(type="spoken_response")
+    else:
+        wanted = LabelOutput(type="label", labels=EMOTIONS, method="rank" if output == "rank" else "generate")
+    spec = GenerationSpec(**{"max_new_tokens": 12, **generation})
+    said = [[b.text if isinstance(b, Text) else b.sha256 for b in message.content] for message in messages]
+    key = hashlib.sha256(f"{said} {output} {spec}".encode()).hexdigest()
+    return Request(key, "d1", len(messages) - 1, tuple(messages), wanted, spec)
+
+
+def shuffled(requests: Sequence[Request], seed: int = 0) -> list[Request]:
+    """The same requests in another order."""
+    return [requests[i] for i in np.random.default_rng(seed).permutation(len(requests))]

@@ -182,7 +182,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _folder_digest(folder: Path, say: Callable[[str], None]) -> str:
-    """Digest of the names and contents of a folder's files; a file hashed before is known by size and time of change."""
+    """Digest of the names and contents of a folder's files. What was hashed before is known by size and time."""
     known_at = paths.cache_dir() / "weights" / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
     known: dict[str, list[Any]] = json.loads(known_at.read_text(encoding="utf-8")) if known_at.exists() else {}
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in CONTENT and path.is_file()]

@@ -1,0 +1,109 @@
+"""Weights are known by their content or commit, and what cannot be loaded says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from avemo_harness.errors import ModelError
+from avemo_harness.models.checkpoints import loading, own_device, resolve
+
+
+def write_checkpoint(folder: Path, config: object = None) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config or {"dtype": "bfloat16"}), encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_a_folder_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    first = write_checkpoint(tmp_path / "a")
+    moved = shutil.copytree(first, tmp_path / "b")
+    (moved / "README.md").write_text("words that change nothing", encoding="utf-8")
+    assert resolve(str(first), None).weights == resolve(str(moved), None).weights
+
+
+def test_changed_weights_are_noticed(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "a")
+    before = resolve(str(folder), None).weights
+    (folder / "model.safetensors").write_bytes(b"others!")
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert resolve(str(folder), None).weights != before
+
+
+def test_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_checkpoint(tmp_path / "a")
+    before = resolve(str(folder), None).weights
+    monkeypatch.setattr("avemo_harness.models.checkpoints._file_digest", None)
+    assert resolve(str(folder), None).weights == before
+
+
+@pytest.mark.parametrize(
+    ("config", "dtype"),
+    [
+        ({"dtype": "bfloat16"}, "bfloat16"),
+        ({"torch_dtype": "float16"}, "float16"),
+        ({"thinker_config": {"text_config": {"dtype": "torch.bfloat16"}}}, "bfloat16"),
+        ({"model_type": "x"}, "float32"),
+    ],
+)
+def test_auto_is_the_dtype_that_was_saved(tmp_path: Path, config: object, dtype: str) -> None:
+    checkpoint = resolve(str(write_checkpoint(tmp_path / "a", config)), None)
+    assert checkpoint.dtype("auto") == dtype
+    assert checkpoint.dtype("float32") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "revision", "words"),
+    [
+        ("", None, "name a checkpoint"),
+        ("/no/such/folder", None, "no such folder"),
+        ("./no/such/folder", None, "no such folder"),
+        ("{empty}", None, "config.json cannot be read"),
+        ("{folder}", "main", "has no revision"),
+        ("{broken}", None, "not valid JSON"),
+        ("no spaces/here please", None, "neither a folder nor a Hub id"),
+    ],
+)
+def test_what_is_no_checkpoint_is_said(tmp_path: Path, pretrained: str, revision: str | None, words: str) -> None:
+    (tmp_path / "empty").mkdir()
+    write_checkpoint(tmp_path / "folder")
+    (write_checkpoint(tmp_path / "broken") / "config.json").write_text("{", encoding="utf-8")
+    name = pretrained.format(**{n: tmp_path / n for n in ("empty", "folder", "broken")})
+    with pytest.raises(ModelError, match=words):
+        resolve(name, revision)
+
+
+def test_an_unreachable_hub_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"owner/name@v1: the Hub cannot be reached and .* not in the cache"):
+        resolve("owner/name", "v1")
+
+
+def test_each_launched_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_device() == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert own_device() == "cuda:2"
+    monkeypatch.setenv("LOCAL_RANK", "5")
+    assert own_device() == "cuda:1"
+    monkeypatch.delenv("LOCAL_RANK")
+    assert own_device() == "cuda:0"
+
+
+def test_a_device_map_and_a_device_exclude_each_other(tmp_path: Path) -> None:
+    import torch
+
+    checkpoint = resolve(str(write_checkpoint(tmp_path / "a")), None)
+    assert loading(checkpoint, "auto", "sdpa", None, None)["dtype"] == torch.bfloat16
+    assert loading(checkpoint, "auto", "sdpa", None, "cpu")["device_map"] == {"": "cpu"}
+    assert loading(checkpoint, "auto", "sdpa", "auto", None)["device_map"] == "auto"
+    with pytest.raises(ModelError, match="exclude each other"):
+        loading(checkpoint, "auto", "sdpa", "auto", "cuda:0")
+    with pytest.raises(ModelError, match="flash-attn"):
+        loading(checkpoint, "auto", "flash_attention_2", None, None)

@@ -1,0 +1,131 @@
+"""Clips are seen at a constant rate and heard with their own sound; streams that conditions share are decoded once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.clips import positions
+from support.questions import clip, silent_clip, sound_clip
+
+from avemo_harness import media
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.errors import MediaError
+from avemo_harness.models.perception import Perception, Recent
+
+
+def test_frames_come_at_a_constant_rate_with_the_last_one_held() -> None:
+    frames = Perception(2.0).frames(clip(2.6))
+    assert frames is not None
+    # On show after 0, 0.5, 1, … seconds of 25 frames a second; five of them, and the fifth again.
+    assert positions(media.Frames(frames, 2.0)) == [0, 12, 25, 37, 50, 50]
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0, 1.4, 3.1])
+def test_frames_are_even_in_number_and_at_least_two(seconds: float) -> None:
+    frames = Perception(2.0).frames(clip(seconds))
+    assert frames is not None
+    assert len(frames) >= 2
+    assert len(frames) % 2 == 0
+    assert abs(len(frames) / 2 - seconds) <= 1
+
+
+def test_sound_is_mono_at_16_khz_and_whole() -> None:
+    sound = Perception(2.0).sound(clip(1.7))
+    assert sound is not None
+    assert (sound.dtype, sound.shape) == (np.float32, (27_200,))
+
+
+def test_a_missing_stream_is_none() -> None:
+    seen, heard = Perception(2.0).look(silent_clip(1.0)), Perception(2.0).look(sound_clip(1.0))
+    assert seen.frames is not None
+    assert seen.sound is None
+    assert heard.frames is None
+    assert heard.sound is not None
+
+
+def test_conditions_share_the_streams_that_they_leave_alone(tmp_path: Path) -> None:
+    cache, perception, one, other = ConditionCache(tmp_path), Perception(2.0), clip(2.0, 1), clip(2.0, 2)
+    whole = perception.streams(one)
+    frozen, noisy = perception.streams(cache.audio_only(one)), perception.streams(cache.video_only(one))
+    assert (frozen.sound == whole.sound, frozen.video == whole.video) == (True, False)
+    assert (noisy.sound == whole.sound, noisy.video == whole.video) == (False, True)
+    assert perception.streams(other) != whole
+
+
+def test_a_stream_is_decoded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one, perception, calls = clip(2.0, 1), Perception(2.0), list[str]()
+    decode = media.decode_sound
+
+    def count(data: bytes, *, rate: int) -> np.ndarray:
+        calls.append("decoded")
+        return decode(data, rate=rate)
+
+    monkeypatch.setattr(media, "decode_sound", count)
+    frozen = ConditionCache(tmp_path).audio_only(one)
+    threads = [threading.Thread(target=perception.prefetch, args=(made,)) for made in (one, frozen) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert perception.sound(one) is perception.sound(frozen)
+    assert calls == ["decoded"]
+
+
+def test_a_damaged_clip_is_an_error_that_names_it_and_prefetching_leaves_it() -> None:
+    broken, perception = Clip.from_bytes(b"nothing", "broken.mp4"), Perception(2.0)
+    perception.prefetch(broken)
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        perception.look(broken)
+
+
+def test_known_streams_are_not_prefetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "decode_sound", None)
+    monkeypatch.setattr(media, "decode_frames", None)
+    Perception(2.0).prefetch(clip(1.0), known=lambda stream: True)
+
+
+def test_values_used_longest_ago_go_first() -> None:
+    recent: Recent[str, str] = Recent(2, len)
+    for key in ("a", "b", "a", "c"):
+        recent.get(key, lambda key=key: key)
+    assert ["a" in recent, "b" in recent, "c" in recent] == [True, False, True]
+
+
+def test_what_failed_is_made_again() -> None:
+    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    with pytest.raises(ValueError, match="first"):
+        recent.get("a", lambda: _fail("first"))
+    assert recent.get("a", lambda: 7) == 7
+
+
+def test_a_value_is_made_once_for_all_that_wait() -> None:
+    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    made: list[int] = []
+
+    def make() -> int:
+        time.sleep(0.05)
+        made.append(1)
+        return 5
+
+    threads = [threading.Thread(target=recent.get, args=("a", make)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+
+
+def test_clearing_forgets() -> None:
+    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    recent.get("a", lambda: 1)
+    recent.clear()
+    assert "a" not in recent
+
+
+def _fail(words: str) -> int:
+    raise ValueError(words)

@@ -106,6 +106,10 @@ class Prompt:
         clips = [i for i, piece in enumerate(self.pieces) if piece.clip is not None]
         return clips[-1] + 1 if clips else 0
 
+    def next_clip(self, start: int) -> int:
+        """Number of pieces up to the end of the first clip at or after a piece."""
+        return next(i for i in range(start, len(self.pieces)) if self.pieces[i].clip is not None) + 1
+
     @property
     def streams(self) -> tuple[bool, bool]:
         """Whether any clip has video, and any sound."""

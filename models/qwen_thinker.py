@@ -162,23 +162,24 @@ class Thinker:
         return scores.float().to(self.device)
 
     def _read_shared(self, prompts: Sequence[Prompt]) -> None:
-        """Keep a context for the shared beginning of each prompt, going on from the longest one known."""
+        """Keep a context for the shared beginning of each prompt, going on from the longest one known.
+
+        It is read clip by clip, also where several are new, so that a dialogue that another worker began, or that was
+        forgotten, gives the same context to the last bit.
+        """
         wanted = {_key(prompt): prompt for prompt in prompts if prompt.shared}
-        missing = [prompt for key, prompt in wanted.items() if key not in self._contexts]
-        starts = [self._known(prompt) for prompt in missing]
-        if missing:
+        while behind := [(p, start) for p in wanted.values() if (start := self._known(p)) < p.shared]:
+            ends = [prompt.next_clip(start) for prompt, start in behind]
             reading = self._feed(
-                [
-                    self._contexts.get(prompt.prefixes[start - 1]) if start else None
-                    for prompt, start in zip(missing, starts, strict=True)
-                ],
-                [prompt.pieces[start : prompt.shared] for prompt, start in zip(missing, starts, strict=True)],
+                [self._contexts.get(prompt.prefixes[start - 1]) if start else None for prompt, start in behind],
+                [prompt.pieces[start:end] for (prompt, start), end in zip(behind, ends, strict=True)],
             )
-            for row, (prompt, start) in enumerate(zip(missing, starts, strict=True)):
-                # The dialogue has gone on: nothing will be asked of the earlier turn any more.
-                if start:
+            for row, ((prompt, _), end) in enumerate(zip(behind, ends, strict=True)):
+                self._contexts[prompt.prefixes[end - 1]] = _context(reading, row)
+            # The dialogue has gone on: nothing will be asked of the earlier turn any more.
+            for prompt, start in behind:
+                if start and prompt.prefixes[start - 1] not in wanted:
                     self._contexts.pop(prompt.prefixes[start - 1], None)
-                self._contexts[_key(prompt)] = _context(reading, row)
         for key in wanted:
             self._contexts.move_to_end(key)
         while len(self._contexts) > len(wanted) and sum(c.nbytes for c in self._contexts.values()) > self.context_bytes:

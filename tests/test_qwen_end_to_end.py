@@ -1,0 +1,112 @@
+"""The command on a tiny Qwen2.5-Omni: four conditions and spoken replies, alone and with several processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+import numpy as np
+import pytest
+from support.real_release import write_real_release
+from support.synthetic_release import CONFIG, write_synthetic_release
+
+from avemo_harness import media
+
+pytestmark = pytest.mark.slow
+
+SMALL = "talker_max_new_tokens=100,min_pixels=3136,max_pixels=12544"
+CONDITIONS = ("full_av", "audio_only", "video_only", "conflict")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from support.tiny_qwen_omni import build
+
+    from avemo_harness.models.checkpoints import ensure_torchvision
+
+    ensure_torchvision()
+    return build(tmp_path_factory.mktemp("checkpoint") / "qwen")
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_synthetic_release(tmp_path_factory.mktemp("release") / "synthetic")
+
+
+def command(checkpoint: Path, release: Path, output: Path, tasks: str = CONFIG) -> list[str]:
+    words = ["--model", "qwen2.5-omni", "--model_args", f"pretrained={checkpoint},{SMALL}", "--tasks", tasks]
+    return [*words, "--dataset", str(release), "--output_path", str(output)]
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return results
+
+
+def responses_of(folder: Path) -> list[dict[str, Any]]:
+    return [line for path in (folder / "responses").glob("*.jsonl") for line in jsonlines.open(path)]
+
+
+def check_everything_was_answered(folder: Path, config: str) -> None:
+    """Every item of the four conditions has a text, and of the replies a text and, where it was spoken, its sound."""
+    results = results_of(folder)
+    asked = {f"{config}_{name}" for name in (*CONDITIONS, "reply")}
+    assert set(results["tasks"]) == asked
+    assert all(task["status"] == "complete" and task["n_errors"] == 0 for task in results["tasks"].values())
+    responses = responses_of(folder)
+    assert Counter(Counter((line["task"], line["item"]) for line in responses).values()).keys() == {1}
+    replies = [line for line in responses if line["task"] == f"{config}_reply"]
+    spoken = [line for line in replies if "speech" in line]
+    assert spoken, "the checkpoint never speaks"
+    assert all("speech" in line or "no_speech" in line["flags"] for line in replies)
+    for line in spoken:
+        samples, rate = media.read_sound_file(folder / line["speech"])
+        assert (rate, samples.ndim) == (24_000, 1)
+        assert len(samples) > 0
+        assert np.isfinite(samples).all()
+
+
+@pytest.fixture(scope="module")
+def alone(checkpoint: Path, release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by one process."""
+    output = tmp_path_factory.mktemp("runs") / "alone"
+    argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, output)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+def test_four_conditions_and_spoken_replies(alone: Path) -> None:
+    check_everything_was_answered(alone, CONFIG)
+    identity = results_of(alone)["identity"]
+    assert identity["model"] == "qwen2.5-omni"
+    assert identity["weights"].startswith("sha256:")
+
+
+@pytest.mark.parametrize("batch_size", ["4", "auto"])
+def test_batches_give_the_same_results(
+    batch_size: str, alone: Path, checkpoint: Path, release: Path, tmp_path: Path
+) -> None:
+    argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, tmp_path / "run")]
+    done = subprocess.run([*argv, "--batch_size", batch_size], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
+def test_real_voices_and_faces(real_media: Path, checkpoint: Path, tmp_path: Path) -> None:
+    release = write_real_release(tmp_path / "release", real_media)
+    argv = command(checkpoint, release, tmp_path / "run", "multiturn_real")
+    done = subprocess.run(
+        [sys.executable, "-m", "avemo_harness", *argv, "--limit", "2", "--batch_size", "4"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    check_everything_was_answered(tmp_path / "run", "multiturn_real")

@@ -122,6 +122,7 @@ class Thinker:
         self.speaking, self.context_bytes = speaking, context_bytes
         self.tokens_read = 0
         self._contexts: OrderedDict[str, Context] = OrderedDict()
+        self._side_by_side = 0
         self._embed = model.get_input_embeddings()
 
     @property
@@ -182,8 +183,13 @@ class Thinker:
                     self._contexts.pop(prompt.prefixes[start - 1], None)
         for key in wanted:
             self._contexts.move_to_end(key)
-        while len(self._contexts) > len(wanted) and sum(c.nbytes for c in self._contexts.values()) > self.context_bytes:
+        # Dialogues are asked side by side; what is older than two such rounds is over.
+        self._side_by_side = max(self._side_by_side, len(wanted))
+        while len(self._contexts) > 2 * self._side_by_side or self._held() > self.context_bytes:
             self._contexts.popitem(last=False)
+
+    def _held(self) -> int:
+        return sum(context.nbytes for context in self._contexts.values())
 
     def _known(self, prompt: Prompt) -> int:
         """Number of pieces at the prompt's beginning that a context holds."""

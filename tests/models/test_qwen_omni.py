@@ -164,11 +164,23 @@ def test_conditions_share_what_their_common_streams_were_encoded_to(make_qwen: M
     assert model.work.streams_encoded <= 2 + 1 + 1 + 4
 
 
-def test_the_contexts_of_one_dialogue_do_not_pile_up(make_qwen: Make) -> None:
+def test_contexts_do_not_pile_up(make_qwen: Make) -> None:
     model = make_qwen()
     for request in dialogue(4):
         model.generate([request])
     assert model.work.contexts == 1
+    for seed in range(30, 36):
+        model.generate([ask(clip(1.0, seed)), ask(clip(1.0, seed), "x", A)])
+    assert model.work.contexts <= 4
+
+
+def test_without_room_for_contexts_answers_are_the_same(make_qwen: Make, unshared_qwen: QwenOmni) -> None:
+    model = make_qwen()
+    model.generate([ask(A)])
+    model._thinker.context_bytes = 1
+    for request in dialogue(3):
+        assert outcome(model.generate([request])[0]) == outcome(unshared_qwen.generate([request])[0])
+    assert model.work.contexts == 0
 
 
 def test_a_dialogue_begun_elsewhere_gives_the_same_to_the_last_bit(make_qwen: Make) -> None:

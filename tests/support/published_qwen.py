@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,24 @@ class PublishedQwen:
             **self._ends(),
         )
         return wave
+
+    def codes(self, request: Request, codes: int) -> list[int]:
+        """Greedy speech codes of a request, without the end code."""
+        talker, kept = self.model.talker, list[list[int]]()
+        generate = talker.generate
+
+        def keep(**inputs: Any) -> Any:
+            ids = generate(**inputs)
+            kept.append(ids[0, inputs["input_ids"].shape[1] :].tolist())
+            return ids
+
+        talker.generate = keep
+        try:
+            self.speech(request, codes)
+        finally:
+            del talker.generate
+        ends = (talker.codec_eos_token, talker.codec_pad_token)
+        return list(takewhile(lambda code: code not in ends, kept[0]))
 
     def _ends(self) -> dict[str, int]:
         tokenizer = self.processor.tokenizer

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from support.clips import make_clip
+
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
-from support.clips import make_clip
 
 CONFIG = "multiturn_synthetic"
 

@@ -52,8 +52,52 @@ def build(folder: Path) -> Path:
     return folder
 
 
-def build_processor() -> Any:
-    """The real processor with a tiny tokenizer, few mel bands and small frames."""
+def full_size(folder: Path) -> Any:
+    """The 7B architecture with random weights in bfloat16, on the GPU where there is one; good for measuring speed.
+
+    Args:
+        folder: where its processor and config are written.
+    """
+    import torch
+    from transformers import Qwen2_5OmniConfig, Qwen2_5OmniForConditionalGeneration
+
+    processor = build_processor(mels=128)
+    processor.save_pretrained(folder)
+    ids = {token: processor.tokenizer.convert_tokens_to_ids(token) for token in (*SPECIALS, "user")}
+    config = Qwen2_5OmniConfig(
+        thinker_config={
+            **_media_tokens(ids),
+            "user_token_id": ids["user"],
+            "vision_config": {"hidden_size": 1280},
+            "text_config": {"intermediate_size": 18944, "rope_parameters": _rope([16, 24, 24])},
+        },
+        talker_config={
+            **_media_tokens(ids),
+            "hidden_size": 896,
+            "embedding_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 4,
+            "head_dim": 128,
+            "rope_parameters": _rope([16, 24, 24]),
+            "tts_text_start_token_id": ids["<tts_text_bos>"],
+            "tts_text_end_token_id": ids["<tts_text_eos>"],
+            "tts_text_pad_token_id": ids["<tts_pad>"],
+        },
+        dtype="bfloat16",
+    )
+    config.save_pretrained(folder)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = Qwen2_5OmniForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
+        dit = config.token2wav_config.dit_config
+        voice = {"cond": torch.randn(1, dit.enc_emb_dim), "ref_mel": torch.randn(1, 200, dit.mel_dim)}
+    model.speaker_map = {"Chelsie": {"bos_token": ids["<tts_text_bos>"], **voice}}
+    return model.eval().requires_grad_(False)
+
+
+def build_processor(mels: int = MELS) -> Any:
+    """The real processor with a tiny tokenizer and small frames."""
     from transformers import (
         Qwen2_5OmniProcessor,
         Qwen2VLImageProcessor,
@@ -65,7 +109,7 @@ def build_processor() -> Any:
         image_processor=Qwen2VLImageProcessor(size=PIXELS),
         video_processor=Qwen2VLVideoProcessor(size=PIXELS, cap_pixels_per_frame=False),
         feature_extractor=WhisperFeatureExtractor(
-            feature_size=MELS, sampling_rate=16000, hop_length=160, chunk_length=300, return_attention_mask=True
+            feature_size=mels, sampling_rate=16000, hop_length=160, chunk_length=300, return_attention_mask=True
         ),
         tokenizer=build_tokenizer(
             SPECIALS,
@@ -80,8 +124,8 @@ def build_processor() -> Any:
     )
 
 
-def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
-    media = {
+def _media_tokens(ids: dict[str, int]) -> dict[str, int]:
+    return {
         **{f"{kind}_token_index": ids[f"<|{kind.upper()}|>"] for kind in ("audio", "image", "video")},
         "audio_start_token_id": ids["<|audio_bos|>"],
         "audio_end_token_id": ids["<|audio_eos|>"],
@@ -90,6 +134,10 @@ def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
         "position_id_per_seconds": 25,
         "seconds_per_chunk": 2,
     }
+
+
+def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
+    media = _media_tokens(ids)
     ends = {"pad_token_id": ids["<|endoftext|>"], "eos_token_id": ids["<|im_end|>"]}
     thinker = {
         "text_config": {

@@ -24,7 +24,7 @@ TEMPLATE = """\
 
 WIDTH, TALKER_WIDTH, CODES = 64, 32, 64
 MELS = 16
-ENDING = 1.6
+ENDING, LOUDNESS = 1.6, 3e6
 PIXELS = {"shortest_edge": 4 * 28 * 28, "longest_edge": 16 * 28 * 28}
 
 
@@ -41,6 +41,8 @@ def build(folder: Path) -> Path:
         # Random weights hardly ever end; so some answers are short, some long, some empty.
         model.thinker.lm_head.weight[ids["<|im_end|>"]] *= ENDING
         model.talker.codec_head.weight[CODES - 2] *= ENDING
+        # And hardly make a sound.
+        model.token2wav.code2wav_bigvgan_model.conv_post.weight *= LOUDNESS
     model.generation_config = GenerationConfig(pad_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|im_end|>"])
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

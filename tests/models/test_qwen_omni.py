@@ -94,7 +94,7 @@ def test_ranking_in_a_shuffled_batch_is_that_of_single_requests(qwen: QwenOmni, 
         assert answer.label_logprobs == pytest.approx(singles[request.key].label_logprobs, abs=1e-4)
 
 
-@pytest.mark.parametrize("request_", conversations("rank"))
+@pytest.mark.parametrize("request_", [conversations("rank")[i] for i in (1, 3, 4, 6)])
 def test_ranking_from_one_reading_equals_four_full_readings(
     request_: Request, qwen: QwenOmni, unshared_qwen: QwenOmni, published: PublishedQwen
 ) -> None:

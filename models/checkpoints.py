@@ -151,30 +151,27 @@ def _read_config(path: Path, name: str) -> Mapping[str, Any]:
 
 
 def _resolve_hub(pretrained: str, revision: str | None) -> Checkpoint:
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     where = f"{pretrained}@{revision}" if revision else pretrained
     try:
+        config = Path(hf_hub_download(pretrained, "config.json", revision=revision))
+    except HFValidationError as error:
+        raise ModelError(f"{pretrained}: neither a folder nor a Hub id ({error})") from error
+    except HfHubHTTPError as error:
+        raise ModelError(f"{where}: the Hub refuses it ({_first_line(error)})") from error
+    except Exception as error:
+        # However the connection failed, the commit that the revision last stood for may be in the cache.
         try:
-            commit = HfApi().model_info(pretrained, revision=revision, timeout=20).sha
-            config = hf_hub_download(pretrained, "config.json", revision=commit)
-        except HFValidationError as error:
-            raise ModelError(f"{pretrained}: neither a folder nor a Hub id ({error})") from error
-        except HfHubHTTPError as error:
-            if error.response is not None and error.response.status_code < 500:
-                raise ModelError(f"{where}: the Hub refuses it ({_first_line(error)})") from error
-            config = hf_hub_download(pretrained, "config.json", revision=revision, local_files_only=True)
-        except (OfflineModeIsEnabled, OSError):
-            config = hf_hub_download(pretrained, "config.json", revision=revision, local_files_only=True)
-    except LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{where}: the Hub cannot be reached and the checkpoint is not in the cache; download it first, or give a "
-            "folder: --model_args pretrained=FOLDER"
-        ) from error
-    # A cached file lies under the commit that it belongs to.
-    commit = Path(config).parent.name
-    return Checkpoint(pretrained, commit, _read_config(Path(config), pretrained), f"{pretrained}@{commit}")
+            config = Path(hf_hub_download(pretrained, "config.json", revision=revision, local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise ModelError(
+                f"{where}: the Hub cannot be reached and the checkpoint is not in the cache; download it first, or "
+                "give a folder: --model_args pretrained=FOLDER"
+            ) from error
+    commit = config.parent.name
+    return Checkpoint(pretrained, commit, _read_config(config, pretrained), f"{pretrained}@{commit}")
 
 
 def _first_line(error: Exception) -> str:

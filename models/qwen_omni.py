@@ -14,7 +14,7 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, SampleError
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.batching import Batcher, Bucket
-from avemo_harness.models.checkpoints import Attention, DType, ensure_torchvision, loading, resolve
+from avemo_harness.models.checkpoints import Attention, Checkpoint, DType, ensure_torchvision, loading, resolve
 from avemo_harness.models.perception import Perception
 from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
 from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
@@ -102,7 +102,6 @@ class QwenOmni:
         if arguments.fps <= 0:
             raise ModelError("qwen2.5-omni: fps must be above 0")
         self._arguments, self._setup = arguments, setup
-        self._checkpoint = resolve(arguments.pretrained, arguments.revision, setup.say)
         self._speaks = "spoken_response" in setup.outputs
         self._perception = Perception(arguments.fps)
         self._batcher = Batcher(free=self.forget)
@@ -223,6 +222,10 @@ class QwenOmni:
     def _label_ids(self, label: str) -> list[int]:
         ids: list[int] = self._processor.tokenizer(label, add_special_tokens=False).input_ids
         return ids
+
+    @cached_property
+    def _checkpoint(self) -> Checkpoint:
+        return resolve(self._arguments.pretrained, self._arguments.revision, self._setup.say)
 
     @cached_property
     def _processor(self) -> Any:

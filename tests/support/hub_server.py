@@ -1,4 +1,4 @@
-"""A data set repository served over HTTP on loopback the way the Hugging Face Hub serves one: enough for `datasets`.
+"""A repository served over HTTP on loopback the way the Hugging Face Hub serves one: enough for `datasets` and models.
 
 Served are the repository's description, its file tree, single paths, and the files themselves with ranges. Everything
 else is answered with 404, so that a client falls back to plain downloads.
@@ -23,7 +23,7 @@ Fault = Literal["none", "cut every answer", "cut files"]
 
 @dataclass(frozen=True)
 class Repository:
-    """A data set repository with one commit.
+    """A repository of a data set or a model, with one commit.
 
     Args:
         revisions: the names (branches, tags) that stand for the commit; the commit itself always does.
@@ -131,8 +131,10 @@ def serve(*repositories: Repository) -> Iterator[HubServer]:
             thread.join()
 
 
-_API = re.compile(r"/api/datasets/(?P<name>[^/]+/[^/]+)(?:/(?P<what>revision|tree|paths-info)/(?P<rest>.+))?")
-_FILE = re.compile(r"/datasets/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_API = re.compile(
+    r"/api/(?:datasets|models)/(?P<name>[^/]+/[^/]+)(?:/(?P<what>revision|tree|paths-info)/(?P<rest>.+))?"
+)
+_FILE = re.compile(r"(?:/datasets)?/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 
 
 class _Handler(BaseHTTPRequestHandler):

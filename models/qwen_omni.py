@@ -16,10 +16,11 @@ from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.batching import Batcher, Bucket
 from avemo_harness.models.checkpoints import Attention, Checkpoint, DType, ensure_torchvision, loading, resolve
 from avemo_harness.models.perception import Perception
+from avemo_harness.models.qwen_answers import Continuation, complete, label_logprobs
 from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
 from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
 from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, Saying, Spoken, Talker, Voice
-from avemo_harness.models.qwen_thinker import Continuation, Reading, Thinker
+from avemo_harness.models.qwen_thinker import Reading, Thinker
 from avemo_harness.models.sampling import Sampling, flags_of
 
 VERSION = "1"
@@ -136,11 +137,21 @@ class QwenOmni:
         asked: list[Asked] = []
         for i, request in enumerate(requests):
             try:
-                asked.append(Asked(request, self._builder.prompt(request.messages)))
+                asked.append(self._asked(request))
             except SampleError as error:
                 responses[i] = Response(error=f"{type(error).__name__}: {error}")
         answers = iter(self._batcher.answer(asked, self._answer))
         return [responses[i] if i in responses else next(answers) for i in range(len(requests))]
+
+    def _asked(self, request: Request) -> Asked:
+        prompt = self._builder.prompt(request.messages)
+        room = int(self._builder.config.text_config.max_position_embeddings)
+        if prompt.length + request.generation.max_new_tokens > room:
+            raise GenerationError(
+                f"the dialogue takes {prompt.length} tokens and the answer up to {request.generation.max_new_tokens}, "
+                f"the model reads {room}; a lower max_pixels makes clips shorter"
+            )
+        return Asked(request, prompt)
 
     @property
     def work(self) -> Work:
@@ -161,7 +172,7 @@ class QwenOmni:
         generation = asked[0].request.generation
         sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
         seeds = [one.request.seed for one in asked]
-        texts = self._thinker.complete(reading, sampling, seeds, generation.max_new_tokens)
+        texts = complete(self._thinker, reading, sampling, seeds, generation.max_new_tokens)
         spoken: dict[int, Spoken] = {}
         if isinstance(output, SpokenOutput):
             if self._talker is None or told is None:
@@ -195,7 +206,7 @@ class QwenOmni:
     def _rank(self, asked: Sequence[Asked], reading: Reading, labels: tuple[str, ...]) -> list[Response]:
         tokens = [self._label_ids(label) for label in labels]
         counts = {label: len(ids) for label, ids in zip(labels, tokens, strict=True)}
-        ranked = self._thinker.label_logprobs(reading, tokens)
+        ranked = label_logprobs(self._thinker, reading, tokens)
         return [
             Response(error=_NOT_FINITE)
             if any(value != value for value in row)
@@ -215,7 +226,7 @@ class QwenOmni:
         if key not in self._priors:
             prompt = self._builder.prompt([Message("user", question)])
             reading = self._thinker.read([prompt])
-            row = self._thinker.label_logprobs(reading, [self._label_ids(label) for label in labels])[0]
+            row = label_logprobs(self._thinker, reading, [self._label_ids(label) for label in labels])[0]
             self._priors[key] = dict(zip(labels, row, strict=True))
         return self._priors[key]
 

@@ -1,4 +1,4 @@
-"""The thinker of Qwen2.5-Omni: encoding clips, reading prompts, continuing them and scoring labels.
+"""The thinker of Qwen2.5-Omni: reading prompts, and keeping what was read of a dialogue.
 
 It is driven piece by piece, with explicit positions and caches, and never through the model's own `generate`: what was
 read of a dialogue up to its last clip is kept as a `Context`, and every question about that turn, and the next turn,
@@ -16,7 +16,6 @@ import numpy as np
 
 from avemo_harness.models.qwen_encoder import ClipEncoder
 from avemo_harness.models.qwen_prompt import Piece, Prompt
-from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,23 +83,6 @@ class Reading:
     following: list[int]
     beyond: list[int]
     told: list[Told] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """Generated text of one row.
-
-    Args:
-        ids: tokens without the end token.
-        ended: the end token came.
-        spoken: as in `Told`, of each token but one that reached the limit, [n, hidden]; None without a talker.
-        finite: False where the scores were not numbers, so that nothing was chosen from them.
-    """
-
-    ids: tuple[int, ...]
-    ended: bool
-    spoken: Tensor | None
-    finite: bool
 
 
 class Thinker:
@@ -211,7 +193,7 @@ class Thinker:
             positions[:, i, longest - len(row.ids) :] = torch.from_numpy(row.positions).to(self.device)
             mask[i, longest - len(row.ids) :] = 1
         mask = torch.cat([before, mask], dim=1)
-        hidden = self._step(embedded, positions, mask, cache)
+        hidden = self.step(embedded, positions, mask, cache)
         self.tokens_read += sum(len(row.ids) for row in rows)
         told = None
         if self.speaking:
@@ -229,7 +211,7 @@ class Thinker:
             told=told,
         )
 
-    def _step(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
+    def step(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """One pass of the language model; the cache grows. Returns the last hidden states, [B, n, hidden]."""
         hidden: Tensor = self.model.model.language_model(
             inputs_embeds=embedded,
@@ -288,83 +270,6 @@ class Thinker:
                         audible[at] = 0
             start += len(piece.ids)
         return _Row(ids, np.concatenate(positions, axis=1), embedded, audible)
-
-    def complete(self, reading: Reading, sampling: Sampling, seeds: Sequence[int], limit: int) -> list[Continuation]:
-        """Continue each row until its end token, at most `limit` tokens.
-
-        Args:
-            seeds: of each row's draws.
-        """
-        import torch
-
-        rows = len(seeds)
-        chooser = Chooser(sampling, seeds)
-        ids = torch.empty(rows, 0, dtype=torch.long, device=self.device)
-        begins = torch.tensor(reading.beyond, device=self.device)
-        done = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        finite = torch.ones(rows, dtype=torch.bool, device=self.device)
-        hidden, mask, spoken = reading.hidden, reading.mask, []
-        while True:
-            scores = self.scores(hidden)
-            usable = torch.isfinite(scores).all(dim=1)
-            finite &= usable | done
-            chosen = chooser.choose(ids, scores.masked_fill(~usable[:, None], 0.0))
-            chosen = torch.where(done | ~finite, self.end, chosen)
-            ids = torch.cat([ids, chosen[:, None]], dim=1)
-            done |= (chosen == self.end) | ~finite
-            if bool(done.all()) or ids.shape[1] == limit:
-                break
-            embedded = self.embed(chosen[:, None])
-            positions = (begins + ids.shape[1] - 1).expand(3, 1, rows).transpose(1, 2)
-            mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-            states = self._step(embedded, positions, mask, reading.cache)
-            if self.speaking:
-                spoken.append(states[:, 0] + embedded[:, 0])
-            hidden = states[:, 0]
-        steps = torch.stack(spoken, dim=1) if spoken else None
-        return [
-            self._continuation(ids[i].tolist(), bool(finite[i]), None if steps is None else steps[i])
-            for i in range(rows)
-        ]
-
-    def _continuation(self, ids: list[int], finite: bool, spoken: Tensor | None) -> Continuation:
-        ended = self.end in ids
-        kept = ids[: ids.index(self.end)] if ended else ids
-        return Continuation(tuple(kept), ended, None if spoken is None else spoken[: len(kept)], finite)
-
-    def label_logprobs(self, reading: Reading, labels: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Log-probability of each label after each row, summed over the label's tokens.
-
-        The prompts are read once; their cache is repeated over the labels. Equal to reading prompt and label anew for
-        each label.
-
-        Args:
-            labels: token ids of each label.
-
-        Returns:
-            [rows][labels], natural logarithm; nan where the scores are not numbers.
-        """
-        import torch
-
-        rows, count, longest = len(reading.beyond), len(labels), max(len(label) for label in labels)
-        padded = torch.full((count, longest), self.end, dtype=torch.long)
-        real = torch.zeros(count, longest, dtype=torch.long)
-        for i, label in enumerate(labels):
-            padded[i, : len(label)] = torch.tensor(label)
-            real[i, : len(label)] = 1
-        padded, real = padded.repeat(rows, 1).to(self.device), real.repeat(rows, 1).to(self.device)
-        hidden = reading.hidden.repeat_interleave(count, dim=0)[:, None]
-        if longest > 1:
-            cache = reading.cache
-            cache.batch_repeat_interleave(count)
-            begins = torch.tensor(reading.beyond, device=self.device).repeat_interleave(count)
-            positions = (begins[:, None] + torch.arange(longest - 1, device=self.device)).expand(3, -1, -1)
-            mask = torch.cat([reading.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
-            hidden = torch.cat([hidden, self._step(self.embed(padded[:, :-1]), positions, mask, cache)], dim=1)
-        logprobs = torch.log_softmax(self.scores(hidden), dim=-1)
-        taken = logprobs.gather(2, padded[:, :, None]).squeeze(2)
-        sums = torch.where(real == 1, taken, 0.0).sum(dim=1)
-        return [[float(value) for value in row] for row in sums.view(rows, count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,16 @@ def test_a_damaged_clip_fails_alone(qwen: QwenOmni) -> None:
     assert outcome(answers[0]) == outcome(qwen.generate([ask(A)])[0])
 
 
+def test_a_dialogue_longer_than_the_model_reads_is_an_error(make_qwen: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_qwen()
+    short = model.generate([ask(A)])[0]
+    assert short.prompt_tokens is not None
+    monkeypatch.setattr(model._builder.config.text_config, "max_position_embeddings", short.prompt_tokens + 12)
+    answers = model.generate([ask(A), ask(A, "I see.", B)])
+    assert answers[0] == short
+    assert "lower max_pixels" in (answers[1].error or "")
+
+
 def test_clips_are_decoded_ahead(make_qwen: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_qwen()
     assert isinstance(model, Prefetching)

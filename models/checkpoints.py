@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -93,6 +95,47 @@ def loading(
         "attn_implementation": attn,
         "device_map": device_map or {"": device or own_device()},
     }
+
+
+def load_weights(model_class: Any, checkpoint: Checkpoint, how: Mapping[str, Any]) -> Any:
+    """Load a model for answering: no weight may be missing or of another shape.
+
+    Args:
+        model_class: a `PreTrainedModel`.
+        how: keyword arguments for ``from_pretrained``, as `loading` gives them.
+
+    Raises:
+        ModelError: the checkpoint lacks weights of the class.
+    """
+    from transformers import PreTrainedModel
+
+    # The base class's method: some classes override it and cannot say what was missing.
+    load = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+    with quiet_configs():
+        model, found = load(model_class, checkpoint.path, output_loading_info=True, **how)
+    if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
+        raise ModelError(
+            f"{checkpoint.path}: not a whole checkpoint of {model_class.__name__}: {len(lacking)} weights are missing "
+            f"or of another shape, such as {lacking[0]}"
+        )
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def quiet_configs() -> Iterator[None]:
+    """Keep transformers from warning of token ids that the published configs of sub-models share on purpose."""
+    chatter: Any = import_module("transformers.utils.logging")
+    logger = logging.getLogger("transformers.configuration_utils")
+    level, bar = logger.level, chatter.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bar:
+            chatter.enable_progress_bar()
 
 
 def own_device() -> str:

@@ -14,7 +14,16 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, SampleError
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.batching import Batcher, Bucket
-from avemo_harness.models.checkpoints import Attention, Checkpoint, DType, ensure_torchvision, loading, resolve
+from avemo_harness.models.checkpoints import (
+    Attention,
+    Checkpoint,
+    DType,
+    ensure_torchvision,
+    load_weights,
+    loading,
+    quiet_configs,
+    resolve,
+)
 from avemo_harness.models.perception import Perception
 from avemo_harness.models.qwen_answers import Continuation, complete, label_logprobs
 from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
@@ -244,7 +253,8 @@ class QwenOmni:
         from transformers import Qwen2_5OmniProcessor
 
         where: dict[str, Any] = {"revision": self._checkpoint.revision}
-        return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
+        with quiet_configs():
+            return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
 
     @cached_property
     def _loaded(self) -> Any:
@@ -258,7 +268,7 @@ class QwenOmni:
         model_class = (
             Qwen2_5OmniForConditionalGeneration if self._speaks else Qwen2_5OmniThinkerForConditionalGeneration
         )
-        return model_class.from_pretrained(self._checkpoint.path, **how).eval().requires_grad_(False)
+        return load_weights(model_class, self._checkpoint, how)
 
     @cached_property
     def _thinker(self) -> Thinker:
@@ -278,7 +288,7 @@ class QwenOmni:
             return None
         model, given = self._loaded, self._arguments
         sampling = SAMPLED if given.talker_do_sample else GREEDY
-        voice = Voice.of(model.speaker_map, given.speaker)
+        voice = Voice.of(self._checkpoint, given.speaker)
         return Talker(model.talker, model.token2wav, self._thinker, voice, sampling, given.talker_max_new_tokens)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.models.checkpoints import Checkpoint
 from avemo_harness.models.qwen_thinker import Thinker, Told
 from avemo_harness.models.sampling import Chooser, Sampling
 
@@ -64,8 +65,13 @@ class Voice:
     reference_mel: Tensor
 
     @classmethod
-    def of(cls, speakers: Mapping[str, Any], name: str) -> Voice:
-        """A speaker of a loaded model's `speaker_map`; ModelError where it has no such speaker."""
+    def of(cls, checkpoint: Checkpoint, name: str) -> Voice:
+        """Read a speaker from a checkpoint's `spk_dict.pt`; ModelError where it has no such speaker."""
+        import torch
+        from transformers.utils.hub import cached_file
+
+        path = cached_file(checkpoint.path, "spk_dict.pt", revision=checkpoint.revision)
+        speakers = torch.load(str(path), weights_only=True, map_location="cpu")
         if name not in speakers:
             raise ModelError(f"the checkpoint has no speaker {name!r}; known: {', '.join(sorted(speakers))}")
         known = speakers[name]

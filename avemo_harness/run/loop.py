@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Protocol
 
@@ -220,17 +220,7 @@ class Asker:
 
 def _copy_for(item: Item, known: Record) -> Record:
     """The record of an item that asks exactly what another item asked."""
-    return Record(
-        item.task,
-        item.item_id,
-        known.key,
-        known.text,
-        known.label_logprobs,
-        known.speech,
-        known.prompt_tokens,
-        known.new_tokens,
-        known.error,
-    )
+    return replace(known, task=item.task, item=item.item_id)
 
 
 def _has_answer(response: Response) -> bool:

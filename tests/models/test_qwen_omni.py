@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -319,6 +320,17 @@ def test_bfloat16_answers_and_speaks(make_qwen: Make) -> None:
     answers = make_qwen(dtype="bfloat16").generate(conversations("reply", max_new_tokens=24))
     assert all(answer.error is None for answer in answers)
     assert any(answer.speech is not None for answer in answers)
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(make_qwen: Make, qwen_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    partly = Path(shutil.copytree(qwen_folder, tmp_path / "partly"))
+    weights = load_file(partly / "model.safetensors")
+    del weights["thinker.lm_head.weight"]
+    save_file(weights, partly / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 weights are missing.*lm_head"):
+        make_qwen(pretrained=str(partly)).generate([ask(A)])
 
 
 @pytest.mark.parametrize(

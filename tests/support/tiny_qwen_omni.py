@@ -94,7 +94,7 @@ def full_size(folder: Path) -> Any:
         model = Qwen2_5OmniForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
         dit = config.token2wav_config.dit_config
         voice = {"cond": torch.randn(1, dit.enc_emb_dim), "ref_mel": torch.randn(1, 200, dit.mel_dim)}
-    model.speaker_map = {"Chelsie": {"bos_token": ids["<tts_text_bos>"], **voice}}
+    torch.save({"Chelsie": {"bos_token": ids["<tts_text_bos>"], **voice}}, folder / "spk_dict.pt")
     return model.eval().requires_grad_(False)
 
 

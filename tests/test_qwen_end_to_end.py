@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -88,12 +91,9 @@ def test_four_conditions_and_spoken_replies(alone: Path) -> None:
     assert identity["weights"].startswith("sha256:")
 
 
-@pytest.mark.parametrize("batch_size", ["4", "auto"])
-def test_batches_give_the_same_results(
-    batch_size: str, alone: Path, checkpoint: Path, release: Path, tmp_path: Path
-) -> None:
+def test_batches_give_the_same_results(alone: Path, checkpoint: Path, release: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, tmp_path / "run")]
-    done = subprocess.run([*argv, "--batch_size", batch_size], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*argv, "--batch_size", "auto"], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()
 
@@ -110,3 +110,42 @@ def test_real_voices_and_faces(real_media: Path, checkpoint: Path, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     check_everything_was_answered(tmp_path / "run", "multiturn_real")
+
+
+def launch(processes: int, checkpoint: Path, release: Path, output: Path) -> subprocess.Popen[str]:
+    """The command in several processes by `accelerate launch`."""
+    several = ["--multi_gpu", "--main_process_port", "0"] if processes > 1 else ["--cpu"]
+    launcher = ["-m", "accelerate.commands.launch", *several, "--num_processes", str(processes)]
+    words = [*launcher, "-m", "avemo_harness", *command(checkpoint, release, output)]
+    return subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code of a process and what it said on standard error."""
+    _, errors = process.communicate(timeout=180)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_several_processes_give_the_same_results(
+    processes: int, alone: Path, checkpoint: Path, release: Path, tmp_path: Path
+) -> None:
+    code, errors = ended(launch(processes, checkpoint, release, tmp_path / "run"))
+    assert code == 0, errors
+    assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
+def test_a_killed_process_costs_nothing_but_time(alone: Path, checkpoint: Path, release: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    launcher = launch(3, checkpoint, release, run)
+    deadline = time.monotonic() + 120
+    while not any(path.stat().st_size for path in run.glob("responses/*.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = subprocess.check_output(["pgrep", "-P", str(launcher.pid)], text=True).split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    assert ended(launcher)[0] != 0
+    assert not (run / "results.json").exists()
+    code, errors = ended(launch(2, checkpoint, release, run))
+    assert code == 0, errors
+    assert (run / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+    check_everything_was_answered(run, CONFIG)

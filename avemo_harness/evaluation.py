@@ -134,8 +134,12 @@ class PreparedRun:
         store = RunStore(self.folder)
         claims = Claims(self.folder / "claims", worker)
         try:
-            listener.stored(store.refresh())
-            if cut := cut_torn_lines(store, claims.live_workers()):
+            with claims.alone():
+                # Who lives is asked first: what a worker stored before it went is then read, and not cut.
+                live = claims.live_workers()
+                listener.stored(store.refresh())
+                cut = cut_torn_lines(store, live)
+            if cut:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
             size = _requests_at_once(batch_size, self.model.capabilities)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         StoreError: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    partly = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    partly = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partly, "wb") as handle:

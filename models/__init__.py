@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from difflib import get_close_matches
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from avemo_harness.errors import ModelError
+from avemo_harness.names import hint
+from avemo_harness.plugins import Kind, Registry
 
 if TYPE_CHECKING:
     from avemo_harness.models.base import ModelSetup, OmniModel
@@ -20,29 +20,47 @@ MODELS = {
     "audio-oracle": "avemo_harness.models.oracle:AudioOracle",
     "video-oracle": "avemo_harness.models.oracle:VideoOracle",
     "reference": "avemo_harness.models.reference:Reference",
+    "qwen2.5-omni": "avemo_harness.models.qwen_omni:QwenOmni",
+    "hf-omni": "avemo_harness.models.hf_omni:HfOmni",
 }
 
 
+def _is_capabilities(value: Any) -> bool:
+    from avemo_harness.models.base import Capabilities
+
+    return isinstance(value, Capabilities)
+
+
+MODEL = Kind(
+    "model",
+    ModelError,
+    {
+        "Arguments": dataclasses.is_dataclass,
+        "capabilities": _is_capabilities,
+        "identity": callable,
+        "generate": callable,
+    },
+)
+REGISTRY = Registry(MODEL, MODELS)
+
+
 def load_model(name: str, arguments: Mapping[str, Any], setup: ModelSetup) -> OmniModel:
-    """Make a registered model.
+    """Make a model that is built in or that an installed package adds.
 
     Args:
         arguments: the model's own arguments by name; strings are converted to the declared types.
         setup: what the run offers every model.
 
     Raises:
-        ModelError: no such model, an argument it does not take, or a value of the wrong type.
+        ModelError: no such model, an argument it does not take, a value of the wrong type, or a broken package.
     """
-    check_model_name(name)
-    module, attribute = MODELS[name].split(":")
-    model_class = getattr(import_module(module), attribute)
+    model_class = REGISTRY.load(name)
     return cast("OmniModel", model_class(_typed_arguments(name, model_class, arguments), setup))
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a name that is not registered, without importing any model (ModelError)."""
-    if name not in MODELS:
-        raise ModelError(f"unknown model {name!r}{_nearest(name, MODELS)}")
+    """Refuse a name that no model has, without importing any (ModelError)."""
+    REGISTRY.check(name)
 
 
 def parse_arguments(text: str) -> dict[str, str]:
@@ -74,18 +92,10 @@ def _typed_arguments(name: str, model_class: type[Any], given: Mapping[str, Any]
     values = {}
     for key, value in given.items():
         if key not in known:
-            raise ModelError(f"{name} takes no argument {key!r}{_nearest(key, known)}")
+            raise ModelError(f"{name} takes no argument {key!r}{hint(key, known) or '; it takes none'}")
         try:
             values[key] = TypeAdapter(types[key]).validate_python(value)
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"]
             raise ModelError(f"{name}: argument {key}={value!r}: {reason}") from error
     return arguments_class(**values)
-
-
-def _nearest(word: str, known: Any) -> str:
-    names = sorted(known)
-    close = get_close_matches(word, names, n=1)
-    if close:
-        return f"; nearest: {close[0]!r}"
-    return f"; known: {', '.join(names)}" if names else "; it takes none"

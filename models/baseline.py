@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 
 from avemo_harness import media, paths
@@ -21,8 +21,11 @@ from avemo_harness.benchmark.release import EMOTIONS, Clip, Release
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.locks import one_at_a_time
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.trivial import labels_of
+from avemo_harness.recognizers import identify_recognizer, load_recognizer
+from avemo_harness.recognizers.base import Recognizer
 from avemo_harness.recognizers.clip_features import ClipFeatures, clip_features
 from avemo_harness.recognizers.fusion import FORMAT, FusionRecognizer
 
@@ -38,15 +41,19 @@ class Baseline:
         Args:
             train: ``auto``, ``demo``, or the folder of a release whose train part to learn from.
             seed: of the cross-validation that weighs voice against face.
+            recognizer: what learns and answers (see `avemo-eval ls recognizers`).
         """
 
         train: str = "auto"
         seed: int = 0
+        recognizer: str = "fusion"
 
     capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking"}), largest_batch=16)
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         self._seed, self._say = arguments.seed, setup.say
+        self._recognizer_name = arguments.recognizer
+        self._recognizer_identity = identify_recognizer(arguments.recognizer)
         self._training = setup.training(arguments.train)
 
     def identity(self) -> Mapping[str, str]:
@@ -54,6 +61,7 @@ class Baseline:
             "model": "baseline",
             "version": VERSION,
             "features": FORMAT,
+            "recognizer": self._recognizer_identity,
             "trained_on": " ".join(release.fingerprint for release in self._training),
             "seed": str(self._seed),
             **{package: version(package) for package in ("numpy", "scikit-learn", "av")},
@@ -71,15 +79,18 @@ class Baseline:
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
 
     @cached_property
-    def _recognizer(self) -> FusionRecognizer:
+    def _recognizer(self) -> Recognizer:
         """The trained recogniser, from the cache where it was trained before."""
         digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
-        path = paths.cache_dir() / "baseline" / f"{digest[:16]}.safetensors"
+        path = paths.cache_dir() / "baseline" / f"{digest[:16]}.recognizer"
         if not path.exists():
-            self._train().save(path)
-        return FusionRecognizer.load(path)
+            waiting = partial(self._say, "another process is training the baseline; waiting for it")
+            with one_at_a_time(paths.cache_dir() / "locks" / path.name, waiting):
+                if not path.exists():
+                    self._train().save(path)
+        return load_recognizer(self._recognizer_name).load(path)
 
-    def _train(self) -> FusionRecognizer:
+    def _train(self) -> Recognizer:
         examples = list(_labelled_clips(self._training))
         if not examples:
             raise ModelError("baseline: the train part holds no labelled user turn with a clip")
@@ -88,11 +99,17 @@ class Baseline:
         labels = [label for _, label, _ in examples]
         speakers = [speaker for _, _, speaker in examples]
         faces = _whose_faces([clip for clip, _, _ in examples], speakers)
-        recognizer = FusionRecognizer.fit(features, labels, speakers, faces=faces, seed=self._seed)
+        recognizer = load_recognizer(self._recognizer_name).fit(
+            features, labels, speakers, faces=faces, seed=self._seed
+        )
+        if isinstance(recognizer, FusionRecognizer):
+            self._say_what_is_left_out(recognizer)
+        return recognizer
+
+    def _say_what_is_left_out(self, recognizer: FusionRecognizer) -> None:
         for name, stream in (("sound", recognizer.sound), ("face", recognizer.face)):
             if stream is None:
                 self._say(f"the baseline leaves the {name} out: it is of fewer than two people in the train part")
-        return recognizer
 
 
 def _asked_clip(request: Request) -> Clip:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -99,7 +100,12 @@ class ConditionCache:
 
     def prune(self) -> int:
         """Delete the clips used longest ago until the folder is within bounds; returns how many went."""
-        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("clips/*/*"))
+        files = []
+        for path in self.folder.glob("clips/*/*.mp4"):
+            # Another process may be deleting at the same time.
+            with suppress(FileNotFoundError):
+                files.append((path.stat().st_mtime, path.stat().st_size, path))
+        files.sort()
         excess = sum(size for _, size, _ in files) - self.max_bytes
         gone = 0
         for _, size, path in files:

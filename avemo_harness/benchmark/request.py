@@ -99,7 +99,7 @@ def request_key(
         "schema": KEY_SCHEMA,
         "model": dict(identity),
         "messages": [[message.role, [_block_content(block) for block in message.content]] for message in messages],
-        "output": output.model_dump(mode="json", exclude={"synonyms"}),
+        "output": output.model_dump(mode="json", exclude={"synonyms", "rank_by"}),
         "generation": generation.model_dump(mode="json"),
         "seed": seed,
     }

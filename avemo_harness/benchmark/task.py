@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from avemo_harness.benchmark.template import template_problem
 
 ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
 NoiseName = Literal["speech_shaped", "white", "pink", "silence", "rms_matched"]
+RankBy = Literal["raw", "length_normalised", "prior_corrected"]
 
 ScorerMetrics = Mapping[str, frozenset[str]]
 """The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
@@ -129,6 +139,12 @@ def _one_label_a_word(synonyms: dict[str, tuple[str, ...]], info: ValidationInfo
     return synonyms
 
 
+def _for_ranking(rank_by: RankBy, info: ValidationInfo) -> RankBy:
+    if info.data.get("method") == "generate":
+        raise ValueError("needs method: rank")
+    return rank_by
+
+
 class LabelOutput(_Spec):
     """The answer is one of a few labels."""
 
@@ -141,6 +157,16 @@ class LabelOutput(_Spec):
     """Further words that count as a label, by label."""
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
+    rank_by: Annotated[RankBy, AfterValidator(_for_ranking)] = "raw"
+    """What decides a ranking: the label's log-probability (raw), that per token, or that less the one without media."""
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A task that says nothing of ranking has the same content, and so the same digest, with this field or without.
+        values: dict[str, Any] = dump(self)
+        if self.rank_by == "raw":
+            values.pop("rank_by", None)
+        return values
 
 
 class SpokenOutput(_Spec):

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics, TaskSpec
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
 from avemo_harness.errors import TaskError
+from avemo_harness.names import hint, nearest
 
 MAX_PARENTS = 10
 MAX_LISTED = 50
@@ -53,7 +53,8 @@ def load_task_file(file: Path, scorers: ScorerMetrics) -> Task:
 
 def load_group_file(file: Path, scorers: ScorerMetrics) -> GroupSpec:
     """Read and check one group YAML; raises as `load_task_file` does."""
-    return _validated(GroupSpec, resolve_parents(file), scorers)
+    document = resolve_parents(file)
+    return _validated(GroupSpec, document, _scorers_of_columns(document, scorers))
 
 
 def spec_digest(spec: TaskSpec) -> str:
@@ -96,8 +97,8 @@ def resolve_parents(file: Path) -> Document:
 
 def _nearest_file(missing: Path) -> str:
     folder = missing.parent
-    names = sorted(path.name for path in folder.glob("*.yaml")) if os.path.isdir(folder) else []
-    close = get_close_matches(missing.name, names, n=1)
+    names = [path.name for path in folder.glob("*.yaml")] if os.path.isdir(folder) else []
+    close = nearest(missing.name, names)
     return f"; nearest: {close[0]!r}" if close else f" in {folder}"
 
 
@@ -122,6 +123,25 @@ def _merge(parent: Document, child: Document) -> Document:
         if not any(path[:end] in replaced for end in range(1, len(path) + 1))
     }
     return Document(values, {**origins, **child.origins}, (*parent.problems, *child.problems))
+
+
+def _scorers_of_columns(document: Document, scorers: ScorerMetrics) -> ScorerMetrics:
+    """The scorers up to the last one that reports a column's metric.
+
+    Looking at the metrics of a scorer may import an installed package, and those come last.
+    """
+    columns = document.values.get("columns")
+    named = (
+        [column.get("metric") for column in columns if isinstance(column, dict)] if isinstance(columns, list) else []
+    )
+    wanted = {name for name in named if isinstance(name, str)}
+    found: dict[str, frozenset[str]] = {}
+    for name in scorers:
+        found[name] = scorers[name]
+        wanted -= found[name]
+        if not wanted:
+            break
+    return found
 
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
@@ -173,18 +193,18 @@ def _problem(detail: Any, model: type[BaseModel], document: Document) -> Problem
     file, line = document.origin(path)
     kind, context, found = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
-        message = "unknown key" + _nearest(str(path[-1]), _valid_keys(model, document.values, path[:-1]))
+        message = "unknown key" + hint(str(path[-1]), _valid_keys(model, document.values, path[:-1]))
     elif kind in ("missing", "union_tag_not_found"):
         missing = detail["loc"][-1] if kind == "missing" else "type"
         message = f"required key {missing!r} is missing"
     elif kind in ("literal_error", "union_tag_invalid"):
         expected = re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags"))))
         word = found["type"] if kind == "union_tag_invalid" else found
-        close = get_close_matches(str(word)[:MAX_SHOWN], expected, n=1, cutoff=0.5)
+        close = nearest(str(word), expected)
         message = f"{_shown(word)} is not one of {', '.join(expected)}" + (f"; nearest: {close[0]!r}" if close else "")
     elif kind == "unknown_name":
         name = context["found"]
-        message = f"unknown {context['kind']} {_shown(name)}" + _nearest(name, context["known"])
+        message = f"unknown {context['kind']} {_shown(name)}" + hint(name, context["known"])
     elif kind == "value_error":
         message = str(context["error"])
     else:
@@ -242,11 +262,6 @@ def _follow(schema: dict[str, Any], node: dict[str, Any], values: Any) -> dict[s
         found: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
         return found
     return node
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; nearest: {close[0]!r}" if close else (f"; known: {', '.join(known)}" if known else "")
 
 
 def editor_schema() -> dict[str, Any]:

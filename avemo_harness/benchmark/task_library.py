@@ -1,11 +1,10 @@
-"""Find tasks and groups by name in the shipped folder, in added folders, or by the path of a YAML."""
+"""Find tasks and groups by name in the shipped folder, in added folders and in installed packages, or by their file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.errors import TaskError
+from avemo_harness.names import nearest
+from avemo_harness.plugins import Kind, installed
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics
@@ -20,23 +21,66 @@ if TYPE_CHECKING:
 
 TABLE_ORDER = ("full_av", "audio_only", "video_only", "conflict")
 SHIPPED = Path(__file__).parent.parent / "tasks"
+TASK = Kind("task", TaskError)
+"""An installed package names a package of its own whose folder holds task YAMLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What listing needs to know of a YAML, as far as the file itself says it: a task, or a group with its title."""
+    """What listing needs to know of a YAML, as far as the file itself says it: a task, or a group with its title.
+
+    Args:
+        package: the installed package that it comes from; None for the shipped folder and for added ones.
+    """
 
     name: str
     file: Path
     group: str | None = None
     title: str | None = None
     condition: str | None = None
+    package: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Tasks and groups by name."""
+
+    tasks: dict[str, Entry] = field(default_factory=dict)
+    groups: dict[str, Entry] = field(default_factory=dict)
+
+    def add(self, file: Path, package: str | None = None) -> None:
+        """Take in what a YAML defines (TaskError: nothing, or a name that is taken)."""
+        values = read_yaml(file).values
+        is_group = "columns" in values or ("group" in values and "task" not in values)
+        name = values.get("group" if is_group else "task")
+        if not isinstance(name, str):
+            raise TaskError(f"{file}:1: neither 'task' nor 'group' names what this file defines")
+        entries = self.groups if is_group else self.tasks
+        if other := entries.get(name):
+            of_package = f" of the installed package {other.package}" if other.package else ""
+            raise TaskError(f"{file}:1: {name!r} is already defined in {other.file}{of_package}")
+        facts = {key: value for key in ("group", "title", "condition") if isinstance(value := values.get(key), str)}
+        entries[name] = Entry(name, file, **facts, package=package)
+
+    def members(self, group: str) -> list[Entry]:
+        return sorted(
+            (entry for entry in self.tasks.values() if entry.group == group),
+            key=lambda entry: (_table_order(entry), entry.name),
+        )
+
+    def matching(self, wanted: str) -> list[Entry]:
+        """The task of a name, else the tasks of a group, else those that a glob matches."""
+        if wanted in self.tasks:
+            return [self.tasks[wanted]]
+        by_name = [self.tasks[name] for name in sorted(self.tasks)]
+        return self.members(wanted) or [entry for entry in by_name if fnmatchcase(entry.name, wanted)]
 
 
 class TaskLibrary:
-    """The tasks of the shipped folder and of `include` folders.
+    """The tasks of the shipped folder and of `include` folders, and behind them those of installed packages.
 
-    Building one reads no file; listing reads each YAML once without checking it; loading checks.
+    Building one reads no file; listing reads each YAML once without checking it; loading checks. Installed packages are
+    looked at only for what no folder has, so that installing one never changes what a name stands for.
     """
 
     def __init__(self, scorers: ScorerMetrics, include: Sequence[Path] = ()) -> None:
@@ -47,28 +91,50 @@ class TaskLibrary:
                 raise TaskError(f"{folder}: no such folder of tasks (--include_path)")
 
     @cached_property
-    def _entries(self) -> tuple[dict[str, Entry], dict[str, Entry]]:
-        tasks: dict[str, Entry] = {}
-        groups: dict[str, Entry] = {}
+    def _own(self) -> _Index:
+        """What the folders hold."""
+        index = _Index()
         for folder in self.folders:
-            for file in sorted(folder.rglob("*.yaml")):
-                if not file.name.startswith("_"):
-                    _index(file, tasks, groups)
-        return tasks, groups
+            for file in _yaml_files(folder):
+                index.add(file)
+        return index
+
+    @cached_property
+    def _added(self) -> _Index:
+        """What installed packages hold, but for names that the folders have too."""
+        index = _Index()
+        for plugin in installed(TASK):
+            files = _yaml_files(plugin.folder())
+            if not files:
+                raise plugin.problem("its folder holds no task YAML")
+            try:
+                for file in files:
+                    index.add(file, plugin.package)
+            except TaskError as error:
+                raise plugin.problem(str(error)) from error
+        return _Index(
+            {name: entry for name, entry in index.tasks.items() if name not in self._own.tasks},
+            {name: entry for name, entry in index.groups.items() if name not in self._own.groups},
+        )
 
     @property
     def tasks(self) -> list[Entry]:
-        """Every task, by name."""
-        return sorted(self._entries[0].values(), key=lambda entry: entry.name)
+        """Every task of the folders, by name."""
+        return sorted(self._own.tasks.values(), key=lambda entry: entry.name)
 
     @property
     def groups(self) -> list[Entry]:
-        """Every group that has a YAML of its own, by name."""
-        return sorted(self._entries[1].values(), key=lambda entry: entry.name)
+        """Every group of the folders that has a YAML of its own, by name."""
+        return sorted(self._own.groups.values(), key=lambda entry: entry.name)
+
+    @property
+    def added(self) -> list[Entry]:
+        """Every task of installed packages, by name."""
+        return sorted(self._added.tasks.values(), key=lambda entry: entry.name)
 
     def members(self, group: str) -> list[Entry]:
-        """The tasks that name a group, in the order of the benchmark's table."""
-        return sorted((entry for entry in self.tasks if entry.group == group), key=_table_order)
+        """The tasks of the folders that name a group, in the order of the benchmark's table."""
+        return self._own.members(group)
 
     def files_of(self, wanted: str) -> list[Path]:
         """The task YAMLs that a name, glob, group or path stands for.
@@ -82,13 +148,10 @@ class TaskLibrary:
             if not os.path.isfile(path):
                 raise TaskError(f"{wanted}: no such task file")
             return [Path(path)]
-        names = {entry.name: entry for entry in self.tasks}
-        if wanted in names:
-            return [names[wanted].file]
-        found = self.members(wanted) or [e for e in self.tasks if fnmatchcase(e.name, wanted)]
+        found = self._own.matching(wanted) or self._added.matching(wanted)
         if not found:
-            known = [*names, *(entry.name for entry in self.groups)]
-            close = get_close_matches(wanted, known, n=3)
+            known = [name for index in (self._own, self._added) for name in (*index.tasks, *index.groups)]
+            close = nearest(wanted, known, count=3)
             hint = f"nearest: {', '.join(close)}" if close else "see `avemo-eval ls`"
             raise TaskError(f"unknown task or group {wanted!r}; {hint}")
         return [entry.file for entry in found]
@@ -120,7 +183,7 @@ class TaskLibrary:
         """The layout of a group's row; None for a group without a YAML of its own."""
         from avemo_harness.benchmark.task_file import load_group_file
 
-        entry = self._entries[1].get(name)
+        entry = self._own.groups.get(name) or self._added.groups.get(name)
         return load_group_file(entry.file, self.scorers) if entry else None
 
 
@@ -129,14 +192,6 @@ def _table_order(entry: Entry) -> int:
     return TABLE_ORDER.index(entry.condition) if entry.condition in TABLE_ORDER else len(TABLE_ORDER)
 
 
-def _index(file: Path, tasks: dict[str, Entry], groups: dict[str, Entry]) -> None:
-    values = read_yaml(file).values
-    is_group = "columns" in values or ("group" in values and "task" not in values)
-    name = values.get("group" if is_group else "task")
-    if not isinstance(name, str):
-        raise TaskError(f"{file}:1: neither 'task' nor 'group' names what this file defines")
-    entries = groups if is_group else tasks
-    if name in entries:
-        raise TaskError(f"{file}:1: {name!r} is already defined in {entries[name].file}")
-    facts = {key: value for key in ("group", "title", "condition") if isinstance(value := values.get(key), str)}
-    entries[name] = Entry(name, file, **facts)
+def _yaml_files(folder: Path) -> list[Path]:
+    """The YAMLs of a folder and of those in it, but for parents, whose names begin with an underscore."""
+    return sorted(file for file in folder.rglob("*.yaml") if not file.name.startswith("_"))

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from avemo_harness.cli.processes import rank
 from avemo_harness.errors import AvemoError
 
 COMMANDS = {
     "run": "evaluate a model on tasks (the default when flags come first)",
-    "ls": "list tasks, groups, models and scorers",
+    "ls": "list tasks, groups, models, scorers and recognizers",
     "show": "print a task: its settings, and the messages that a model gets",
     "validate": "check task YAMLs",
     "score": "score a run again, without a model",
@@ -47,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AvemoError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues", file=sys.stderr)
+        if rank() == 0:
+            print("\ninterrupted; the same command continues", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe, such as `head`, has seen enough.
@@ -72,7 +74,8 @@ def _with_underscores(argument: str) -> str:
 
 
 def _refuse(message: str) -> int:
-    print(f"avemo-eval: {message}", file=sys.stderr)
+    process = f" (rank {rank()})" if rank() else ""
+    print(f"avemo-eval{process}: {message}", file=sys.stderr)
     return EXIT_USAGE
 
 

@@ -1,18 +1,19 @@
-"""List tasks and groups, models or scorers."""
+"""List tasks and groups, models, scorers or recognizers; those of installed packages with the package."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
+from avemo_harness import models, recognizers, scorers
 from avemo_harness.benchmark.task_library import TaskLibrary
-from avemo_harness.models import MODELS
-from avemo_harness.scorers import METRICS
+from avemo_harness.plugins import Registry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ls`."""
-    parser.add_argument("what", nargs="?", choices=("tasks", "models", "scorers"), default="tasks")
+    parser.add_argument("what", nargs="?", choices=("tasks", "models", "scorers", "recognizers"), default="tasks")
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )
@@ -21,12 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print the list."""
     if args.what == "models":
-        print("\n".join(MODELS))
+        _print_names(models.REGISTRY)
     elif args.what == "scorers":
-        print("\n".join(f"{name}: {', '.join(sorted(metrics))}" for name, metrics in METRICS.items()))
+        _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
+    elif args.what == "recognizers":
+        _print_names(recognizers.REGISTRY)
     else:
-        _print_tasks(TaskLibrary(METRICS, [Path(folder) for folder in args.include_path]))
+        _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
     return 0
+
+
+def _print_names(registry: Registry, facts: Callable[[str], str] = lambda name: "") -> None:
+    """Built-in names, then those of installed packages: a broken package hides nothing that stands before it."""
+    for name in registry.built_in:
+        print(name + facts(name))
+    for plugin in registry.added():
+        print(f"{plugin.name}{facts(plugin.name)}  ({plugin.package})")
 
 
 def _print_tasks(library: TaskLibrary) -> None:
@@ -40,3 +51,5 @@ def _print_tasks(library: TaskLibrary) -> None:
     for entry in library.tasks:
         if entry.group is None:
             print(entry.name)
+    for entry in library.added:
+        print(f"{entry.name}  ({entry.package})")

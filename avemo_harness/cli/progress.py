@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.scorers.answers import read_answer
-from avemo_harness.scorers.base import Answer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -58,7 +57,7 @@ class Progress:
         question = self._run.question(record.place)
         output = question.asking.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
-            reading = read_answer(Answer(question.item, record.text, record.label_logprobs), output)
+            reading = read_answer(record.answer(question.item), output)
             self._labelled += 1
             self._right += reading.label == question.item.gold
 

@@ -1,6 +1,7 @@
 """Evaluate a model on tasks, print the table, and keep everything in a run directory.
 
-The same command continues an interrupted run; several processes given the same command share its work.
+The same command continues an interrupted run; several processes given the same command share its work, be they started
+one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher started, only the first one speaks.
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ import argparse
 import json
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from avemo_harness.cli.processes import rank
+from avemo_harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from avemo_harness.evaluation import BatchSize
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
     how = parser.add_argument_group("how")
-    how.add_argument("--batch_size", type=int, metavar="N", help="requests given to the model at once")
+    how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument("--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success")
@@ -65,29 +73,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, print the results, return the exit code."""
+    batch_size = _batch_size(args.batch_size)
     config = _config(args)
     from avemo_harness.cli.progress import make_progress
     from avemo_harness.evaluation import prepare
     from avemo_harness.report.results import score_run
     from avemo_harness.report.table import format_results
 
-    if args.batch_size is not None and args.batch_size < 1:
-        from avemo_harness.errors import UsageError
-
-        raise UsageError(f"--batch_size must be at least 1, found {args.batch_size}")
     signal.signal(signal.SIGTERM, _interrupt)
-    prepared = prepare(config, output_path=args.output_path, device=args.device, say=_say)
-    with make_progress(prepared) as progress:
-        prepared.ask(batch_size=args.batch_size, listener=progress)
+    is_main = rank() == 0
+    prepared = prepare(config, output_path=args.output_path, device=args.device, say=_say if is_main else _keep_quiet)
+    with make_progress(prepared) if is_main else nullcontext() as progress:
+        prepared.ask(batch_size=batch_size, listener=progress)
+    # Every process scores: whichever is the last to find nothing left has seen all answers, and equal answers give
+    # equal bytes.
     result = score_run(prepared.folder)
+    if not is_main:
+        # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
+        return 0
     print(format_results(result))
     print(f"\nrun directory: {prepared.folder}")
     return 1 if result.n_errors > args.max_errors else 0
 
 
+def _batch_size(text: str | None) -> BatchSize:
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch_size must be a whole number from 1 on, or auto; found {text!r}")
+    return int(text)
+
+
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.models import parse_arguments
     from avemo_harness.run.config import RunConfig
 
@@ -109,7 +129,6 @@ def _config(args: argparse.Namespace) -> Any:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
-    from avemo_harness.errors import UsageError
     from avemo_harness.run.config import RunConfig
 
     try:
@@ -137,6 +156,10 @@ def _words(text: str | None) -> tuple[str, ...] | None:
 
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
+
+
+def _keep_quiet(sentence: str) -> None:
+    del sentence
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.benchmark.task import GroupSpec, SpokenOutput, TaskSpec
+from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.config import RunRecord, read_run
@@ -27,6 +29,8 @@ class TaskResult:
     Args:
         status: ``complete``, ``incomplete`` (errors, or items not answered yet) or ``skipped`` (not asked).
         reason: why the task was skipped.
+        n_spoken: answers that carry speech; None where none was asked for.
+        flags: how many answers carry each flag; only those that occur, by name.
     """
 
     task: str
@@ -42,6 +46,8 @@ class TaskResult:
     n_errors: int = 0
     n_missing: int = 0
     n_clusters: int = 0
+    n_spoken: int | None = None
+    flags: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,6 +107,12 @@ def score_run(folder: Path) -> RunResult:
         UsageError: it is not a run.
     """
     run = read_run(folder)
+    # Of several processes that score at the end, the last one sees all answers and writes last.
+    with one_at_a_time(folder / "claims" / ".scoring", before_waiting=lambda: None):
+        return _score_answers(folder, run)
+
+
+def _score_answers(folder: Path, run: RunRecord) -> RunResult:
     store = RunStore(folder)
     store.refresh()
     scored: dict[str, TaskScores] = {}
@@ -113,7 +125,7 @@ def score_run(folder: Path) -> RunResult:
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
-            _write_lines(folder, task.task, scores.lines)
+            _write_lines(folder, task.task, scores.lines, answers)
         tasks[task.task] = _task_result(task, run, answers, scores)
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
@@ -134,12 +146,8 @@ def _answers(task: TaskSpec, store: RunStore) -> list[Answer]:
     answers = []
     for item in store.read_items(task.task):
         place = (task.task, item.item_id)
-        if record := store.answers.get(place):
-            answers.append(Answer(item, record.text, record.label_logprobs))
-        elif failed := store.errors.get(place):
-            answers.append(Answer(item, error=failed.error))
-        else:
-            answers.append(Answer(item, missing=True))
+        record = store.answers.get(place) or store.errors.get(place)
+        answers.append(record.answer(item) if record else Answer(item, missing=True))
     return answers
 
 
@@ -158,6 +166,9 @@ def _task_result(task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scor
     errors = sum(answer.error is not None for answer in answers)
     missing = sum(answer.missing for answer in answers)
     lines = scores.lines if scores else ()
+    answered = [answer for answer in answers if answer.scorable]
+    spoken = sum(answer.speech is not None for answer in answered)
+    flags = Counter(flag for answer in answered for flag in answer.flags)
     return TaskResult(
         task=task.task,
         version=task.version,
@@ -167,11 +178,13 @@ def _task_result(task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scor
         reason=None,
         headline=task.headline,
         n_items=len(answers),
-        n_answered=len(answers) - errors - missing,
+        n_answered=len(answered),
         n_invalid=sum(line.label is None and line.verdict not in ("error", "missing") for line in lines),
         n_errors=errors,
         n_missing=missing,
-        n_clusters=len({answer.item.cluster for answer in answers if answer.scorable}),
+        n_clusters=len({answer.item.cluster for answer in answered}),
+        n_spoken=spoken if isinstance(task.output, SpokenOutput) else None,
+        flags=dict(sorted(flags.items())),
         metrics=scores.metrics if scores else {},
         details=scores.details if scores else {},
     )
@@ -192,18 +205,31 @@ def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
 def _group_result(
     group: GroupSpec, run: RunRecord, tasks: Mapping[str, TaskResult], scored: Mapping[str, TaskScores]
 ) -> GroupResult:
-    members = {task.condition.name: task.task for task in run.tasks if task.group == group.group}
+    members = [task for task in run.tasks if task.group == group.group]
     columns: dict[str, Metric | None] = {}
     for column in group.columns:
-        task = members.get(column.condition)
-        columns[column.name] = tasks[task].metrics.get(column.metric) if task else None
-    single = [members.get(name, "") for name in ("full_av", "audio_only", "video_only")]
-    lines = [scored[task].lines for task in single if task in scored]
-    gain = fusion_gain(*lines) if len(lines) == 3 else None
-    return GroupResult(group.group, group.title, columns, gain)
+        reporting = (t for t in members if t.condition.name == column.condition and _reports(t, column.metric))
+        task = next(reporting, None)
+        columns[column.name] = tasks[task.task].metrics.get(column.metric) if task else None
+    return GroupResult(group.group, group.title, columns, _fusion_gain(members, scored))
 
 
-def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine]) -> None:
+def _reports(task: TaskSpec, metric: str) -> bool:
+    return any(metric in scorer.metrics for scorer in task.scorers)
+
+
+def _fusion_gain(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Metric | None:
+    """From the group's understanding tasks; None unless there is one of all three conditions."""
+    lines: dict[str, Sequence[ScoreLine]] = {}
+    for task in members:
+        if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
+            lines.setdefault(task.condition.name, scored[task.task].lines)
+    single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
+    return fusion_gain(*single) if len(single) == 3 else None
+
+
+def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> None:
+    flags = {answer.item.item_id: answer.flags for answer in answers}
     rows = (
         {
             "item": line.item.item_id,
@@ -215,6 +241,7 @@ def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine]) -> None:
             "label": line.label,
             "verdict": line.verdict,
             "why": line.why,
+            "flags": flags[line.item.item_id],
         }
         for line in lines
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.scorers.base import Metric
@@ -32,31 +33,27 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
 
 def _format_tasks(tasks: Sequence[TaskResult]) -> str:
     header = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
-    rows = [header]
-    for task in tasks:
-        counts = [
-            str(task.n_answered),
-            str(task.n_clusters),
-            str(task.n_invalid),
-            str(task.n_errors),
-            str(task.n_missing),
-        ]
-        if task.status == "skipped":
-            rows.append([task.task, NOT_ASKED, NOT_ASKED, NOT_ASKED, *[NOT_ASKED] * 5])
-        for i, (name, metric) in enumerate(task.metrics.items()):
-            first = i == 0
-            rows.append(
-                [
-                    task.task if first else "",
-                    name,
-                    _value(metric),
-                    _interval(metric),
-                    *(counts if first else [""] * 5),
-                ]
-            )
-        if task.status != "skipped" and not task.metrics:
-            rows.append([task.task, "(no scorer)", NOT_ASKED, NOT_ASKED, *counts])
-    return "\n".join(_aligned(rows))
+    rows = [_task_rows(task) for task in tasks]
+    aligned = iter(_aligned([header, *(row for of_task in rows for row in of_task)]))
+    lines = list(islice(aligned, 2))
+    for task, of_task in zip(tasks, rows, strict=True):
+        lines += islice(aligned, len(of_task))
+        if task.flags:
+            most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
+            lines.append("  " + ", ".join(f"{n} {flag}" for flag, n in most_frequent_first))
+    return "\n".join(lines)
+
+
+def _task_rows(task: TaskResult) -> list[list[str]]:
+    """A row for each metric; the first has the task's name and counts."""
+    if task.status == "skipped":
+        return [[task.task, *[NOT_ASKED] * 8]]
+    shown = [[name, _value(metric), _interval(metric)] for name, metric in task.metrics.items()]
+    if task.n_spoken is not None:
+        shown.append(["spoken", f"{task.n_spoken}/{task.n_answered}", NOT_ASKED])
+    first, *others = shown or [["(no scorer)", NOT_ASKED, NOT_ASKED]]
+    counts = [task.n_answered, task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
+    return [[task.task, *first, *map(str, counts)], *(["", *other, *[""] * len(counts)] for other in others)]
 
 
 def _notes(result: RunResult) -> list[str]:

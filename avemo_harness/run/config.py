@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -136,7 +137,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
     path = folder / "run.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".run.{os.getpid()}.part"
+        fresh = folder / f".run.{secrets.token_hex(6)}.part"
         with open(fresh, "w", encoding="utf-8") as handle:
             handle.write(json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n")
             handle.flush()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item
 from avemo_harness.errors import UsageError
+from avemo_harness.names import hint
 from avemo_harness.run.config import RunConfig
 
 Property = Callable[[Dialogue, Turn], str]
@@ -57,7 +57,5 @@ def _wanted(item: Item, release: Release, config: RunConfig) -> bool:
 def _holds(condition: str, dialogue: Dialogue, turn: Turn) -> bool:
     name, equals, value = condition.partition("=")
     if not equals or name not in PROPERTIES:
-        close = get_close_matches(name, PROPERTIES, n=1)
-        hint = f"nearest: {close[0]!r}" if close else f"known: {', '.join(PROPERTIES)}"
-        raise UsageError(f"--where {condition!r}: write FIELD=VALUE; {hint}")
+        raise UsageError(f"--where {condition!r}: write FIELD=VALUE{hint(name, PROPERTIES)}")
     return PROPERTIES[name](dialogue, turn) == value

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
 from avemo_harness.errors import StoreError
 from avemo_harness.paths import write_atomically
+from avemo_harness.scorers.base import Answer
 
 LOGPROB_DECIMALS = 4
 """Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
@@ -30,8 +31,10 @@ class Record:
     """One finished request of one item, as a line of a segment.
 
     Args:
+        label_tokens, label_priors: with `label_logprobs`, what every way of ranking is computed from.
         speech: path of the spoken answer inside the run directory.
         error: why there is no answer; a record has an answer or an error.
+        flags: what is odd about the answer.
     """
 
     task: str
@@ -43,6 +46,9 @@ class Record:
     prompt_tokens: int | None = None
     new_tokens: int | None = None
     error: str | None = None
+    label_tokens: dict[str, int] | None = None
+    label_priors: dict[str, float] | None = None
+    flags: tuple[str, ...] = ()
 
     @property
     def place(self) -> tuple[str, str]:
@@ -51,23 +57,40 @@ class Record:
     @classmethod
     def of(cls, item: Item, key: str | None, response: Response, speech: str | None = None) -> Record:
         """Make the record of an item's response."""
-        scores = response.label_logprobs
         return cls(
             task=item.task,
             item=item.item_id,
             key=key,
             text=response.text,
-            label_logprobs=None
-            if scores is None
-            else {k: round(float(v), LOGPROB_DECIMALS) for k, v in scores.items()},
+            label_logprobs=_rounded(response.label_logprobs),
             speech=speech,
             prompt_tokens=response.prompt_tokens,
             new_tokens=response.new_tokens,
             error=response.error,
+            label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
+            label_priors=_rounded(response.label_priors),
+            flags=tuple(response.flags),
+        )
+
+    def answer(self, item: Item) -> Answer:
+        """What scorers see of the record of an item."""
+        return Answer(
+            item,
+            text=self.text,
+            label_logprobs=self.label_logprobs,
+            label_tokens=self.label_tokens,
+            label_priors=self.label_priors,
+            speech=self.speech,
+            flags=self.flags,
+            error=self.error,
         )
 
     def line(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+
+
+def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
+    return None if logprobs is None else {label: round(float(x), LOGPROB_DECIMALS) for label, x in logprobs.items()}
 
 
 _FIELDS = {field.name for field in fields(Record)}
@@ -151,7 +174,8 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> str:
 
 def _parse(line: bytes, segment: Path, start: int) -> Record:
     try:
-        return Record(**{key: value for key, value in json.loads(line).items() if key in _FIELDS})
+        values = {key: value for key, value in json.loads(line).items() if key in _FIELDS}
+        return Record(**{**values, "flags": tuple(values.get("flags", ()))})
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{segment}: a line after byte {start} is damaged ({error}); remove that line, and the item is asked again"

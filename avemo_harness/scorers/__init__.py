@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from avemo_harness.errors import UsageError
+from avemo_harness.plugins import Kind, Registry
 
 if TYPE_CHECKING:
     from avemo_harness.scorers.base import Scorer
@@ -13,14 +16,51 @@ SCORERS = {
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
 }
 
-METRICS = {
-    "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy"}),
+_BUILT_IN_METRICS = {
+    "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"}),
     "modality_preference": frozenset({"aar", "var", "olr"}),
 }
 """Known before any scorer is imported, so that task YAMLs are checked cheaply; a test holds it against the classes."""
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, frozenset | set | tuple | list) and all(isinstance(name, str) for name in value)
+
+
+SCORER = Kind("scorer", UsageError, {"metrics": _are_names, "score": callable})
+REGISTRY = Registry(SCORER, SCORERS)
+
+
+class _Metrics(Mapping[str, frozenset[str]]):
+    """By scorer: the built-in ones, then those of installed packages, which are imported when a value is looked at."""
+
+    def __getitem__(self, name: str) -> frozenset[str]:
+        if name in _BUILT_IN_METRICS:
+            return _BUILT_IN_METRICS[name]
+        if REGISTRY.plugin(name) is None:
+            raise KeyError(name)
+        return frozenset(REGISTRY.load(name).metrics)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _BUILT_IN_METRICS
+        yield from REGISTRY.names()[len(SCORERS) :]
+
+    def __bool__(self) -> bool:
+        # There are always some; counting them would look at what is installed.
+        return True
+
+    def __len__(self) -> int:
+        return len(REGISTRY.names())
+
+
+METRICS = _Metrics()
+"""The metrics that each scorer can report, to check the names in task YAMLs."""
+
+
 def load_scorer(name: str) -> Scorer:
-    """Return a registered scorer; KeyError for an unknown name (task YAMLs are checked when they are read)."""
-    module, attribute = SCORERS[name].split(":")
-    return cast("Scorer", getattr(import_module(module), attribute)())
+    """Make a scorer that is built in or that an installed package adds.
+
+    Raises:
+        UsageError: no such scorer, or a broken package.
+    """
+    return cast("Scorer", REGISTRY.load(name)())

@@ -7,8 +7,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
-from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.scorers.base import Answer, ScoreLine
+from avemo_harness.scorers.ranking import RankingError, label_scores
 
 _NEGATED = r"(?:\b(?:not|no|never|neither|nor|without|hardly)|n't)\s+(?:\w+\s+){0,2}$"
 
@@ -47,12 +48,20 @@ def read_label(text: str, output: LabelOutput) -> Reading:
     return Reading(None, "several labels" if found else "no label")
 
 
+_HIGHEST: dict[RankBy, str] = {
+    "raw": "highest log-probability",
+    "length_normalised": "highest log-probability per token",
+    "prior_corrected": "highest log-probability less that without media",
+}
+
+
 def rank_label(answer: Answer, output: LabelOutput) -> Reading:
-    """Read the label with the highest log-probability; the first of equals, in the task's order."""
-    scores = answer.label_logprobs
-    if scores is None or set(scores) != set(output.labels):
-        return Reading(None, "labels not ranked")
-    return Reading(max(output.labels, key=lambda label: scores[label]), "highest log-probability")
+    """Read the label with the highest score of the task's `rank_by`; the first of equals, in the task's order."""
+    try:
+        scores = label_scores(answer, output.labels, output.rank_by)
+    except RankingError as missing:
+        return Reading(None, str(missing))
+    return Reading(output.labels[scores.index(max(scores))], _HIGHEST[output.rank_by])
 
 
 def read_answer(answer: Answer, output: LabelOutput) -> Reading:

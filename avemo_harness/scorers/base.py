@@ -16,6 +16,9 @@ class Answer:
     """One item with what the run holds for it.
 
     Args:
+        label_logprobs, label_tokens, label_priors: by label, as in `avemo_harness.benchmark.request.Response`.
+        speech: path of the spoken answer inside the run directory.
+        flags: what is odd about the answer; it is scored as it is.
         error: why there is no answer; such an item is counted and never scored.
         missing: nothing was stored yet.
     """
@@ -23,6 +26,10 @@ class Answer:
     item: Item
     text: str | None = None
     label_logprobs: Mapping[str, float] | None = None
+    label_tokens: Mapping[str, int] | None = None
+    label_priors: Mapping[str, float] | None = None
+    speech: str | None = None
+    flags: tuple[str, ...] = ()
     error: str | None = None
     missing: bool = False
 

@@ -1,26 +1,32 @@
-"""Can the model name the user's emotion: accuracy, F1 and the confusion matrix of one task."""
+"""Can the model name the user's emotion: accuracy, F1, the confusion matrix and, for ranked labels, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import ClusterBootstrap, Statistic
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
 from avemo_harness.scorers.answers import read_answer, unscored_line
-from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
+from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
+from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, ranking_details
 from avemo_harness.scorers.clusters import by_cluster
 
 Floats = NDArray[np.float64]
 
 
 class UnderstandingScorer:
-    """Accuracy, macro F1 and balanced accuracy over user turns. Invalid answers are wrong; errors are not scored."""
+    """Accuracy, macro F1, balanced accuracy and calibration over user turns; errors are not scored.
 
-    metrics = frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy"})
+    Invalid answers are wrong. ECE and Brier score are of the answers that rank the labels (their `n`), and undefined
+    where answers are generated.
+    """
+
+    metrics = frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"})
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
         assert isinstance(task.output, LabelOutput)
@@ -41,7 +47,19 @@ class UnderstandingScorer:
             name: tally.metric(bootstrap.estimate(_of_confusion(statistic, shape)))
             for name, statistic in statistics.items()
         }
-        return TaskScores(metrics, lines, _details(counts.sum(axis=0).reshape(shape), output, occurring))
+        details = _details(counts.sum(axis=0).reshape(shape), output, occurring)
+        if output.method == "rank":
+            details["ranking"] = ranking_details(answers, output)
+        return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
+
+
+def _calibration(answers: Sequence[Answer], output: LabelOutput, tally: Tally) -> Mapping[str, Metric]:
+    if output.method == "generate":
+        undefined = replace(tally, n=0).metric(Estimate(None, None, None))
+        return {"ece": undefined, "brier": undefined}
+    forecasts = Forecasts.of(answers, output.labels, output.rank_by)
+    ranked = replace(tally, n=len(forecasts.gold))
+    return {name: ranked.metric(estimate) for name, estimate in calibration_estimates(forecasts).items()}
 
 
 def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:

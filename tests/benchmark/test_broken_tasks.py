@@ -81,6 +81,13 @@ BROKEN = [
     ("wrong kind of block", "messages: [{role: user, content: [{type: clp}]}]\n", 5, "nearest: 'clip'"),
     ("wrong kind of output", "output: {type: labl}\n", 5, "nearest: 'label'"),
     ("wrong method", OUTPUT.replace("generate%s", "generat") + "", 5, "nearest: 'generate'"),
+    (
+        "a way of ranking where nothing is ranked",
+        "output:\n  rank_by: prior_corrected\n",
+        6,
+        "output.rank_by: needs method: rank",
+    ),
+    ("wrong way of ranking", "output: {method: rank, rank_by: length}\n", 5, "nearest: 'length_normalised'"),
     ("no content", "messages: [{role: user, content: []}]\n", 5, "content: must have 1 entries or more"),
     ("no type of an output", "output: {type: null}\n", 5, "output: None is not one of label, spoken_response"),
     ("no type of a block", "messages: [{role: user, content: [{text: hi}]}]\n", 5, "required key 'type' is missing"),

@@ -270,6 +270,13 @@ def test_the_same_question_has_the_same_key_whatever_task_file_or_dialogue_it_co
         assert keys(same) == keys(asked)
 
 
+def test_what_decides_a_ranking_changes_the_task_and_not_the_question() -> None:
+    output = {**make_task().output.model_dump(), "method": "rank"}
+    raw, corrected = make_task(output=output), make_task(output={**output, "rank_by": "prior_corrected"})
+    assert raw.model_dump() != corrected.model_dump()
+    assert keys(Asked(task=raw)) == keys(Asked(task=corrected))
+
+
 def test_whatever_may_change_the_answer_changes_the_key() -> None:
     asked = Asked()
     (dialogue,) = asked.release.dialogues

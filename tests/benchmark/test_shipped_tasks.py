@@ -1,4 +1,4 @@
-"""The shipped tasks: complete, alike but for their condition, and versioned."""
+"""The shipped tasks: complete, alike but for their condition or their way of answering, and versioned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.benchmark.task import TextTemplate
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec, TextTemplate
 from avemo_harness.benchmark.task_file import Task, editor_schema
 from avemo_harness.benchmark.task_library import TABLE_ORDER, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
@@ -24,17 +24,26 @@ LIST_DIGESTS = (
     "for task in TaskLibrary(METRICS).load(['*'])}, indent=1))"
 )
 REWRITE = f'python -c "{LIST_DIGESTS}" > tests/benchmark/{DIGESTS.name}'
-SPLITS = ("demo", "singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
+PUBLISHED = ("singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
+SPLITS = ("demo", *PUBLISHED)
 LIBRARY = TaskLibrary(METRICS)
 
 
 def group(name: str) -> dict[str, Task]:
-    return {task.spec.condition.name: task for task in LIBRARY.load([name])}
+    """The tasks of a split that ask for labels, by condition."""
+    labelled = [task for task in LIBRARY.load([name]) if isinstance(task.spec.output, LabelOutput)]
+    return {task.spec.condition.name: task for task in labelled}
+
+
+def task(name: str) -> TaskSpec:
+    return LIBRARY.load([name])[0].spec
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_split_has_the_four_conditions_and_the_benchmarks_row(split: str) -> None:
     assert tuple(group(split)) == TABLE_ORDER
+    replies = [f"{split}_reply"] if split in PUBLISHED else []
+    assert [one.name for one in LIBRARY.load([split])] == [*(f"{split}_{name}" for name in TABLE_ORDER), *replies]
     layout = LIBRARY.load_group(split)
     assert layout is not None
     assert [column.name for column in layout.columns] == ["Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
@@ -49,6 +58,30 @@ def test_a_condition_changes_what_is_done_to_clips_and_never_the_question(split:
     assert all(spec.messages == specs[0].messages and spec.output == specs[0].output for spec in specs)
     for file in (TASKS / split).glob("*.yaml"):
         assert not {"messages", "output", "generation", "scorers"} & set(read_yaml(file).values)
+
+
+@pytest.mark.parametrize("split", PUBLISHED)
+def test_a_reply_is_asked_after_the_same_history_as_the_emotion_and_has_no_scorer(split: str) -> None:
+    reply, emotion = task(f"{split}_reply"), task(f"{split}_full_av")
+    assert isinstance(reply.output, SpokenOutput)
+    assert (reply.dataset, reply.condition, reply.context) == (emotion.dataset, emotion.condition, emotion.context)
+    assert reply.messages[0].content[0] == emotion.messages[0].content[0]
+    assert (reply.generation.max_new_tokens, reply.generation.do_sample, reply.scorers) == (256, False, ())
+
+
+@pytest.mark.parametrize("split", PUBLISHED)
+def test_a_ranked_task_differs_from_the_one_it_ranks_in_its_method_and_metrics_alone(split: str) -> None:
+    ranked, generated = task(f"{split}_full_av_ranked"), task(f"{split}_full_av")
+    but = {"task", "group", "output", "scorers"}
+    assert ranked.model_dump(exclude=but) == generated.model_dump(exclude=but)
+    assert ranked.output == generated.output.model_copy(update={"method": "rank"})
+    assert ranked.scorers[0].metrics == (*generated.scorers[0].metrics, "ece", "brier")
+
+
+def test_ranked_tasks_are_asked_by_their_own_group_and_never_with_the_rows_of_the_table() -> None:
+    assert {one.name for one in LIBRARY.load(["ranking"])} == {f"{split}_full_av_ranked" for split in PUBLISHED}
+    assert not {one.name for one in LIBRARY.load(SPLITS)} & {one.name for one in LIBRARY.load(["ranking"])}
+    assert LIBRARY.load_group("ranking") is None
 
 
 def test_the_question_names_every_label_and_no_modality() -> None:
@@ -86,9 +119,10 @@ def test_every_shipped_task_file_tells_editors_its_schema() -> None:
 
 def test_every_shipped_file_is_a_task_a_group_or_a_parent() -> None:
     files = {entry.file.resolve() for entry in [*LIBRARY.tasks, *LIBRARY.groups]}
-    parents = {"_conflict.yaml", "_release.yaml", "_row.yaml", "_understanding.yaml"}
+    names = ("conflict", "ranking", "release", "reply", "row", "understanding")
+    parents = {f"_{name}.yaml" for name in names}
     assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == {(TASKS / name).resolve() for name in parents}
-    assert len(LIBRARY.tasks) == len(SPLITS) * len(TABLE_ORDER)
+    assert len(LIBRARY.tasks) == len(SPLITS) * len(TABLE_ORDER) + 2 * len(PUBLISHED)
     assert {entry.name for entry in LIBRARY.groups} == set(SPLITS)
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic, widening
+from avemo_harness.metrics.bootstrap import (
+    ClusterBootstrap,
+    Estimate,
+    ItemBootstrap,
+    Statistic,
+    interval_of_inflated,
+    percentile_interval,
+    widening,
+)
+from avemo_harness.metrics.calibration import expected_calibration_error
 
 
 def share(sums: np.ndarray) -> np.ndarray:
@@ -67,3 +78,57 @@ def test_resampling_items_instead_of_dialogues_would_be_too_narrow() -> None:
     clustered = cluster_estimate(counts_of(outcomes), share)
     items = cluster_estimate(counts_of(outcomes.reshape(-1, 1)), share)
     assert (clustered.ci_high - clustered.ci_low) > 1.8 * (items.ci_high - items.ci_low)
+
+
+@pytest.mark.parametrize("clusters", [7, 40])
+def test_items_weighted_by_their_clusters_give_the_interval_of_summed_counts(clusters: int) -> None:
+    outcomes = (np.random.default_rng(4).random((clusters, 3)) < 0.6).astype(float)
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        return weights @ outcomes.ravel() / weights.sum(axis=-1)
+
+    items = ItemBootstrap(np.repeat(np.arange(clusters), 3)).estimate(mean)
+    expected = cluster_estimate(counts_of(outcomes), share)
+    assert (items.value, items.ci_low, items.ci_high) == pytest.approx(
+        (expected.value, expected.ci_low, expected.ci_high)
+    )
+
+
+def test_items_of_nothing_or_one_cluster_or_an_undefined_statistic_give_no_interval() -> None:
+    def total(weights: np.ndarray) -> np.ndarray:
+        return weights.sum(axis=-1)
+
+    assert ItemBootstrap(np.zeros(0, dtype=int)).estimate(total) == Estimate(None, None, None)
+    assert ItemBootstrap(np.zeros(2, dtype=int)).estimate(total) == Estimate(2.0, None, None)
+    undefined = ItemBootstrap(np.arange(3)).estimate(lambda weights: np.full(len(weights), np.nan))
+    assert undefined == Estimate(None, None, None)
+
+
+def test_percentiles_never_hold_the_true_error_of_a_calibrated_forecaster_and_the_interval_of_inflated_does() -> None:
+    rng = np.random.default_rng(6)
+    runs, dialogues = 40, 100
+    bootstrap = ItemBootstrap(np.repeat(np.arange(dialogues), 3))
+    lowest = {percentile_interval: [], interval_of_inflated: []}
+    for _ in range(runs):
+        confidences = rng.uniform(0.25, 1.0, 3 * dialogues)
+        hits = (rng.random(3 * dialogues) < confidences).astype(float)
+        for interval, lows in lowest.items():
+            estimate = bootstrap.estimate(partial(expected_calibration_error, confidences, hits), interval)
+            assert estimate.ci_low <= estimate.value <= estimate.ci_high
+            lows.append(estimate.ci_low)
+    assert np.mean(np.array(lowest[percentile_interval]) < 0.005) == 0.0
+    assert np.mean(np.array(lowest[interval_of_inflated]) < 0.005) >= 0.85
+
+
+def test_a_large_error_is_held_by_its_interval_at_nearly_the_nominal_rate() -> None:
+    rng = np.random.default_rng(7)
+    runs, dialogues, true_error = 60, 60, 0.2
+    bootstrap = ItemBootstrap(np.repeat(np.arange(dialogues), 3))
+    held = 0
+    for _ in range(runs):
+        confidences = rng.uniform(0.5, 1.0, 3 * dialogues)
+        hits = (rng.random(3 * dialogues) < confidences - true_error).astype(float)
+        statistic = partial(expected_calibration_error, confidences, hits)
+        estimate = bootstrap.estimate(statistic, interval_of_inflated)
+        held += estimate.ci_low <= true_error <= estimate.ci_high
+    assert held / runs >= 0.9

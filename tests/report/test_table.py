@@ -61,6 +61,29 @@ def test_each_task_shows_its_counts_apart() -> None:
     assert "4 items are not answered yet" in text
 
 
+def test_what_is_odd_about_answers_stands_below_the_task_most_frequent_first() -> None:
+    lines = format_results(result(flags={"no_speech": 1, "truncated": 3})).splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
+    assert lines[row + 1] == "  3 truncated, 1 no_speech"
+    assert "truncated" not in format_results(result())
+
+
+def test_flags_stand_below_the_last_metric_of_their_task() -> None:
+    whole = result(flags={"truncated": 2}, metrics={"accuracy": ACCURACY, "macro_f1": ACCURACY})
+    tasks = {**whole.tasks, "demo_conflict": replace(result().tasks["demo_full_av"], task="demo_conflict")}
+    lines = format_results(replace(whole, tasks=tasks)).splitlines()
+    names = [line.split()[0] for line in lines if line.startswith(("demo_", " "))]
+    assert names == ["demo_full_av", "macro_f1", "2", "demo_conflict"]
+
+
+def test_a_task_without_scorers_shows_how_many_replies_were_spoken() -> None:
+    text = format_results(result(metrics={}, n_spoken=158, n_invalid=0))
+    row = next(line for line in text.splitlines() if line.startswith("demo_full_av"))
+    assert row.split() == ["demo_full_av", "spoken", "158/160", "—", "160", "100", "0", "0", "0"]
+    unscored = format_results(result(metrics={}))
+    assert "demo_full_av  (no scorer)" in unscored
+
+
 def test_a_skipped_task_says_why() -> None:
     text = format_results(result(status="skipped", reason="the model gives no label text", metrics={}))
     assert "demo_full_av: not asked, the model gives no label text" in text

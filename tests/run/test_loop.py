@@ -106,6 +106,27 @@ def test_two_tasks_that_ask_the_same_thing_share_an_answer(data: Path, tmp_path:
     assert [result.tasks[name].n_answered for name in ("first", "second")] == [24, 24]
 
 
+def test_a_shared_answer_is_shared_whole(data: Path, tmp_path: Path) -> None:
+    head = "output: {type: label, labels: [neutral, happy, angry, sad], method: rank"
+    ways = {"first": "raw", "second": "prior_corrected", "third": "length_normalised"}
+    tasks = [
+        str(write_text_task(tmp_path / f"{name}.yaml", data, name, f"{head}, rank_by: {way}}}\n"))
+        for name, way in ways.items()
+    ]
+    scores = {"neutral": -3.0, "happy": -0.1, "angry": -4.0, "sad": -2.5}
+    whole = Response(
+        label_logprobs=scores,
+        label_tokens=dict.fromkeys(scores, 1),
+        label_priors=dict.fromkeys(scores, -1.0),
+        flags=("repeating",),
+    )
+    model = FakeModel(lambda request: whole, frozenset({"label_ranking"}))
+    result = evaluate(model, tasks, output_path=tmp_path / "run")
+    assert len(model.asked) == 24
+    assert [result.tasks[name].n_invalid for name in ways] == [0, 0, 0]
+    assert [result.tasks[name].flags for name in ways] == [{"repeating": 24}] * 3
+
+
 def test_a_model_sees_history_in_order_and_never_a_label(task: str, tmp_path: Path) -> None:
     model = FakeModel(sad)
     evaluate(model, task, output_path=tmp_path / "run")

@@ -32,6 +32,33 @@ def test_what_was_appended_is_read_back_by_item_and_by_key(tmp_path: Path) -> No
     assert store.refresh() == []
 
 
+def test_what_every_way_of_ranking_needs_and_the_flags_are_kept(tmp_path: Path) -> None:
+    response = Response(
+        label_logprobs={"sad": -0.123456},
+        label_tokens={"sad": 2},
+        label_priors={"sad": -3.999999},
+        flags=("truncated", "no_speech"),
+    )
+    record = Record.of(item(0), "key0", response)
+    write(tmp_path, "worker", record)
+    assert RunStore(tmp_path).refresh() == [record]
+    answer = record.answer(item(0))
+    assert (answer.label_logprobs, answer.label_tokens, answer.label_priors) == (
+        {"sad": -0.1235},
+        {"sad": 2},
+        {"sad": -4.0},
+    )
+    assert answer.flags == ("truncated", "no_speech")
+    assert answer.scorable
+
+
+def test_a_line_without_later_fields_is_read_and_nothing_odd_is_not_written(tmp_path: Path) -> None:
+    assert set(Record.of(item(0), "key0", Response(text="sad")).line()) == {"task", "item", "key", "text"}
+    (tmp_path / "responses").mkdir()
+    (tmp_path / "responses" / "worker.jsonl").write_text('{"item":"d0/0","task":"task","text":"sad"}\n')
+    assert RunStore(tmp_path).refresh() == [Record("task", "d0/0", text="sad")]
+
+
 def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path: Path) -> None:
     records = [Record.of(item(i), f"key{i}", Response(text="sad")) for i in range(3)]
     whole = write(tmp_path / "whole", "worker", *records).read_bytes()
@@ -57,7 +84,10 @@ def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> N
     assert path.read_bytes().endswith(b'{"task":')
 
 
-@pytest.mark.parametrize("damage", [b"\x00\x00\x00\n", b"[1, 2]\n", b'{"task": "x"}\n', b"not json\n"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"\x00\x00\x00\n", b"[1, 2]\n", b'{"task": "x"}\n', b"not json\n", b'{"task": "x", "item": "y", "flags": 1}\n'],
+)
 def test_a_damaged_line_is_an_error_that_names_the_file(tmp_path: Path, damage: bytes) -> None:
     path = write(tmp_path, "worker", Record("task", "d0/0", text="sad"))
     with open(path, "ab") as handle:

@@ -1,0 +1,43 @@
+"""What several processes need and one should make while the others wait."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from avemo_harness.errors import StoreError
+
+
+@contextmanager
+def one_at_a_time(path: Path, before_waiting: Callable[[], object]) -> Iterator[None]:
+    """Let one process into the block at a time; a process that dies in it lets the next one in.
+
+    Where the file system has no locks, all come in, so what is made must be put into place atomically all the same.
+
+    Args:
+        path: of the lock's file, made where it is missing and left there.
+        before_waiting: called when another process is in the block.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    with _opened(path) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            before_waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # no locks here
+            pass
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w", encoding="ascii")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); make room, or set AVEMO_CACHE") from error

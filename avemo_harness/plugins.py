@@ -1,0 +1,160 @@
+"""What other installed packages add: models, tasks, scorers and recognizers, found by their entry points.
+
+Installed packages are looked at only for a name that is not built in, or to list what there is; the code of one is
+imported only when its name is used. A built-in name is never taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avemo_harness.errors import UsageError
+from avemo_harness.names import hint
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of thing that packages can add.
+
+    Args:
+        noun: what one is called in messages; the group of entry points is ``avemo_harness.<noun>s``.
+        error: raised for whatever is wrong with one.
+        needs: what the object of an entry must have: attributes by name, each with a test of its value.
+    """
+
+    noun: str
+    error: type[UsageError]
+    needs: Mapping[str, Callable[[Any], bool]] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        return f"avemo_harness.{self.noun}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point of an installed package."""
+
+    kind: Kind
+    entry: EntryPoint
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def package(self) -> str:
+        """Name and version of the distribution that offers it."""
+        dist = self.entry.dist
+        return f"{dist.metadata['Name']} {dist.version}" if dist else "of unknown name"
+
+    def problem(self, what: str) -> UsageError:
+        """The error that tells what is wrong with the entry, whose it is and what to do about it."""
+        return self.kind.error(
+            f"{self.kind.noun} {self.name!r} of the installed package {self.package} (entry point "
+            f"{self.entry.value!r}): {what}; repair that package or uninstall it"
+        )
+
+    def load(self) -> Any:
+        """Import the object of the entry and check that it has what its kind needs.
+
+        Raises:
+            UsageError: of the kind's type: it cannot be imported, or something is missing.
+        """
+        try:
+            found = self.entry.load()
+        except Exception as error:  # importing runs the package's own code, which may raise anything
+            raise self.problem(f"it cannot be imported ({type(error).__name__}: {error})") from error
+        lacking = [name for name, fits in self.kind.needs.items() if not fits(getattr(found, name, None))]
+        if lacking:
+            raise self.problem(f"it lacks what a {self.kind.noun} needs: {', '.join(lacking)}")
+        return found
+
+    def folder(self) -> Path:
+        """The folder of the package that the entry names; none of its code is run.
+
+        Raises:
+            UsageError: of the kind's type: there is no such package or folder.
+        """
+        top, *inner = self.entry.value.split(".")
+        try:
+            spec = find_spec(top)
+        except (ImportError, ValueError):
+            spec = None
+        for location in (spec.submodule_search_locations or ()) if spec else ():
+            folder = Path(location, *inner)
+            if folder.is_dir():
+                return folder
+        raise self.problem("there is no folder of a package of that name")
+
+
+def installed(kind: Kind) -> list[Plugin]:
+    """What installed packages offer of a kind, by name and package; nothing of theirs is imported."""
+    from importlib.metadata import entry_points
+
+    offers = [Plugin(kind, entry) for entry in entry_points(group=kind.group)]
+    return sorted(offers, key=lambda offer: (offer.name, offer.package))
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The things of a kind by name: those built in, then those of installed packages.
+
+    Args:
+        built_in: where each is, as ``module:attribute``.
+    """
+
+    kind: Kind
+    built_in: Mapping[str, str]
+
+    def added(self) -> list[Plugin]:
+        """What installed packages add; what they offer under a built-in name is left out."""
+        return [offer for offer in installed(self.kind) if offer.name not in self.built_in]
+
+    def names(self) -> list[str]:
+        """Every name, the built-in ones first."""
+        return list(dict.fromkeys([*self.built_in, *(offer.name for offer in self.added())]))
+
+    def plugin(self, name: str) -> Plugin | None:
+        """What an installed package offers under a name; None where it is built in or nobody offers it.
+
+        Raises:
+            UsageError: of the kind's type: several packages offer it.
+        """
+        offers = [] if name in self.built_in else [offer for offer in self.added() if offer.name == name]
+        if len(offers) > 1:
+            packages = " and ".join(offer.package for offer in offers)
+            raise self.kind.error(
+                f"{self.kind.noun} {name!r} is offered by several installed packages, {packages}; uninstall all but one"
+            )
+        return offers[0] if offers else None
+
+    def check(self, name: str) -> None:
+        """Refuse a name that nobody offers (the kind's error), without importing anything."""
+        if name not in self.built_in and self.plugin(name) is None:
+            raise self._unknown(name)
+
+    def load(self, name: str) -> Any:
+        """Import what stands under a name.
+
+        Raises:
+            UsageError: of the kind's type: nobody offers it, several packages do, or what a package offers is broken.
+        """
+        if name in self.built_in:
+            module, attribute = self.built_in[name].split(":")
+            return getattr(import_module(module), attribute)
+        plugin = self.plugin(name)
+        if plugin is None:
+            raise self._unknown(name)
+        return plugin.load()
+
+    def _unknown(self, name: str) -> UsageError:
+        return self.kind.error(f"unknown {self.kind.noun} {name!r}{hint(name, self.names())}")

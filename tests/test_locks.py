@@ -1,0 +1,57 @@
+"""Of several processes that need the same thing one makes it, and a killed one holds nobody up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avemo_harness.errors import StoreError
+from avemo_harness.locks import one_at_a_time
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from avemo_harness.locks import one_at_a_time
+with one_at_a_time(Path(sys.argv[1]), lambda: None):
+    Path(sys.argv[2]).touch()
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "thing"
+
+
+def test_a_free_lock_is_taken_at_once_again_and_again(lock: Path) -> None:
+    waited: list[str] = []
+    for _ in range(2):
+        with one_at_a_time(lock, lambda: waited.append("waited")):
+            pass
+    assert waited == []
+
+
+def test_a_process_waits_for_the_one_inside_and_comes_in_when_that_is_killed(lock: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(lock), str(inside)]) as other:
+        while not inside.exists():
+            time.sleep(0.01)
+        with one_at_a_time(lock, other.kill):
+            assert other.wait(timeout=10) != 0
+
+
+def test_an_error_inside_lets_the_next_one_in(lock: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), one_at_a_time(lock, lambda: None):
+        raise ValueError("inside")
+    with one_at_a_time(lock, lambda: pytest.fail("the lock is still held")):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"), one_at_a_time(tmp_path / "file" / "lock", lambda: None):
+        pass

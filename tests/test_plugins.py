@@ -1,0 +1,378 @@
+"""Other installed packages add models, tasks, scorers and recognizers; a broken one gives one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.packages import write_package
+from support.releases import write_text_release, write_text_task
+
+from avemo_harness import media, models, plugins, recognizers, scorers
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.cli import main
+from avemo_harness.models.base import ModelSetup
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "avemo_example_plugin"
+PACKAGE = "avemo-example-plugin 0.1.0"
+RATE = 16_000
+FRAMES = [np.full((32, 32, 3), 90, np.uint8)] * 25
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip has installed the example package."""
+    folder = tmp_path_factory.mktemp("example")
+    # Building writes into the source.
+    shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps"]
+    command = [*pip, "--no-build-isolation", "--target", str(folder / "site"), str(folder / "source")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / "site"
+
+
+def voice(hertz: float, amplitude: float) -> Clip:
+    """A second of a buzz at a pitch and a level."""
+    phase = hertz * np.arange(RATE) / RATE
+    return Clip.from_bytes(media.encode_clip(FRAMES, (amplitude * (2 * (phase % 1) - 1)).astype(np.float32)))
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each emotion has its pitch, and only anger is loud."""
+    sounds = {"angry": voice(230, 0.5), "happy": voice(300, 0.02), "neutral": voice(160, 0.02), "sad": voice(110, 0.02)}
+    splits = {"train": [], "test": []}
+    for split, dialogues in splits.items():
+        for speaker in ("one", "two"):
+            row = [
+                Turn(i, "user", f"{split} {speaker}", "Yes.", emotion, clip=sounds[emotion])
+                for i, emotion in enumerate(sounds)
+            ]
+            dialogues.append(Dialogue(f"{split} {speaker}", "test", "en", "CC0-1.0", tuple(row)))
+    folder = tmp_path_factory.mktemp("release")
+    write_release(folder, "demo", splits)
+    return folder
+
+
+@pytest.fixture
+def text_task(tmp_path: Path) -> str:
+    return str(write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 4)))
+
+
+def avemo_eval(site: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    searched = [str(site), *os.environ.get("PYTHONPATH", "").split(os.pathsep)] if site else []
+    environment = {**os.environ, **({"PYTHONPATH": os.pathsep.join(filter(None, searched))} if searched else {})}
+    command = [sys.executable, "-m", "avemo_harness", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+
+
+def results(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return content
+
+
+def test_a_model_a_task_and_a_metric_of_a_package_are_used_by_their_names(
+    example: Path, release: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    arguments = ["--tasks", "example_task", "--dataset", str(release), "--output_path", str(run)]
+    done = avemo_eval(example, "--model", "example", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "valence_accuracy" in done.stdout
+    metric = results(run)["tasks"]["example_task"]["metrics"]["valence_accuracy"]
+    assert (metric["value"], metric["n"], metric["n_errors"]) == (0.5, 8, 0)
+    assert results(run)["identity"]["version"] == "0.1.0"
+
+
+def test_arguments_of_a_packages_model_are_typed_and_checked(example: Path, release: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["--model", "example", "--tasks", "example_task", "--dataset", str(release), "--output_path", str(run)]
+    done = avemo_eval(example, *arguments, "--model_args", "above_dbfs=-90,loud=happy")
+    assert done.returncode == 0, done.stderr
+    assert results(run)["tasks"]["example_task"]["metrics"]["valence_accuracy"]["value"] == 0.25
+    assert results(run)["identity"]["above_dbfs"] == "-90.0"
+    wrong = avemo_eval(example, *arguments, "--model_args", "lout=happy")
+    assert (wrong.returncode, wrong.stderr) == (2, "avemo-eval: example takes no argument 'lout'; nearest: 'loud'\n")
+
+
+def test_baseline_learns_with_a_recognizer_of_a_package(
+    example: Path, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVEMO_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    arguments = ["--tasks", "demo_full_av", "--dataset", str(release), "--output_path", str(run)]
+    done = avemo_eval(example, "--model", "baseline", "--model_args", "recognizer=example_nearest", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert results(run)["tasks"]["demo_full_av"]["metrics"]["accuracy"]["value"] == 1.0
+    assert results(run)["identity"]["recognizer"] == f"example_nearest of {PACKAGE}"
+    (kept,) = (tmp_path / "cache" / "baseline").iterdir()
+    assert set(json.loads(kept.read_text())) == {"labels", "means", "deviation"}
+
+
+def test_the_lists_show_what_packages_add_and_whose_it_is(example: Path) -> None:
+    expected = {
+        "tasks": f"example_task  ({PACKAGE})",
+        "models": f"example  ({PACKAGE})",
+        "scorers": f"example_valence: valence_accuracy  ({PACKAGE})",
+        "recognizers": f"example_nearest  ({PACKAGE})",
+    }
+    for what, last in expected.items():
+        with_it, without = avemo_eval(example, "ls", what).stdout, avemo_eval(None, "ls", what).stdout
+        assert with_it == f"{without}{last}\n"
+
+
+def test_names_in_a_packages_task_are_checked_with_the_nearest(example: Path, tmp_path: Path) -> None:
+    text = (EXAMPLE / "avemo_example_plugin/tasks/example_task.yaml").read_text()
+    for right, wrong, kind in (
+        ("example_valence", "exmple_valence", "scorer"),
+        ("[valence_accuracy]", "[valence_acuracy]", "metric"),
+    ):
+        file = tmp_path / "mine.yaml"
+        file.write_text(text.replace(right, wrong, 1))
+        done = avemo_eval(example, "validate", str(file))
+        assert done.returncode == 2
+        assert f"unknown {kind} {wrong.strip('[]')!r}; nearest: {right.strip('[]')!r}" in done.stderr
+    assert avemo_eval(example, "validate", "example_task").stdout == "1 task is valid\n"
+
+
+def test_looking_around_runs_no_code_of_a_package_and_imports_nothing_heavy(example: Path) -> None:
+    unwanted = ("avemo_example_plugin", "torch", "transformers", "av", "sklearn", "pyarrow", "datasets")
+    for arguments in (["--help"], ["ls"], ["ls", "models"], ["ls", "recognizers"]):
+        program = f"""
+import sys
+from avemo_harness.cli import main
+main({arguments!r})
+print([name for name in {unwanted!r} if name in sys.modules], "importlib.metadata" in sys.modules, file=sys.stderr)
+"""
+        environment = {**os.environ, "PYTHONPATH": str(example)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        )
+        assert done.stderr.split() == ["[]", str(arguments != ["--help"])]
+
+
+def test_built_in_names_are_found_without_looking_at_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(kind: plugins.Kind) -> list[plugins.Plugin]:
+        raise AssertionError(f"installed packages were searched for {kind.group}")
+
+    monkeypatch.setattr(plugins, "installed", refuse)
+    monkeypatch.setattr("avemo_harness.benchmark.task_library.installed", refuse)
+    assert models.load_model("random", {}, ModelSetup()).identity()["model"] == "random"
+    assert recognizers.load_recognizer("fusion").__name__ == "FusionRecognizer"
+    assert "accuracy" in scorers.METRICS["understanding"]
+    library = TaskLibrary(scorers.METRICS)
+    assert len(library.load(["demo", "demo_full_av", "*_conflict"])) > 4
+    assert library.load_group("demo") is not None
+
+
+def test_a_built_in_name_is_never_taken_over(tmp_path: Path, text_task: str) -> None:
+    site = tmp_path / "site"
+    entries = {
+        "avemo_harness.models": {"random": "usurper:Model"},
+        "avemo_harness.tasks": {"usurper": "usurper"},
+        "avemo_harness.scorers": {"understanding": "usurper:Scorer"},
+        "avemo_harness.recognizers": {"fusion": "usurper:Recognizer"},
+    }
+    files = {"usurper/__init__.py": "raise RuntimeError", "usurper/demo.yaml": "task: demo_full_av\ngroup: demo\n"}
+    write_package(site, "usurper", entries, files)
+    for what in ("tasks", "models", "scorers", "recognizers"):
+        assert avemo_eval(site, "ls", what).stdout == avemo_eval(None, "ls", what).stdout
+    assert avemo_eval(site, "show", "demo_full_av").stdout == avemo_eval(None, "show", "demo_full_av").stdout
+    done = avemo_eval(site, "--model", "random", "--tasks", text_task, "--output_path", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "registry", [models.REGISTRY, scorers.REGISTRY, recognizers.REGISTRY], ids=lambda registry: registry.kind.noun
+)
+def test_every_built_in_entry_is_what_its_kind_needs(registry: plugins.Registry) -> None:
+    for name in registry.built_in:
+        found = registry.load(name)
+        assert [need for need, fits in registry.kind.needs.items() if not fits(getattr(found, need, None))] == []
+
+
+MODEL = """
+from avemo_harness.models.base import Capabilities, NoArguments
+class Model:
+    Arguments = NoArguments
+    capabilities = Capabilities(outputs=frozenset({"label_text"}))
+    def identity(self): return {}
+    def generate(self, requests): return []
+"""
+LACKS = "it lacks what a model needs: "
+BROKEN = {
+    "a model's module is missing": ("models", "b01:Model", {}, "it cannot be imported (ModuleNotFoundError: No module"),
+    "a model's module fails": ("models", "b02:Model", {"b02.py": "1 / 0"}, "cannot be imported (ZeroDivisionError"),
+    "a model's module is no Python": ("models", "b03:Model", {"b03.py": "class"}, "cannot be imported (SyntaxError"),
+    "a model's class is missing": ("models", "b04:Modle", {"b04.py": MODEL}, "cannot be imported (AttributeError"),
+    "a module stands for a model": (
+        "models",
+        "b05",
+        {"b05.py": MODEL},
+        f"{LACKS}Arguments, capabilities, identity, generate; repair",
+    ),
+    "a model does not generate": (
+        "models",
+        "b06:Model",
+        {"b06.py": MODEL.replace("def generate", "def answer")},
+        f"{LACKS}generate; repair",
+    ),
+    "a model's capabilities are something else": (
+        "models",
+        "b07:Model",
+        {"b07.py": MODEL + "    capabilities = {'label_text'}\n"},
+        f"{LACKS}capabilities; repair",
+    ),
+    "a model's arguments are no data class": (
+        "models",
+        "b08:Model",
+        {"b08.py": MODEL + "    class Arguments: pass\n"},
+        f"{LACKS}Arguments; repair",
+    ),
+    "a scorer's module is missing": ("scorers", "b11:Scorer", {}, "it cannot be imported (ModuleNotFoundError"),
+    "a scorer has no metrics": (
+        "scorers",
+        "b12:Scorer",
+        {"b12.py": "class Scorer:\n    def score(self, task, answers): ..."},
+        "it lacks what a scorer needs: metrics; repair",
+    ),
+    "a scorer's metrics are one text": (
+        "scorers",
+        "b13:Scorer",
+        {"b13.py": "class Scorer:\n    metrics = 'wer'\n    def score(self, task, answers): ..."},
+        "it lacks what a scorer needs: metrics; repair",
+    ),
+    "a scorer does not score": (
+        "scorers",
+        "b14:Scorer",
+        {"b14.py": "class Scorer:\n    metrics = ('wer',)"},
+        "it lacks what a scorer needs: score; repair",
+    ),
+    "tasks of a missing package": ("tasks", "b21", {}, "there is no folder of a package of that name"),
+    "tasks of a missing folder": ("tasks", "b22.tasks", {"b22/__init__.py": ""}, "there is no folder of a package"),
+    "tasks of a module": ("tasks", "b23", {"b23.py": ""}, "there is no folder of a package of that name"),
+    "tasks of nowhere": ("tasks", "..", {}, "there is no folder of a package of that name"),
+    "a folder without tasks": ("tasks", "b24", {"b24/__init__.py": ""}, "its folder holds no task YAML"),
+    "tasks that are no YAML": ("tasks", "b25", {"b25/x.yaml": "task: [x\n"}, "x.yaml:2: not valid YAML"),
+    "tasks without a name": ("tasks", "b26", {"b26/x.yaml": "version: 1\n"}, "x.yaml:1: neither 'task' nor 'group'"),
+    "a task that is there twice": (
+        "tasks",
+        "b27",
+        {"b27/x.yaml": "task: x\n", "b27/y.yaml": "task: x\n"},
+        "y.yaml:1: 'x' is already defined in ",
+    ),
+    "a recognizer's module is missing": ("recognizers", "b31:R", {}, "it cannot be imported (ModuleNotFoundError"),
+    "a recognizer does not fit": (
+        "recognizers",
+        "b32:R",
+        {"b32.py": "class R:\n    log_probabilities = save = load = print"},
+        "it lacks what a recognizer needs: fit; repair",
+    ),
+}
+
+
+def use(kind: str, name: str, text_task: str, tmp_path: Path) -> int:
+    """Ask the command for a model, a task or a scorer."""
+    if kind == "models":
+        return main(["--model", name, "--tasks", text_task, "--output_path", str(tmp_path / "run")])
+    if kind == "tasks":
+        return main(["show", name])
+    task = Path(text_task)
+    task.write_text(f"{task.read_text()}scorers: [{{name: {name}, metrics: [m]}}]\nheadline: m\n")
+    return main(["validate", text_task])
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_package_is_one_error_that_names_it_and_what_to_do(
+    case: str,
+    text_task: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kind, value, files, said = BROKEN[case]
+    write_package(tmp_path / "site", "some-package", {f"avemo_harness.{kind}": {"mine": value}}, files)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    if kind == "recognizers":
+        with pytest.raises(plugins.UsageError) as refusal:
+            recognizers.load_recognizer("mine")
+        message = str(refusal.value)
+    else:
+        assert use(kind, "mine", text_task, tmp_path) == 2
+        message = capsys.readouterr().err.removeprefix("avemo-eval: ").rstrip("\n")
+    assert message.startswith(f"{kind[:-1]} 'mine' of the installed package some-package 1.0 (entry point {value!r}): ")
+    assert said in message
+    assert message.endswith("; repair that package or uninstall it")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("kind", ["models", "scorers", "recognizers"])
+def test_a_name_that_two_packages_offer_is_one_error_that_names_both(
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for package in ("this", "that"):
+        write_package(tmp_path, package, {f"avemo_harness.{kind}": {"mine": f"{package}:Thing"}})
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = {"models": models, "scorers": scorers, "recognizers": recognizers}[kind].REGISTRY
+    said = f"{kind[:-1]} 'mine' is offered by several installed packages, that 1.0 and this 1.0; uninstall all but one"
+    for use_it in (registry.check, registry.load):
+        with pytest.raises(registry.kind.error, match=re.escape(said)):
+            use_it("mine")
+
+
+def test_a_task_that_two_packages_define_is_one_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("one_pkg", "two_pkg"):
+        files = {f"{package}/mine.yaml": "task: mine\n"}
+        write_package(tmp_path, package, {"avemo_harness.tasks": {"mine": package}}, files)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["show", "mine"]) == 2
+    said = capsys.readouterr().err
+    assert "task 'mine' of the installed package two_pkg 1.0" in said
+    assert re.search(r"'mine' is already defined in \S+one_pkg/mine\.yaml of the installed package one_pkg 1\.0", said)
+
+
+def test_a_broken_package_hinders_nothing_that_is_built_in(
+    text_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = ("models", "tasks", "scorers", "recognizers")
+    write_package(tmp_path / "site", "broken", {f"avemo_harness.{group}": {"broken": "nowhere:x"} for group in groups})
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert main(["--model", "random", "--tasks", text_task, "--output_path", str(tmp_path / "run")]) == 0
+    assert main(["validate"]) == 0
+    assert TaskLibrary(scorers.METRICS).load_group("demo") is not None
+    capsys.readouterr()
+    # The lists tell of it behind everything that is built in.
+    assert main(["ls"]) == 2
+    shown = capsys.readouterr()
+    assert "demo_conflict" in shown.out
+    assert "task 'broken' of the installed package broken 1.0" in shown.err
+
+
+def test_a_packages_own_group_can_be_asked_and_has_its_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = Path(__file__).parents[1] / "tasks" / "_understanding.yaml"
+    task = f"task: mine\ngroup: own\nextends: {parent}\ndataset: {{name: demo}}\ncondition: full_av\n"
+    group = "group: own\ntitle: My own\ncolumns:\n- {name: Acc, condition: full_av, metric: accuracy}\n"
+    files = {"own_group/tasks/mine.yaml": task, "own_group/tasks/group.yaml": group}
+    write_package(tmp_path, "own", {"avemo_harness.tasks": {"own": "own_group.tasks"}}, files)
+    monkeypatch.syspath_prepend(tmp_path)
+    library = TaskLibrary(scorers.METRICS)
+    assert [task.name for task in library.load(["own"])] == ["mine"]
+    layout = library.load_group("own")
+    assert layout is not None
+    assert layout.title == "My own"
+    assert "mine" not in [entry.name for entry in library.tasks]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +27,6 @@ SYSTEM = (
 )
 """The system prompt that the model was trained to speak under; its authors require it word for word."""
 
-CHUNK_S = 2
 LONGEST_SOUND_S = 300
 """The published processor cuts longer sound without a word."""
 
@@ -48,16 +47,11 @@ class Tokens:
     audio_eos: int
 
     @classmethod
-    def of(cls, config: Any) -> Tokens:
-        """As the thinker's config names them."""
-        return cls(
-            video=config.video_token_id,
-            audio=config.audio_token_id,
-            vision_bos=config.vision_start_token_id,
-            vision_eos=config.vision_end_token_id,
-            audio_bos=config.audio_start_token_id,
-            audio_eos=config.audio_end_token_id,
-        )
+    def of(cls, processor: Any) -> Tokens:
+        """As the checkpoint's processor names them."""
+        names = (field.name for field in fields(cls))
+        known = {name: getattr(processor, f"{name}_token") for name in names}
+        return cls(**{name: processor.tokenizer.convert_tokens_to_ids(token) for name, token in known.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +60,21 @@ class FrameSize:
 
     least: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time is laid out.
+
+    Args:
+        grid_s: seconds that one step of a video's grid takes.
+        per_s: positions of time a second; a sound token takes one.
+        chunk_s: seconds after which video and sound take turns.
+    """
+
+    grid_s: float
+    per_s: float
+    chunk_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,31 +131,29 @@ def text_piece(ids: Sequence[int]) -> Piece:
     return Piece(np.array(ids, dtype=np.int64), np.tile(np.arange(len(ids)), (3, 1)))
 
 
-def clip_layout(
-    tokens: Tokens, grid: tuple[int, int, int] | None, sounds: int | None, grid_s: float, per_s: float
-) -> tuple[Ids, Ids]:
+def clip_layout(tokens: Tokens, grid: tuple[int, int, int] | None, sounds: int | None, pace: Pace) -> tuple[Ids, Ids]:
     """Tokens and positions of a clip with its marks, as the published processor and model lay them out.
 
-    Video and sound are interleaved in chunks of two seconds, video first; their time positions run in parallel. A clip
+    Video and sound are interleaved in chunks, video first; their time positions run in parallel. A clip
     begins with its marks at one position and ends with them at the position after its last token.
 
     Args:
         grid: (time, height, width) of the video in merged patches; None without video.
         sounds: number of sound tokens; None without sound.
-        grid_s: seconds that one step of the grid takes.
-        per_s: positions of time a second.
     """
     parts: list[tuple[int, Ids]] = []
     if grid is not None:
         steps, height, width = grid
         cells = np.indices((steps, height, width)).reshape(3, -1)
         # In single precision and this order, as the published model counts.
-        begins = (np.arange(steps, dtype=np.float32) * np.float32(grid_s) * np.float32(per_s)).astype(np.int64)
+        begins = (np.arange(steps, dtype=np.float32) * np.float32(pace.grid_s) * np.float32(pace.per_s)).astype(
+            np.int64
+        )
         video = np.stack([begins[cells[0]], cells[1], cells[2]])
         parts.append((tokens.video, video))
     if sounds is not None:
         parts.append((tokens.audio, np.tile(np.arange(sounds), (3, 1))))
-    chunk = int(per_s * CHUNK_S)
+    chunk = int(pace.per_s * pace.chunk_s)
     ordered: list[tuple[int, Ids]] = []
     longest = max(len(_chunks(positions[0], chunk)) for _, positions in parts)
     for k in range(longest):
@@ -231,11 +238,14 @@ class PromptBuilder:
         view = self.perception.look(clip)
         frames, sound = view.frames, view.sound
         return clip_layout(
-            Tokens.of(self.config),
+            Tokens.of(self.processor),
             None if frames is None else self.grid(*frames.shape[:3]),
             None if sound is None else self.sound_tokens(len(sound), clip.name),
-            grid_s=self.processor.video_processor.temporal_patch_size / self.perception.fps,
-            per_s=self.config.position_id_per_seconds,
+            Pace(
+                grid_s=self.processor.video_processor.temporal_patch_size / self.perception.fps,
+                per_s=self.config.position_id_per_seconds,
+                chunk_s=self.config.seconds_per_chunk,
+            ),
         )
 
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:

@@ -20,6 +20,8 @@ from avemo_harness.models.base import ModelSetup, Prefetching
 
 if TYPE_CHECKING:
     from avemo_harness.models.qwen_omni import Asked, QwenOmni
+    from avemo_harness.models.qwen_prompt import Piece
+    from avemo_harness.models.qwen_thinker import Context, Reading
 
 Make = Callable[..., "QwenOmni"]
 
@@ -209,6 +211,30 @@ def test_a_batch_with_and_without_sound_is_split(make_qwen: Make, monkeypatch: p
     assert {batch[0] for batch in seen} == {(True, True), (True, False), (False, True)}
     assert [(True, True)] * 2 in seen
     assert [(True, False)] * 2 in seen
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_asked_in_halves(
+    make_qwen: Make, qwen: QwenOmni, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    model = make_qwen()
+    thinker = model._thinker
+    feed, sizes = thinker._feed, list[int]()
+
+    def cramped(contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> Reading:
+        sizes.append(len(pieces))
+        if len(pieces) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return feed(contexts, pieces)
+
+    monkeypatch.setattr(thinker, "_feed", cramped)
+    requests = [ask(A, question=f"{word}?") for word in ("Who", "How", "Why", "Now", "And")]
+    assert [outcome(a) for a in model.generate(requests)] == [outcome(a) for a in qwen.generate(requests)]
+    assert max(sizes) == 5
+    sizes.clear()
+    model.generate(requests)
+    assert max(sizes) == 2, "the size that fits is remembered"
 
 
 def test_history_changes_the_answer(qwen: QwenOmni) -> None:

@@ -14,7 +14,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.qwen_prompt import Prompt, PromptBuilder, Tokens, clip_layout
+from avemo_harness.models.qwen_prompt import Pace, Prompt, PromptBuilder, Tokens, clip_layout
 
 if TYPE_CHECKING:
     from avemo_harness.models.qwen_omni import QwenOmni
@@ -67,7 +67,7 @@ def test_a_prompt_is_laid_out_as_published(request_: Request, builder: PromptBui
 
 
 def test_video_and_sound_take_turns_every_two_seconds() -> None:
-    ids, positions = clip_layout(TOKENS, (3, 1, 2), 70, grid_s=1.0, per_s=25)
+    ids, positions = clip_layout(TOKENS, (3, 1, 2), 70, Pace(grid_s=1.0, per_s=25, chunk_s=2))
     runs = [(int(ids[i]), int(n)) for i, n in _runs(ids)]
     assert runs == [(3, 1), (5, 1), (1, 4), (2, 50), (1, 2), (2, 20), (6, 1), (4, 1)]
     assert positions[:, :2].tolist() == [[0, 0]] * 3

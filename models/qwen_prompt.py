@@ -146,10 +146,8 @@ def clip_layout(tokens: Tokens, grid: tuple[int, int, int] | None, sounds: int |
         steps, height, width = grid
         cells = np.indices((steps, height, width)).reshape(3, -1)
         # In single precision and this order, as the published model counts.
-        begins = (np.arange(steps, dtype=np.float32) * np.float32(pace.grid_s) * np.float32(pace.per_s)).astype(
-            np.int64
-        )
-        video = np.stack([begins[cells[0]], cells[1], cells[2]])
+        begins = np.arange(steps, dtype=np.float32) * np.float32(pace.grid_s) * np.float32(pace.per_s)
+        video = np.stack([begins.astype(np.int64)[cells[0]], cells[1], cells[2]])
         parts.append((tokens.video, video))
     if sounds is not None:
         parts.append((tokens.audio, np.tile(np.arange(sounds), (3, 1))))

@@ -28,7 +28,7 @@ from avemo_harness.models.perception import Perception
 from avemo_harness.models.qwen_answers import Continuation, complete, label_logprobs
 from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
 from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
-from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, Saying, Spoken, Talker, Voice
+from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Saying, Spoken, Talker, Voice
 from avemo_harness.models.qwen_thinker import Reading, Thinker
 from avemo_harness.models.sampling import Sampling, flags_of
 
@@ -177,30 +177,32 @@ class QwenOmni:
         output = asked[0].request.output
         if isinstance(output, LabelOutput) and output.method == "rank":
             return self._rank(asked, reading, output.labels)
-        told, following, beyond = reading.told, reading.following, reading.beyond
         generation = asked[0].request.generation
         sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
         seeds = [one.request.seed for one in asked]
         texts = complete(self._thinker, reading, sampling, seeds, generation.max_new_tokens)
-        spoken: dict[int, Spoken] = {}
-        if isinstance(output, SpokenOutput):
-            if self._talker is None or told is None:
-                raise GenerationError("qwen2.5-omni: it was loaded without its talker, since no reply was to be asked")
-            audible = [
-                i for i, text in enumerate(texts) if text.finite and text.spoken is not None and len(text.spoken)
-            ]
-            sayings = [Saying(told[i], texts[i].spoken, following[i], beyond[i], seeds[i]) for i in audible]  # type: ignore[arg-type]
-            spoken = dict(zip(audible, self._talker.speak(sayings), strict=True)) if sayings else {}
-        return [
-            self._response(one, text, spoken.get(i), isinstance(output, SpokenOutput))
-            for i, (one, text) in enumerate(zip(asked, texts, strict=True))
-        ]
+        to_speak = isinstance(output, SpokenOutput)
+        spoken = self._speak(reading, texts, seeds) if to_speak else [None] * len(asked)
+        return [self._response(*row) for row in zip(asked, texts, spoken, strict=True)]
 
-    def _response(self, asked: Asked, text: Continuation, spoken: Spoken | None, to_speak: bool) -> Response:
+    def _speak(self, reading: Reading, texts: Sequence[Continuation], seeds: Sequence[int]) -> list[Spoken | None]:
+        """Speak each reply; one of no words gets no sound."""
+        if self._talker is None or reading.told is None:
+            raise GenerationError("qwen2.5-omni: it was loaded without its talker, since no reply was to be asked")
+        sayings = {
+            i: Saying(reading.told[i], text.spoken, reading.following[i], reading.beyond[i], seeds[i])
+            for i, text in enumerate(texts)
+            if text.finite and text.spoken is not None and len(text.spoken)
+        }
+        spoken = dict(zip(sayings, self._talker.speak(list(sayings.values())), strict=True)) if sayings else {}
+        return [spoken.get(i, SILENCE) for i in range(len(texts))]
+
+    def _response(self, asked: Asked, text: Continuation, spoken: Spoken | None) -> Response:
+        """A row's answer; `spoken` is None where no speech was asked for."""
         if not text.finite:
             return Response(error=_NOT_FINITE)
         flags = list(flags_of(text.ids, text.ended))
-        if to_speak and (spoken is None or spoken.speech is None):
+        if spoken is not None and spoken.speech is None:
             flags.append("no_speech")
         if spoken is not None and not spoken.ended:
             flags.append("speech_truncated")

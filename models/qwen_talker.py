@@ -56,6 +56,9 @@ class Spoken:
     ended: bool
 
 
+SILENCE = Spoken(None, (), ended=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Voice:
     """A speaker of a checkpoint: the token that its speech begins with, and what its vocoder is conditioned on."""
@@ -176,9 +179,8 @@ class Talker:
     def _spoken(self, saying: Saying, codes: Sequence[int]) -> Spoken:
         import torch
 
-        ended = len(codes) < self.limit
         if not codes:
-            return Spoken(None, (), ended)
+            return SILENCE
         device = self.vocoder.device
         # The vocoder starts from noise of the global generator.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -191,7 +193,7 @@ class Talker:
         samples = wave.reshape(-1).float().clamp(-1, 1).cpu().numpy()
         if not len(samples) or not np.isfinite(samples).all():
             raise GenerationError("the vocoder gave no usable sound")
-        return Spoken(Speech(samples, RATE_HZ), tuple(codes), ended)
+        return Spoken(Speech(samples, RATE_HZ), tuple(codes), ended=len(codes) < self.limit)
 
 
 def _until(codes: Sequence[int], ends: Sequence[int]) -> list[int]:

@@ -133,7 +133,7 @@ class Driver:
         if not np.isfinite(samples).all():
             raise GenerationError(NO_NUMBERS)
         speech = Speech(samples, voice.rate_hz) if len(samples) else None
-        return Spoken(told, speech, complete=len(codes.ids) < voice.max_new_tokens)
+        return Spoken(told, speech, complete=codes.ids[-1] == self.model.config.talker_config.codec_eos_token_id)
 
     def label_logprobs(self, row: Inputs, labels: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each label after a conversation, summed over the label's tokens; nan where undefined.

@@ -154,6 +154,28 @@ def with_other_sound(whole: Clip) -> Clip:
     return Clip.from_bytes(media.replace_sound(whole.read(), noise), "noise.mp4")
 
 
+def test_draws_belong_to_the_request_whatever_was_drawn_before(model: HfOmni) -> None:
+    import torch
+
+    requests = [ask(one, **SAMPLED) for one in (A, C)]
+    texts = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        texts.append([answer.text for answer in model.generate(requests)])
+    assert texts[0] == texts[1]
+    assert model.generate([ask(A, **{**SAMPLED, "temperature": 1.4})])[0].text != texts[0][0]
+
+
+def test_an_answer_ends_as_turns_do_in_the_template(gemma4: Tiny, tmp_path: Path) -> None:
+    unlisted = Path(shutil.copytree(gemma4.folder, tmp_path / "unlisted"))
+    (unlisted / "generation_config.json").unlink()
+    requests = conversations("label", max_new_tokens=20)[:3]
+    expected = gemma4.make().generate(requests)
+    assert any("truncated" not in answer.flags for answer in expected)
+    answers = gemma4.make(pretrained=str(unlisted)).generate(requests)
+    assert [outcome(answer) for answer in answers] == [outcome(answer) for answer in expected]
+
+
 def test_eager_attention_gives_the_same_text(model: HfOmni, tiny: Tiny) -> None:
     requests = conversations("label")[:2]
     eager = tiny.make(attn="eager").generate(requests)
@@ -173,14 +195,14 @@ def test_a_damaged_clip_fails_alone(model: HfOmni) -> None:
     assert outcome(answers[0]) == outcome(model.generate([ask(A)])[0])
 
 
-@pytest.mark.parametrize("output", ["label", "rank", "reply"])
-def test_scores_that_are_no_numbers_are_an_error(output: str, tiny: Tiny) -> None:
+@pytest.mark.parametrize("how", [{"output": one} for one in ("label", "rank", "reply")] + [SAMPLED])
+def test_scores_that_are_no_numbers_are_an_error(how: dict[str, Any], tiny: Tiny) -> None:
     import torch
 
     model = tiny.make()
     with torch.no_grad():
         model._driver.writer.get_output_embeddings().weight[5] = float("nan")
-    answer = model.generate([ask(C, output=output)])[0]
+    answer = model.generate([ask(C, **how)])[0]
     assert "GenerationError: the model's scores are not numbers" in (answer.error or "")
     assert answer.text is None
     assert answer.speech is None

@@ -176,10 +176,11 @@ def test_a_broken_task_is_refused_with_its_line_and_reason(tmp_path: Path, body:
     file = tmp_path / "broken.yaml"
     kept = "".join(row for row in HEAD.splitlines(keepends=True) if not _replaces(row, body))
     file.write_text(kept + "#\n" * (4 - kept.count("\n")) + body, encoding="utf-8")
-    started = time.perf_counter()
+    # Of the processor, so that other work on the machine does not count.
+    started = time.process_time()
     with pytest.raises(TaskError) as refusal:
         load_task_file(file, METRICS)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert said in str(refusal.value)
     assert any(row.startswith(f"{file}:{line}: ") and said in row for row in str(refusal.value).splitlines()), (
         refusal.value

@@ -124,10 +124,10 @@ def test_a_limit_is_where_it_is_said_to_be(tmp_path: Path, fits: str, exceeds: s
 def test_a_file_full_of_one_token_is_refused_within_half_a_second(tmp_path: Path, unit: str, size: int) -> None:
     file = tmp_path / "full.yaml"
     file.write_text(unit * (size // len(unit)))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TaskError):
         read_yaml(file)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Any number of processes run this loop on one run directory. They meet only in cl
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,7 @@ class Asker:
     def _batches(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[list[_InFlight]]:
         """Batches of claimed units, in the making when they are given out."""
         claimed = self._claimed(units)
-        while cohort := list(islice(claimed, self.batch_size)):
+        while cohort := list(islice(claimed, self._units_at_once(units))):
             questions = [(unit, question) for unit, missing in cohort for question in missing]
             questions.sort(key=lambda one: one[1].item.turn_index)
             for _, step in groupby(questions, key=lambda one: one[1].item.turn_index):
@@ -132,6 +133,14 @@ class Asker:
                 for start in range(0, len(by_kind), self.batch_size):
                     batch = by_kind[start : start + self.batch_size]
                     yield [_InFlight(unit, one, pool.submit(self._prepare, one)) for unit, one in batch]
+
+    def _units_at_once(self, units: Sequence[Unit]) -> int:
+        """As many as a batch has places, but no more than this worker's share of what is left."""
+        workers = 1 if self.batch_size == 1 else len(self.claims.live_workers())
+        if workers == 1:
+            return self.batch_size
+        left = sum(bool(self._missing(unit)) for unit in units)
+        return max(1, min(self.batch_size, math.ceil(left / workers)))
 
     def _prepare(self, question: Question) -> Request:
         request = question.asking.request(question.item)

@@ -14,6 +14,7 @@ from avemo_harness.benchmark.release import Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.models.base import Capabilities
+from avemo_harness.run.claims import Claims
 
 
 class NotingModel:
@@ -78,6 +79,17 @@ def test_labels_are_asked_before_replies_about_the_same_turn(tasks: list[str], t
     kinds = [{request.output.type for request in batch} for batch in model.batches[:6]]
     assert kinds == [{"label"}, {"spoken_response"}] * 3
     assert [batch[0].turn_index for batch in model.batches[:6]] == [0, 0, 2, 2, 4, 4]
+
+
+def test_a_worker_claims_no_more_than_its_share(tasks: list[str], tmp_path: Path) -> None:
+    model = NotingModel()
+    other = Claims(tmp_path / "run" / "claims", "other")
+    try:
+        evaluate(model, tasks, output_path=tmp_path / "run", batch_size=6)
+    finally:
+        other.close()
+    # Seven dialogues, two workers; then the four that are left, and so on.
+    assert sorted({request.dialogue_id for request in model.batches[0]}) == ["d1", "d2", "d3", "d6"]
 
 
 def test_long_dialogues_come_first(tasks: list[str], tmp_path: Path) -> None:

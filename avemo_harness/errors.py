@@ -53,3 +53,17 @@ class MediaError(SampleError):
 
 class GenerationError(SampleError):
     """A model failed on one request."""
+
+
+def describe(error: Exception) -> str:
+    """An error as the record of an item keeps it.
+
+    >>> describe(MediaError("clip.mp4: no video"))
+    'MediaError: clip.mp4: no video'
+    """
+    return f"{type(error).__name__}: {str(error) or 'no message'}"
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what a library says, which may go on for pages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

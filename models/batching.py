@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.errors import GenerationError, SampleError, describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,27 @@ class Batcher:
         self._free = free
         self.fits: dict[tuple[Bucket, int], int] = {}
 
+    def generate(
+        self,
+        requests: Sequence[Request],
+        prepare: Callable[[Request], One],
+        answer: Callable[[Sequence[One]], Sequence[Response]],
+    ) -> list[Response]:
+        """Make requests ready and answer them in batches; one that cannot be made ready is an error of its own.
+
+        Args:
+            prepare: raises a SampleError where the request cannot be asked.
+        """
+        responses: dict[int, Response] = {}
+        asked: list[One] = []
+        for i, request in enumerate(requests):
+            try:
+                asked.append(prepare(request))
+            except SampleError as error:
+                responses[i] = Response(error=describe(error))
+        answers = iter(self.answer(asked, answer))
+        return [responses[i] if i in responses else next(answers) for i in range(len(requests))]
+
     def answer(self, asked: Sequence[One], answer: Callable[[Sequence[One]], Sequence[Response]]) -> list[Response]:
         """Answer requests in batches; responses come in the order of the requests.
 
@@ -104,6 +126,15 @@ class Batcher:
         gc.collect()
         _empty_device_cache()
         return None
+
+
+def check_room(tokens: int, request: Request, room: int, remedy: str) -> None:
+    """Refuse a dialogue of more tokens than the model reads, its answer included (GenerationError)."""
+    limit = request.generation.max_new_tokens
+    if tokens + limit > room:
+        raise GenerationError(
+            f"the dialogue takes {tokens} tokens and the answer up to {limit}, the model reads {room}; {remedy}"
+        )
 
 
 _TOO_LARGE = (

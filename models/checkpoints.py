@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import paths
-from avemo_harness.errors import ModelError
+from avemo_harness.errors import ModelError, first_line
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -110,7 +110,8 @@ def load_weights(model_class: Any, checkpoint: Checkpoint, how: Mapping[str, Any
     from transformers import PreTrainedModel
 
     # The base class's method: some classes override it and cannot say what was missing.
-    load = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+    base: Any = PreTrainedModel
+    load = base.from_pretrained.__func__
     with quiet_configs():
         model, found = load(model_class, checkpoint.path, output_loading_info=True, **how)
     if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
@@ -166,7 +167,8 @@ def ensure_torchvision() -> None:
             raise
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        library_class: Any = torch.library.Library
+        library = library_class("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
             if not hasattr(torch.ops.torchvision, operator):
                 library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -203,7 +205,7 @@ def _resolve_hub(pretrained: str, revision: str | None) -> Checkpoint:
     except HFValidationError as error:
         raise ModelError(f"{pretrained}: neither a folder nor a Hub id ({error})") from error
     except HfHubHTTPError as error:
-        raise ModelError(f"{where}: the Hub refuses it ({_first_line(error)})") from error
+        raise ModelError(f"{where}: the Hub refuses it ({first_line(error)})") from error
     except Exception as error:
         # However the connection failed, the commit that the revision last stood for may be in the cache.
         try:
@@ -215,10 +217,6 @@ def _resolve_hub(pretrained: str, revision: str | None) -> Checkpoint:
             ) from error
     commit = config.parent.name
     return Checkpoint(pretrained, commit, _read_config(config, pretrained), f"{pretrained}@{commit}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _folder_digest(folder: Path, say: Callable[[str], None]) -> str:

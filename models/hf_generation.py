@@ -15,12 +15,10 @@ from avemo_harness.benchmark.request import Speech
 from avemo_harness.benchmark.task import GenerationSpec
 from avemo_harness.errors import GenerationError
 from avemo_harness.models.hf_inputs import Inputs, collated
+from avemo_harness.models.sampling import NO_NUMBERS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-NO_NUMBERS = "the model's scores are not numbers (overflow?); another dtype may help, such as bfloat16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +73,13 @@ class Driver:
     def __init__(self, model: Any, ends: Ends) -> None:
         from transformers import GenerationConfig
 
+        settings_class: Any = GenerationConfig
         self.model, self.ends = model, ends
         self.writer = getattr(model, "thinker", model)
         self._takes = inspect.signature(self.writer.forward).parameters
         for part in model.modules():
             if hasattr(part, "generation_config"):
-                part.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+                part.generation_config = settings_class()
 
     @property
     def room(self) -> int:

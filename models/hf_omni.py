@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response, Speech, Text
+from avemo_harness.benchmark.request import Message, Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, ModelError, SampleError
+from avemo_harness.errors import GenerationError, ModelError, describe, first_line
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
-from avemo_harness.models.batching import Batcher, Bucket
+from avemo_harness.models.batching import Batcher, Bucket, check_room
 from avemo_harness.models.checkpoints import (
     Attention,
     DType,
@@ -23,10 +23,11 @@ from avemo_harness.models.checkpoints import (
     quiet_configs,
     resolve,
 )
-from avemo_harness.models.hf_generation import NO_NUMBERS, Driver, Ends, Told, Voice
+from avemo_harness.models.hf_generation import Driver, Ends, Told, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
 from avemo_harness.models.perception import Perception, Recent
-from avemo_harness.models.sampling import flags_of
+from avemo_harness.models.ranking import Ranker
+from avemo_harness.models.sampling import NO_NUMBERS, flags_of
 
 VERSION = "1"
 PREPARED_BYTES = 2**31
@@ -101,7 +102,6 @@ class HfOmni:
         self._perception = Perception(arguments.fps)
         self._batcher = Batcher()
         self._prepared: Recent[str, Inputs] = Recent(PREPARED_BYTES, lambda inputs: inputs.nbytes)
-        self._priors: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
 
     def identity(self) -> Mapping[str, str]:
         given, checkpoint = self._arguments, self._checkpoint
@@ -127,28 +127,16 @@ class HfOmni:
             self._perception.prefetch(clip)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        responses: dict[int, Response] = {}
-        asked: list[Asked] = []
-        for i, request in enumerate(requests):
-            try:
-                asked.append(self._asked(request))
-            except SampleError as error:
-                responses[i] = _failed(error)
-        answers = iter(self._batcher.answer(asked, self._answer))
+        answers = self._batcher.generate(requests, self._asked, self._answer)
         self._prepared.clear()
-        return [responses[i] if i in responses else next(answers) for i in range(len(requests))]
+        return answers
 
     def _asked(self, request: Request) -> Asked:
         def inputs() -> Inputs:
             return self._prepared.get(request.key, lambda: self._builder.inputs(request.messages))
 
         made = inputs()
-        room, limit = self._driver.room, request.generation.max_new_tokens
-        if made.length + limit > room:
-            raise GenerationError(
-                f"the dialogue takes {made.length} tokens and the answer up to {limit}, the model reads {room}; a "
-                "lower fps makes clips shorter"
-            )
+        check_room(made.length, request, self._driver.room, "a lower fps makes clips shorter")
         return Asked(request, made.streams, made.layout, made.length, inputs)
 
     def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
@@ -166,7 +154,7 @@ class HfOmni:
 
     def _response(self, asked: Asked, told: Told) -> Response:
         if not told.finite:
-            return _failed(GenerationError(NO_NUMBERS))
+            return Response(error=describe(GenerationError(NO_NUMBERS)))
         return Response(
             text=self._processor.tokenizer.decode(told.ids, skip_special_tokens=True),
             prompt_tokens=asked.length,
@@ -185,47 +173,33 @@ class HfOmni:
         try:
             spoken = self._driver.speak(row, request.generation, request.seed, voice)
         except GenerationError as error:
-            return _failed(error)
+            return Response(error=describe(error))
         odd = (*([] if spoken.speech else ["no_speech"]), *([] if spoken.complete else ["speech_truncated"]))
         return _with_speech(self._response(asked, spoken.told), spoken.speech, *odd)
 
     def _rank(self, asked: Asked, labels: tuple[str, ...]) -> Response:
-        tokens = [self._label_ids(label) for label in labels]
-        logprobs = self._driver.label_logprobs(asked.inputs(), tokens)
-        if any(value != value for value in logprobs):
-            return _failed(GenerationError(NO_NUMBERS))
-        return Response(
-            label_logprobs=dict(zip(labels, logprobs, strict=True)),
-            label_tokens={label: len(ids) for label, ids in zip(labels, tokens, strict=True)},
-            label_priors=self._prior(asked.request, labels),
-            prompt_tokens=asked.length,
-        )
+        logprobs = self._driver.label_logprobs(asked.inputs(), self._ranker.ids(labels))
+        return self._ranker.response(asked.request, labels, logprobs, asked.length)
 
-    def _prior(self, request: Request, labels: tuple[str, ...]) -> dict[str, float]:
-        """Log-probabilities of labels when the question is asked without any clip or history."""
-        question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
-        key = ("\n".join(block.text for block in question), labels)
-        if key not in self._priors:
-            inputs = self._builder.inputs([Message("user", question)])
-            logprobs = self._driver.label_logprobs(inputs, [self._label_ids(label) for label in labels])
-            self._priors[key] = dict(zip(labels, logprobs, strict=True))
-        return self._priors[key]
+    @cached_property
+    def _ranker(self) -> Ranker:
+        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
+            return self._driver.label_logprobs(self._builder.inputs(messages), labels)
 
-    def _label_ids(self, label: str) -> list[int]:
-        ids: list[int] = self._processor.tokenizer(label, add_special_tokens=False).input_ids
-        return ids
+        return Ranker(self._processor.tokenizer, score)
 
     @cached_property
     def _processor(self) -> Any:
         ensure_torchvision()
         from transformers import AutoProcessor
 
+        processor_class: Any = AutoProcessor
         where: dict[str, Any] = {"revision": self._checkpoint.revision}
         try:
             with quiet_configs():
-                return AutoProcessor.from_pretrained(self._checkpoint.path, **where)  # type: ignore[no-untyped-call]
+                return processor_class.from_pretrained(self._checkpoint.path, **where)
         except (OSError, ValueError) as error:
-            raise self._unfit(f"its processor cannot be loaded ({_first_line(error)})") from error
+            raise self._unfit(f"its processor cannot be loaded ({first_line(error)})") from error
 
     @cached_property
     def _builder(self) -> InputBuilder:
@@ -285,11 +259,3 @@ def _check_speaker(name: str, speaker: str | None, talker: Any) -> None:
 def _with_speech(response: Response, speech: Speech | None, *odd: str) -> Response:
     """A reply; an error stays what it is."""
     return response if response.error else replace(response, speech=speech, flags=(*response.flags, *odd))
-
-
-def _failed(error: SampleError) -> Response:
-    return Response(error=f"{type(error).__name__}: {error}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -23,7 +23,7 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
 
 SOUND_RATE = 16_000
-DECODED_BYTES = 2**31
+FRAME_BYTES, SOUND_BYTES = 2**31, 2**28
 
 Value = TypeVar("Value")
 
@@ -60,9 +60,8 @@ class Perception:
     def __init__(self, fps: float) -> None:
         self.fps = fps
         self._streams: Recent[str, Streams] = Recent(100_000, lambda streams: 1)
-        self._decoded: Recent[str, NDArray[np.uint8] | NDArray[np.float32]] = Recent(
-            DECODED_BYTES, lambda array: array.nbytes
-        )
+        self._frames: Recent[str, NDArray[np.uint8]] = Recent(FRAME_BYTES, lambda array: array.nbytes)
+        self._sounds: Recent[str, NDArray[np.float32]] = Recent(SOUND_BYTES, lambda array: array.nbytes)
 
     def prefetch(self, clip: Clip, known: Callable[[str], bool] = lambda stream: False) -> None:
         """Decode a clip ahead. A clip that cannot be decoded is left for whoever asks for it, with its error.
@@ -90,15 +89,14 @@ class Perception:
         video = self.streams(clip).video
         if video is None:
             return None
-        key = f"{self.fps} {video}"
-        return self._decoded.get(key, lambda: _named(clip, lambda data: _even_frames(data, self.fps)))  # type: ignore[return-value]
+        return self._frames.get(video, lambda: _named(clip, lambda data: _even_frames(data, self.fps)))
 
     def sound(self, clip: Clip) -> NDArray[np.float32] | None:
         """Sound of a clip as in `View`; MediaError where it is missing or damaged."""
         sound = self.streams(clip).sound
         if sound is None:
             return None
-        return self._decoded.get(sound, lambda: _named(clip, _own_sound))  # type: ignore[return-value]
+        return self._sounds.get(sound, lambda: _named(clip, _own_sound))
 
     def look(self, clip: Clip) -> View:
         """Both streams of a clip.

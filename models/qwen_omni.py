@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response, Text
+from avemo_harness.benchmark.request import Message, Request, Response
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, ModelError, SampleError
+from avemo_harness.errors import GenerationError, ModelError, describe
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.batching import Batcher, Bucket
+from avemo_harness.models.batching import Batcher, Bucket, check_room
 from avemo_harness.models.checkpoints import (
     Attention,
     Checkpoint,
@@ -30,7 +30,8 @@ from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
 from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
 from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Saying, Spoken, Talker, Voice
 from avemo_harness.models.qwen_thinker import Reading, Thinker
-from avemo_harness.models.sampling import Sampling, flags_of
+from avemo_harness.models.ranking import Ranker
+from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
 CONTEXT_SHARE = 0.3
@@ -115,7 +116,6 @@ class QwenOmni:
         self._speaks = "spoken_response" in setup.outputs
         self._perception = Perception(arguments.fps)
         self._batcher = Batcher(free=self.forget)
-        self._priors: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
 
     def identity(self) -> Mapping[str, str]:
         given = self._arguments
@@ -142,24 +142,12 @@ class QwenOmni:
             self._perception.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        responses: dict[int, Response] = {}
-        asked: list[Asked] = []
-        for i, request in enumerate(requests):
-            try:
-                asked.append(self._asked(request))
-            except SampleError as error:
-                responses[i] = Response(error=f"{type(error).__name__}: {error}")
-        answers = iter(self._batcher.answer(asked, self._answer))
-        return [responses[i] if i in responses else next(answers) for i in range(len(requests))]
+        return self._batcher.generate(requests, self._asked, self._answer)
 
     def _asked(self, request: Request) -> Asked:
         prompt = self._builder.prompt(request.messages)
         room = int(self._builder.config.text_config.max_position_embeddings)
-        if prompt.length + request.generation.max_new_tokens > room:
-            raise GenerationError(
-                f"the dialogue takes {prompt.length} tokens and the answer up to {request.generation.max_new_tokens}, "
-                f"the model reads {room}; a lower max_pixels makes clips shorter"
-            )
+        check_room(prompt.length, request, room, "a lower max_pixels makes clips shorter")
         return Asked(request, prompt)
 
     @property
@@ -200,7 +188,7 @@ class QwenOmni:
     def _response(self, asked: Asked, text: Continuation, spoken: Spoken | None) -> Response:
         """A row's answer; `spoken` is None where no speech was asked for."""
         if not text.finite:
-            return Response(error=_NOT_FINITE)
+            return Response(error=describe(GenerationError(NO_NUMBERS)))
         flags = list(flags_of(text.ids, text.ended))
         if spoken is not None and spoken.speech is None:
             flags.append("no_speech")
@@ -215,35 +203,17 @@ class QwenOmni:
         )
 
     def _rank(self, asked: Sequence[Asked], reading: Reading, labels: tuple[str, ...]) -> list[Response]:
-        tokens = [self._label_ids(label) for label in labels]
-        counts = {label: len(ids) for label, ids in zip(labels, tokens, strict=True)}
-        ranked = label_logprobs(self._thinker, reading, tokens)
-        return [
-            Response(error=_NOT_FINITE)
-            if any(value != value for value in row)
-            else Response(
-                label_logprobs=dict(zip(labels, row, strict=True)),
-                label_tokens=counts,
-                label_priors=self._prior(one.request, labels),
-                prompt_tokens=one.prompt.length,
-            )
-            for one, row in zip(asked, ranked, strict=True)
-        ]
+        ranked = label_logprobs(self._thinker, reading, self._ranker.ids(labels))
+        rows = zip(asked, ranked, strict=True)
+        return [self._ranker.response(one.request, labels, row, one.prompt.length) for one, row in rows]
 
-    def _prior(self, request: Request, labels: tuple[str, ...]) -> dict[str, float]:
-        """Log-probabilities of labels when the question is asked without any clip or history."""
-        question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
-        key = ("\n".join(block.text for block in question), labels)
-        if key not in self._priors:
-            prompt = self._builder.prompt([Message("user", question)])
-            reading = self._thinker.read([prompt])
-            row = label_logprobs(self._thinker, reading, [self._label_ids(label) for label in labels])[0]
-            self._priors[key] = dict(zip(labels, row, strict=True))
-        return self._priors[key]
+    @cached_property
+    def _ranker(self) -> Ranker:
+        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
+            reading = self._thinker.read([self._builder.prompt(messages)])
+            return label_logprobs(self._thinker, reading, labels)[0]
 
-    def _label_ids(self, label: str) -> list[int]:
-        ids: list[int] = self._processor.tokenizer(label, add_special_tokens=False).input_ids
-        return ids
+        return Ranker(self._processor.tokenizer, score)
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:
@@ -298,11 +268,6 @@ class QwenOmni:
         size = FrameSize(self._arguments.min_pixels, self._arguments.max_pixels)
         config = self._loaded.config.thinker_config if self._speaks else self._loaded.config
         return PromptBuilder(self._processor, config, self._perception, size)
-
-
-_NOT_FINITE = (
-    "GenerationError: the model's scores are not numbers (overflow?); another dtype may help, such as bfloat16"
-)
 
 
 def _context_bytes(device: Any) -> int:

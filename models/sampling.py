@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from torch import Tensor
 
+NO_NUMBERS = "the model's scores are not numbers (overflow?); another dtype may help, such as bfloat16"
+
 LOOPS = 4
 LOOPED_TOKENS = 8
 

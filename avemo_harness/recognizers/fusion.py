@@ -143,7 +143,7 @@ class FusionRecognizer:
         try:
             with safe_open(path, framework="numpy") as file:
                 described = json.loads((file.metadata() or {})["description"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (the file is no mapping)
             if described["format"] != FORMAT:
                 raise UsageError(f"{path}: expected format {FORMAT}, found {described['format']}; fit it again")
             return cls(

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from avemo_harness.benchmark.planning import Asking
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.errors import GenerationError, SampleError
+from avemo_harness.errors import GenerationError, SampleError, describe
 from avemo_harness.models.base import OmniModel, Prefetching
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.store import Record, RunStore, Segment
@@ -183,7 +183,7 @@ class Asker:
             try:
                 request = one.request.result()
             except SampleError as error:
-                records[one.question.place] = Record.of(item, None, Response(error=_describe(error)))
+                records[one.question.place] = Record.of(item, None, Response(error=describe(error)))
                 continue
             if request.key in asked or request.key in self.store.by_key:
                 sharing.append((item, request.key))
@@ -212,7 +212,7 @@ class Asker:
             # One bad sample must not void the others, so a failed batch is asked one by one.
             if len(requests) > 1:
                 return [response for request in requests for response in self._generate([request])]
-            return [Response(error=_describe(error))]
+            return [Response(error=describe(error))]
 
     def _store(self, batch: Sequence[_InFlight], records: dict[tuple[str, str], Record]) -> None:
         by_unit: dict[str, list[Record]] = {}
@@ -238,7 +238,3 @@ def _has_answer(response: Response) -> bool:
 
 def _no_answer() -> Response:
     return Response(error="GenerationError: the model returned neither text, label scores, speech nor an error")
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error) or 'no message'}"

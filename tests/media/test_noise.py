@@ -95,6 +95,6 @@ def test_unfit_requests_are_refused() -> None:
     with pytest.raises(MediaError, match="reference"):
         media.make_noise("rms_matched", 100, rate=RATE, seed=1)
     with pytest.raises(MediaError, match="brown"):
-        media.make_noise("brown", 100, rate=RATE, seed=1)  # type: ignore[arg-type]
+        media.make_noise("brown", 100, rate=RATE, seed=1)  # type: ignore[arg-type]  # (the wrong name is the point)
     with pytest.raises(MediaError, match="length"):
         media.make_noise("white", -1, rate=RATE, seed=1)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from support.native_omni import MIXED, SILENT, SOUND, A, B
-from support.questions import ask, ask_in_words, clip
+from support.questions import MIXED, SILENT, SOUND, A, B, ask, ask_in_words, clip
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip

@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from support.native_omni import MIXED, SILENT, SOUND, A, B, C, NativeOmni, Tiny, conversations, outcome
-from support.questions import ask, ask_in_words, shuffled, silent_clip
+from support.native_omni import NativeOmni, Tiny
+from support.questions import (
+    MIXED,
+    SILENT,
+    SOUND,
+    A,
+    B,
+    C,
+    ask,
+    ask_in_words,
+    conversations,
+    outcome,
+    shuffled,
+    silent_clip,
+)
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip
 from avemo_harness.benchmark.request import Request, Response

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from support.native_omni import A, C, D, Tiny, conversations, outcome
-from support.questions import ask, shuffled
+from support.native_omni import Tiny
+from support.questions import A, C, D, ask, conversations, outcome, shuffled
 
 from avemo_harness.errors import ModelError
 from avemo_harness.models.base import ModelSetup

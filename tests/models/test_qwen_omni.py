@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from support.published_qwen import PublishedQwen
-from support.questions import ask, ask_in_words, clip, shuffled, silent_clip, sound_clip
+from support.questions import (
+    SILENT,
+    SOUND,
+    A,
+    B,
+    C,
+    ask,
+    ask_in_words,
+    clip,
+    conversations,
+    outcome,
+    shuffled,
+    silent_clip,
+)
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip
 from avemo_harness.benchmark.request import Request, Response
@@ -24,24 +37,6 @@ if TYPE_CHECKING:
     from avemo_harness.models.qwen_thinker import Context, Reading
 
 Make = Callable[..., "QwenOmni"]
-
-A, B, C, D = clip(2.0, 0), clip(3.2, 1), clip(1.3, 2), clip(4.4, 3)
-SILENT, SOUND = silent_clip(2.5, 4), sound_clip(2.5, 5)
-
-
-def conversations(output: str, **how: object) -> list[Request]:
-    """Mixed lengths, histories and streams."""
-    return [
-        ask(A, output=output, **how),
-        ask(A, "I see.", B, output=output, **how),
-        ask(C, "Well.", D, "Tell me more about it.", A, output=output, **how),
-        ask(D, "Oh!", C, output=output, question="And now?", **how),
-        ask(SILENT, output=output, **how),
-        ask(SILENT, "Hm.", silent_clip(1.0, 6), output=output, **how),
-        ask(SOUND, output=output, **how),
-        ask(B, output=output, **how),
-    ]
-
 
 ONE_KIND = conversations("label")
 """Conversations whose clips all have the same streams: the published code cannot be right about others."""
@@ -68,11 +63,6 @@ def test_speech_is_that_of_the_published_code(request_: Request, qwen: QwenOmni,
     else:
         assert answer.speech.rate_hz == 24_000
         np.testing.assert_allclose(answer.speech.samples, published.speech(request_, 60).numpy(), atol=1e-5)
-
-
-def outcome(response: Response) -> tuple[object, ...]:
-    """What must be equal exactly."""
-    return (response.text, response.new_tokens, response.prompt_tokens, response.flags, response.error)
 
 
 @pytest.mark.parametrize("output", ["label", "reply"])

@@ -37,7 +37,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        for name in ("streams", "frames", "sound"):
+        for name in ("frames", "sound"):
             self._watch(name)
 
     def _watch(self, name: str) -> None:
@@ -50,8 +50,7 @@ class Waiting:
             try:
                 return method(perception, clip)
             finally:
-                # `frames` and `sound` call `streams`, whose time is counted once.
-                self.seconds += (time.perf_counter() - started) if name != "streams" else 0.0
+                self.seconds += time.perf_counter() - started
 
         setattr(Perception, name, timed)
 

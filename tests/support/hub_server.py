@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_POST = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_GET  # noqa: N815  (names that http.server looks for)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Requests are kept in the server's own log."""

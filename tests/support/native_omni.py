@@ -6,40 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.questions import ask, ask_in_words, clip, silent_clip, sound_clip
-
-from avemo_harness.benchmark.request import Request, Response, Text
+from avemo_harness.benchmark.request import Request, Text
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.perception import Perception
 
 if TYPE_CHECKING:
     from avemo_harness.models.hf_omni import HfOmni
-
-A, B, C, D = clip(2.0, 0), clip(3.2, 1), clip(1.3, 2), clip(4.4, 3)
-SILENT, SOUND = silent_clip(2.5, 4), sound_clip(2.5, 5)
-MIXED = ask(A, "x", SILENT, "y", SOUND)
-"""A conversation whose clips do not have the same streams."""
-
-
-def conversations(output: str, **how: object) -> list[Request]:
-    """Mixed lengths, histories and streams."""
-    return [
-        ask(A, output=output, **how),
-        ask(A, "I see.", B, output=output, **how),
-        ask(C, "Well.", D, "Tell me more about it.", A, output=output, **how),
-        ask(D, "Oh!", C, output=output, question="And now?", **how),
-        ask(SILENT, output=output, **how),
-        ask(SILENT, "Hm.", silent_clip(1.0, 6), output=output, **how),
-        ask(SOUND, output=output, **how),
-        ask(B, output=output, **how),
-        ask_in_words("How are you?", output=output, **how),
-        ask(clip(0.4, 9), output=output, **how),
-    ]
-
-
-def outcome(response: Response) -> tuple[object, ...]:
-    """What must be equal exactly."""
-    return (response.text, response.new_tokens, response.prompt_tokens, response.flags, response.error)
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import paths
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Asking, plan_items
+from avemo_harness.benchmark.planning import Asking, plan_items, turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.release_loader import (
-    ReleaseOptions,
-    configured_release,
-    has_split,
-    load_release,
-)
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
-from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
-from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
 from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output
+from avemo_harness.recognizers.judges import EMBEDDED, JudgeSetup, open_judge
+from avemo_harness.releases import RunReleases
 from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.claims import Claims
-from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run
+from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
+from avemo_harness.run.judgements import Judgements, chosen_judgements
+from avemo_harness.run.judging import judge_run
 from avemo_harness.run.loop import Asker, Listener, Question, Unit
 from avemo_harness.run.selection import select_items
 from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
-from avemo_harness.scorers import METRICS
+from avemo_harness.scorers import METRICS, is_judged
 
-DEMO = "builtin:demo"
 LARGEST_BATCH = 64
 
 BatchSize = int | Literal["auto"] | None
@@ -55,9 +50,10 @@ def evaluate(
     output_path: str | Path | None = None,
     batch_size: BatchSize = None,
     device: str | None = None,
+    recognizer: str | None = None,
     **options: Any,
 ) -> RunResult:
-    """Evaluate a model on tasks, as the command does: start or continue the run, score it, return the results.
+    """Evaluate a model on tasks, as the command does: start or continue the run, judge it, score it.
 
     Args:
         model: a registered name, or an object with the interface of `avemo_harness.models.base.OmniModel`.
@@ -65,6 +61,7 @@ def evaluate(
         output_path: the run directory; by default one under ``runs/`` that is named after what is asked.
         batch_size: requests given to the model at once; ``auto``: as many as fit; by default what the model declares.
         device: where a neural model should run.
+        recognizer: judges spoken replies; see `judge_replies`.
         options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
 
     Raises:
@@ -78,7 +75,47 @@ def evaluate(
     given = None if isinstance(model, str) else model
     prepared = prepare(config, output_path=output_path, device=device, model=given)
     prepared.ask(batch_size=batch_size)
+    judge_replies(prepared.folder, recognizer, prepared.releases, device=device)
     return score_run(prepared.folder)
+
+
+def judge_replies(
+    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None
+) -> Judgements | None:
+    """Judge the spoken replies of a run, and let the run be scored by these judgements from now on. Needs no model.
+
+    Args:
+        recognizer: see `avemo_harness.recognizers.judges.open_judge`; by default the one that judged the run before,
+            else the embedded one.
+        releases: those of the run's config.
+        device: where a neural recogniser should run.
+
+    Returns:
+        None where the run has no task to judge, or no answers to one yet.
+
+    Raises:
+        UsageError: there is no such recogniser, or a release is not the one that the run asked about.
+        StoreError: the run directory is damaged or cannot be written.
+    """
+    record = read_run(folder)
+    tasks = [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
+    store = RunStore(folder)
+    store.refresh()
+    if not {task.task for task in tasks} & {task for task, _ in store.answers}:
+        return None
+    before = chosen_judgements(folder)
+    name = recognizer or (before.judge.name if before else EMBEDDED)
+    setup = JudgeSetup(releases.demo_training, paths.cache_dir(), releases.say, device)
+    judge = open_judge(name, setup)
+    by_task = {task.task: releases.load(task) for task in tasks}
+    known = {str(release["fingerprint"]) for release in record.releases}
+    for task, release in by_task.items():
+        if release.fingerprint not in known:
+            raise UsageError(
+                f"{task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
+                "restore that release"
+            )
+    return judge_run(folder, name, judge, by_task, releases.say)
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
@@ -112,6 +149,7 @@ class PreparedRun:
     model: OmniModel
     units: tuple[Unit, ...]
     conditions: ConditionCache
+    releases: RunReleases
     say: Say
 
     @property
@@ -189,11 +227,12 @@ def prepare(
     """
     library = TaskLibrary(METRICS, [Path(folder) for folder in config.include_path])
     tasks = library.load(config.tasks)
-    sources = {task.name: _source(task.spec, config) for task in tasks}
+    releases = RunReleases(config, say)
+    for task in tasks:
+        releases.source(task.spec)
     if model is None:
         check_model_name(config.model)
-    releases = _Releases(config, say)
-    by_task = {task.name: releases.load(sources[task.name], task.spec) for task in tasks}
+    by_task = {task.name: releases.load(task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     wanted = {_kind_of(task.spec) for task in tasks}
     setup = ModelSetup(
@@ -228,62 +267,7 @@ def prepare(
         store.write_items(name, planned)
     conditions = ConditionCache(paths.cache_dir() / "conditions")
     units = _units(asked, by_task, items, record, conditions)
-    return PreparedRun(folder, record, model, units, conditions, say)
-
-
-def _source(task: TaskSpec, config: RunConfig) -> tuple[str, str | None]:
-    """Where a task's release comes from, with the revision that belongs to it."""
-    if config.dataset is None and task.dataset.path is not None:
-        return task.dataset.path, config.revision or task.dataset.revision
-    shipped = read_yaml(SHIPPED / "_release.yaml").values
-    source = configured_release(config.dataset, task.group or task.task, shipped["path"])
-    return source, config.revision or (shipped["revision"] if source == shipped["path"] else None)
-
-
-@dataclass
-class _Releases:
-    """Loads each release of a run once."""
-
-    config: RunConfig
-    say: Say
-    _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
-
-    def load(self, source: tuple[str, str | None], task: TaskSpec) -> Release:
-        path, revision = source
-        key = (path, task.dataset.name, task.dataset.split, revision)
-        if key not in self._loaded:
-            limit = self.config.limit
-            enough = int(limit) if self.config.streaming and limit and 1 <= limit < math.inf else None
-            self._loaded[key] = self._read(*key, limit=enough)
-        return self._loaded[key]
-
-    def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
-        """Labelled releases to learn from; see `ModelSetup.training`."""
-        if which == "demo":
-            return (self._read(DEMO, "demo", "train", None),)
-        if which != "auto":
-            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
-        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
-        if own:
-            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
-        self.say("the release has no train part: training on the built-in demo's")
-        return self.training("demo", asked)
-
-    def _path(self, source: str) -> str:
-        if source != DEMO:
-            return source
-        from avemo_harness.build.demo import demo_release
-
-        return str(demo_release(paths.cache_dir(), self.say))
-
-    def _read(self, source: str, name: str, split: str, revision: str | None, limit: int | None = None) -> Release:
-        options = ReleaseOptions(
-            revision=revision,
-            media_root=Path(self.config.media_root) if self.config.media_root else None,
-            streaming=self.config.streaming,
-            limit=limit,
-        )
-        return replace(load_release(self._path(source), name, split, options), source=source)
+    return PreparedRun(folder, record, model, units, conditions, releases, say)
 
 
 def _not_asked(task: TaskSpec, release: Release, capabilities: Capabilities, config: RunConfig) -> str | None:
@@ -310,7 +294,21 @@ def _items(task: TaskSpec, release: Release, config: RunConfig, model: OmniModel
         items = [item for item in items if _has_reply(release, item)]
         if not items:
             raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
-    return select_items(items, release, config)
+    kept = select_items(items, release, config)
+    _refuse_holes(task, release, kept)
+    return kept
+
+
+def _refuse_holes(task: TaskSpec, release: Release, items: Sequence[Item]) -> None:
+    """Refuse to ask about a turn without the turns before it, where the model's replies to those are its history."""
+    asked = {item.item_id for item in items}
+    for item in items:
+        for turn in turns_to_answer_first(task, release, item):
+            if turn_item_id(item.dialogue_id, turn) not in asked:
+                raise UsageError(
+                    f"{task.task}: {item.item_id} needs the model's reply to turn {turn}, which --ids or --where leave "
+                    "out; choose whole dialogues"
+                )
 
 
 def _has_reply(release: Release, item: Item) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,12 @@ from avemo_harness import media, paths
 from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Release
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.build.affect import AffectPath
 from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.baseline_reply import Place, Rule, heard_place, reply_path, spoken_reply
 from avemo_harness.models.trivial import labels_of
 from avemo_harness.recognizers import identify_recognizer, load_recognizer
 from avemo_harness.recognizers.base import Recognizer
@@ -33,7 +36,7 @@ VERSION = "1"
 
 
 class Baseline:
-    """Names the emotion of the asked clip; looks at neither the history nor the text."""
+    """Names the emotion of the asked clip, and replies to it by rule; looks at neither the history nor the text."""
 
     @dataclass(frozen=True, slots=True)
     class Arguments:
@@ -42,17 +45,20 @@ class Baseline:
             train: ``auto``, ``demo``, or the folder of a release whose train part to learn from.
             seed: of the cross-validation that weighs voice against face.
             recognizer: what learns and answers (see `avemo-eval ls recognizers`).
+            reply: the emotion of its spoken replies: the speaker's (mirror), a step out of the speaker's extreme
+                (balance), or none (neutral).
         """
 
         train: str = "auto"
         seed: int = 0
         recognizer: str = "fusion"
+        reply: Rule = "mirror"
 
-    capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking"}), largest_batch=16)
+    capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=16)
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         self._seed, self._say = arguments.seed, setup.say
-        self._recognizer_name = arguments.recognizer
+        self._recognizer_name, self._rule = arguments.recognizer, arguments.reply
         self._recognizer_identity = identify_recognizer(arguments.recognizer)
         self._training = setup.training(arguments.train)
 
@@ -62,6 +68,7 @@ class Baseline:
             "version": VERSION,
             "features": FORMAT,
             "recognizer": self._recognizer_identity,
+            "reply": self._rule,
             "trained_on": " ".join(release.fingerprint for release in self._training),
             "seed": str(self._seed),
             **{package: version(package) for package in ("numpy", "scikit-learn", "av")},
@@ -74,9 +81,15 @@ class Baseline:
     def _answer(self, request: Request, features: ClipFeatures) -> Response:
         scores = self._recognizer.log_probabilities(features.sound, features.face)
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
+        if isinstance(request.output, SpokenOutput):
+            heard = heard_place({label: math.exp(score) for label, score in by_label.items()})
+            return spoken_reply(self._reply_path(heard), request.seed)
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
+
+    def _reply_path(self, heard: Place) -> AffectPath:
+        return reply_path(self._rule, heard)
 
     @cached_property
     def _recognizer(self) -> Recognizer:
@@ -116,7 +129,8 @@ def _asked_clip(request: Request) -> Clip:
     """The clip that is asked about; GenerationError where there is none or it is asked for what was not taught."""
     if request.asked_clip is None:
         raise GenerationError("baseline: the question has no clip")
-    if unknown := sorted(set(labels_of(request)) - set(EMOTIONS)):
+    offered = labels_of(request) if isinstance(request.output, LabelOutput) else ()
+    if unknown := sorted(set(offered) - set(EMOTIONS)):
         raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
     return request.asked_clip
 

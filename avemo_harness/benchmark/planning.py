@@ -32,13 +32,18 @@ def plan_items(task: TaskSpec, release: Release) -> list[Item]:
     return items
 
 
+def turn_item_id(dialogue_id: str, turn_index: int) -> str:
+    """The id of the item that asks about a turn."""
+    return f"{dialogue_id}/{turn_index}"
+
+
 def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iterable[Item]:
     for turn in dialogue.turns:
         if turn.role != "user" or (isinstance(task.output, LabelOutput) and turn.emotion is None):
             continue
         yield Item(
             task=task.task,
-            item_id=f"{dialogue.dialogue_id}/{turn.turn_index}",
+            item_id=turn_item_id(dialogue.dialogue_id, turn.turn_index),
             unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
             cluster=dialogue.dialogue_id,
             dialogue_id=dialogue.dialogue_id,
@@ -108,6 +113,14 @@ def _said(turn: Turn) -> tuple[str, str, str | None]:
     return (turn.role, turn.text, turn.clip.sha256 if turn.clip else None)
 
 
+def turns_to_answer_first(task: TaskSpec, release: Release, item: Item) -> tuple[int, ...]:
+    """The user turns before an item's, where the model's own replies to them stand in its history; else none."""
+    if not task.context.needs_own_replies:
+        return ()
+    turns = release.dialogue(item.dialogue_id).turns[: item.turn_index]
+    return tuple(turn.turn_index for turn in turns if turn.role == "user")
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What turns an item into a request: the task, its release, and whom it is asked of.
@@ -124,8 +137,11 @@ class Asking:
     identity: Mapping[str, str]
     seed: int
 
-    def request(self, item: Item) -> Request:
+    def request(self, item: Item, own_replies: Mapping[int, str] | None = None) -> Request:
         """Render the messages of an item and make its clips.
+
+        Args:
+            own_replies: what the model replied to each of `turns_to_answer_first`, by turn.
 
         Raises:
             MediaError: a clip is missing or damaged.
@@ -134,7 +150,7 @@ class Asking:
             dialogue, turn, clip = self._conflict(item)
         else:
             dialogue, turn, clip = self._turn(item)
-        messages = (*self._history(dialogue, turn), *self._question(dialogue, turn, clip))
+        messages = (*self._history(dialogue, turn, own_replies or {}), *self._question(dialogue, turn, clip))
         key = request_key(self.identity, messages, self.task.output, self.generation, self.seed)
         return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation)
 
@@ -159,17 +175,23 @@ class Asking:
             return self.conditions.video_only(clip, condition.noise)
         return self.conditions.full_av(clip)
 
-    def _history(self, dialogue: Dialogue, asked: Turn) -> Iterable[Message]:
+    def _history(self, dialogue: Dialogue, asked: Turn, own_replies: Mapping[int, str]) -> Iterable[Message]:
         if self.task.context.turns == "none":
             return
-        everywhere = self.task.condition.applies_to == "user_turns"
         for turn in dialogue.turns[: asked.turn_index]:
-            if turn.role == "assistant" or turn.clip is None:
-                yield Message(turn.role, (Text(turn.text),))
-            elif everywhere:
-                yield Message("user", (self._conditioned(turn.clip, self.task.condition),))
-            else:
-                yield Message("user", (turn.clip,))
+            if turn.role == "user":
+                yield self._said(turn)
+                if self.task.context.needs_own_replies:
+                    yield Message("assistant", (Text(own_replies[turn.turn_index]),))
+            elif not self.task.context.needs_own_replies:
+                yield Message("assistant", (Text(turn.text),))
+
+    def _said(self, turn: Turn) -> Message:
+        """An earlier turn of the user, under the task's condition where that is for all turns."""
+        if turn.clip is None:
+            return Message("user", (Text(turn.text),))
+        everywhere = self.task.condition.applies_to == "user_turns"
+        return Message("user", (self._conditioned(turn.clip, self.task.condition) if everywhere else turn.clip,))
 
     def _question(self, dialogue: Dialogue, turn: Turn, clip: Clip | None) -> Iterable[Message]:
         labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else ()

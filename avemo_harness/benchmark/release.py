@@ -20,6 +20,9 @@ from avemo_harness.errors import MediaError, ReleaseError
 EMOTIONS = ("neutral", "happy", "angry", "sad")
 """The four classes of the benchmark, in the order of its tables."""
 
+DEMO = "builtin:demo"
+"""The source of the built-in demo release."""
+
 Role = Literal["user", "assistant"]
 
 

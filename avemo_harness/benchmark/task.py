@@ -22,6 +22,7 @@ from avemo_harness.benchmark.template import template_problem
 ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
 NoiseName = Literal["speech_shaped", "white", "pink", "silence", "rms_matched"]
 RankBy = Literal["raw", "length_normalised", "prior_corrected"]
+ReasoningProfile = Literal["av_emo", "calibrated"]
 
 ScorerMetrics = Mapping[str, frozenset[str]]
 """The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
@@ -82,8 +83,13 @@ class ContextSpec(_Spec):
     """Every turn before the asked one, or nothing."""
     assistant_as: Literal["text"] = "text"
     """How the assistant's earlier turns are given."""
-    assistant_replies: Literal["gold"] = "gold"
-    """Whose replies stand in the history: the release's own."""
+    assistant_replies: Literal["gold", "own"] = "gold"
+    """Whose replies stand in the history: the release's, or those that the model itself gave to this task."""
+
+    @property
+    def needs_own_replies(self) -> bool:
+        """Whether a question cannot be asked before the turns before it are answered."""
+        return self.assistant_replies == "own" and self.turns == "history"
 
 
 def _valid_template(text: str) -> str:
@@ -213,6 +219,12 @@ def _metric_of_any_scorer(metric: str, info: ValidationInfo) -> str:
     return metric
 
 
+def _of_reasoning(profile: ReasoningProfile | None, info: ValidationInfo) -> ReasoningProfile | None:
+    if profile is not None and info.data.get("name") not in (None, "reasoning"):
+        raise ValueError("needs name: reasoning")
+    return profile
+
+
 class ScorerSpec(_Spec):
     """A scorer and which of its metrics the task reports."""
 
@@ -220,6 +232,16 @@ class ScorerSpec(_Spec):
     metrics: Annotated[
         tuple[Annotated[str, AfterValidator(_metric_of_scorer)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
     ]
+    profile: Annotated[ReasoningProfile | None, AfterValidator(_of_reasoning)] = None
+    """Of `reasoning`: av_emo (the default), or calibrated: with thresholds from the judge's training labels."""
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # As for `rank_by`: a scorer without a profile has the same content with this field or without.
+        values: dict[str, Any] = dump(self)
+        if self.profile is None:
+            values.pop("profile", None)
+        return values
 
 
 def _reported(headline: str | None, info: ValidationInfo) -> str | None:
@@ -266,4 +288,6 @@ class GroupSpec(_Spec):
 
     group: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     title: str
+    reference_row: str | None = None
+    """What the row of the model `reference` is called, such as Real."""
     columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

@@ -15,7 +15,8 @@ NEUTRAL = 0.5
 RATED_HZ = 2.0
 """Values a second of the paths that a release stores."""
 
-_TARGETS = {"neutral": (0.5, 0.5), "happy": (0.875, 0.75), "angry": (0.175, 0.85), "sad": (0.175, 0.225)}
+PLACES = {"neutral": (0.5, 0.5), "happy": (0.875, 0.75), "angry": (0.175, 0.85), "sad": (0.175, 0.225)}
+"""Valence and arousal that the paths of each emotion go to, about."""
 _TARGET_SPREAD = 0.03
 _WANDER = 0.025
 _ONSET_S = 0.5
@@ -47,7 +48,7 @@ class AffectPath:
     @classmethod
     def draw(cls, emotion: str, rng: np.random.Generator) -> AffectPath:
         """A path towards one of the four emotions; the numbers drawn do not depend on which. KeyError for others."""
-        valence, arousal = np.clip(np.array(_TARGETS[emotion]) + rng.normal(0, _TARGET_SPREAD, 2), 0, 1).tolist()
+        valence, arousal = np.clip(np.array(PLACES[emotion]) + rng.normal(0, _TARGET_SPREAD, 2), 0, 1).tolist()
         hz = rng.uniform(0.2, 0.6, 2).tolist()
         phase = rng.uniform(0, 2 * np.pi, 2).tolist()
         return cls(valence, arousal, (hz[0], hz[1]), (phase[0], phase[1]))

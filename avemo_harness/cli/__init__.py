@@ -15,6 +15,7 @@ COMMANDS = {
     "ls": "list tasks, groups, models, scorers and recognizers",
     "show": "print a task: its settings, and the messages that a model gets",
     "validate": "check task YAMLs",
+    "judge": "judge the spoken replies of a run with a recogniser",
     "score": "score a run again, without a model",
     "data": "choose the release that the benchmark's tasks are asked of",
     "doctor": "say what this machine has and what is configured",

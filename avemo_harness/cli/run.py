@@ -62,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
+    how.add_argument(
+        "--recognizer",
+        metavar="NAME_OR_DIR",
+        help="judges spoken replies (default: the one that judged this run before, else the embedded one)",
+    )
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument("--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success")
     how.add_argument(
@@ -76,7 +81,7 @@ def execute(args: argparse.Namespace) -> int:
     batch_size = _batch_size(args.batch_size)
     config = _config(args)
     from avemo_harness.cli.progress import make_progress
-    from avemo_harness.evaluation import prepare
+    from avemo_harness.evaluation import judge_replies, prepare
     from avemo_harness.report.results import score_run
     from avemo_harness.report.table import format_results
 
@@ -85,6 +90,7 @@ def execute(args: argparse.Namespace) -> int:
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=_say if is_main else _keep_quiet)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, listener=progress)
+    judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
     # Every process scores: whichever is the last to find nothing left has seen all answers, and equal answers give
     # equal bytes.
     result = score_run(prepared.folder)

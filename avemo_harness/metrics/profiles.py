@@ -148,8 +148,8 @@ EMO_REASONING = Profile(
     out_of_range="kept",
     undefined="one",
 )
-"""The predecessor's definition (EMO-Reasoning, arXiv 2508.17623, its published code) with exact time warping. Scores may
-leave [0, 1], and 1.0 also stands for "not applicable"."""
+"""The predecessor's definition (EMO-Reasoning, arXiv 2508.17623, its published code) with exact time warping. Scores
+may leave [0, 1], and 1.0 also stands for "not applicable"."""
 
 EMO_REASONING_UNIT = replace(EMO_REASONING.on("unit"), name="emo_reasoning_unit")
 """The same on the unit scale."""

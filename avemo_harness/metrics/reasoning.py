@@ -7,9 +7,9 @@ a `Profile`; DTW is `avemo_harness.metrics.dtw`, exact and on one dimension. Wit
 L = max(T_u, T_a), D the dimensions, E those in which the user is extreme:
 
     ECS = clip(1 - K * sum over D of DTW(u_d, a_d) / (2 |D| L))
-    EBS = clip(1 - K * sum over E of DTW(clip(u_d + shift_d), a_d) / (|E| L))       undefined where E is empty
-    ESS = clip(1 - K * mean of those |a_d[t+1] - a_d[t]| that exceed theta)          1 if none does; undefined for T_a < 2
-    ERS = mean of the parts that are defined                                        undefined without ECS or ESS
+    EBS = clip(1 - K * sum over E of DTW(clip(u_d + shift_d), a_d) / (|E| L))     undefined where E is empty
+    ESS = clip(1 - K * mean of those |a_d[t+1] - a_d[t]| that exceed theta)        1 if none does; undefined if T_a < 2
+    ERS = mean of the parts that are defined                                      undefined without ECS or ESS
 
 All scores are in [0, 1], higher is better, and NaN where undefined: everything for an empty trajectory, EBS for a user
 who is not extreme, ESS for a single value.
@@ -73,7 +73,7 @@ def balance(users: Trajectories, replies: Trajectories, profile: Profile) -> Sco
 
 
 def balance_direction(users: Trajectories, replies: Trajectories, profile: Profile) -> Floats:
-    """``EBS_dir``: how much of the shift out of the extreme the reply's mean has made, mean over the extreme dimensions.
+    """``EBS_dir``: how much of the shift out of the extreme the reply's mean has made, mean over extreme dimensions.
 
     0 for a reply that mirrors the user or goes further out, 1 for one that moved by the shift or more: unlike EBS it
     does not punish a reply for being calmer than the target.
@@ -103,12 +103,11 @@ def stability(replies: Trajectories, profile: Profile) -> Score:
 
 
 def steadiness(replies: Trajectories, profile: Profile) -> Floats:
-    """``ESS_rate = clip(1 - 2.5 rate mean |a_d[t+1] - a_d[t]|)`` on the unit scale: no threshold, the same at any rate."""
+    """``ESS_rate = clip(1 - 2.5 rate mean |a_d[t+1] - a_d[t]|)`` on the unit scale: no threshold, alike at any rate."""
     unit = [reply.on("unit") for reply in replies]
-    factor = RATE_STEEPNESS
     rates = np.array([reply.rate_hz for reply in unit])
     means = _over_steps(unit, profile.on("unit"), lambda steps: float(steps.mean()), np.nan)
-    return np.clip(1 - factor * rates * means, 0, 1)
+    return np.clip(1 - RATE_STEEPNESS * rates * means, 0, 1)
 
 
 def extremes(users: Trajectories, profile: Profile) -> Flags:
@@ -178,12 +177,14 @@ def _mean_distance(
         (dtw_distances(firsts.columns[name], seconds.columns[name], within) for name in dimensions),
         start=np.zeros(len(firsts.lengths)),
     )
-    return total / _or_nan(2 * len(dimensions) * np.maximum(firsts.lengths, seconds.lengths))
+    mean: Floats = total / _or_nan(2 * len(dimensions) * np.maximum(firsts.lengths, seconds.lengths))
+    return mean
 
 
 def _extremes(turns: _Turns, profile: Profile) -> Flags:
     sides = {"below": np.less, "above": np.greater}
-    return np.stack([sides[e.side](turns.means(e.dimension), e.threshold) for e in profile.extremes], axis=1)
+    flags: Flags = np.stack([sides[e.side](turns.means(e.dimension), e.threshold) for e in profile.extremes], axis=1)
+    return flags
 
 
 def _shifted(values: Floats, extreme: Extreme, profile: Profile) -> Floats:
@@ -216,7 +217,8 @@ def _together(
     # The predecessor takes a balance of exactly 1 for "nothing to balance".
     factors = [np.array([one.contagion, one.balance, one.stability])[:, None] for one in (weights, without)]
     chosen = np.where(ebs != 1.0, factors[0], factors[1])
-    return (chosen * parts).sum(axis=0)
+    weighted: Floats = (chosen * parts).sum(axis=0)
+    return weighted
 
 
 def _score(value: Floats, profile: Profile) -> Score:
@@ -224,7 +226,8 @@ def _score(value: Floats, profile: Profile) -> Score:
 
 
 def _empty(firsts: _Turns, seconds: _Turns) -> Flags:
-    return (firsts.lengths == 0) | (seconds.lengths == 0)
+    empty: Flags = (firsts.lengths == 0) | (seconds.lengths == 0)
+    return empty
 
 
 def _or_nan(counts: NDArray[np.intp]) -> Floats:

@@ -9,17 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avemo_harness.benchmark.task import GroupSpec, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.release import DEMO
+from avemo_harness.benchmark.task import GroupSpec, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.judgements import Place, chosen_judgements
 from avemo_harness.run.store import RunStore, json_lines
-from avemo_harness.scorers import load_scorer
+from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
 from avemo_harness.scorers.fusion import fusion_gain
+from avemo_harness.scorers.judged import Judge, Judged
 
-RESULTS_SCHEMA = 1
+RESULTS_SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,13 @@ class TaskResult:
     """One task's scores and counts.
 
     Args:
-        status: ``complete``, ``incomplete`` (errors, or items not answered yet) or ``skipped`` (not asked).
+        status: ``complete``, ``incomplete`` (errors, or items not answered or judged yet) or ``skipped`` (not asked).
         reason: why the task was skipped.
+        n_unjudged: spoken answers that no recogniser has judged yet.
         n_spoken: answers that carry speech; None where none was asked for.
         flags: how many answers carry each flag; only those that occur, by name.
+        rows: what answers that take no understanding would score on the same items, by name.
+        comparable: the scores may be held against those of other runs with the same judge.
     """
 
     task: str
@@ -45,11 +51,14 @@ class TaskResult:
     n_invalid: int = 0
     n_errors: int = 0
     n_missing: int = 0
+    n_unjudged: int = 0
     n_clusters: int = 0
     n_spoken: int | None = None
+    comparable: bool = True
     flags: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +66,17 @@ class GroupResult:
     """One row of the benchmark's table.
 
     Args:
+        row: what the model is called in this table: its name, and of `reference` what the group calls that.
         columns: the value of each column in order; None where its task was not asked.
+        trivial: the columns of answers that take no understanding, by row.
         fusion_gain: ``Acc_AV - max(Acc_A, Acc_V)`` on the same turns; None unless all three were asked.
     """
 
     group: str
     title: str
+    row: str
     columns: Mapping[str, Metric | None]
+    trivial: Mapping[str, Mapping[str, Metric | None]]
     fusion_gain: Metric | None
 
 
@@ -72,6 +85,7 @@ class RunResult:
     """Everything a run says: what was asked of whom, and the scores.
 
     Args:
+        judge: the recogniser whose trajectories the replies are scored by, with its card; None where none was asked.
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
     """
@@ -81,6 +95,7 @@ class RunResult:
     identity: Mapping[str, str]
     releases: tuple[Mapping[str, Any], ...]
     bootstrap: Mapping[str, int]
+    judge: Judge | None
     partial: bool
     provisional: bool
     tasks: Mapping[str, TaskResult]
@@ -115,24 +130,28 @@ def score_run(folder: Path) -> RunResult:
 def _score_answers(folder: Path, run: RunRecord) -> RunResult:
     store = RunStore(folder)
     store.refresh()
+    judgements = chosen_judgements(folder)
+    judged = judgements.read() if judgements else {}
+    judge = judgements.judge if judgements else None
     scored: dict[str, TaskScores] = {}
     tasks: dict[str, TaskResult] = {}
     for task in run.tasks:
         if task.task in run.skipped:
             tasks[task.task] = _skipped(task, run)
             continue
-        answers = _answers(task, store)
+        answers = _answers(task, store, judged)
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
             _write_lines(folder, task.task, scores.lines, answers)
-        tasks[task.task] = _task_result(task, run, answers, scores)
+        tasks[task.task] = _task_result(task, run, answers, scores, judge)
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
         model=run.config.model,
         identity=dict(run.identity),
         releases=run.releases,
         bootstrap={"resamples": RESAMPLES, "seed": SEED},
+        judge=judge,
         partial=run.config.partial,
         provisional=any(task.status == "incomplete" for task in tasks.values()),
         tasks=tasks,
@@ -142,12 +161,12 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
     return result
 
 
-def _answers(task: TaskSpec, store: RunStore) -> list[Answer]:
+def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judged]) -> list[Answer]:
     answers = []
     for item in store.read_items(task.task):
         place = (task.task, item.item_id)
         record = store.answers.get(place) or store.errors.get(place)
-        answers.append(record.answer(item) if record else Answer(item, missing=True))
+        answers.append(record.answer(item, judged.get(place)) if record else Answer(item, missing=True))
     return answers
 
 
@@ -159,35 +178,49 @@ def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     wanted = {metric for scorer in task.scorers for metric in scorer.metrics}
     metrics = {name: value for result in results for name, value in result.metrics.items() if name in wanted}
     details = {name: value for result in results for name, value in result.details.items()}
-    return TaskScores(metrics, results[0].lines, details)
+    rows = {name: values for result in results for name, values in result.rows.items()}
+    return TaskScores(metrics, results[0].lines, details, rows)
 
 
-def _task_result(task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None) -> TaskResult:
-    errors = sum(answer.error is not None for answer in answers)
+def _task_result(
+    task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None, judge: Judge | None
+) -> TaskResult:
+    failed = sum(answer.error is not None for answer in answers)
+    errors = failed if scores is None else sum(line.verdict == "error" for line in scores.lines)
     missing = sum(answer.missing for answer in answers)
     lines = scores.lines if scores else ()
+    unjudged = sum(line.verdict == "unjudged" for line in lines)
     answered = [answer for answer in answers if answer.scorable]
     spoken = sum(answer.speech is not None for answer in answered)
     flags = Counter(flag for answer in answered for flag in answer.flags)
+    invalid = sum(line.label is None and line.verdict not in ("error", "missing") for line in lines)
     return TaskResult(
         task=task.task,
         version=task.version,
         digest=run.task_digests[task.task],
         condition=task.condition.name,
-        status="incomplete" if errors or missing else "complete",
+        status="incomplete" if errors or missing or unjudged else "complete",
         reason=None,
         headline=task.headline,
         n_items=len(answers),
         n_answered=len(answered),
-        n_invalid=sum(line.label is None and line.verdict not in ("error", "missing") for line in lines),
+        n_invalid=invalid if isinstance(task.output, LabelOutput) else 0,
         n_errors=errors,
         n_missing=missing,
+        n_unjudged=unjudged,
         n_clusters=len({answer.item.cluster for answer in answered}),
         n_spoken=spoken if isinstance(task.output, SpokenOutput) else None,
+        comparable=not (judge and judge.embedded and is_judged(task)) or _is_of_demo(task, run),
         flags=dict(sorted(flags.items())),
         metrics=scores.metrics if scores else {},
         details=scores.details if scores else {},
+        rows=scores.rows if scores else {},
     )
+
+
+def _is_of_demo(task: TaskSpec, run: RunRecord) -> bool:
+    asked = (task.dataset.name, task.dataset.split)
+    return any((one["name"], one["split"]) == asked and one["source"] == DEMO for one in run.releases)
 
 
 def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
@@ -207,11 +240,17 @@ def _group_result(
 ) -> GroupResult:
     members = [task for task in run.tasks if task.group == group.group]
     columns: dict[str, Metric | None] = {}
+    trivial: dict[str, dict[str, Metric | None]] = {}
     for column in group.columns:
         reporting = (t for t in members if t.condition.name == column.condition and _reports(t, column.metric))
         task = next(reporting, None)
         columns[column.name] = tasks[task.task].metrics.get(column.metric) if task else None
-    return GroupResult(group.group, group.title, columns, _fusion_gain(members, scored))
+        for name, metrics in (tasks[task.task].rows if task else {}).items():
+            trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
+    row = group.reference_row if run.config.model == "reference" else None
+    return GroupResult(
+        group.group, group.title, row or run.config.model, columns, trivial, _fusion_gain(members, scored)
+    )
 
 
 def _reports(task: TaskSpec, metric: str) -> bool:
@@ -242,6 +281,7 @@ def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: S
             "verdict": line.verdict,
             "why": line.why,
             "flags": flags[line.item.item_id],
+            **({"values": dict(line.values)} if line.values else {}),
         }
         for line in lines
     )

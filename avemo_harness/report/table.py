@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
@@ -20,15 +20,27 @@ def format_results(result: RunResult) -> str:
 
 
 def _format_group(group: GroupResult, result: RunResult) -> str:
-    names = list(group.columns)
-    values = [_value(metric) for metric in group.columns.values()]
-    intervals = [_interval(metric) for metric in group.columns.values()]
-    rows = [["model", *names], [result.model, *values], ["95 % interval", *intervals]]
-    lines = [group.title + _mark(result), *_aligned(rows)]
+    scored_by_judge = [name for name in group.columns if any(row.get(name) for row in group.trivial.values())]
+    labelled = [name for name in group.columns if name not in scored_by_judge]
+    lines = [group.title + _mark(result)]
+    if scored_by_judge:
+        trivial = [[name, *_values(row, scored_by_judge)] for name, row in group.trivial.items()]
+        lines += [*_aligned([*_model_rows(group, scored_by_judge), *trivial]), ""]
+    if labelled:
+        lines += _aligned(_model_rows(group, labelled))
     if group.fusion_gain is not None and group.fusion_gain.value is not None:
         gain = group.fusion_gain
         lines.append(f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns")
     return "\n".join(lines)
+
+
+def _model_rows(group: GroupResult, names: Sequence[str]) -> list[list[str]]:
+    intervals = [_interval(group.columns[name]) for name in names]
+    return [["model", *names], [group.row, *_values(group.columns, names)], ["95 % interval", *intervals]]
+
+
+def _values(metrics: Mapping[str, Metric | None], names: Sequence[str]) -> list[str]:
+    return [_value(metrics.get(name)) for name in names]
 
 
 def _format_tasks(tasks: Sequence[TaskResult]) -> str:
@@ -49,7 +61,7 @@ def _task_rows(task: TaskResult) -> list[list[str]]:
     if task.status == "skipped":
         return [[task.task, *[NOT_ASKED] * 8]]
     shown = [[name, _value(metric), _interval(metric)] for name, metric in task.metrics.items()]
-    if task.n_spoken is not None:
+    if task.n_spoken is not None and "coverage" not in task.metrics:
         shown.append(["spoken", f"{task.n_spoken}/{task.n_answered}", NOT_ASKED])
     first, *others = shown or [["(no scorer)", NOT_ASKED, NOT_ASKED]]
     counts = [task.n_answered, task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
@@ -67,9 +79,33 @@ def _notes(result: RunResult) -> list[str]:
         )
     if result.n_missing:
         notes.append(f"provisional: {result.n_missing} items are not answered yet; the same command continues")
+    if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
+        notes.append(
+            f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN, then avemo-eval score RUN"
+        )
+    if result.judge is not None:
+        notes += _judge_notes(result)
     for task in result.tasks.values():
         if task.status == "skipped":
             notes.append(f"{task.task}: not asked, {task.reason}")
+    return notes
+
+
+def _judge_notes(result: RunResult) -> list[str]:
+    """Who judged the replies, what is known of that judge, and of which tasks it says nothing that can be compared."""
+    judge = result.judge
+    assert judge is not None
+    notes = [f"replies judged by: {judge.name} ({judge.digest[:12]})"]
+    notes += ["  " + line for line in judge.card.get("lines", ())]
+    for task in result.tasks.values():
+        if not task.comparable:
+            notes.append(
+                f"{task.task}: not comparable: the embedded judge knows the demo's voices only; train one on people "
+                "(avemo-eval recognizer train), then avemo-eval judge RUN --recognizer DIR"
+            )
+        refused = task.details.get("reasoning", {}).get("profile_refused")
+        if refused:
+            notes.append(f"{task.task}: replies are not scored: {refused}")
     return notes
 
 

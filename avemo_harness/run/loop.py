@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Protocol
 
-from avemo_harness.benchmark.planning import Asking
+from avemo_harness.benchmark.planning import Asking, turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.request import Item, Request, Response
 from avemo_harness.errors import GenerationError, SampleError, describe
 from avemo_harness.models.base import OmniModel, Prefetching
@@ -65,9 +65,11 @@ class Listener(Protocol):
 
 @dataclass
 class _InFlight:
+    """A question that is being prepared; None where that must wait for the replies to earlier turns."""
+
     unit: Unit
     question: Question
-    request: Future[Request]
+    request: Future[Request] | None
 
 
 @dataclass
@@ -132,7 +134,7 @@ class Asker:
                 by_kind = sorted(step, key=lambda one: one[1].asking.task.output.type)
                 for start in range(0, len(by_kind), self.batch_size):
                     batch = by_kind[start : start + self.batch_size]
-                    yield [_InFlight(unit, one, pool.submit(self._prepare, one)) for unit, one in batch]
+                    yield [_InFlight(unit, one, self._preparing(one, pool)) for unit, one in batch]
 
     def _units_at_once(self, units: Sequence[Unit]) -> int:
         """As many as a batch has places, but no more than this worker's share of what is left."""
@@ -142,11 +144,27 @@ class Asker:
         left = sum(bool(self._missing(unit)) for unit in units)
         return max(1, min(self.batch_size, math.ceil(left / workers)))
 
+    def _preparing(self, question: Question, pool: ThreadPoolExecutor) -> Future[Request] | None:
+        return None if question.asking.task.context.needs_own_replies else pool.submit(self._prepare, question)
+
     def _prepare(self, question: Question) -> Request:
-        request = question.asking.request(question.item)
+        request = question.asking.request(question.item, self._own_replies(question))
         if isinstance(self.model, Prefetching):
             self.model.prefetch(request)
         return request
+
+    def _own_replies(self, question: Question) -> dict[int, str]:
+        """What the model replied to earlier turns, by turn, where the question's history needs it."""
+        item, asking = question.item, question.asking
+        replies = {}
+        for turn in turns_to_answer_first(asking.task, asking.release, item):
+            record = self.store.answers.get((item.task, turn_item_id(item.dialogue_id, turn)))
+            if record is None or record.text is None:
+                raise GenerationError(
+                    f"the model's own reply to turn {turn} is needed for the history, and there is none"
+                )
+            replies[turn] = record.text
+        return replies
 
     def _claimed(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, list[Question]]]:
         """Claim units one after another; each with what is missing of it."""
@@ -181,7 +199,7 @@ class Asker:
         for one in batch:
             item = one.question.item
             try:
-                request = one.request.result()
+                request = one.request.result() if one.request else self._prepare(one.question)
             except SampleError as error:
                 records[one.question.place] = Record.of(item, None, Response(error=describe(error)))
                 continue

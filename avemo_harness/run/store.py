@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jsonlines
 
@@ -20,7 +20,9 @@ from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
 from avemo_harness.errors import StoreError
 from avemo_harness.paths import write_atomically
+from avemo_harness.run.lines import LineWriter, complete_lines
 from avemo_harness.scorers.base import Answer
+from avemo_harness.scorers.judged import Judged
 
 LOGPROB_DECIMALS = 4
 """Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
@@ -72,8 +74,8 @@ class Record:
             flags=tuple(response.flags),
         )
 
-    def answer(self, item: Item) -> Answer:
-        """What scorers see of the record of an item."""
+    def answer(self, item: Item, judged: Judged | None = None) -> Answer:
+        """What scorers see of the record of an item, with what a recogniser says of it."""
         return Answer(
             item,
             text=self.text,
@@ -83,6 +85,7 @@ class Record:
             speech=self.speech,
             flags=self.flags,
             error=self.error,
+            judged=judged,
         )
 
     def line(self) -> dict[str, Any]:
@@ -113,8 +116,6 @@ class RunStore:
     def refresh(self) -> list[Record]:
         """Read what was appended since the last call, by any worker.
 
-        A line without its newline is one that is being written, or was when its worker was killed: it is left alone.
-
         Raises:
             StoreError: a complete line is not a record.
         """
@@ -123,12 +124,8 @@ class RunStore:
             start = self._read_up_to.get(segment, 0)
             if segment.stat().st_size <= start:
                 continue
-            with open(segment, "rb") as handle:
-                handle.seek(start)
-                data = handle.read()
-            complete = data[: data.rfind(b"\n") + 1]
-            new += [_parse(line, segment, start) for line in complete.splitlines()]
-            self._read_up_to[segment] = start + len(complete)
+            lines, self._read_up_to[segment] = complete_lines(segment, start)
+            new += [_parse(line, segment, start) for line in lines]
         for record in new:
             self._remember(record)
         return new
@@ -193,7 +190,7 @@ class Segment:
         self.folder = folder
         self.path = folder / "responses" / f"{worker}.jsonl"
         self.written = 0
-        self._handle: IO[str] | None = None
+        self._lines = LineWriter(self.path)
 
     def append(self, records: Iterable[Record]) -> None:
         """Append records and return once they are durable.
@@ -201,16 +198,7 @@ class Segment:
         Raises:
             StoreError: the disk is full or the folder cannot be written.
         """
-        try:
-            handle = self._opened()
-            writer = jsonlines.Writer(handle, compact=True, sort_keys=True)
-            for record in records:
-                writer.write(record.line())
-                self.written += 1
-            handle.flush()
-            os.fsync(handle.fileno())
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from error
+        self.written += self._lines.append(record.line() for record in records)
 
     def write_speech(self, key: str, speech: Speech) -> str:
         """Store a spoken answer, whole and durable before it gets its name; returns its path inside the run."""
@@ -224,16 +212,8 @@ class Segment:
         partly.replace(path)
         return name
 
-    def _opened(self) -> IO[str]:
-        """The file, made when there is something to append."""
-        if self._handle is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
-        return self._handle
-
     def close(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
+        self._lines.close()
 
 
 def cut_torn_lines(store: RunStore, live_workers: set[str]) -> int:

@@ -9,16 +9,23 @@ from avemo_harness.errors import UsageError
 from avemo_harness.plugins import Kind, Registry
 
 if TYPE_CHECKING:
+    from avemo_harness.benchmark.task import TaskSpec
     from avemo_harness.scorers.base import Scorer
 
 SCORERS = {
     "understanding": "avemo_harness.scorers.understanding:UnderstandingScorer",
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
+    "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
 }
 
 _BUILT_IN_METRICS = {
     "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"}),
     "modality_preference": frozenset({"aar", "var", "olr"}),
+    "reasoning": frozenset(
+        {"ecs", "ebs", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ess", "ct_ers"}
+        | {"ecs_audio", "ecs_band", "ebs_dir", "ess_rate", "coverage"}
+        | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
+    ),
 }
 """Known before any scorer is imported, so that task YAMLs are checked cheaply; a test holds it against the classes."""
 
@@ -55,6 +62,11 @@ class _Metrics(Mapping[str, frozenset[str]]):
 
 METRICS = _Metrics()
 """The metrics that each scorer can report, to check the names in task YAMLs."""
+
+
+def is_judged(task: TaskSpec) -> bool:
+    """Whether a recogniser has to judge a task's replies before they can be scored."""
+    return any(scorer.name == "reasoning" for scorer in task.scorers)
 
 
 def load_scorer(name: str) -> Scorer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.bootstrap import Estimate
+from avemo_harness.scorers.judged import Judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Answer:
         flags: what is odd about the answer; it is scored as it is.
         error: why there is no answer; such an item is counted and never scored.
         missing: nothing was stored yet.
+        judged: what a recogniser says of the user's turn and of the spoken answer; None before it was asked.
     """
 
     item: Item
@@ -32,6 +34,7 @@ class Answer:
     flags: tuple[str, ...] = ()
     error: str | None = None
     missing: bool = False
+    judged: Judged | None = None
 
     @property
     def scorable(self) -> bool:
@@ -40,7 +43,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A value with its 95 % interval and what it was computed from. Null value: undefined."""
+    """A value with its 95 % interval and what it was computed from. Null value: undefined.
+
+    Args:
+        n: items, or dialogues, that the value is a mean of.
+        n_undefined: those scored for which the metric has no value.
+    """
 
     value: float | None
     ci_low: float | None
@@ -48,6 +56,7 @@ class Metric:
     n: int
     n_invalid: int
     n_errors: int
+    n_undefined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +65,10 @@ class ScoreLine:
 
     Args:
         label: the label read from the answer; None where it is invalid or there is none.
-        verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``.
+        verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
+            ``unspoken``, ``unjudged``, ``error`` or ``missing``.
         why: the parsing rule that decided, or the error.
+        values: the metrics of this item alone, where it has any; None where undefined.
     """
 
     item: Item
@@ -65,15 +76,22 @@ class ScoreLine:
     label: str | None
     verdict: str
     why: str
+    values: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskScores:
-    """A scorer's result for one task; `details` is JSON-ready."""
+    """A scorer's result for one task.
+
+    Args:
+        details: JSON-ready.
+        rows: what answers that take no understanding would score on the same items, by name.
+    """
 
     metrics: Mapping[str, Metric]
     lines: tuple[ScoreLine, ...]
     details: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
 
 
 class Scorer(Protocol):

@@ -26,6 +26,7 @@ LIST_DIGESTS = (
 REWRITE = f'python -c "{LIST_DIGESTS}" > tests/benchmark/{DIGESTS.name}'
 PUBLISHED = ("singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
 SPLITS = ("demo", *PUBLISHED)
+MULTITURN = ("multiturn_synthetic", "multiturn_real")
 LIBRARY = TaskLibrary(METRICS)
 
 
@@ -42,13 +43,17 @@ def task(name: str) -> TaskSpec:
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_split_has_the_four_conditions_and_the_benchmarks_row(split: str) -> None:
     assert tuple(group(split)) == TABLE_ORDER
-    replies = [f"{split}_reply"] if split in PUBLISHED else []
-    assert [one.name for one in LIBRARY.load([split])] == [*(f"{split}_{name}" for name in TABLE_ORDER), *replies]
+    names = [*TABLE_ORDER, "reply"]
+    assert [one.name for one in LIBRARY.load([split])] == [f"{split}_{name}" for name in names]
     layout = LIBRARY.load_group(split)
     assert layout is not None
-    assert [column.name for column in layout.columns] == ["Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
+    reasoning = [f"{'CT-' if split in MULTITURN else ''}{name}" for name in ("ECS", "EBS", "ESS", "ERS")]
+    understanding = ["Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
+    assert [column.name for column in layout.columns] == [*reasoning, *understanding]
+    assert layout.reference_row == ("Real" if split == "multiturn_real" else "Synthetic")
     for column in layout.columns:
-        spec = group(split)[column.condition].spec
+        spec = task(f"{split}_reply") if column.name in reasoning else group(split)[column.condition].spec
+        assert spec.condition.name == column.condition
         assert column.metric in [metric for scorer in spec.scorers for metric in scorer.metrics]
 
 
@@ -60,13 +65,24 @@ def test_a_condition_changes_what_is_done_to_clips_and_never_the_question(split:
         assert not {"messages", "output", "generation", "scorers"} & set(read_yaml(file).values)
 
 
-@pytest.mark.parametrize("split", PUBLISHED)
-def test_a_reply_is_asked_after_the_same_history_as_the_emotion_and_has_no_scorer(split: str) -> None:
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_reply_is_asked_after_the_same_history_as_the_emotion_and_in_the_same_words_everywhere(split: str) -> None:
     reply, emotion = task(f"{split}_reply"), task(f"{split}_full_av")
     assert isinstance(reply.output, SpokenOutput)
     assert (reply.dataset, reply.condition, reply.context) == (emotion.dataset, emotion.condition, emotion.context)
     assert reply.messages[0].content[0] == emotion.messages[0].content[0]
-    assert (reply.generation.max_new_tokens, reply.generation.do_sample, reply.scorers) == (256, False, ())
+    assert (reply.generation.max_new_tokens, reply.generation.do_sample) == (256, False)
+    assert reply.messages == task("demo_reply").messages
+    assert [scorer.name for scorer in reply.scorers] == ["reasoning"]
+    assert reply.headline == ("ct_ers" if split in MULTITURN else "ers")
+
+
+@pytest.mark.parametrize("split", MULTITURN)
+def test_replies_after_the_models_own_are_asked_by_their_own_group(split: str) -> None:
+    own, gold = task(f"{split}_reply_own"), task(f"{split}_reply")
+    assert (own.group, own.context.assistant_replies, gold.context.assistant_replies) == ("own_replies", "own", "gold")
+    assert own.model_dump(exclude={"task", "group", "context"}) == gold.model_dump(exclude={"task", "group", "context"})
+    assert {one.name for one in LIBRARY.load(["own_replies"])} == {f"{name}_reply_own" for name in MULTITURN}
 
 
 @pytest.mark.parametrize("split", PUBLISHED)
@@ -119,10 +135,10 @@ def test_every_shipped_task_file_tells_editors_its_schema() -> None:
 
 def test_every_shipped_file_is_a_task_a_group_or_a_parent() -> None:
     files = {entry.file.resolve() for entry in [*LIBRARY.tasks, *LIBRARY.groups]}
-    names = ("conflict", "ranking", "release", "reply", "row", "understanding")
+    names = ("conflict", "ranking", "release", "reply", "reply_dialogue", "row", "row_dialogue", "understanding")
     parents = {f"_{name}.yaml" for name in names}
     assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == {(TASKS / name).resolve() for name in parents}
-    assert len(LIBRARY.tasks) == len(SPLITS) * len(TABLE_ORDER) + 2 * len(PUBLISHED)
+    assert len(LIBRARY.tasks) == len(SPLITS) * (len(TABLE_ORDER) + 1) + len(PUBLISHED) + len(MULTITURN)
     assert {entry.name for entry in LIBRARY.groups} == set(SPLITS)
 
 

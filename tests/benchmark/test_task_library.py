@@ -31,6 +31,7 @@ def test_names_globs_and_groups_stand_for_tasks_each_once() -> None:
         "demo_full_av",
         "demo_audio_only",
         "demo_video_only",
+        "demo_reply",
     ]
     assert len(library.load(["*_full_av"])) == 4
 
@@ -133,12 +134,13 @@ def test_the_list_shows_groups_with_their_tasks_in_the_tables_order_then_the_res
     (folder / "alone.yaml").write_text("task: alone\n")
     assert main(["ls", "--include_path", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:6] == [
+    assert lines[:7] == [
         "demo  (Demo: built-in clips, single- and multi-turn)",
         "  demo_full_av",
         "  demo_audio_only",
         "  demo_video_only",
         "  demo_conflict",
+        "  demo_reply",
         "  mine",
     ]
     assert lines[-1] == "alone"

@@ -58,7 +58,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_reply_task(file: Path, release: Path, extra: str = "") -> str:
-    """A task that asks for a reply to the text of each user turn."""
+    """A task that asks for a reply to the text of each user turn, and scores none."""
     file.write_text(
         f"""task: {file.stem}
 extends: {REPLY}
@@ -66,6 +66,8 @@ dataset: {{path: {release}, name: text}}
 messages:
 - role: user
   content: [{{type: text, text: "Reply to {{{{ turn.text }}}}"}}]
+scorers: []
+headline: null
 {extra}"""
     )
     return str(file)
@@ -149,7 +151,8 @@ def test_a_split_asks_four_conditions_and_the_replies_and_a_model_that_does_not_
     reply = result.tasks[f"{CONFIG}_reply"]
     assert (reply.status, reply.reason, reply.n_spoken) == ("skipped", "the model gives no spoken response", None)
     assert not result.provisional
-    assert all(metric is not None for metric in result.groups[CONFIG].columns.values())
+    columns = result.groups[CONFIG].columns
+    assert [name for name, metric in columns.items() if metric is None] == ["CT-ECS", "CT-EBS", "CT-ESS", "CT-ERS"]
     assert result.groups[CONFIG].fusion_gain is not None
     assert f"{CONFIG}_reply: not asked, the model gives no spoken response" in format_results(result)
 

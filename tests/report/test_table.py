@@ -29,13 +29,14 @@ def result(**changes: object) -> RunResult:
         metrics={"accuracy": ACCURACY},
         details={},
     )
-    group = GroupResult("demo", "Demo", {"Acc_AV": ACCURACY, "Acc_A": None}, fusion_gain=None)
+    group = GroupResult("demo", "Demo", "baseline", {"Acc_AV": ACCURACY, "Acc_A": None}, trivial={}, fusion_gain=None)
     run = RunResult(
         schema_version=1,
         model="baseline",
         identity={},
         releases=(),
         bootstrap={},
+        judge=None,
         partial=False,
         provisional=False,
         tasks={"demo_full_av": replace(task, **changes)},

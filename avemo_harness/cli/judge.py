@@ -1,0 +1,41 @@
+"""Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
+
+The run is scored by the judge that was named last: `avemo-eval score RUN` prints its table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `judge`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--recognizer",
+        metavar="NAME_OR_DIR",
+        help="`embedded`, the folder of a trained recogniser, or what an installed package adds "
+        "(default: the one that judged the run before, else the embedded one)",
+    )
+    parser.add_argument("--device", help="where a neural recogniser runs, e.g. cuda:0")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Judge, say by whom, return the exit code."""
+    from avemo_harness.evaluation import judge_replies
+    from avemo_harness.releases import RunReleases
+    from avemo_harness.run.config import read_run
+
+    releases = RunReleases(read_run(args.run).config, _say)
+    judgements = judge_replies(args.run, args.recognizer, releases, device=args.device)
+    if judgements is None:
+        print("nothing to judge: the run holds no spoken replies")
+    else:
+        print(f"judged by {judgements.judge.name} ({judgements.judge.digest[:12]}); avemo-eval score {args.run}")
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

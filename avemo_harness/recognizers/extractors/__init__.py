@@ -1,0 +1,3 @@
+"""Feature extractors by name, imported only when asked for."""
+
+from __future__ import annotations

@@ -1,0 +1,126 @@
+"""What stands behind the reasoning metrics of a run, JSON-ready: for those who ask what a score is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.metrics.dialogues import dialogue_means
+from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile, calibrated_profile
+from avemo_harness.metrics.reasoning import distance_to_thresholds, extremes
+from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.scorers.judged import Judge
+from avemo_harness.scorers.means import Column
+from avemo_harness.scorers.reasoning_rows import TURN_METRICS, Exchange, Scores
+
+Floats = NDArray[np.float64]
+Means = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unspoken:
+    """A turn that was answered without speech: its dialogue, and the user's trajectory where it is known."""
+
+    dialogue: str
+    user: Trajectory | None
+
+
+def uncut_means(scores: Scores) -> Means:
+    """Means of the turns' scores before they were cut to [0, 1]."""
+    uncut = {"ecs": scores.turns.ecs.uncut, "ebs": scores.turns.ebs.uncut, "ess": scores.turns.ess.uncut}
+    return {name: _mean(values) for name, values in uncut.items()}
+
+
+def with_missing_as_zero(scores: Scores, unspoken: Sequence[Unspoken], profile: Profile) -> Means:
+    """The strict variant: means where every reply that was not spoken counts 0, in EBS where the user was extreme."""
+    names = np.array([*scores.of_turns, *(one.dialogue for one in unspoken)], dtype=np.str_)
+    distinct, members = np.unique(names, return_inverse=True)
+    users = [one.user for one in unspoken if one.user is not None]
+    extreme = np.zeros(len(unspoken), dtype=bool)
+    if users:
+        extreme[[one.user is not None for one in unspoken]] = extremes(users, profile).any(axis=1)
+    zeros = {name: np.zeros(len(unspoken)) for name in TURN_METRICS}
+    zeros["ebs"] = np.where(extreme, 0.0, np.nan)
+    padded = {name: np.concatenate([scores.column(name).values, zeros[name]]) for name in TURN_METRICS}
+    return {
+        **{name: _mean(values) for name, values in padded.items()},
+        **{f"ct_{name}": _mean(dialogue_means(padded[name], members, len(distinct))) for name in ("ecs", "ebs")},
+    }
+
+
+def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge | None) -> dict[str, Any]:
+    """How many users' turns are extreme, in which dimension, and how many are so near a threshold that the judge's own
+    error may decide (None without a known error)."""
+    if not exchanges:
+        return {"n": 0, "rate": None, "by_dimension": {}, "near_threshold": None}
+    users = [one.user for one in exchanges]
+    flags = extremes(users, profile)
+    near = None
+    if judge is not None and judge.rmse:
+        errors = np.array([judge.rmse.get(one.dimension, 0.0) for one in profile.extremes])
+        near = int((distance_to_thresholds(users, profile) < errors).any(axis=1).sum())
+    return {
+        "n": int(flags.any(axis=1).sum()),
+        "rate": float(flags.any(axis=1).mean()),
+        "by_dimension": {
+            one.dimension: int(count) for one, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
+        },
+        "near_threshold": near,
+    }
+
+
+def ers_apart(scores: Scores) -> dict[str, Any]:
+    """ERS of extreme and of other turns, from how many parts it was made, and the mean of the columns instead."""
+    ers, ebs = scores.turns.ers, scores.turns.ebs.value
+    extreme, defined = ~np.isnan(ebs), ~np.isnan(ers)
+    columns = [scores.column(name).mean for name in ("ecs", "ebs", "ess")]
+    known = [value for value in columns if value is not None]
+    return {
+        "extreme_turns": _mean(ers[extreme]),
+        "other_turns": _mean(ers[~extreme]),
+        "n_parts": {"2": int((defined & ~extreme).sum()), "3": int((defined & extreme).sum())},
+        "ers_of_columns": float(np.mean(known)) if known else None,
+    }
+
+
+def on_reference_turns(
+    exchanges: Sequence[Exchange], has_reference: Sequence[bool], profile: Profile
+) -> dict[str, Any]:
+    """The means on the turns that the release itself answers: what to hold against the row of `reference`."""
+    shared = list(compress(exchanges, has_reference))
+    return {"n": len(shared), **_means(shared, profile)}
+
+
+def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge | None) -> dict[str, Any]:
+    """The same exchanges under the other profiles; where one does not apply, why."""
+    profiles: dict[str, Profile | None] = {AV_EMO.name: AV_EMO, "calibrated": None, **PROFILES}
+    if judge is not None and judge.calibration is not None:
+        profiles["calibrated"] = calibrated_profile(judge.calibration)
+    results: dict[str, Any] = {}
+    for name, profile in profiles.items():
+        if name == chosen.name:
+            continue
+        if profile is None:
+            results[name] = {"refused": "the recogniser has no calibration"}
+        elif problem := next((why for one in exchanges if (why := profile.problem(one.user))), None):
+            results[name] = {"refused": problem}
+        else:
+            results[name] = _means(exchanges, profile)
+    return results
+
+
+def _means(exchanges: Sequence[Exchange], profile: Profile) -> Means:
+    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    columns: Mapping[str, Column] = scores.columns()
+    return {name: column.mean for name, column in columns.items()}
+
+
+def _mean(values: Floats) -> float | None:
+    """The mean of what is defined."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,127 @@
+"""Every metric of one set of replies to the same turns: a model's, or those that take no understanding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.metrics.dialogues import DialogueScores, TurnScores, score_dialogues, score_turns
+from avemo_harness.metrics.profiles import Profile
+from avemo_harness.metrics.reasoning import balance_direction, contagion, contagion_in_band, steadiness
+from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.metrics.trivial_replies import constant_replies, ideal_balancers, shuffles
+from avemo_harness.scorers.means import Column
+
+Floats = NDArray[np.float64]
+
+TURN_METRICS = ("ecs", "ebs", "ess", "ers")
+CROSS_METRICS = ("ct_ecs", "ct_ebs", "ct_ess", "ct_ers")
+ANCHORED = ("ecs", "ebs", "ct_ecs", "ct_ebs")
+"""ESS does not depend on the user, and ERS holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A user's turn and the reply to it, as judged.
+
+    Args:
+        dialogue: what the turn is resampled with.
+        place: which of the dialogue's user turns it is, from 0 on.
+        user_audio: the user's turn by its sound alone, where it has sound.
+    """
+
+    dialogue: str
+    place: int
+    user: Trajectory
+    user_audio: Trajectory | None
+    reply: Trajectory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Scores of N exchanges, and of the D dialogues that they belong to."""
+
+    turns: TurnScores
+    dialogues: DialogueScores
+    of_turns: tuple[str, ...]
+    """The dialogue of each exchange."""
+
+    @classmethod
+    def of(cls, exchanges: Sequence[Exchange], replies: Sequence[Trajectory], profile: Profile) -> Scores:
+        """Score replies to the users' turns of some exchanges."""
+        turns = score_turns([one.user for one in exchanges], replies, profile)
+        names = [one.dialogue for one in exchanges]
+        places = [one.place for one in exchanges]
+        return cls(turns, score_dialogues(turns, replies, names, places, profile), tuple(names))
+
+    def column(self, metric: str) -> Column:
+        """A metric of every turn, or of every dialogue for ``ct_…``."""
+        if metric in CROSS_METRICS:
+            return Column(getattr(self.dialogues, metric), self.dialogues.dialogues)
+        values = self.turns.ers if metric == "ers" else getattr(self.turns, metric).value
+        return Column(values, self.of_turns)
+
+    def columns(self) -> dict[str, Column]:
+        """Every metric."""
+        return {metric: self.column(metric) for metric in (*TURN_METRICS, *CROSS_METRICS)}
+
+
+def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
+    """What stands beside the published metrics, turn by turn, since each of those is blind to something."""
+    names = [one.dialogue for one in exchanges]
+    users, replies = [one.user for one in exchanges], [one.reply for one in exchanges]
+    heard = [place for place, one in enumerate(exchanges) if one.user_audio is not None]
+    by_sound = np.full(len(exchanges), np.nan)
+    voices = [audio for one in exchanges if (audio := one.user_audio) is not None]
+    by_sound[heard] = contagion(voices, [replies[place] for place in heard], profile).value
+    values = {
+        "ecs_audio": by_sound,
+        "ecs_band": contagion_in_band(users, replies, profile).value,
+        "ebs_dir": balance_direction(users, replies, profile),
+        "ess_rate": steadiness(replies, profile),
+    }
+    return {name: Column(of_turns, names) for name, of_turns in values.items()}
+
+
+def trivial_rows(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, dict[str, Column]]:
+    """The scores of replies that take no understanding, on the same turns, by row and metric."""
+    users = [one.user for one in exchanges]
+    made: Mapping[str, Callable[[], Sequence[Trajectory]]] = {
+        "copy": lambda: users,
+        "ideal balancer": lambda: ideal_balancers(users, profile),
+        "constant": lambda: constant_replies(users),
+    }
+    rows = {name: Scores.of(exchanges, replies(), profile).columns() for name, replies in made.items()}
+    return {**rows, "shuffled": shuffled_columns(exchanges, profile)}
+
+
+def shuffled_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
+    """Each unit's mean scores with the replies to other dialogues; all undefined where there are too few of those."""
+    names = [one.dialogue for one in exchanges]
+    replies = [one.reply for one in exchanges]
+    drawn = [Scores.of(exchanges, [replies[i] for i in order], profile).columns() for order in shuffles(names)]
+    own = Scores.of(exchanges, replies, profile).columns()
+    return {
+        metric: replace(column, values=_mean_of([one[metric].values for one in drawn], len(column.values)))
+        for metric, column in own.items()
+    }
+
+
+def anchored_columns(scores: Scores, shuffled: Mapping[str, Column]) -> dict[str, Column]:
+    """The metrics that are anchored at what replies to others get."""
+    return {
+        f"{metric}_anchored": replace(scores.column(metric), shuffled=shuffled[metric].values) for metric in ANCHORED
+    }
+
+
+def _mean_of(drawn: Sequence[Floats], count: int) -> Floats:
+    """Mean of the defined values of each unit over the draws."""
+    if not drawn:
+        return np.full(count, np.nan)
+    values = np.stack(drawn)
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=0)
+    return np.where(n > 0, np.where(defined, values, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)

@@ -1,0 +1,217 @@
+"""The judging stage: once for each answer, without the model, and never at the cost of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jsonlines
+import numpy as np
+import pytest
+from support.clips import melody
+from support.planted_judge import LevelJudge, plant
+from support.synthetic_release import CONFIG, write_synthetic_release
+
+from avemo_harness import evaluate
+from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.benchmark.request import Request, Response, Speech
+from avemo_harness.cli import main
+from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.models.base import Capabilities
+from avemo_harness.report.results import RunResult, score_run
+
+TASK = f"{CONFIG}_reply"
+
+
+class Speaking:
+    """Says a melody to every turn; what it says to chosen turns is a planted answer."""
+
+    capabilities = Capabilities(frozenset({"spoken_response"}), largest_batch=4)
+
+    def __init__(self, planted: Mapping[tuple[str, int], Response] | None = None) -> None:
+        self.planted, self.asked = dict(planted or {}), 0
+
+    def identity(self) -> Mapping[str, str]:
+        return {"model": "speaking"}
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        self.asked += len(requests)
+        said = Response(text="I see.", speech=Speech(melody(1.0, seed=5), 16_000))
+        return [self.planted.get((one.dialogue_id, one.turn_index), said) for one in requests]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_synthetic_release(tmp_path_factory.mktemp("release") / "synthetic")
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> LevelJudge:
+    return plant(monkeypatch, LevelJudge())
+
+
+def run(release: Path, folder: Path, model: Speaking | None = None, **options: object) -> RunResult:
+    return evaluate(model or Speaking(), TASK, dataset=str(release), output_path=folder, **options)
+
+
+def contents(folder: Path, *parts: str) -> dict[str, bytes]:
+    """Every file of the named parts of a run, by path."""
+    files = [path for part in parts for path in (folder / part).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_run_judges_what_was_said_and_names_the_judge(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    result = run(release, tmp_path / "run")
+    reply = result.tasks[TASK]
+    assert (reply.status, reply.n_answered, reply.n_unjudged) == ("complete", 12, 0)
+    assert reply.metrics["ct_ess"].value == 1.0
+    assert reply.metrics["coverage"].value == 1.0
+    assert result.judge is not None
+    assert (result.judge.name, result.judge.card) == ("embedded", {"lines": ["a planted judge"]})
+
+
+def test_a_users_clip_is_shown_whole_and_as_sound_alone_once_and_a_reply_as_sound(
+    release: Path, tmp_path: Path, judge: LevelJudge
+) -> None:
+    run(release, tmp_path / "run")
+    clips = {
+        turn.clip.sha256
+        for dialogue in load_release(str(release), CONFIG).dialogues
+        for turn in dialogue.turns
+        if turn.role == "user" and turn.clip is not None
+    }
+    views = [view for name, view in judge.shown if not name.startswith("speech/")]
+    assert (views.count("both"), views.count("audio")) == (len(clips), len(clips))
+    assert {view for name, view in judge.shown if name.startswith("speech/")} == {"audio"}
+    with jsonlines.open(next((tmp_path / "run" / "judgements").glob("*.jsonl"))) as lines:
+        rows = list(lines)
+    louder = [row["user"]["values"]["arousal"][0] - row["user_audio"]["values"]["arousal"][0] for row in rows]
+    assert louder == pytest.approx([0.1] * 12, abs=2e-4)
+    assert {row["place"] for row in rows} == {0, 1, 2}
+    assert all(row["has_reference"] for row in rows)
+
+
+def test_nothing_is_judged_twice_and_a_torn_line_is_judged_again(
+    release: Path, tmp_path: Path, judge: LevelJudge
+) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    results, shown = (folder / "results.json").read_bytes(), len(judge.shown)
+    run(release, folder)
+    assert len(judge.shown) == shown
+    file = next((folder / "judgements").glob("*.jsonl"))
+    whole = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(whole[:-2]) + whole[-2][:40])
+    run(release, folder)
+    replies = [name for name, _ in judge.shown[shown:] if name.startswith("speech/")]
+    assert len(replies) == 2
+    assert sorted(file.read_bytes().splitlines()) == sorted(line.strip() for line in whole)
+    assert (folder / "results.json").read_bytes() == results
+
+
+def test_another_judge_needs_no_model_and_leaves_the_answers_untouched(
+    release: Path,
+    tmp_path: Path,
+    judge: LevelJudge,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "run"
+    model = Speaking()
+    before = run(release, folder, model)
+    answers = contents(folder, "responses", "speech", "items")
+    plant(monkeypatch, LevelJudge("another"), "another")
+    assert main(["judge", str(folder), "--recognizer", "another"]) == 0
+    assert "judged by another" in capsys.readouterr().out
+    assert main(["score", str(folder)]) == 0
+    assert "replies judged by: another" in capsys.readouterr().out
+    assert contents(folder, "responses", "speech", "items") == answers
+    # Two versions of a dialogue differ in their last turn: what they share is asked once.
+    assert model.asked == 8
+    assert len(list((folder / "judgements").glob("*.jsonl"))) == 2
+    again = score_run(folder)
+    assert again.judge is not None
+    assert before.judge is not None
+    assert again.judge.digest != before.judge.digest
+    # The run goes on with the judge that was named last, until another one is named.
+    continued = run(release, folder, model)
+    assert continued.judge == again.judge
+
+
+def test_silence_and_nothing_at_all_are_nulls_with_a_reason(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    silence = Response(text="...", speech=Speech(np.zeros(16_000, np.float32), 16_000))
+    mute = Response(text="I say nothing.", flags=("no_speech",))
+    reply = run(release, tmp_path / "run", Speaking({("d0a", 4): silence, ("d1b", 4): mute})).tasks[TASK]
+    assert reply.details["reasoning"]["replies"] == {"no speech": 1, "silent": 1, "spoken": 10}
+    assert reply.metrics["coverage"].value == pytest.approx(10 / 12)
+    assert reply.status == "complete"
+
+
+def test_a_clip_that_cannot_be_judged_is_an_error_and_is_tried_again(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = load_release(str(release), CONFIG).dialogue("d0a").turns[0].clip
+    assert clip is not None
+    judge = plant(monkeypatch, LevelJudge(fails_on=frozenset({clip.sha256})))
+    result = run(release, tmp_path / "run")
+    # Both versions of the dialogue begin with that clip.
+    assert (result.tasks[TASK].n_errors, result.provisional) == (2, True)
+    judge.fails_on = frozenset()
+    assert main(["judge", str(tmp_path / "run")]) == 0
+    assert score_run(tmp_path / "run").tasks[TASK].n_errors == 0
+
+
+def test_what_is_not_judged_yet_makes_a_run_provisional(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    (folder / "judge.json").unlink()
+    result = score_run(folder)
+    assert (result.tasks[TASK].n_unjudged, result.provisional, result.judge) == (12, True, None)
+    assert result.tasks[TASK].metrics["ct_ers"].value is None
+
+
+def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
+    release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(release, tmp_path / "run")
+    assert not result.tasks[TASK].comparable
+    main(["score", str(tmp_path / "run")])
+    assert f"{TASK}: not comparable" in capsys.readouterr().out
+
+
+def test_a_release_that_changed_since_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    record = json.loads((folder / "run.json").read_text())
+    record["releases"][0]["fingerprint"] = "0" * 64
+    (folder / "run.json").write_text(json.dumps(record))
+    assert main(["judge", str(folder)]) == 2
+
+
+def test_a_run_without_replies_has_nothing_to_judge(
+    release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate("random", f"{CONFIG}_full_av", dataset=str(release), output_path=tmp_path / "run")
+    assert main(["judge", str(tmp_path / "run")]) == 0
+    assert "nothing to judge" in capsys.readouterr().out
+    assert not judge.shown
+
+
+def test_an_unknown_judge_is_refused_with_those_that_there_are(
+    release: Path, tmp_path: Path, judge: LevelJudge
+) -> None:
+    run(release, tmp_path / "run")
+    with pytest.raises(UsageError, match=r"unknown judge 'embeded'.*embedded"):
+        run(release, tmp_path / "run", recognizer="embeded")
+
+
+def test_a_damaged_judgement_names_its_file_and_line(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    file = next((folder / "judgements").glob("*.jsonl"))
+    lines = file.read_text().splitlines()
+    lines[3] = lines[3].replace("0.5", "NaN", 1)
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(StoreError, match=f"{file.name}, line 4: damaged"):
+        score_run(folder)

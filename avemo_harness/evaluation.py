@@ -22,7 +22,8 @@ from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
 from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output
-from avemo_harness.recognizers.judges import EMBEDDED, JudgeSetup, open_judge
+from avemo_harness.recognizers import EMBEDDED
+from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.releases import RunReleases
 from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.claims import Claims

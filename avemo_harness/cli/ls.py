@@ -1,4 +1,4 @@
-"""List tasks and groups, models, scorers or recognizers; those of installed packages with the package."""
+"""List tasks and groups, models, scorers, recognizers or judges; those of installed packages with the package."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from avemo_harness import models, recognizers, scorers
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.plugins import Registry
 
+REGISTRIES = {
+    "models": models.REGISTRY,
+    "scorers": scorers.REGISTRY,
+    "recognizers": recognizers.REGISTRY,
+    "judges": recognizers.JUDGE_REGISTRY,
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ls`."""
-    parser.add_argument("what", nargs="?", choices=("tasks", "models", "scorers", "recognizers"), default="tasks")
+    parser.add_argument("what", nargs="?", choices=("tasks", *REGISTRIES), default="tasks")
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )
@@ -21,14 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the list."""
-    if args.what == "models":
-        _print_names(models.REGISTRY)
+    if args.what == "tasks":
+        _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
     elif args.what == "scorers":
         _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
-    elif args.what == "recognizers":
-        _print_names(recognizers.REGISTRY)
     else:
-        _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
+        _print_names(REGISTRIES[args.what])
     return 0
 
 

@@ -114,7 +114,7 @@ def _batch_size(text: str | None) -> BatchSize:
 
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
-    from avemo_harness.models import parse_arguments
+    from avemo_harness.arguments import parse_arguments
     from avemo_harness.run.config import RunConfig
 
     values: dict[str, Any] = _from_file(args.config) if args.config else {}

@@ -19,6 +19,12 @@ RECOGNIZER = Kind(
 )
 REGISTRY = Registry(RECOGNIZER, RECOGNIZERS)
 
+EMBEDDED = "embedded"
+"""The judge that is trained on the demo on first use."""
+JUDGES = {EMBEDDED: "avemo_harness.recognizers.continuous.embedded:open_embedded"}
+JUDGE_REGISTRY = Registry(Kind("judge", UsageError), JUDGES)
+"""Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judges`."""
+
 
 def load_recognizer(name: str) -> type[Recognizer]:
     """The class of a recogniser that is built in or that an installed package adds.

@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.errors import UsageError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
-from avemo_harness.plugins import Kind, Registry
+from avemo_harness.recognizers import JUDGE_REGISTRY, JUDGES
 from avemo_harness.recognizers.streams import Streams, View
-
-EMBEDDED = "embedded"
-
-JUDGES = {EMBEDDED: "avemo_harness.recognizers.continuous.embedded:open_embedded"}
-
-JUDGE = Kind("judge", UsageError)
-REGISTRY = Registry(JUDGE, JUDGES)
 
 
 class TrajectoryJudge(Protocol):
@@ -87,4 +79,4 @@ def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
         from avemo_harness.recognizers.continuous.checkpoint import load_checkpoint
 
         return load_checkpoint(folder, setup)
-    return cast("TrajectoryJudge", REGISTRY.load(name)(setup))
+    return cast("TrajectoryJudge", JUDGE_REGISTRY.load(name)(setup))

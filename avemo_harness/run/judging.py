@@ -16,7 +16,8 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.errors import SampleError, describe
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.judges import EMBEDDED, TrajectoryJudge
+from avemo_harness.recognizers import EMBEDDED
+from avemo_harness.recognizers.judges import TrajectoryJudge
 from avemo_harness.recognizers.streams import Streams, View
 from avemo_harness.run.judgements import Judgements, judgement_row
 from avemo_harness.run.store import Record, RunStore

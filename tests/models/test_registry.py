@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from avemo_harness.arguments import parse_arguments
 from avemo_harness.benchmark.request import Message, Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput
-from avemo_harness.errors import ModelError
-from avemo_harness.models import MODELS, load_model, parse_arguments
+from avemo_harness.errors import ModelError, UsageError
+from avemo_harness.models import MODELS, load_model
 from avemo_harness.models.base import ModelSetup
 
 NEURAL = ("qwen2.5-omni", "hf-omni")
@@ -64,5 +65,5 @@ def test_wrong_names_and_arguments_are_refused_with_the_nearest(
 
 @pytest.mark.parametrize("text", ["label", "=sad", "label=sad,label=happy"])
 def test_arguments_are_written_key_equals_value(text: str) -> None:
-    with pytest.raises(ModelError):
+    with pytest.raises(UsageError):
         parse_arguments(text)

@@ -13,7 +13,7 @@ from avemo_harness import media
 from avemo_harness.errors import MediaError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
-from avemo_harness.recognizers.judges import JUDGES
+from avemo_harness.recognizers import JUDGES
 from avemo_harness.recognizers.streams import Streams, View
 
 RATE = 16_000

@@ -1,0 +1,60 @@
+"""Arguments that are written ``key=value,key=value``, and the dataclass that says which there are and of what type."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from avemo_harness.errors import UsageError
+from avemo_harness.names import hint
+
+Arguments = TypeVar("Arguments")
+
+
+def parse_arguments(text: str) -> dict[str, str]:
+    """Split ``key=value,key2=value2``.
+
+    Raises:
+        UsageError: a part has no ``=``, or a key comes twice.
+
+    >>> parse_arguments("label=sad,seed=3")
+    {'label': 'sad', 'seed': '3'}
+    """
+    arguments: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{part!r}: arguments are written key=value,key=value")
+        if key in arguments:
+            raise UsageError(f"argument {key!r} is given twice")
+        arguments[key] = value
+    return arguments
+
+
+def typed_arguments(
+    name: str, arguments: type[Arguments], given: Mapping[str, Any], error: type[UsageError] = UsageError
+) -> Arguments:
+    """Make a dataclass of arguments; strings are converted to the declared types.
+
+    Args:
+        name: whose arguments they are, for the message.
+        error: what to raise.
+
+    Raises:
+        UsageError: of the given type: an argument that there is not, or a value of the wrong type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    types = get_type_hints(arguments)
+    known = [field.name for field in dataclasses.fields(arguments)]  # type: ignore[arg-type]  # (any dataclass)
+    values = {}
+    for key, value in given.items():
+        if key not in known:
+            raise error(f"{name} takes no argument {key!r}{hint(key, known) or '; it takes none'}")
+        try:
+            values[key] = TypeAdapter(types[key]).validate_python(value)
+        except ValidationError as wrong:
+            reason = wrong.errors(include_url=False)[0]["msg"]
+            raise error(f"{name}: argument {key}={value!r}: {reason}") from wrong
+    return arguments(**values)

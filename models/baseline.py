@@ -83,7 +83,7 @@ class Baseline:
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
         if isinstance(request.output, SpokenOutput):
             heard = heard_place({label: math.exp(score) for label, score in by_label.items()})
-            return spoken_reply(self._reply_path(heard), request.seed)
+            return spoken_reply(self._reply_path(heard), int(_asked_clip(request).sha256[:15], 16))
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))

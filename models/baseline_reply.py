@@ -21,7 +21,7 @@ LENGTH_S = 2.6
 _VOICE = Speaker.draw("assistant", 99)
 _HABITS = VoiceHabits(level_db=0, pitch_semitones=0, brightness_db=0, tempo=1, liveliness=1, noise_db=-60)
 _UNPLEASANT, _EXCITED = 0.46, 0.67
-_MORE_PLEASANT, _CALMER = 0.11, 0.05
+_MORE_PLEASANT, _CALMER = 0.17, 0.08
 
 
 def heard_place(probabilities: dict[str, float]) -> Place:
@@ -60,6 +60,6 @@ def reply_path(rule: Rule, heard: Place) -> AffectPath:
 
 def spoken_reply(path: AffectPath, seed: int) -> Response:
     """Say the reply along a path; the same for every speaker but for how it is said."""
-    affect = path.at(control_times(LENGTH_S))
+    affect = path.at(control_times(LENGTH_S), 0.8)
     speech = speak(TEXT, _VOICE, affect, _HABITS, np.random.default_rng(seed))
     return Response(text=TEXT, speech=Speech(speech.samples, RATE))

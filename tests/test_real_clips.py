@@ -77,8 +77,14 @@ def test_every_item_is_answered_without_errors(results: dict[str, Any], release:
     for name in ("full_av", "audio_only", "video_only"):
         assert tasks[f"{CONFIG}_{name}"]["n_answered"] == turns
     assert tasks[f"{CONFIG}_conflict"]["n_answered"] == len(release.pairs) >= 24
-    assert all(task["status"] == "complete" for name, task in tasks.items() if name != f"{CONFIG}_reply")
-    assert tasks[f"{CONFIG}_reply"]["reason"] == "the model gives no spoken response"
+    assert all(task["status"] == "complete" for task in tasks.values())
+
+
+def test_every_reply_is_judged_and_the_embedded_judges_scores_of_people_are_marked(results: dict[str, Any]) -> None:
+    reply = results["tasks"][f"{CONFIG}_reply"]
+    assert (reply["n_unjudged"], reply["metrics"]["coverage"]["value"], reply["comparable"]) == (0, 1.0, False)
+    assert results["judge"]["embedded"]
+    assert reply["metrics"]["ct_ers"]["value"] is not None
 
 
 def test_the_three_preferences_share_out_the_conflict_items(results: dict[str, Any]) -> None:

@@ -54,10 +54,10 @@ def test_a_broken_file_exits_with_2_and_its_line_without_a_traceback(file: Path,
 
 def test_all_shipped_tasks_are_checked_when_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate"]) == 0
-    assert capsys.readouterr().out == "22 tasks are valid\n"
+    assert capsys.readouterr().out == "25 tasks are valid\n"
 
 
-@pytest.mark.parametrize(("names", "count"), [(["demo"], 4), (["demo", "demo_conflict", "*_conflict"], 7)])
+@pytest.mark.parametrize(("names", "count"), [(["demo"], 5), (["demo", "demo_conflict", "*_conflict"], 8)])
 def test_names_groups_and_globs_are_checked_once_each(
     names: list[str], count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +72,7 @@ def test_a_right_file_is_counted(file: Path, capsys: pytest.CaptureFixture[str])
 
 def test_an_added_folder_is_checked_with_the_shipped_tasks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--include_path", str(file.parent)]) == 0
-    assert capsys.readouterr().out == "23 tasks are valid\n"
+    assert capsys.readouterr().out == "26 tasks are valid\n"
 
 
 def test_the_problems_of_all_files_are_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.report.table import format_results
 from avemo_harness.scorers.base import Metric
+from avemo_harness.scorers.judged import Judge
 
 ACCURACY = Metric(0.7654, 0.7, 0.83, n=160, n_invalid=2, n_errors=0)
 
@@ -96,3 +97,42 @@ def test_a_partial_run_says_so() -> None:
 
 def test_results_are_written_the_same_for_the_same_content() -> None:
     assert result().to_json() == result().to_json()
+
+
+def judged(**changes: object) -> RunResult:
+    """A run whose replies were judged."""
+    scores = {name: replace(ACCURACY, value=value) for name, value in (("ecs", 0.61), ("coverage", 1.0))}
+    whole = result(task="demo_reply", metrics=scores, n_spoken=158, **changes)
+    trivial = {"copy": {"ECS": replace(ACCURACY, value=1.0)}, "shuffled": {"ECS": replace(ACCURACY, value=0.52)}}
+    group = GroupResult("demo", "Demo", "Synthetic", {"ECS": scores["ecs"], "Acc_AV": None}, trivial, None)
+    judge = Judge("mine", "f" * 64, card={"lines": ["trained on RECOLA, 18 recordings"]})
+    return replace(whole, groups={"demo": group}, judge=judge)
+
+
+def test_replies_that_take_no_understanding_stand_below_the_judged_columns_alone() -> None:
+    lines = [line.split() for line in format_results(judged()).splitlines()]
+    assert lines[1] == ["model", "ECS"]
+    assert lines[3] == ["Synthetic", "0.610"]
+    assert lines[5:8] == [["copy", "1.000"], ["shuffled", "0.520"], []]
+    assert lines[8] == ["model", "Acc_AV"]
+    assert lines[10] == ["Synthetic", "—"]
+
+
+def test_the_judge_is_named_with_its_card_and_coverage_stands_for_the_number_of_spoken_replies() -> None:
+    text = format_results(judged())
+    assert "replies judged by: mine (ffffffffffff)\n  trained on RECOLA, 18 recordings" in text
+    assert "spoken" not in text
+    assert "not comparable" not in text
+
+
+def test_scores_that_mean_nothing_to_others_say_so() -> None:
+    assert "demo_reply: not comparable: the embedded judge" in format_results(judged(comparable=False)).replace(
+        "demo_full_av", "demo_reply"
+    )
+    refused = judged(details={"reasoning": {"profile_refused": "the recogniser has no calibration"}})
+    assert "replies are not scored: the recogniser has no calibration" in format_results(refused)
+
+
+def test_replies_that_are_not_judged_yet_are_counted() -> None:
+    text = format_results(result(n_unjudged=5))
+    assert "provisional: 5 replies are not judged yet; avemo-eval judge RUN" in text

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.task import NoiseName
 from avemo_harness.errors import MediaError
+from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
 
 RECIPE_VERSION = 1
@@ -100,21 +100,7 @@ class ConditionCache:
 
     def prune(self) -> int:
         """Delete the clips used longest ago until the folder is within bounds; returns how many went."""
-        files = []
-        for path in self.folder.glob("clips/*/*.mp4"):
-            # Another process may be deleting at the same time.
-            with suppress(FileNotFoundError):
-                files.append((path.stat().st_mtime, path.stat().st_size, path))
-        files.sort()
-        excess = sum(size for _, size, _ in files) - self.max_bytes
-        gone = 0
-        for _, size, path in files:
-            if excess <= 0:
-                break
-            path.unlink(missing_ok=True)
-            excess -= size
-            gone += 1
-        return gone
+        return prune_files(self.folder.glob("clips/*/*.mp4"), self.max_bytes)
 
 
 @cache

@@ -64,13 +64,22 @@ def face_features(frames: NDArray[np.uint8]) -> FaceFeatures:
     grey = _grey_squares(frames)
     since_first = grey - grey[0]
     motion = np.sort(np.abs(since_first).reshape(len(grey), -1), axis=1)[:, -(SIDE * SIDE // 100) :].mean(axis=1).max()
-    return FaceFeatures(_describe((grey - grey[0].mean()) / (grey[0].std() + _LEAST_CONTRAST)), float(motion))
+    face = _normalised(grey)
+    # A clip needs a moment to leave its first expression.
+    return FaceFeatures(describe_face(face[0], face[len(face) // 4 :]), float(motion))
 
 
-def _describe(face: Floats) -> Floats:
-    """Turn normalised pictures (T, SIDE, SIDE) into the row of features."""
-    first = face[0]
-    expressive = face[len(face) // 4 :]  # a clip needs a moment to leave its first expression
+def normalised_face(frames: NDArray[np.uint8]) -> Floats:
+    """Grey pictures of the middle of the frames, brightness and contrast relative to the first, (T, SIDE, SIDE).
+
+    Args:
+        frames: as for `face_features`.
+    """
+    return _normalised(_grey_squares(frames))
+
+
+def describe_face(first: Floats, expressive: Floats) -> Floats:
+    """The row of features of normalised pictures (T, SIDE, SIDE), as they are and relative to the first one."""
     change = expressive.mean(axis=0) - first
     liveliness = expressive.std(axis=0)
     outline = _outlines(expressive).mean(axis=0)
@@ -125,6 +134,11 @@ def _mirror_outlines(histograms: Floats) -> Floats:
     half = histograms.shape[-1] // 2
     folded: Floats = (histograms[..., :half] + opposite[..., : half - 1 : -1]) / 2
     return folded
+
+
+def _normalised(grey: Floats) -> Floats:
+    face: Floats = (grey - grey[0].mean()) / (grey[0].std() + _LEAST_CONTRAST)
+    return face
 
 
 def _grey_squares(frames: NDArray[np.uint8]) -> Floats:

@@ -1,0 +1,26 @@
+"""Folders of files that can be made again, kept within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+
+def prune_files(paths: Iterable[Path], max_bytes: int) -> int:
+    """Delete the files used longest ago until the rest is within bounds; returns how many went."""
+    files = []
+    for path in paths:
+        # Another process may be deleting at the same time.
+        with suppress(FileNotFoundError):
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    files.sort()
+    excess = sum(size for _, size, _ in files) - max_bytes
+    gone = 0
+    for _, size, path in files:
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess -= size
+        gone += 1
+    return gone

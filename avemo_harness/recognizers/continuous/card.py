@@ -1,0 +1,135 @@
+"""The judge card: what a recogniser was trained on, and how far it agrees with people where it was tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from avemo_harness.metrics.trajectory import Dimension
+from avemo_harness.recognizers.streams import View
+
+EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well the trajectories of some recordings agree with the gold standard, under one view, in one dimension.
+
+    Args:
+        part: of which recordings: ``validation``, ``test``, or how a split calls them.
+        ccc: concordance over all values together, with its 95 % interval over resampled recordings.
+        ccc_of_recordings: mean of the recordings' own concordances.
+        rmse: root mean squared error on the unit scale.
+        pearson: correlation over all values together.
+    """
+
+    part: str
+    view: View
+    dimension: Dimension
+    ccc: float | None
+    ccc_low: float | None
+    ccc_high: float | None
+    ccc_of_recordings: float | None
+    rmse: float | None
+    pearson: float | None
+    n_recordings: int
+    n_values: int
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a recogniser learned from.
+
+    Args:
+        corpus: the corpora's names.
+        fingerprint: digest of the recordings and their ratings.
+        split: how validation was kept apart.
+    """
+
+    corpus: str
+    fingerprint: str
+    n_recordings: int
+    n_speakers: int
+    seconds: float
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCard:
+    """What stands beside every score that a recogniser gives.
+
+    Args:
+        extractors: how its features are made.
+        versions: of the packages that made it.
+        embedded: it is the built-in one.
+    """
+
+    training: Training
+    agreements: tuple[Agreement, ...]
+    extractors: tuple[str, ...]
+    versions: Mapping[str, str]
+    embedded: bool = False
+
+    def lines(self) -> list[str]:
+        """The card in a few lines for a terminal."""
+        training = self.training
+        lines = [
+            f"trained on {training.corpus}: {training.n_recordings} recordings of {training.n_speakers} speakers, "
+            f"{training.seconds / 60:.1f} min; {training.split}",
+            f"features: {', '.join(self.extractors)}",
+        ]
+        for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
+            shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
+            values = ", ".join(_agreement_text(one) for one in shown)
+            lines.append(f"CCC {part}, {_VIEWS[view]}: {values}  ({shown[0].n_recordings} recordings)")
+        return [*lines, EMBEDDED_WARNING] if self.embedded else lines
+
+    def find(self, view: View, dimension: Dimension) -> Agreement | None:
+        """What is known of a view and dimension: of the test part, else of another one."""
+        found = [one for one in self.agreements if (one.view, one.dimension) == (view, dimension)]
+        return next((one for one in found if one.part == "test"), found[-1] if found else None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> JudgeCard:
+        """Read what `to_json` gave; KeyError or TypeError where it is something else."""
+        return cls(
+            training=Training(**values["training"]),
+            agreements=tuple(Agreement(**one) for one in values["agreements"]),
+            extractors=tuple(values["extractors"]),
+            versions=dict(values["versions"]),
+            embedded=bool(values["embedded"]),
+        )
+
+
+_VIEWS: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
+
+
+def _agreement_text(one: Agreement) -> str:
+    if one.ccc is None:
+        return f"{one.dimension} —"
+    interval = (
+        f" ({one.ccc_low:.2f}-{one.ccc_high:.2f})" if one.ccc_low is not None and one.ccc_high is not None else ""
+    )
+    return f"{one.dimension} {one.ccc:.2f}{interval}"
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells as aligned lines, the first column to the left.
+
+    >>> table([["", "arousal"], ["audio", "0.50"]])
+    ['       arousal', 'audio     0.50']
+    """
+    cells = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in cells
+    ]

@@ -1,0 +1,290 @@
+"""Training of the continuous recogniser, as published where the paper says how (arXiv 2510.07355, section 4).
+
+Loss 1 - CCC over all values of a batch, mean of valence and arousal; Adam with 1e-3; the rate is halved when validation
+no longer gains; a recording is shown whole, or one stream of it, by draw, so that sound alone works. The paper does not
+name the regularisation: dropout of inputs and hidden values, weight decay, and stopping early are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.agreement import concordance, series_moments
+from avemo_harness.metrics.profiles import Calibration, calibrate
+from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.recognizers.continuous.card import JudgeCard, Training
+from avemo_harness.recognizers.continuous.network import (
+    DIMENSIONS,
+    HIDDEN,
+    concordance_loss,
+    make_network,
+    padded,
+)
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer, Scaling, Weights
+from avemo_harness.recognizers.corpora.base import RatedRecording
+from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
+from avemo_harness.recognizers.feature_set import MASK_BITS, FeatureSet
+from avemo_harness.recognizers.streams import View
+
+if TYPE_CHECKING:
+    import torch
+
+VIEWS: tuple[View, ...] = ("both", "audio", "video")
+SEGMENT_STEPS = 12
+"""Long recordings are cut into pieces of so many values (6 s) where turns are asked for: the calibration."""
+
+_SAY_EVERY = 10
+
+Ratings = NDArray[np.float32]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train.
+
+    Args:
+        seed: of the weights, the order of recordings, views and dropout.
+        hidden: width of each direction of the LSTM.
+        learning_rate: of Adam.
+        weight_decay: of Adam.
+        dropout: share of inputs and hidden values dropped in training.
+        batch: recordings a step.
+        patience: epochs without gain after which the learning rate is halved.
+        stop_after: epochs without gain after which training ends.
+        most_epochs: where it ends at the latest.
+        shares: how often a recording with both streams is shown whole, as sound, as face; they sum to 1.
+    """
+
+    seed: int = 0
+    hidden: int = HIDDEN
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dropout: float = 0.5
+    batch: int = 32
+    patience: int = 5
+    stop_after: int = 15
+    most_epochs: int = 80
+    shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A recording's rows under each of its views, and its ratings (T, 2) as valence, arousal."""
+
+    recording_id: str
+    rows: Mapping[View, Features]
+    ratings: Ratings
+
+
+def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Say) -> list[Example]:
+    """Extract the rows of recordings, as many as each has ratings.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    examples = []
+    for number, recording in enumerate(recordings, 1):
+        ratings = np.column_stack([recording.trajectory.column(name) for name in DIMENSIONS]).astype(np.float32)
+        rows = features.views(recording.streams, len(ratings))
+        examples.append(Example(recording.recording_id, rows, ratings))
+        if number % 100 == 0 and number < len(recordings):
+            say(f"features of {number} of {len(recordings)} recordings")
+    return examples
+
+
+def train_recognizer(
+    training: Sequence[RatedRecording],
+    validation: Sequence[RatedRecording],
+    features: FeatureSet,
+    corpus: str,
+    split: str,
+    settings: Settings | None = None,
+    say: Say = lambda sentence: None,
+) -> ContinuousRecognizer:
+    """Train on some recordings; those of the validation part decide when it is enough.
+
+    Args:
+        corpus, split: for the card: of what, and how validation was kept apart.
+
+    Raises:
+        UsageError: a part is empty, or has no ratings that vary.
+        MediaError: a recording cannot be read.
+    """
+    settings = settings or Settings()
+    if not training or not validation:
+        raise UsageError(
+            f"expected recordings to train and to validate on, found {len(training)} and {len(validation)}"
+        )
+    if overlap := {one.group for one in training} & {one.group for one in validation}:
+        raise UsageError(f"{min(overlap)!r} is in the training and in the validation part; keep a group on one side")
+    say(f"extracting features of {len(training) + len(validation)} recordings")
+    shown, held_out = make_examples(training, features, say), make_examples(validation, features, say)
+    scaling = fit_scaling(shown, features)
+    weights = _fit(shown, held_out, features, scaling, settings, say)
+    rated = [*training, *validation]
+    described = Training(
+        corpus=corpus,
+        fingerprint=fingerprint(rated),
+        n_recordings=len(rated),
+        n_speakers=len({one.speaker for one in rated}),
+        seconds=float(sum(len(one.trajectory) for one in rated) / RATE_HZ),
+        split=split,
+        seed=settings.seed,
+    )
+    names = tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors)
+    versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
+    card = JudgeCard(described, (), names, versions)
+    return ContinuousRecognizer(features, scaling, weights, _calibration(rated, corpus), card)
+
+
+def held_out_groups(recordings: Sequence[RatedRecording], share: float, seed: int) -> set[str]:
+    """Groups to validate on: about that share of them, drawn, at least one."""
+    groups = sorted({one.group for one in recordings})
+    count = max(1, round(share * len(groups)))
+    return {groups[place] for place in np.random.default_rng(seed).permutation(len(groups))[:count]}
+
+
+def fit_scaling(examples: Sequence[Example], features: FeatureSet) -> Scaling:
+    """Mean and deviation of every column over the rows of the views that fill it; mask bits stay as they are."""
+    total = np.zeros((3, features.width))
+    for example in examples:
+        for view in _largest_views(example):
+            rows, shown = example.rows[view].astype(np.float64), features.shown(view)
+            total += np.stack([len(rows) * shown, rows.sum(axis=0) * shown, (rows**2).sum(axis=0) * shown])
+    n = np.maximum(total[0], 1)
+    mean = total[1] / n
+    deviation = np.sqrt(np.maximum(total[2] / n - mean**2, 0))
+    mean[-MASK_BITS:], deviation[-MASK_BITS:] = 0, 1
+    # A column that hardly varies in training would blow up whatever differs from it later.
+    deviation = np.where(deviation > 1e-4, deviation, 1.0)
+    return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
+
+
+def fingerprint(recordings: Sequence[RatedRecording]) -> str:
+    """Digest (hex) of recordings and ratings, in order."""
+    digest = hashlib.sha256()
+    for one in recordings:
+        clips = [clip.sha256 if clip else "-" for clip in (one.streams.sound, one.streams.face)]
+        digest.update(" ".join([one.recording_id, *clips]).encode() + one.trajectory.values.tobytes())
+    return digest.hexdigest()
+
+
+def _fit(
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    features: FeatureSet,
+    scaling: Scaling,
+    settings: Settings,
+    say: Say,
+) -> Weights:
+    """The weights of the epoch that does best in validation."""
+    import torch
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = make_network(features.width, settings.hidden, settings.dropout)
+        optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.5, settings.patience)
+        network, optimizer = accelerator.prepare(network, optimizer)
+        rng = np.random.default_rng(settings.seed)
+        best, best_epoch, kept = -np.inf, 0, _weights(accelerator.unwrap_model(network))
+        for epoch in range(1, settings.most_epochs + 1):
+            network.train()
+            batches = list(_batches(training, features, scaling, settings, rng))
+            for rows, ratings in batches[accelerator.process_index :: accelerator.num_processes]:
+                predicted = network(padded(rows).to(accelerator.device), [len(one) for one in rows])
+                joined = torch.cat([one[: len(rated)] for one, rated in zip(predicted, ratings, strict=True)])
+                loss = concordance_loss(joined, torch.from_numpy(np.concatenate(ratings)).to(joined))
+                optimizer.zero_grad()
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+            gained = _validation_score(accelerator.unwrap_model(network), validation, features, scaling)
+            scheduler.step(gained)
+            if gained > best:
+                best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
+            if epoch % _SAY_EVERY == 0:
+                say(f"epoch {epoch}: CCC {gained:.3f} in validation, best {best:.3f}")
+            if epoch - best_epoch >= settings.stop_after:
+                break
+    return kept
+
+
+def _batches(
+    examples: Sequence[Example], features: FeatureSet, scaling: Scaling, settings: Settings, rng: np.random.Generator
+) -> Iterator[tuple[list[Features], list[Ratings]]]:
+    """Every recording once, in drawn order, each under a drawn view. The last batch is filled up from the first one.
+
+    A whole number of batches for each of several processes keeps them in step.
+    """
+    import torch.distributed
+
+    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    order = rng.permutation(len(examples))
+    count = -(-len(order) // (settings.batch * processes)) * processes
+    for chosen in np.array_split(order, min(count, len(order))):
+        rows, ratings = [], []
+        for place in chosen:
+            example = examples[place]
+            view = _drawn_view(example, settings.shares, rng)
+            rows.append(scaling.apply(example.rows[view], features.shown(view)))
+            ratings.append(example.ratings)
+        yield rows, ratings
+
+
+def _drawn_view(example: Example, shares: tuple[float, float, float], rng: np.random.Generator) -> View:
+    drawn: View = VIEWS[rng.choice(3, p=shares)]
+    return drawn if drawn in example.rows else next(iter(example.rows))
+
+
+def _validation_score(
+    network: torch.nn.Module, examples: Sequence[Example], features: FeatureSet, scaling: Scaling
+) -> float:
+    """Mean concordance over views and dimensions."""
+    import torch
+
+    network.eval()
+    device = next(network.parameters()).device
+    scores = []
+    for view in VIEWS:
+        shown = [example for example in examples if view in example.rows]
+        if not shown:
+            continue
+        rows = [scaling.apply(example.rows[view], features.shown(view)) for example in shown]
+        with torch.inference_mode():
+            predicted = network(padded(rows).to(device), [len(one) for one in rows]).cpu().numpy().astype(np.float64)
+        joined = np.concatenate([one[: len(example.ratings)] for one, example in zip(predicted, shown, strict=True)])
+        rated = np.concatenate([example.ratings for example in shown]).astype(np.float64)
+        scores += [float(concordance(series_moments(joined[:, i], rated[:, i]))) for i in range(len(DIMENSIONS))]
+    return float(np.nanmean(scores))
+
+
+def _weights(network: torch.nn.Module) -> Weights:
+    return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
+
+
+def _largest_views(example: Example) -> tuple[View, ...]:
+    """The views that fill every column that the recording can fill, each once."""
+    return ("both",) if "both" in example.rows else tuple(example.rows)
+
+
+def _calibration(recordings: Sequence[RatedRecording], corpus: str) -> Calibration:
+    """Thresholds from the ratings, long recordings cut into pieces of 6 s as if they were turns."""
+    turns: list[Trajectory] = []
+    for one in recordings:
+        values = one.trajectory.values
+        cuts = range(0, len(values), SEGMENT_STEPS) if len(values) > 4 * SEGMENT_STEPS else (0,)
+        length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else len(values)
+        turns += [replace(one.trajectory, values=values[start : start + length]) for start in cuts]
+    return calibrate(turns, corpus)

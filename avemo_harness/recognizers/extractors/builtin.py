@@ -1,0 +1,136 @@
+"""Features of sound and face that need no weights: signal processing in NumPy, two rows a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.errors import MediaError
+from avemo_harness.metrics.trajectory import step_times
+from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
+from avemo_harness.recognizers.face_features import SIDE, describe_face, normalised_face
+from avemo_harness.recognizers.pitch import track_pitch
+from avemo_harness.recognizers.spectrum import (
+    FRAMES_PER_SECOND,
+    MEL_BANDS,
+    RATE,
+    bin_frequencies,
+    cosine_basis,
+    decibels,
+    frame_window,
+    mel_bank,
+    power_spectra,
+)
+from avemo_harness.recognizers.streams import Streams, View
+
+_SPANS_S = (0.7, 2.0)
+"""Lengths of sound around a row that are described: the moment, and what the voice is like there."""
+_ACTIVE_BELS = -3.5
+_CEPSTRA = 12
+_TRACKS = MEL_BANDS + _CEPSTRA + 5
+_PITCH_STATISTICS = 4
+
+_FACE_SPAN_S = 1.5
+_FACES_PER_SECOND = 5.0
+_FACE_WIDTH = 760
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class NoArguments:
+    """For extractors that take no arguments."""
+
+
+class BuiltinSound:
+    """Mean and spread of spectrum, timbre, loudness and pitch around each row.
+
+    Independent of the recording's level: loudness is relative to the loudest frame of the recording.
+    """
+
+    Arguments = NoArguments
+    modality: View = "audio"
+    width = len(_SPANS_S) * (2 * _TRACKS + _PITCH_STATISTICS)
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "builtin-sound", "version": "1"}
+
+    def extract(self, streams: Streams, count: int, view: View) -> Features:
+        del view
+        if streams.sound is None:
+            raise MediaError("builtin-sound: the recording has no sound")
+        tracks, octaves = _sound_tracks(media.decode_sound(streams.sound.read(), rate=RATE))
+        active = tracks[:, MEL_BANDS + _CEPSTRA] > _ACTIVE_BELS
+        rows = np.empty((count, self.width), dtype=np.float32)
+        for row, time_s in enumerate(step_times(count, RATE_HZ)):
+            spans = (_span(time_s, span_s, len(tracks), FRAMES_PER_SECOND) for span_s in _SPANS_S)
+            rows[row] = np.concatenate([_describe_sound(tracks[at], octaves[at], active[at]) for at in spans])
+        return rows
+
+
+class BuiltinFace:
+    """Shape of the face around each row, its change since the first frame, and its movement.
+
+    The face is expected about the middle of the picture, as in `avemo_harness.recognizers.face_features`.
+    """
+
+    Arguments = NoArguments
+    modality: View = "video"
+    width = _FACE_WIDTH
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "builtin-face", "version": "1"}
+
+    def extract(self, streams: Streams, count: int, view: View) -> Features:
+        del view
+        if streams.face is None:
+            raise MediaError("builtin-face: the recording has no video")
+        source = streams.face.read()
+        info = media.probe(source).video
+        if info is None:
+            raise MediaError(f"{streams.face.name}: it has no video")
+        scale = min(1.0, 2 * SIDE / min(info.width, info.height))
+        size = (round(info.width * scale), round(info.height * scale))
+        face = normalised_face(media.decode_frames(source, fps=_FACES_PER_SECOND, size=size).pixels)
+        spans = (_span(time_s, _FACE_SPAN_S, len(face), _FACES_PER_SECOND) for time_s in step_times(count, RATE_HZ))
+        return np.stack([describe_face(face[0], face[at]) for at in spans]).astype(np.float32)
+
+
+def _span(time_s: float, span_s: float, frames: int, frames_per_second: float) -> slice:
+    """The frames around a time; at least one, the last ones after the end."""
+    centre, half = time_s * frames_per_second, span_s * frames_per_second / 2
+    start = min(max(0, int(centre - half)), frames - 1)
+    return slice(start, max(start + 1, int(centre + half)))
+
+
+def _sound_tracks(samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """What changes from frame to frame, (frames, _TRACKS), and pitch in octaves above 55 Hz, NaN where unvoiced."""
+    power = power_spectra(samples)
+    pitch = track_pitch(power, frame_window(), RATE)
+    bands = decibels(power @ mel_bank().T) / 10
+    energy = decibels(power.sum(axis=1)) / 10
+    centroid = np.log2(power @ bin_frequencies() / (power.sum(axis=1) + 1e-12) + 100)
+    flux = np.abs(np.diff(energy, prepend=energy[:1]))
+    columns = [bands - energy[:, None], bands @ cosine_basis(_CEPSTRA).T, energy, centroid, flux, pitch.strength]
+    octaves = np.where(pitch.voiced, np.log2(np.maximum(pitch.hz, 1) / 55), np.nan)
+    return np.column_stack([*columns, pitch.voiced]), octaves
+
+
+def _describe_sound(tracks: Floats, octaves: Floats, active: NDArray[np.bool_]) -> Floats:
+    """Mean and spread over the frames where somebody is heard, or over all where nobody is; then those of pitch."""
+    heard = tracks[active] if active.sum() >= 3 else tracks
+    voiced = octaves[~np.isnan(octaves)]
+    pitch = np.zeros(_PITCH_STATISTICS)
+    if len(voiced) > 1:
+        pitch[:] = voiced.mean(), voiced.std(), len(voiced) / len(octaves), np.abs(np.diff(voiced)).mean()
+    return np.concatenate([heard.mean(axis=0), heard.std(axis=0), pitch])

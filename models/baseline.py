@@ -1,14 +1,14 @@
 """The embedded default: a small classical recogniser of voice and face that needs no downloaded weights.
 
 It is trained on the train part of the release under test, or of the built-in demo where that has none, and kept in the
-cache. A stream that carries nothing (noise, silence, a frozen face) is left out of its judgement.
+cache. A stream that carries nothing (noise, silence, a frozen face) is left out of its judgement. To reply, it listens
+with the embedded judge instead, so that its rules are known policies: how such a reply is judged tells of the rule.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +27,15 @@ from avemo_harness.locks import one_at_a_time
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.baseline_reply import Place, Rule, heard_place, reply_path, spoken_reply
 from avemo_harness.models.trivial import labels_of
-from avemo_harness.recognizers import identify_recognizer, load_recognizer
+from avemo_harness.recognizers import EMBEDDED, identify_recognizer, load_recognizer
 from avemo_harness.recognizers.base import Recognizer
 from avemo_harness.recognizers.clip_features import ClipFeatures, clip_features
+from avemo_harness.recognizers.continuous.embedded import VERSION as LISTENER_VERSION
 from avemo_harness.recognizers.fusion import FORMAT, FusionRecognizer
+from avemo_harness.recognizers.judges import JudgeSetup, TrajectoryJudge, open_judge
+from avemo_harness.recognizers.streams import Streams
 
-VERSION = "1"
+VERSION = "2"
 
 
 class Baseline:
@@ -57,7 +60,7 @@ class Baseline:
     capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=16)
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
-        self._seed, self._say = arguments.seed, setup.say
+        self._setup, self._seed, self._say = setup, arguments.seed, setup.say
         self._recognizer_name, self._rule = arguments.recognizer, arguments.reply
         self._recognizer_identity = identify_recognizer(arguments.recognizer)
         self._training = setup.training(arguments.train)
@@ -69,27 +72,44 @@ class Baseline:
             "features": FORMAT,
             "recognizer": self._recognizer_identity,
             "reply": self._rule,
+            "listener": f"{EMBEDDED} {LISTENER_VERSION}",
             "trained_on": " ".join(release.fingerprint for release in self._training),
             "seed": str(self._seed),
-            **{package: version(package) for package in ("numpy", "scikit-learn", "av")},
+            **{package: version(package) for package in ("numpy", "scikit-learn", "torch", "av")},
         }
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        clips = [_asked_clip(request) for request in requests]
-        return [self._answer(*pair) for pair in zip(requests, _features(clips), strict=True)]
+        labelled = [request for request in requests if not isinstance(request.output, SpokenOutput)]
+        features = iter(_features([_asked_clip(request) for request in labelled]))
+        return [
+            self._reply(_asked_clip(request))
+            if isinstance(request.output, SpokenOutput)
+            else self._label(request, next(features))
+            for request in requests
+        ]
 
-    def _answer(self, request: Request, features: ClipFeatures) -> Response:
+    def _label(self, request: Request, features: ClipFeatures) -> Response:
         scores = self._recognizer.log_probabilities(features.sound, features.face)
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
-        if isinstance(request.output, SpokenOutput):
-            heard = heard_place({label: math.exp(score) for label, score in by_label.items()})
-            return spoken_reply(self._reply_path(heard), int(_asked_clip(request).sha256[:15], 16))
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
 
+    def _reply(self, clip: Clip) -> Response:
+        streams = Streams.of(clip)
+        heard = heard_place(self._listener.trajectory(streams, streams.views[0]))
+        # The voice varies with what is asked, not with the rule, so that rules differ in nothing else.
+        return spoken_reply(self._reply_path(heard), int(clip.sha256[:15], 16))
+
     def _reply_path(self, heard: Place) -> AffectPath:
         return reply_path(self._rule, heard)
+
+    @cached_property
+    def _listener(self) -> TrajectoryJudge:
+        """What follows the speaker's valence and arousal, trained on the demo where it is not in the cache yet."""
+        return open_judge(
+            EMBEDDED, JudgeSetup(lambda: self._setup.training("demo")[0], paths.cache_dir(), self._say, "cpu")
+        )
 
     @cached_property
     def _recognizer(self) -> Recognizer:

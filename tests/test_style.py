@@ -27,7 +27,7 @@ LAYERS = {
     "benchmark": {"media"},
     "recognizers": {"benchmark", "media", "metrics"},
     "build": {"benchmark", "media"},
-    "models": {"benchmark", "build", "media", "recognizers"},
+    "models": {"benchmark", "build", "media", "metrics", "recognizers"},
     "scorers": {"benchmark", "metrics"},
     "run": {"benchmark", "media", "metrics", "models", "recognizers", "scorers"},
     "report": {"benchmark", "metrics", "run", "scorers"},

@@ -62,8 +62,8 @@ def balance(users: Trajectories, replies: Trajectories, profile: Profile) -> Sco
     extreme = _extremes(heard, profile)
     total = np.zeros(len(users))
     for one, rows in zip(profile.extremes, extreme.T, strict=True):
-        targets = [_shifted(heard.columns[one.dimension][turn], one, profile) for turn in np.flatnonzero(rows)]
-        spoken = [said.columns[one.dimension][turn] for turn in np.flatnonzero(rows)]
+        targets = [_shifted(heard.column(one.dimension)[turn], one, profile) for turn in np.flatnonzero(rows)]
+        spoken = [said.column(one.dimension)[turn] for turn in np.flatnonzero(rows)]
         total[rows] += dtw_distances(targets, spoken)
     lengths = heard.lengths if profile.balance_length == "user" else np.maximum(heard.lengths, said.lengths)
     counts = extreme.sum(axis=1)
@@ -158,9 +158,19 @@ class _Turns:
         }
         return cls(columns, np.array([len(trajectory) for trajectory in scaled], dtype=np.intp))
 
+    def column(self, name: Dimension) -> list[Floats]:
+        """The values of one dimension, turn by turn.
+
+        Raises:
+            ValueError: a trajectory has no such column.
+        """
+        if name not in self.columns:
+            raise ValueError(f"expected a column {name} in every trajectory")
+        return self.columns[name]
+
     def means(self, name: Dimension) -> Floats:
         """The mean of each turn, shape (N,); NaN for empty turns."""
-        return np.array([values.mean() if len(values) else np.nan for values in self.columns[name]])
+        return np.array([values.mean() if len(values) else np.nan for values in self.column(name)])
 
 
 def _contagion(heard: _Turns, said: _Turns, profile: Profile, bands: NDArray[np.intp] | None) -> Score:
@@ -174,7 +184,7 @@ def _mean_distance(
     """Sum of the dimensions' distances over twice their number and the longer turn, shape (N,)."""
     within = None if bands is None else bands.tolist()
     total = sum(
-        (dtw_distances(firsts.columns[name], seconds.columns[name], within) for name in dimensions),
+        (dtw_distances(firsts.column(name), seconds.column(name), within) for name in dimensions),
         start=np.zeros(len(firsts.lengths)),
     )
     mean: Floats = total / _or_nan(2 * len(dimensions) * np.maximum(firsts.lengths, seconds.lengths))
@@ -200,7 +210,7 @@ def _over_steps(
     values = np.full(len(replies), np.nan)
     values[turns.lengths == 1] = of_one_value
     for turn in np.flatnonzero(turns.lengths > 1):
-        steps = [np.abs(np.diff(turns.columns[name][turn])) for name in profile.stability]
+        steps = [np.abs(np.diff(turns.column(name)[turn])) for name in profile.stability]
         values[turn] = score(np.concatenate(steps))
     return values
 

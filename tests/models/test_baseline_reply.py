@@ -64,18 +64,18 @@ def test_who_mirrors_follows_most_who_balances_balances_most_and_who_shakes_is_l
     assert (np.sum(~np.isnan(scores["mirror"].ebs.value)), ess["neutral"]) == (64, 1.0)
 
 
-def test_a_sure_guess_is_the_emotions_place_and_an_unsure_one_lies_between() -> None:
-    assert heard_place({"sad": 1.0}) == PLACES["sad"]
-    between = heard_place({"sad": 0.5, "happy": 0.5})
-    assert between == pytest.approx(tuple(np.mean([PLACES["sad"], PLACES["happy"]], axis=0)))
+def test_the_beginning_is_left_out_of_what_is_heard_where_there_is_more() -> None:
+    values = np.array([[0.5, 0.5], [0.2, 0.7], [0.2, 0.9]])
+    assert heard_place(Trajectory(values, ("valence", "arousal"), "unit", 2.0)) == pytest.approx((0.2, 0.8))
+    assert heard_place(Trajectory(values[:1], ("valence", "arousal"), "unit", 2.0)) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
     ("rule", "heard", "place"),
     [
         ("mirror", (0.2, 0.8), (0.2, 0.8)),
-        ("balance", (0.2, 0.8), (0.31, 0.75)),
-        ("balance", (0.2, 0.2), (0.31, 0.2)),
+        ("balance", (0.2, 0.8), (0.37, 0.71)),
+        ("balance", (0.2, 0.2), (0.37, 0.2)),
         ("balance", (0.8, 0.6), (0.8, 0.6)),
         ("neutral", (0.2, 0.8), (0.5, 0.5)),
     ],

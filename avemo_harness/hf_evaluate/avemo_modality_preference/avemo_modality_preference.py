@@ -1,0 +1,72 @@
+"""Which modality a model believes when voice and face disagree, for `evaluate.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import datasets
+import evaluate  # type: ignore[import-untyped]  # (it has no types)
+import numpy as np
+
+from avemo_harness.hf_evaluate.labels import label_output, parse_answers, require_labels
+from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
+
+DESCRIPTION = """\
+Which modality a model believes when voice and face disagree: the audio-aligned, video-aligned and other-label rates of
+AV-EMO-Reasoning (arXiv 2510.07355). Each is in [0, 1] and they sum to 1.
+"""
+INPUTS = """
+Args:
+    predictions: generated answers to conflict items, read as by the metric avemo_understanding.
+    audio_labels: the emotion of each item's voice.
+    video_labels: the emotion of each item's face, another one.
+    labels: all labels, default neutral, happy, angry, sad.
+    synonyms: by label, further words that count as it; default, with the default labels, those of the benchmark.
+Returns:
+    aar: answers that name the voice's label / answers.
+    var: answers that name the face's.
+    olr: answers that name neither, invalid ones included.
+    invalid_rate: answers that name no label at all.
+    n: answers.
+    Every value but n is None where there are no answers.
+Examples:
+    >>> metric.compute(predictions=["sad", "happy", "neutral", "?"], audio_labels=["sad", "sad", "sad", "sad"],
+    ...     video_labels=["happy", "happy", "happy", "happy"])
+    {'aar': 0.25, 'var': 0.25, 'olr': 0.5, 'invalid_rate': 0.25, 'n': 4}
+"""
+CITATION = "AV-EMO-Reasoning, arXiv 2510.07355"
+
+
+class AvemoModalityPreference(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no types)
+    """AAR, VAR and OLR of answers to conflict items."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        columns = ("predictions", "audio_labels", "video_labels")
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features({name: datasets.Value("string") for name in columns}),
+            reference_urls=["https://arxiv.org/abs/2510.07355"],
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[str | None],
+        audio_labels: Sequence[str],
+        video_labels: Sequence[str],
+        labels: Sequence[str] | None = None,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
+    ) -> dict[str, float | None]:
+        output = label_output(labels, synonyms)
+        require_labels(audio_labels, output, "audio_labels")
+        require_labels(video_labels, output, "video_labels")
+        answers = parse_answers(predictions, output)
+        counts = preference_counts(answers, audio_labels, video_labels)
+        values = {
+            "aar": float(preference_rate(counts, AUDIO)),
+            "var": float(preference_rate(counts, VIDEO)),
+            "olr": float(preference_rate(counts, OTHER)),
+            "invalid_rate": answers.count(None) / len(answers) if answers else np.nan,
+        }
+        return {**{name: None if np.isnan(value) else value for name, value in values.items()}, "n": len(answers)}

@@ -1,0 +1,80 @@
+"""Understanding of emotion as classification, for `evaluate.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import datasets
+import evaluate  # type: ignore[import-untyped]  # (it has no types)
+import numpy as np
+
+from avemo_harness.hf_evaluate.labels import label_output, parse_answers, require_labels
+from avemo_harness.metrics import classification
+
+DESCRIPTION = """\
+Whether a model names the user's emotion: accuracy, F1 and balanced accuracy of answers in words, as AV-EMO-Reasoning
+(arXiv 2510.07355) reports them (Acc_AV, F1_AV, Acc_A, Acc_V: a condition a call). All are in [0, 1], higher is better.
+"""
+INPUTS = """
+Args:
+    predictions: generated answers. An answer names a label when it is the label or one of its synonyms, or holds the
+        words of exactly one label, not negated; any other, and None, is invalid and counts as wrong.
+    references: the true label of each.
+    labels: all labels, default neutral, happy, angry, sad.
+    synonyms: by label, further words that count as it; default, with the default labels, those of the benchmark.
+Returns:
+    accuracy: right answers / answers.
+    macro_f1: plain mean of F1 over the labels that occur in the references.
+    f1_all4: the same over all labels, one with neither references nor predictions counting 0.
+    balanced_accuracy: mean recall over the labels that occur in the references.
+    f1_<label>: of each label; None where it is neither a reference nor predicted.
+    invalid_rate: invalid answers / answers.
+    n: answers.
+    Every value but n is None where there are no answers.
+Examples:
+    >>> scores = metric.compute(predictions=["happy", "It is anger.", None], references=["happy", "angry", "sad"])
+    >>> round(scores["accuracy"], 3), round(scores["macro_f1"], 3), scores["f1_neutral"], scores["n"]
+    (0.667, 0.667, None, 3)
+"""
+CITATION = "AV-EMO-Reasoning, arXiv 2510.07355"
+
+
+class AvemoUnderstanding(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no types)
+    """Accuracy, F1 and balanced accuracy of answers in words."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        columns = {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+        return evaluate.MetricInfo(
+            description=DESCRIPTION,
+            citation=CITATION,
+            inputs_description=INPUTS,
+            features=datasets.Features(columns),
+            reference_urls=["https://arxiv.org/abs/2510.07355"],
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[str | None],
+        references: Sequence[str],
+        labels: Sequence[str] | None = None,
+        synonyms: Mapping[str, Sequence[str]] | None = None,
+    ) -> dict[str, float | None]:
+        output = label_output(labels, synonyms)
+        require_labels(references, output, "references")
+        answers = parse_answers(predictions, output)
+        position = {label: place for place, label in enumerate(output.labels)}
+        gold = [position[label] for label in references]
+        counts = classification.confusion_counts(
+            gold, [None if answer is None else position[answer] for answer in answers], len(position)
+        )
+        occurring = np.isin(np.arange(len(position)), gold)
+        values = {
+            "accuracy": classification.accuracy(counts),
+            "macro_f1": classification.macro_f1(counts, occurring),
+            "f1_all4": classification.macro_f1_all(counts),
+            "balanced_accuracy": classification.balanced_accuracy(counts),
+            **dict(zip((f"f1_{label}" for label in position), classification.f1_per_label(counts), strict=True)),
+            "invalid_rate": answers.count(None) / len(answers) if answers else np.nan,
+        }
+        scores = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+        return {**scores, "n": len(answers)}

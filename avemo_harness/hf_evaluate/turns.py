@@ -1,0 +1,75 @@
+"""Trajectories from columns of plain lists, and the exchanges that they make, for metrics called outside a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from avemo_harness.metrics.profiles import Profile
+from avemo_harness.metrics.trajectory import Dimension, Scale, Trajectory
+from avemo_harness.scorers.reasoning_rows import Exchange
+
+Turn = Mapping[Dimension, Sequence[float]]
+"""The values of a turn by dimension."""
+
+
+def require_dimensions(turns: Sequence[Turn], profile: Profile, column: str) -> None:
+    """Refuse turns with other dimensions than those that a profile looks at.
+
+    Raises:
+        ValueError: with the first one and its place.
+    """
+    for place, turn in enumerate(turns):
+        if set(turn or ()) != set(profile.dimensions):
+            needed, found = ", ".join(profile.dimensions), ", ".join(turn or ()) or "nothing"
+            raise ValueError(f"{column}[{place}]: profile {profile.name} takes {needed}, and no other; found {found}")
+
+
+def as_trajectories(
+    turns: Sequence[Turn], profile: Profile, scale: Scale, rate_hz: float, column: str
+) -> list[Trajectory]:
+    """The dimensions that a profile looks at, turn by turn.
+
+    Raises:
+        ValueError: a turn's dimensions differ in length, a value is off the scale, or the profile needs another rate;
+            with the turn's place.
+    """
+    found = []
+    for place, turn in enumerate(turns):
+        lengths = {len(turn[name]) for name in profile.dimensions}
+        if len(lengths) != 1:
+            raise ValueError(f"{column}[{place}]: expected as many values of each dimension, found {sorted(lengths)}")
+        try:
+            values = np.array([turn[name] for name in profile.dimensions], dtype=np.float64)
+            found.append(Trajectory(values.T, profile.dimensions, scale, rate_hz))
+        except ValueError as error:
+            raise ValueError(f"{column}[{place}]: {error}") from error
+        if problem := profile.problem(found[-1]):
+            raise ValueError(f"{column}[{place}]: profile {profile.name}: {problem}")
+    return found
+
+
+def spoken_exchanges(
+    users: Sequence[Trajectory], replies: Sequence[Trajectory], dialogues: Sequence[str] | None
+) -> list[Exchange]:
+    """Each user's turn with the reply to it, where there is one.
+
+    Args:
+        replies: an empty one stands for a reply without speech.
+        dialogues: the dialogue of each turn, its turns in order; None where every turn stands alone.
+
+    Raises:
+        ValueError: the number of dialogues differs.
+    """
+    names = [str(place) for place in range(len(users))] if dialogues is None else [str(name) for name in dialogues]
+    if len(names) != len(users):
+        raise ValueError(f"expected the dialogue of each of {len(users)} turns, found {len(names)}")
+    seen: Counter[str] = Counter()
+    exchanges = []
+    for name, user, reply in zip(names, users, replies, strict=True):
+        if len(reply):
+            exchanges.append(Exchange(name, seen[name], user, None, reply))
+        seen[name] += 1
+    return exchanges

@@ -42,12 +42,13 @@ def typed_arguments(
         error: what to raise.
 
     Raises:
-        UsageError: of the given type: an argument that there is not, or a value of the wrong type.
+        UsageError: of the given type: an argument that there is not, one that is missing, or a value of the wrong type.
     """
     from pydantic import TypeAdapter, ValidationError
 
     types = get_type_hints(arguments)
-    known = [field.name for field in dataclasses.fields(arguments)]  # type: ignore[arg-type]  # (any dataclass)
+    fields = dataclasses.fields(arguments)  # type: ignore[arg-type]  # (any dataclass)
+    known = [field.name for field in fields]
     values = {}
     for key, value in given.items():
         if key not in known:
@@ -57,4 +58,7 @@ def typed_arguments(
         except ValidationError as wrong:
             reason = wrong.errors(include_url=False)[0]["msg"]
             raise error(f"{name}: argument {key}={value!r}: {reason}") from wrong
+    for field in fields:
+        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise error(f"{name} needs {field.name}=…")
     return arguments(**values)

@@ -33,7 +33,7 @@ LAYERS = {
     "report": {"benchmark", "metrics", "run", "scorers"},
 }
 """What each package may import of the others."""
-SHARED = ("arguments", "errors", "file_cache", "locks", "names", "paths", "plugins")
+SHARED = ("arguments", "errors", "file_cache", "locks", "names", "paths", "plugins", "text_table")
 """What every package may import."""
 
 

@@ -12,10 +12,11 @@ from avemo_harness.errors import AvemoError
 
 COMMANDS = {
     "run": "evaluate a model on tasks (the default when flags come first)",
-    "ls": "list tasks, groups, models, scorers and recognizers",
+    "ls": "list tasks, models, scorers, recognisers, judges, extractors or corpora",
     "show": "print a task: its settings, and the messages that a model gets",
     "validate": "check task YAMLs",
     "judge": "judge the spoken replies of a run with a recogniser",
+    "recognizer": "train, evaluate or apply a recogniser that judges replies",
     "score": "score a run again, without a model",
     "data": "choose the release that the benchmark's tasks are asked of",
     "doctor": "say what this machine has and what is configured",
@@ -81,7 +82,7 @@ def _refuse(message: str) -> int:
 
 
 def _overview() -> str:
-    commands = "\n".join(f"  {name:<10}{summary}" for name, summary in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
     return f"""usage: avemo-eval --model MODEL --tasks TASKS [options]
        avemo-eval COMMAND [options]
 

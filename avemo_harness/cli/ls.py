@@ -1,4 +1,4 @@
-"""List tasks and groups, models, scorers, recognizers or judges; those of installed packages with the package."""
+"""List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from pathlib import Path
 from avemo_harness import models, recognizers, scorers
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.plugins import Registry
+from avemo_harness.recognizers import extractors
+from avemo_harness.recognizers.corpora import CORPORA
 
 REGISTRIES = {
     "models": models.REGISTRY,
     "scorers": scorers.REGISTRY,
     "recognizers": recognizers.REGISTRY,
     "judges": recognizers.JUDGE_REGISTRY,
+    "extractors": extractors.REGISTRY,
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `ls`."""
-    parser.add_argument("what", nargs="?", choices=("tasks", *REGISTRIES), default="tasks")
+    parser.add_argument("what", nargs="?", choices=("tasks", *REGISTRIES, "corpora"), default="tasks")
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )
@@ -32,6 +35,8 @@ def execute(args: argparse.Namespace) -> int:
         _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
     elif args.what == "scorers":
         _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
+    elif args.what == "corpora":
+        print("demo\n" + "\n".join(f"{name}:PATH" for name in CORPORA))
     else:
         _print_names(REGISTRIES[args.what])
     return 0

@@ -78,5 +78,5 @@ def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
     if name not in JUDGES and (folder.is_dir() or folder.parent != Path()):
         from avemo_harness.recognizers.continuous.checkpoint import load_checkpoint
 
-        return load_checkpoint(folder, setup)
+        return load_checkpoint(folder, setup.cache_dir, setup.device)
     return cast("TrajectoryJudge", JUDGE_REGISTRY.load(name)(setup))

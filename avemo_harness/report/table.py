@@ -7,6 +7,7 @@ from itertools import islice
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.scorers.base import Metric
+from avemo_harness.text_table import aligned
 
 NOT_ASKED = "—"
 
@@ -25,9 +26,9 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
     lines = [group.title + _mark(result)]
     if scored_by_judge:
         trivial = [[name, *_values(row, scored_by_judge)] for name, row in group.trivial.items()]
-        lines += [*_aligned([*_model_rows(group, scored_by_judge), *trivial]), ""]
+        lines += [*aligned([*_model_rows(group, scored_by_judge), *trivial]), ""]
     if labelled:
-        lines += _aligned(_model_rows(group, labelled))
+        lines += aligned(_model_rows(group, labelled))
     if group.fusion_gain is not None and group.fusion_gain.value is not None:
         gain = group.fusion_gain
         lines.append(f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns")
@@ -46,10 +47,10 @@ def _values(metrics: Mapping[str, Metric | None], names: Sequence[str]) -> list[
 def _format_tasks(tasks: Sequence[TaskResult]) -> str:
     header = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
     rows = [_task_rows(task) for task in tasks]
-    aligned = iter(_aligned([header, *(row for of_task in rows for row in of_task)]))
-    lines = list(islice(aligned, 2))
+    table = iter(aligned([header, *(row for of_task in rows for row in of_task)]))
+    lines = list(islice(table, 2))
     for task, of_task in zip(tasks, rows, strict=True):
-        lines += islice(aligned, len(of_task))
+        lines += islice(table, len(of_task))
         if task.flags:
             most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
             lines.append("  " + ", ".join(f"{n} {flag}" for flag, n in most_frequent_first))
@@ -122,17 +123,3 @@ def _interval(metric: Metric | None) -> str:
     if metric is None or metric.ci_low is None or metric.ci_high is None:
         return NOT_ASKED
     return f"{metric.ci_low:.3f}-{metric.ci_high:.3f}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to equal width: the first to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    text_columns = {i for i in range(len(widths)) if i == 0 or rows[0][i] == "metric"}
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if i in text_columns else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

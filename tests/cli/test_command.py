@@ -141,6 +141,7 @@ def test_failed_items_exit_with_1_unless_allowed(tmp_path: Path) -> None:
         "n": 0,
         "n_invalid": 0,
         "n_errors": 4,
+        "n_undefined": 0,
     }
 
 

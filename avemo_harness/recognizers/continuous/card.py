@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class Training:
         corpus: the corpora's names.
         fingerprint: digest of the recordings and their ratings.
         split: how validation was kept apart.
+        delay_s: by how much the ratings were moved earlier, as raters who follow live lag behind.
     """
 
     corpus: str
@@ -54,6 +55,7 @@ class Training:
     seconds: float
     split: str
     seed: int
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,16 @@ class JudgeCard:
     def lines(self) -> list[str]:
         """The card in a few lines for a terminal."""
         training = self.training
+        delay = f"; ratings moved earlier by {training.delay_s:g} s" if training.delay_s else ""
         lines = [
             f"trained on {training.corpus}: {training.n_recordings} recordings of {training.n_speakers} speakers, "
-            f"{training.seconds / 60:.1f} min; {training.split}",
+            f"{training.seconds / 60:.1f} min; {training.split}{delay}",
             f"features: {', '.join(self.extractors)}",
         ]
         for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
             shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
             values = ", ".join(_agreement_text(one) for one in shown)
-            lines.append(f"CCC {part}, {_VIEWS[view]}: {values}  ({shown[0].n_recordings} recordings)")
+            lines.append(f"CCC {part}, {VIEW_NAMES[view]}: {values}  ({shown[0].n_recordings} recordings)")
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines
 
     def find(self, view: View, dimension: Dimension) -> Agreement | None:
@@ -107,7 +110,7 @@ class JudgeCard:
         )
 
 
-_VIEWS: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
+VIEW_NAMES: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
 def _agreement_text(one: Agreement) -> str:
@@ -117,19 +120,3 @@ def _agreement_text(one: Agreement) -> str:
         f" ({one.ccc_low:.2f}-{one.ccc_high:.2f})" if one.ccc_low is not None and one.ccc_high is not None else ""
     )
     return f"{one.dimension} {one.ccc:.2f}{interval}"
-
-
-def table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Rows of cells as aligned lines, the first column to the left.
-
-    >>> table([["", "arousal"], ["audio", "0.50"]])
-    ['       arousal', 'audio     0.50']
-    """
-    cells = [list(row) for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        ).rstrip()
-        for row in cells
-    ]

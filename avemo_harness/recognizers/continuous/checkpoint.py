@@ -19,7 +19,6 @@ from avemo_harness.recognizers.extractors import make_extractor
 from avemo_harness.recognizers.extractors.base import FeatureExtractor
 from avemo_harness.recognizers.feature_cache import FeatureCache
 from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.judges import JudgeSetup
 
 WEIGHTS, CONFIG, CALIBRATION, CARD, README = (
     "model.safetensors",
@@ -42,8 +41,7 @@ def save_checkpoint(recognizer: ContinuousRecognizer, specs: Sequence[str], fold
     """
     from safetensors.numpy import save
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; name a new folder for the recogniser")
+    require_new_folder(folder)
     config = {
         "format": FORMAT,
         "dimensions": list(DIMENSIONS),
@@ -73,8 +71,18 @@ def save_checkpoint(recognizer: ContinuousRecognizer, specs: Sequence[str], fold
         raise StoreError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
-def load_checkpoint(folder: Path, setup: JudgeSetup) -> ContinuousRecognizer:
+def require_new_folder(folder: Path) -> None:
+    """Refuse a path where something is, before anything slow (UsageError)."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty; name a new folder for the recogniser")
+
+
+def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) -> ContinuousRecognizer:
     """Read what `save_checkpoint` wrote.
+
+    Args:
+        cache_dir: where features are kept.
+        device: where the network runs; None for CUDA where there is one.
 
     Raises:
         UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
@@ -91,14 +99,14 @@ def load_checkpoint(folder: Path, setup: JudgeSetup) -> ContinuousRecognizer:
         extractors = tuple(_extractor(one, folder) for one in config["extractors"])
         calibration = Calibration(**_read_json(folder / CALIBRATION)) if (folder / CALIBRATION).exists() else None
         card = JudgeCard.from_json(_read_json(folder / CARD))
-        features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
+        features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
         if not features.width == config["width"] == len(scaling.mean):
             raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")
     except FileNotFoundError as error:
         raise UsageError(f"{folder}: not a trained recogniser ({error.filename} is missing)") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder}: the recogniser is damaged ({error!r}); train it again") from error
-    return ContinuousRecognizer(features, scaling, tensors, calibration, card, setup.device or _default_device())
+    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or _default_device())
 
 
 def _extractor(described: Mapping[str, Any], folder: Path) -> FeatureExtractor:

@@ -12,9 +12,10 @@ from pathlib import Path
 from avemo_harness.benchmark.release import Release
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.recognizers.continuous.checkpoint import load_checkpoint, save_checkpoint
-from avemo_harness.recognizers.continuous.evaluation import agreements, predict
+from avemo_harness.recognizers.continuous.experiment import Method, train_on
 from avemo_harness.recognizers.continuous.recognizer import FORMAT, ContinuousRecognizer
-from avemo_harness.recognizers.continuous.training import Settings, held_out_groups, train_recognizer
+from avemo_harness.recognizers.continuous.training import Settings
+from avemo_harness.recognizers.corpora.base import Corpus
 from avemo_harness.recognizers.corpora.release import rated_turns
 from avemo_harness.recognizers.extractors import make_extractor
 from avemo_harness.recognizers.feature_cache import FeatureCache
@@ -24,8 +25,6 @@ from avemo_harness.recognizers.judges import JudgeSetup
 EXTRACTORS = ("builtin-sound", "builtin-face")
 VERSION = 1
 """Raised whenever the same demo begins to give another judge."""
-
-_HELD_OUT_SHARE = 0.25
 
 
 def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
@@ -40,25 +39,18 @@ def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
         with one_at_a_time(setup.cache_dir / "locks" / folder.name, waiting):
             if not folder.exists():
                 train_embedded(demo, folder, setup)
-    return load_checkpoint(folder, setup)
+    return load_checkpoint(folder, setup.cache_dir, setup.device)
 
 
 def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0) -> None:
     """Train the judge on the demo's train part, a quarter of whose speakers decide when it is enough."""
     setup.say("training the embedded judge of replies on the demo, once; this takes about half a minute")
-    recordings = rated_turns(demo)
-    held_out = held_out_groups(recordings, _HELD_OUT_SHARE, seed)
-    training = [one for one in recordings if one.group not in held_out]
-    validation = [one for one in recordings if one.group in held_out]
+    corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
     extractors = tuple(make_extractor(spec) for spec in EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
-    split = f"validated on {len(held_out)} other speakers"
-    settings = Settings(seed=seed)
-    trained = train_recognizer(training, validation, features, "the built-in demo", split, settings, setup.say)
-    found = agreements(validation, predict(trained, validation), "validation")
-    card = replace(trained.card, agreements=found, embedded=True)
+    trained = train_on(corpus, Method(features, Settings(seed=seed), say=setup.say))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(replace(trained, card=card), EXTRACTORS, folder)
+    save_checkpoint(replace(trained, card=replace(trained.card, embedded=True)), EXTRACTORS, folder)
 
 
 def _digest(demo: Release) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecordin
 
 
 def agreements(
-    recordings: Sequence[RatedRecording], predicted: Sequence[dict[View, Floats]], part: str
+    recordings: Sequence[RatedRecording], predicted: Sequence[Mapping[View, Floats]], part: str
 ) -> tuple[Agreement, ...]:
     """Agreement of predicted trajectories with the ratings; a recording counts where it has the view.
 

@@ -42,6 +42,8 @@ SEGMENT_STEPS = 12
 """Long recordings are cut into pieces of so many values (6 s) where turns are asked for: the calibration."""
 
 _SAY_EVERY = 10
+_LEAST_STEPS = 8
+"""Steps an epoch, for corpora of a few long recordings."""
 
 Ratings = NDArray[np.float32]
 Say = Callable[[str], None]
@@ -57,7 +59,7 @@ class Settings:
         learning_rate: of Adam.
         weight_decay: of Adam.
         dropout: share of inputs and hidden values dropped in training.
-        batch: recordings a step.
+        batch: recordings a step, at most.
         patience: epochs without gain after which the learning rate is halved.
         stop_after: epochs without gain after which training ends.
         most_epochs: where it ends at the latest.
@@ -106,14 +108,13 @@ def train_recognizer(
     validation: Sequence[RatedRecording],
     features: FeatureSet,
     corpus: str,
-    split: str,
     settings: Settings | None = None,
     say: Say = lambda sentence: None,
 ) -> ContinuousRecognizer:
     """Train on some recordings; those of the validation part decide when it is enough.
 
     Args:
-        corpus, split: for the card: of what, and how validation was kept apart.
+        corpus: of which they are, for the card.
 
     Raises:
         UsageError: a part is empty, or has no ratings that vary.
@@ -137,7 +138,7 @@ def train_recognizer(
         n_recordings=len(rated),
         n_speakers=len({one.speaker for one in rated}),
         seconds=float(sum(len(one.trajectory) for one in rated) / RATE_HZ),
-        split=split,
+        split=_split_text(validation),
         seed=settings.seed,
     )
     names = tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors)
@@ -146,11 +147,9 @@ def train_recognizer(
     return ContinuousRecognizer(features, scaling, weights, _calibration(rated, corpus), card)
 
 
-def held_out_groups(recordings: Sequence[RatedRecording], share: float, seed: int) -> set[str]:
-    """Groups to validate on: about that share of them, drawn, at least one."""
-    groups = sorted({one.group for one in recordings})
-    count = max(1, round(share * len(groups)))
-    return {groups[place] for place in np.random.default_rng(seed).permutation(len(groups))[:count]}
+def _split_text(validation: Sequence[RatedRecording]) -> str:
+    groups = len({one.group for one in validation})
+    return f"validated on {groups} other {'speaker' if groups == 1 else 'speakers'}"
 
 
 def fit_scaling(examples: Sequence[Example], features: FeatureSet) -> Scaling:
@@ -224,16 +223,17 @@ def _fit(
 def _batches(
     examples: Sequence[Example], features: FeatureSet, scaling: Scaling, settings: Settings, rng: np.random.Generator
 ) -> Iterator[tuple[list[Features], list[Ratings]]]:
-    """Every recording once, in drawn order, each under a drawn view. The last batch is filled up from the first one.
+    """Every recording once, in drawn order, each under a drawn view.
 
-    A whole number of batches for each of several processes keeps them in step.
+    Several processes get as many batches each, so that they stay in step: where recordings are few, some come twice.
     """
     import torch.distributed
 
     processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     order = rng.permutation(len(examples))
-    count = -(-len(order) // (settings.batch * processes)) * processes
-    for chosen in np.array_split(order, min(count, len(order))):
+    batch = min(settings.batch, -(-len(order) // _LEAST_STEPS))
+    count = -(-len(order) // (batch * processes)) * processes
+    for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
         rows, ratings = [], []
         for place in chosen:
             example = examples[place]

@@ -1,3 +1,42 @@
 """Corpora that recognisers learn from: recordings with ratings over time, or with a label each."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from avemo_harness.arguments import parse_arguments, typed_arguments
+from avemo_harness.errors import UsageError
+from avemo_harness.names import hint
+
+if TYPE_CHECKING:
+    from avemo_harness.recognizers.corpora.base import Corpus
+
+CORPORA = {
+    "release": ("avemo_harness.recognizers.corpora.release", "ReleaseArguments", "read_release"),
+}
+"""Module, dataclass of arguments, the first of which is the path, and the function that reads."""
+
+
+def open_corpus(spec: str) -> Corpus:
+    """Read a corpus.
+
+    Args:
+        spec: ``name:path`` or ``name:path,key=value,key=value``.
+
+    Raises:
+        UsageError: no such corpus, an argument that it does not take, or a value of the wrong type.
+        ReleaseError: files are missing or malformed.
+        MediaError: a recording cannot be read.
+    """
+    name, colon, given = spec.partition(":")
+    if name not in CORPORA:
+        raise UsageError(f"no corpus {name!r}{hint(name, CORPORA)}")
+    path, _, rest = given.partition(",")
+    if not colon or not path or "=" in path:
+        raise UsageError(f"corpus {spec!r}: expected {name}:PATH, then ,key=value for its arguments")
+    module_name, arguments_name, reader = CORPORA[name]
+    module = import_module(module_name)
+    given_values = {"path": path, **parse_arguments(rest)}
+    arguments = typed_arguments(f"corpus {name}", getattr(module, arguments_name), given_values)
+    return cast("Corpus", getattr(module, reader)(arguments))

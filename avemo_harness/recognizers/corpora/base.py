@@ -59,3 +59,22 @@ class Dropped:
 
     reason: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The recordings of a corpus that recognisers learn from.
+
+    Args:
+        name: what it is called on cards and in tables.
+        rated: recordings with valence and arousal over time.
+        labelled: recordings of one emotion each.
+        dropped: what was left out.
+        rated_live: raters followed while they watched, so that ratings lag behind what they are of.
+    """
+
+    name: str
+    rated: tuple[RatedRecording, ...] = ()
+    labelled: tuple[LabelledRecording, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    rated_live: bool = False

@@ -3,14 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avemo_harness.benchmark.release import Dialogue, Release, Turn
+from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn
+from avemo_harness.benchmark.release_loader import has_split, load_release
+from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.corpora.base import RatedRecording
+from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part, RatedRecording
 from avemo_harness.recognizers.extractors.base import RATE_HZ
 from avemo_harness.recognizers.streams import Streams
+
+PARTS: tuple[Part, ...] = ("train", "test")
+"""The data set splits of a release that are read, as parts of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseArguments:
+    """
+    Args:
+        path: folder or Hub id of a release.
+        config: which of its configs.
+    """
+
+    path: str
+    config: str
+
+
+def read_release(arguments: ReleaseArguments) -> Corpus:
+    """The turns of a release's train and test splits, those of them that it has.
+
+    Raises:
+        ReleaseError: the release cannot be read, or none of its turns is rated or labelled.
+        MediaError: a clip cannot be read.
+    """
+    path, config = arguments.path, arguments.config
+    releases: dict[Part, Release] = {"test": load_release(path, config, "test")}
+    if has_split(releases["test"], path, "train"):
+        releases["train"] = load_release(path, config, "train")
+    rated = [replace(one, part=part) for part in PARTS if part in releases for one in rated_turns(releases[part])]
+    labelled = [replace(one, part=part) for part in PARTS if part in releases for one in labelled_turns(releases[part])]
+    if not rated and not labelled:
+        raise ReleaseError(f"{path}: config {config!r} has no turn with a clip and with a label or 2 Hz ratings")
+    return Corpus(f"{config} of {path}", tuple(rated), tuple(labelled))
 
 
 def rated_turns(release: Release) -> list[RatedRecording]:
@@ -42,3 +78,25 @@ def _recording(dialogue: Dialogue, turn: Turn) -> RatedRecording:
         streams=Streams.of(turn.clip),
         trajectory=Trajectory(values, ("valence", "arousal"), "unit", RATE_HZ),
     )
+
+
+def labelled_turns(release: Release) -> list[LabelledRecording]:
+    """Every user turn that has a clip and one of the benchmark's emotions, in release order; no part is given.
+
+    Raises:
+        MediaError: a clip cannot be read.
+    """
+    return [
+        LabelledRecording(
+            recording_id=f"{dialogue.dialogue_id}/{turn.turn_index}",
+            speaker=turn.speaker_id,
+            face=turn.speaker_id,
+            label=turn.emotion,
+            part=None,
+            dialogue=dialogue.dialogue_id,
+            streams=Streams.of(turn.clip),
+        )
+        for dialogue in release.dialogues
+        for turn in dialogue.turns
+        if turn.role == "user" and turn.clip is not None and turn.emotion in EMOTIONS
+    ]

@@ -1,0 +1,160 @@
+"""Training and evaluation under a split: what the paper's Tables 3 and 4 and Figure 2 show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from avemo_harness.errors import UsageError
+from avemo_harness.recognizers.continuous.card import Agreement
+from avemo_harness.recognizers.continuous.delay import find_delay, shifted
+from avemo_harness.recognizers.continuous.evaluation import Floats, agreements, predict
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
+from avemo_harness.recognizers.continuous.splits import (
+    Fold,
+    SplitName,
+    official_fold,
+    subject_wise_folds,
+    training_fold,
+)
+from avemo_harness.recognizers.continuous.training import Say, Settings, train_recognizer
+from avemo_harness.recognizers.corpora.base import Corpus, RatedRecording
+from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.streams import View
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How recognisers are trained in an evaluation.
+
+    Args:
+        features: their input.
+        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
+    """
+
+    features: FeatureSet
+    settings: Settings = field(default_factory=Settings)
+    delay_s: float | None = 0.0
+    folds: int = FOLDS
+    say: Say = lambda sentence: None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """An evaluated recording, its ratings moved as for training, and what was predicted under each view: (T, 2)."""
+
+    recording: RatedRecording
+    fold: int
+    values: Mapping[View, Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitResult:
+    """How recognisers did that had not seen what they were evaluated on.
+
+    Args:
+        split: what the recordings are called.
+        delays_s: by how much ratings were moved, fold by fold.
+    """
+
+    split: str
+    agreements: tuple[Agreement, ...]
+    predicted: tuple[Predicted, ...]
+    delays_s: tuple[float, ...]
+
+
+def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitResult:
+    """Train on each fold and evaluate what it left out; agreement is over all folds together.
+
+    Raises:
+        UsageError: the corpus has no official parts, or too few groups.
+        MediaError: a recording cannot be read.
+    """
+    folds = _folds(corpus, split, method)
+    predicted: list[Predicted] = []
+    delays = []
+    for number, fold in enumerate(folds):
+        if len(folds) > 1:
+            method.say(f"fold {number + 1} of {len(folds)}")
+        recognizer = train_fold(fold, corpus, method)
+        predicted += _predictions(recognizer, fold.test, number)
+        delays.append(recognizer.card.training.delay_s)
+    return _result(split, predicted, delays)
+
+
+def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
+    """Evaluate a recogniser on a corpus' test part, or all of it where it has none, ratings moved as in its training.
+
+    Whether it learned from these recordings cannot be told: its card says what it learned from.
+
+    Raises:
+        UsageError: there is nothing rated.
+        MediaError: a recording cannot be read.
+    """
+    test = [one for one in corpus.rated if one.part == "test"]
+    predicted = _predictions(recognizer, test or corpus.rated, 0)
+    if not predicted:
+        raise UsageError(f"{corpus.name}: none of its recordings is rated")
+    return _result("test part" if test else "all recordings", predicted, [recognizer.card.training.delay_s])
+
+
+def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+    """Train one recogniser; its card tells how it agrees with the ratings of recordings that it was not trained on.
+
+    Raises:
+        UsageError: too few groups.
+        MediaError: a recording cannot be read.
+    """
+    fold = training_fold(corpus.rated, method.settings.seed)
+    recognizer = train_fold(fold, corpus, method)
+    known: list[Agreement] = []
+    for part, recordings in (("validation", fold.validation), ("test", fold.test)):
+        if recordings:
+            known += _result(part, _predictions(recognizer, recordings, 0), ()).agreements
+    return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
+
+
+def train_fold(fold: Fold, corpus: Corpus, method: Method) -> ContinuousRecognizer:
+    """Train on a fold's training part; the card tells by what delay its ratings were moved."""
+    delay_s = find_delay(fold.training, method.features) if method.delay_s is None else method.delay_s
+    training, validation = ([shifted(one, delay_s) for one in part] for part in (fold.training, fold.validation))
+    trained = train_recognizer(training, validation, method.features, corpus.name, method.settings, method.say)
+    card = replace(trained.card, training=replace(trained.card.training, delay_s=delay_s))
+    return replace(trained, card=card)
+
+
+def as_json(corpus: Corpus, results: Sequence[SplitResult]) -> dict[str, Any]:
+    """The figures of an evaluation, and which fold each recording was evaluated in, JSON-ready."""
+    return {
+        "corpus": corpus.name,
+        "splits": [
+            {
+                "split": result.split,
+                "delays_s": list(result.delays_s),
+                "agreements": [asdict(one) for one in result.agreements],
+                "folds": {one.recording.recording_id: one.fold for one in result.predicted},
+            }
+            for result in results
+        ],
+    }
+
+
+def _predictions(recognizer: ContinuousRecognizer, test: Sequence[RatedRecording], fold: int) -> list[Predicted]:
+    moved = [shifted(one, recognizer.card.training.delay_s) for one in test]
+    found = predict(recognizer, moved)
+    return [Predicted(one, fold, values) for one, values in zip(moved, found, strict=True)]
+
+
+def _result(split: str, predicted: Sequence[Predicted], delays_s: Sequence[float]) -> SplitResult:
+    found = agreements([one.recording for one in predicted], [one.values for one in predicted], split)
+    return SplitResult(split, found, tuple(predicted), tuple(delays_s))
+
+
+def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold, ...]:
+    seed = method.settings.seed
+    if split == "official":
+        return (official_fold(corpus.rated, seed),)
+    return subject_wise_folds(corpus.rated, method.folds, seed)

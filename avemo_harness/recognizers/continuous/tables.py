@@ -1,0 +1,87 @@
+"""The paper's Tables 3 and 4 for a user's own data (AV-EMO-Reasoning, arXiv 2510.07355)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from avemo_harness.metrics.trajectory import Dimension
+from avemo_harness.recognizers.continuous.card import VIEW_NAMES, Agreement
+from avemo_harness.recognizers.continuous.experiment import SplitResult
+from avemo_harness.recognizers.streams import View
+from avemo_harness.text_table import aligned
+
+_COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")
+_TABLE_VIEWS: tuple[View, ...] = ("audio", "video", "both")
+PUBLISHED = {
+    "EMO-Reasoning (published, RECOLA)": (0.403, 0.164, 0.284),
+    "AV-EMO-Reasoning (published, RECOLA)": (0.687, 0.690, 0.689),
+}
+"""Table 3 as printed: CCC of arousal, valence, their mean, by subject-wise splits of RECOLA."""
+
+
+def systems_table(subject_wise: SplitResult) -> list[str]:
+    """Table 3: CCC over all values together, sound and face, beside the published figures of other data."""
+    ours = [_text(value) for value in _with_mean(subject_wise.agreements, "both")]
+    rows = [[name, *map(_text, values)] for name, values in PUBLISHED.items()]
+    return aligned([["CCC, subject-wise, sound and face", *_COLUMNS, "mean"], *rows, ["this recogniser", *ours]])
+
+
+def modalities_table(results: Sequence[SplitResult]) -> list[str]:
+    """Table 4: CCC over all values together, by split and by what is shown, with 95 % intervals over recordings.
+
+    Beside it the mean of the recordings' own CCCs; below it how much was evaluated.
+    """
+    rows = [["CCC", *_COLUMNS, "mean", *(f"{name}, mean of recordings" for name in _COLUMNS)]]
+    for result in results:
+        for view in _TABLE_VIEWS:
+            of_recordings = [_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
+            rows.append([f"{result.split}: {VIEW_NAMES[view]}", *_cells(result, view), *of_recordings])
+    return [*aligned(rows), *(f"{result.split}: {_extent(result)}" for result in results)]
+
+
+def _cells(result: SplitResult, view: View) -> list[str]:
+    return [
+        *(_with_interval(_find(result.agreements, view, name)) for name in _COLUMNS),
+        _text(_with_mean(result.agreements, view)[-1]),
+    ]
+
+
+def _with_mean(agreements: Sequence[Agreement], view: View) -> tuple[float | None, ...]:
+    """CCC by dimension, and their mean where all are known."""
+    found = [one.ccc if (one := _find(agreements, view, name)) else None for name in _COLUMNS]
+    known = [value for value in found if value is not None]
+    return (*found, float(np.mean(known)) if len(known) == len(found) else None)
+
+
+def _find(agreements: Sequence[Agreement], view: View, dimension: Dimension) -> Agreement | None:
+    return next((one for one in agreements if (one.view, one.dimension) == (view, dimension)), None)
+
+
+def _of_recordings(agreements: Sequence[Agreement], view: View, dimension: Dimension) -> float | None:
+    found = _find(agreements, view, dimension)
+    return found.ccc_of_recordings if found else None
+
+
+def _extent(result: SplitResult) -> str:
+    values = sum(len(one.recording.trajectory) for one in result.predicted)
+    speakers = len({one.recording.speaker for one in result.predicted})
+    text = f"{len(result.predicted)} recordings of {speakers} speakers, {values} values"
+    if len(result.delays_s) > 1:
+        text += f", {len(result.delays_s)} folds"
+    if any(result.delays_s):
+        text += f"; ratings moved earlier by {', '.join(f'{delay:g}' for delay in result.delays_s)} s"
+    return text
+
+
+def _with_interval(one: Agreement | None) -> str:
+    if one is None or one.ccc is None:
+        return "—"
+    if one.ccc_low is None or one.ccc_high is None:
+        return _text(one.ccc)
+    return f"{one.ccc:.3f} ({one.ccc_low:.2f}-{one.ccc_high:.2f})"
+
+
+def _text(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3f}"

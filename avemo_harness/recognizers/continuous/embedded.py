@@ -23,7 +23,7 @@ from avemo_harness.recognizers.feature_set import FeatureSet
 from avemo_harness.recognizers.judges import JudgeSetup
 
 EXTRACTORS = ("builtin-sound", "builtin-face")
-VERSION = 1
+VERSION = 2
 """Raised whenever the same demo begins to give another judge."""
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FORMAT = "avemo-continuous-recognizer-1"
 """Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
 
+_MOST_DEVIATIONS = 3.0
+
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -37,9 +39,13 @@ class Scaling:
     deviation: NDArray[np.float32]
 
     def apply(self, rows: Features, shown: NDArray[np.bool_]) -> Features:
-        """Standardise rows (T, width); columns that are not shown stay 0."""
-        scaled: Features = np.where(shown, (rows - self.mean) / self.deviation, np.float32(0)).astype(np.float32)
-        return scaled
+        """Standardise rows (T, width); columns that are not shown stay 0.
+
+        Values are cut at 3 deviations: beyond, the network would go by what it never learned about.
+        """
+        scaled = np.clip((rows - self.mean) / self.deviation, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        found: Features = np.where(shown, scaled, np.float32(0)).astype(np.float32)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

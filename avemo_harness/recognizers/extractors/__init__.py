@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 EXTRACTORS = {
     "builtin-sound": "avemo_harness.recognizers.extractors.builtin:BuiltinSound",
     "builtin-face": "avemo_harness.recognizers.extractors.builtin:BuiltinFace",
+    "wavlm": "avemo_harness.recognizers.extractors.speech:SpeechEncoder",
+    "wav2vec2-dim": "avemo_harness.recognizers.extractors.speech:SpeechDimensions",
 }
 
 REGISTRY = Registry(Kind("extractor", UsageError, {"extract": callable, "identity": callable}), EXTRACTORS)

@@ -16,7 +16,6 @@ from avemo_harness.recognizers.face_features import SIDE, describe_face, normali
 from avemo_harness.recognizers.pitch import track_pitch
 from avemo_harness.recognizers.spectrum import (
     FRAMES_PER_SECOND,
-    MEL_BANDS,
     RATE,
     bin_frequencies,
     cosine_basis,
@@ -29,9 +28,11 @@ from avemo_harness.recognizers.streams import Streams, View
 
 _SPANS_S = (0.7, 2.0)
 """Lengths of sound around a row that are described: the moment, and what the voice is like there."""
+_LEAST_SPEECH = 0.5
+"""Share of a span that is described at least: where less is spoken, the nearest speech is looked at instead."""
 _ACTIVE_BELS = -3.5
 _CEPSTRA = 12
-_TRACKS = MEL_BANDS + _CEPSTRA + 5
+_TRACKS = _CEPSTRA + 5
 _PITCH_STATISTICS = 4
 
 _FACE_SPAN_S = 1.5
@@ -47,9 +48,10 @@ class NoArguments:
 
 
 class BuiltinSound:
-    """Mean and spread of spectrum, timbre, loudness and pitch around each row.
+    """Mean and spread of timbre, loudness and pitch around each row; a row in silence describes the nearest speech.
 
-    Independent of the recording's level: loudness is relative to the loudest frame of the recording.
+    Independent of the recording's level: loudness is relative to the loudest frame of the recording. Timbre is told by
+    cepstra alone: bands of the spectrum tell more of the room and its noise, and mislead about other recordings.
     """
 
     Arguments = NoArguments
@@ -60,18 +62,18 @@ class BuiltinSound:
         del arguments
 
     def identity(self) -> Mapping[str, str]:
-        return {"extractor": "builtin-sound", "version": "1"}
+        return {"extractor": "builtin-sound", "version": "2"}
 
     def extract(self, streams: Streams, count: int, view: View) -> Features:
         del view
         if streams.sound is None:
             raise MediaError("builtin-sound: the recording has no sound")
         tracks, octaves = _sound_tracks(media.decode_sound(streams.sound.read(), rate=RATE))
-        active = tracks[:, MEL_BANDS + _CEPSTRA] > _ACTIVE_BELS
+        speech = _speech_frames(tracks[:, _CEPSTRA])
         rows = np.empty((count, self.width), dtype=np.float32)
         for row, time_s in enumerate(step_times(count, RATE_HZ)):
-            spans = (_span(time_s, span_s, len(tracks), FRAMES_PER_SECOND) for span_s in _SPANS_S)
-            rows[row] = np.concatenate([_describe_sound(tracks[at], octaves[at], active[at]) for at in spans])
+            spans = (_speech_about(speech, time_s, span_s) for span_s in _SPANS_S)
+            rows[row] = np.concatenate([_describe_sound(tracks[at], octaves[at]) for at in spans])
         return rows
 
 
@@ -113,6 +115,20 @@ def _span(time_s: float, span_s: float, frames: int, frames_per_second: float) -
     return slice(start, max(start + 1, int(centre + half)))
 
 
+def _speech_frames(bels: Floats) -> NDArray[np.intp]:
+    """The frames where somebody is heard; all where nobody is."""
+    found = np.flatnonzero(bels > _ACTIVE_BELS)
+    return found if len(found) else np.arange(len(bels))
+
+
+def _speech_about(speech: NDArray[np.intp], time_s: float, span_s: float) -> NDArray[np.intp]:
+    """Frames of speech within a span about a time; the nearest ones where that is silent for more than half."""
+    distance = np.abs(speech - time_s * FRAMES_PER_SECOND)
+    within = speech[distance <= span_s * FRAMES_PER_SECOND / 2]
+    least = round(_LEAST_SPEECH * span_s * FRAMES_PER_SECOND)
+    return within if len(within) >= least else np.sort(speech[np.argsort(distance, kind="stable")[:least]])
+
+
 def _sound_tracks(samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
     """What changes from frame to frame, (frames, _TRACKS), and pitch in octaves above 55 Hz, NaN where unvoiced."""
     power = power_spectra(samples)
@@ -121,16 +137,15 @@ def _sound_tracks(samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
     energy = decibels(power.sum(axis=1)) / 10
     centroid = np.log2(power @ bin_frequencies() / (power.sum(axis=1) + 1e-12) + 100)
     flux = np.abs(np.diff(energy, prepend=energy[:1]))
-    columns = [bands - energy[:, None], bands @ cosine_basis(_CEPSTRA).T, energy, centroid, flux, pitch.strength]
+    columns = [bands @ cosine_basis(_CEPSTRA).T, energy, centroid, flux, pitch.strength, pitch.voiced]
     octaves = np.where(pitch.voiced, np.log2(np.maximum(pitch.hz, 1) / 55), np.nan)
-    return np.column_stack([*columns, pitch.voiced]), octaves
+    return np.column_stack(columns), octaves
 
 
-def _describe_sound(tracks: Floats, octaves: Floats, active: NDArray[np.bool_]) -> Floats:
-    """Mean and spread over the frames where somebody is heard, or over all where nobody is; then those of pitch."""
-    heard = tracks[active] if active.sum() >= 3 else tracks
+def _describe_sound(tracks: Floats, octaves: Floats) -> Floats:
+    """Mean and spread of some frames, then those of pitch."""
     voiced = octaves[~np.isnan(octaves)]
     pitch = np.zeros(_PITCH_STATISTICS)
     if len(voiced) > 1:
         pitch[:] = voiced.mean(), voiced.std(), len(voiced) / len(octaves), np.abs(np.diff(voiced)).mean()
-    return np.concatenate([heard.mean(axis=0), heard.std(axis=0), pitch])
+    return np.concatenate([tracks.mean(axis=0), tracks.std(axis=0), pitch])

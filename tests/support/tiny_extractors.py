@@ -1,0 +1,81 @@
+"""Encoders of transformers with a few random weights, saved to folders as they are published."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.recognizers.extractors.weights import import_transformers
+from avemo_harness.recognizers.streams import Streams
+
+WIDTH = 16
+RATE = 16_000
+_CONVOLUTIONS = {
+    "conv_dim": [8, 8, 8, 8, 8, 8, 8],
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+}
+_LAYERS = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+
+
+def speech_encoder(folder: Path, kind: str, seed: int = 0, normalise: bool = True) -> Path:
+    """A WavLM, Wav2Vec2 or Hubert and its feature extractor."""
+    transformers = _seeded(seed)
+    config = getattr(transformers, f"{kind}Config")(**_LAYERS, **_CONVOLUTIONS, feat_extract_norm="layer")
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise).save_pretrained(folder)
+    return folder
+
+
+def dimensional_model(folder: Path, seed: int = 0) -> Path:
+    """Wav2vec 2.0 with a regression head of three outputs, weights named as audEERING's are."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    speech_encoder(folder, "Wav2Vec2", seed)
+    encoder = load_file(folder / "model.safetensors")
+    shapes = {"dense.weight": (WIDTH, WIDTH), "dense.bias": (WIDTH,), "out_proj.weight": (3, WIDTH), "out_proj.bias": 3}
+    head = {f"classifier.{name}": torch.randn(shape) for name, shape in shapes.items()}
+    weights = {**{f"wav2vec2.{name}": value for name, value in encoder.items()}, **head}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def voice(sound: NDArray[np.float32]) -> Streams:
+    """A recording of sound at 16 kHz alone."""
+    file = BytesIO()
+    soundfile.write(file, np.clip(sound, -1, 1), RATE, format="FLAC", subtype="PCM_16")
+    return Streams(Clip.from_bytes(file.getvalue(), "a voice"), None, len(sound) / RATE)
+
+
+def face(frames: NDArray[np.uint8], sound: NDArray[np.float32] | None = None) -> Streams:
+    """A recording of 25 frames a second; without its sound where none is given."""
+    seconds = len(frames) / 25
+    silence = np.zeros(round(seconds * RATE), dtype=np.float32)
+    clip = Clip.from_bytes(media.encode_clip(iter(frames), silence if sound is None else sound), "a face")
+    return Streams(None if sound is None else clip, clip, seconds)
+
+
+def moving_face(seconds: float, side: int = 48, seed: int = 0) -> NDArray[np.uint8]:
+    """Coloured blobs that change from frame to frame, uint8 (frames, side, side, 3)."""
+    random = np.random.default_rng(seed)
+    start, end = random.uniform(30, 220, (2, side // 8, side // 8, 3))
+    shares = np.linspace(0, 1, round(25 * seconds))[:, None, None, None]
+    return ((1 - shares) * start + shares * end).astype(np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+
+
+def _seeded(seed: int) -> Any:
+    import torch
+
+    transformers = import_transformers()
+    torch.manual_seed(seed)
+    return transformers

@@ -69,7 +69,7 @@ def training_fold(recordings: Sequence[RatedRecording], seed: int) -> Fold:
 
 
 def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: int) -> tuple[Fold, ...]:
-    """Groups dealt out to folds, each evaluated once by a recogniser that saw none of its groups.
+    """Groups dealt out to about `count` folds, each evaluated once by a recogniser that saw none of its groups.
 
     Raises:
         UsageError: fewer than three groups.
@@ -78,8 +78,10 @@ def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: i
     if len(groups) < 3:
         raise UsageError(f"expected at least three speakers or groups of speakers to keep apart, found {len(groups)}")
     order = np.random.default_rng(seed).permutation(len(groups))
+    # Whatever is evaluated leaves two groups, one to train on and one to stop by.
+    count = min(max(count, -(-len(groups) // (len(groups) - 2))), len(groups))
     folds = []
-    for number in range(min(count, len(groups))):
+    for number in range(count):
         test = {groups[place] for place in order[number::count]}
         rest = without(recordings, test)
         validation = held_out_groups(rest, seed + number)

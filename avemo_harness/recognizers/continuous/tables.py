@@ -35,7 +35,8 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
     """
     rows = [["CCC", *_COLUMNS, "mean", *(f"{name}, mean of recordings" for name in _COLUMNS)]]
     for result in results:
-        for view in _TABLE_VIEWS:
+        shown = {one.view for one in result.agreements}
+        for view in (view for view in _TABLE_VIEWS if view in shown):
             of_recordings = [_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
             rows.append([f"{result.split}: {VIEW_NAMES[view]}", *_cells(result, view), *of_recordings])
     return [*aligned(rows), *(f"{result.split}: {_extent(result)}" for result in results)]

@@ -1,0 +1,121 @@
+"""`avemo-eval recognizer`: train one, evaluate it, and judge with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.build.affect import AffectPath
+from avemo_harness.build.speakers import Speaker
+from avemo_harness.build.voice import RATE, VoiceHabits, control_times, speak
+
+pytestmark = pytest.mark.slow
+
+
+def avemo_eval(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "avemo_harness", "recognizer", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def spoken(speaker: int, take: int) -> Turn:
+    rng = np.random.default_rng([speaker, take])
+    length_s = 3.0
+    path = AffectPath(float(rng.random()), float(rng.random()), (0.3, 0.4), (0.0, 1.0))
+    voice = Speaker.draw(f"s{speaker}", speaker)
+    said = speak("Tell me what happened today.", voice, path.at(control_times(length_s)), VoiceHabits.draw(rng), rng)
+    rated = path.rated(length_s)
+    clip = Clip.from_bytes(media.encode_sound(said.samples, RATE))
+    valence, arousal = (tuple(one.tolist()) for one in (rated.valence, rated.arousal))
+    return Turn(0, "user", f"s{speaker}", "words", None, None, clip, length_s, valence, arousal, 2.0)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("voices")
+    rows = [
+        [Dialogue(f"d{s}-{take}", "test", "en", "CC0-1.0", (spoken(s, take),)) for s in speakers for take in range(8)]
+        for speakers in (range(6), range(6, 8))
+    ]
+    write_release(folder, "voices", {"train": rows[0], "test": rows[1]})
+    return f"release:{folder},config=voices"
+
+
+@pytest.fixture(scope="module")
+def judge(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judge") / "mine"
+    done = avemo_eval("train", "--corpus", corpus, "--extractor", "builtin-sound", "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "CCC test, sound alone: valence" in done.stdout
+    assert f"avemo-eval judge RUN --recognizer {folder}" in done.stdout
+    return folder
+
+
+def test_a_recogniser_is_trained_into_a_folder_once(judge: Path, corpus: str) -> None:
+    card = json.loads((judge / "card.json").read_text())
+    assert card["training"]["n_recordings"] == 48
+    assert {one["view"] for one in card["agreements"]} == {"audio"}
+    again = avemo_eval("train", "--corpus", corpus, "--out", str(judge))
+    assert again.returncode == 2
+    assert "is not empty; name a new folder" in again.stderr
+
+
+def test_it_is_evaluated_on_the_test_part_with_its_card(judge: Path, corpus: str, tmp_path: Path) -> None:
+    figure, written = tmp_path / "figure2.svg", tmp_path / "ccc.json"
+    done = avemo_eval(
+        "evaluate", "--corpus", corpus, "--recognizer", str(judge), "--figure", str(figure), "--out", str(written)
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("trained on voices of ")
+    assert "test part: sound alone" in done.stdout
+    assert "face alone   " not in done.stdout
+    ElementTree.parse(figure)
+    values = json.loads(written.read_text())["splits"][0]["agreements"]
+    assert {one["dimension"]: one["n_recordings"] for one in values} == {"valence": 16, "arousal": 16}
+
+
+def test_training_by_split_prints_the_tables(corpus: str) -> None:
+    done = avemo_eval("evaluate", "--corpus", corpus, "--extractor", "builtin-sound", "--folds", "2")
+    assert done.returncode == 0, done.stderr
+    assert "subject-wise: sound alone" in done.stdout
+    assert "official: sound alone" in done.stdout
+    assert "AV-EMO-Reasoning (published, RECOLA)    0.687    0.690  0.689" in done.stdout
+    assert "fold 2 of 2" in done.stderr
+
+
+def test_it_follows_clips_line_by_line(judge: Path, tmp_path: Path) -> None:
+    clip = spoken(20, 1).clip
+    assert clip is not None
+    path = tmp_path / "said.flac"
+    path.write_bytes(clip.read())
+    done = avemo_eval("predict", str(judge), str(path), str(path))
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[0] == lines[1]
+    assert (lines[0]["view"], lines[0]["rate_hz"], len(lines[0]["valence"])) == ("audio", 2.0, 6)
+    assert all(0 <= value <= 1 for value in lines[0]["arousal"])
+    hidden = avemo_eval("predict", str(judge), str(path), "--view", "video")
+    assert (hidden.returncode, "it has no video to show; it has audio" in hidden.stderr) == (2, True)
+    missing = avemo_eval("predict", str(judge), str(tmp_path / "none.wav"))
+    assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--corpus", "demoo"], "no corpus 'demoo'"),
+        (["--corpus", "release:nowhere,config=x"], "no such folder"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = avemo_eval("train", *arguments, "--out", str(tmp_path / "new"))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

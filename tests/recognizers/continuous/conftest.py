@@ -1,0 +1,42 @@
+"""A recogniser trained on planted recordings, and the extractors that read them, under names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support.planted_features import NAMES, planted_corpus, planted_features
+
+from avemo_harness.recognizers.continuous.experiment import Method, train_on
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
+from avemo_harness.recognizers.continuous.training import Settings
+from avemo_harness.recognizers.corpora.base import Corpus
+from avemo_harness.recognizers.extractors import EXTRACTORS
+from avemo_harness.recognizers.feature_cache import FeatureCache
+
+QUICK = Settings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _planted_names() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in NAMES.items():
+            patch.setitem(EXTRACTORS, name, place)
+        yield
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return Corpus("planted", tuple(planted_corpus(12, parts=("train", "train", "validation", "test"))))
+
+
+@pytest.fixture(scope="session")
+def method(tmp_path_factory: pytest.TempPathFactory) -> Method:
+    cache = FeatureCache(tmp_path_factory.mktemp("features"))
+    return Method(replace(planted_features(), cache=cache), QUICK)
+
+
+@pytest.fixture(scope="session")
+def recognizer(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+    return train_on(corpus, method)

@@ -1,0 +1,81 @@
+"""The judge that is trained on the demo on first use: how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avemo_harness import media, paths
+from avemo_harness.benchmark.release import Clip, Release
+from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.build.demo import demo_release
+from avemo_harness.recognizers.continuous.embedded import open_embedded
+from avemo_harness.recognizers.continuous.evaluation import agreements, predict
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
+from avemo_harness.recognizers.corpora.release import rated_turns
+from avemo_harness.recognizers.judges import JudgeSetup
+from avemo_harness.recognizers.streams import Streams
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def demo() -> Path:
+    return demo_release(paths.cache_dir(), print)
+
+
+@pytest.fixture(scope="module")
+def training(demo: Path) -> Release:
+    return load_release(str(demo), "demo", "train")
+
+
+@pytest.fixture(scope="module")
+def judge(training: Release) -> ContinuousRecognizer:
+    return open_embedded(JudgeSetup(lambda: training, paths.cache_dir(), print))
+
+
+def test_speakers_that_it_has_not_met_are_followed(demo: Path, judge: ContinuousRecognizer) -> None:
+    unseen = [one for one in rated_turns(load_release(str(demo), "demo", "test")) if one.streams.face is not None]
+    found = agreements(unseen, predict(judge, unseen), "test")
+    ccc = {(one.view, one.dimension): one.ccc or 0.0 for one in found}
+    print({key: round(value, 3) for key, value in ccc.items()})
+    assert ccc["audio", "arousal"] >= 0.5
+    assert ccc["audio", "valence"] >= 0.3
+    for dimension in ("valence", "arousal"):
+        assert ccc["both", dimension] >= max(ccc["audio", dimension], ccc["video", dimension]) - 0.02
+
+
+def test_it_is_trained_once_and_found_again(judge: ContinuousRecognizer, training: Release) -> None:
+    said: list[str] = []
+    again = open_embedded(JudgeSetup(lambda: training, paths.cache_dir(), said.append))
+    assert again.identity() == judge.identity()
+    assert not said
+
+
+def test_its_card_warns_of_it(judge: ContinuousRecognizer) -> None:
+    assert judge.card.embedded
+    assert judge.card.lines()[-1].startswith("a smoke test: ")
+    assert {one.part for one in judge.card.agreements} == {"validation"}
+
+
+@pytest.mark.parametrize("level", [None, 0.05], ids=["as recorded", "at one level"])
+def test_real_voices_sound_more_aroused_when_angry_than_when_sad(
+    judge: ContinuousRecognizer, real_media: Path, level: float | None
+) -> None:
+    arousal: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for path in sorted(real_media.glob("ravdess_speech/*/*.flac")):
+        _, _, emotion, _, _, _, actor = path.stem.split("-")
+        if emotion in ("04", "05"):
+            samples, rate = media.read_sound_file(path)
+            if level is not None:
+                samples = samples * np.float32(level / np.sqrt(np.mean(samples**2)))
+            streams = Streams.of(Clip.from_bytes(media.encode_sound(samples, rate)))
+            arousal[actor, emotion].append(float(judge.trajectory(streams, "audio").column("arousal").mean()))
+    actors = sorted({actor for actor, _ in arousal})
+    higher = [np.mean(arousal[actor, "05"]) - np.mean(arousal[actor, "04"]) for actor in actors]
+    print({actor: round(float(one), 3) for actor, one in zip(actors, higher, strict=True)})
+    assert len(actors) == 12
+    assert sum(one > 0 for one in higher) >= 10

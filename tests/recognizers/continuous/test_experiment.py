@@ -1,0 +1,122 @@
+"""Evaluation by split, its tables and its figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from support.planted_features import planted_recording, rated
+
+from avemo_harness.recognizers.continuous.experiment import (
+    Method,
+    Predicted,
+    SplitResult,
+    as_json,
+    evaluate_split,
+    evaluate_trained,
+)
+from avemo_harness.recognizers.continuous.figure import draw_figure, largest_range
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
+from avemo_harness.recognizers.continuous.tables import modalities_table, systems_table
+from avemo_harness.recognizers.corpora.base import Corpus
+
+
+@pytest.fixture(scope="module")
+def subject_wise(corpus: Corpus, method: Method) -> SplitResult:
+    return evaluate_split(corpus, "subject-wise", replace(method, folds=3))
+
+
+def ccc(result: SplitResult) -> dict[tuple[str, str], float]:
+    return {(one.view, one.dimension): one.ccc or 0.0 for one in result.agreements}
+
+
+def test_every_speaker_is_evaluated_once_and_followed_well(corpus: Corpus, subject_wise: SplitResult) -> None:
+    assert sorted(one.recording.recording_id for one in subject_wise.predicted) == sorted(
+        one.recording_id for one in corpus.rated
+    )
+    folds = {one.recording.speaker: one.fold for one in subject_wise.predicted}
+    assert all(folds[one.recording.speaker] == one.fold for one in subject_wise.predicted)
+    found = ccc(subject_wise)
+    assert min(found.values()) > 0.5
+    assert found["both", "arousal"] >= max(found["audio", "arousal"], found["video", "arousal"]) - 0.02
+
+
+def test_the_official_split_evaluates_its_test_part_as_a_trained_recogniser_does(
+    corpus: Corpus, method: Method, recognizer: ContinuousRecognizer
+) -> None:
+    official = evaluate_split(corpus, "official", method)
+    assert {one.recording.part for one in official.predicted} == {"test"}
+    again = evaluate_trained(recognizer, corpus)
+    assert again.split == "test part"
+    assert ccc(again) == ccc(official)
+    of_card = {(one.view, one.dimension): one.ccc for one in recognizer.card.agreements if one.part == "test"}
+    assert of_card == ccc(official)
+
+
+def test_a_corpus_that_was_rated_live_is_moved_before_it_is_learned_from(method: Method) -> None:
+    recordings = []
+    for number in range(8):
+        one = planted_recording(f"r{number}", f"s{number}", seed=number, length=60)
+        behind = np.concatenate([np.repeat(one.trajectory.values[:1], 4, axis=0), one.trajectory.values])[:-4]
+        recordings.append(replace(one, trajectory=rated(behind)))
+    corpus = Corpus("late", tuple(recordings), rated_live=True)
+    found = evaluate_split(corpus, "subject-wise", replace(method, folds=2, delay_s=None))
+    assert found.delays_s == (2.0, 2.0)
+    assert {len(one.recording.trajectory) for one in found.predicted} == {56}
+    assert "2 folds; ratings moved earlier by 2, 2 s" in modalities_table([found])[-1]
+
+
+def test_tables_3_and_4_stand_as_in_the_paper(subject_wise: SplitResult) -> None:
+    by_modality = modalities_table([subject_wise, replace(subject_wise, split="official")])
+    assert by_modality[0].split()[:4] == ["CCC", "arousal", "valence", "mean"]
+    assert [line.split("  ")[0] for line in by_modality[2:8]] == [
+        f"{split}: {view}"
+        for split in ("subject-wise", "official")
+        for view in ("sound alone", "face alone", "sound and face")
+    ]
+    found = ccc(subject_wise)
+    mean = (found["both", "arousal"] + found["both", "valence"]) / 2
+    systems = systems_table(subject_wise)
+    assert systems[-1].split()[-3:] == [
+        f"{found['both', 'arousal']:.3f}",
+        f"{found['both', 'valence']:.3f}",
+        f"{mean:.3f}",
+    ]
+    assert systems[-2].split()[-3:] == ["0.687", "0.690", "0.689"]
+
+
+def test_what_is_written_names_the_fold_of_every_recording(corpus: Corpus, subject_wise: SplitResult) -> None:
+    written = json.loads(json.dumps(as_json(corpus, [subject_wise]), allow_nan=False))
+    assert written["corpus"] == "planted"
+    assert len(written["splits"][0]["folds"]) == len(corpus.rated)
+    assert {one["view"] for one in written["splits"][0]["agreements"]} == {"both", "audio", "video"}
+
+
+def flat_but(name: str, start: int, step: float) -> Predicted:
+    values = np.full((60, 2), 0.5)
+    values[start:] += step
+    recording = replace(planted_recording(name, "ann", seed=1, length=60), trajectory=rated(values))
+    shown = {view: np.full((60, 2), 0.4) for view in ("both", "audio", "video")}
+    return Predicted(recording, 0, shown)
+
+
+def test_the_figure_shows_the_ten_seconds_in_which_ratings_move_most() -> None:
+    window = largest_range([flat_but("calm", 10, 0.1), flat_but("moved", 30, 0.4)])
+    assert window.predicted.recording.recording_id == "moved"
+    assert window.steps == slice(11, 31)
+    with pytest.raises(ValueError, match="expected recordings"):
+        largest_range([])
+
+
+def test_the_figure_is_a_drawing_of_ratings_and_every_view_on_both_dimensions() -> None:
+    drawing = ElementTree.fromstring(draw_figure(largest_range([flat_but("a<b", 5, 0.3)])))
+    lines = drawing.findall(".//{*}polyline")
+    assert len(lines) == 2 * 4
+    assert sum("stroke-dasharray" in line.attrib for line in lines) == 2
+    assert all(len(line.attrib["points"].split()) == 20 for line in lines)
+    words = {text.text for text in drawing.findall(".//{*}text")}
+    assert {"arousal", "valence", "time (s)", "ratings", "sound alone", "face alone", "sound and face"} <= words
+    assert drawing.findtext("{*}title") == "a<b: ratings and predictions"

@@ -14,11 +14,12 @@ from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.recognizers.continuous.card import JudgeCard
 from avemo_harness.recognizers.continuous.network import DIMENSIONS
-from avemo_harness.recognizers.continuous.recognizer import FORMAT, ContinuousRecognizer, Scaling
+from avemo_harness.recognizers.continuous.recognizer import FORMAT, ContinuousRecognizer
 from avemo_harness.recognizers.extractors import make_extractor
 from avemo_harness.recognizers.extractors.base import FeatureExtractor
 from avemo_harness.recognizers.feature_cache import FeatureCache
 from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.scaling import Scaling
 
 WEIGHTS, CONFIG, CALIBRATION, CARD, README = (
     "model.safetensors",

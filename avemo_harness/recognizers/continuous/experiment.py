@@ -11,16 +11,16 @@ from avemo_harness.recognizers.continuous.card import Agreement
 from avemo_harness.recognizers.continuous.delay import find_delay, shifted
 from avemo_harness.recognizers.continuous.evaluation import Floats, agreements, predict
 from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-from avemo_harness.recognizers.continuous.splits import (
+from avemo_harness.recognizers.continuous.training import Say, Settings, train_recognizer
+from avemo_harness.recognizers.corpora.base import Corpus, RatedRecording
+from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.splits import (
     Fold,
     SplitName,
     official_fold,
     subject_wise_folds,
     training_fold,
 )
-from avemo_harness.recognizers.continuous.training import Say, Settings, train_recognizer
-from avemo_harness.recognizers.corpora.base import Corpus, RatedRecording
-from avemo_harness.recognizers.feature_set import FeatureSet
 from avemo_harness.recognizers.streams import View
 
 FOLDS = 5
@@ -117,7 +117,7 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
     return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
 
 
-def train_fold(fold: Fold, corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def train_fold(fold: Fold[RatedRecording], corpus: Corpus, method: Method) -> ContinuousRecognizer:
     """Train on a fold's training part; the card tells by what delay its ratings were moved."""
     delay_s = find_delay(fold.training, method.features) if method.delay_s is None else method.delay_s
     training, validation = ([shifted(one, delay_s) for one in part] for part in (fold.training, fold.validation))
@@ -153,7 +153,7 @@ def _result(split: str, predicted: Sequence[Predicted], delays_s: Sequence[float
     return SplitResult(split, found, tuple(predicted), tuple(delays_s))
 
 
-def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold, ...]:
+def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold[RatedRecording], ...]:
     seed = method.settings.seed
     if split == "official":
         return (official_fold(corpus.rated, seed),)

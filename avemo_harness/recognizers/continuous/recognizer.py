@@ -18,6 +18,7 @@ from avemo_harness.recognizers.continuous.card import JudgeCard
 from avemo_harness.recognizers.continuous.network import DIMENSIONS, make_network
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
 from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.scaling import Scaling
 from avemo_harness.recognizers.streams import Streams, View
 
 if TYPE_CHECKING:
@@ -26,26 +27,7 @@ if TYPE_CHECKING:
 FORMAT = "avemo-continuous-recognizer-1"
 """Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
 
-_MOST_DEVIATIONS = 3.0
-
 Weights = Mapping[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scaling:
-    """How rows are standardised: float32 (width,) each; mask bits stay as they are."""
-
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
-
-    def apply(self, rows: Features, shown: NDArray[np.bool_]) -> Features:
-        """Standardise rows (T, width); columns that are not shown stay 0.
-
-        Values are cut at 3 deviations: beyond, the network would go by what it never learned about.
-        """
-        scaled = np.clip((rows - self.mean) / self.deviation, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        found: Features = np.where(shown, scaled, np.float32(0)).astype(np.float32)
-        return found
 
 
 @dataclass(frozen=True, eq=False)

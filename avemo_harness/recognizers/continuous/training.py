@@ -28,10 +28,11 @@ from avemo_harness.recognizers.continuous.network import (
     make_network,
     padded,
 )
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer, Scaling, Weights
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer, Weights
 from avemo_harness.recognizers.corpora.base import RatedRecording
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
-from avemo_harness.recognizers.feature_set import MASK_BITS, FeatureSet
+from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.scaling import Scaling, fit_scaling
 from avemo_harness.recognizers.streams import View
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def train_recognizer(
         raise UsageError(f"{min(overlap)!r} is in the training and in the validation part; keep a group on one side")
     say(f"extracting features of {len(training) + len(validation)} recordings")
     shown, held_out = make_examples(training, features, say), make_examples(validation, features, say)
-    scaling = fit_scaling(shown, features)
+    scaling = fit_scaling([one.rows for one in shown], features.shown)
     weights = _fit(shown, held_out, features, scaling, settings, say)
     rated = [*training, *validation]
     described = Training(
@@ -150,22 +151,6 @@ def train_recognizer(
 def _split_text(validation: Sequence[RatedRecording]) -> str:
     groups = len({one.group for one in validation})
     return f"validated on {groups} other {'speaker' if groups == 1 else 'speakers'}"
-
-
-def fit_scaling(examples: Sequence[Example], features: FeatureSet) -> Scaling:
-    """Mean and deviation of every column over the rows of the views that fill it; mask bits stay as they are."""
-    total = np.zeros((3, features.width))
-    for example in examples:
-        for view in _largest_views(example):
-            rows, shown = example.rows[view].astype(np.float64), features.shown(view)
-            total += np.stack([len(rows) * shown, rows.sum(axis=0) * shown, (rows**2).sum(axis=0) * shown])
-    n = np.maximum(total[0], 1)
-    mean = total[1] / n
-    deviation = np.sqrt(np.maximum(total[2] / n - mean**2, 0))
-    mean[-MASK_BITS:], deviation[-MASK_BITS:] = 0, 1
-    # A column that hardly varies in training would blow up whatever differs from it later.
-    deviation = np.where(deviation > 1e-4, deviation, 1.0)
-    return Scaling(mean.astype(np.float32), deviation.astype(np.float32))
 
 
 def fingerprint(recordings: Sequence[RatedRecording]) -> str:
@@ -272,11 +257,6 @@ def _validation_score(
 
 def _weights(network: torch.nn.Module) -> Weights:
     return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
-
-
-def _largest_views(example: Example) -> tuple[View, ...]:
-    """The views that fill every column that the recording can fill, each once."""
-    return ("both",) if "both" in example.rows else tuple(example.rows)
 
 
 def _calibration(recordings: Sequence[RatedRecording], corpus: str) -> Calibration:

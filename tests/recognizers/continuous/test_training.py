@@ -11,16 +11,16 @@ from support.planted_features import planted_corpus, planted_features, planted_r
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.recognizers.continuous.evaluation import agreements, predict
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer, Scaling
+from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
 from avemo_harness.recognizers.continuous.training import (
     Settings,
     fingerprint,
-    fit_scaling,
     make_examples,
     train_recognizer,
 )
 from avemo_harness.recognizers.corpora.base import RatedRecording
 from avemo_harness.recognizers.feature_set import MASK_BITS
+from avemo_harness.recognizers.scaling import Scaling, fit_scaling
 
 QUICK = Settings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
 
@@ -131,7 +131,7 @@ def test_rows_are_standardised_by_what_is_shown_and_mask_bits_stay(recordings: l
     features = planted_features()
     some = [*recordings[:6], replace(recordings[6], streams=replace(recordings[6].streams, face=None))]
     examples = make_examples(some, features, silent)
-    scaling = fit_scaling(examples, features)
+    scaling = fit_scaling([one.rows for one in examples], features.shown)
     sound = np.concatenate([one.rows["audio"][:, :6] for one in examples]).astype(np.float64)
     np.testing.assert_allclose(scaling.mean[:6], sound.mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scaling.deviation[:6], sound.std(axis=0), rtol=1e-4)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.planted_features import planted_corpus, planted_recording
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.continuous.splits import Fold, official_fold, subject_wise_folds, training_fold
 from avemo_harness.recognizers.corpora.base import RatedRecording
+from avemo_harness.recognizers.splits import Fold, official_fold, subject_wise_folds, training_fold
 
 ONE = planted_recording("one", "ann", seed=1)
 
@@ -20,7 +20,7 @@ def recordings(groups: list[str]) -> list[RatedRecording]:
     return [replace(ONE, recording_id=str(i), group=group) for i, group in enumerate(groups)]
 
 
-def groups_of(fold: Fold) -> list[set[str]]:
+def groups_of(fold: Fold[RatedRecording]) -> list[set[str]]:
     return [{one.group for one in part} for part in (fold.training, fold.validation, fold.test)]
 
 

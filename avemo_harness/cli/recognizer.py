@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from avemo_harness.benchmark.release import Clip
     from avemo_harness.recognizers.continuous.experiment import Method
     from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-    from avemo_harness.recognizers.continuous.splits import SplitName
     from avemo_harness.recognizers.corpora.base import Corpus
+    from avemo_harness.recognizers.splits import SplitName
 
 DEFAULT_EXTRACTORS = ("builtin-sound", "builtin-face")
 

@@ -78,7 +78,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, corpus: Corpus) -> int:
-    from avemo_harness.recognizers.continuous.checkpoint import require_new_folder, save_checkpoint
+    from avemo_harness.recognizers.checkpoint_folder import require_new_folder
+    from avemo_harness.recognizers.continuous.checkpoint import save_checkpoint
     from avemo_harness.recognizers.continuous.experiment import train_on
 
     require_new_folder(args.out)

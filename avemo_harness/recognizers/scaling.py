@@ -31,6 +31,15 @@ class Scaling:
         found: Features = np.where(shown, scaled, np.float32(0)).astype(np.float32)
         return found
 
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """For a file of weights."""
+        return {"scaling.mean": self.mean, "scaling.deviation": self.deviation}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, NDArray[np.float32]]) -> Scaling:
+        """Take it out of what a file of weights holds; KeyError where it is not there."""
+        return cls(tensors.pop("scaling.mean"), tensors.pop("scaling.deviation"))
+
 
 def fit_scaling(recordings: Sequence[Mapping[View, Features]], shown: Callable[[View], NDArray[np.bool_]]) -> Scaling:
     """Mean and deviation of every column over the rows of the views that fill it; mask bits, the last, stay.

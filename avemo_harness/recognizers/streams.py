@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ from avemo_harness.benchmark.release import Clip
 
 View = Literal["both", "audio", "video"]
 """What a recogniser is shown of a recording."""
+
+VIEW_NAMES: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
 @dataclass(frozen=True, slots=True)

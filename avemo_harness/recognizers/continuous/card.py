@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from avemo_harness.metrics.trajectory import Dimension
-from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.streams import VIEW_NAMES, View
+from avemo_harness.recognizers.training_record import Training
 
 EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
 
@@ -38,27 +39,6 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What a recogniser learned from.
-
-    Args:
-        corpus: the corpora's names.
-        fingerprint: digest of the recordings and their ratings.
-        split: how validation was kept apart.
-        delay_s: by how much the ratings were moved earlier, as raters who follow live lag behind.
-    """
-
-    corpus: str
-    fingerprint: str
-    n_recordings: int
-    n_speakers: int
-    seconds: float
-    split: str
-    seed: int
-    delay_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class JudgeCard:
     """What stands beside every score that a recogniser gives.
 
@@ -76,13 +56,7 @@ class JudgeCard:
 
     def lines(self) -> list[str]:
         """The card in a few lines for a terminal."""
-        training = self.training
-        delay = f"; ratings moved earlier by {training.delay_s:g} s" if training.delay_s else ""
-        lines = [
-            f"trained on {training.corpus}: {training.n_recordings} recordings of {training.n_speakers} speakers, "
-            f"{training.seconds / 60:.1f} min; {training.split}{delay}",
-            f"features: {', '.join(self.extractors)}",
-        ]
+        lines = [*self.training.lines(), f"features: {', '.join(self.extractors)}"]
         for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
             shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
             values = ", ".join(_agreement_text(one) for one in shown)
@@ -108,9 +82,6 @@ class JudgeCard:
             versions=dict(values["versions"]),
             embedded=bool(values["embedded"]),
         )
-
-
-VIEW_NAMES: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
 def _agreement_text(one: Agreement) -> str:

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.metrics.trajectory import Dimension, step_times
-from avemo_harness.recognizers.continuous.card import VIEW_NAMES
 from avemo_harness.recognizers.continuous.experiment import Predicted
 from avemo_harness.recognizers.continuous.network import DIMENSIONS
 from avemo_harness.recognizers.extractors.base import RATE_HZ
-from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.streams import VIEW_NAMES, View
 
 WINDOW_STEPS = 20
 """10 s."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from avemo_harness.metrics.trajectory import Dimension
-from avemo_harness.recognizers.continuous.card import VIEW_NAMES, Agreement
+from avemo_harness.recognizers.continuous.card import Agreement
 from avemo_harness.recognizers.continuous.experiment import SplitResult
-from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.streams import VIEW_NAMES, View
 from avemo_harness.text_table import aligned
 
 _COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")

@@ -20,7 +20,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.metrics.profiles import Calibration, calibrate
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.continuous.card import JudgeCard, Training
+from avemo_harness.recognizers.continuous.card import JudgeCard
 from avemo_harness.recognizers.continuous.network import (
     DIMENSIONS,
     HIDDEN,
@@ -34,6 +34,7 @@ from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
 from avemo_harness.recognizers.feature_set import FeatureSet
 from avemo_harness.recognizers.scaling import Scaling, fit_scaling
 from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.training_record import Training
 
 if TYPE_CHECKING:
     import torch

@@ -67,6 +67,20 @@ def test_the_three_preferences_sum_to_one(row: dict[str, Any]) -> None:
     assert sum(row[name]["value"] for name in ("AAR", "VAR", "OLR")) == pytest.approx(1.0)
 
 
+def test_spoken_replies_are_scored_by_the_embedded_judge_beside_replies_that_take_no_understanding(
+    results: dict[str, Any], row: dict[str, Any]
+) -> None:
+    task = results["tasks"]["demo_reply"]
+    assert (task["n_items"], task["n_spoken"], task["n_unjudged"], task["comparable"]) == (160, 160, 0, True)
+    assert results["judge"]["name"] == "embedded"
+    assert any("CCC validation, sound alone" in line for line in results["judge"]["card"]["lines"])
+    trivial = results["groups"]["demo"]["trivial"]
+    assert row["ECS"]["ci_low"] > max(trivial[name]["ECS"]["value"] for name in ("constant", "shuffled"))
+    assert trivial["copy"]["ECS"]["value"] == 1.0
+    assert trivial["ideal balancer"]["EBS"]["value"] == 1.0
+    assert trivial["constant"]["ESS"]["value"] == 1.0
+
+
 def test_twenty_kills_and_then_two_processes_at_once_change_nothing(run: Path, tmp_path: Path) -> None:
     limited, shared = tmp_path / "limited", tmp_path / "shared"
     subprocess.run(command(limited, "--limit", "40"), check=True, capture_output=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.build.affect import PLACES, Affect, AffectPath, Floats
 from avemo_harness.build.demo import demo_release
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
+from avemo_harness.metrics.trivial_replies import shuffles
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.baseline import Baseline
 from avemo_harness.models.baseline_reply import Place, Rule
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
+from avemo_harness.report.results import score_run
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +107,23 @@ def test_the_judge_tells_the_rules_apart_on_the_same_turns(
     print(f"{better} - {worse}, {metric}: {found.value:+.3f} ({found.ci_low:+.3f} to {found.ci_high:+.3f})")
     assert found.ci_low is not None
     assert found.ci_low > 0
+
+
+def test_replies_in_another_order_than_the_anchors_are_worth_nothing(scored: dict[str, Scored], tmp_path: Path) -> None:
+    run = Path(shutil.copytree(scored["mirror"].folder, tmp_path / "shuffled"))
+    (judgements,) = run.glob("judgements/*.jsonl")
+    rows = [json.loads(line) for line in judgements.read_text().splitlines()]
+    dialogues = [scored["mirror"].dialogues[row["item"]] for row in rows]
+    order = next(iter(shuffles(dialogues, seed=7)))
+    shuffled = [{**row, "reply": rows[place]["reply"]} for row, place in zip(rows, order, strict=True)]
+    judgements.write_text("".join(json.dumps(row) + "\n" for row in shuffled))
+    metrics = score_run(run).tasks["demo_reply"].metrics
+    for name in ("ecs_anchored", "ebs_anchored"):
+        found = metrics[name]
+        print(f"{name}: {found.value} ({found.ci_low} to {found.ci_high})")
+        assert found.ci_low is not None
+        assert found.ci_high is not None
+        assert found.ci_low <= 0 <= found.ci_high
 
 
 def test_many_of_the_turns_are_extreme(scored: dict[str, Scored]) -> None:

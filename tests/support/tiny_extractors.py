@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from avemo_harness.recognizers.streams import Streams
 
 WIDTH = 16
 RATE = 16_000
+SIDE = 32
 _CONVOLUTIONS = {
     "conv_dim": [8, 8, 8, 8, 8, 8, 8],
     "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
@@ -25,6 +27,33 @@ _CONVOLUTIONS = {
     "num_conv_pos_embedding_groups": 2,
 }
 _LAYERS = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+_SENSEVOICE = """
+model: SenseVoiceSmall
+encoder: SenseVoiceEncoderSmall
+encoder_conf:
+    output_size: 16
+    attention_heads: 2
+    linear_units: 24
+    num_blocks: 2
+    tp_blocks: 1
+    dropout_rate: 0.1
+    kernel_size: 11
+    sanm_shfit: 0
+    normalize_before: true
+frontend: WavFrontend
+frontend_conf:
+    fs: 16000
+    window: hamming
+    n_mels: 80
+    frame_length: 25
+    frame_shift: 10
+    lfr_m: 7
+    lfr_n: 6
+tokenizer: CharTokenizer
+tokenizer_conf:
+    unk_symbol: <unk>
+    split_with_space: true
+"""
 
 
 def speech_encoder(folder: Path, kind: str, seed: int = 0, normalise: bool = True) -> Path:
@@ -47,6 +76,35 @@ def dimensional_model(folder: Path, seed: int = 0) -> Path:
     head = {f"classifier.{name}": torch.randn(shape) for name, shape in shapes.items()}
     weights = {**{f"wav2vec2.{name}": value for name, value in encoder.items()}, **head}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def video_encoder(folder: Path, seed: int = 0) -> Path:
+    """A VideoMAE of 16 frames of 32 pixels."""
+    transformers = _seeded(seed)
+    config = transformers.VideoMAEConfig(**_LAYERS, image_size=SIDE, patch_size=16)
+    transformers.VideoMAEModel(config).save_pretrained(folder)
+    return _with_eye(folder)
+
+
+def image_encoder(folder: Path, kind: str, seed: int = 0) -> Path:
+    """A Dinov2 or ViT, a CLIPVision or SiglipVision, or a CLIP or Siglip with its text encoder."""
+    transformers = _seeded(seed)
+    shape = {**_LAYERS, "image_size": SIDE, "patch_size": 16}
+    if kind in ("CLIP", "Siglip"):
+        text = {**_LAYERS, "vocab_size": 32, "max_position_embeddings": 8, "bos_token_id": 1, "eos_token_id": 2}
+        config = getattr(transformers, f"{kind}Config")(text_config=text, vision_config=shape)
+    else:
+        config = getattr(transformers, f"{kind}Config")(**shape)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
+    return _with_eye(folder)
+
+
+def sensevoice_settings(folder: Path) -> Path:
+    """The settings of a SenseVoice of 16 numbers a frame, as funasr reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(_SENSEVOICE)
+    (folder / "tokens.json").write_text(json.dumps(["<blank>", "<s>", "</s>", *"abcdefgh", "<unk>"]))
     return folder
 
 
@@ -79,3 +137,10 @@ def _seeded(seed: int) -> Any:
     transformers = import_transformers()
     torch.manual_seed(seed)
     return transformers
+
+
+def _with_eye(folder: Path) -> Path:
+    size = {"height": SIDE, "width": SIDE}
+    settings = {"size": size, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return folder

@@ -16,6 +16,11 @@ EXTRACTORS = {
     "builtin-face": "avemo_harness.recognizers.extractors.builtin:BuiltinFace",
     "wavlm": "avemo_harness.recognizers.extractors.speech:SpeechEncoder",
     "wav2vec2-dim": "avemo_harness.recognizers.extractors.speech:SpeechDimensions",
+    "sensevoice": "avemo_harness.recognizers.extractors.sensevoice:SenseVoice",
+    "videomae": "avemo_harness.recognizers.extractors.faces:VideoEncoder",
+    "face-encoder": "avemo_harness.recognizers.extractors.faces:ImageEncoder",
+    "hicmae": "avemo_harness.recognizers.extractors.hicmae:HiCMAE",
+    "emotiefflib": "avemo_harness.recognizers.extractors.emotiefflib:EmotiEffLib",
 }
 
 REGISTRY = Registry(Kind("extractor", UsageError, {"extract": callable, "identity": callable}), EXTRACTORS)

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -36,20 +37,23 @@ class Weights:
     content: str
 
     def settings(self, name: str) -> Mapping[str, Any]:
-        """A JSON file of theirs, such as ``config.json``; empty where there is no such file.
+        """A JSON or YAML file of theirs, such as ``config.json``; empty where there is no such file.
 
         Raises:
-            UsageError: the file is not a JSON object, or the Hub cannot be reached.
+            UsageError: the file is not a mapping, or the Hub cannot be reached.
         """
+        import yaml
+
         path = _settings_file(self, name)
         if path is None:
             return {}
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UsageError(f"{path}: not valid JSON ({error}); download it again") from error
+            text = path.read_text(encoding="utf-8")
+            settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"{path}: damaged ({first_line(error)}); download it again") from error
         if not isinstance(settings, dict):
-            raise UsageError(f"{path}: must hold a JSON object; download it again")
+            raise UsageError(f"{path}: damaged (it holds no settings); download it again")
         return settings
 
     def folder(self) -> Path:
@@ -68,12 +72,13 @@ class Weights:
             raise UsageError(f"{self.content}: cannot be downloaded ({first_line(error)}); give a folder") from error
 
 
-def find_weights(pretrained: str, revision: str | None) -> Weights:
+def find_weights(pretrained: str, revision: str | None, config: str = "config.json") -> Weights:
     """Pin weights down: the commit that a Hub id stands for now, or the content of a local folder.
 
     Args:
         pretrained: Hub id or folder.
         revision: branch, tag or commit of a Hub id.
+        config: a file that any repository of the kind has.
 
     Raises:
         UsageError: there is no such folder or repository, or the Hub cannot be reached and nothing is in its cache.
@@ -86,10 +91,10 @@ def find_weights(pretrained: str, revision: str | None) -> Weights:
         return Weights(str(folder), None, f"sha256:{_folder_digest(folder)}")
     if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1:
         raise UsageError(f"{pretrained!r}: no such folder, and not a Hub id; give pretrained=FOLDER or OWNER/NAME")
-    config = _hub_file(pretrained, revision, "config.json")
-    if config is None:
-        raise UsageError(f"{pretrained}: the repository has no config.json; these are no weights that can be used")
-    commit = config.parent.name
+    found = _hub_file(pretrained, revision, config)
+    if found is None:
+        raise UsageError(f"{pretrained}: the repository has no {config}; these are no weights that can be used")
+    commit = found.parent.name
     return Weights(pretrained, commit, f"{pretrained}@{commit}")
 
 
@@ -128,17 +133,20 @@ def load_model(
     Raises:
         UsageError: the weights cannot be read, or are not all of this class.
     """
+    from pickle import UnpicklingError
+
     import torch
 
     try:
-        model, found = model_class.from_pretrained(
-            weights.path,
-            revision=weights.revision,
-            dtype=getattr(torch, dtype),
-            weights_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
+        with _quiet():
+            model, found = model_class.from_pretrained(
+                weights.path,
+                revision=weights.revision,
+                dtype=getattr(torch, dtype),
+                weights_only=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
         raise UsageError(f"{weights.path}: cannot be loaded ({first_line(error)})") from error
     missing = [*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]
     if lacking := sorted(key for key in missing if not key.startswith(may_lack)):
@@ -163,9 +171,15 @@ _declared: list[Any] = []
 
 
 def import_transformers() -> Any:
-    """The package transformers, which cannot be imported beside a torchvision whose compiled part does not load.
+    """The package transformers, also beside a torchvision that does not load by itself."""
+    repair_torchvision()
+    return import_module("transformers")
 
-    That happens on machines without CUDA. Its two compiled operators are not needed here: declaring them is enough.
+
+def repair_torchvision() -> None:
+    """Make torchvision importable, where it is installed, on machines without CUDA: its compiled part does not load.
+
+    Its two compiled operators are not needed here: declaring them is enough.
     """
     import torch
 
@@ -185,7 +199,22 @@ def import_transformers() -> Any:
                 library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _declared.append(library)
         import_module("torchvision")
-    return import_module("transformers")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting at length what a checkpoint holds besides; what lacks is an error of ours."""
+    chatter: Any = import_module("transformers.utils.logging")
+    level, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    if not sys.stderr.isatty():
+        chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(level)
+        if bar:
+            chatter.enable_progress_bar()
 
 
 def _settings_file(weights: Weights, name: str) -> Path | None:

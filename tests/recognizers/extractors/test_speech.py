@@ -10,8 +10,9 @@ from support.clips import melody
 from support.tiny_extractors import RATE, WIDTH, dimensional_model, face, moving_face, speech_encoder, voice
 
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.recognizers.extractors import make_extractor, speech
+from avemo_harness.recognizers.extractors import make_extractor, sound_windows
 from avemo_harness.recognizers.extractors.base import Features
+from avemo_harness.recognizers.extractors.weights import import_transformers
 from avemo_harness.recognizers.streams import Streams
 
 KINDS = ("WavLM", "Wav2Vec2", "Hubert")
@@ -55,9 +56,9 @@ def test_a_recording_is_described_alike_alone_and_after_others(kind: str, reques
 def test_a_row_is_the_mean_of_the_hidden_states_in_its_half_second(wavlm: Path) -> None:
     import torch
 
-    transformers = speech.import_transformers()
+    transformers = import_transformers()
     model = transformers.AutoModel.from_pretrained(wavlm).eval()
-    sound = speech.heard(voice(melody(1.5)), "")
+    sound = sound_windows.heard(voice(melody(1.5)), "")
     values = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
     with torch.inference_mode():
         states = model(torch.from_numpy(values)[None]).last_hidden_state[0].numpy()
@@ -80,8 +81,8 @@ def test_layers_are_chosen_by_number_or_averaged(wavlm: Path) -> None:
 def test_a_long_sound_in_windows_is_like_the_whole(wavlm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, streams, count = f"wavlm:pretrained={wavlm}", voice(melody(12.0)), 24
     whole = rows_of(spec, streams, count)
-    monkeypatch.setattr(speech, "WINDOW_ROWS", 8)
-    monkeypatch.setattr(speech, "CONTEXT_ROWS", 4)
+    monkeypatch.setattr(sound_windows, "WINDOW_ROWS", 8)
+    monkeypatch.setattr(sound_windows, "CONTEXT_ROWS", 4)
     windowed = rows_of(spec, streams, count)
     spread = np.abs(whole - whole.mean(axis=0)).mean()
     # Attention reaches beyond a window, so that it is not the same.
@@ -140,7 +141,7 @@ def test_weights_without_the_regression_head_are_refused(tmp_path: Path) -> None
 
 def test_something_else_than_a_speech_encoder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
-    with pytest.raises(UsageError, match="not WavLM, wav2vec 2.0 or HuBERT"):
+    with pytest.raises(UsageError, match=r"not WavLM, wav2vec 2\.0 or HuBERT"):
         make_extractor(f"wavlm:pretrained={tmp_path}")
 
 

@@ -64,5 +64,5 @@ def test_a_hub_id_that_cannot_be_reached_is_an_error_that_says_what_to_do(monkey
 
 def test_damaged_settings_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UsageError, match="not valid JSON"):
+    with pytest.raises(UsageError, match="damaged"):
         find_weights(str(tmp_path), None).settings("config.json")

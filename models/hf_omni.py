@@ -12,17 +12,10 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe, first_line
+from avemo_harness.inference import quiet_loading, repair_torchvision
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
 from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import (
-    Attention,
-    DType,
-    ensure_torchvision,
-    load_weights,
-    loading,
-    quiet_configs,
-    resolve,
-)
+from avemo_harness.models.checkpoints import Attention, DType, load_weights, loading, resolve
 from avemo_harness.models.hf_generation import Driver, Ends, Told, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
 from avemo_harness.models.perception import Perception, Recent
@@ -190,13 +183,13 @@ class HfOmni:
 
     @cached_property
     def _processor(self) -> Any:
-        ensure_torchvision()
+        repair_torchvision()
         from transformers import AutoProcessor
 
         processor_class: Any = AutoProcessor
         where: dict[str, Any] = {"revision": self._checkpoint.revision}
         try:
-            with quiet_configs():
+            with quiet_loading():
                 return processor_class.from_pretrained(self._checkpoint.path, **where)
         except (OSError, ValueError) as error:
             raise self._unfit(f"its processor cannot be loaded ({first_line(error)})") from error
@@ -207,7 +200,7 @@ class HfOmni:
 
     @cached_property
     def _driver(self) -> Driver:
-        ensure_torchvision()
+        repair_torchvision()
         from transformers import MODEL_FOR_MULTIMODAL_LM_MAPPING, AutoConfig
 
         given, checkpoint = self._arguments, self._checkpoint

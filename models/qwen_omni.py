@@ -12,18 +12,10 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe
+from avemo_harness.inference import quiet_loading, repair_torchvision
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import (
-    Attention,
-    Checkpoint,
-    DType,
-    ensure_torchvision,
-    load_weights,
-    loading,
-    quiet_configs,
-    resolve,
-)
+from avemo_harness.models.checkpoints import Attention, Checkpoint, DType, load_weights, loading, resolve
 from avemo_harness.models.perception import Perception
 from avemo_harness.models.qwen_answers import Continuation, complete, label_logprobs
 from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
@@ -221,17 +213,17 @@ class QwenOmni:
 
     @cached_property
     def _processor(self) -> Any:
-        ensure_torchvision()
+        repair_torchvision()
         from transformers import Qwen2_5OmniProcessor
 
         where: dict[str, Any] = {"revision": self._checkpoint.revision}
-        with quiet_configs():
+        with quiet_loading():
             return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
 
     @cached_property
     def _loaded(self) -> Any:
         """The whole model where replies will be asked, else its thinker alone."""
-        ensure_torchvision()
+        repair_torchvision()
         from transformers import Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration
 
         given = self._arguments

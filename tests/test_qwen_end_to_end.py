@@ -30,9 +30,9 @@ CONDITIONS = ("full_av", "audio_only", "video_only", "conflict")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.tiny_qwen_omni import build
 
-    from avemo_harness.models.checkpoints import ensure_torchvision
+    from avemo_harness.inference import repair_torchvision
 
-    ensure_torchvision()
+    repair_torchvision()
     return build(tmp_path_factory.mktemp("checkpoint") / "qwen")
 
 

@@ -33,7 +33,9 @@ LAYERS = {
     "report": {"benchmark", "metrics", "run", "scorers"},
 }
 """What each package may import of the others."""
-SHARED = ("arguments", "errors", "file_cache", "locks", "names", "paths", "plugins", "text_table")
+SHARED = frozenset(
+    "arguments errors file_cache inference locks names paths plugins text_table weights".split()  # noqa: SIM905  (a line)
+)
 """What every package may import."""
 
 

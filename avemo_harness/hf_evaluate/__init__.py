@@ -31,10 +31,10 @@ def load(name: Name, config_name: str | None = None, **settings: Any) -> Any:
         UsageError: there is no such metric.
     """
     folder = path(name)
-    from avemo_harness.models.checkpoints import ensure_torchvision
+    from avemo_harness.inference import repair_torchvision
 
     # `evaluate` imports transformers, and that torchvision.
-    ensure_torchvision()
+    repair_torchvision()
     import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
     return evaluate.load(str(folder), config_name, **settings)

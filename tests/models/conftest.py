@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from avemo_harness.inference import repair_torchvision
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.checkpoints import ensure_torchvision
 
 if TYPE_CHECKING:
     from support.published_qwen import PublishedQwen
@@ -22,7 +22,7 @@ def _quiet() -> None:
     """One thread, on which tiny models are fastest, and no chatter about tiny configs."""
     import torch
 
-    ensure_torchvision()
+    repair_torchvision()
     import transformers
 
     torch.set_num_threads(1)

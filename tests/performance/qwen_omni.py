@@ -24,8 +24,8 @@ from support.synthetic_release import write_synthetic_release
 from support.tiny_qwen_omni import build, full_size
 
 from avemo_harness import evaluate
+from avemo_harness.inference import repair_torchvision
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.checkpoints import ensure_torchvision
 from avemo_harness.models.perception import Perception
 from avemo_harness.models.qwen_omni import QwenOmni
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
-    ensure_torchvision()
+    repair_torchvision()
     import torch
     import transformers
 

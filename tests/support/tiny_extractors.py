@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.recognizers.extractors.weights import import_transformers
+from avemo_harness.inference import import_transformers
 from avemo_harness.recognizers.streams import Streams
 
 WIDTH = 16

@@ -17,8 +17,8 @@ import numpy as np
 from avemo_harness.errors import UsageError, first_line
 from avemo_harness.recognizers.extractors.base import Features
 from avemo_harness.recognizers.extractors.faces import IMAGE_FPS, Crop, faces, row_means
-from avemo_harness.recognizers.extractors.weights import file_digest
 from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.weights import file_digest
 
 _BATCH = 32
 

@@ -13,15 +13,10 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.inference import import_transformers
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
-from avemo_harness.recognizers.extractors.weights import (
-    DType,
-    Weights,
-    find_weights,
-    import_transformers,
-    load_model,
-)
 from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.weights import DType, Weights, find_weights, load_model
 
 Crop = Literal["centre", "whole"]
 """Which part of the picture is the face: the largest square in its middle, or all of it, pressed into a square.

@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.inference import own_device, repair_torchvision
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
 from avemo_harness.recognizers.extractors.faces import Crop, Eye, faces, frame_windows, held
 from avemo_harness.recognizers.extractors.fbank import FRAMES_PER_SECOND, kaldi_fbank
 from avemo_harness.recognizers.extractors.sound_windows import ROW_SAMPLES, heard
-from avemo_harness.recognizers.extractors.weights import file_digest, own_device, repair_torchvision
 from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.weights import file_digest
 
 MODEL = "avit_dim512_patch16_160_a256"
 _CODE = "modeling_finetune_av.py"

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.inference import import_transformers, own_device
 from avemo_harness.recognizers.extractors.base import Features
 from avemo_harness.recognizers.extractors.sound_windows import Samples, heard, windowed_rows
-from avemo_harness.recognizers.extractors.weights import find_weights, import_transformers, own_device
 from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.weights import find_weights
 
 _HOP = 960
 """Samples from one frame to the next, 60 ms: every sixth frame of the filter bank, with three on each side."""

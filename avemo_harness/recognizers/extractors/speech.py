@@ -12,17 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
+from avemo_harness.inference import import_transformers
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
 from avemo_harness.recognizers.extractors.sound_windows import RATE, ROW_SAMPLES, Samples, heard, windowed_rows
-from avemo_harness.recognizers.extractors.weights import (
-    DType,
-    Weights,
-    find_weights,
-    import_transformers,
-    load_model,
-)
 from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.weights import DType, Weights, find_weights, load_model
 
 _DIMENSIONS = 3
 _SPAN_ROWS = 6

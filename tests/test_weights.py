@@ -10,7 +10,7 @@ from support.tiny_extractors import speech_encoder
 
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.extractors.weights import find_weights
+from avemo_harness.weights import find_weights
 
 
 def identity(folder: Path) -> dict[str, str]:

@@ -1,24 +1,25 @@
-"""Weights of an extractor: a folder or a Hub repository, known by its content, and how a model is made of them."""
+"""Weights: a folder or a Hub repository, known by its content, and how a model for inference is made of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import paths
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.inference import own_device, quiet_loading
 
 DType = Literal["float32", "bfloat16", "float16"]
 
+Say = Callable[[str], None]
+"""Takes a sentence for the user before something slow."""
+
 _BLOCK = 2**22
+_SLOW = 2**30
 _NOT_WEIGHTS = (".md", ".msgpack", ".h5", ".onnx")
 
 
@@ -72,7 +73,9 @@ class Weights:
             raise UsageError(f"{self.content}: cannot be downloaded ({first_line(error)}); give a folder") from error
 
 
-def find_weights(pretrained: str, revision: str | None, config: str = "config.json") -> Weights:
+def find_weights(
+    pretrained: str, revision: str | None, config: str = "config.json", say: Say = lambda sentence: None
+) -> Weights:
     """Pin weights down: the commit that a Hub id stands for now, or the content of a local folder.
 
     Args:
@@ -88,7 +91,7 @@ def find_weights(pretrained: str, revision: str | None, config: str = "config.js
         if revision is not None:
             raise UsageError(f"{pretrained} is a folder, which has no revision; leave `revision` out")
         folder = folder.resolve()
-        return Weights(str(folder), None, f"sha256:{_folder_digest(folder)}")
+        return Weights(str(folder), None, f"sha256:{_folder_digest(folder, say)}")
     if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1:
         raise UsageError(f"{pretrained!r}: no such folder, and not a Hub id; give pretrained=FOLDER or OWNER/NAME")
     found = _hub_file(pretrained, revision, config)
@@ -98,7 +101,7 @@ def find_weights(pretrained: str, revision: str | None, config: str = "config.js
     return Weights(pretrained, commit, f"{pretrained}@{commit}")
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
     """SHA-256 of a file, hex; remembered by its size and time, since weights are large.
 
     Raises:
@@ -110,13 +113,20 @@ def file_digest(path: Path) -> str:
         known = paths.cache_dir() / "weights" / "files" / hashlib.sha256(facts.encode()).hexdigest()[:32]
         if known.exists():
             return known.read_text(encoding="utf-8")
-        digest = hashlib.sha256()
-        with open(path, "rb") as handle:
-            while block := handle.read(_BLOCK):
-                digest.update(block)
+        if stat.st_size > _SLOW:
+            say(f"reading {path} once, to know its weights by their content")
+        digest = _hash_file(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file with weights") from error
-    paths.write_atomically(known, digest.hexdigest())
+    paths.write_atomically(known, digest)
+    return digest
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -138,7 +148,7 @@ def load_model(
     import torch
 
     try:
-        with _quiet():
+        with quiet_loading():
             model, found = model_class.from_pretrained(
                 weights.path,
                 revision=weights.revision,
@@ -155,66 +165,6 @@ def load_model(
             f"such as {lacking[0]}; give another `pretrained`"
         )
     return model.eval().requires_grad_(False).to(device or own_device())
-
-
-def own_device() -> str:
-    """The device of this process: of several launched together each has its own GPU; without GPUs, the CPU."""
-    import torch
-
-    if torch.cuda.is_available():
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
-    return "cpu"
-
-
-_declared: list[Any] = []
-"""Keeps torchvision's declared operators alive: they vanish with the library object."""
-
-
-def import_transformers() -> Any:
-    """The package transformers, also beside a torchvision that does not load by itself."""
-    repair_torchvision()
-    return import_module("transformers")
-
-
-def repair_torchvision() -> None:
-    """Make torchvision importable, where it is installed, on machines without CUDA: its compiled part does not load.
-
-    Its two compiled operators are not needed here: declaring them is enough.
-    """
-    import torch
-
-    try:
-        import_module("torchvision")
-    except ImportError:
-        pass  # (transformers does without it)
-    except RuntimeError as error:
-        if "torchvision::" not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library_class: Any = torch.library.Library
-        library = library_class("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, operator):
-                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _declared.append(library)
-        import_module("torchvision")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting at length what a checkpoint holds besides; what lacks is an error of ours."""
-    chatter: Any = import_module("transformers.utils.logging")
-    level, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()
-    if not sys.stderr.isatty():
-        chatter.disable_progress_bar()
-    try:
-        yield
-    finally:
-        chatter.set_verbosity(level)
-        if bar:
-            chatter.enable_progress_bar()
 
 
 def _settings_file(weights: Weights, name: str) -> Path | None:
@@ -254,12 +204,12 @@ def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:
             ) from error
 
 
-def _folder_digest(folder: Path) -> str:
+def _folder_digest(folder: Path, say: Say) -> str:
     """Digest of the names and contents of a folder's files, documentation and other frameworks' weights aside."""
     files = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix not in _NOT_WEIGHTS and not path.name.startswith(".")
     ]
-    content = json.dumps([[path.relative_to(folder).as_posix(), file_digest(path)] for path in files])
+    content = json.dumps([[path.relative_to(folder).as_posix(), file_digest(path, say)] for path in files])
     return hashlib.sha256(content.encode()).hexdigest()

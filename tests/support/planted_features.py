@@ -32,7 +32,7 @@ class _Planted:
         self._version = (arguments or self.Arguments()).version
 
     def identity(self) -> Mapping[str, str]:
-        return {"extractor": f"planted-{self.modality}", "version": self._version}
+        return {"extractor": f"planted-{self.modality}", "version": self._version, "transformers": "1.0"}
 
     def extract(self, streams: Streams, count: int, view: View) -> Features:
         clip = streams.sound if self.modality == "audio" else streams.face

@@ -102,6 +102,13 @@ def test_features_that_are_made_otherwise_now_are_refused(copy: Path, tmp_path: 
         load_checkpoint(copy, tmp_path)
 
 
+def test_another_version_of_a_library_is_no_reason_to_refuse(copy: Path, tmp_path: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["extractors"][0]["identity"]["transformers"] = "0.1"
+    (copy / "config.json").write_text(json.dumps(config))
+    assert load_checkpoint(copy, tmp_path).card.training.corpus == "planted"
+
+
 def test_an_older_format_is_refused(copy: Path, tmp_path: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "format": "old"}))

@@ -11,11 +11,12 @@ from support.tiny_extractors import SIDE, WIDTH, face, image_encoder, moving_fac
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.inference import import_transformers
 from avemo_harness.recognizers.extractors import make_extractor
 from avemo_harness.recognizers.extractors.base import Features
 from avemo_harness.recognizers.extractors.faces import eye_of, faces, frame_windows
-from avemo_harness.recognizers.extractors.weights import find_weights, import_transformers
 from avemo_harness.recognizers.streams import Streams
+from avemo_harness.weights import find_weights
 
 KINDS = ("CLIP", "CLIPVision", "Siglip", "SiglipVision", "Dinov2", "ViT")
 

@@ -10,9 +10,9 @@ from support.clips import melody
 from support.tiny_extractors import RATE, WIDTH, dimensional_model, face, moving_face, speech_encoder, voice
 
 from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.inference import import_transformers
 from avemo_harness.recognizers.extractors import make_extractor, sound_windows
 from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.extractors.weights import import_transformers
 from avemo_harness.recognizers.streams import Streams
 
 KINDS = ("WavLM", "Wav2Vec2", "Hubert")

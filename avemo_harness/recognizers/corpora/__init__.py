@@ -12,8 +12,15 @@ from avemo_harness.names import hint
 if TYPE_CHECKING:
     from avemo_harness.recognizers.corpora.base import Corpus
 
+_HERE = "avemo_harness.recognizers.corpora"
 CORPORA = {
-    "release": ("avemo_harness.recognizers.corpora.release", "ReleaseArguments", "read_release"),
+    "labelled-clips": (f"{_HERE}.labelled_clips", "LabelledClipsArguments", "read_labelled_clips"),
+    "msp-conversation": (f"{_HERE}.msp_conversation", "MspConversationArguments", "read_msp_conversation"),
+    "multidialog": (f"{_HERE}.multidialog", "MultiDialogArguments", "read_multidialog"),
+    "rated-folder": (f"{_HERE}.rated_folder", "RatedFolderArguments", "read_rated_folder"),
+    "ravdess": (f"{_HERE}.ravdess", "RavdessArguments", "read_ravdess"),
+    "recola": (f"{_HERE}.recola", "RecolaArguments", "read_recola"),
+    "release": (f"{_HERE}.release", "ReleaseArguments", "read_release"),
 }
 """Module, dataclass of arguments, the first of which is the path, and the function that reads."""
 

@@ -1,0 +1,205 @@
+"""MSP-Conversation (Martinez-Lucas et al. 2020): talk from podcasts, rated live for valence, arousal and dominance.
+
+Expected in the folder, as the corpus is given out; each folder may hold another one of the same name in between::
+
+    Audio/MSP-Conversation_0002.wav
+    Annotations/{Arousal,Valence,Dominance}/MSP-Conversation_0002_1_003.csv   part 1 of it, rated by rater 003
+    Time_Labels/conversations.txt         MSP-Conversation_0002;12.5;913.2    where it begins and ends in its podcast
+    Time_Labels/conversation_parts.txt    MSP-Conversation_0002_1;12.5;301.9  where a part does
+    partitions.txt                        MSP-Conversation_0002;Train         optional
+
+A file of ratings has a header that ends in a line ``%%%%%%,%%%%%%``, then the seconds since the beginning of the part
+and a value from -100 to 100 on each line, at irregular times.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import ReleaseError
+from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
+from avemo_harness.recognizers.corpora.base import Corpus, Part, RatedRecording
+from avemo_harness.recognizers.corpora.gold_standard import fuse_ratings
+from avemo_harness.recognizers.corpora.local_clips import LocalClips
+from avemo_harness.recognizers.corpora.parts import parse_part
+from avemo_harness.recognizers.corpora.resampling import window_means
+from avemo_harness.recognizers.corpora.tally import left_out
+from avemo_harness.recognizers.extractors.base import RATE_HZ
+from avemo_harness.recognizers.streams import Streams
+
+_DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal", "dominance")
+_HEADER_END = "%%%%%%,%%%%%%"
+_LARGEST = 100.0
+_ROUNDING = 1e-3
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class MspConversationArguments:
+    """
+    Args:
+        path: the corpus' folder.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A part of a conversation, seconds since the beginning of its sound file."""
+
+    name: str
+    conversation: str
+    start_s: float
+    end_s: float
+
+
+def read_msp_conversation(arguments: MspConversationArguments) -> Corpus:
+    """Every part of a conversation that has sound and ratings of valence and arousal, in the order of their list.
+
+    A rater's values are averaged over each half second, and the raters over each other. Who speaks is not read: a
+    conversation counts as one speaker, and stays in one fold. Dominance is there where it is for every part.
+
+    Raises:
+        ReleaseError: files are missing or malformed, or values are beyond [-100, 100].
+        MediaError: a sound file cannot be read, or a part is not in it.
+    """
+    folder = arguments.path.expanduser()
+    sound = _inner(folder, "Audio")
+    ratings = {name: _rating_files(_inner(folder, "Annotations") / name.capitalize()) for name in _DIMENSIONS}
+    parts = _read_parts(folder / "partitions.txt")
+    dropped: Counter[str] = Counter()
+    stretches = []
+    for stretch in _stretches(_inner(folder, "Time_Labels")):
+        if not all(ratings[name].get(stretch.name) for name in ("valence", "arousal")):
+            dropped["parts without ratings of valence and arousal"] += 1
+        elif not (sound / f"{stretch.conversation}.wav").is_file():
+            dropped["rated parts without a sound file"] += 1
+        else:
+            stretches.append(stretch)
+    if not stretches:
+        raise ReleaseError(
+            f"{folder}: none of {dropped.total()} parts has {sound}/<conversation>.wav and ratings in "
+            "Annotations/{Valence,Arousal}/<conversation>_<part>_<rater>.csv; give the folder that holds these"
+        )
+    rated = tuple(name for name in _DIMENSIONS if all(ratings[name].get(one.name) for one in stretches))
+    recordings = []
+    with LocalClips(folder) as clips:
+        for one in stretches:
+            streams = clips.stretch(sound / f"{one.conversation}.wav", one.start_s, one.end_s)
+            trajectory = _trajectory({name: ratings[name][one.name] for name in rated}, streams)
+            recordings.append(
+                RatedRecording(
+                    one.name, one.conversation, one.conversation, parts.get(one.conversation), streams, trajectory
+                )
+            )
+    return Corpus("MSP-Conversation", tuple(recordings), (), left_out(dropped), rated_live=True)
+
+
+def _inner(folder: Path, name: str) -> Path:
+    """The folder of that name, or the one of the same name in it."""
+    found = next((path for path in (folder / name, folder / name.replace("_", " ")) if path.is_dir()), None)
+    if found is None:
+        raise ReleaseError(f"{folder}: expected a folder {name}/; give the folder that holds Audio/ and Annotations/")
+    return found / found.name if (found / found.name).is_dir() else found
+
+
+def _rating_files(folder: Path) -> dict[str, list[Path]]:
+    """The raters' files of each part; none where there is no such folder."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*")):
+        part, underscore, _ = path.stem.rpartition("_")
+        if underscore and path.suffix.lower() in (".csv", ".txt"):
+            files.setdefault(part, []).append(path)
+    return files
+
+
+def _stretches(folder: Path) -> Iterator[_Stretch]:
+    beginnings = {name: float(start) for name, start, _ in _times(folder / "conversations.txt")}
+    path = folder / "conversation_parts.txt"
+    for name, start, end in _times(path):
+        conversation = name.rpartition("_")[0]
+        if conversation not in beginnings:
+            raise ReleaseError(
+                f"{path}: {name} is of a conversation that conversations.txt does not have; add its line"
+            )
+        yield _Stretch(name, conversation, start - beginnings[conversation], end - beginnings[conversation])
+
+
+def _times(path: Path) -> Iterator[tuple[str, float, float]]:
+    for where, cells in _lines(path, 3):
+        try:
+            start, end = float(cells[1]), float(cells[2])
+        except ValueError as error:
+            raise ReleaseError(f"{where}: expected name;start;end in seconds ({error}); correct the line") from error
+        yield cells[0], start, end
+
+
+def _read_parts(path: Path) -> Mapping[str, Part]:
+    if not path.is_file():
+        return {}
+    return {name: parse_part(part, where) for where, (name, part) in _lines(path, 2)}
+
+
+def _lines(path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
+    """The place and the cells of every line that is not empty."""
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        cells = [cell.strip() for cell in line.split(";")]
+        if line.strip() and len(cells) != count:
+            raise ReleaseError(
+                f"{path}:{number}: expected {count} cells separated by ';', found {len(cells)}; correct it"
+            )
+        if line.strip():
+            yield f"{path}:{number}", cells
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+
+
+def _trajectory(files: Mapping[Dimension, list[Path]], streams: Streams) -> Trajectory:
+    count = count_steps(streams.duration_s, RATE_HZ)
+    columns = []
+    for paths in files.values():
+        raters = np.column_stack([_trace(path, count) for path in paths])
+        columns.append(fuse_ratings(raters, "mean"))
+    values = np.clip(np.column_stack(columns) / _LARGEST, -1, 1)
+    return Trajectory(values, tuple(files), "signed", RATE_HZ).on("unit")
+
+
+def _trace(path: Path, count: int) -> Floats:
+    """One rater's values, two a second, from -100 to 100."""
+    lines = _read(path).splitlines()
+    if _HEADER_END not in lines:
+        raise ReleaseError(f"{path}: expected a line {_HEADER_END} before the ratings; restore the file")
+    first = lines.index(_HEADER_END) + 1
+    rows = []
+    for number, line in enumerate(lines[first:], first + 1):
+        try:
+            # Some files have a third cell.
+            time, value = map(float, line.split(",")[:2]) if line.strip() else (np.nan, np.nan)
+        except ValueError as error:
+            raise ReleaseError(f"{path}:{number}: expected seconds,value ({error}); correct the line") from error
+        rows.append((time, value))
+    values = np.array(rows).reshape(-1, 2)
+    values = values[np.isfinite(values).all(axis=1) & (values[:, 0] >= 0)]
+    if not len(values) or values[:, 0].min() >= count / RATE_HZ:
+        raise ReleaseError(
+            f"{path}: expected ratings within the {count / RATE_HZ:g} s of the part, at seconds since its beginning, "
+            f"found {f'the first at {values[:, 0].min():g} s' if len(values) else 'none'}; restore or remove it"
+        )
+    if np.abs(values[:, 1]).max() > _LARGEST + _ROUNDING:
+        raise ReleaseError(
+            f"{path}: expected values from -100 to 100, found {np.abs(values[:, 1]).max():g}; rescale them"
+        )
+    return window_means(values[:, 0], values[:, 1], count)

@@ -1,0 +1,101 @@
+"""Tables of text as corpora bring them: a header with the names of the columns, then one row a line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import ReleaseError
+from avemo_harness.names import hint
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row and the line that it ends on, counted from 1. Cells are in the order of the columns, blanks cut off."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. Names of columns are lower case without blanks around them; rows without any text are left out."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def has(self, *names: str) -> bool:
+        """Whether a column has one of these names."""
+        return any(name in self.columns for name in names)
+
+    def find(self, *names: str) -> int:
+        """Where the column is that has one of these names.
+
+        Raises:
+            ReleaseError: there is none.
+        """
+        for name in names:
+            if name in self.columns:
+                return self.columns.index(name)
+        raise ReleaseError(
+            f"{self.path}: expected a column {' or '.join(map(repr, names))}, found {', '.join(self.columns)}"
+            f"{hint(names[0], self.columns) if len(names) == 1 else ''}; name it so in the first line"
+        )
+
+    def text(self, row: Row, name: str) -> str:
+        """A cell of an optional column; empty where the table has no such column."""
+        return row.cells[self.columns.index(name)] if name in self.columns else ""
+
+    def numbers(self, columns: Sequence[int]) -> NDArray[np.float64]:
+        """The columns at these places as numbers, (rows, columns); NaN where a cell is empty or says so.
+
+        Raises:
+            ReleaseError: a cell is not a number.
+        """
+        values = np.empty((len(self.rows), len(columns)))
+        for place, row in enumerate(self.rows):
+            try:
+                values[place] = [float(row.cells[column] or "nan") for column in columns]
+            except ValueError as error:
+                raise ReleaseError(f"{self.path}:{row.line}: expected numbers ({error}); correct the line") from error
+        return values
+
+
+def read_table(path: Path, delimiter: str) -> Table:
+    """Read a table; cells that are missing at the end of a row are empty.
+
+    Raises:
+        ReleaseError: the file is missing or empty, names a column twice, or has more cells in a row.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
+            reader = csv.reader(handle, delimiter=delimiter)
+            header = next(reader, [])
+            rows = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+    except csv.Error as error:
+        raise ReleaseError(
+            f"{path}: not a table ({error}); save it as text with {delimiter!r} between cells"
+        ) from error
+    columns = tuple(name.strip().lower() for name in header)
+    if not any(columns):
+        raise ReleaseError(f"{path}: expected the names of the columns in the first line, found an empty one")
+    if twice := sorted(name for name in set(columns) if name and columns.count(name) > 1):
+        raise ReleaseError(f"{path}: column {twice[0]!r} occurs twice; names must differ")
+    kept = []
+    for row in rows:
+        extra = len(row.cells) - len(columns)
+        if any(row.cells[len(columns) :]):
+            raise ReleaseError(
+                f"{path}:{row.line}: {extra} cells more than columns in the first line; correct the line"
+            )
+        if any(row.cells):
+            kept.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
+    return Table(path, columns, tuple(kept))

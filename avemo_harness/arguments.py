@@ -32,6 +32,21 @@ def parse_arguments(text: str) -> dict[str, str]:
     return arguments
 
 
+def describe_arguments(arguments: type[Any]) -> str:
+    """The arguments of a dataclass with their defaults, as they are written; those without a default in capitals.
+
+    >>> @dataclasses.dataclass
+    ... class Example:
+    ...     path: str
+    ...     seed: int = 3
+    >>> describe_arguments(Example)
+    'path=PATH,seed=3'
+    """
+    fields = dataclasses.fields(arguments)
+    missing = dataclasses.MISSING
+    return ",".join(f"{one.name}={one.name.upper() if one.default is missing else one.default}" for one in fields)
+
+
 def typed_arguments(
     name: str, arguments: type[Arguments], given: Mapping[str, Any], error: type[UsageError] = UsageError
 ) -> Arguments:

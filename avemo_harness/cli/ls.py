@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from avemo_harness import models, recognizers, scorers
+from avemo_harness.arguments import describe_arguments
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.plugins import Registry
 from avemo_harness.recognizers import extractors
-from avemo_harness.recognizers.corpora import CORPORA
+from avemo_harness.recognizers.corpora import CORPORA, corpus_arguments
 
 REGISTRIES = {
     "models": models.REGISTRY,
@@ -36,10 +37,22 @@ def execute(args: argparse.Namespace) -> int:
     elif args.what == "scorers":
         _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
     elif args.what == "corpora":
-        print("demo\n" + "\n".join(f"{name}:PATH" for name in CORPORA))
+        for name in ("demo", *CORPORA):
+            print(name + (_corpus_arguments(name) if name in CORPORA else ""))
+    elif args.what == "extractors":
+        _print_names(extractors.REGISTRY, facts=_extractor_arguments)
     else:
         _print_names(REGISTRIES[args.what])
     return 0
+
+
+def _corpus_arguments(name: str) -> str:
+    return ":" + describe_arguments(corpus_arguments(name)).removeprefix("path=")
+
+
+def _extractor_arguments(name: str) -> str:
+    text = describe_arguments(extractors.REGISTRY.load(name).Arguments)
+    return f":{text}" if text else ""
 
 
 def _print_names(registry: Registry, facts: Callable[[str], str] = lambda name: "") -> None:

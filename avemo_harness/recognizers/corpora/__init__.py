@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.arguments import parse_arguments, typed_arguments
 from avemo_harness.errors import UsageError
@@ -25,6 +25,13 @@ CORPORA = {
 """Module, dataclass of arguments, the first of which is the path, and the function that reads."""
 
 
+def corpus_arguments(name: str) -> type[Any]:
+    """The dataclass of a corpus' arguments; KeyError where there is no such corpus."""
+    module, arguments, _ = CORPORA[name]
+    found: type[Any] = getattr(import_module(module), arguments)
+    return found
+
+
 def open_corpus(spec: str) -> Corpus:
     """Read a corpus.
 
@@ -42,8 +49,7 @@ def open_corpus(spec: str) -> Corpus:
     path, _, rest = given.partition(",")
     if not colon or not path or "=" in path:
         raise UsageError(f"corpus {spec!r}: expected {name}:PATH, then ,key=value for its arguments")
-    module_name, arguments_name, reader = CORPORA[name]
-    module = import_module(module_name)
-    given_values = {"path": path, **parse_arguments(rest)}
-    arguments = typed_arguments(f"corpus {name}", getattr(module, arguments_name), given_values)
-    return cast("Corpus", getattr(module, reader)(arguments))
+    values = {"path": path, **parse_arguments(rest)}
+    arguments = typed_arguments(f"corpus {name}", corpus_arguments(name), values)
+    module, _, reader = CORPORA[name]
+    return cast("Corpus", getattr(import_module(module), reader)(arguments))

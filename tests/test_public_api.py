@@ -26,7 +26,7 @@ def test_importing_the_package_imports_none_of_them() -> None:
 
 def test_a_task_is_loaded_by_name_or_path(tmp_path: Path) -> None:
     assert avemo_harness.load_task("demo_full_av").spec.condition.name == "full_av"
-    with pytest.raises(TaskError, match="stands for 4 tasks"):
+    with pytest.raises(TaskError, match="stands for 5 tasks"):
         avemo_harness.load_task("demo")
 
 

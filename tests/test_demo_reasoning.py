@@ -20,7 +20,6 @@ from avemo_harness.metrics.trivial_replies import shuffles
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.baseline import Baseline
 from avemo_harness.models.baseline_reply import Place, Rule
-from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.report.results import score_run
 
 pytestmark = pytest.mark.slow
@@ -128,11 +127,3 @@ def test_replies_in_another_order_than_the_anchors_are_worth_nothing(scored: dic
 
 def test_many_of_the_turns_are_extreme(scored: dict[str, Scored]) -> None:
     assert sum(values["ebs"] is not None for values in scored["mirror"].values.values()) >= 60
-
-
-def test_a_judge_that_is_trained_again_says_the_same(setup: ModelSetup, tmp_path: Path) -> None:
-    first, again = (
-        open_judge("embedded", JudgeSetup(lambda: setup.training("demo")[0], cache, print))
-        for cache in (paths.cache_dir(), tmp_path)
-    )
-    assert first.identity() == again.identity()

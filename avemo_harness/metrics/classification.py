@@ -65,6 +65,16 @@ def macro_f1_all(counts: Floats) -> Floats:
     return np.where(counts.sum(axis=(-2, -1)) > 0, mean, np.nan)
 
 
+def weighted_f1(counts: Floats) -> Floats:
+    """Mean of F1 over labels, weighted by their gold items, in [0, 1], higher is better; NaN without items.
+
+    >>> weighted_f1(confusion_counts([0, 0, 0, 1], [0, 0, 0, None], labels=2))
+    np.float64(0.75)
+    """
+    support = counts.sum(axis=-1)
+    return _ratio((support * np.nan_to_num(f1_per_label(counts))).sum(axis=-1), support.sum(axis=-1))
+
+
 def recall_per_label(counts: Floats) -> Floats:
     """Recall of each label, shape (..., L); NaN for a label without gold items."""
     return _ratio(_hits(counts), counts.sum(axis=-1))

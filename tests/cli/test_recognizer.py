@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.affect import AffectPath
 from avemo_harness.build.speakers import Speaker
@@ -105,6 +105,53 @@ def test_it_follows_clips_line_by_line(judge: Path, tmp_path: Path) -> None:
     assert (hidden.returncode, "it has no video to show; it has audio" in hidden.stderr) == (2, True)
     missing = avemo_eval("predict", str(judge), str(tmp_path / "none.wav"))
     assert (missing.returncode, "cannot be read" in missing.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("labels")
+    rows = [
+        Dialogue(f"d{s}-{emotion}-{take}", "test", "en", "CC0-1.0", (labelled(s, emotion, take),))
+        for s in range(4)
+        for emotion in EMOTIONS
+        for take in range(2)
+    ]
+    write_release(folder, "labels", {"test": rows})
+    return f"release:{folder},config=labels"
+
+
+def labelled(speaker: int, emotion: str, take: int) -> Turn:
+    rng = np.random.default_rng([speaker, take])
+    path = AffectPath.draw(emotion, rng).at(control_times(2.0))
+    voice = Speaker.draw(f"s{speaker}", speaker)
+    said = speak("Tell me what happened today.", voice, path, VoiceHabits.draw(rng), rng)
+    clip = Clip.from_bytes(media.encode_sound(said.samples, RATE))
+    return Turn(0, "user", f"s{speaker}", "words", emotion, None, clip, 2.0)
+
+
+def test_a_corpus_of_labels_gives_table_1_and_a_recogniser_of_labels(labels: str, tmp_path: Path) -> None:
+    done = avemo_eval("evaluate", "--corpus", labels, "--extractor", "clip-sound", "--out", str(tmp_path / "f1.json"))
+    assert done.returncode == 0, done.stderr
+    assert "AV-EMO-Reasoning (published, MultiDialog)" in done.stdout
+    assert "8 neutral, 8 happy, 8 angry, 8 sad" in done.stdout
+    (found,) = json.loads((tmp_path / "f1.json").read_text())["recognitions"]
+    assert found["accuracy"]["value"] > 0.5
+    folder = tmp_path / "labels"
+    trained = avemo_eval("train", "--corpus", labels, "--extractor", "clip-sound", "--out", str(folder))
+    assert trained.returncode == 0, trained.stderr
+    clip = labelled(9, "angry", 1).clip
+    assert clip is not None
+    (tmp_path / "said.flac").write_bytes(clip.read())
+    (line,) = avemo_eval("predict", str(folder), str(tmp_path / "said.flac")).stdout.splitlines()
+    told = json.loads(line)
+    assert sum(told[label] for label in EMOTIONS) == pytest.approx(1, abs=1e-3)
+    again = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(folder))
+    assert again.stdout.startswith("trained on labels of ")
+
+
+def test_a_figure_of_labels_is_refused(labels: str, tmp_path: Path) -> None:
+    done = avemo_eval("evaluate", "--corpus", labels, "--figure", str(tmp_path / "f.svg"))
+    assert (done.returncode, "leave it out for labels" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

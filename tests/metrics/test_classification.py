@@ -17,6 +17,7 @@ from avemo_harness.metrics.classification import (
     macro_f1_all,
     precision_per_label,
     recall_per_label,
+    weighted_f1,
 )
 
 LABELS = 4
@@ -43,6 +44,8 @@ def test_every_metric_agrees_with_scikit_learn(pairs: list[tuple[int, int | None
     assert np.nan_to_num(f1_per_label(counts)) == pytest.approx(f1)
     assert macro_f1(counts, occurring) == pytest.approx(f1[occurring].mean())
     assert macro_f1_all(counts) == pytest.approx(f1.mean())
+    weighted = sk.f1_score(gold, predicted, labels=every, average="weighted", zero_division=0.0)
+    assert weighted_f1(counts) == pytest.approx(weighted)
     recalls = sk.recall_score(gold, predicted, labels=every, average=None, zero_division=np.nan)
     assert recall_per_label(counts) == pytest.approx(recalls, nan_ok=True)
     precisions = sk.precision_score(gold, predicted, labels=every, average=None, zero_division=np.nan)
@@ -55,7 +58,7 @@ def test_metrics_are_bounded_and_do_not_depend_on_the_order(pairs: list[tuple[in
     counts = confusion_counts([g for g, _ in pairs], [p for _, p in pairs], LABELS)
     again = confusion_counts([g for g, _ in reversed(pairs)], [p for _, p in reversed(pairs)], LABELS)
     assert np.array_equal(counts, again)
-    for metric in (accuracy, macro_f1_all, balanced_accuracy):
+    for metric in (accuracy, macro_f1_all, weighted_f1, balanced_accuracy):
         assert 0.0 <= metric(counts) <= 1.0
 
 
@@ -71,7 +74,7 @@ def test_a_perfect_answerer_gets_one_and_a_constant_one_its_share() -> None:
 
 def test_without_items_everything_is_undefined() -> None:
     empty = confusion_counts([], [], LABELS)
-    for value in (accuracy(empty), macro_f1_all(empty), balanced_accuracy(empty)):
+    for value in (accuracy(empty), macro_f1_all(empty), weighted_f1(empty), balanced_accuracy(empty)):
         assert np.isnan(value)
     assert np.isnan(macro_f1(empty, np.zeros(LABELS, dtype=bool)))
 

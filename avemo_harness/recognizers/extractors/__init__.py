@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 EXTRACTORS = {
     "builtin-sound": "avemo_harness.recognizers.extractors.builtin:BuiltinSound",
     "builtin-face": "avemo_harness.recognizers.extractors.builtin:BuiltinFace",
+    "clip-sound": "avemo_harness.recognizers.categorical.clip_extractors:ClipSound",
+    "clip-face": "avemo_harness.recognizers.categorical.clip_extractors:ClipFace",
     "wavlm": "avemo_harness.recognizers.extractors.speech:SpeechEncoder",
     "wav2vec2-dim": "avemo_harness.recognizers.extractors.speech:SpeechDimensions",
     "sensevoice": "avemo_harness.recognizers.extractors.sensevoice:SenseVoice",

@@ -1,0 +1,37 @@
+"""A recogniser trained on planted recordings, and the extractors that read them, under names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.planted_features import NAMES, planted_features
+from support.planted_labels import QUICK, labelled_corpus
+
+from avemo_harness.recognizers.categorical.experiment import Method, train_categorical
+from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
+from avemo_harness.recognizers.corpora.base import Corpus
+from avemo_harness.recognizers.extractors import EXTRACTORS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _planted_names() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, place in NAMES.items():
+            patch.setitem(EXTRACTORS, name, place)
+        yield
+
+
+@pytest.fixture(scope="session")
+def method() -> Method:
+    return Method(planted_features(), QUICK)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    return Corpus("planted", (), tuple(labelled_corpus(16, parts=("train", "train", "validation", "test"))))
+
+
+@pytest.fixture(scope="session")
+def recognizer(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+    return train_categorical(corpus, method)

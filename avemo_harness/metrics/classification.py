@@ -68,8 +68,8 @@ def macro_f1_all(counts: Floats) -> Floats:
 def weighted_f1(counts: Floats) -> Floats:
     """Mean of F1 over labels, weighted by their gold items, in [0, 1], higher is better; NaN without items.
 
-    >>> weighted_f1(confusion_counts([0, 0, 0, 1], [0, 0, 0, None], labels=2))
-    np.float64(0.75)
+    >>> float(weighted_f1(confusion_counts([0, 0, 0, 1], [0, 0, 0, None], labels=2)))
+    0.75
     """
     support = counts.sum(axis=-1)
     return _ratio((support * np.nan_to_num(f1_per_label(counts))).sum(axis=-1), support.sum(axis=-1))

@@ -56,6 +56,7 @@ def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
     method.say(f"extracting features of {len(corpus.labelled)} recordings")
     examples = make_examples(corpus.labelled, method.features, method.say)
     recognizer, fitted = _train(examples, corpus.name, method)
+    _warn_of_one_face(fitted.examples, method.say)
     told: list[Told] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
         told += tell(replace(recognizer, members=(member,)), held_out, VIEWS)
@@ -83,7 +84,9 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[Recognition, ...]
     test = [one for one in examples if one.recording.part == "test"]
     told: list[Told] = []
     for views, settings in _systems(examples, method.settings):
-        recognizer, _ = _train(examples, corpus.name, replace(method, settings=settings))
+        recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
+        if views == VIEWS:
+            _warn_of_one_face(fitted.examples, method.say)
         told += tell(recognizer, test, views)
     return recognitions(told, "test")
 
@@ -149,6 +152,12 @@ def _train(examples: Sequence[Example], corpus: str, method: Method) -> tuple[Ca
     versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
     card = LabelCard(described, (), names, versions)
     return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
+
+
+def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
+    faces = {one.recording.face for one in examples if "video" in one.rows}
+    if len(faces) == 1:
+        say(f"every face that was learned from is {min(faces)}'s: expect nothing of other faces, nor of both streams")
 
 
 def _fingerprint(recordings: Sequence[LabelledRecording]) -> str:

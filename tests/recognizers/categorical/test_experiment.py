@@ -101,6 +101,14 @@ def shifted_voice(one: LabelledRecording) -> LabelledRecording:
     return replace(one, streams=replace(one.streams, sound=sound, face=None))
 
 
+def test_faces_of_one_person_are_warned_of(quick: Method) -> None:
+    said: list[str] = []
+    dubbed = [replace(one, face="ann") for one in labelled_corpus(4, parts=("train", "train", "train", "test"))]
+    evaluate_official(corpus_of(dubbed), replace(quick, say=said.append))
+    train_categorical(corpus_of(dubbed), replace(quick, say=said.append))
+    assert sum("every face that was learned from is ann's" in sentence for sentence in said) == 2
+
+
 def test_what_cannot_be_split_is_told(quick: Method) -> None:
     with pytest.raises(UsageError, match="at least three speakers"):
         leave_one_speaker_out(corpus_of(labelled_corpus(2)), quick)

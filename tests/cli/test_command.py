@@ -40,6 +40,20 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     assert done.stdout
 
 
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("corpora", "recola:PATH,gold=avec2018"),
+        ("corpora", "release:PATH,config=CONFIG"),
+        ("extractors", "builtin-sound"),
+        ("extractors", "hicmae:checkout=CHECKOUT,checkpoint=CHECKPOINT,crop=centre,device=None"),
+        ("judges", "embedded"),
+    ],
+)
+def test_what_there_is_stands_with_its_arguments(what: str, line: str) -> None:
+    assert line in avemo_eval("ls", what).stdout.splitlines()
+
+
 def test_a_run_of_random_imports_neither_torch_nor_scikit_learn(task: str, tmp_path: Path) -> None:
     program = f"""
 import sys

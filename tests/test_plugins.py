@@ -21,7 +21,11 @@ from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.cli import main
+from avemo_harness.errors import UsageError
 from avemo_harness.models.base import ModelSetup
+from avemo_harness.recognizers import extractors
+from avemo_harness.recognizers.extractors import make_extractor
+from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "avemo_example_plugin"
 PACKAGE = "avemo-example-plugin 0.1.0"
@@ -186,7 +190,7 @@ def test_a_built_in_name_is_never_taken_over(tmp_path: Path, text_task: str) -> 
     }
     files = {"usurper/__init__.py": "raise RuntimeError", "usurper/demo.yaml": "task: demo_full_av\ngroup: demo\n"}
     write_package(site, "usurper", entries, files)
-    for what in ("tasks", "models", "scorers", "recognizers"):
+    for what in ("tasks", "models", "scorers", "recognizers", "judges", "extractors"):
         assert avemo_eval(site, "ls", what).stdout == avemo_eval(None, "ls", what).stdout
     assert avemo_eval(site, "show", "demo_full_av").stdout == avemo_eval(None, "show", "demo_full_av").stdout
     done = avemo_eval(site, "--model", "random", "--tasks", text_task, "--output_path", str(tmp_path / "run"))
@@ -194,7 +198,9 @@ def test_a_built_in_name_is_never_taken_over(tmp_path: Path, text_task: str) -> 
 
 
 @pytest.mark.parametrize(
-    "registry", [models.REGISTRY, scorers.REGISTRY, recognizers.REGISTRY], ids=lambda registry: registry.kind.noun
+    "registry",
+    [models.REGISTRY, scorers.REGISTRY, recognizers.REGISTRY, recognizers.JUDGE_REGISTRY, extractors.REGISTRY],
+    ids=lambda registry: registry.kind.noun,
 )
 def test_every_built_in_entry_is_what_its_kind_needs(registry: plugins.Registry) -> None:
     for name in registry.built_in:
@@ -376,3 +382,47 @@ def test_a_packages_own_group_can_be_asked_and_has_its_layout(tmp_path: Path, mo
     assert layout is not None
     assert layout.title == "My own"
     assert "mine" not in [entry.name for entry in library.tasks]
+
+
+JUDGE_AND_EXTRACTOR = """
+from dataclasses import dataclass
+import numpy as np
+from avemo_harness.metrics.trajectory import Trajectory
+
+class Flat:
+    calibration, errors, card_values = None, {}, {"lines": ["always neutral"]}
+    def identity(self):
+        return {"judge": "flat"}
+    def trajectory(self, streams, view):
+        return Trajectory(np.full((2, 2), 0.5), ("valence", "arousal"), "unit", 2.0)
+
+def open_flat(setup):
+    return Flat()
+
+class Zeros:
+    @dataclass(frozen=True)
+    class Arguments:
+        width: int = 1
+    modality = "audio"
+    def __init__(self, arguments):
+        self.width = arguments.width
+    def identity(self):
+        return {"extractor": "zeros", "width": str(self.width)}
+    def extract(self, streams, count, view):
+        return np.zeros((count, self.width), dtype=np.float32)
+"""
+
+
+def test_a_package_adds_judges_and_feature_extractors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {
+        "avemo_harness.judges": {"flat": "flat_and_zeros:open_flat"},
+        "avemo_harness.extractors": {"zeros": "flat_and_zeros:Zeros"},
+    }
+    write_package(tmp_path, "flat-and-zeros", groups, {"flat_and_zeros.py": JUDGE_AND_EXTRACTOR})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    judge = open_judge("flat", JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path))
+    assert judge.card_values["lines"] == ["always neutral"]
+    extractor = make_extractor("zeros:width=3")
+    assert (extractor.width, extractor.identity()["width"]) == (3, "3")
+    with pytest.raises(UsageError, match="argument width='x'"):
+        make_extractor("zeros:width=x")

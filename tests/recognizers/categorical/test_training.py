@@ -79,6 +79,31 @@ def test_a_network_of_one_stream_learns_from_recordings_that_have_it() -> None:
     assert [one.recording for one in found.examples] == TRAINING[16:]
 
 
+def test_a_rare_emotion_is_told_as_readily_as_a_common_one() -> None:
+    names = {f"s{number:02}" for number in range(0, 20, 4)}
+    recordings = [
+        replace(one, streams=replace(one.streams, face=None))
+        for one in labelled_corpus(20, each=6)
+        if one.label in ("angry", "neutral") and (one.label == "angry" or one.speaker >= "s08" or one.speaker in names)
+    ]
+    training = Corpus("planted", (), tuple(one for one in recordings if one.speaker < "s08"))
+    recognizer = train_categorical(training, Method(planted_features(), replace(QUICK, most_epochs=5)))
+    mean = np.exp([recognizer.log_probabilities(one.streams, "audio") for one in recordings]).mean(axis=0)
+    assert abs(mean[0] - 0.5) < 0.1
+
+
+def test_the_epoch_that_does_best_in_validation_is_kept() -> None:
+    """Labels of the training speakers turn to noise after what is common to all is learned: later epochs do worse."""
+    noisy = [
+        replace(one, streams=replace(one.streams, face=None), label=EMOTIONS[(number * 7) % 4] if number % 3 else one.label)
+        for number, one in enumerate(TRAINING[:48])
+    ]
+    kept = with_part(noisy, "train") + with_part(TRAINING[48:], "validation")
+    settings = replace(QUICK, dropout=0.0, most_epochs=60, stop_after=60, hidden=64)
+    scores = [best_in_validation(kept, replace(settings, most_epochs=epochs)) for epochs in (1, 20, 60)]
+    assert scores == sorted(scores)
+
+
 def test_one_speaker_is_validated_by_dialogues() -> None:
     monologue = [replace(one, speaker="ann", dialogue=one.speaker) for one in TRAINING]
     assert fitted(monologue, replace(QUICK, most_epochs=1)).split == "2 networks, each validated on other dialogues"

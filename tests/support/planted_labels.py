@@ -21,13 +21,19 @@ _LENGTH = 8
 
 
 def labelled(
-    name: str, label: str, speaker: str, part: Part | None = None, face: str = "", dialogue: str = ""
+    name: str,
+    label: str,
+    speaker: str,
+    part: Part | None = None,
+    face: str = "",
+    dialogue: str = "",
+    sound_noise: float = SOUND_NOISE,
 ) -> LabelledRecording:
     """A recording of 4 s whose rows lie about a place that its label decides, and drift a little."""
     rng = np.random.default_rng([*name.encode()])
     places = np.random.default_rng(77).normal(size=(2, len(EMOTIONS), WIDTH)) / np.sqrt(2)
     clips = []
-    for stream, noise in enumerate((SOUND_NOISE, FACE_NOISE)):
+    for stream, noise in enumerate((sound_noise, FACE_NOISE)):
         centre = places[stream, EMOTIONS.index(label)] + rng.normal(0, noise, WIDTH)
         rows = centre + rng.normal(0, 0.2, (_LENGTH, WIDTH))
         clips.append(Clip.from_bytes(rows.astype(np.float32).tobytes(), name))
@@ -35,10 +41,18 @@ def labelled(
     return LabelledRecording(name, speaker, face or speaker, label, part, dialogue or name, streams)
 
 
-def labelled_corpus(speakers: int, each: int = 2, parts: Sequence[Part | None] = (None,)) -> list[LabelledRecording]:
+def labelled_corpus(
+    speakers: int, each: int = 2, parts: Sequence[Part | None] = (None,), sound_noise: float = SOUND_NOISE
+) -> list[LabelledRecording]:
     """Recordings of several speakers, `each` of every emotion; a speaker's part is taken from `parts` in turn."""
     return [
-        labelled(f"s{speaker:02}/{label}{number}", label, f"s{speaker:02}", parts[speaker % len(parts)])
+        labelled(
+            f"s{speaker:02}/{label}{number}",
+            label,
+            f"s{speaker:02}",
+            parts[speaker % len(parts)],
+            sound_noise=sound_noise,
+        )
         for speaker in range(speakers)
         for label in EMOTIONS
         for number in range(each)

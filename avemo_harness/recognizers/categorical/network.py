@@ -27,7 +27,7 @@ def make_network(width: int, labels: int, hidden: int = HIDDEN, dropout: float =
     return nn.Sequential(
         nn.Dropout(dropout),
         nn.Linear(width, hidden),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.Dropout(dropout),
         nn.Linear(hidden, labels),
     )

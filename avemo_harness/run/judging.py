@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
@@ -98,6 +99,7 @@ class _Judging:
     judge: Judge
     recognizer: TrajectoryJudge
     _users: dict[tuple[str, View], Trajectory] = field(default_factory=dict)
+    _judging: dict[tuple[str, View], Lock] = field(default_factory=dict)
 
     def judged(self, one: _Reply) -> Judged:
         turns = one.release.dialogue(one.item.dialogue_id).turns
@@ -126,9 +128,10 @@ class _Judging:
 
     def _remembered(self, clip: Clip, streams: Streams, view: View) -> Trajectory:
         key = (clip.sha256, view)
-        if key not in self._users:
-            self._users[key] = self.recognizer.trajectory(streams, view)
-        return self._users[key]
+        with self._judging.setdefault(key, Lock()):
+            if key not in self._users:
+                self._users[key] = self.recognizer.trajectory(streams, view)
+            return self._users[key]
 
     def _reply(self, record: Record) -> tuple[Trajectory | None, str | None]:
         """The reply by its sound, or what keeps it from being judged."""

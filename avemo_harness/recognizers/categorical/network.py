@@ -13,6 +13,8 @@ HIDDEN = 128
 def make_network(width: int, labels: int, hidden: int = HIDDEN, dropout: float = 0.0) -> torch.nn.Module:
     """A network with fresh weights from torch's generator: (width + 1) * hidden + (hidden + 1) * labels of them.
 
+    With the built-in features of sound and face that is 270,468.
+
     It takes standardised rows (B, width), the columns of what is not shown being 0, and gives unnormalised log
     probabilities (B, labels). As hidden columns are 0, its first layer is the sum of one layer for each stream.
 

@@ -71,3 +71,16 @@ def quiet_loading() -> Iterator[None]:
         chatter.set_verbosity(level)
         if bar:
             chatter.enable_progress_bar()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU: small networks are fastest so, and the same on any number of processors."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import UsageError
+from avemo_harness.inference import one_thread
 from avemo_harness.metrics.classification import confusion_counts, macro_f1
 from avemo_harness.recognizers.categorical.examples import VIEWS, Example, row_width, shown_columns
 from avemo_harness.recognizers.categorical.network import HIDDEN, make_network
@@ -175,7 +176,7 @@ def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int
     from accelerate import Accelerator
 
     accelerator = Accelerator()
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         width = next(iter(data.rows.values())).shape[1]
         network = make_network(width, labels, settings.hidden, settings.dropout)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
+from avemo_harness.inference import one_thread
 from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.metrics.profiles import Calibration, calibrate
 from avemo_harness.metrics.trajectory import Trajectory
@@ -176,7 +177,7 @@ def _fit(
     from accelerate import Accelerator
 
     accelerator = Accelerator()
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = make_network(features.width, settings.hidden, settings.dropout)
         optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)

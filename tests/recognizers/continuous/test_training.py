@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from support.planted_features import planted_corpus, planted_features, planted_recording, rated
 
 from avemo_harness.errors import UsageError
@@ -80,6 +81,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     for name, values in trained.weights.items():
         np.testing.assert_array_equal(again.weights[name], values)
     assert trained.identity() == again.identity() != other.identity()
+
+
+def test_it_does_not_matter_how_many_processors_there_are(
+    trained: ContinuousRecognizer, recordings: list[RatedRecording]
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    try:
+        assert train(recordings).identity() == trained.identity()
+        assert torch.get_num_threads() == 3 - min(threads, 2)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_nothing_is_learned_from_ratings_that_belong_to_others(recordings: list[RatedRecording]) -> None:

@@ -21,6 +21,8 @@ MODELS = {
     "video-oracle": "avemo_harness.models.oracle:VideoOracle",
     "reference": "avemo_harness.models.reference:Reference",
     "qwen2.5-omni": "avemo_harness.models.qwen_omni:QwenOmni",
+    "minicpm-o": "avemo_harness.models.worker.minicpm_o:HostedMiniCpmO",
+    "baichuan-omni": "avemo_harness.models.worker.baichuan_omni:HostedBaichuanOmni",
     "hf-omni": "avemo_harness.models.hf_omni:HfOmni",
 }
 

@@ -32,3 +32,15 @@ def real_media() -> Path:
     if not folder:
         pytest.skip("AVEMO_TEST_MEDIA does not name a folder with real clips")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def legacy_python(_own_home: None) -> Path:
+    """The interpreter of the private environment of MiniCPM-o, made from its recipe once for all tests."""
+    from avemo_harness.models.environments.creation import create
+    from avemo_harness.models.environments.places import Environment
+    from avemo_harness.models.environments.recipes import find_recipe
+
+    environment = Environment(find_recipe("minicpm-o"))
+    create(environment)
+    return environment.python

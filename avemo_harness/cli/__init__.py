@@ -19,6 +19,7 @@ COMMANDS = {
     "recognizer": "train, evaluate or apply a recogniser that judges replies",
     "score": "score a run again, without a model",
     "data": "choose the release that the benchmark's tasks are asked of",
+    "env": "make, list or remove the private environments that some models need",
     "doctor": "say what this machine has and what is configured",
 }
 EXIT_USAGE = 2

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from avemo_harness.benchmark.planning import Asking, turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.errors import GenerationError, SampleError, describe
+from avemo_harness.errors import GenerationError, SampleError, UsageError, describe
 from avemo_harness.models.base import OmniModel, Prefetching
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.store import Record, RunStore, Segment
@@ -226,6 +226,9 @@ class Asker:
             if len(responses) != len(requests):
                 raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
             return [response if _has_answer(response) else _no_answer() for response in responses]
+        except UsageError:
+            # The model itself cannot answer, whatever it is asked: the user must know before all items have failed.
+            raise
         except Exception as error:
             # One bad sample must not void the others, so a failed batch is asked one by one.
             if len(requests) > 1:

@@ -11,7 +11,7 @@ from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models import MODELS, load_model
 from avemo_harness.models.base import ModelSetup
 
-NEURAL = ("qwen2.5-omni", "hf-omni")
+NEURAL = ("qwen2.5-omni", "hf-omni", "minicpm-o", "baichuan-omni")
 """Models of a checkpoint, whose identity needs one: their own tests say who they are."""
 
 LABELS = LabelOutput(type="label", labels=("neutral", "happy", "angry", "sad"))

@@ -11,7 +11,7 @@ from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Text
-from avemo_harness.errors import RunConflictError, UsageError
+from avemo_harness.errors import ModelError, RunConflictError, UsageError
 from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import Capabilities, Output
 from avemo_harness.run.config import RunConfig
@@ -91,6 +91,17 @@ def test_a_model_that_answers_nothing_or_too_little_is_an_error_not_an_empty_ans
         result = evaluate(model, task, output_path=tmp_path / str(number))
         assert result.n_errors == 24
         assert result.tasks["text_only"].metrics["accuracy"].value is None
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_run_at_once(task: str, tmp_path: Path) -> None:
+    def unloadable(request: Request) -> Response:
+        raise ModelError("no such weights")
+
+    model = FakeModel(unloadable)
+    with pytest.raises(ModelError, match="no such weights"):
+        evaluate(model, task, output_path=tmp_path / "run")
+    assert len(model.asked) == model.capabilities.largest_batch
+    assert evaluate(FakeModel(sad), task, output_path=tmp_path / "run").n_errors == 0
 
 
 def test_an_empty_text_is_an_answer_and_counts_as_invalid(task: str, tmp_path: Path) -> None:

@@ -1,0 +1,213 @@
+"""Spoken replies of Baichuan-Omni-1.5: words and speech take turns, and every stretch of speech becomes sound.
+
+The model writes words up to a mark or a pause, then speaks them: per step one pass of the language model and one of the
+audio head for each codebook. Flow matching makes a spectrum of the codes, and a vocoder the sound, at 24 kHz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.request import Speech
+from avemo_harness.errors import GenerationError
+from avemo_harness.models.baichuan_network import BaichuanNetwork
+from avemo_harness.models.decoding import Prefix, told
+from avemo_harness.models.hf_generation import Told, seeded
+from avemo_harness.models.sampling import NO_NUMBERS, Chooser, Sampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RATE_HZ = 24_000
+CODES = Sampling(do_sample=True, temperature=0.5, top_k=5, top_p=0.85, repetition_penalty=1.3)
+"""How the published demonstration draws speech codes."""
+GREEDY_CODES = Sampling(do_sample=False, repetition_penalty=1.3)
+LONGEST_STRETCH, LONGEST_WORDS, MOST_STRETCHES = 500, 50, 100
+"""Codes, and tokens of words, of one stretch; stretches of a reply. All as published."""
+PAUSES = frozenset(",!?，。！？")
+"""Marks after which the words so far are spoken."""
+FADE_S = 0.010
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply.
+
+    Args:
+        stretches: speech codes, each [n, codebooks].
+        complete: False where a stretch or the whole reached its limit.
+    """
+
+    told: Told
+    stretches: tuple[Tensor, ...]
+    complete: bool
+
+
+@dataclass
+class _State:
+    """One conversation while it is continued: what was read, what comes next, and what was said."""
+
+    scores: Tensor
+    embedded: Tensor | None
+    mask: Tensor
+    following: Tensor
+    cache: Any
+    ids: list[int] = field(default_factory=list)
+
+
+class Talker:
+    """Speaks replies.
+
+    Args:
+        vocoder: makes sound of a spectrum by ``decode(mel, device)``, as the published one.
+        codes: how speech codes are drawn.
+    """
+
+    def __init__(self, network: BaichuanNetwork, vocoder: Any, codes: Sampling) -> None:
+        self._network, self._vocoder, self._codes = network, vocoder, codes
+
+    def reply(self, prefix: Prefix, words: Sampling, seed: int, limit: int) -> Reply:
+        """Continue one conversation with words and speech.
+
+        Args:
+            words: how tokens of words are drawn.
+            limit: tokens of words.
+
+        Raises:
+            GenerationError: scores are not numbers.
+        """
+        import torch
+
+        with torch.inference_mode():
+            return self._reply(prefix, words, seed, limit)
+
+    def _reply(self, prefix: Prefix, words: Sampling, seed: int, limit: int) -> Reply:
+        state = _State(prefix.scores, None, prefix.mask, prefix.following, prefix.cache)
+        of_words = Chooser(words, [seed], self._network.places)
+        of_codes = Chooser(self._codes, [seed])
+        stretches: list[Tensor] = []
+        complete, ended = True, False
+        while not ended and len(stretches) < MOST_STRETCHES:
+            before = len(state.ids)
+            ended = not self._write(state, of_words, limit)
+            if ended and set(state.ids[before:]) <= set(self._network.ends):
+                break
+            codes, whole = self._say(state, of_codes)
+            stretches.append(codes)
+            complete &= whole
+            self._feed(state, self._network.spoken)
+        complete &= len(stretches) < MOST_STRETCHES
+        return Reply(told(self._network, state.ids), tuple(one for one in stretches if len(one)), complete)
+
+    def _write(self, state: _State, chooser: Chooser, limit: int) -> bool:
+        """Write words up to where they are to be spoken; False where the answer ends."""
+        import torch
+
+        network = self._network
+        for _ in range(LONGEST_WORDS):
+            if int(state.following[0]) >= network.room:
+                return False
+            _only_numbers(state.scores)
+            written = torch.tensor([state.ids], dtype=torch.long, device=state.scores.device)
+            token = int(chooser.choose(written, state.scores)[0])
+            if token == network.speaking:
+                return True
+            state.ids.append(token)
+            if token in network.ends or len(state.ids) == limit:
+                return False
+            if PAUSES & set(network.tokenizer.decode([token])):
+                # In the model's context the mark of speech takes the place of the pause, as published.
+                return True
+            self._feed(state, token)
+        return True
+
+    def _say(self, state: _State, chooser: Chooser) -> tuple[Tensor, bool]:
+        """Speak the last words; False where the speech was cut off."""
+        import torch
+
+        network = self._network
+        self._feed(state, network.speaking)
+        sizes = network.model.config.audio_config.vq_config.codebook_sizes
+        said = torch.empty(1, 0, len(sizes), dtype=torch.long, device=state.scores.device)
+        while said.shape[1] < LONGEST_STRETCH and int(state.following[0]) < network.room:
+            frame = self._frame(state, chooser, said)
+            if int(frame[0, 0]) == sizes[0]:
+                return said[0], True
+            said = torch.cat([said, frame[:, None]], dim=1)
+            self._feed(state, network.places[0], frame)
+        return said[0], False
+
+    def _frame(self, state: _State, chooser: Chooser, said: Tensor) -> Tensor:
+        """The next code of every codebook, [1, codebooks]; the first one's highest code is the end of the speech."""
+        import torch
+
+        model = self._network.model
+        sizes = model.config.audio_config.vq_config.codebook_sizes
+        frame = torch.zeros(1, len(sizes), dtype=torch.long, device=said.device)
+        for book in range(len(sizes)):
+            scores = model.audio_head(state.embedded, frame, model.model.audio_embed_layers)[book].float()
+            _only_numbers(scores)
+            frame[:, book] = chooser.choose(said[:, :, book], scores if book == 0 else scores[:, :-1])
+        return frame
+
+    def _feed(self, state: _State, token: int, codes: Tensor | None = None) -> None:
+        """Read one more token, or codes in the place of one."""
+        import torch
+
+        ids = torch.tensor([[token]], device=state.mask.device)
+        state.mask = torch.cat([state.mask, state.mask.new_ones(1, 1)], dim=1)
+        out = self._network.forward(ids, state.mask, state.following[:, None], state.cache, codes)
+        state.scores, state.embedded = out.logits[:, -1].float(), out.audios_emb_for_infer
+        state.cache, state.following = out.past_key_values, state.following + 1
+
+    def sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
+        """The sound of speech codes; None where there are none.
+
+        Args:
+            seed: of the noise that flow matching and the vocoder begin with.
+
+        Raises:
+            GenerationError: the samples are not numbers.
+        """
+        import torch
+
+        model, waves = self._network.model, []
+        with torch.inference_mode(), seeded(seed):
+            for codes in stretches:
+                lengths = torch.tensor([len(codes)], device=codes.device)
+                made = model.audio_tokenizer.decode(codes, bridge_length=lengths)
+                mel = made.flow_matching_mel[0][: int(made.flow_matching_mel_lengths[0])]
+                wave = self._vocoder.decode(mel.T.float()[None], device=str(codes.device))
+                waves.append(wave.reshape(-1).float().cpu().numpy())
+        samples = joined(waves, round(FADE_S * RATE_HZ))
+        if not np.isfinite(samples).all():
+            raise GenerationError(NO_NUMBERS)
+        return Speech(samples, RATE_HZ) if len(samples) else None
+
+
+def joined(waves: Sequence[NDArray[np.float32]], fade: int) -> NDArray[np.float32]:
+    """Sounds one after the other, each faded into the next.
+
+    Args:
+        fade: samples that two sounds share; fewer where one is shorter.
+
+    >>> [f"{sample:.2f}" for sample in joined([np.ones(4, np.float32), np.zeros(3, np.float32)], fade=2)]
+    ['1.00', '1.00', '0.67', '0.33', '0.00']
+    """
+    whole = np.zeros(0, np.float32)
+    for wave in waves:
+        shared = min(fade, len(whole), len(wave))
+        rising = (np.arange(1, shared + 1) / (shared + 1)).astype(np.float32)
+        between = whole[len(whole) - shared :] * (1 - rising) + wave[:shared] * rising
+        whole = np.concatenate([whole[: len(whole) - shared], between, wave[shared:]])
+    return whole
+
+
+def _only_numbers(scores: Tensor) -> None:
+    if scores.isnan().any() or scores.isposinf().any():
+        raise GenerationError(NO_NUMBERS)

@@ -1,0 +1,1 @@
+"""Private environments: virtual environments with the old packages that some models' published code needs."""

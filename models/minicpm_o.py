@@ -1,0 +1,236 @@
+"""MiniCPM-o 2.6 through its published code: labels, rankings and spoken replies, on transformers 4.45.0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.request import Message, Request, Response
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, describe
+from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.batching import Batcher, Bucket, check_room
+from avemo_harness.models.checkpoints import Attention, DType
+from avemo_harness.models.decoding import complete, label_logprobs
+from avemo_harness.models.hf_generation import Told
+from avemo_harness.models.minicpm_layout import GRID_FPS, Said, Seen, conversation
+from avemo_harness.models.minicpm_network import Inputs, MiniCpmNetwork
+from avemo_harness.models.minicpm_speech import Speaker
+from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
+from avemo_harness.models.ranking import Ranker
+from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
+from avemo_harness.weights import file_digest
+
+VERSION = "1"
+PREPARED_BYTES = 2**31
+"""Room for inputs between being measured and being answered; what does not fit is made again."""
+PACKAGES = ("transformers", "torch", "av", "vocos", "vector-quantize-pytorch")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is ready to be answered; its inputs are made again where they were given up."""
+
+    request: Request
+    streams: tuple[bool, bool]
+    length: int
+    inputs: Callable[[], Inputs]
+
+    @property
+    def bucket(self) -> Bucket:
+        return Bucket(self.streams, (self.request.output.model_dump_json(), self.request.generation))
+
+
+class MiniCpmO:
+    """Answers with the whole audio-visual dialogue before it."""
+
+    @dataclass(frozen=True, slots=True)
+    class Arguments:
+        """
+        Args:
+            pretrained: Hub id or folder of the checkpoint.
+            revision: commit of a Hub id, whole; its code is run, so a branch or tag is refused.
+            dtype: ``auto`` takes the one that the checkpoint was saved in.
+            attn: implementation of attention.
+            device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
+            language: of the system prompt, ``en`` or ``zh``.
+            voice: sound file whose voice replies are spoken in: absolute, or a file of the checkpoint.
+        """
+
+        pretrained: str = "openbmb/MiniCPM-o-2_6"
+        revision: str | None = None
+        dtype: DType = "auto"
+        attn: Attention = "sdpa"
+        device_map: str | None = None
+        language: str = "en"
+        voice: str = "assets/input_examples/assistant_female_voice.wav"
+
+    capabilities = Capabilities(
+        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
+    )
+
+    def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
+        if arguments.language not in ("en", "zh"):
+            raise ModelError(f"minicpm-o: language is en or zh, not {arguments.language!r}")
+        if not arguments.voice:
+            raise ModelError("minicpm-o: replies need one voice to be comparable: voice=SOUND_FILE")
+        self._arguments, self._setup = arguments, setup
+        self._speaks = "spoken_response" in setup.outputs
+        self._perception = Perception(GRID_FPS)
+        self._batcher = Batcher()
+        self._prepared: Recent[str, Inputs] = Recent(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+
+    def identity(self) -> Mapping[str, str]:
+        given = self._arguments
+        return {
+            "model": "minicpm-o",
+            "version": VERSION,
+            "weights": self._checkpoint.weights.content,
+            "remote_code": self._checkpoint.weights.content,
+            "dtype": self._checkpoint.dtype(given.dtype),
+            "voice": self._voice_content,
+            **{name: str(getattr(given, name)) for name in ("attn", "device_map", "language")},
+            **{package: _version(package) for package in PACKAGES},
+        }
+
+    def prefetch(self, request: Request) -> None:
+        """Decode a request's clips."""
+        for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
+            self._perception.prefetch(clip)
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        answers = self._batcher.generate(requests, self._asked, self._answer)
+        self._prepared.clear()
+        return answers
+
+    def _asked(self, request: Request) -> Asked:
+        spoken = isinstance(request.output, SpokenOutput)
+
+        def inputs() -> Inputs:
+            return self._prepared.get(request.key, lambda: self._inputs(request.messages, spoken))
+
+        made = inputs()
+        check_room(made.length, request, self._network.room, "ask it of shorter dialogues")
+        return Asked(request, made.streams, made.length, inputs)
+
+    def _inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
+        said = conversation(self._spoken_system if spoken else self._system, messages, self._look)
+        return self._network.inputs(said, spoken)
+
+    def _look(self, clip: Clip) -> Seen:
+        view = self._perception.look(clip)
+        return Seen(view, media.probe(clip.read()).duration_s)
+
+    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+        output, generation = asked[0].request.output, asked[0].request.generation
+        reading = self._network.read([one.inputs() for one in asked])
+        if isinstance(output, LabelOutput) and output.method == "rank":
+            ranked = label_logprobs(self._network, reading.prefix, self._ranker.ids(output.labels))
+            rows = zip(asked, ranked, strict=True)
+            return [self._ranker.response(one.request, output.labels, row, one.length) for one, row in rows]
+        sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
+        seeds = [one.request.seed for one in asked]
+        texts = complete(self._network, reading.prefix, sampling, seeds, generation.max_new_tokens)
+        answers = [self._response(one, text) for one, text in zip(asked, texts, strict=True)]
+        if not isinstance(output, SpokenOutput):
+            return answers
+        return [self._spoken(*row) for row in zip(asked, answers, reading.voices, strict=True)]
+
+    def _response(self, asked: Asked, told: Told) -> Response:
+        if not told.finite:
+            return Response(error=describe(GenerationError(NO_NUMBERS)))
+        return Response(
+            text=self._network.tokenizer.decode(told.ids, skip_special_tokens=True),
+            prompt_tokens=asked.length,
+            new_tokens=len(told.ids) + told.ended,
+            flags=flags_of(told.ids, told.ended),
+        )
+
+    def _spoken(self, asked: Asked, answer: Response, voice: Any) -> Response:
+        """The answer with its speech; one of no words gets no sound."""
+        if answer.error is not None:
+            return answer
+        if self._speaker is None or voice is None or not (answer.text or "").strip():
+            return replace(answer, flags=(*answer.flags, "no_speech"))
+        try:
+            spoken = self._speaker.speak(answer.text or "", voice, asked.request.seed)
+        except GenerationError as error:
+            return Response(error=describe(error))
+        odd = (*([] if spoken.speech else ["no_speech"]), *([] if spoken.complete else ["speech_truncated"]))
+        return replace(answer, speech=spoken.speech, flags=(*answer.flags, *odd))
+
+    @cached_property
+    def _ranker(self) -> Ranker:
+        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
+            reading = self._network.read([self._inputs(messages, spoken=False)])
+            return label_logprobs(self._network, reading.prefix, labels)[0]
+
+        return Ranker(self._network.tokenizer, score)
+
+    @cached_property
+    def _checkpoint(self) -> RemoteCheckpoint:
+        given = self._arguments
+        return resolve_remote("minicpm-o", given.pretrained, given.revision, self._setup.say)
+
+    @cached_property
+    def _network(self) -> MiniCpmNetwork:
+        given, checkpoint = self._arguments, self._checkpoint
+        where = Placement(checkpoint.dtype(given.dtype), given.attn, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} ({where.dtype}, {given.attn})")
+        parts = {"init_vision": True, "init_audio": True, "init_tts": self._speaks}
+        return MiniCpmNetwork(load_remote("AutoModel", checkpoint, where, **parts), load_tokenizer(checkpoint))
+
+    @cached_property
+    def _speaker(self) -> Speaker | None:
+        return Speaker(self._network.model, self._checkpoint) if self._speaks else None
+
+    @cached_property
+    def _system(self) -> Said:
+        return self._published_system(None)
+
+    @cached_property
+    def _spoken_system(self) -> Said:
+        return self._published_system(self._voice)
+
+    def _published_system(self, voice: NDArray[np.float32] | None) -> Said:
+        """The system prompt of audio-visual dialogues; with a voice, replies take it on."""
+        said = self._network.model.get_sys_prompt(ref_audio=voice, mode="omni", language=self._arguments.language)
+        return Said(said["role"], tuple(said["content"]))
+
+    @property
+    def _voice(self) -> NDArray[np.float32]:
+        """The reference voice at 16 kHz."""
+        path = Path(self._arguments.voice).expanduser()
+        try:
+            samples, rate = media.read_sound_file(path if path.is_absolute() else self._checkpoint.folder / path)
+        except MediaError as error:
+            raise ModelError(f"minicpm-o: the voice of replies cannot be read: {error}") from error
+        return media.resample(samples, rate, SOUND_RATE)
+
+    @property
+    def _voice_content(self) -> str:
+        """What the voice is, wherever it lies; a file of the checkpoint is pinned down with that."""
+        path = Path(self._arguments.voice).expanduser()
+        if not path.is_absolute():
+            return self._arguments.voice
+        try:
+            return f"sha256:{file_digest(path, self._setup.say)}"
+        except UsageError as error:
+            raise ModelError(str(error)) from error
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

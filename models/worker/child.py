@@ -1,0 +1,188 @@
+"""The worker's side: hosts a model and answers what its parent asks, until the parent closes the stream or dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from queue import SimpleQueue
+from typing import Any, NoReturn, cast
+
+from avemo_harness.arguments import typed_arguments
+from avemo_harness.errors import AvemoError, GenerationError, ModelError, first_line
+from avemo_harness.models.base import ModelSetup, OmniModel, Output, Prefetching
+from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
+from avemo_harness.models.worker.payloads import (
+    Buffer,
+    Order,
+    error_content,
+    error_from,
+    request_from,
+    responses_content,
+)
+
+PREFETCHING_THREADS = 2
+
+Answer = tuple[dict[str, Any], list[Buffer]]
+
+
+def serve(end: socket.socket) -> NoReturn:
+    """Answer the parent at the other end of a socket; never returns."""
+    # An interrupt from the keyboard reaches both processes; it is the parent that decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(end)
+    connection.send(Message("hello", {"version": VERSION}))
+    commands: SimpleQueue[Message] = SimpleQueue()
+    host = _Host(connection)
+    threading.Thread(target=_listen, args=(connection, host, commands), name="listen", daemon=True).start()
+    while True:
+        host.answer(commands.get())
+
+
+def _listen(connection: Connection, host: _Host, commands: SimpleQueue[Message]) -> None:
+    """Hand on what the parent says; ends the process with the stream."""
+    try:
+        while True:
+            message = connection.receive()
+            if message.kind == "clip":
+                host.clip_came(message)
+            elif message.kind == "prefetch":
+                host.prefetch(message)
+            else:
+                commands.put(message)
+    except StreamError:
+        pass  # (the parent is gone, or was cut off while it spoke: nobody is left to answer)
+    finally:
+        if host.scratch is not None:
+            shutil.rmtree(host.scratch, ignore_errors=True)
+        os._exit(0)
+
+
+class _Host:
+    """The model, and what is under way with the parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._model: OmniModel | None = None
+        self._name = ""
+        self._beat_s = 1.0
+        self.scratch: str | None = None
+        self._tickets = count()
+        self._wanted: dict[int, Future[bytes]] = {}
+        self._prefetching = ThreadPoolExecutor(PREFETCHING_THREADS, thread_name_prefix="prefetch")
+
+    def answer(self, command: Message) -> None:
+        """Do what the parent asks for, giving signs of life until it is done."""
+        call, done = command.content["call"], threading.Event()
+        beating = threading.Thread(target=self._beat, args=(done,), name="beat", daemon=True)
+        beating.start()
+        try:
+            content, buffers = self._answers[command.kind](self, command.content)
+            reply = Message("answer", {"call": call, **content}, buffers)
+            self._connection.send(reply)
+        except ImportError as error:
+            traceback.print_exc()
+            lacking = ModelError(
+                f"{self._name}: its environment lacks something ({first_line(error)}); make it anew: "
+                f"`avemo-eval env remove {self._name}`, then create"
+            )
+            self._fail(call, lacking)
+        except Exception as error:  # whatever the model raises is for the parent to know
+            self._fail(call, error)
+        finally:
+            done.set()
+            beating.join()
+
+    def prefetch(self, message: Message) -> None:
+        """Let the model decode a request's clips, beside what it answers."""
+        self._prefetching.submit(self._prefetch, message.content)
+
+    def clip_came(self, message: Message) -> None:
+        """A clip that was asked for is there, or why it cannot be read."""
+        waiting = self._wanted.pop(message.content["ticket"])
+        failed = message.content.get("failed")
+        if failed is None:
+            waiting.set_result(bytes(message.buffers[0]))
+        else:
+            waiting.set_exception(error_from(failed))
+
+    def _make(self, content: Mapping[str, Any]) -> Answer:
+        order = Order.from_content(content["order"])
+        self._beat_s, self.scratch = order.beat_s, order.scratch
+        sys.path.extend(order.paths)
+        setup = ModelSetup(
+            say=lambda sentence: self._connection.send(Message("said", {"sentence": sentence})),
+            device=order.device,
+            outputs=frozenset(cast("tuple[Output, ...]", order.outputs)),
+        )
+        self._name = order.name
+        module, attribute = order.place.split(":")
+        model_class = getattr(import_module(module), attribute)
+        arguments = typed_arguments(order.name, model_class.Arguments, order.arguments, ModelError)
+        self._model = model_class(arguments, setup)
+        return {"stand_ins": [name for name in order.stand_ins if _comes_from(name, order.paths)]}, []
+
+    def _identity(self, content: Mapping[str, Any]) -> Answer:
+        del content
+        return {"identity": dict(self._made.identity())}, []
+
+    def _generate(self, content: Mapping[str, Any]) -> Answer:
+        fetch = partial(self._fetch, content["call"])
+        described, buffers = responses_content(
+            self._made.generate([request_from(one, fetch) for one in content["requests"]])
+        )
+        return {"responses": described}, buffers
+
+    _answers: Mapping[str, Callable[[_Host, Mapping[str, Any]], Answer]] = {
+        "make": _make,
+        "identity": _identity,
+        "generate": _generate,
+    }
+
+    @property
+    def _made(self) -> OmniModel:
+        if self._model is None:
+            raise GenerationError("no model has been made")
+        return self._model
+
+    def _prefetch(self, content: Mapping[str, Any]) -> None:
+        call = content["call"]
+        try:
+            if isinstance(self._model, Prefetching):
+                self._model.prefetch(request_from(content["request"], partial(self._fetch, call)))
+        except Exception:  # it will come again where it matters: in the answer
+            traceback.print_exc()
+        self._connection.send(Message("prefetched", {"call": call}))
+
+    def _fetch(self, call: int, digest: str) -> bytes:
+        """A clip's bytes, from the parent, who knows it by the call that it belongs to."""
+        ticket, waiting = next(self._tickets), Future[bytes]()
+        self._wanted[ticket] = waiting
+        self._connection.send(Message("clip", {"call": call, "digest": digest, "ticket": ticket}))
+        return waiting.result()
+
+    def _fail(self, call: int, error: Exception) -> None:
+        if not isinstance(error, AvemoError):
+            traceback.print_exc()
+        self._connection.send(Message("failed", {"call": call, "failed": error_content(error)}))
+
+    def _beat(self, done: threading.Event) -> None:
+        while not done.wait(self._beat_s):
+            self._connection.send(Message("beat", {"cpu_s": time.process_time()}))
+
+
+def _comes_from(module: str, folders: tuple[str, ...]) -> bool:
+    """Whether a module would be imported from one of some folders."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None and spec.origin.startswith(folders)

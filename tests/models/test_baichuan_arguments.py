@@ -1,0 +1,71 @@
+"""What is refused of Baichuan-Omni before any of its code runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.questions import A, ask
+from support.tiny_baichuan import make, vocoder_of, write_code
+
+from avemo_harness.errors import ModelError
+from avemo_harness.models.base import ModelSetup
+
+LABELS = ModelSetup(device="cpu", outputs=frozenset({"label_text"}))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A checkpoint without weights; its vocoder has some."""
+    folder = write_code(tmp_path / "tiny")
+    (vocoder_of(folder) / "hift.pt").write_bytes(b"weights")
+    return folder
+
+
+def test_replies_need_a_vocoder_and_labels_do_not(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"spoken replies need its vocoder.*or --skip_speech"):
+        make(folder, vocoder="")
+    assert make(folder, LABELS, vocoder="").identity()["vocoder"] == "none"
+
+
+def test_a_folder_that_is_no_vocoder_is_refused(folder: Path) -> None:
+    (vocoder_of(folder) / "hift.pt").unlink()
+    with pytest.raises(ModelError, match=r"it has no hift.pt; give the folder third_party/cosy24k_vocoder"):
+        make(folder).identity()
+
+
+def test_code_of_another_repository_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["auto_map"]["AutoModelForCausalLM"] = "someone/else--modeling_omni.OmniForCausalLM"
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelError, match="another repository"):
+        make(folder).generate([ask(A)])
+
+
+def test_the_code_of_the_model_and_of_the_vocoder_is_in_the_identity(folder: Path) -> None:
+    before = make(folder).identity()
+    for path, name in ((folder / "modeling_omni.py", "remote_code"), (vocoder_of(folder) / "hift.pt", "vocoder")):
+        with open(path, "ab") as file:
+            file.write(b"\n# changed\n")
+        assert make(folder).identity()[name] != before[name]
+
+
+def test_what_may_change_an_answer_is_in_the_identity(folder: Path) -> None:
+    plain = make(folder).identity()
+    for name, value in {
+        "dtype": "bfloat16",
+        "device_map": "auto",
+        "max_pixels": 28 * 28,
+        "max_frames": 8,
+        "system": "Be kind.",
+        "spoken_system": "Speak.",
+        "codes_do_sample": False,
+    }.items():
+        assert make(folder, **{name: value}).identity() != plain, name
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_pixels", 700), ("max_frames", 0)])
+def test_a_wrong_argument_is_refused_at_once(folder: Path, name: str, value: int) -> None:
+    with pytest.raises(ModelError, match="max_pixels must be at least 784 and max_frames at least 1"):
+        make(folder, **{name: value})

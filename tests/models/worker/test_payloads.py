@@ -1,0 +1,157 @@
+"""Requests, responses and errors say the same on the other side."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from avemo_harness import errors
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.request import FLAGS, Message, Request, Response, Speech, Text
+from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
+from avemo_harness.errors import AvemoError, GenerationError
+from avemo_harness.models.worker.payloads import (
+    Order,
+    clips_of,
+    error_content,
+    error_from,
+    request_content,
+    request_from,
+    responses_content,
+    responses_from,
+)
+
+LABELS = st.sampled_from([("neutral", "happy", "angry", "sad"), ("ja", "nein")])
+OUTPUTS = st.one_of(
+    st.builds(lambda labels: LabelOutput(type="label", labels=labels), LABELS),
+    st.builds(
+        lambda labels, by: LabelOutput(
+            type="label", labels=labels, method="rank", rank_by=by, synonyms={labels[0]: ("like that",)}
+        ),
+        LABELS,
+        st.sampled_from(["raw", "length_normalised", "prior_corrected"]),
+    ),
+    st.just(SpokenOutput(type="spoken_response")),
+)
+GENERATIONS = st.one_of(
+    st.builds(lambda most: GenerationSpec(max_new_tokens=most), st.integers(1, 32_768)),
+    st.builds(
+        lambda heat, most: GenerationSpec(do_sample=True, temperature=heat, top_p=most),
+        st.none() | st.floats(0.01, 10),
+        st.none() | st.floats(0.01, 1),
+    ),
+)
+BLOCKS = st.one_of(st.builds(Text, st.text(st.characters())), st.builds(Clip.from_bytes, st.binary(), st.text()))
+MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.lists(BLOCKS, max_size=4).map(tuple))
+REQUESTS = st.builds(
+    Request,
+    st.text("0123456789abcdef", min_size=64, max_size=64),
+    st.text(),
+    st.integers(0, 1000),
+    st.lists(MESSAGES, min_size=1, max_size=4).map(tuple),
+    OUTPUTS,
+    GENERATIONS,
+)
+SCORES = st.none() | st.dictionaries(st.text(max_size=8), st.floats(allow_nan=False))
+SAMPLES = arrays.arrays(st.sampled_from([np.float32, np.float64, np.int16]), st.integers(0, 50))
+RESPONSES = st.builds(
+    Response,
+    text=st.none() | st.text(st.characters()),
+    label_logprobs=SCORES,
+    label_tokens=st.none() | st.dictionaries(st.text(max_size=8), st.integers(0, 99)),
+    label_priors=SCORES,
+    speech=st.none() | st.builds(Speech, SAMPLES, st.sampled_from([16_000, 24_000])),
+    prompt_tokens=st.none() | st.integers(0),
+    new_tokens=st.none() | st.integers(0),
+    flags=st.lists(st.sampled_from(list(FLAGS)), unique=True).map(tuple),
+    error=st.none() | st.text(),
+)
+
+
+def through_json(content: Any) -> Any:
+    return json.loads(json.dumps(content))
+
+
+@given(REQUESTS)
+def test_a_request_says_the_same_on_the_other_side(request_: Request) -> None:
+    clips = clips_of(request_)
+    got = request_from(through_json(request_content(request_)), lambda digest: clips[digest].read())
+    assert got == request_
+    assert {digest: (clip.name, clip.read()) for digest, clip in clips_of(got).items()} == {
+        digest: (got_name(request_, digest), clip.read()) for digest, clip in clips.items()
+    }
+
+
+def got_name(request_: Request, digest: str) -> str:
+    return clips_of(request_)[digest].name
+
+
+@given(st.lists(RESPONSES, max_size=3))
+def test_responses_say_the_same_on_the_other_side(responses: list[Response]) -> None:
+    content, buffers = responses_content(responses)
+    got = responses_from(through_json(content), buffers)
+    assert [plain(one) for one in got] == [plain(one) for one in responses]
+
+
+def plain(response: Response) -> tuple[Any, ...]:
+    speech = response.speech
+    return (
+        response.text,
+        response.label_logprobs,
+        response.label_tokens,
+        response.label_priors,
+        response.prompt_tokens,
+        response.new_tokens,
+        response.flags,
+        response.error,
+        None if speech is None else (speech.rate_hz, speech.samples.dtype, speech.samples.tobytes()),
+    )
+
+
+def test_speech_that_is_a_view_of_something_larger_comes_through() -> None:
+    samples = np.arange(10, dtype=np.float32)[::2]
+    content, buffers = responses_content([Response(speech=Speech(samples, 24_000))])
+    speech = responses_from(through_json(content), buffers)[0].speech
+    assert speech is not None
+    assert speech.samples.tolist() == [0, 2, 4, 6, 8]
+    speech.samples[0] = 1.0  # the receiver's own
+
+
+def test_numbers_of_numpy_come_through_as_numbers() -> None:
+    response = Response(label_logprobs={"sad": np.float32(-0.5)}, label_tokens={"sad": np.int64(2)})
+    content, buffers = responses_content([response])
+    assert responses_from(through_json(content), buffers) == [
+        Response(label_logprobs={"sad": -0.5}, label_tokens={"sad": 2})
+    ]
+
+
+def test_samples_that_are_no_numbers_are_refused_on_both_sides() -> None:
+    with pytest.raises(GenerationError, match="samples of numbers"):
+        responses_content([Response(speech=Speech(np.array([object()]), 24_000))])
+    content, _ = responses_content([Response(speech=Speech(np.zeros(1, np.float32), 24_000))])
+    content[0]["speech"]["dtype"] = "O"
+    with pytest.raises(ValueError, match="no numbers"):
+        responses_from(content, [bytes(8)])
+
+
+@pytest.mark.parametrize("name", ["UsageError", "ModelError", "StoreError", "SampleError", "MediaError"])
+def test_errors_of_the_package_travel_by_name_and_message(name: str) -> None:
+    error = getattr(errors, name)("clip.mp4: no video")
+    got = error_from(through_json(error_content(error)))
+    assert (type(got), str(got)) == (type(error), "clip.mp4: no video")
+
+
+def test_any_other_error_becomes_one_of_generation_that_names_it() -> None:
+    got: AvemoError = error_from(error_content(KeyError("x")))
+    assert (type(got), str(got)) == (GenerationError, "KeyError: 'x'")
+
+
+def test_an_order_says_the_same_on_the_other_side() -> None:
+    order = Order("tiny", "a.b:C", {"n": 3, "path": None}, "cuda:0", ("label_text",), ("/x",), ("flash_attn",), 0.5)
+    assert Order.from_content(through_json(order.content())) == order

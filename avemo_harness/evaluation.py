@@ -21,7 +21,7 @@ from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
-from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output
+from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel, Output
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.releases import RunReleases
@@ -170,6 +170,8 @@ class PreparedRun:
         worker = secrets.token_hex(6)
         started = time.time()
         listener = listener or _Silent()
+        if isinstance(self.model, Logging):
+            self.model.log_to(self.folder / "logs" / f"{worker}.log")
         store = RunStore(self.folder)
         claims = Claims(self.folder / "claims", worker)
         try:

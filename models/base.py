@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from avemo_harness.benchmark.release import Release
@@ -81,6 +82,19 @@ class Prefetching(Protocol):
 
     def prefetch(self, request: Request) -> None:
         """Make ready what `generate` will need for a request. Called from other threads; raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Logging(Protocol):
+    """A model with processes of its own, whose output is kept with the run."""
+
+    def log_to(self, path: Path) -> None:
+        """Append what they write to a file, from now on.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
         ...
 
 

@@ -11,7 +11,9 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    home = tmp_path_factory.mktemp("home")
+    base = tmp_path_factory.getbasetemp()
+    # Processes that share the tests share one home too: the demo, its judge and an environment are made once for all.
+    home = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "home"
     settings = {
         "AVEMO_CACHE": str(home / "cache"),
         "XDG_CONFIG_HOME": str(home / "config"),

@@ -82,6 +82,11 @@ def test_the_identity_names_the_environment_and_the_code(alone: Path) -> None:
     assert identity["stand_ins"] == "none"
 
 
+def test_what_the_worker_wrote_is_kept_with_the_run(alone: Path) -> None:
+    (log,) = (alone / "logs").iterdir()
+    assert log.suffix == ".log"
+
+
 def test_batches_give_the_same_results(alone: Path, minicpm: Path, release: Path, tmp_path: Path) -> None:
     run(command("minicpm-o", f"pretrained={minicpm}", release, tmp_path / "run", "--batch_size", "5"))
     assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()

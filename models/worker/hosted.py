@@ -14,8 +14,9 @@ from avemo_harness.models.environments import stand_ins
 from avemo_harness.models.environments.places import Environment
 from avemo_harness.models.environments.recipes import find_recipe
 from avemo_harness.models.worker.host import Host
+from avemo_harness.models.worker.log import WorkerLog
 from avemo_harness.models.worker.payloads import Order
-from avemo_harness.models.worker.process import Worker, log_file
+from avemo_harness.models.worker.process import Worker
 
 STAND_INS = Path(stand_ins.__file__).parent
 
@@ -36,7 +37,7 @@ class HostedModel:
 
     def __init__(self, arguments: Any, setup: ModelSetup) -> None:
         self._arguments, self._setup = arguments, setup
-        self._host = Host(self._start)
+        self._host, self._log = Host(self._start), WorkerLog()
 
     def identity(self) -> Mapping[str, str]:
         """What the model says it is there, and what the environment is made of."""
@@ -58,10 +59,9 @@ class HostedModel:
         """Let the worker decode a request's clips."""
         self._host.prefetch(request)
 
-    @cached_property
-    def log(self) -> Path:
-        """What the worker writes to its standard output and error."""
-        return log_file(self.environment)
+    def log_to(self, path: Path) -> None:
+        """Keep what the worker writes to its standard output and error in a file."""
+        self._log.keep_in(path)
 
     @cached_property
     def _environment(self) -> Environment:
@@ -80,5 +80,5 @@ class HostedModel:
             paths=(str(STAND_INS),) if wanted else (),
             stand_ins=wanted,
         )
-        self._setup.say(f"starting {self.environment} in its environment (log: {self.log})")
-        return Worker(environment.python, order, self.log, self._setup.say)
+        self._setup.say(f"starting {self.environment} in its environment")
+        return Worker(environment.python, order, self._log, self._setup.say)

@@ -14,15 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import avemo_harness
-from avemo_harness import paths
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.errors import AvemoError, GenerationError, ModelError, StoreError
-from avemo_harness.file_cache import prune_files
+from avemo_harness.errors import AvemoError, GenerationError, ModelError
 from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
+from avemo_harness.models.worker.log import WorkerLog
 from avemo_harness.models.worker.payloads import (
     Order,
     clips_of,
@@ -33,10 +32,6 @@ from avemo_harness.models.worker.payloads import (
 )
 
 START = Path(avemo_harness.__file__).parent / "models" / "worker" / "start.py"
-LAST_LINES = 3
-"""Of what a worker wrote to its log, how many an error quotes."""
-MOST_LOGS = 2**26
-"""Bytes of logs that are kept."""
 WORKING = 0.01
 """Seconds of computing between two beats that tell work from waiting."""
 
@@ -68,7 +63,7 @@ class Worker:
     Args:
         python: interpreter of its environment.
         order: the model; `scratch` and `beat_s` are filled in.
-        log: file that takes what it writes to its standard output and error; appended to.
+        log: takes what it writes to its standard output and error.
         say: takes the model's sentences for the user.
 
     Raises:
@@ -77,7 +72,7 @@ class Worker:
     """
 
     def __init__(
-        self, python: Path, order: Order, log: Path, say: Callable[[str], None], patience: Patience | None = None
+        self, python: Path, order: Order, log: WorkerLog, say: Callable[[str], None], patience: Patience | None = None
     ) -> None:
         self._name, self._log, self._say = order.name, log, say
         self._patience = patience or Patience()
@@ -85,7 +80,9 @@ class Worker:
         self.scratch = scratch = tempfile.mkdtemp(prefix="avemo-worker-")
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process, self._log_begins = _start(python, theirs, log, scratch)
+            self._process = _start(python, theirs, scratch)
+        assert self._process.stdout is not None
+        log.follow(self._process.stdout)
         self._connection = Connection(ours, self._patience.silence)
         self._finalizer = weakref.finalize(self, _clear_away, self._process, self._connection, scratch)
         try:
@@ -202,18 +199,7 @@ class Worker:
         if (status := self._process.poll()) is not None:
             what = f"ended ({_how(status)})"
         self.close()
-        return WorkerLostError(f"the worker process of {self._name} {what}{self._last_words()}")
-
-    def _last_words(self) -> str:
-        """What the process wrote last, and where the rest is."""
-        try:
-            with open(self._log, "rb") as handle:
-                handle.seek(self._log_begins)
-                text = handle.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return f"; its last words: {' / '.join(lines[-LAST_LINES:])!r} (in {self._log})" if lines else ""
+        return WorkerLostError(f"the worker process of {self._name} {what}{self._log.last_words()}")
 
 
 class _Watch:
@@ -249,35 +235,23 @@ class _Watch:
         return None
 
 
-def _start(python: Path, end: socket.socket, log: Path, scratch: str) -> tuple[subprocess.Popen[bytes], int]:
-    """The process, and where in the log it begins to write."""
+def _start(python: Path, end: socket.socket, scratch: str) -> subprocess.Popen[bytes]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "TMPDIR": scratch}
     # Where transformers copies a checkpoint's code to: what another checkpoint left there must not be taken for it.
     settings["HF_MODULES_CACHE"] = os.path.join(scratch, "code")
-    with _opened(log) as written:
-        begins = written.tell()
-        try:
-            process = subprocess.Popen(
-                [str(python), str(START), str(end.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=written,
-                pass_fds=[end.fileno()],
-                env={**kept, **settings},
-            )
-        except OSError as error:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise ModelError(f"{python}: cannot be started ({error.strerror}); make its environment again") from error
-    return process, begins
-
-
-def _opened(log: Path) -> IO[bytes]:
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        return open(log, "ab")
+        return subprocess.Popen(
+            [str(python), str(START), str(end.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[end.fileno()],
+            env={**kept, **settings},
+        )
     except OSError as error:
-        raise StoreError(f"{log}: cannot be written ({error.strerror}); make room, or set AVEMO_CACHE") from error
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise ModelError(f"{python}: cannot be started ({error.strerror}); make its environment again") from error
 
 
 def _clear_away(process: subprocess.Popen[bytes], connection: Connection, scratch: str) -> None:
@@ -289,10 +263,3 @@ def _clear_away(process: subprocess.Popen[bytes], connection: Connection, scratc
 
 def _how(status: int) -> str:
     return f"killed by signal {-status}, {signal.strsignal(-status)}" if status < 0 else f"exit status {status}"
-
-
-def log_file(name: str) -> Path:
-    """Where the workers that this process starts for a model write; old logs are deleted."""
-    folder = paths.cache_dir() / "workers"
-    prune_files(folder.glob("*.log"), MOST_LOGS)
-    return folder / f"{name}-{os.getpid()}.log"

@@ -13,6 +13,7 @@ from avemo_harness.benchmark.request import Message, Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput
 from avemo_harness.errors import GenerationError, SampleError
 from avemo_harness.models.worker.host import HOPELESS, Host
+from avemo_harness.models.worker.log import WorkerLog
 from avemo_harness.models.worker.payloads import Order
 from avemo_harness.models.worker.process import Patience, Worker, WorkerLostError
 
@@ -29,11 +30,11 @@ def started() -> list[Worker]:
 
 
 @pytest.fixture
-def host_of(tmp_path: Path, started: list[Worker]) -> Iterator[Make]:
+def host_of(started: list[Worker]) -> Iterator[Make]:
     def make(order: Order) -> Host:
         def start() -> Worker:
             patience = Patience(start=60.0, silence=60.0, idleness=60.0, beat=0.1)
-            started.append(Worker(Path(sys.executable), order, tmp_path / "log", lambda sentence: None, patience))
+            started.append(Worker(Path(sys.executable), order, WorkerLog(), lambda sentence: None, patience))
             return started[-1]
 
         return Host(start)

@@ -21,6 +21,7 @@ from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutp
 from avemo_harness.errors import GenerationError, MediaError, ModelError, SampleError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.worker import process
+from avemo_harness.models.worker.log import WorkerLog
 from avemo_harness.models.worker.payloads import Order
 from avemo_harness.models.worker.process import Patience, Worker, WorkerLostError
 
@@ -38,25 +39,28 @@ def said() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the worker that is shared writes."""
     return tmp_path_factory.mktemp("logs") / "echo.log"
 
 
 @pytest.fixture(scope="module")
-def worker(log: Path, said: list[str]) -> Iterator[Worker]:
+def worker(written: Path, said: list[str]) -> Iterator[Worker]:
     """One that these tests share."""
+    log = WorkerLog()
+    log.keep_in(written)
     one = Worker(Path(sys.executable), ECHO, log, said.append, PATIENCE)
     yield one
     one.close()
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     """Starts workers that a test may lose."""
     started: list[Worker] = []
 
     def go(order: Order = ECHO, patience: Patience = PATIENCE, python: str = sys.executable) -> Worker:
-        started.append(Worker(Path(python), order, tmp_path / "worker.log", lambda sentence: None, patience))
+        started.append(Worker(Path(python), order, WorkerLog(), lambda sentence: None, patience))
         return started[-1]
 
     yield go
@@ -149,10 +153,14 @@ def test_what_the_model_raises_is_raised_here_and_the_worker_goes_on(
     assert worker.generate([asked("well?")])[0].error is None
 
 
-def test_the_traceback_of_a_mistake_is_kept_in_the_log(worker: Worker, log: Path) -> None:
+def test_the_traceback_of_a_mistake_is_kept(worker: Worker, written: Path) -> None:
     with pytest.raises(GenerationError):
         worker.generate([asked("raise KeyError")])
-    assert "Traceback" in log.read_text()
+    for _ in range(500):
+        if "KeyError: 'bad KeyError'" in written.read_text():
+            break
+        time.sleep(0.02)
+    assert "Traceback" in written.read_text()
 
 
 def test_a_worker_that_ends_is_an_error_that_quotes_its_last_words(start: Start) -> None:
@@ -258,17 +266,18 @@ def test_temporary_files_go_with_the_worker(start: Start) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
+from avemo_harness.models.worker.log import WorkerLog
 from avemo_harness.models.worker.payloads import Order
 from avemo_harness.models.worker.process import Worker
 order = Order("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
-worker = Worker(Path(sys.executable), order, Path(sys.argv[2]), print)
+worker = Worker(Path(sys.executable), order, WorkerLog(), print)
 print(worker.pid, worker.scratch, flush=True)
 time.sleep(3600)
 """
 
 
-def test_a_worker_ends_with_its_parent_however_that_ends(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PARENT, str(TESTS), str(tmp_path / "log")]
+def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
+    command = [sys.executable, "-c", PARENT, str(TESTS)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid, scratch = parent.stdout.readline().split()

@@ -188,7 +188,9 @@ class BaichuanOmni:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        return resolve_remote("baichuan-omni", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote("baichuan-omni", given.pretrained, given.revision, self._setup.say)
+        checkpoint.check_type("baichuan-omni", "omni")
+        return checkpoint
 
     @cached_property
     def _vocoder(self) -> VocoderFolder | None:

@@ -180,7 +180,9 @@ class MiniCpmO:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        return resolve_remote("minicpm-o", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, self._setup.say)
+        checkpoint.check_type("minicpm-o", "minicpmo")
+        return checkpoint
 
     @cached_property
     def _network(self) -> MiniCpmNetwork:
@@ -226,7 +228,9 @@ class MiniCpmO:
         try:
             return f"sha256:{file_digest(path, self._setup.say)}"
         except UsageError as error:
-            raise ModelError(str(error)) from error
+            raise ModelError(
+                f"minicpm-o: the voice of replies cannot be read: {path}; give voice=SOUND_FILE"
+            ) from error
 
 
 def _version(package: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from avemo_harness.errors import ModelError, UsageError, first_line
@@ -17,6 +20,10 @@ from avemo_harness.weights import Weights, find_weights
 
 SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 """Files that may name code of a checkpoint."""
+UNFIT = (AssertionError, AttributeError, ImportError, NameError, OSError, RuntimeError, TypeError, ValueError)
+"""What code raises that is made for other versions of its packages, or finds other files than it expects."""
+MADE_FOR = "4.45.0"
+"""The release of transformers that runs the code of all these models."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -43,6 +50,14 @@ class RemoteCheckpoint:
             return self.weights.folder()
         except UsageError as error:
             raise ModelError(str(error)) from error
+
+    def check_type(self, name: str, model_type: str) -> None:
+        """Raise a ModelError where the checkpoint is of another model than the class `name` is for."""
+        if (found := self.config.get("model_type")) != model_type:
+            raise ModelError(
+                f"{self.weights.path}: not a checkpoint for {name}: the model_type in its config.json is {found!r}, "
+                f"not {model_type!r}"
+            )
 
     def dtype(self, asked: DType) -> str:
         """As in `Checkpoint`."""
@@ -132,12 +147,14 @@ def load_remote(auto_class: str, checkpoint: RemoteCheckpoint, where: Placement,
     model_class = getattr(import_transformers(), auto_class)
     folder = checkpoint.folder
     try:
+        restore_torch_names()
+        repair_torchaudio()
         cache_code(checkpoint)
         with quiet_loading():
             model, found = model_class.from_pretrained(
                 str(folder), trust_remote_code=True, output_loading_info=True, **how, **settings
             )
-    except (ImportError, AttributeError, OSError, TypeError, ValueError, RuntimeError) as error:
+    except UNFIT as error:
         raise unfit(checkpoint, error) from error
     if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
         raise ModelError(
@@ -145,8 +162,59 @@ def load_remote(auto_class: str, checkpoint: RemoteCheckpoint, where: Placement,
             f"missing or of another shape, such as {lacking[0]}"
         )
     if where.device_map is None:
-        model = model.to(where.device or own_device())
+        device = where.device or own_device()
+        try:
+            model = model.to(device)
+        except (AssertionError, RuntimeError) as error:
+            raise ModelError(f"{checkpoint.weights.path}: cannot be put on {device} ({first_line(error)})") from error
     return model.eval().requires_grad_(False)
+
+
+def restore_torch_names() -> None:
+    """Give `torch.nn.functional` the name ``List`` back, which published code takes from it; torch has dropped it."""
+    functional: Any = import_module("torch.nn.functional")
+    if not hasattr(functional, "List"):
+        functional.List = list
+
+
+def repair_torchaudio() -> None:
+    """Make torchaudio, where it is installed, importable beside any torch and able to read sound files.
+
+    Its compiled part loads only beside the very torch and CUDA that it was built for; what published code takes from
+    it is plain torch. Its functions that read files are gone since 2.9; soundfile does the same in their place.
+    """
+    try:
+        torchaudio: Any = import_module("torchaudio")
+    except ImportError:
+        return  # (code that needs it says so)
+    except (OSError, RuntimeError):
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        compiled: Any = ModuleType("torchaudio._extension")
+        compiled._IS_TORCHAUDIO_EXT_AVAILABLE, compiled.fail_if_no_align = False, lambda function: function
+        sys.modules[compiled.__name__] = compiled
+        torchaudio = import_module("torchaudio")
+    if not hasattr(torchaudio, "info"):
+        torchaudio.list_audio_backends = lambda: ["soundfile"]
+        torchaudio.info, torchaudio.load = _sound_info, _read_sound
+
+
+def _sound_info(path: str) -> SimpleNamespace:
+    """As `torchaudio.info` was, by soundfile."""
+    import soundfile
+
+    found = soundfile.info(path)
+    return SimpleNamespace(sample_rate=found.samplerate, num_frames=found.frames, num_channels=found.channels)
+
+
+def _read_sound(path: str, normalize: bool = True) -> tuple[Any, int]:
+    """As `torchaudio.load` was, by soundfile: float32 [channels, n] with full scale at 1."""
+    import soundfile
+    import torch
+
+    del normalize
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return torch.from_numpy(samples.T.copy()), int(rate)
 
 
 def cache_code(checkpoint: RemoteCheckpoint) -> None:
@@ -155,8 +223,11 @@ def cache_code(checkpoint: RemoteCheckpoint) -> None:
     folder = checkpoint.folder
     for name in sorted({place.split(".")[0] for place in _code_places(checkpoint.weights) if place != "None"}):
         file = folder / f"{name}.py"
-        for piece in (file, *modules.get_relative_import_files(str(file))):
-            modules.get_cached_module_file(str(folder), Path(piece).name)
+        modules.get_cached_module_file(str(folder), file.name)
+        for piece in modules.get_relative_import_files(str(file)):
+            # It takes a piece's fallback, for when it is run by itself, for a package that is missing.
+            with suppress(ImportError):
+                modules.get_cached_module_file(str(folder), Path(piece).name)
 
 
 def load_tokenizer(checkpoint: RemoteCheckpoint) -> Any:
@@ -165,7 +236,7 @@ def load_tokenizer(checkpoint: RemoteCheckpoint) -> Any:
     try:
         with quiet_loading():
             return tokenizer_class.from_pretrained(str(checkpoint.folder), trust_remote_code=True)
-    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
+    except UNFIT as error:
         raise unfit(checkpoint, error) from error
 
 
@@ -173,7 +244,8 @@ def unfit(checkpoint: RemoteCheckpoint, error: Exception) -> ModelError:
     """The error of code that does not run here."""
     from importlib.metadata import version
 
+    here = version("transformers")
     return ModelError(
-        f"{checkpoint.weights.path}: its code does not run with transformers {version('transformers')} "
-        f"({type(error).__name__}: {first_line(error)}); it is made for 4.45.0"
+        f"{checkpoint.weights.path}: its code does not run with transformers {here} "
+        f"({type(error).__name__}: {first_line(error)})" + ("" if here == MADE_FOR else f"; it is made for {MADE_FOR}")
     )

@@ -91,7 +91,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, errors
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 3])
 def test_several_processes_give_the_same_results(
     processes: int, alone: Path, checkpoint: Path, release: Path, tmp_path: Path
 ) -> None:

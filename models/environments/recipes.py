@@ -28,6 +28,8 @@ SHARED = (
     "jinja2==3.1.6",
     "pydantic==2.14.3",
     "pyyaml==6.0.3",
+    # None is built for this torch; `avemo_harness.models.remote_code` makes do with its part that is plain Python.
+    "torchaudio==2.11.0",
 )
 """What both models' code runs on, and what this package needs of its own."""
 
@@ -70,12 +72,15 @@ def minicpm_o() -> Recipe:
         "librosa==0.9.0",
         "moviepy==1.0.3",
         "pillow==10.1.0",
+        # The last that has what librosa 0.9 imports.
+        "setuptools==80.9.0",
         "soundfile==0.12.1",
         "timm==1.0.12",
         "vector-quantize-pytorch==1.18.5",
         "vocos==0.1.0",
     )
-    return Recipe("minicpm-o", main_builds(), (*SHARED, *own), modules=("numpy", "torch", "transformers"))
+    modules = ("librosa", "numpy", "soundfile", "torch", "transformers", "vector_quantize_pytorch")
+    return Recipe("minicpm-o", main_builds(), (*SHARED, *own), modules)
 
 
 def baichuan_omni() -> Recipe:
@@ -95,10 +100,9 @@ def baichuan_omni() -> Recipe:
         "opencv-python-headless==4.10.0.84",
         "pillow==10.2.0",
         "soundfile==0.12.1",
-        "torchaudio==2.11.0",
         "ujson==5.10.0",
     )
-    modules = ("numpy", "torch", "transformers")
+    modules = ("cairosvg", "cv2", "decord", "diffusers", "numpy", "soundfile", "torch", "transformers")
     return Recipe("baichuan-omni", main_builds(), (*SHARED, *own), modules, stand_ins=("flash_attn", "deepspeed"))
 
 

@@ -43,6 +43,13 @@ def test_code_of_another_repository_is_refused(folder: Path) -> None:
         make(folder).generate([ask(A)])
 
 
+def test_a_checkpoint_of_another_model_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "minicpmo"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="not a checkpoint for baichuan-omni"):
+        make(folder).identity()
+
+
 def test_the_code_of_the_model_and_of_the_vocoder_is_in_the_identity(folder: Path) -> None:
     before = make(folder).identity()
     for path, name in ((folder / "modeling_omni.py", "remote_code"), (vocoder_of(folder) / "hift.pt", "vocoder")):

@@ -30,6 +30,12 @@ def test_code_of_another_repository_is_refused(folder: Path) -> None:
         make(folder).identity()
 
 
+def test_a_checkpoint_of_another_model_is_refused(folder: Path) -> None:
+    change(folder, "config.json", model_type="omni")
+    with pytest.raises(ModelError, match="not a checkpoint for minicpm-o"):
+        make(folder).identity()
+
+
 def test_a_checkpoint_without_code_is_refused(folder: Path) -> None:
     change(folder, "config.json", auto_map=None)
     with pytest.raises(ModelError, match="names no code"):
@@ -49,7 +55,7 @@ def test_a_voice_of_ones_own_is_known_by_its_content(folder: Path, tmp_path: Pat
         path.write_bytes(content)
     known = [make(folder, voice=str(path)).identity()["voice"] for path in voices]
     assert known[0] == known[1] != known[2]
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match=r"the voice of replies cannot be read: .*none\.wav; give voice=SOUND_FILE"):
         make(folder, voice=str(tmp_path / "none.wav")).identity()
 
 

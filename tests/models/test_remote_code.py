@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from avemo_harness.errors import ModelError
 from avemo_harness.models import remote_code
-from avemo_harness.models.remote_code import resolve_remote
+from avemo_harness.models.remote_code import cache_code, repair_torchaudio, resolve_remote, restore_torch_names
 from avemo_harness.weights import Weights
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -45,3 +51,75 @@ def test_a_checkpoint_that_is_not_there_is_refused(pretrained: str, said: str) -
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"it has no config\.json"):
         resolve_remote("minicpm-o", str(tmp_path), None)
+
+
+def _checkpoint(folder: Path, **config: object) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "code.Model"}, **config}))
+    return folder
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    checkpoint = resolve_remote("minicpm-o", str(_checkpoint(tmp_path / "one", model_type="omni")), None)
+    checkpoint.check_type("baichuan-omni", "omni")
+    with pytest.raises(
+        ModelError, match=r"not a checkpoint for minicpm-o: the model_type in its config\.json is 'omni'"
+    ):
+        checkpoint.check_type("minicpm-o", "minicpmo")
+
+
+def test_what_a_piece_imports_when_it_is_run_by_itself_need_not_be_there(tmp_path: Path) -> None:
+    folder = _checkpoint(tmp_path / "one")
+    (folder / "code.py").write_text("from .piece import Thing\n\n\nclass Model(Thing):\n    pass\n")
+    fallback = "try:\n    from .thing import Thing\nexcept ImportError:\n    from not_there import Thing\n"
+    (folder / "piece.py").write_text(fallback)
+    (folder / "thing.py").write_text("class Thing:\n    pass\n")
+    cache_code(resolve_remote("a", str(folder), None))
+
+
+def test_code_that_takes_list_from_torch_finds_it() -> None:
+    restore_torch_names()
+    names: dict[str, Any] = {}
+    exec("from torch.nn.functional import *\nmade: List[int] = [1]", names)
+    assert names["made"] == [1]
+
+
+@pytest.fixture
+def _torchaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A torchaudio whose compiled part does not load, and that does not read files."""
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "torchaudio"}
+    package = tmp_path / "torchaudio"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import _extension\nfrom .functional import aligned\n")
+    (package / "_extension.py").write_text("raise OSError('Could not load this library')\n")
+    uses = "from torchaudio._extension import fail_if_no_align\n\n\n@fail_if_no_align\ndef aligned():\n    return 1\n"
+    (package / "functional.py").write_text(uses)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.mark.usefixtures("_torchaudio")
+def test_torchaudio_reads_sound_though_its_compiled_part_does_not_load(tmp_path: Path) -> None:
+    import soundfile
+
+    samples = np.array([[0.0, 0.5], [-1.0, 0.25], [0.125, -0.5]], dtype=np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="PCM_16")
+    repair_torchaudio()
+    torchaudio: Any = import_module("torchaudio")
+    assert torchaudio.list_audio_backends()
+    found = torchaudio.info(str(tmp_path / "a.wav"))
+    assert (found.sample_rate, found.num_frames, found.num_channels) == (16_000, 3, 2)
+    read, rate = torchaudio.load(str(tmp_path / "a.wav"), normalize=True)
+    assert rate == 16_000
+    np.testing.assert_array_equal(read.numpy(), samples.T)
+
+
+@pytest.mark.usefixtures("_torchaudio")
+def test_torchaudio_is_repaired_once() -> None:
+    repair_torchaudio()
+    first = import_module("torchaudio")
+    repair_torchaudio()
+    assert import_module("torchaudio") is first

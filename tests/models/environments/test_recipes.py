@@ -16,6 +16,7 @@ def test_an_environment_has_the_transformers_of_its_model_and_the_torch_of_this_
     assert recipe.name == name
     assert "transformers==4.45.0" in recipe.packages
     assert f"torch=={version('torch')}" in recipe.builds
+    assert "torchaudio==2.11.0" in recipe.packages
     assert all("==" in requirement for requirement in (*recipe.builds, *recipe.packages))
 
 

@@ -21,7 +21,7 @@ from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
-from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel, Output
+from avemo_harness.models.base import Capabilities, Concurrent, Logging, ModelSetup, OmniModel, Output
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.releases import RunReleases
@@ -32,6 +32,7 @@ from avemo_harness.run.judgements import Judgements, chosen_judgements
 from avemo_harness.run.judging import judge_run
 from avemo_harness.run.loop import Asker, Listener, Question, Unit
 from avemo_harness.run.selection import select_items
+from avemo_harness.run.side_by_side import SideBySideAsker
 from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 from avemo_harness.scorers import METRICS, is_judged
 
@@ -185,7 +186,8 @@ class PreparedRun:
             segment = Segment(self.folder, worker)
             size = _requests_at_once(batch_size, self.model.capabilities)
             try:
-                Asker(self.model, store, segment, claims, size, listener).ask(self.units)
+                asker = SideBySideAsker if isinstance(self.model, Concurrent) else Asker
+                asker(self.model, store, segment, claims, size, listener).ask(self.units)
             finally:
                 segment.close()
                 with claims.alone():

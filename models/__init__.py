@@ -23,6 +23,7 @@ MODELS = {
     "qwen2.5-omni": "avemo_harness.models.qwen_omni:QwenOmni",
     "minicpm-o": "avemo_harness.models.worker.minicpm_o:HostedMiniCpmO",
     "baichuan-omni": "avemo_harness.models.worker.baichuan_omni:HostedBaichuanOmni",
+    "openai": "avemo_harness.models.served.openai:OpenAi",
     "hf-omni": "avemo_harness.models.hf_omni:HfOmni",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
@@ -82,6 +83,15 @@ class Prefetching(Protocol):
 
     def prefetch(self, request: Request) -> None:
         """Make ready what `generate` will need for a request. Called from other threads; raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """A model that answers many requests side by side, each as soon as it can."""
+
+    def submit(self, request: Request) -> Future[Response]:
+        """Begin to answer a request. The future raises only what ends the run (a UsageError)."""
         ...
 
 

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
+    how.add_argument("--num_concurrent", metavar="N", help="requests under way at once, of a model behind a server")
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
     how.add_argument(
         "--recognizer",
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, print the results, return the exit code."""
-    batch_size = _batch_size(args.batch_size)
+    batch_size = _batch_size(args)
     config = _config(args)
     from avemo_harness.cli.progress import make_progress
     from avemo_harness.evaluation import judge_replies, prepare
@@ -102,14 +103,19 @@ def execute(args: argparse.Namespace) -> int:
     return 1 if result.n_errors > args.max_errors else 0
 
 
-def _batch_size(text: str | None) -> BatchSize:
-    if text is None:
-        return None
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--batch_size must be a whole number from 1 on, or auto; found {text!r}")
-    return int(text)
+def _batch_size(args: argparse.Namespace) -> BatchSize:
+    """Requests given to the model at once, or of a model behind a server, requests under way at once."""
+    given = {name: getattr(args, name) for name in ("batch_size", "num_concurrent") if getattr(args, name) is not None}
+    if len(given) > 1:
+        raise UsageError("--num_concurrent is for models behind a server and --batch_size for others; give one of them")
+    for name, text in given.items():
+        if text == "auto" and name == "batch_size":
+            return "auto"
+        if not text.isdecimal() or int(text) < 1:
+            auto = ", or auto" if name == "batch_size" else ""
+            raise UsageError(f"--{name} must be a whole number from 1 on{auto}; found {text!r}")
+        return int(text)
+    return None
 
 
 def _config(args: argparse.Namespace) -> Any:

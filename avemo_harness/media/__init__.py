@@ -9,7 +9,7 @@ from avemo_harness.media.decode import decode_frames, decode_sound, probe
 from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_file, write_flac
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
-from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, replace_sound
+from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, remove_sound, replace_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,
     Frames,
@@ -21,6 +21,7 @@ from avemo_harness.media.types import (
     Source,
     VideoInfo,
 )
+from avemo_harness.media.wave import is_wave, read_pcm16, read_wave, write_wave
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -39,12 +40,17 @@ __all__ = [
     "encode_clip",
     "encode_sound",
     "freeze_video",
+    "is_wave",
     "join_streams",
     "make_noise",
     "packet_digests",
     "probe",
+    "read_pcm16",
     "read_sound_file",
+    "read_wave",
+    "remove_sound",
     "replace_sound",
     "resample",
     "write_flac",
+    "write_wave",
 ]

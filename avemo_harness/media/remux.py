@@ -47,6 +47,21 @@ def replace_sound(source: Source, samples: NDArray[np.float32], *, rate: int = 1
         return writer.finish()
 
 
+def remove_sound(source: Source) -> bytes:
+    """A clip's video alone; its packets are copied.
+
+    Returns:
+        The bytes of an MP4.
+
+    Raises:
+        MediaError: the clip cannot be read or has no video.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
+        stream, _ = media.require_video()
+        writer.copy(stream, read_packets(media).video)
+        return writer.finish()
+
+
 def freeze_video(source: Source) -> bytes:
     """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
 

@@ -64,7 +64,7 @@ class Listener(Protocol):
 
 
 @dataclass
-class _InFlight:
+class InFlight:
     """A question that is being prepared; None where that must wait for the replies to earlier turns."""
 
     unit: Unit
@@ -111,7 +111,7 @@ class Asker:
 
     def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
         batches = self._batches(units, pool)
-        ready: deque[list[_InFlight]] = deque()
+        ready: deque[list[InFlight]] = deque()
         more = True
         while more or ready:
             while more and len(ready) < BATCHES_AHEAD:
@@ -123,7 +123,7 @@ class Asker:
             if ready:
                 self._ask_batch(ready.popleft())
 
-    def _batches(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[list[_InFlight]]:
+    def _batches(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[list[InFlight]]:
         """Batches of claimed units, in the making when they are given out."""
         claimed = self._claimed(units)
         while cohort := list(islice(claimed, self._units_at_once(units))):
@@ -134,7 +134,7 @@ class Asker:
                 by_kind = sorted(step, key=lambda one: one[1].asking.task.output.type)
                 for start in range(0, len(by_kind), self.batch_size):
                     batch = by_kind[start : start + self.batch_size]
-                    yield [_InFlight(unit, one, self._preparing(one, pool)) for unit, one in batch]
+                    yield [InFlight(unit, one, self._preparing(one, pool)) for unit, one in batch]
 
     def _units_at_once(self, units: Sequence[Unit]) -> int:
         """As many as a batch has places, but no more than this worker's share of what is left."""
@@ -192,7 +192,7 @@ class Asker:
         if new:
             self.listener.stored(new)
 
-    def _ask_batch(self, batch: Sequence[_InFlight]) -> None:
+    def _ask_batch(self, batch: Sequence[InFlight]) -> None:
         records: dict[tuple[str, str], Record] = {}
         asked: dict[str, tuple[Item, Request]] = {}
         sharing: list[tuple[Item, str]] = []
@@ -210,13 +210,19 @@ class Asker:
         answered: dict[str, Record] = {}
         responses = self._generate([request for _, request in asked.values()])
         for (item, request), response in zip(asked.values(), responses, strict=True):
-            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
-            answered[request.key] = Record.of(item, request.key, response, speech)
+            answered[request.key] = self._record(item, request, response)
         for item, key in sharing:
             known = answered.get(key) or self.store.by_key[key]
-            records[(item.task, item.item_id)] = _copy_for(item, known)
+            records[(item.task, item.item_id)] = copy_for(item, known)
         records.update({record.place: record for record in answered.values()})
         self._store(batch, records)
+
+    def _record(self, item: Item, request: Request, response: Response) -> Record:
+        """The record of an answer, whose speech is stored first."""
+        if not _has_answer(response):
+            response = _no_answer()
+        speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+        return Record.of(item, request.key, response, speech)
 
     def _generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         if not requests:
@@ -225,7 +231,7 @@ class Asker:
             responses = self.model.generate(requests)
             if len(responses) != len(requests):
                 raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
-            return [response if _has_answer(response) else _no_answer() for response in responses]
+            return responses
         except UsageError:
             # The model itself cannot answer, whatever it is asked: the user must know before all items have failed.
             raise
@@ -235,7 +241,7 @@ class Asker:
                 return [response for request in requests for response in self._generate([request])]
             return [Response(error=describe(error))]
 
-    def _store(self, batch: Sequence[_InFlight], records: dict[tuple[str, str], Record]) -> None:
+    def _store(self, batch: Sequence[InFlight], records: dict[tuple[str, str], Record]) -> None:
         by_unit: dict[str, list[Record]] = {}
         for one in batch:
             by_unit.setdefault(one.unit.name, []).append(records[one.question.place])
@@ -248,7 +254,7 @@ class Asker:
                 self.claims.release(unit)
 
 
-def _copy_for(item: Item, known: Record) -> Record:
+def copy_for(item: Item, known: Record) -> Record:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
 

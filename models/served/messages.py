@@ -1,0 +1,115 @@
+"""Requests as chat completions take them: media as data URLs, and the sound of a clip as a part of its own.
+
+Servers drop or refuse the sound inside a video, in part silently, so a video is sent without its sound by default.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.request import Message, Text
+from avemo_harness.models.harmless import harmless
+from avemo_harness.models.minicpm_layout import GRID_FPS, Seen, clip_parts
+from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
+
+Layout = Literal["clips", "seconds"]
+"""``clips``: video, then sound; ``seconds``: a frame and the sound of each second in turn, as MiniCPM-o takes them."""
+
+SoundPart = Literal["input_audio", "input_audio_url", "audio_url", "in_video"]
+"""``input_audio``: base64, as OpenAI has it; ``input_audio_url``: the same as a data URL; ``audio_url``: vLLM's own;
+``in_video``: not by itself, but in the video."""
+
+Part: TypeAlias = dict[str, Any]
+
+PARTS_BYTES = 2**28
+"""Room for clips that are ready to be sent; a dialogue's history is sent with each of its turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How conversations are put.
+
+    Args:
+        system: system prompt; empty for none.
+    """
+
+    system: str
+    layout: Layout
+    sound_part: SoundPart
+
+
+class Messenger:
+    """Makes the messages of requests. Safe to use from several threads."""
+
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._perception = Perception(GRID_FPS)
+        self._clips: Recent[str, list[Part]] = Recent(PARTS_BYTES, lambda parts: sum(len(str(part)) for part in parts))
+
+    def messages(self, conversation: Sequence[Message]) -> list[Part]:
+        """A conversation for ``messages``.
+
+        Raises:
+            MediaError: a clip is missing or damaged.
+        """
+        system = [{"role": "system", "content": self._wording.system}] if self._wording.system else []
+        return [*system, *({"role": one.role, "content": self._content(one)} for one in conversation)]
+
+    def _content(self, message: Message) -> str | list[Part]:
+        if all(isinstance(block, Text) for block in message.content):
+            return "".join(harmless(block.text) for block in message.content if isinstance(block, Text))
+        return [part for block in message.content for part in self._parts(block)]
+
+    def _parts(self, block: Text | Clip) -> list[Part]:
+        if isinstance(block, Text):
+            return [{"type": "text", "text": harmless(block.text)}]
+        return self._clips.get(block.sha256, lambda: list(self._clip(block)))
+
+    def _clip(self, clip: Clip) -> Iterator[Part]:
+        if self._wording.layout == "seconds":
+            seen = Seen(self._perception.look(clip), media.probe(clip.read()).duration_s)
+            for part in clip_parts(seen):
+                if not isinstance(part, str):
+                    yield self._sound(part) if part.ndim == 1 else _picture(part)
+            return
+        has_video, samples = self._perception.streams(clip).video is not None, self._perception.sound(clip)
+        if has_video and self._wording.sound_part == "in_video":
+            yield _video(clip.read())
+            return
+        if has_video:
+            yield _video(media.remove_sound(clip.read()))
+        if samples is not None:
+            yield self._sound(samples)
+
+    def _sound(self, samples: NDArray[np.float32]) -> Part:
+        wave, form = media.write_wave(samples, SOUND_RATE), self._wording.sound_part
+        if form == "audio_url":
+            return {"type": "audio_url", "audio_url": {"url": _data_url("audio/wav", wave)}}
+        data = _data_url("audio/wav", wave) if form == "input_audio_url" else base64.b64encode(wave).decode()
+        return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def _video(mp4: bytes) -> Part:
+    return {"type": "video_url", "video_url": {"url": _data_url("video/mp4", mp4)}}
+
+
+def _picture(pixels: NDArray[np.uint8]) -> Part:
+    """A frame, uint8 [H, W, 3]; without loss."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return {"type": "image_url", "image_url": {"url": _data_url("image/png", file.getvalue())}}
+
+
+def _data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

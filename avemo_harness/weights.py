@@ -189,6 +189,8 @@ def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:
         return Path(hf_hub_download(repository, name, revision=revision))
     except HFValidationError as error:
         raise UsageError(f"{repository}: neither a folder nor a Hub id ({first_line(error)})") from error
+    except LocalEntryNotFoundError as error:  # older releases of the library count it among the Hub's answers
+        raise _unreachable(where, name) from error
     except HfHubHTTPError as error:
         if isinstance(error, EntryNotFoundError):
             return None
@@ -198,10 +200,14 @@ def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:
         try:
             return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
         except LocalEntryNotFoundError:
-            raise UsageError(
-                f"{where}: the Hub cannot be reached and {name} is not in the cache; download it first, or give a "
-                "folder: pretrained=FOLDER"
-            ) from error
+            raise _unreachable(where, name) from error
+
+
+def _unreachable(where: str, name: str) -> UsageError:
+    return UsageError(
+        f"{where}: the Hub cannot be reached and {name} is not in the cache; download it first, or give a folder: "
+        "pretrained=FOLDER"
+    )
 
 
 def _folder_digest(folder: Path, say: Say) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from avemo_harness.benchmark.release import Clip
@@ -29,6 +29,7 @@ from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_r
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
+ATTENTION = "_attn_implementation"
 PREPARED_BYTES = 2**31
 """Room for inputs between being measured and being answered; what does not fit is made again."""
 
@@ -201,7 +202,7 @@ class BaichuanOmni:
         given, checkpoint = self._arguments, self._checkpoint
         where = Placement(checkpoint.dtype(given.dtype), None, given.device_map, self._setup.device)
         self._setup.say(f"loading {given.pretrained} ({where.dtype})")
-        model: Any = load_remote("AutoModelForCausalLM", checkpoint, where)
+        model: Any = load_remote("AutoModelForCausalLM", checkpoint, where, **vision_settings(checkpoint.config))
         model.config.video_config.max_pixels = given.max_pixels
         model.config.video_config.max_frame_num = given.max_frames
         return BaichuanNetwork(model, load_tokenizer(checkpoint))
@@ -220,6 +221,21 @@ class BaichuanOmni:
             return None
         network, codes = self._network, CODES if self._arguments.codes_do_sample else GREEDY_CODES
         return Talker(network, self._vocoder.load(network.model.get_output_embeddings().weight.device), codes)
+
+
+def vision_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts of the checkpoint's `config.json` to replace, so that its encoder of frames is loaded here.
+
+    The published ones ask for flash-attention. Where that is lacking, torch's own attention computes the same; the
+    stand-in will not do, since transformers looks for the installed package.
+    """
+    try:
+        version("flash_attn")
+    except PackageNotFoundError:
+        parts = {name: config.get(name, {}) for name in ("video_config", "visual_config")}
+        asked = {name: part for name, part in parts.items() if part.get(ATTENTION) == "flash_attention_2"}
+        return {name: {**part, ATTENTION: "sdpa"} for name, part in asked.items()}
+    return {}
 
 
 def _sampling(request: Request) -> Sampling:

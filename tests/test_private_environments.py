@@ -125,6 +125,14 @@ def test_a_model_that_needs_stand_ins_names_them(
     assert results_of(tmp_path / "run")["identity"]["stand_ins"] == "flash_attn deepspeed"
 
 
+def test_a_hub_that_is_not_reached_is_one_sentence(legacy_python: Path, release: Path, tmp_path: Path) -> None:
+    argv = command("minicpm-o", f"pretrained=nobody/nothing,revision={'0' * 40}", release, tmp_path / "run")
+    settings = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, env=settings)
+    assert done.returncode == 2
+    assert "the Hub cannot be reached and config.json is not in the cache" in done.stderr.strip().splitlines()[-1]
+
+
 def test_a_package_that_is_missing_is_one_sentence_and_nothing_is_stored(
     baichuan: Path, baichuan_environment: Environment, release: Path, tmp_path: Path
 ) -> None:

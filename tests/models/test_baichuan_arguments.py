@@ -10,6 +10,7 @@ from support.questions import A, ask
 from support.tiny_baichuan import make, vocoder_of, write_code
 
 from avemo_harness.errors import ModelError
+from avemo_harness.models.baichuan_omni import vision_settings
 from avemo_harness.models.base import ModelSetup
 
 LABELS = ModelSetup(device="cpu", outputs=frozenset({"label_text"}))
@@ -48,6 +49,13 @@ def test_a_checkpoint_of_another_model_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "minicpmo"}), encoding="utf-8")
     with pytest.raises(ModelError, match="not a checkpoint for baichuan-omni"):
         make(folder).identity()
+
+
+def test_frames_are_encoded_without_flash_attention_where_that_is_lacking() -> None:
+    asked = {"depth": 32, "_attn_implementation": "flash_attention_2"}
+    config = {"video_config": asked, "visual_config": {"depth": 32}, "vocab_size": 7}
+    assert vision_settings(config) == {"video_config": {"depth": 32, "_attn_implementation": "sdpa"}}
+    assert vision_settings({"vocab_size": 7}) == {}
 
 
 def test_the_code_of_the_model_and_of_the_vocoder_is_in_the_identity(folder: Path) -> None:

@@ -116,6 +116,7 @@ def write_code(folder: Path) -> Path:
         "video_place_token_id": ids["<video_palce_baichuan>"],
         "max_pixels": 602_112,
         "max_frame_num": 32,
+        "_attn_implementation": "flash_attention_2",
     }
     code = "modeling_omni.Omni"
     _write(

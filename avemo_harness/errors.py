@@ -9,7 +9,8 @@ AvemoError
 ├── StoreError            a run directory is damaged or cannot be written
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
-    └── GenerationError   a model failed on one request
+    ├── GenerationError   a model failed on one request
+    └── BuildError        a tool failed on one unit of a release that is being made
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class MediaError(SampleError):
 
 class GenerationError(SampleError):
     """A model failed on one request."""
+
+
+class BuildError(SampleError):
+    """A tool failed on one unit of a release that is being made, or what it made cannot be used."""
 
 
 def describe(error: Exception) -> str:

@@ -26,7 +26,7 @@ LAYERS = {
     "media": set(),
     "benchmark": {"media"},
     "recognizers": {"benchmark", "media", "metrics"},
-    "build": {"benchmark", "media"},
+    "build": {"benchmark", "media", "metrics", "recognizers"},
     "models": {"benchmark", "build", "media", "metrics", "recognizers"},
     "scorers": {"benchmark", "metrics"},
     "run": {"benchmark", "media", "metrics", "models", "recognizers", "scorers"},

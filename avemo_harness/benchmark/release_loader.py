@@ -161,6 +161,18 @@ def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
     return ReleaseError(f"{source}: the release has no config {name!r} (configs: {have})")
 
 
+def local_splits(folder: Path) -> dict[str, list[str]]:
+    """The configs of a local release, each with its data set splits that have files.
+
+    Raises:
+        ReleaseError: its README cannot be understood.
+    """
+    return {
+        config: [split for split in splits if _files_of(folder, splits, split)]
+        for config, splits in _local_configs(folder).items()
+    }
+
+
 def has_split(release: Release, path: str, split: str) -> bool:
     """Whether the release that was read from `path` has another data set split, such as ``train``."""
     folder = Path(path).expanduser()

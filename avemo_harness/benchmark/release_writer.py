@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, dialogue_row, pair_row
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, dialogue_row, pair_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,21 +23,33 @@ def write_release(
     config: str,
     splits: Mapping[str, Iterable[Dialogue]],
     pairs: Mapping[str, Iterable[ConflictPair]] | None = None,
+    path_of: Callable[[Clip], str] | None = None,
 ) -> None:
     """Write one config of a release, and its conflict config where `pairs` are given.
 
     Files: ``<folder>/<config>/<split>-00000.parquet``, ``<folder>/<config>_conflict/<split>-00000.parquet`` and a
     ``README.md`` whose front matter names every config in the folder, so that ``datasets.load_dataset(folder, config)``
-    works. Clips are embedded as bytes.
+    works. What a ``README.md`` says besides stays.
 
     Args:
         splits: dialogues of each split; consumed lazily, a row group at a time.
         pairs: conflict pairs of each split.
+        path_of: where each clip lies below the folder that readers give as ``media_root``; without it, clips are
+            embedded as bytes.
     """
     for split, dialogues in splits.items():
-        rows = (_row_with_clips(dialogue) for dialogue in dialogues)
+        rows = (_row_with_clips(dialogue, path_of) for dialogue in dialogues)
         _write_rows(_split_file(folder, config, split), rows, _dialogue_schema())
-    for split, split_pairs in (pairs or {}).items():
+    write_pairs(folder, config, pairs or {})
+
+
+def write_pairs(folder: Path, config: str, pairs: Mapping[str, Iterable[ConflictPair]]) -> None:
+    """Write the conflict config of a config, and name it in the folder's ``README.md``.
+
+    Args:
+        pairs: conflict pairs of each split.
+    """
+    for split, split_pairs in pairs.items():
         path = _split_file(folder, f"{config}_conflict", split)
         _write_rows(path, (pair_row(pair) for pair in split_pairs), _pair_schema())
     _write_readme(folder)
@@ -48,10 +61,15 @@ def _split_file(folder: Path, config: str, split: str) -> Path:
     return path
 
 
-def _row_with_clips(dialogue: Dialogue) -> dict[str, Any]:
+def _row_with_clips(dialogue: Dialogue, path_of: Callable[[Clip], str] | None) -> dict[str, Any]:
     row = dialogue_row(dialogue)
     for turn, raw in zip(dialogue.turns, row["turns"], strict=True):
-        raw["clip"] = {"bytes": turn.clip.read(), "path": None} if turn.clip else None
+        if turn.clip is None:
+            raw["clip"] = None
+        elif path_of is None:
+            raw["clip"] = {"bytes": turn.clip.read(), "path": None}
+        else:
+            raw["clip"] = {"bytes": None, "path": path_of(turn.clip)}
     return row
 
 
@@ -116,9 +134,17 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def _write_readme(folder: Path) -> None:
-    lines = ["---", "configs:"]
-    for config in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+    """Name the configs in the front matter; its other keys and the text below it stay."""
+    readme = folder / "README.md"
+    kept = re.fullmatch(
+        r"(?:---\n(?P<keys>.*?)---\n)?(?P<text>.*)", readme.read_text("utf-8") if readme.is_file() else "", re.DOTALL
+    )
+    assert kept is not None
+    keys = re.sub(r"^configs:\n(?:[- ].*\n)*", "", kept["keys"] or "", flags=re.MULTILINE)
+    lines = ["configs:"]
+    for config in sorted({path.parent.name for path in folder.glob("*/*.parquet")}):
         lines += [f"- config_name: {config}", "  data_files:"]
         for split in sorted({path.name.split("-")[0] for path in (folder / config).glob("*.parquet")}):
             lines += [f"  - split: {split}", f"    path: {config}/{split}-*.parquet"]
-    (folder / "README.md").write_text("\n".join([*lines, "---", ""]), encoding="utf-8")
+    text = "\n".join(["---", *lines, ""]) + keys + "---\n" + kept["text"]
+    readme.write_text(text, encoding="utf-8")

@@ -47,14 +47,14 @@ def load_task_file(file: Path, scorers: ScorerMetrics) -> Task:
         TaskError: lists every problem of the file with file, line, key and, for a wrong name, the nearest valid one.
     """
     document = resolve_parents(file)
-    spec = _validated(TaskSpec, document, scorers)
+    spec = validated(TaskSpec, document, scorers)
     return Task(spec, spec_digest(spec), document)
 
 
 def load_group_file(file: Path, scorers: ScorerMetrics) -> GroupSpec:
     """Read and check one group YAML; raises as `load_task_file` does."""
     document = resolve_parents(file)
-    return _validated(GroupSpec, document, _scorers_of_columns(document, scorers))
+    return validated(GroupSpec, document, _scorers_of_columns(document, scorers))
 
 
 def spec_digest(spec: TaskSpec) -> str:
@@ -147,7 +147,8 @@ def _scorers_of_columns(document: Document, scorers: ScorerMetrics) -> ScorerMet
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
 
-def _validated(model: type[SpecT], document: Document, scorers: ScorerMetrics) -> SpecT:
+def validated(model: type[SpecT], document: Document, scorers: ScorerMetrics | None) -> SpecT:
+    """A document as a schema has it; raises a TaskError that lists everything that is wrong."""
     problems = list(document.problems)
     said = {(problem.file, problem.line, problem.key) for problem in problems}
     try:

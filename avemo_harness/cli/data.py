@@ -1,27 +1,32 @@
-"""Choose the release that the benchmark's tasks are asked of.
-
-`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says which one is remembered.
---dataset and AVEMO_DATASET go before it.
-"""
+"""Make, import, check and share releases, and choose the one that the benchmark's tasks are asked of."""
 
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
+from typing import Any
+
+ACTIONS = {
+    "use": "remember a release for later commands",
+    "import": "make a release of a corpus that you have",
+    "conflicts": "pair clips whose sound and face disagree",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `data`."""
-    actions = parser.add_subparsers(dest="action", required=True)
-    use = actions.add_parser("use", help="remember a release")
-    use.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
+    """Declare the actions of `data`, each with its own options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar=f"{{{','.join(ACTIONS)}}}")
+    for name, about in ACTIONS.items():
+        module = _module(name)
+        one = actions.add_parser(name, help=about, description=module.__doc__, formatter_class=parser.formatter_class)
+        module.add_arguments(one)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Remember a release, or print the remembered one."""
-    from avemo_harness.benchmark.release_loader import remember_release, remembered_release
+    """Do one of them; returns the exit code."""
+    code: int = _module(args.action).execute(args)
+    return code
 
-    if args.release is None:
-        print(remembered_release() or "no release is remembered")
-    else:
-        print(f"remembered in {remember_release(args.release)}")
-    return 0
+
+def _module(action: str) -> Any:
+    return import_module(f"avemo_harness.cli.data_{action}")

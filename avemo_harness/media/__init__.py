@@ -10,6 +10,7 @@ from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_fil
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
 from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, remove_sound, replace_sound
+from avemo_harness.media.stretch import stretch_frames, stretch_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,
     Frames,
@@ -51,6 +52,8 @@ __all__ = [
     "remove_sound",
     "replace_sound",
     "resample",
+    "stretch_frames",
+    "stretch_sound",
     "write_flac",
     "write_wave",
 ]

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 # Only formats that hold their own media, since playlists could name other files; told apart by how a file begins.
-_OTHER_FORMATS = {b"\x1aE\xdf\xa3": "matroska,webm", b"RIFF": "avi,wav", b"fLaC": "flac", b"OggS": "ogg"}
+_OTHER_FORMATS = {
+    b"\x1aE\xdf\xa3": "matroska,webm",
+    b"RIFF": "avi,wav",
+    b"fLaC": "flac",
+    b"OggS": "ogg",
+    b"FLV\x01": "flv",
+}
 _AAC_FRAME = 1024
 
 TIME_SLACK_S = 1e-6

@@ -33,8 +33,8 @@ class Utterance:
 
 def write_real_release(folder: Path, sources: Path) -> Path:
     """Write train and test dialogues of three user turns each, and the conflict pairs of the test part."""
-    train = list(_dialogues(sources, "train", TRAIN_ACTORS))
-    test = list(_dialogues(sources, "test", TEST_ACTORS))
+    train = list(real_dialogues(sources, "train", TRAIN_ACTORS))
+    test = list(real_dialogues(sources, "test", TEST_ACTORS))
     write_release(folder, CONFIG, {"train": train, "test": test}, {"test": list(_pairs(test))})
     return folder
 
@@ -54,7 +54,8 @@ def _face(sources: Path, speaker: str, emotion: str) -> Path:
     return next((sources / "mead_faces").glob(f"{speaker}_front_{emotion}_*.mp4"))
 
 
-def _dialogues(sources: Path, split: str, actors: range) -> Iterator[Dialogue]:
+def real_dialogues(sources: Path, split: str, actors: range) -> Iterator[Dialogue]:
+    """Nine dialogues of each actor's voice on the face of the split."""
     for actor in actors:
         utterances = list(_utterances(sources, actor, FACES[split]))
         # Every ninth utterance of the list: the turns of a dialogue differ in emotion.

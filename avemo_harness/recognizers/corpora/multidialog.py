@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -37,7 +37,7 @@ _PARTS: Mapping[str, Part] = {
     "test_rare": "test",
 }
 _METADATA = re.compile(rf"({'|'.join(_PARTS)})_metadata_\d+\.jsonl")
-_UTTERANCE = re.compile(r"(t_[0-9a-zA-Z-]+)_\d+([a-z])")
+_UTTERANCE = re.compile(r"(t_[0-9a-zA-Z-]+)_(\d+)([a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,18 @@ class MultiDialogArguments:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A line of the metadata. `name` is that of its sound file without the ending; `label` is the corpus' own."""
+    """A line of the metadata. `name` is that of its sound file without the ending; `label` is the corpus' own.
+
+    `number` is its place in the dialogue.
+    """
 
     name: str
     dialogue: str
     actor: str
     label: str
     part: Part | None
+    number: int
+    text: str
 
 
 def read_multidialog(arguments: MultiDialogArguments) -> Corpus:
@@ -114,42 +119,76 @@ def list_utterances(folder: Path) -> list[Utterance]:
     Raises:
         ReleaseError: the metadata are missing or malformed, or tell of an utterance twice.
     """
+    paths = [*(folder / "metadata").rglob("*.jsonl"), *folder.glob("*.jsonl")]
+    chosen = choose_metadata(str(folder), [path.relative_to(folder).as_posix() for path in paths])
+    return parse_metadata((str(folder / name), _read(folder / name)) for name in chosen)
+
+
+def choose_metadata(place: str, names: Iterable[str]) -> list[str]:
+    """Those files that hold the metadata, each part's own before the one of all, by path.
+
+    Args:
+        place: how messages call where the files are.
+
+    Raises:
+        ReleaseError: there is none.
+    """
+    found = sorted(names)
+    split = [name for name in found if _METADATA.fullmatch(PurePosixPath(name).name)]
+    chosen = split or [name for name in found if PurePosixPath(name).name == "metadata.jsonl"][:1]
+    if not chosen:
+        raise ReleaseError(
+            f"{place}: expected metadata/train/train_metadata_0000.jsonl and its like, or metadata.jsonl; download the "
+            "metadata of IVLLab/MultiDialog there"
+        )
+    return chosen
+
+
+def parse_metadata(files: Iterable[tuple[str, bytes]]) -> list[Utterance]:
+    """Every utterance that files of metadata, given by name and content, tell of.
+
+    Raises:
+        ReleaseError: a file is malformed, or an utterance is there twice.
+    """
     found: dict[str, Utterance] = {}
-    for path, part in _metadata_files(folder):
-        for line, row in _rows(path):
-            utterance = _utterance(row, part, f"{path}:{line}")
+    for name, content in files:
+        match = _METADATA.fullmatch(PurePosixPath(name).name)
+        for line, row in _rows(name, content):
+            utterance = _utterance(row, _PARTS[match[1]] if match else None, f"{name}:{line}")
             if utterance.name in found:
-                raise ReleaseError(f"{path}:{line}: utterance {utterance.name!r} is there twice; remove a copy")
+                raise ReleaseError(f"{name}:{line}: utterance {utterance.name!r} is there twice; remove a copy")
             found[utterance.name] = utterance
     return list(found.values())
 
 
-def _metadata_files(folder: Path) -> list[tuple[Path, Part | None]]:
-    """Files of metadata, and the part that each is about: None for the one that is about all."""
-    paths = sorted((folder / "metadata").rglob("*.jsonl")) or sorted(folder.glob("*_metadata_*.jsonl"))
-    split = [(path, _PARTS[match[1]]) for path in paths if (match := _METADATA.fullmatch(path.name))]
-    if split:
-        return list(split)
-    if (folder / "metadata.jsonl").is_file():
-        return [(folder / "metadata.jsonl", None)]
-    raise ReleaseError(
-        f"{folder}: expected metadata/train/train_metadata_0000.jsonl and its like, or metadata.jsonl; download the "
-        "metadata of IVLLab/MultiDialog there"
-    )
+def part_of_path(path: str) -> Part | None:
+    """The part that a folder of a path, or the name of an archive of sound, stands for; None if none.
+
+    >>> part_of_path("data/valid_rare/t_1/t_1_0a.wav"), part_of_path("test_freq_chunks_0000.tar.gz")
+    ('validation', 'test')
+    """
+    names = (name.partition("_chunks")[0] for name in PurePosixPath(path).parts)
+    return next((_PARTS[name] for name in names if name in _PARTS), None)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read(path: Path) -> bytes:
     try:
-        with open(path, encoding="utf-8") as handle:
-            for number, line in enumerate(handle, 1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ReleaseError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
-                yield number, row
-    except (OSError, ValueError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error}); download it again") from error
+
+
+def _rows(name: str, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        for number, line in enumerate(content.decode("utf-8").split("\n"), 1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ReleaseError(f"{name}:{number}: expected a JSON object, found {type(row).__name__}")
+            yield number, row
+    except ValueError as error:
+        raise ReleaseError(f"{name}: cannot be read ({error}); download it again") from error
 
 
 def _utterance(row: Mapping[str, Any], part: Part | None, where: str) -> Utterance:
@@ -160,13 +199,21 @@ def _utterance(row: Mapping[str, Any], part: Part | None, where: str) -> Utteran
     match = _UTTERANCE.fullmatch(name)
     if match is None:
         raise ReleaseError(f"{where}: expected a file named t_<dialogue>_<number><actor>, found {file!r}")
-    return Utterance(name, match[1], match[2], label.strip().lower(), part or _part_told(row, file))
+    return Utterance(
+        name=name,
+        dialogue=match[1],
+        actor=match[3],
+        label=label.strip().lower(),
+        part=part or _part_told(row, file),
+        number=int(match[2]),
+        text=str(row.get("value") or ""),
+    )
 
 
 def _part_told(row: Mapping[str, Any], file: str) -> Part | None:
     """The part that a line of the metadata of everything tells, by a key or by a folder of its paths; None if none."""
-    told = (str(row.get("split", "")), *PurePosixPath(str(row.get("original_full_path", ""))).parts)
-    return next((_PARTS[name] for name in (*told, *PurePosixPath(file).parts) if name in _PARTS), None)
+    told = (str(row.get("split", "")), str(row.get("original_full_path", "")), file)
+    return next((part for path in told if (part := part_of_path(path))), None)
 
 
 def _missing_dialogues(utterances: Sequence[Utterance]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,12 +75,25 @@ def read_table(path: Path, delimiter: str) -> Table:
         ReleaseError: the file is missing or empty, names a column twice, or has more cells in a row.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
-            reader = csv.reader(handle, delimiter=delimiter)
-            header = next(reader, [])
-            rows = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+    return parse_table(path, text, delimiter)
+
+
+def parse_table(path: Path, text: str, delimiter: str) -> Table:
+    """Make a table of the text of a file.
+
+    Args:
+        path: how messages call the file.
+
+    Raises:
+        ReleaseError: the text is empty or not a table, names a column twice, or has more cells in a row.
+    """
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        header = next(reader, [])
+        rows = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
     except csv.Error as error:
         raise ReleaseError(
             f"{path}: not a table ({error}); save it as text with {delimiter!r} between cells"

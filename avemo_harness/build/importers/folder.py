@@ -1,0 +1,224 @@
+"""Clips of one's own, and a table that tells what they are.
+
+The table is the one ``.csv`` or ``.jsonl`` at the top of the folder, with a row for each clip. Columns or keys:
+
+- ``path``: of the clip, from the table's folder; ``emotion``; ``speaker``;
+- if wanted, ``text``; ``part`` (train, validation, test; default test);
+- for dialogues, ``dialogue`` and ``turn`` (a number); and ``role`` (user, assistant): without it, whoever speaks first
+  is the user, and everybody else the assistant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from avemo_harness.arguments import parse_arguments
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.build.importers import tables
+from avemo_harness.build.importers.base import MULTI_TURN, SINGLE_TURN, About, Found, FoundDialogue, FoundTurn
+from avemo_harness.build.importers.recordings import recording_of
+from avemo_harness.build.importers.source import Source
+from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.names import hint
+from avemo_harness.recognizers.corpora.base import Part
+from avemo_harness.recognizers.corpora.parts import parse_part
+from avemo_harness.recognizers.corpora.tables import parse_table
+from avemo_harness.recognizers.corpora.tally import left_out
+
+_COLUMNS = ("path", "emotion", "speaker", "text", "part", "dialogue", "turn", "role")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOptions:
+    name: str = field(default="own clips", metadata={"help": "what the clips are called as a whole"})
+    table: str = field(default="", metadata={"help": "name of the table (default: the only one there)"})
+    label_map: str = field(
+        default="",
+        metadata={
+            "help": "your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"
+        },
+    )
+    licence: str = field(default="unknown", metadata={"help": "of the clips"})
+    redistributable: bool = field(default=False, metadata={"help": "the clips may be passed on, so embed them"})
+    language: str = field(default="en", metadata={"help": "that is spoken, as a code"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table. `name` is the path as it is there, `turn` None where it tells none."""
+
+    where: str
+    name: str
+    clip: str
+    speaker: str
+    text: str
+    label: str
+    part: Part
+    dialogue: str
+    turn: int | None
+    role: str
+
+
+def find_folder(source: Source, options: FolderOptions) -> Found:
+    """Every clip of the table, alone or in its dialogue; a dialogue with a user turn of another label is left out.
+
+    Raises:
+        ReleaseError: the table is missing or malformed, names a file twice or one that is not there, or has no clip
+            in one of the benchmark's emotions.
+        UsageError: the label map names an emotion that is not the benchmark's.
+    """
+    label_map = _label_map(options.label_map)
+    names = source.names()
+    table = _choose_table(source, names, options.table)
+    data = source.read(table)
+    rows = _rows(table, data, set(names))
+    dropped: Counter[str] = Counter()
+    dialogues = []
+    for name, talk in _talks(rows).items():
+        unmapped = [row.label for row, role in talk if role == "user" and row.label not in label_map]
+        if unmapped:
+            dropped[f"{'dialogues with ' if len(talk) > 1 else ''}label {unmapped[0]}"] += 1
+        else:
+            dialogues.append(_dialogue(source, name, talk, label_map))
+    if not dialogues:
+        raise ReleaseError(
+            f"{table}: expected clips with a label of {', '.join(label_map)}, found none among {len(rows)} rows; "
+            "translate the others with label_map"
+        )
+    about = About(
+        name=options.name,
+        homepage="",
+        citation="",
+        licence=options.licence,
+        redistributable=options.redistributable,
+        label_map=label_map,
+        language=options.language,
+    )
+    config = MULTI_TURN if any(len(one.turns) > 1 for one in dialogues) else SINGLE_TURN
+    order = {name: place for place, name in enumerate(names)}
+    return Found(about, config, tuple(dialogues), order, left_out(dropped), (tables.record(table, data),))
+
+
+def _label_map(text: str) -> Mapping[str, str]:
+    given = {own.lower(): label for own, label in parse_arguments(text).items()}
+    for own, label in given.items():
+        if label not in EMOTIONS:
+            raise UsageError(f"label_map: {own}={label}: {label!r} is none of the emotions{hint(label, EMOTIONS)}")
+    return {**{label: label for label in EMOTIONS}, **given}
+
+
+def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
+    # In an archive the top may be a folder or two further down.
+    found = [name for name in names if name.lower().endswith((".csv", ".jsonl"))]
+    if named:
+        chosen = [name for name in found if name == named or name.endswith(f"/{named}")]
+    else:
+        top = min((len(PurePosixPath(name).parts) for name in found), default=0)
+        chosen = [name for name in found if len(PurePosixPath(name).parts) == top]
+    if len(chosen) != 1:
+        raise ReleaseError(
+            f"{source}: expected one table (.csv or .jsonl) with a row for each clip, found {len(chosen)}"
+            f"{': ' + ', '.join(chosen[:5]) if chosen else ''}; name it with --table"
+        )
+    return chosen[0]
+
+
+def _rows(table: str, data: bytes, names: set[str]) -> list[_Row]:
+    folder = PurePosixPath(table).parent
+    seen: set[str] = set()
+    rows = []
+    for where, cells in _cells(table, data):
+        clip = str(folder / cells["path"])
+        if clip not in names or clip in seen:
+            problem = "is there twice" if clip in seen else "is no file"
+            raise ReleaseError(f"{where}: {clip!r} {problem}; correct the path")
+        seen.add(clip)
+        rows.append(_row(where, clip, cells))
+    return rows
+
+
+def _row(where: str, clip: str, cells: Mapping[str, str]) -> _Row:
+    if not cells["speaker"]:
+        raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
+    if cells["role"] not in ("", "user", "assistant"):
+        raise ReleaseError(f"{where}: expected the role user or assistant, found {cells['role']!r}; correct it")
+    if bool(cells["dialogue"]) != bool(cells["turn"]) or (cells["turn"] and not cells["turn"].isdecimal()):
+        raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
+    return _Row(
+        where=where,
+        name=cells["path"],
+        clip=clip,
+        speaker=cells["speaker"],
+        text=cells["text"],
+        label=cells["emotion"].lower(),
+        part=parse_part(cells["part"], where) if cells["part"] else "test",
+        dialogue=cells["dialogue"],
+        turn=int(cells["turn"]) if cells["turn"] else None,
+        role=cells["role"],
+    )
+
+
+def _cells(table: str, data: bytes) -> list[tuple[str, dict[str, str]]]:
+    """Each row's file and line, and its cells by column; empty where it has none."""
+    text = tables.decoded(data)
+    if table.lower().endswith(".jsonl"):
+        return [
+            (f"{table}:{line}", _object(f"{table}:{line}", row))
+            for line, row in enumerate(text.split("\n"), 1)
+            if row.strip()
+        ]
+    parsed = parse_table(Path(table), text, ",")
+    for name in ("path", "emotion", "speaker"):
+        parsed.find(name)
+    return [(f"{table}:{row.line}", {name: parsed.text(row, name) for name in _COLUMNS}) for row in parsed.rows]
+
+
+def _object(where: str, text: str) -> dict[str, str]:
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise ReleaseError(f"{where}: not JSON ({error}); correct the line") from error
+    if not isinstance(row, dict) or not {"path", "emotion", "speaker"} <= row.keys():
+        raise ReleaseError(f"{where}: expected an object with path, emotion and speaker; correct the line")
+    return {name: "" if row.get(name) is None else str(row[name]).strip() for name in _COLUMNS}
+
+
+def _talks(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
+    """Rows with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
+    grouped: dict[str, list[_Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.dialogue or str(PurePosixPath(row.name).with_suffix("")), []).append(row)
+    talks = {}
+    for name, group in grouped.items():
+        ordered = sorted(group, key=lambda row: row.turn or 0)
+        turns = [row.turn for row in ordered]
+        twice = next((row for row, before in zip(ordered[1:], turns, strict=False) if row.turn == before), None)
+        if twice is not None:
+            raise ReleaseError(f"{twice.where}: turn {twice.turn} of {name!r} is there twice; number the turns")
+        first = ordered[0].speaker
+        talks[name] = [(row, row.role or ("user" if row.speaker == first else "assistant")) for row in ordered]
+        if talks[name][0][1] != "user":
+            raise ReleaseError(f"{ordered[0].where}: the first turn of {name!r} must be the user's; correct the roles")
+        if len({row.part for row in ordered}) > 1:
+            raise ReleaseError(f"{ordered[0].where}: the turns of {name!r} are in several parts; choose one")
+    return talks
+
+
+def _dialogue(
+    source: Source, name: str, talk: Sequence[tuple[_Row, str]], label_map: Mapping[str, str]
+) -> FoundDialogue:
+    turns = tuple(
+        FoundTurn(
+            "user" if role == "user" else "assistant",
+            row.speaker,
+            row.text,
+            label_map.get(row.label),
+            recording_of(source, row.clip),
+        )
+        for row, role in talk
+    )
+    return FoundDialogue(name, talk[0][0].part, turns)

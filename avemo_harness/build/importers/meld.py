@@ -1,0 +1,184 @@
+"""MELD (Poria et al. 2019): conversations of a television series, an emotion for each utterance.
+
+Expected, in a folder, in its archives or on the Hub::
+
+    train_sent_emo.csv    dev_sent_emo.csv                  test_sent_emo.csv
+    train_splits/         dev_splits_complete/              output_repeated_splits_test/
+        dia0_utt0.mp4         dia0_utt0.mp4                     dia0_utt0.mp4
+
+Often more than two people speak, and an utterance may be missing: segments are stretches of two people who take turns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import PurePosixPath
+
+from avemo_harness.build.importers import tables
+from avemo_harness.build.importers.archives import is_archive
+from avemo_harness.build.importers.base import MULTI_TURN, About, Found, FoundDialogue, FoundTurn, ReadFile
+from avemo_harness.build.importers.recordings import recording_of
+from avemo_harness.build.importers.segments import LONGEST, SHORTEST, Utterance, cut_segments
+from avemo_harness.build.importers.source import Source
+from avemo_harness.errors import ReleaseError
+from avemo_harness.recognizers.corpora.base import Part
+from avemo_harness.recognizers.corpora.tables import Table
+from avemo_harness.recognizers.corpora.tally import left_out
+
+ABOUT = About(
+    name="MELD",
+    homepage="https://github.com/declare-lab/MELD",
+    citation="Poria et al. (2019), ACL, doi:10.18653/v1/P19-1050",
+    licence="GPL-3.0 for the annotations; clips are of a television series",
+    redistributable=False,
+    label_map={"neutral": "neutral", "joy": "happy", "anger": "angry", "sadness": "sad"},
+)
+_PARTS: Mapping[str, tuple[Part, str]] = {
+    "train": ("train", "train_splits"),
+    "dev": ("validation", "dev_splits_complete"),
+    "test": ("test", "output_repeated_splits_test"),
+}
+"""By the beginning of a table's name: the part, and the folder of its clips."""
+_CLIP = re.compile(r"dia(\d+)_utt(\d+)\.mp4")
+_COPY = re.compile(r"final_videos_testdia\d+_utt\d+\.mp4")
+_CROWDS = ("all", "both", "everyone", "everybody")
+"""Speakers that are no one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeldOptions:
+    """There are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An utterance of the tables. `clip` is the name of its file, None where there is none."""
+
+    part: Part
+    dialogue: int
+    number: int
+    speaker: str
+    text: str
+    label: str
+    clip: str | None
+
+
+def find_meld(source: Source, options: MeldOptions) -> Found:
+    """Every segment of two people who take turns, each of whose user turns has one of the benchmark's emotions.
+
+    Raises:
+        ReleaseError: tables or clips are missing, or a table is malformed.
+    """
+    names = source.names()
+    clips = _clips(names)
+    lines: list[_Line] = []
+    read: list[ReadFile] = []
+    for table, said in _tables(source, names):
+        lines += _lines(table, clips)
+        read.append(said)
+    if not any(line.clip for line in lines):
+        raise ReleaseError(f"{source}: none of {len(lines)} utterances has its clip; {_where_clips_are(names)}")
+    dropped: Counter[str] = Counter({"copies of clips named final_videos_test…": _copies(names)})
+    dialogues: list[FoundDialogue] = []
+    for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
+        dialogues += _segments(source, list(talk), dropped)
+    if not dialogues:
+        raise ReleaseError(f"{source}: no segment of {SHORTEST} to {LONGEST} turns among {len(lines)} utterances")
+    order = {name: place for place, name in enumerate(names)}
+    return Found(ABOUT, MULTI_TURN, tuple(dialogues), order, left_out(dropped), tuple(read))
+
+
+def _clips(names: Iterable[str]) -> dict[tuple[str, int, int], str]:
+    """Clips by the folder of their part, dialogue and utterance; the first of several."""
+    found: dict[tuple[str, int, int], str] = {}
+    folders = {folder for _, folder in _PARTS.values()}
+    for name in names:
+        path = PurePosixPath(name)
+        match = _CLIP.fullmatch(path.name)
+        if match is not None and path.parent.name in folders:
+            found.setdefault((path.parent.name, int(match[1]), int(match[2])), name)
+    return found
+
+
+def _copies(names: Iterable[str]) -> int:
+    return sum(_COPY.fullmatch(PurePosixPath(name).name) is not None for name in names)
+
+
+def _where_clips_are(names: Sequence[str]) -> str:
+    nested = [name for name in names if is_archive(name)]
+    if nested:
+        return f"unpack {nested[0]} and the other archives inside the archive, and give their folder"
+    return "expected train_splits/dia0_utt0.mp4 and its like"
+
+
+def _tables(source: Source, names: Sequence[str]) -> Iterator[tuple[tuple[str, Table], ReadFile]]:
+    """The tables that are there, each with the beginning of its name, and what was read of them."""
+    by_name = {PurePosixPath(name).name: name for name in reversed(names)}
+    present = [part for part in _PARTS if f"{part}_sent_emo.csv" in by_name]
+    if not present:
+        raise ReleaseError(f"{source}: expected train_sent_emo.csv and its like; put the tables beside the clips")
+    for part in present:
+        table, read = tables.read(source, by_name[f"{part}_sent_emo.csv"])
+        yield (part, table), read
+
+
+def _lines(named: tuple[str, Table], clips: Mapping[tuple[str, int, int], str]) -> list[_Line]:
+    """The utterances of a table, by dialogue and number."""
+    part, folder = _PARTS[named[0]]
+    table = named[1]
+    columns = [table.find(name) for name in ("dialogue_id", "utterance_id", "speaker", "utterance", "emotion")]
+    lines = []
+    for row in table.rows:
+        dialogue, number, speaker, text, label = (row.cells[column] for column in columns)
+        if not (dialogue.isdecimal() and number.isdecimal()):
+            raise ReleaseError(f"{table.path}:{row.line}: expected numbers of a dialogue and an utterance; correct it")
+        place = int(dialogue), int(number)
+        lines.append(_Line(part, *place, speaker, text, label.lower(), clips.get((folder, *place))))
+    return sorted(lines, key=lambda line: (line.dialogue, line.number))
+
+
+def _segments(source: Source, talk: Sequence[_Line], dropped: Counter[str]) -> list[FoundDialogue]:
+    """The segments of a conversation; what is in none of them is counted under one reason each."""
+    usable = [line for line in talk if line.clip is not None and line.speaker.lower() not in _CROWDS]
+    segments = cut_segments(
+        [
+            Utterance(
+                line.speaker, line.label in ABOUT.label_map, place > 0 and usable[place - 1].number == line.number - 1
+            )
+            for place, line in enumerate(usable)
+        ]
+    )
+    used = {usable[place].number for segment in segments for place in segment}
+    for line in talk:
+        if line.number not in used:
+            dropped[_why_not(line)] += 1
+    return [_dialogue(source, [usable[place] for place in segment]) for segment in segments]
+
+
+def _why_not(line: _Line) -> str:
+    if line.clip is None:
+        return "utterances without a clip"
+    if line.speaker.lower() in _CROWDS:
+        return "utterances of several people at once"
+    if line.label not in ABOUT.label_map:
+        return f"label {line.label}"
+    return f"utterances in no segment of {SHORTEST} to {LONGEST} turns"
+
+
+def _dialogue(source: Source, lines: Sequence[_Line]) -> FoundDialogue:
+    first = lines[0]
+    turns = tuple(
+        FoundTurn(
+            "assistant" if place % 2 else "user",
+            line.speaker.lower(),
+            line.text,
+            ABOUT.label_map.get(line.label),
+            recording_of(source, line.clip or ""),
+        )
+        for place, line in enumerate(lines)
+    )
+    return FoundDialogue(f"meld-{first.part}-{first.dialogue:04}-{first.number:02}", first.part, turns)

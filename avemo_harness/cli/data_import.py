@@ -1,0 +1,104 @@
+"""Import a corpus as a release of the benchmark.
+
+  avemo-eval data import ravdess     DIR_OR_ARCHIVE --out my_release
+  avemo-eval data import multidialog IVLLab/MultiDialog --video DIR --out my_release
+
+SOURCE is a folder, an archive (zip, tar, tar.gz), a folder of archives, or a Hub id. Dialogues are written as the
+config multiturn_real, single clips as singleturn_synthetic (real ones too: the tasks of single turns read that
+config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
+then holds their digests and paths; `--embed` puts them in, for your own use. Exit code 1: damaged clips were left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from avemo_harness.build.importers.base import Imported
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the importers, each with its own options."""
+    from avemo_harness.build.importers import IMPORTERS, importer_options
+
+    importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
+    for name in IMPORTERS:
+        one = importers.add_parser(name, formatter_class=parser.formatter_class)
+        one.add_argument("source", metavar="SOURCE", help="folder, archive, folder of archives, or Hub id")
+        one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the release")
+        one.add_argument("--config", metavar="NAME", help="config to write (default: see above)")
+        one.add_argument("--embed", action="store_true", help="put the clips into the Parquet files")
+        one.add_argument("--skip_damaged", action="store_true", help="leave out dialogues with a damaged clip, counted")
+        one.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
+        _add_options(one, importer_options(name))
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Import; print what was written and what was left out."""
+    from avemo_harness.build.importers import find_corpus, importer_options
+    from avemo_harness.build.importers.hub_files import HubFiles
+    from avemo_harness.build.importers.source import open_source
+    from avemo_harness.build.importers.writing import (
+        Importing,
+        Target,
+        require_config_name,
+        require_new_folder,
+        write_import,
+    )
+
+    require_new_folder(args.out)
+    if args.config is not None:
+        require_config_name(args.config)
+    kind = importer_options(args.importer)
+    given = {field.name: getattr(args, field.name) or field.default for field in dataclasses.fields(kind)}
+    with open_source(args.source, args.revision) as source:
+        found = find_corpus(args.importer, source, kind(**given))
+        commit = source.files.commit if isinstance(source.files, HubFiles) else None
+        options = {name: str(value) for name, value in given.items()}
+        target = Target(
+            out=args.out,
+            clips="inside" if args.embed or found.about.redistributable else "outside",
+            on_damage="leave out" if args.skip_damaged else "refuse",
+            config=args.config,
+        )
+        imported = write_import(found, Importing(args.importer, args.source, commit, options), target, _say)
+    _report(imported, args)
+    return 1 if imported.damaged else 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
+    kinds = get_type_hints(options)
+    for field in dataclasses.fields(options):
+        settings: dict[str, Any] = {"default": field.default or None, "help": field.metadata["help"]}
+        if kinds[field.name] is bool:
+            settings["action"] = "store_true"
+        elif get_origin(kinds[field.name]) is Literal:
+            settings["choices"] = get_args(kinds[field.name])
+        else:
+            settings["metavar"] = field.name.upper()
+        parser.add_argument(f"--{field.name}", **settings)
+
+
+def _report(imported: Imported, args: argparse.Namespace) -> None:
+    from avemo_harness.build.importers.checking import MEDIA
+
+    for one in imported.dropped:
+        print(f"left out {one.count:,}: {one.reason}")
+    for note in imported.notes:
+        print(note)
+    config = args.config or imported.config
+    for part, dialogues in imported.dialogues.items():
+        turns = sum(turn.role == "user" for dialogue in dialogues for turn in dialogue.turns)
+        pairs = len(imported.pairs.get(part, ()))
+        print(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
+    named = not (args.embed or imported.about.redistributable or (args.out / MEDIA).is_dir())
+    root = f" --media_root {args.source}" if named else ""
+    print(f"written to {args.out}; ask about it with --dataset {args.out}{root}")

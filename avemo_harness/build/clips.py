@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_harness import media
-from avemo_harness.build.affect import Affect, AffectPath
+from avemo_harness.build.affect import Affect, AffectPath, Floats
 from avemo_harness.build.face import FPS, FaceHabits, draw_face
 from avemo_harness.build.speakers import Speaker
 from avemo_harness.build.voice import CONTROL_HZ, RATE, Speech, VoiceHabits, control_times, speak
@@ -59,21 +61,29 @@ def rated_affect(spec: ClipSpec) -> Affect:
 
 def make_clip(spec: ClipSpec) -> bytes:
     """Make the video with its sound: MP4, h264 and AAC."""
-    speech = _speech(spec)
-    habits = FaceHabits.draw(spec.frames, _rng(spec, _FACE))
-    times = np.arange(spec.frames) / FPS
-    affect = affect_path(spec).at(times, spec.video_intensity)
-    opening = speech.opening[:: CONTROL_HZ // FPS][: spec.frames]
-    frames = draw_face(spec.speaker, affect, opening, habits, spec.side)
+    speech = make_speech(spec)
+    frames = draw_clip(spec, speech.opening[:: CONTROL_HZ // FPS][: spec.frames])
     return media.encode_clip(frames, speech.samples, fps=FPS, rate=RATE)
+
+
+def draw_clip(spec: ClipSpec, opening: Floats) -> Iterator[NDArray[np.uint8]]:
+    """The pictures of a clip, RGB, uint8 (side, side, 3).
+
+    Args:
+        opening: of the mouth at every frame, in [0, 1].
+    """
+    habits = FaceHabits.draw(spec.frames, _rng(spec, _FACE))
+    affect = affect_path(spec).at(np.arange(spec.frames) / FPS, spec.video_intensity)
+    return draw_face(spec.speaker, affect, opening, habits, spec.side)
 
 
 def make_sound_clip(spec: ClipSpec) -> bytes:
     """Make the sound alone: MP4, AAC."""
-    return media.encode_sound(_speech(spec).samples, RATE)
+    return media.encode_sound(make_speech(spec).samples, RATE)
 
 
-def _speech(spec: ClipSpec) -> Speech:
+def make_speech(spec: ClipSpec) -> Speech:
+    """The sound of a clip, with how the mouth opens."""
     affect = affect_path(spec).at(control_times(spec.duration_s), spec.audio_intensity)
     habits = VoiceHabits.draw(_rng(spec, _VOICE))
     return speak(spec.text, spec.speaker, affect, habits, _rng(spec, _SPEECH))

@@ -8,6 +8,7 @@ from typing import Any
 
 ACTIONS = {
     "use": "remember a release for later commands",
+    "build": "make a release: write, speak, animate, package",
     "import": "make a release of a corpus that you have",
     "conflicts": "pair clips whose sound and face disagree",
 }

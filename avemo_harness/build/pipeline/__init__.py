@@ -1,0 +1,1 @@
+"""Making a release in stages: utterances are written, spoken, animated, and packaged."""

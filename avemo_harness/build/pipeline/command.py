@@ -1,0 +1,207 @@
+"""Tools of the user's that are started for each unit: an argument list with placeholders, never a shell.
+
+What a placeholder stands for is one argument, or part of one, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from avemo_harness.build.pipeline.placeholders import Template
+from avemo_harness.build.pipeline.tool_process import ToolRun, run_tool
+from avemo_harness.errors import BuildError, MediaError, UsageError
+from avemo_harness.media import DEFAULT_LIMITS
+
+BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+"""Variables that every tool sees where they are set."""
+OUT_DIR, OUT_NAME = "out.dir", "out.name"
+"""The folder that a unit's output goes into, and a name of the unit's own for tools that choose the folder."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class CommandArguments:
+    """How a tool is run.
+
+    Args:
+        tool, version: what it is, such as ``SadTalker`` and the commit of its checkout; recorded with every unit.
+        argv: program and arguments, with placeholders.
+        cwd: folder it runs in; empty for the one of this process.
+        env: names of further variables of the environment that it sees (`BASE_ENVIRONMENT`).
+        timeout_s: after which it is ended.
+        collect: where its output is, for tools that name it themselves: a pattern with ``*``, absolute or below `cwd`,
+            that begins with {out.dir} or holds {out.name}. Files outside {out.dir} are deleted once read.
+        emotions: what the tool calls an emotion, where that is another name than the release's.
+    """
+
+    tool: str
+    version: str
+    argv: tuple[str, ...]
+    cwd: str = ""
+    env: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+    collect: str = ""
+    emotions: Mapping[str, str] = field(default_factory=dict)
+
+
+class Command:
+    """A tool that makes one file of a unit.
+
+    Args:
+        placeholders: that its arguments may hold, beside those of the output.
+        output: the file it makes, ``out.mp4`` or ``out.wav``; also the placeholder of its path.
+
+    Raises:
+        UsageError: an argument is wrong, so that no unit could be made.
+    """
+
+    def __init__(self, arguments: CommandArguments, placeholders: Iterable[str], output: str) -> None:
+        self._arguments, self._output = arguments, output
+        known = (*placeholders, output, OUT_DIR, OUT_NAME)
+        self._argv = tuple(Template.parse("argv", argument, known) for argument in arguments.argv)
+        self._collect = Template.parse("collect", arguments.collect, (OUT_DIR, OUT_NAME)) if arguments.collect else None
+        self.placeholders = frozenset(name for template in self._argv for name in template.names)
+        self._check()
+
+    def identity(self) -> Mapping[str, str]:
+        """The tool and how it is called."""
+        arguments = self._arguments
+        return {
+            "tool": arguments.tool,
+            "version": arguments.version,
+            "argv": json.dumps(arguments.argv),
+            "collect": arguments.collect,
+            "env": json.dumps(arguments.env),
+            "emotions": json.dumps(arguments.emotions, sort_keys=True),
+        }
+
+    def emotion(self, emotion: str) -> str:
+        """What the tool calls an emotion."""
+        return self._arguments.emotions.get(emotion, emotion)
+
+    def make(
+        self, unit: str, files: Mapping[str, bytes], values: Mapping[str, str], read: Callable[[Path], Result]
+    ) -> Result:
+        """Run the tool in a folder of the unit's own, which is deleted afterwards.
+
+        Args:
+            unit: what it is for, in messages.
+            files: what it reads: content by placeholder, which is also the file's name.
+            values: what other placeholders stand for.
+            read: makes something of the output; raises a MediaError where it cannot be used.
+
+        Raises:
+            BuildError: the tool fails, makes no file, several, or one that cannot be used.
+        """
+        tool = self._arguments.tool
+        try:
+            with TemporaryDirectory(prefix="avemo-unit-", ignore_cleanup_errors=True) as name:
+                return self._made(Path(name).resolve(), files, values, read)
+        except MediaError as error:
+            raise BuildError(f"{unit}: what {tool} made cannot be used: {error}") from error
+        except (BuildError, OSError) as error:
+            raise BuildError(f"{unit}: {tool}: {error}") from error
+
+    def _made(
+        self, folder: Path, files: Mapping[str, bytes], values: Mapping[str, str], read: Callable[[Path], Result]
+    ) -> Result:
+        outputs, temporary = folder / "out", folder / "tmp"
+        outputs.mkdir()
+        temporary.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        paths = {name: str(folder / name) for name in files}
+        own = {self._output: str(outputs / self._output), OUT_DIR: str(outputs), OUT_NAME: folder.name}
+        run = ToolRun(
+            argv=[_argument(template, {**values, **paths, **own}) for template in self._argv],
+            cwd=Path(self._arguments.cwd) if self._arguments.cwd else None,
+            environment=self._environment(temporary),
+            log=folder / "log.txt",
+            timeout_s=self._arguments.timeout_s,
+        )
+        try:
+            run_tool(run)
+            return read(self._found(own))
+        finally:
+            for path in self._collected(own):
+                if not path.is_relative_to(folder):
+                    path.unlink(missing_ok=True)
+
+    def _found(self, own: Mapping[str, str]) -> Path:
+        """The one file that the tool made."""
+        found = self._collected(own) if self._collect else [Path(own[self._output])]
+        found = [path for path in found if path.is_file()]
+        if len(found) != 1:
+            there = sorted(path.name for path in Path(own[OUT_DIR]).iterdir())
+            raise BuildError(
+                f"it made {len(found) or 'no'} files where one was expected "
+                f"({self._arguments.collect or self._output}); its folder holds: {', '.join(there[:8]) or 'nothing'}"
+            )
+        if found[0].stat().st_size > DEFAULT_LIMITS.max_bytes:
+            raise MediaError(f"it has more than {DEFAULT_LIMITS.max_bytes} bytes")
+        return found[0]
+
+    def _collected(self, own: Mapping[str, str]) -> list[Path]:
+        if self._collect is None:
+            return []
+        pattern = self._collect.fill({name: glob.escape(value) for name, value in own.items()})
+        # An absolute pattern stays as it is.
+        return [Path(found) for found in sorted(glob.glob(str(Path(glob.escape(self._arguments.cwd)) / pattern)))]
+
+    def _environment(self, temporary: Path) -> Mapping[str, str]:
+        names = (*BASE_ENVIRONMENT, *self._arguments.env)
+        return {**{name: os.environ[name] for name in names if name in os.environ}, "TMPDIR": str(temporary)}
+
+    def _check(self) -> None:
+        arguments = self._arguments
+        if not arguments.argv or not arguments.argv[0]:
+            raise UsageError("argv: no program is named; give a list such as [python, tool.py, …]")
+        if arguments.cwd and not Path(arguments.cwd).is_dir():
+            raise UsageError(f"cwd: {arguments.cwd}: no such folder")
+        if not self._argv[0].names and not _is_program(arguments.argv[0], arguments.cwd):
+            raise UsageError(f"argv: {arguments.argv[0]}: no such program; install it, or give its path")
+        for name in arguments.env:
+            if name not in os.environ:
+                raise UsageError(f"env: the environment variable {name} is not set; export it, or leave it out")
+        if self._collect is None and self._output not in self.placeholders:
+            raise UsageError(
+                f"argv: nothing takes {{{self._output}}}; add it, or tell by `collect` where the output is"
+            )
+        if self._collect is not None and not _is_own(self._collect):
+            raise UsageError(
+                f"collect: {arguments.collect!r} may find what other units made; begin it with {{{OUT_DIR}}}, or put "
+                f"{{{OUT_NAME}}} into it"
+            )
+
+
+def require(command: Command, names: Collection[str], why: str) -> None:
+    """Refuse a command whose arguments hold none of some placeholders (UsageError)."""
+    if not command.placeholders & set(names):
+        raise UsageError(f"argv: nothing takes {' or '.join(f'{{{name}}}' for name in sorted(names))}, {why}")
+
+
+def _argument(template: Template, values: Mapping[str, str]) -> str:
+    argument = template.fill(values)
+    literal, name = template.parts[0] if template.parts else ("", None)
+    if argument.startswith("-") and not literal and name is not None:
+        raise BuildError(f"{{{name}}} is {argument[:40]!r}, which a tool would take for an option")
+    return argument
+
+
+def _is_program(name: str, cwd: str) -> bool:
+    return shutil.which(name) is not None or ("/" in name and os.access(Path(cwd) / name, os.X_OK))
+
+
+def _is_own(pattern: Template) -> bool:
+    """Whether a pattern can only match what one unit made."""
+    literal, name = pattern.parts[0]
+    return OUT_NAME in pattern.names or (not literal and name == OUT_DIR)

@@ -1,0 +1,117 @@
+"""Faces of an animation tool that is started for each utterance."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avemo_harness import media
+from avemo_harness.build.pipeline.backends import EmotionInput, Portrait, Shot
+from avemo_harness.build.pipeline.command import Command, CommandArguments, require
+from avemo_harness.build.pipeline.talking_face import FaceRules, check_talking_face
+from avemo_harness.errors import BuildError, UsageError, first_line
+
+PLACEHOLDERS = ("in.wav", "in.png", "text", "style", "emotion", "style_clip", "seed")
+_SHOWS = {"label": ("emotion",), "style_clip": ("style_clip",), "text": ("style", "text")}
+"""The placeholders by which an emotion can reach a face."""
+
+
+class CommandFace:
+    """Animates portraits by a command that writes a video to {out.mp4}.
+
+    Its arguments may hold {in.wav}, the voice as 16-bit WAV; {in.png}, the portrait; {emotion}, {style}, {text} and
+    {seed} of the utterance; and {style_clip}, a file that shows its emotion.
+    """
+
+    @dataclass(frozen=True)
+    class Arguments(CommandArguments):
+        """Those of every command, and what its videos are.
+
+        Args:
+            emotion_input: how an emotion reaches the face; ``none`` for tools that follow the sound alone.
+            style_clips: a file for each emotion, such as the 3DMM coefficients of DreamTalk; absolute or below `cwd`.
+            fps: frames a second of its videos.
+            min_side: width and height of its videos in pixels, at least.
+        """
+
+        emotion_input: EmotionInput = "none"
+        style_clips: Mapping[str, str] = field(default_factory=dict)
+        fps: float = 25.0
+        min_side: int = 224
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments, self.emotion_input = arguments, arguments.emotion_input
+        self._command = Command(arguments, PLACEHOLDERS, "out.mp4")
+        self._rules = FaceRules(arguments.fps, arguments.min_side)
+        require(self._command, ["in.wav"], "the voice that the face speaks with")
+        if arguments.emotion_input != "none":
+            shows = _SHOWS[arguments.emotion_input]
+            require(self._command, shows, f"and emotion_input: {arguments.emotion_input} is declared")
+        if "style_clip" in self._command.placeholders and not arguments.style_clips:
+            raise UsageError("style_clips: argv holds {style_clip}; name a file for each emotion")
+        self._clip_digests = {
+            emotion: self._clip_digest(emotion, path) for emotion, path in sorted(arguments.style_clips.items())
+        }
+
+    def identity(self) -> Mapping[str, str]:
+        """The tool and how it is called, with the digests of its style clips."""
+        arguments = self._arguments
+        return {
+            **self._command.identity(),
+            "emotion_input": arguments.emotion_input,
+            "style_clips": json.dumps(self._clip_digests),
+            "fps": str(arguments.fps),
+            "min_side": str(arguments.min_side),
+        }
+
+    def animate(self, shot: Shot) -> bytes:
+        """The video of an utterance; raises a BuildError where the tool fails or gives no talking face."""
+        utterance, sound = shot.utterance, shot.sound
+        unit, line = utterance.unit_id, utterance.line
+        files = {"in.wav": media.write_wave(sound.samples, sound.rate_hz)}
+        values = {
+            "text": line.text,
+            "style": line.style,
+            "emotion": self._command.emotion(line.emotion),
+            "seed": str(utterance.seed % 2**31),
+        }
+        if "in.png" in self._command.placeholders:
+            files["in.png"] = _png(unit, utterance.character.portrait)
+        if "style_clip" in self._command.placeholders:
+            if line.emotion not in self._arguments.style_clips:
+                raise BuildError(f"{unit}: style_clips names no file for {line.emotion!r}; add one")
+            values["style_clip"] = self._arguments.style_clips[line.emotion]
+        return self._command.make(unit, files, values, lambda path: self._read(path, sound.duration_s))
+
+    def _read(self, path: Path, duration_s: float) -> bytes:
+        clip = path.read_bytes()
+        check_talking_face(clip, duration_s, self._rules)
+        return clip
+
+    def _clip_digest(self, emotion: str, path: str) -> str:
+        clip = Path(self._arguments.cwd) / path
+        try:
+            return hashlib.sha256(clip.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UsageError(
+                f"style_clips: {clip}, which is to show {emotion!r}, cannot be read ({error.strerror}); correct it"
+            ) from error
+
+
+def _png(unit: str, portrait: Portrait | None) -> bytes:
+    """A portrait as PNG, upright, in colour."""
+    from PIL import Image, ImageOps
+
+    if portrait is None:
+        raise BuildError(f"{unit}: the tool needs a portrait, and the speaker has none; give a folder of portraits")
+    try:
+        with Image.open(portrait.path) as picture:
+            file = io.BytesIO()
+            ImageOps.exif_transpose(picture).convert("RGB").save(file, "PNG")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BuildError(f"{unit}: {portrait.path}: no picture that can be read ({first_line(error)})") from error
+    return file.getvalue()

@@ -1,0 +1,16 @@
+"""Utterances to be spoken and animated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from avemo_harness.build.pipeline.backends import Character, Line, Portrait, Utterance
+
+LINE = Line("user", "I left the key on the shelf.", "happy", "bright and quick")
+CHARACTER = Character("speaker03", 3, "female", "vivian", None)
+UTTERANCE = Utterance("single-0003, turn 0", LINE, CHARACTER, seed=11)
+
+
+def with_portrait(portrait: Portrait | None) -> Utterance:
+    """The utterance above, said by someone who has a portrait."""
+    return replace(UTTERANCE, character=replace(CHARACTER, portrait=portrait))

@@ -34,7 +34,7 @@ LAYERS = {
 }
 """What each package may import of the others."""
 SHARED = frozenset(
-    "arguments errors file_cache inference locks names paths plugins text_table weights".split()  # noqa: SIM905  (a line)
+    "arguments errors file_cache inference locks names paths plugins server_words text_table weights".split()  # noqa: SIM905  (a line)
 )
 """What every package may import."""
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from avemo_harness.errors import AvemoError, GenerationError, ModelError
+from avemo_harness.server_words import retry_after_s, server_message
 
 if TYPE_CHECKING:
     import httpx
-
-LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,11 @@ class AnswerError(Exception):
 
 def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """What an answer of another status than 200 means."""
-    why = f"the server answered {status}: {_message(body)}"
+    why = f"the server answered {status}: {server_message(body) or 'nothing'}"
     if status == 429:
-        return RateLimited(why, _seconds(headers.get("retry-after")))
+        return RateLimited(why, retry_after_s(headers.get("retry-after", "")))
     if status == 503 and "retry-after" in headers:
-        return RateLimited(why, _seconds(headers["retry-after"]))
+        return RateLimited(why, retry_after_s(headers["retry-after"]))
     if status in (408, 409, 425) or status >= 500:
         return Transient(why)
     if status in (401, 403):
@@ -81,23 +80,3 @@ def failure_of_exception(error: httpx.HTTPError) -> Transient:
 
     unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
     return Transient(f"no answer came ({type(error).__name__}: {str(error) or 'no message'})", unreachable)
-
-
-def _seconds(told: str | None) -> float | None:
-    """Of a Retry-After header in seconds; one with a date is left to our own pace."""
-    try:
-        return max(0.0, float(told)) if told else None
-    except ValueError:
-        return None
-
-
-def _message(body: bytes) -> str:
-    """The server's words, short and on one line."""
-    text = body.decode("utf-8", "replace")
-    try:
-        told = json.loads(text)
-        error = told.get("error", told) if isinstance(told, dict) else told
-        text = str(error.get("message") or error.get("detail") or error) if isinstance(error, dict) else str(error)
-    except ValueError:
-        text = text or "nothing"
-    return "".join(one for one in " ".join(text.split()) if one.isprintable())[:LONGEST_MESSAGE]

@@ -6,18 +6,15 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from avemo_harness.errors import BuildError, MediaError, UsageError, first_line
+from avemo_harness.server_words import retry_after_s, server_message, shown
 
 if TYPE_CHECKING:
     import httpx
 
-LONGEST_MESSAGE = 300
-"""Characters of a server's message that are told."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TRY_AGAIN = (408, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
@@ -98,7 +95,7 @@ class Answer:
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise UnusableAnswerError(f"no JSON but {_shown(self.body)!r}") from error
+            raise UnusableAnswerError(f"no JSON but {shown(self.body.decode(errors='replace'))!r}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,43 +222,8 @@ def _key(variable: str) -> str:
 
 def _refusal(response: httpx.Response, body: bytes) -> _Failure:
     status = response.status_code
-    told = _message(body)
+    told = server_message(body)
     why = f"it answered {status}" + (f" ({told})" if told else "")
     if status >= 500 or status in _TRY_AGAIN:
         return _Failure(why, pause_s=retry_after_s(response.headers.get("retry-after", "")))
     return _Failure(why, final=True)
-
-
-def retry_after_s(value: str) -> float | None:
-    """Seconds that a Retry-After header (RFC 9110, section 10.2.3) asks for; None where it says nothing of use.
-
-    >>> retry_after_s("2"), retry_after_s("Thu, 01 Jan 1970 00:00:00 GMT"), retry_after_s("soon")
-    (2.0, 0.0, None)
-    """
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        then = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    then = then if then.tzinfo else then.replace(tzinfo=timezone.utc)
-    return max(0.0, (then - datetime.now(timezone.utc)).total_seconds())
-
-
-def _message(body: bytes) -> str:
-    """What a server says was wrong: OpenAI's ``error.message``, FastAPI's ``detail``, or the first line of a text."""
-    try:
-        told: Any = json.loads(body)
-    except ValueError:
-        return _shown(body)
-    for name in ("error", "detail", "message"):
-        if isinstance(told, dict) and told.get(name):
-            told = told[name]
-    return _shown(told.encode() if isinstance(told, str) else json.dumps(told).encode())
-
-
-def _shown(text: bytes) -> str:
-    """The first line of a text of unknown origin, short and printable."""
-    lines = text[: 4 * LONGEST_MESSAGE].decode(errors="replace").strip().splitlines()
-    shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0]) if lines else ""
-    return shown[:LONGEST_MESSAGE]

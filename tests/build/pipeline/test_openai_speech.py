@@ -102,7 +102,7 @@ def test_bare_samples_have_the_rate_that_is_declared(server: ToolServer) -> None
 
 def test_a_voice_that_there_is_not_is_told(server: ToolServer) -> None:
     server.faults.append("400")
-    with pytest.raises(BuildError, match=r"/audio/speech: it answered 400 \(Unknown voice\)$"):
+    with pytest.raises(BuildError, match=r"/audio/speech: it answered 400 \(Unknown voice see the manual\)$"):
         speaker(server).speak(UTTERANCE)
     with pytest.raises(BuildError, match=r"400 \(Missing required parameter: 'voice'.\)$"):
         speaker(server, voice="").speak(UTTERANCE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from avemo_harness.errors import UsageError
 from avemo_harness.names import hint
 
-Arguments = TypeVar("Arguments")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 
 def parse_arguments(text: str) -> dict[str, str]:
@@ -62,7 +64,7 @@ def typed_arguments(
     from pydantic import TypeAdapter, ValidationError
 
     types = get_type_hints(arguments)
-    fields = dataclasses.fields(arguments)  # type: ignore[arg-type]  # (any dataclass)
+    fields = dataclasses.fields(arguments)
     known = [field.name for field in fields]
     values = {}
     for key, value in given.items():

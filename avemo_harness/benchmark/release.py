@@ -23,6 +23,9 @@ EMOTIONS = ("neutral", "happy", "angry", "sad")
 DEMO = "builtin:demo"
 """The source of the built-in demo release."""
 
+CONFLICT = "_conflict"
+"""How the name of a config of conflict pairs ends; before it stands that of the config they belong to."""
+
 Role = Literal["user", "assistant"]
 
 
@@ -266,7 +269,7 @@ def make_release(
     """
     kept, kept_pairs = tuple(dialogues), tuple(pairs)
     _refuse_duplicates([d.dialogue_id for d in kept], f"{source}: config {name!r}", "dialogue_id")
-    _refuse_duplicates([p.pair_id for p in kept_pairs], f"{source}: config {name}_conflict", "pair_id")
+    _refuse_duplicates([p.pair_id for p in kept_pairs], f"{source}: config {name}{CONFLICT}", "pair_id")
     return Release(source, name, split, commit, kept, kept_pairs, fingerprint(kept, kept_pairs))
 
 

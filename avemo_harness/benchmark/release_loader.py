@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from avemo_harness import paths
 from avemo_harness.benchmark import release_hub, release_parquet
-from avemo_harness.benchmark.release import Dialogue, Release, make_release
+from avemo_harness.benchmark.release import CONFLICT, Dialogue, Release, make_release
 from avemo_harness.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _load_local(path: Path, source: str, name: str, split: str, options: Release
         if not dialogue_files:
             have = ", ".join(configs[name]) or "none"
             raise ReleaseError(f"{source}: config {name!r} has no Parquet file for split {split!r} (splits: {have})")
-        pair_files = _files_of(path, configs.get(f"{name}_conflict", {}), split)
+        pair_files = _files_of(path, configs.get(name + CONFLICT, {}), split)
         root = path
     dialogues = release_parquet.read_dialogues(dialogue_files, options.media_root or root)
     return _assemble(source, name, split, None, dialogues, release_parquet.read_pairs(pair_files), options)
@@ -86,7 +86,7 @@ def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) ->
         dialogues = release_hub.stream_dialogues(repo, commit, name, split, options.media_root, spool)
     else:
         dialogues = release_hub.read_dialogues(repo, commit, name, split, options.media_root)
-    conflict = f"{name}_conflict"
+    conflict = name + CONFLICT
     paired = conflict in configs and split in release_hub.list_splits(repo, commit, conflict)
     pairs = release_hub.read_pairs(repo, commit, conflict, split) if paired else iter(())
     return _assemble(repo, name, split, commit, dialogues, pairs, options)
@@ -161,6 +161,18 @@ def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
     return ReleaseError(f"{source}: the release has no config {name!r} (configs: {have})")
 
 
+def local_files(folder: Path) -> dict[str, dict[str, list[Path]]]:
+    """The configs of a local release, each with the Parquet files of its data set splits.
+
+    Raises:
+        ReleaseError: its README cannot be understood.
+    """
+    return {
+        config: {split: _files_of(folder, splits, split) for split in splits}
+        for config, splits in _local_configs(folder).items()
+    }
+
+
 def local_splits(folder: Path) -> dict[str, list[str]]:
     """The configs of a local release, each with its data set splits that have files.
 
@@ -168,8 +180,7 @@ def local_splits(folder: Path) -> dict[str, list[str]]:
         ReleaseError: its README cannot be understood.
     """
     return {
-        config: [split for split in splits if _files_of(folder, splits, split)]
-        for config, splits in _local_configs(folder).items()
+        config: [split for split, files in splits.items() if files] for config, splits in local_files(folder).items()
     }
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, dialogue_row, pair_row
+from avemo_harness.benchmark.release import CONFLICT, Clip, ConflictPair, Dialogue, dialogue_row, pair_row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +50,7 @@ def write_pairs(folder: Path, config: str, pairs: Mapping[str, Iterable[Conflict
         pairs: conflict pairs of each split.
     """
     for split, split_pairs in pairs.items():
-        path = _split_file(folder, f"{config}_conflict", split)
+        path = _split_file(folder, config + CONFLICT, split)
         _write_rows(path, (pair_row(pair) for pair in split_pairs), _pair_schema())
     _write_readme(folder)
 

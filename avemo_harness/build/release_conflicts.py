@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo_harness.benchmark.release import ConflictPair, Turn
+from avemo_harness.benchmark.release import CONFLICT, ConflictPair, Turn
 from avemo_harness.benchmark.release_hub import resolve_commit
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release, local_splits
 from avemo_harness.benchmark.release_writer import write_pairs
 from avemo_harness.build.conflicts import Polarity, Sharing, find_recordings, measure_clip, pair_opposites
 from avemo_harness.errors import ReleaseError, StoreError, UsageError, first_line
 from avemo_harness.names import hint
-
-_CONFLICT = "_conflict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +39,15 @@ def choose_config(folder: Path, named: str | None) -> str:
         UsageError: it has conflict pairs already.
     """
     configs = local_splits(folder)
-    talks = [config for config in configs if not config.endswith(_CONFLICT)]
+    talks = [config for config in configs if not config.endswith(CONFLICT)]
     if named is None and len(talks) != 1:
         raise ReleaseError(f"{folder}: it has the configs {', '.join(talks) or '(none)'}; name one with --config")
     chosen = named or talks[0]
     if chosen not in talks:
         raise ReleaseError(f"{folder}: there is no config {chosen!r}{hint(chosen, talks)}")
-    if chosen + _CONFLICT in configs or (folder / (chosen + _CONFLICT)).exists():
+    if chosen + CONFLICT in configs or (folder / (chosen + CONFLICT)).exists():
         raise UsageError(
-            f"{folder}: config {chosen + _CONFLICT} is there already and is not overwritten; delete it first, from the "
+            f"{folder}: config {chosen + CONFLICT} is there already and is not overwritten; delete it first, from the "
             "README too"
         )
     return chosen
@@ -91,7 +89,7 @@ def add_pairs(folder: Path, config: str, pairs: dict[str, list[ConflictPair]]) -
     Raises:
         StoreError: the folder cannot be written.
     """
-    name = config + _CONFLICT
+    name = config + CONFLICT
     try:
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as place:
             write_pairs(Path(place), config, pairs)

@@ -11,6 +11,8 @@ ACTIONS = {
     "build": "make a release: write, speak, animate, package",
     "import": "make a release of a corpus that you have",
     "conflicts": "pair clips whose sound and face disagree",
+    "check": "look for mistakes and leaks, and verify labels",
+    "push": "share a release on the Hugging Face Hub",
 }
 
 

@@ -10,8 +10,9 @@ deleted when the release is complete. Exit code 1: units failed, and their dialo
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+
+from avemo_harness.cli.output import say, show
 
 _MOST_TOLD = 5
 
@@ -35,17 +36,13 @@ def execute(args: argparse.Namespace) -> int:
         if args.workers < 1:
             raise UsageError("--workers must be at least 1")
         config = config.model_copy(update={"workers": args.workers})
-    result = build_release(config, args.out, _say, retry_failed=args.retry_failed)
+    result = build_release(config, args.out, say, retry_failed=args.retry_failed)
     for split, count in result.dialogues.items():
-        print(f"{split}: {count} dialogues, {result.pairs.get(split, 0)} conflict pairs")
-    print(f"the release is in {args.out}")
+        show(f"{split}: {count} dialogues, {result.pairs.get(split, 0)} conflict pairs")
+    show(f"the release is in {args.out}")
     if not result.failed:
         return 0
-    print(f"{len(result.failed)} units failed, and their dialogues were left out; --retry_failed makes them again:")
+    show(f"{len(result.failed)} units failed, and their dialogues were left out; --retry_failed makes them again:")
     for unit, why in list(result.failed.items())[:_MOST_TOLD]:
-        print(f"  {unit}: {why}")
+        show(f"  {unit}: {why}")
     return 1
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -10,9 +10,10 @@ in one pair at most. They are written as the config <config>_conflict.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import get_args
+
+from avemo_harness.cli.output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Pair and write."""
+    from avemo_harness.benchmark.release import CONFLICT
     from avemo_harness.build.importers.writing import require_new_folder
     from avemo_harness.build.release_conflicts import (
         PairingRules,
@@ -59,14 +61,10 @@ def execute(args: argparse.Namespace) -> int:
         require_new_folder(args.out)
     folder = fetch_release(args.release, args.revision)
     config = choose_config(folder, args.config)
-    pairs = pair_release(folder, config, PairingRules(args.polarity, args.sharing, args.media_root), _say)
+    pairs = pair_release(folder, config, PairingRules(args.polarity, args.sharing, args.media_root), say)
     if args.out is not None:
         copy_release(folder, args.out.expanduser())
     target = folder if args.in_place else args.out.expanduser()
     add_pairs(target, config, pairs)
-    print(f"{sum(map(len, pairs.values())):,} conflict pairs written to {target / f'{config}_conflict'}")
+    print(f"{sum(map(len, pairs.values())):,} conflict pairs written to {target / (config + CONFLICT)}")
     return 0
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from avemo_harness.cli.output import say, show
 
 if TYPE_CHECKING:
     from avemo_harness.build.importers.base import Imported
@@ -65,13 +66,9 @@ def execute(args: argparse.Namespace) -> int:
             on_damage="leave out" if args.skip_damaged else "refuse",
             config=args.config,
         )
-        imported = write_import(found, Importing(args.importer, args.source, commit, options), target, _say)
+        imported = write_import(found, Importing(args.importer, args.source, commit, options), target, say)
     _report(imported, args)
     return 1 if imported.damaged else 0
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
@@ -91,14 +88,14 @@ def _report(imported: Imported, args: argparse.Namespace) -> None:
     from avemo_harness.build.importers.checking import MEDIA
 
     for one in imported.dropped:
-        print(f"left out {one.count:,}: {one.reason}")
+        show(f"left out {one.count:,}: {one.reason}")
     for note in imported.notes:
-        print(note)
+        show(note)
     config = args.config or imported.config
     for part, dialogues in imported.dialogues.items():
         turns = sum(turn.role == "user" for dialogue in dialogues for turn in dialogue.turns)
         pairs = len(imported.pairs.get(part, ()))
-        print(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
+        show(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
     named = not (args.embed or imported.about.redistributable or (args.out / MEDIA).is_dir())
     root = f" --media_root {args.source}" if named else ""
-    print(f"written to {args.out}; ask about it with --dataset {args.out}{root}")
+    show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")

@@ -6,8 +6,9 @@ The run is scored by the judge that was named last: `avemo-eval score RUN` print
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+
+from avemo_harness.cli.output import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,10 @@ def execute(args: argparse.Namespace) -> int:
     from avemo_harness.releases import RunReleases
     from avemo_harness.run.config import read_run
 
-    releases = RunReleases(read_run(args.run).config, _say)
+    releases = RunReleases(read_run(args.run).config, say)
     judgements = judge_replies(args.run, args.recognizer, releases, device=args.device)
     if judgements is None:
         print("nothing to judge: the run holds no spoken replies")
     else:
         print(f"judged by {judgements.judge.name} ({judgements.judge.digest[:12]}); avemo-eval score {args.run}")
     return 0
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

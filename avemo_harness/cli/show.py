@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.text import printable
+from avemo_harness.cli.output import show
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import Clip
@@ -75,7 +75,7 @@ def _print_questions(args: argparse.Namespace) -> None:
         questions = [question for unit in prepared.units for question in unit.questions]
         for question in questions[: args.n]:
             request = question.asking.request(question.item)
-            print(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
+            show(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
             _print_messages(request)
 
 
@@ -84,8 +84,8 @@ def _print_messages(request: Request) -> None:
 
     for message in request.messages:
         for block in message.content:
-            what = printable(block.text) if isinstance(block, Text) else _clip_facts(block)
-            print(f"  {message.role:<9} {what}")
+            what = block.text if isinstance(block, Text) else _clip_facts(block)
+            show(f"  {message.role:<9} {what}")
 
 
 def _clip_facts(clip: Clip) -> str:

@@ -10,12 +10,12 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Fault = Literal["none", "cut every answer", "cut files"]
@@ -112,13 +112,27 @@ class HubServer:
     log: list[str] = field(default_factory=list)
 
 
+AnyHub = TypeVar("AnyHub", bound=HubServer)
+
+
 @contextmanager
 def serve(*repositories: Repository) -> Iterator[HubServer]:
     """Serve repositories until the block ends."""
     by_name = {repository.name: repository for repository in repositories}
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as http:
-        hub = HubServer(f"http://127.0.0.1:{http.server_address[1]}", by_name)
-        http.RequestHandlerClass = type("_BoundHandler", (_Handler,), {"hub": hub})
+    with listening(_Handler, lambda url: HubServer(url, by_name)) as hub:
+        yield hub
+
+
+@contextmanager
+def listening(handler: type[_Handler], hub_at: Callable[[str], AnyHub]) -> Iterator[AnyHub]:
+    """Answer requests with a handler until the block ends.
+
+    Args:
+        hub_at: makes what the handler finds as `hub`, from the server's address.
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        hub = hub_at(f"http://127.0.0.1:{http.server_address[1]}")
+        http.RequestHandlerClass = type("_BoundHandler", (handler,), {"hub": hub})
         http.daemon_threads = True
         # Left-over connections of a client that was stopped are not waited for.
         http.block_on_close = False

@@ -12,14 +12,14 @@ from avemo_harness.benchmark.release_writer import write_release
 CONFIG = "multiturn_synthetic"
 
 
-def write_synthetic_release(folder: Path, dialogues: int = 2, turns: int = 3) -> Path:
+def write_synthetic_release(folder: Path, dialogues: int = 2, turns: int = 3, licence: str = "CC0-1.0") -> Path:
     """Write dialogues of `turns` user turns; each in two versions whose last turn differs, joined by conflict pairs."""
     rows, pairs = [], []
     for number in range(dialogues):
         before = [_turn(number, position, EMOTIONS[(number + position) % 4]) for position in range(turns - 1)]
         for version, emotion in (("a", "happy"), ("b", ("sad", "angry")[number % 2])):
             said = [*before, _turn(number, turns - 1, emotion)]
-            rows.append(Dialogue(f"d{number}{version}", "test", "en", "CC0-1.0", tuple(_with_replies(said))))
+            rows.append(Dialogue(f"d{number}{version}", "test", "en", licence, tuple(_with_replies(said))))
         names = (f"d{number}a", f"d{number}b")
         for audio, video in (names, names[::-1]):
             pairs.append(_pair(number, audio, video, 2 * (turns - 1), rows))

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from avemo_harness.benchmark.release import Clip, Dialogue
+from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.importers.base import Found, Imported
 from avemo_harness.build.importers.checking import MEDIA, OnDamage, check_corpus
+from avemo_harness.build.sharing.readme import GENERATED
 from avemo_harness.errors import StoreError, UsageError
 
 RECORD = "import.json"
@@ -65,7 +66,7 @@ def require_config_name(name: str) -> None:
     Raises:
         UsageError: it is such a name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.endswith("_conflict"):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name.endswith(CONFLICT):
         raise UsageError(
             f"config {name!r}: expected letters, digits, _ and -, not ending in _conflict; choose another name"
         )
@@ -182,6 +183,8 @@ def _card(imported: Imported, record: dict[str, Any]) -> str:
     labels = ", ".join(f"{own} → {label}" for own, label in about.label_map.items())
     dropped = "".join(f"\n- {one.count:,}: {one.reason}" for one in imported.dropped) or "\n- nothing"
     return f"""
+{GENERATED}
+
 # {about.name}, imported
 
 {about.homepage}

@@ -1,0 +1,140 @@
+"""Whether emotions can be guessed from a few numbers a clip, better than chance and across speakers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.recognizers.cross_validation import group_folds
+from avemo_harness.recognizers.logistic import Floats
+
+CONFIDENCE = 0.99
+"""Of the chance band. Blind guesses lie above it about once in a hundred releases: those of one classifier are more
+alike than independent ones."""
+
+_LEAST_SPREAD = 1e-6
+_JITTER = 1e-3
+_FEW_SPEAKERS = 5
+_LEAST_SEEN = 2
+"""Clips of an emotion that a covariance can be learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """How well emotions are guessed by a classifier that never saw the speaker.
+
+    Args:
+        accuracy: mean over the emotions of the share that is guessed right, in [0, 1].
+        chance: what guessing blindly gives.
+        chance_high: the upper end of the chance band.
+        n: clips.
+    """
+
+    accuracy: float
+    chance: float
+    chance_high: float
+    n: int
+    speakers: int
+
+    @property
+    def tells(self) -> bool:
+        """Whether the accuracy lies above the chance band."""
+        return self.accuracy > self.chance_high
+
+    def __str__(self) -> str:
+        return f"{self.accuracy:.2f} (chance {self.chance:.2f}, up to {self.chance_high:.2f})"
+
+
+def guess_emotions(rows: Floats, emotions: Sequence[str], speakers: Sequence[str]) -> Guess | None:
+    """Guess each clip's emotion by linear discriminant analysis of other speakers' clips.
+
+    The covariance is shrunken (Ledoit and Wolf 2004) and every emotion is as probable as any other beforehand, so that
+    frequent ones are no safer guess. Emotions of fewer than two speakers are left out. The chance band is the
+    binomial's, of as many independent clips as the emotions' frequencies and the likeness of a speaker's clips leave.
+
+    Args:
+        rows: (n, width).
+
+    Returns:
+        None where fewer than two emotions or speakers are left.
+    """
+    speakers_of = {
+        name: {speaker for label, speaker in zip(emotions, speakers, strict=True) if label == name}
+        for name in sorted(set(emotions))
+    }
+    labels = [name for name, heard in speakers_of.items() if len(heard) > 1]
+    kept = np.array([label in labels for label in emotions], dtype=bool)
+    if len(labels) < 2:
+        return None
+    truth = np.array([labels.index(label) for label, keep in zip(emotions, kept, strict=True) if keep])
+    groups = [speaker for speaker, keep in zip(speakers, kept, strict=True) if keep]
+    values = rows[kept]
+    values = values[:, values.std(axis=0) > _LEAST_SPREAD]
+    right = _held_out_hits(values, truth, group_folds(groups, seed=0))
+    return None if right is None else assess(right, truth, groups, 1 / len(labels))
+
+
+def planted(rows: Floats, emotions: Sequence[str]) -> Floats:
+    """The rows with a leak put in: each emotion lies one standard deviation further than the one before."""
+    labels = sorted(set(emotions))
+    steps = np.array([labels.index(label) for label in emotions], dtype=np.float64)
+    leaky: Floats = rows + steps[:, None] * rows.std(axis=0)
+    return leaky
+
+
+def _held_out_hits(values: Floats, truth: NDArray[np.intp], folds: NDArray[np.intp]) -> NDArray[np.bool_] | None:
+    """Which clips are guessed right, (n,); None where a fold leaves too little of an emotion."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    labels = len(set(truth.tolist()))
+    if values.shape[1] == 0:
+        return np.asarray(truth == 0)  # nothing differs between clips, so that every guess is the same
+    right = np.zeros(len(values), dtype=bool)
+    # Numbers that are the same for every clip of an emotion would leave no covariance to divide by.
+    jitter = _JITTER * np.random.default_rng(0).standard_normal(values.shape)
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        seen = values[~held_out]
+        if np.bincount(truth[~held_out], minlength=labels).min() < _LEAST_SEEN:
+            return None
+        spread = seen.std(axis=0)
+        spread = np.where(spread > _LEAST_SPREAD, spread, 1.0)
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=np.full(labels, 1 / labels))
+        model.fit((seen - seen.mean(axis=0)) / spread + jitter[~held_out], truth[~held_out])
+        right[held_out] = model.predict((values[held_out] - seen.mean(axis=0)) / spread) == truth[held_out]
+    return right
+
+
+def assess(right: NDArray[np.bool_], truth: NDArray[np.intp], groups: Sequence[str], chance: float) -> Guess:
+    """How well emotions were guessed, against guessing blindly.
+
+    Args:
+        right: which clips were guessed right, (n,).
+        truth: place of each clip's emotion among all that occur, (n,); each of them occurs.
+        groups: speaker of each clip.
+        chance: how often guessing blindly is right, in [0, 1].
+    """
+    from scipy.stats import binom
+
+    counts = np.bincount(truth)
+    labels = len(counts)
+    recalls = np.bincount(truth, weights=right) / counts
+    accuracy = float(recalls.mean())
+    weights = 1 / (labels * counts[truth])
+    effective = 1 / float((weights**2).sum()) / _design_effect(right - recalls[truth], weights, groups)
+    trials = max(1, round(effective))
+    high = float(binom.ppf((1 + CONFIDENCE) / 2, trials, chance)) / trials
+    return Guess(accuracy, chance, high, len(truth), len(set(groups)))
+
+
+def _design_effect(residuals: Floats, weights: Floats, groups: Sequence[str]) -> float:
+    """By how much likeness within speakers raises the variance of the accuracy; 1 where it cannot be known."""
+    names, places = np.unique(groups, return_inverse=True)
+    if len(names) < _FEW_SPEAKERS:
+        return 1.0
+    alone = float(((weights * residuals) ** 2).sum())
+    together = float((np.bincount(places, weights=weights * residuals) ** 2).sum()) * len(names) / (len(names) - 1)
+    return max(1.0, together / alone) if alone > 0 else 1.0

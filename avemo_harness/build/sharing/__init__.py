@@ -1,0 +1,1 @@
+"""What has to be known and made before a release is shared."""

@@ -1,0 +1,33 @@
+"""Text that comes from releases, models and people, for places that take some characters for orders."""
+
+from __future__ import annotations
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def printable(text: str) -> str:
+    """The text without control characters, so that it cannot steer a terminal or break a page.
+
+    >>> printable("calm\\x1b[31m")
+    'calm[31m'
+    """
+    return "".join(character for character in text if character.isprintable() or character == " ")
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines.
+
+    >>> printable_lines("a\\x07\\nb")
+    'a\\nb'
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def safe_cell(text: str) -> str:
+    """A text cell that no spreadsheet takes for a formula and no terminal for a command.
+
+    >>> safe_cell("=1+1"), safe_cell(" @x\\x1b[31m")
+    ("'=1+1", "' @x[31m")
+    """
+    clean = printable(" ".join(text.splitlines()))
+    return f"'{clean}" if clean.lstrip().startswith(_FORMULA) else clean

@@ -1,0 +1,141 @@
+"""What a release says: digests, labels, speakers, durations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.acted_release import CONFIG, changed, surveyed
+from support.releases import write_text_release
+
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn, make_release
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.build.checks.base import Finding
+from avemo_harness.build.checks.checking import CHECKS, Check
+from avemo_harness.build.checks.decoding import check_media
+from avemo_harness.build.checks.material import Material, load_splits
+from avemo_harness.build.checks.rows import check_balance, check_schema, check_speakers
+from avemo_harness.build.checks.survey import ClipFacts, ClipProblem, look
+
+
+def release_of(dialogues: list[Dialogue], split: str = "test") -> Release:
+    return make_release("here", CONFIG, split, None, dialogues, ())
+
+
+def material_of(splits: dict[str, list[Dialogue]]) -> Material:
+    """Clips are looked at, not described."""
+    releases = {split: release_of(dialogues, split) for split, dialogues in splits.items()}
+    turns = (turn for dialogues in splits.values() for one in dialogues for turn in one.turns)
+    return Material(CONFIG, releases, {turn.clip.sha256: look(turn.clip) for turn in turns if turn.clip})
+
+
+def with_clip(turn: Turn, data: bytes) -> Turn:
+    return replace(turn, clip=Clip.from_bytes(data, "clip 0"))
+
+
+def told(finding: Finding) -> tuple[str, str]:
+    return finding.verdict, finding.summary
+
+
+def test_an_acted_release_is_as_it_should_be(material: Material) -> None:
+    assert told(check_schema(material)) == ("pass", "64 dialogues, 128 turns, 64 clips, 32 pairs")
+    assert told(check_media(material)) == ("pass", "the clips of 64 turns decode to the end")
+    assert told(check_balance(material)) == ("pass", "test: neutral 25%, happy 25%, angry 25%, sad 25%")
+    assert told(check_speakers(material)) == ("pass", "test 8 speakers")
+
+
+def test_a_clip_of_other_bytes_than_its_digest_fails(acted: list[Dialogue]) -> None:
+    def altered(turn: Turn) -> Turn:
+        assert turn.clip is not None
+        return replace(turn, clip=replace(turn.clip, fetch=lambda: b"another file"))
+
+    verdict, summary = told(check_schema(material_of({"test": changed(acted[:2], altered, acted[0].dialogue_id)})))
+    assert verdict == "fail"
+    assert "are not those of its digest" in summary
+
+
+def test_clips_that_are_not_here_leave_it_open(acted: list[Dialogue], tmp_path: Path) -> None:
+    absent = surveyed_without_clips(tmp_path / "release", acted)
+    verdict, summary = told(check_schema(absent))
+    assert verdict == "cannot tell"
+    assert "1 clips are not here" in summary
+    assert told(check_media(absent)) == ("cannot tell", "there is no clip here")
+
+
+def surveyed_without_clips(folder: Path, acted: list[Dialogue]) -> Material:
+    """Rows that name a clip below a folder that does not hold it."""
+    write_release(folder, CONFIG, {"test": acted[:1]}, path_of=lambda clip: f"{clip.sha256}.mp4")
+    return surveyed(folder, folder / "conditions")
+
+
+def test_a_clip_that_ends_early_fails(acted: list[Dialogue]) -> None:
+    clip = acted[0].turns[0].clip
+    assert clip is not None
+    broken = changed(acted[:1], lambda turn: with_clip(turn, clip.read()[:-4000]))
+    verdict, summary = told(check_media(material_of({"test": broken})))
+    assert verdict == "fail"
+    assert "clip 0" in summary
+
+
+def test_a_clip_of_another_duration_than_its_row_gives_fails(acted: list[Dialogue]) -> None:
+    longer = changed(acted[:3], lambda turn: replace(turn, duration_s=9.0), acted[1].dialogue_id)
+    verdict, summary = told(check_media(material_of({"test": longer})))
+    assert verdict == "fail"
+    assert summary.endswith("s, duration_s says 9.00")
+    assert f"dialogue {acted[1].dialogue_id}, turn 0" in summary
+
+
+def test_sound_that_is_shorter_than_its_video_is_told(acted: list[Dialogue]) -> None:
+    dialogue = acted[0]
+    clip, stated = dialogue.turns[0].clip, dialogue.turns[0].duration_s
+    assert clip is not None
+    facts = ClipFacts(sound_s=0.5, video_s=stated, level_dbfs=-26.0)
+    material = Material(CONFIG, {"test": release_of([dialogue])}, {clip.sha256: facts})
+    verdict, summary = told(check_media(material))
+    assert verdict == "warn"
+    assert "its sound lasts 0.50 s" in summary
+
+
+def test_an_emotion_that_is_nearly_always_right_is_told(acted: list[Dialogue]) -> None:
+    happy = changed(acted, lambda turn: replace(turn, emotion="happy", clip=None))
+    some = [*happy[:40], *(changed([one], lambda turn: replace(turn, clip=None))[0] for one in acted[40:44])]
+    verdict, summary = told(check_balance(material_of({"test": some})))
+    assert verdict == "warn"
+    assert summary.endswith("saying happy always is right 93% of the time")
+
+
+def test_one_clip_with_two_labels_fails(acted: list[Dialogue]) -> None:
+    twice = [acted[0], replace(changed([acted[0]], lambda turn: replace(turn, emotion="sad"))[0], dialogue_id="again")]
+    verdict, summary = told(check_balance(material_of({"test": twice})))
+    assert verdict == "fail"
+    assert "its clip is labelled sad, and neutral in test, dialogue 0-0-neutral, turn 0" in summary
+
+
+def test_turns_without_labels_leave_balance_open(acted: list[Dialogue]) -> None:
+    unlabelled = changed(acted[:2], lambda turn: replace(turn, emotion=None))
+    assert told(check_balance(material_of({"test": unlabelled})))[0] == "cannot tell"
+
+
+def test_a_speaker_in_two_splits_is_told_and_a_clip_in_two_fails(acted: list[Dialogue]) -> None:
+    apart = check_speakers(material_of({"train": acted[:8], "test": acted[8:16]}))
+    assert told(apart) == ("pass", "train 1, test 1 speakers")
+    shared = check_speakers(material_of({"train": acted[:4], "test": acted[4:16]}))
+    assert told(shared) == ("warn", "train 1, test 2 speakers; 1 are in several splits, such as 'speaker0'")
+    same = check_speakers(material_of({"train": acted[:4], "test": acted[3:16]}))
+    assert told(same) == ("fail", "train 1, test 2 speakers; 1 clips are in several splits")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_release_without_clips_can_be_checked(check: Check, tmp_path: Path) -> None:
+    releases = load_splits(write_text_release(tmp_path, 8), "text", ["test"], None)
+    assert check(Material("text", releases, {})).verdict in ("pass", "cannot tell")
+
+
+def test_a_missing_clip_is_no_damaged_one(acted: list[Dialogue]) -> None:
+    clip = acted[0].turns[0].clip
+    assert clip is not None
+    material = Material(
+        CONFIG, {"test": release_of(acted[:1])}, {clip.sha256: ClipProblem("missing", "clip 0: not here")}
+    )
+    assert check_media(material).verdict == "cannot tell"

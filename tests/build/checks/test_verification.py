@@ -1,0 +1,116 @@
+"""Labels are verified stream by stream, and conflict pairs each stream by its own label."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.acted_release import CONFIG, write_acted
+from support.planted_labels import QUICK
+
+from avemo_harness.benchmark.release import Dialogue
+from avemo_harness.build.checks.material import Material
+from avemo_harness.build.checks.opinions import Opinions, Rule, Said, Stream
+from avemo_harness.build.checks.recognition import open_recognizer
+from avemo_harness.build.checks.verification import VerificationDetails, verify_labels
+from avemo_harness.errors import UsageError
+from avemo_harness.recognizers.categorical.checkpoint import save_categorical
+from avemo_harness.recognizers.categorical.experiment import Method, train_categorical
+from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
+from avemo_harness.recognizers.extractors import make_extractor
+from avemo_harness.recognizers.feature_cache import FeatureCache
+from avemo_harness.recognizers.feature_set import FeatureSet
+
+
+def agreeing(material: Material, doubts: dict[tuple[str, Stream], tuple[str, ...]], rule: Rule) -> Opinions:
+    """Three raters who name the label of every stream, but for some."""
+    said: dict[tuple[str, Stream], tuple[str, ...]] = {}
+    for one in material.labelled():
+        said[one.clip.sha256, "sound"] = said[one.clip.sha256, "face"] = (one.emotion,) * 3
+    return Opinions("three raters", rule, {**said, **doubts})
+
+
+def details_of(material: Material, opinions: Opinions) -> VerificationDetails:
+    found = verify_labels(material, opinions).finding.details
+    assert isinstance(found, VerificationDetails)
+    return found
+
+
+def digest_of(acted: list[Dialogue], dialogue_id: str) -> str:
+    clip = next(one for one in acted if one.dialogue_id == dialogue_id).turns[0].clip
+    assert clip is not None
+    return clip.sha256
+
+
+def test_labels_that_everybody_confirms_pass(material: Material) -> None:
+    verified = verify_labels(material, agreeing(material, {}, "unanimous"))
+    assert verified.finding.verdict == "pass"
+    assert verified.finding.summary == (
+        "confirmed: sound 100% of 64 clips, face 100% of 64 clips; unanimous keeps 64 of 64 dialogues; both streams of "
+        "32 of 32 conflict pairs are confirmed"
+    )
+    assert not verified.dropped
+
+
+def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(material: Material, acted: list[Dialogue]) -> None:
+    doubts: Said = {
+        (digest_of(acted, "0-0-happy"), "sound"): ("happy", "sad", "sad"),
+        (digest_of(acted, "0-0-neutral"), "face"): ("neutral", "neutral", "unsure"),
+    }
+    by_most = verify_labels(material, agreeing(material, dict(doubts), "majority"))
+    assert by_most.dropped == {("test", "0-0-happy")}
+    by_all = verify_labels(material, agreeing(material, dict(doubts), "unanimous"))
+    assert by_all.dropped == {("test", "0-0-happy"), ("test", "0-0-neutral")}
+    assert isinstance(by_all.finding.details, VerificationDetails)
+    doubted = [one for one in by_all.finding.details.opinions if not one.kept]
+    assert {(one.dialogue, one.stream, tuple(one.said.items())) for one in doubted} == {
+        ("0-0-happy", "sound", (("happy", 1), ("sad", 2))),
+        ("0-0-neutral", "face", (("neutral", 2), ("unsure", 1))),
+    }
+
+
+def test_each_stream_of_a_pair_goes_by_its_own_clip(material: Material, acted: list[Dialogue]) -> None:
+    """The happy sound is doubted: that concerns the pair that takes its sound, and not the one that takes its face."""
+    doubts: Said = {(digest_of(acted, "0-0-happy"), "sound"): ("sad", "sad", "sad")}
+    pairs = details_of(material, agreeing(material, dict(doubts), "majority")).pairs
+    assert (pairs.pairs, pairs.judged, pairs.sound, pairs.face, pairs.both) == (32, 32, 31, 32, 31)
+
+
+def test_clips_of_which_nothing_is_said_are_kept_and_counted(material: Material, acted: list[Dialogue]) -> None:
+    opinions = Opinions("one rater", "majority", {(digest_of(acted, "0-0-sad"), "both"): ("sad",)}, unplaced=3)
+    details = details_of(material, opinions)
+    assert (details.clips, details.judged, details.kept, details.unplaced) == (64, 1, 64, 3)
+    assert details.pairs.judged == 0
+    nobody = verify_labels(material, Opinions("nobody", "majority", {}))
+    assert nobody.finding.verdict == "cannot tell"
+
+
+def test_labels_that_are_confirmed_no_more_often_than_by_chance_are_told(material: Material) -> None:
+    said: Said = {(one.clip.sha256, "face"): ("happy",) for one in material.labelled()}
+    finding = verify_labels(material, Opinions("a rater who sees joy", "majority", said)).finding
+    assert finding.verdict == "warn"
+    assert finding.summary.startswith("no better than chance, face: 0.25 (chance 0.25, up to ")
+
+
+def test_a_recogniser_that_was_trained_before_judges_each_stream_alone(
+    material: Material, acted: list[Dialogue], tmp_path: Path
+) -> None:
+    specs = ("clip-sound", "clip-face")
+    features = FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(tmp_path / "features"))
+    some = write_acted(tmp_path / "release", acted[:24])
+    corpus = read_release(ReleaseArguments(str(some), CONFIG))
+    save_categorical(train_categorical(corpus, Method(features, QUICK)), specs, tmp_path / "mine")
+    clips = list(material.labelled())[:8]
+    opinions = open_recognizer(str(tmp_path / "mine"), tmp_path, print)(clips)
+    assert re.fullmatch(r"recogniser mine \([0-9a-f]{8}\)", opinions.by)
+    assert set(opinions.said) == {(one.clip.sha256, stream) for one in clips for stream in ("sound", "face")}
+    named = [opinions.confirm(one.clip.sha256, "sound", one.emotion) for one in clips]
+    assert sum(map(bool, named)) > 4  # it learned from these very clips
+
+
+def test_a_recogniser_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown recognizer 'fussion'; nearest: 'fusion'"):
+        open_recognizer("fussion", tmp_path, print)
+    with pytest.raises(UsageError, match="not/there"):
+        open_recognizer("not/there", tmp_path, print)

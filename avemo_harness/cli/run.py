@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from avemo_harness.cli.output import say, show
 from avemo_harness.cli.processes import rank
 from avemo_harness.errors import UsageError
 
@@ -84,11 +84,13 @@ def execute(args: argparse.Namespace) -> int:
     from avemo_harness.cli.progress import make_progress
     from avemo_harness.evaluation import judge_replies, prepare
     from avemo_harness.report.results import score_run
+    from avemo_harness.report.results_file import read_people
     from avemo_harness.report.table import format_results
+    from avemo_harness.reporting import write_report
 
     signal.signal(signal.SIGTERM, _interrupt)
     is_main = rank() == 0
-    prepared = prepare(config, output_path=args.output_path, device=args.device, say=_say if is_main else _keep_quiet)
+    prepared = prepare(config, output_path=args.output_path, device=args.device, say=say if is_main else _keep_quiet)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
@@ -98,8 +100,9 @@ def execute(args: argparse.Namespace) -> int:
     if not is_main:
         # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
         return 0
-    print(format_results(result))
+    show(format_results(result, read_people(prepared.folder)))
     print(f"\nrun directory: {prepared.folder}")
+    print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
     return 1 if result.n_errors > args.max_errors else 0
 
 
@@ -164,10 +167,6 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _words(text: str | None) -> tuple[str, ...] | None:
     return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
 
 
 def _keep_quiet(sentence: str) -> None:

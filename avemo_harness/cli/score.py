@@ -1,9 +1,11 @@
-"""Score a run again from its directory, without a model, and print its table."""
+"""Score a run again from its directory, without a model, print its table, and bring its report up to date."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from avemo_harness.cli.output import say, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Score, print the results, return the exit code."""
     from avemo_harness.report.results import score_run
+    from avemo_harness.report.results_file import read_people
     from avemo_harness.report.table import format_results
+    from avemo_harness.reporting import REPORT, write_report
 
     result = score_run(args.run)
-    print(format_results(result))
+    show(format_results(result, read_people(args.run)))
+    if (args.run / REPORT).exists():
+        write_report(args.run, say=say)
     return 1 if result.n_errors > args.max_errors else 0

@@ -13,10 +13,13 @@ from avemo_harness.media.remux import freeze_video, join_streams, packet_digests
 from avemo_harness.media.stretch import stretch_frames, stretch_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,
+    FINE,
+    SMALL,
     Frames,
     MediaInfo,
     MediaLimits,
     PacketDigests,
+    Quality,
     Samples,
     SoundInfo,
     Source,
@@ -26,11 +29,14 @@ from avemo_harness.media.wave import is_wave, read_pcm16, read_wave, write_wave
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "FINE",
+    "SMALL",
     "Frames",
     "MediaInfo",
     "MediaLimits",
     "NoiseKind",
     "PacketDigests",
+    "Quality",
     "Samples",
     "SoundInfo",
     "Source",

@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 from avemo_harness.errors import MediaError
 from avemo_harness.media.mp4_writer import Mp4Writer, checked_sound
 from avemo_harness.media.reader import media_errors
-from avemo_harness.media.types import Samples
+from avemo_harness.media.types import FINE, Quality, Samples
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-# x264's macroblock tree reads memory that it has not written: with it, equal frames give unequal bytes now and then.
-_QUALITY = {"libx264": {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}, "mpeg4": {"qscale": "3"}}
-
 
 def encode_clip(
-    frames: Iterable[NDArray[np.uint8]], sound: NDArray[np.float32], *, fps: int = 25, rate: int = 16_000
+    frames: Iterable[NDArray[np.uint8]],
+    sound: NDArray[np.float32],
+    *,
+    fps: int = 25,
+    rate: int = 16_000,
+    quality: Quality = FINE,
 ) -> bytes:
     """Encode a clip: MP4 with h264 (mpeg4 where x264 is missing) in yuv420p, and mono AAC.
 
@@ -37,7 +39,7 @@ def encode_clip(
         MediaError: the frames or the sound are not as described above.
     """
     with Mp4Writer() as writer:
-        stream = writer.new_video(fps, _QUALITY)
+        stream = writer.new_video(fps, _picture_options(quality))
         shape = None
         for position, pixels in enumerate(frames):
             shape = shape or np.shape(pixels)
@@ -49,14 +51,14 @@ def encode_clip(
         if shape is None:
             raise MediaError("a clip needs at least one frame")
         writer.add(stream.encode(None))
-        writer.add_sound(sound, rate)
+        writer.add_sound(sound, rate, quality.sound_bits)
         return writer.finish()
 
 
-def encode_sound(sound: NDArray[np.float32], rate: int = 16_000) -> bytes:
+def encode_sound(sound: NDArray[np.float32], rate: int = 16_000, quality: Quality = FINE) -> bytes:
     """Encode a clip without video: MP4 with mono AAC. Arguments and errors as in `encode_clip`."""
     with Mp4Writer() as writer:
-        writer.add_sound(sound, rate)
+        writer.add_sound(sound, rate, quality.sound_bits)
         return writer.finish()
 
 
@@ -88,6 +90,12 @@ def write_flac(path: Path, samples: NDArray[np.float32], rate: int) -> None:
 
     with media_errors(str(path)):
         soundfile.write(path, np.clip(checked_sound(samples), -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+
+
+def _picture_options(quality: Quality) -> dict[str, dict[str, str]]:
+    # x264's macroblock tree reads memory that it has not written: with it, equal frames give unequal bytes at times.
+    x264 = {"preset": "veryfast", "crf": str(quality.crf), "x264-params": "mbtree=0"}
+    return {"libx264": x264, "mpeg4": {"qscale": str(quality.qscale)}}
 
 
 def _picture(pixels: NDArray[np.uint8], shape: tuple[int, ...]) -> VideoFrame:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
+from avemo_harness.media.types import FINE
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
@@ -22,7 +23,6 @@ AAC_FRAME = 1024
 """Samples in a packet of AAC-LC."""
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-_SOUND_BITS = 64_000
 _TIMESCALE = 48_000  # units a second of stream lengths; the usual millisecond would add samples to most sounds
 
 
@@ -77,7 +77,7 @@ class Mp4Writer:
         stream.codec_context.pix_fmt = "yuv420p"
         return stream
 
-    def add_sound(self, samples: NDArray[np.float32], rate: int) -> None:
+    def add_sound(self, samples: NDArray[np.float32], rate: int, bits: int = FINE.sound_bits) -> None:
         """Encode mono sound as AAC. MediaError where AAC has no such rate or the samples are unfit."""
         from av import AudioFrame
         from av.codec.context import Flags
@@ -86,7 +86,7 @@ class Mp4Writer:
             raise MediaError(f"AAC has no rate of {rate} samples a second; resample to one of {_AAC_RATES}")
         sound = checked_sound(samples)
         stream = self.container.add_stream("aac", rate=rate, layout="mono")
-        stream.codec_context.bit_rate = _SOUND_BITS
+        stream.codec_context.bit_rate = bits
         stream.codec_context.flags |= Flags.bitexact  # else the encoder signs its first packet with its version
         for start in range(0, len(sound), AAC_FRAME):
             frame = AudioFrame.from_ndarray(sound[None, start : start + AAC_FRAME], "fltp", "mono")

@@ -47,6 +47,26 @@ DEFAULT_LIMITS = MediaLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """How much of a clip its encoding keeps.
+
+    Args:
+        crf, qscale: of the pictures, for x264 and for mpeg4; lower is finer.
+        sound_bits: of the sound, bits a second.
+    """
+
+    crf: int
+    qscale: int
+    sound_bits: int
+
+
+FINE = Quality(crf=20, qscale=3, sound_bits=64_000)
+"""For clips that are measured."""
+SMALL = Quality(crf=30, qscale=10, sound_bits=24_000)
+"""For clips that are only looked at."""
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What the header says of the video: pixels, frames a second on average, frames, seconds, FFmpeg's codec name."""
 

@@ -210,7 +210,7 @@ def _task_result(
         n_unjudged=unjudged,
         n_clusters=len({answer.item.cluster for answer in answered}),
         n_spoken=spoken if isinstance(task.output, SpokenOutput) else None,
-        comparable=not (judge and judge.embedded and is_judged(task)) or _is_of_demo(task, run),
+        comparable=is_comparable(task, judge, run),
         flags=dict(sorted(flags.items())),
         metrics=scores.metrics if scores else {},
         details=scores.details if scores else {},
@@ -218,9 +218,9 @@ def _task_result(
     )
 
 
-def _is_of_demo(task: TaskSpec, run: RunRecord) -> bool:
-    asked = (task.dataset.name, task.dataset.split)
-    return any((one["name"], one["split"]) == asked and one["source"] == DEMO for one in run.releases)
+def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
+    """Whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
+    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task)["source"] == DEMO
 
 
 def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:

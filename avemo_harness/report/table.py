@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
+from avemo_harness.report.results_file import PEOPLE, PeopleScores
 from avemo_harness.scorers.base import Metric
 from avemo_harness.text_table import aligned
 
 NOT_ASKED = "—"
 
 
-def format_results(result: RunResult) -> str:
-    """Lay out a run's results for a terminal of 80 columns or more."""
-    parts = [_format_group(group, result) for group in result.groups.values()]
+def format_results(result: RunResult, people: PeopleScores | None = None) -> str:
+    """Lay out a run's results for a terminal of 80 columns or more.
+
+    Args:
+        people: what people gave the replies; it joins the rows of its group.
+    """
+    parts = [part for group in result.groups.values() for part in _parts(group, result, people)]
+    if people is not None and people.group not in result.groups:
+        parts.append(_format_people(people, result.model))
     parts.append(_format_tasks(list(result.tasks.values())))
-    notes = _notes(result)
+    notes = result_notes(result)
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
+
+
+def _parts(group: GroupResult, result: RunResult, people: PeopleScores | None) -> Iterator[str]:
+    yield _format_group(group, result)
+    if people is not None and people.group == group.group:
+        yield _format_people(people, group.row)
 
 
 def _format_group(group: GroupResult, result: RunResult) -> str:
@@ -33,6 +46,17 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
         gain = group.fusion_gain
         lines.append(f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns")
     return "\n".join(lines)
+
+
+def _format_people(people: PeopleScores, model: str) -> str:
+    left_out = f", {people.excluded} left out" if people.excluded else ""
+    mark = "" if people.complete else "  (provisional: some items have fewer raters than planned)"
+    rows = [
+        ["model", *PEOPLE],
+        [model, *_values(people.columns, PEOPLE)],
+        ["95 % interval", *(_interval(people.columns[name]) for name in PEOPLE)],
+    ]
+    return "\n".join([f"{people.task}, rated by {people.raters} people{left_out}{mark}", *aligned(rows)])
 
 
 def _model_rows(group: GroupResult, names: Sequence[str]) -> list[list[str]]:
@@ -69,7 +93,8 @@ def _task_rows(task: TaskResult) -> list[list[str]]:
     return [[task.task, *first, *map(str, counts)], *(["", *other, *[""] * len(counts)] for other in others)]
 
 
-def _notes(result: RunResult) -> list[str]:
+def result_notes(result: RunResult) -> list[str]:
+    """What a reader must know of a run before holding its figures against others, in sentences."""
     notes = []
     if result.partial:
         notes.append("partial: only some of the tasks' items were asked for (--limit, --ids or --where)")

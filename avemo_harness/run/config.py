@@ -98,6 +98,18 @@ class RunRecord:
             "releases": [dict(release) for release in self.releases],
         }
 
+    def release_of(self, task: TaskSpec) -> Mapping[str, Any]:
+        """What `describe_release` recorded of the release that a task was asked of.
+
+        Raises:
+            StoreError: there is no such record.
+        """
+        dataset = task.dataset
+        for release in self.releases:
+            if (release["name"], release["split"]) == (dataset.name, dataset.split):
+                return release
+        raise StoreError(f"run.json names no release for {task.task}; run it anew")
+
     def digest(self) -> str:
         """Short name of the run: equal for equal `defining` content."""
         text = json.dumps(self.defining(), sort_keys=True)
@@ -177,7 +189,9 @@ def read_run(folder: Path) -> RunRecord:
             skipped=values["skipped"],
         )
     except FileNotFoundError as error:
-        raise UsageError(f"{folder}: not a run directory (it has no run.json)") from error
+        raise UsageError(
+            f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
+        ) from error
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{path}: cannot be read as a run ({error})") from error
 

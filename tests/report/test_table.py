@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
+from avemo_harness.report.results_file import PEOPLE, PeopleScores
 from avemo_harness.report.table import format_results
 from avemo_harness.scorers.base import Metric
 from avemo_harness.scorers.judged import Judge
@@ -136,3 +137,16 @@ def test_scores_that_mean_nothing_to_others_say_so() -> None:
 def test_replies_that_are_not_judged_yet_are_counted() -> None:
     text = format_results(result(n_unjudged=5))
     assert "provisional: 5 replies are not judged yet; avemo-eval judge RUN" in text
+
+
+def test_what_people_rated_stands_below_the_row_of_its_group() -> None:
+    rated = PeopleScores(
+        "demo_reply", "demo", complete=True, raters=12, excluded=2, columns=dict.fromkeys(PEOPLE, ACCURACY)
+    )
+    lines = format_results(result(), rated).splitlines()
+    at = lines.index("demo_reply, rated by 12 people, 2 left out")
+    assert lines[at + 1].split() == ["model", "ER", "EN", "RR", "ERS"]
+    assert lines[at + 3].split() == ["baseline", *["0.765"] * 4]
+    assert at < next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
+    short = format_results(result(), replace(rated, complete=False, excluded=0, group=None))
+    assert "demo_reply, rated by 12 people  (provisional: some items have fewer raters than planned)" in short

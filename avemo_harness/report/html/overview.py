@@ -1,0 +1,244 @@
+"""The figures of a run as HTML: the benchmark's table, what stands behind it, and everything that leaves doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from avemo_harness.benchmark.request import FLAGS
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.report.board import CAVEATS, TITLES, Board, BoardBlock, BoardCell, BoardRow, Notes, boards
+from avemo_harness.report.board_text import NOTHING
+from avemo_harness.report.document import escaped, table
+from avemo_harness.report.html.drawings import share_bar, slopes
+from avemo_harness.report.results import TaskResult
+from avemo_harness.report.results_file import FinishedRun
+from avemo_harness.report.table import result_notes
+from avemo_harness.scorers.base import Metric
+
+_SHADES = 9
+_CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
+
+
+def figures(run: FinishedRun) -> str:
+    """The sections above the turns: what most people look for."""
+    result = run.result
+    head = f"<h1>{escaped(result.model)} <span class='faint'>{escaped(run.folder.resolve().name)}</span></h1>"
+    marks = [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
+    banner = f"<p class='banner'>{' and '.join(marks)}: see “What to doubt”</p>" if marks else ""
+    sections = [
+        head + banner + _releases(run),
+        *(_board(board, run) for board in boards([run], [result.model]) if board.group in result.groups),
+        _section("Understanding, by condition", _understanding(run)),
+        _section("Voice against face", _conflicts(run)),
+        _section("What to doubt", _doubts(run)),
+    ]
+    return "\n".join(sections)
+
+
+def background(run: FinishedRun) -> str:
+    """The sections below the turns: everything that stands behind the figures."""
+    sections = [
+        _section("All metrics", [_metrics(run)]),
+        _section("Judge of the replies", _judge(run)),
+        _section("How it was run", _setup(run)),
+    ]
+    return "\n".join(sections)
+
+
+def _section(title: str, parts: Iterator[str] | Sequence[str]) -> str:
+    body = "\n".join(parts)
+    return f"<section><h2>{title}</h2>\n{body}\n</section>" if body else ""
+
+
+def _releases(run: FinishedRun) -> str:
+    lines = []
+    for one in run.record.releases:
+        commit = f", commit {str(one['commit'])[:12]}" if one["commit"] else ""
+        pairs = f" and {one['pairs']:,} conflict pairs" if one["pairs"] else ""
+        lines.append(
+            f"{one['source']}, {one['name']} ({one['split']}): {one['dialogues']:,} dialogues{pairs}{commit}, "
+            f"content {str(one['fingerprint'])[:12]}"
+        )
+    return "".join(f"<p class='faint'>{escaped(line)}</p>" for line in lines)
+
+
+def _board(board: Board, run: FinishedRun) -> str:
+    notes = Notes()
+    parts = [_block(block, notes) for block in board.blocks()]
+    below = [f"<li><sup>{letter}</sup> {escaped(note)}</li>" for letter, note in notes]
+    remarks = [f"<li>{escaped(row.name)}: {escaped(row.remark)}</li>" for row in board.rows if row.remark]
+    if gain := run.result.groups[board.group].fusion_gain:
+        parts.append(f"<p>Acc_AV − max(Acc_A, Acc_V): {_signed(gain)}, paired, {gain.n:,} turns</p>")
+    if below or remarks:
+        parts.append(f"<ul class='notes'>{''.join([*below, *remarks])}</ul>")
+    if any(row.published for row in board.rows):
+        parts.append(f"<ul class='notes'>{''.join(f'<li>{escaped(line)}</li>' for line in CAVEATS)}</ul>")
+    return _section(escaped(board.title), parts)
+
+
+def _block(block: BoardBlock, notes: Notes) -> str:
+    lines = [
+        [_row_name(row), *(_board_cell(cells.get(name), notes) for name in block.names)] for row, cells in block.rows
+    ]
+    return table([block.title, *map(escaped, block.names)], lines)
+
+
+def _row_name(row: BoardRow) -> str:
+    name = escaped(row.name)
+    if row.published:
+        return f"{name} <span class='faint'>published</span>"
+    measured = any(cell.ci_low is not None for cell in (*row.columns.values(), *row.people.values()))
+    return f"<b>{name}</b>" if measured else f"<span class='faint'>{name}</span>"
+
+
+def _board_cell(cell: BoardCell | None, notes: Notes) -> str:
+    if cell is None:
+        return NOTHING
+    letter = notes.letter(cell.note)
+    value = f"{cell.value:.3f}" + (f"<sup>{letter}</sup>" if letter else "")
+    if cell.ci_low is None or cell.ci_high is None:
+        return value
+    return f"<b>{value}</b><br><small>{cell.ci_low:.3f}–{cell.ci_high:.3f}</small>"
+
+
+def _understanding(run: FinishedRun) -> Iterator[str]:
+    """For each group: accuracy by condition, confusions, and F1 of each label."""
+    groups: dict[str, list[TaskResult]] = {}
+    for task, result in _scored_by(run, "understanding"):
+        groups.setdefault(task.group or task.task, []).append(result)
+    for name, results in groups.items():
+        title = f"<h3>{escaped(TITLES.get(name, name))}</h3>" if len(groups) > 1 else ""
+        yield title + slopes({one.condition: one.metrics["accuracy"] for one in results if "accuracy" in one.metrics})
+        yield f"<div class='side'>{''.join(map(_confusion, results))}</div>"
+        yield _class_scores(results)
+
+
+def _scored_by(run: FinishedRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
+    """The tasks that were asked and have a scorer, whose details they therefore hold."""
+    for task in run.record.tasks:
+        result = run.result.tasks[task.task]
+        if result.status != "skipped" and any(one.name == scorer for one in task.scorers):
+            yield task, result
+
+
+def _confusion(result: TaskResult) -> str:
+    confusion = result.details["confusion"]
+    columns, labels = confusion["columns"], result.details["labels"]
+    rows = []
+    for label, counts in zip(labels, confusion["counts"], strict=True):
+        total = sum(counts)
+        cells = "".join(f"<td class='{_shade(n, total)}'>{n:,}</td>" for n in counts)
+        rows.append(f"<tr><th scope='row'>{escaped(label)}</th>{cells}</tr>")
+    head = "".join(f"<th scope='col'>{escaped(name)}</th>" for name in columns)
+    return (
+        f"<figure><figcaption>{_condition(result)} <span class='faint'>rows: label, columns: answer</span></figcaption>"
+        f"<div class='wide'><table class='confusion'><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></figure>"
+    )
+
+
+def _shade(count: int, total: int) -> str:
+    return f"s{round(_SHADES * count / total) if total else 0}"
+
+
+def _class_scores(tasks: Sequence[TaskResult]) -> str:
+    labels = list(dict.fromkeys(label for one in tasks for label in one.details["labels"]))
+    rows = []
+    for label in labels:
+        scores = [one.details["per_class"].get(label) for one in tasks]
+        rows.append([escaped(label), *(_plain(score["f1"]) if score else NOTHING for score in scores)])
+    return table(["F1 of each label", *map(_condition, tasks)], rows)
+
+
+def _condition(result: TaskResult) -> str:
+    return escaped(_CONDITIONS.get(result.condition, result.task))
+
+
+def _conflicts(run: FinishedRun) -> Iterator[str]:
+    for task, result in _scored_by(run, "modality_preference"):
+        rows = [
+            _conflict_row("all", {name: metric.value for name, metric in result.metrics.items()}, result.n_answered)
+        ]
+        for part in ("per_pair", "per_direction"):
+            rows += [_conflict_row(name, rates, rates["n"]) for name, rates in result.details[part].items()]
+        head = ["", "as heard (AAR)", "as seen (VAR)", "neither (OLR)", "n", ""]
+        yield f"<h3>{escaped(task.task)}</h3>" + table(head, rows)
+
+
+def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
+    values = [rates.get(rate) for rate in ("aar", "var", "olr")]
+    bar = share_bar([value for value in values if value is not None])
+    return [escaped(name), *map(_plain, values), f"{n:,}", bar]
+
+
+def _metrics(run: FinishedRun) -> str:
+    head = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
+    rows = []
+    for task in run.record.tasks:
+        result = run.result.tasks[task.task]
+        if result.status == "skipped":
+            rows.append([escaped(task.task), *[NOTHING] * 8])
+            continue
+        counts = [result.n_clusters, result.n_invalid, result.n_errors, result.n_missing]
+        for number, (name, metric) in enumerate(result.metrics.items()):
+            first = "" if number else escaped(task.task)
+            rest = [""] * 4 if number else [f"{count:,}" for count in counts]
+            rows.append([first, escaped(name), _plain(metric.value), _interval(metric), f"{metric.n:,}", *rest])
+    return table(head, rows)
+
+
+def _doubts(run: FinishedRun) -> Iterator[str]:
+    """What the terminal's table says below it, and how often answers were odd."""
+    notes = [note for note in result_notes(run.result) if not note.startswith(("replies judged by", "  "))]
+    rows = [
+        [escaped(name), f"{count:,}", escaped(flag.replace("_", " ")), escaped(FLAGS.get(flag, ""))]
+        for name, result in run.result.tasks.items()
+        for flag, count in (*result.flags.items(), *([("invalid", result.n_invalid)] if result.n_invalid else []))
+    ]
+    if notes:
+        yield f"<ul>{''.join(f'<li>{escaped(note)}</li>' for note in notes)}</ul>"
+    if rows:
+        yield table(["task", "answers", "oddity", ""], rows)
+    if not notes and not rows:
+        yield "<p>Nothing failed, nothing is missing, and no answer was odd.</p>"
+
+
+def _judge(run: FinishedRun) -> Iterator[str]:
+    judge = run.result.judge
+    if judge is not None:
+        yield f"<p>{escaped(judge.name)} <span class='faint'>{escaped(judge.digest[:12])}</span></p>"
+        yield f"<ul>{''.join(f'<li>{escaped(str(line))}</li>' for line in judge.card.get('lines', ()))}</ul>"
+
+
+def _setup(run: FinishedRun) -> Iterator[str]:
+    config = run.record.config
+    rows = [
+        ["model", escaped(" ".join([config.model, *(f"{k}={v}" for k, v in config.model_args.items())]))],
+        ["tasks", escaped(", ".join(config.tasks))],
+        *([["generation", escaped(str(dict(config.generation)))]] if config.generation else []),
+        ["seed", str(config.seed)],
+        ["identity", escaped(", ".join(f"{name} {value}" for name, value in run.result.identity.items()))],
+        ["intervals", f"{run.result.bootstrap['resamples']:,} resamples of whole dialogues"],
+        *([escaped(name), f"version {r.version}, digest {r.digest[:12]}"] for name, r in run.result.tasks.items()),
+    ]
+    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
+    yield f"<details><summary>Model, tasks and versions</summary><dl>{lines}</dl></details>"
+
+
+def _plain(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _interval(metric: Metric) -> str:
+    if metric.ci_low is None or metric.ci_high is None:
+        return NOTHING
+    return f"{metric.ci_low:.3f}–{metric.ci_high:.3f}"
+
+
+def _signed(metric: Metric) -> str:
+    if metric.value is None:
+        return NOTHING
+    if metric.ci_low is None or metric.ci_high is None:
+        return f"{metric.value:+.3f}"
+    return f"{metric.value:+.3f} ({metric.ci_low:+.3f} to {metric.ci_high:+.3f})"

@@ -1,0 +1,239 @@
+"""The recordings of a report: small ones inside the page, or all of them in a folder beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from avemo_harness import media
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.release import Clip, Release
+from avemo_harness.errors import MediaError
+from avemo_harness.file_cache import prune_files
+from avemo_harness.paths import write_atomically
+from avemo_harness.report.html.turns import Dataset, Entry
+
+MOST_TURNS_EMBEDDED = 40
+MOST_BYTES_EMBEDDED = 5_000_000
+"""Of the page, so of the base64 text."""
+FOLDER = "media"
+"""Of a bundle, beside its page."""
+
+_CACHE_BYTES = 2**28
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a recording is encoded: pixels of the longer side at most, frames and samples a second."""
+
+    longest_side: int
+    fps: int
+    rate: int
+    quality: media.Quality
+
+
+_SMALL = _Form(160, 10, 16_000, media.SMALL)
+_WHOLE = _Form(1280, 25, 48_000, media.FINE)
+
+Kind = Literal["video", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the page plays.
+
+    Args:
+        url: a ``data:`` URL, or a path beside the page.
+    """
+
+    kind: Kind
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """The recordings of a page, by the key of their turn.
+
+    Args:
+        notes: why some or all are not there, in sentences.
+    """
+
+    users: Mapping[str, Recording] = field(default_factory=dict)
+    replies: Mapping[str, Recording] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the recordings of a run are.
+
+    Args:
+        run: the run directory.
+        releases: those at hand.
+        conditions: makes the clips of conflict pairs.
+        cache: a folder for small copies, which later reports use again.
+        private: the users' recordings must not be passed on, so no page that people send around holds them.
+    """
+
+    run: Path
+    releases: Mapping[Dataset, Release]
+    conditions: ConditionCache
+    cache: Path
+    private: bool = False
+
+    def user(self, entry: Entry) -> bytes | None:
+        """The clip of a user's turn; of a conflict pair the sound of one with the face of the other.
+
+        Raises:
+            MediaError: a clip is missing or damaged.
+        """
+        release = self.releases.get(entry.dataset)
+        clip = None if release is None else self._clip(release, entry)
+        return None if clip is None else clip.read()
+
+    def reply(self, entry: Entry) -> bytes | None:
+        """The spoken reply.
+
+        Raises:
+            MediaError: its file is missing.
+        """
+        if entry.speech is None:
+            return None
+        path = self.run / entry.speech
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+
+    def _clip(self, release: Release, entry: Entry) -> Clip | None:
+        if not entry.pair:
+            return release.dialogue(entry.shown.dialogue).turns[entry.shown.turn].clip
+        pair = release.pair(entry.pair)
+        heard = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn].clip
+        seen = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn].clip
+        return self.conditions.conflict(heard, seen) if heard and seen else None
+
+
+def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
+    """Small copies inside the page, those of the most interesting turns first, within bounds."""
+    shared = replace(sources, releases={}) if sources.private else sources
+    collected = _Collected()
+    recorded = [one for one in entries if one.speech or one.dataset in shared.releases]
+    spent = count = 0
+    for entry in sorted(recorded, key=lambda one: -one.interest)[:MOST_TURNS_EMBEDDED]:
+        made = collected.make(entry, shared, lambda data, kind: _data_url(_small(data, shared.cache), kind))
+        size = sum(len(one.url) for one in made.values())
+        if made and spent + size <= MOST_BYTES_EMBEDDED:
+            spent, count = spent + size, count + 1
+            collected.add(entry, made)
+    prune_files(sources.cache.glob("*/*.mp4"), _CACHE_BYTES)
+    whole = "avemo-eval report RUN --bundle DIR makes a page with all recordings"
+    notes = []
+    if sources.private:
+        notes.append(f"the users' recordings must not be passed on and are left out; {whole}, for yourself")
+    if count < len(recorded):
+        first = f"{count:,} of {len(recorded):,} turns can be played here, those with errors and disputed answers first"
+        notes.append(f"{first}; {whole}")
+    return collected.recordings(*notes)
+
+
+def bundle(entries: Sequence[Entry], sources: Sources, folder: Path) -> Recordings:
+    """Every recording as a file of `folder`/media, named by its content; the page beside it finds them there.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    collected = _Collected()
+    for entry in entries:
+        collected.add(entry, collected.make(entry, sources, lambda data, _: _keep(data, folder)))
+    return collected.recordings()
+
+
+class _Collected:
+    """Recordings as they are found; what cannot be read is named and left out."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, Recording] = {}
+        self._replies: dict[str, Recording] = {}
+        self._unreadable: list[str] = []
+
+    def make(self, entry: Entry, sources: Sources, place: Callable[[bytes, Kind], str]) -> dict[str, Recording]:
+        """Those of a turn, by speaker, at the URLs that `place` gives them."""
+        made = {}
+        for speaker, read in (("user", sources.user), ("reply", sources.reply)):
+            try:
+                data = read(entry)
+                if data is not None:
+                    kind: Kind = "video" if media.probe(data).video else "audio"
+                    made[speaker] = Recording(kind, place(data, kind))
+            except MediaError as error:
+                self._unreadable.append(f"{entry.shown.key} ({speaker}): {error}")
+        return made
+
+    def add(self, entry: Entry, made: Mapping[str, Recording]) -> None:
+        for speaker, found in (("user", self._users), ("reply", self._replies)):
+            if speaker in made:
+                found[entry.shown.key] = made[speaker]
+
+    def recordings(self, *notes: str) -> Recordings:
+        damage = []
+        if self._unreadable:
+            more = f"; and {len(self._unreadable) - 1:,} more" if len(self._unreadable) > 1 else ""
+            damage = [f"recordings that cannot be read are left out: {self._unreadable[0]}{more}"]
+        return Recordings(self._users, self._replies, (*notes, *damage))
+
+
+def _small(data: bytes, cache: Path) -> bytes:
+    """A small copy, which is kept for later reports."""
+    name = hashlib.sha256(repr(_SMALL).encode() + data).hexdigest()
+    path = cache / name[:2] / f"{name}.mp4"
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        small = _encoded(data, _SMALL)
+        write_atomically(path, small)
+        return small
+
+
+def _encoded(data: bytes, form: _Form) -> bytes:
+    info = media.probe(data)
+    if info.sound is None:
+        sound = np.zeros(max(1, round(info.duration_s * form.rate)), np.float32)
+    else:
+        sound = media.decode_sound(data, rate=form.rate)
+    if info.video is None:
+        return media.encode_sound(sound, form.rate, form.quality)
+    width, height = info.video.width, info.video.height
+    scale = min(1.0, form.longest_side / max(width, height))
+    size = (max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2)))
+    frames = media.decode_frames(data, fps=form.fps, size=size)
+    return media.encode_clip(frames.pixels, sound, fps=form.fps, rate=form.rate, quality=form.quality)
+
+
+def _keep(data: bytes, folder: Path) -> str:
+    """Write a recording as it is, where browsers play it, else encoded anew; its path beside the page."""
+    playable, suffix = _playable(data)
+    name = f"{FOLDER}/{hashlib.sha256(playable).hexdigest()[:32]}.{suffix}"
+    if not (folder / name).exists():
+        write_atomically(folder / name, playable)
+    return name
+
+
+def _playable(data: bytes) -> tuple[bytes, str]:
+    """What browsers play: the recording itself where they do. With the end of its name."""
+    if data[:4] == b"fLaC":
+        return data, "flac"
+    info = media.probe(data)
+    if data[4:8] == b"ftyp" and (info.video is None or info.video.codec == "h264"):
+        return data, "mp4"
+    return _encoded(data, _WHOLE), "mp4"
+
+
+def _data_url(data: bytes, kind: Kind) -> str:
+    return f"data:{kind}/mp4;base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,160 @@
+"""Tables 1 to 4 of AV-EMO-Reasoning (arXiv 2510.07355) as printed, with a mark on cells that cannot be right.
+
+Values stand as they were published; a mark says in a plain sentence what contradicts one. Nothing in this package is
+tuned to meet them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from avemo_harness.report.published_checks import marks_of_people, marks_of_reasoning
+from avemo_harness.report.results_file import PEOPLE
+
+PAPER = "AV-EMO-Reasoning, arXiv 2510.07355"
+SPLITS = ("singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
+"""The groups of Table 2, in its order."""
+
+_BLOCKS = (("ECS", "EBS", "ESS", "ERS"), ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A printed value.
+
+    Args:
+        mark: why it cannot be right by its own definition; None where nothing printed contradicts it.
+    """
+
+    value: float
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """A system's row on one split of Table 2.
+
+    Args:
+        split: the group of tasks, such as ``multiturn_real``.
+        reference: the row of the release's own replies, which has no labels.
+        columns: by the names of the group's table (``CT-ECS``, ``Acc_AV``, …), only those that are printed.
+        people: ER, EN, RR and their mean ERS, as rated by people.
+    """
+
+    split: str
+    system: str
+    reference: bool
+    columns: Mapping[str, Cell]
+    people: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One of the paper's other tables.
+
+    Args:
+        note: what its heading gets wrong or leaves open; None where there is nothing to say.
+        rows: by name, one value a column.
+        decimals: how many are printed.
+    """
+
+    number: int
+    title: str
+    note: str | None
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[float, ...]]
+    decimals: int = 3
+
+    @property
+    def source(self) -> str:
+        return f"{PAPER}, Table {self.number}"
+
+
+def _row(split: str, system: str, measured: str, labels: str, people: str) -> PublishedRow:
+    """Parse a row as it stands in print: a string for each of its three blocks, empty where it has none."""
+    prefix = "" if split.startswith("single") else "CT-"
+    names = [[f"{prefix}{name}" for name in _BLOCKS[0]], _BLOCKS[1]]
+    columns: dict[str, float] = {}
+    for of_block, printed in zip(names, (measured, labels), strict=True):
+        if printed:
+            columns.update(zip(of_block, map(float, printed.split()), strict=True))
+    rated = dict(zip(PEOPLE, map(float, people.split()), strict=True))
+    return PublishedRow(
+        split,
+        system,
+        reference=not labels,
+        columns=_cells(columns, marks_of_reasoning(columns)),
+        people=_cells(rated, marks_of_people(rated)),
+    )
+
+
+def _cells(values: Mapping[str, float], marks: Iterable[tuple[str, str]]) -> Mapping[str, Cell]:
+    reasons = dict(marks)
+    return {name: Cell(value, reasons.get(name)) for name, value in values.items()}
+
+
+_BAICHUAN, _MINICPM, _QWEN = "Baichuan-Omni-1.5", "MiniCPM-o 2.6", "Qwen2.5-Omni"
+_SINGLE, _MULTI, _REAL = SPLITS
+
+TABLE_2 = (
+    _row(_SINGLE, "Synthetic", ".767 .672 1.000 .737", "", ".590 .535 .573 .567"),
+    _row(_SINGLE, _BAICHUAN, ".577 .483 1.000 .524", ".841 .311 .547 .760 .490 .195 .270", ".628 .575 .618 .607"),
+    _row(_SINGLE, _MINICPM, ".660 .492 1.000 .589", ".804 .343 .865 .824 .686 .104 .264", ".888 .873 .950 .903"),
+    _row(_SINGLE, _QWEN, ".731 .587 1.000 .672", ".713 .243 .627 .850 .632 .137 .317", ".665 .720 .710 .698"),
+    _row(_MULTI, "Synthetic", ".747 .385 .838 .623", "", ".860 .830 .785 .825"),
+    _row(_MULTI, _BAICHUAN, ".619 .039 .806 .426", ".763 .307 .598 .806 .694 .028 .321", ".768 .695 .748 .737"),
+    _row(_MULTI, _MINICPM, ".667 .161 .657 .445", ".728 .347 .673 .797 .796 .021 .213", ".850 .793 .868 .837"),
+    _row(_MULTI, _QWEN, ".730 .162 .814 .526", ".815 .384 .520 .821 .600 .114 .266", ".768 .740 .790 .766"),
+    _row(_REAL, "Real", ".749 .623 .788 .394", "", ".540 .538 .480 .519"),
+    _row(_REAL, _BAICHUAN, ".632 .407 .765 .362", ".720 .287 .580 .770 .670 .030 .300", ".378 .508 .355 .413"),
+    _row(_REAL, _MINICPM, ".648 .501 .688 .258", ".760 .363 .720 .760 .760 .020 .220", ".580 .568 .558 .568"),
+    _row(_REAL, _QWEN, ".741 .406 .747 .341", ".770 .363 .550 .790 .640 .110 .250", ".578 .555 .685 .601"),
+)
+"""The benchmark's table: three splits, four systems each. The real split's dialogues are MultiDialog's."""
+
+TABLE_1 = PublishedTable(
+    number=1,
+    title="Emotion recognisers on MultiDialog",
+    note="headed weighted F1, which is one figure a recogniser; four are printed, which are F1 of each class",
+    columns=("neutral", "happy", "angry", "sad"),
+    rows={
+        "SenseVoice-Small": (0.4745, 0.4599, 0.3717, 0.3128),
+        "EmotiEffLib": (0.5642, 0.3033, 0.0639, 0.0727),
+        "the paper's": (0.6074, 0.6350, 0.6074, 0.5111),
+    },
+    decimals=4,
+)
+
+TABLE_3 = PublishedTable(
+    number=3,
+    title="Concordance (CCC) of continuous recognisers on RECOLA, subject-wise",
+    note=None,
+    columns=("arousal", "valence", "mean"),
+    rows={"EMO-Reasoning (sound alone)": (0.403, 0.164, 0.284), "the paper's": (0.687, 0.690, 0.689)},
+)
+
+TABLE_4 = PublishedTable(
+    number=4,
+    title="Concordance (CCC) by modality on RECOLA, subject-wise and on the official split",
+    note="the mean of sound and face, subject-wise, is printed as .688 here and as .689 in Table 3",
+    columns=("arousal", "valence", "mean", "official arousal", "official valence", "official mean"),
+    rows={
+        "sound": (0.282, 0.139, 0.211, 0.191, 0.039, 0.115),
+        "face": (0.397, 0.468, 0.432, 0.228, 0.323, 0.276),
+        "sound and face": (0.687, 0.690, 0.688, 0.644, 0.463, 0.553),
+    },
+)
+
+OTHER_TABLES = (TABLE_1, TABLE_3, TABLE_4)
+
+
+def published_rows(split: str) -> tuple[PublishedRow, ...]:
+    """The rows of one split in the paper's order; none for a group that the paper does not have.
+
+    >>> [row.system for row in published_rows("multiturn_real")]
+    ['Real', 'Baichuan-Omni-1.5', 'MiniCPM-o 2.6', 'Qwen2.5-Omni']
+    >>> published_rows("multiturn_real")[1].columns["Acc_AV"].value
+    0.72
+    """
+    return tuple(row for row in TABLE_2 if row.split == split)

@@ -1,0 +1,148 @@
+"""Read back what a run's scoring wrote: `results.json`, and the scores that people gave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.report.results import RESULTS_SCHEMA, RunResult
+from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.scorers.base import Metric
+
+PEOPLE = ("ER", "EN", "RR", "ERS")
+"""The columns that people rate, in the order of the benchmark's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleScores:
+    """What people gave a run's replies, from `human.json`.
+
+    Args:
+        task: whose replies were rated.
+        group: the group that the task belongs to, in whose row the scores stand; None for a task on its own.
+        complete: every item has as many raters as planned.
+        raters: how many people's ratings count.
+        excluded: how many were left out by the plan's rules.
+        columns: ER, EN, RR and ERS.
+    """
+
+    task: str
+    group: str | None
+    complete: bool
+    raters: int
+    excluded: int
+    columns: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run with its results.
+
+    Args:
+        people: None where its replies were not rated.
+    """
+
+    folder: Path
+    record: RunRecord
+    result: RunResult
+    people: PeopleScores | None
+
+
+def read_finished_run(folder: Path) -> FinishedRun:
+    """Read a run directory's record and results; tasks and columns are in the order of the run.
+
+    Raises:
+        UsageError: it is not a run, or was not scored by this version.
+        StoreError: a file of it is damaged.
+    """
+    record = read_run(folder)
+    return FinishedRun(folder, record, _in_order(_read_results(folder), record), read_people(folder))
+
+
+def finished_at(folder: Path) -> datetime | None:
+    """When the last answers were stored, in UTC and whole seconds; None where the run does not say.
+
+    Raises:
+        StoreError: `timing.json` is damaged.
+    """
+    path = folder / "timing.json"
+    if not path.exists():
+        return None
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        ends = [entry["started"] + entry["seconds"] for entry in entries]
+        return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: damaged ({error!r}); remove it, only times are lost") from error
+
+
+def read_people(folder: Path) -> PeopleScores | None:
+    """What people gave the replies of a run; None where they were not rated.
+
+    Raises:
+        StoreError: `human.json` is damaged.
+    """
+    path = folder / "human.json"
+    if not path.exists():
+        return None
+    again = "analyze the study again: avemo-eval human analyze STUDY"
+    values = _read_json(path, again)
+    try:
+        columns = {name: Metric(**values["columns"][name]) for name in PEOPLE}
+        return PeopleScores(
+            task=str(values["task"]),
+            group=values["group"],
+            complete=bool(values["complete"]),
+            raters=int(values["raters"]),
+            excluded=int(values["excluded"]),
+            columns=columns,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: damaged ({error!r}); {again}") from error
+
+
+def _read_results(folder: Path) -> RunResult:
+    path = folder / "results.json"
+    again = f"score the run: avemo-eval score {folder}"
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; {again}")
+    values = _read_json(path, again)
+    if values.get("schema_version") != RESULTS_SCHEMA:
+        raise UsageError(f"{path}: schema version {values.get('schema_version')}, expected {RESULTS_SCHEMA}; {again}")
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(RunResult).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StoreError(f"{path}: damaged at {where} ({first['msg']}); {again}") from error
+
+
+def _in_order(result: RunResult, record: RunRecord) -> RunResult:
+    """The file's keys are sorted; a table's are not."""
+    groups = {
+        group.group: replace(
+            of_group := result.groups[group.group],
+            columns={column.name: of_group.columns.get(column.name) for column in group.columns},
+        )
+        for group in record.groups
+        if group.group in result.groups
+    }
+    tasks = {task.task: result.tasks[task.task] for task in record.tasks if task.task in result.tasks}
+    return replace(result, tasks=tasks, groups=groups)
+
+
+def _read_json(path: Path, again: str) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: damaged, expected an object; {again}")
+    return values

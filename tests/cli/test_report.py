@@ -1,0 +1,154 @@
+"""`avemo-eval report`: one file, or a folder with every recording; without a release it says what is not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from support.speaking_runs import GROUP, Speaker, write_speaking_run
+from support.synthetic_release import write_synthetic_release
+
+from avemo_harness.cli import EXIT_USAGE, main
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("reported")
+    release = write_synthetic_release(folder / "release", dialogues=1, turns=1)
+    return write_speaking_run(folder / "run", release, Speaker()), release
+
+
+@pytest.fixture
+def run(made: tuple[Path, Path]) -> Path:
+    return made[0]
+
+
+@pytest.fixture
+def release(made: tuple[Path, Path]) -> Path:
+    return made[1]
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
+    """Run the command; the lines that it prints."""
+    assert main(["report", *map(str, arguments)]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def recordings(page: str) -> int:
+    return page.count("data:video/mp4") + page.count("data:audio/mp4")
+
+
+def test_the_page_stands_in_the_run_directory_with_small_recordings_inside(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report(capsys, run) == [str(run / "report.html")]
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert recordings(page) == 2 + 2 + 2  # users, conflict pairs, replies
+    assert "Sentence 0 of dialogue 0." in page
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / "a.html", tmp_path / "b.html"]
+    for file in files:
+        report(capsys, run, "--output_path", file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_recordings_may_stay_out(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(capsys, run, "--no_media", "-o", tmp_path / "page.html")
+    assert recordings((tmp_path / "page.html").read_text(encoding="utf-8")) == 0
+
+
+def test_a_bundle_is_a_folder_with_everything(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(capsys, run, "--bundle", tmp_path / "all") == [str(tmp_path / "all" / "report.html")]
+    page = (tmp_path / "all" / "report.html").read_text(encoding="utf-8")
+    names = {path.name for path in (tmp_path / "all" / "media").iterdir()}
+    assert names
+    assert all(f"media/{name}" in page for name in names)
+    assert recordings(page) == 0
+
+
+def test_figures_come_with_it(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = report(capsys, run, "--figures", tmp_path / "drawn")
+    assert str(tmp_path / "drawn" / "table.pdf") in said
+
+
+def test_a_release_that_must_not_be_passed_on_shows_nobody(
+    run: Path, release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = release / "import.json"
+    record.write_text(json.dumps({"redistributable": False}))
+    try:
+        report(capsys, run, "-o", tmp_path / "page.html")
+        report(capsys, run, "--bundle", tmp_path / "all")
+    finally:
+        record.unlink()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert recordings(page) == page.count("data:audio/mp4") == 2
+    assert "must not be passed on" in page
+    assert list((tmp_path / "all" / "media").glob("*.mp4"))
+
+
+def test_a_file_of_such_a_release_shows_nobody_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
+    (folder / "import.json").write_text(json.dumps({"redistributable": False}))
+    file = next((folder / GROUP).glob("*.parquet"))
+    tasks = (f"{GROUP}_full_av", f"{GROUP}_reply")
+    run = write_speaking_run(tmp_path / "run", file, Speaker(), tasks=tasks)
+    report(capsys, run)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert recordings(page) == page.count("data:audio/mp4") == 2
+    assert "must not be passed on" in page
+
+
+def test_a_licence_that_forbids_changed_copies_keeps_them_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1, licence="CC BY-NC-ND 4.0")
+    run = write_speaking_run(tmp_path / "run", release, Speaker())
+    report(capsys, run)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert recordings(page) == page.count("data:audio/mp4") == 2
+
+
+def test_a_release_that_is_gone_or_another_one_is_told(
+    run: Path, release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = release.rename(tmp_path / "kept")
+    try:
+        report(capsys, run, "-o", tmp_path / "gone.html")
+        write_synthetic_release(release, dialogues=2, turns=1)
+        report(capsys, run, "-o", tmp_path / "other.html")
+    finally:
+        shutil.rmtree(release, ignore_errors=True)
+        kept.rename(release)
+    for name, reason in (("gone", "the release is not at hand"), ("other", "has changed since the run")):
+        page = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert reason in page
+        assert "Sentence 0 of dialogue 0." not in page
+        assert page.count("data:audio/mp4") == 2
+
+
+def test_scoring_again_brings_the_page_up_to_date(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = run / "report.html"
+    page.write_text("old")
+    assert main(["score", str(run)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    page.unlink()
+    assert main(["score", str(run)]) == 0
+    assert not page.exists()
+
+
+def test_what_makes_no_sense_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run), "--bundle", str(tmp_path), "--no_media"]) == EXIT_USAGE
+    assert main(["report", str(tmp_path)]) == EXIT_USAGE
+    assert "not a run directory" in capsys.readouterr().err
+
+
+def test_every_task_of_the_group_is_on_the_page(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(capsys, run, "--no_media", "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for name in ("full_av", "audio_only", "video_only", "conflict", "reply"):
+        assert f"{GROUP}_{name}" in page

@@ -1,0 +1,130 @@
+"""The report's page as text: figures with intervals, the published rows beside them, and data that stays data."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report.html.conftest import Finished
+from support.hostile_text import hostile_texts
+from support.speaking_runs import Speaker, write_speaking_run
+from support.synthetic_release import write_synthetic_release
+
+from avemo_harness.report.html.page import Browsed, report_page
+from avemo_harness.report.html.recordings import Recording, Recordings
+from avemo_harness.report.html.turns import shown_tasks
+from avemo_harness.report.results_file import PEOPLE, PeopleScores, read_finished_run
+from avemo_harness.report.scored_run import read_scored_run
+from avemo_harness.scorers.base import Metric
+
+
+@pytest.fixture(scope="module")
+def page(finished: Finished) -> str:
+    return made(finished)
+
+
+def made(finished: Finished, recordings: Recordings | None = None, **changes: Any) -> str:
+    browsed = Browsed(
+        shown_tasks(read_scored_run(finished.folder)), finished.entries, recordings or Recordings(), ("a note",)
+    )
+    return report_page(replace(read_finished_run(finished.folder), **changes), browsed)
+
+
+def text_of(page: str) -> str:
+    """What a reader sees of the figures: a line a table row."""
+    visible = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return unescape(re.sub(r"<[^>]+>", " ", visible.replace("</tr>", "\n")))
+
+
+def data_of(page: str) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_the_table_has_intervals_and_the_published_rows(page: str, finished: Finished) -> None:
+    text = text_of(page)
+    accuracy = read_finished_run(finished.folder).result.groups["multiturn_synthetic"].columns["Acc_A"]
+    assert accuracy is not None
+    assert f"{accuracy.value:.3f}" in text
+    assert f"{accuracy.ci_low:.3f}–{accuracy.ci_high:.3f}" in text
+    published = next(line for line in text.splitlines() if "Qwen2.5-Omni" in line and "0.815" in line)
+    assert "published" in published
+    assert "the mean of the three before it" in text
+    assert "shuffled" in text
+
+
+def test_confusions_f1_and_rates_of_each_pair_stand_for_each_condition(page: str) -> None:
+    text = text_of(page)
+    for words in ("voice and face", "voice alone", "face alone", "F1 of each label", "heard happy, seen angry"):
+        assert words in text
+    assert page.count("class='confusion'") == 3
+    assert "<polyline class='slope'" in page
+    assert page.count("<rect class='part") >= 3
+
+
+def test_failures_are_told_before_the_turns(page: str) -> None:
+    text = text_of(page)
+    assert "provisional: see “What to doubt”" in text
+    assert text.index("items failed and are not scored") < text.index("a note")
+    assert "a planted judge" in text
+    assert "resamples of whole dialogues" in text
+
+
+def test_ratings_of_people_join_the_table(finished: Finished) -> None:
+    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    people = PeopleScores(
+        "multiturn_synthetic_reply", "multiturn_synthetic", True, 12, 0, dict.fromkeys(PEOPLE, metric)
+    )
+    text = text_of(made(finished, people=people))
+    ours = [line for line in text.splitlines() if "speaker" in line]
+    assert any(line.count("0.625") == 4 for line in ours)
+
+
+def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finished) -> None:
+    data = data_of(page)
+    assert [turn["key"] for turn in data["turns"]] == [one.shown.key for one in finished.entries]
+    turn = next(turn for turn in data["turns"] if turn["key"] == "d1a/4")
+    assert turn["gold"] == "happy"
+    assert turn["user"]["rate_hz"] == 2.0
+    assert "heard" not in turn
+    assert all("flags" not in answer for answer in turn["answers"])
+
+
+def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
+    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}))
+    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}))
+    assert "default-src 'none'" in inside
+    assert "media-src data:;" in inside
+    assert "media-src 'self' file:;" in beside
+    for page in (inside, beside):
+        assert "unsafe-inline" not in page
+        assert " style=" not in re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
+
+
+def test_no_text_ends_the_data_or_becomes_markup(finished: Finished) -> None:
+    texts = hostile_texts()
+    plain = made(finished)
+    entry = finished.entries[0]
+    entries = [
+        replace(entry, shown=replace(entry.shown, key=text, said=text, gold=text, dialogue=text)) for text in texts
+    ]
+    browsed = Browsed(shown_tasks(read_scored_run(finished.folder)), entries, Recordings(), texts)
+    page = report_page(read_finished_run(finished.folder), browsed)
+    assert [turn.get("said", "") for turn in data_of(page)["turns"]] == texts
+    for tag in ("<script", "</script", "<img", "<iframe", "<svg onload", "<meta"):
+        assert page.count(tag) == plain.count(tag)
+    page.encode("utf-8")
+
+
+def test_a_run_in_which_everything_failed_is_a_page_too(tmp_path: Path) -> None:
+    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
+    run = write_speaking_run(tmp_path / "run", release, Speaker(failing=frozenset({"d0a", "d0b"})))
+    page = report_page(read_finished_run(run), Browsed(shown_tasks(read_scored_run(run)), [], Recordings()))
+    assert "failed and are not scored" in text_of(page)
+    assert data_of(page)["turns"] == []

@@ -1,0 +1,104 @@
+"""The published table with runs beside it: what was printed, what was measured, and what not to believe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.planted_runs import Planted, TextBench, write_condition_tasks
+
+from avemo_harness import evaluate
+from avemo_harness.cli import main
+from avemo_harness.report.board import Board, boards
+from avemo_harness.report.board_text import format_board, format_other_tables
+from avemo_harness.report.published import SPLITS, published_rows
+from avemo_harness.report.results_file import read_finished_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("board")
+    bench = TextBench.of(folder, dialogues=8)
+    tasks = write_condition_tasks(folder / "tasks", bench.release)
+    names = ["full_av", "audio_only", "video_only"]
+    evaluate(Planted("mine", [(0, 0)]), names, output_path=folder / "run", include_path=(str(tasks),), limit=6)
+    return folder / "run"
+
+
+def board_of(run: Path) -> Board:
+    return boards([read_finished_run(run)], ["mine"])[-1]
+
+
+def test_without_runs_it_is_the_papers_table() -> None:
+    shown = boards([], [])
+    assert [board.group for board in shown] == list(SPLITS)
+    for board in shown:
+        printed = {row.system: row.columns for row in published_rows(board.group)}
+        assert {row.name for row in board.rows} == set(printed)
+        for row in board.rows:
+            assert {name: cell.value for name, cell in row.columns.items()} == {
+                name: cell.value for name, cell in printed[row.name].items()
+            }
+
+
+def test_every_published_figure_and_every_reason_is_shown() -> None:
+    for board in boards([], []):
+        text = format_board(board)
+        for row in published_rows(board.group):
+            cells = [*row.columns.values(), *row.people.values()]
+            assert all(f"{cell.value:.3f}" in text for cell in cells)
+            assert all(cell.mark in text for cell in cells if cell.mark)
+
+
+def test_equal_reasons_share_a_letter() -> None:
+    lines = format_board(boards([], [])[0]).splitlines()
+    row = next(line for line in lines if "0.195" in line)
+    assert row.split()[-3:] == ["0.490e", "0.195e", "0.270e"]
+
+
+def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> None:
+    board = board_of(run)
+    assert board.group == "mine"
+    (row,) = board.rows
+    assert (row.name, row.published, row.remark) == ("mine", False, "partial: only some of the items were asked")
+    text = format_board(board)
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["mine"][0] == rows["mine"][2] == rows["mine"][3] == "0.833"
+    assert float(rows["from"][0]) < 5 / 6 < float(rows["to"][0])
+    assert text.endswith("mine: partial: only some of the items were asked")
+
+
+def test_what_people_rated_joins_the_row(run: Path) -> None:
+    metric = {"ci_low": 0.1, "ci_high": 0.9, "n": 4, "n_invalid": 0, "n_errors": 0}
+    columns = {
+        name: {**metric, "value": value} for name, value in (("ER", 0.5), ("EN", 0.6), ("RR", 0.7), ("ERS", 0.6))
+    }
+    study = {"task": "mine_reply", "group": "mine", "complete": False, "raters": 5, "excluded": 0}
+    (run / "human.json").write_text(json.dumps({**study, "columns": columns}))
+    try:
+        row = board_of(run).rows[0]
+        assert {name: cell.value for name, cell in row.people.items()} == {"ER": 0.5, "EN": 0.6, "RR": 0.7, "ERS": 0.6}
+        assert "fewer raters than planned" in (row.remark or "")
+        assert "rated by people" in format_board(board_of(run))
+    finally:
+        (run / "human.json").unlink()
+
+
+def test_the_recognisers_tables_are_printed_with_as_many_decimals_as_the_paper_has() -> None:
+    text = format_other_tables()
+    assert "0.4745" in text
+    assert "0.164" in text
+    assert "headed weighted F1" in text
+
+
+def test_the_command_needs_no_run_and_refuses_what_is_none(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["leaderboard"]) == 0
+    assert "Table 2, as printed" in capsys.readouterr().out
+    assert main(["leaderboard", str(run), "--recognizers"]) == 0
+    out = capsys.readouterr().out
+    assert "Mine" in out
+    assert "Table 4" in out
+    assert main(["leaderboard", str(tmp_path)]) == 2

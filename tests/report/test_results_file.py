@@ -1,0 +1,93 @@
+"""Results read back: what was written, in the order of the table, or a sentence on how to get it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from support.planted_runs import Planted, TextBench, write_condition_tasks
+
+from avemo_harness import evaluate
+from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.report.results_file import finished_at, read_finished_run
+
+NAMES = ("video_only", "full_av", "audio_only")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    bench = TextBench.of(tmp_path, dialogues=4)
+    tasks = write_condition_tasks(tmp_path / "tasks", bench.release)
+    evaluate(Planted("a"), NAMES, output_path=tmp_path / "run", include_path=(str(tasks),))
+    return tmp_path / "run"
+
+
+def edit(path: Path, **changes: object) -> None:
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, **changes}))
+
+
+def people(**columns: float) -> dict[str, object]:
+    return {
+        "task": "mine_reply",
+        "group": "mine",
+        "complete": True,
+        "raters": 5,
+        "excluded": 1,
+        "columns": {
+            name: {"value": value, "ci_low": None, "ci_high": None, "n": 4, "n_invalid": 0, "n_errors": 0}
+            for name, value in columns.items()
+        },
+    }
+
+
+def test_what_was_written_comes_back_in_the_order_of_the_run(run: Path) -> None:
+    finished = read_finished_run(run)
+    assert finished.result.to_json() == (run / "results.json").read_text()
+    assert tuple(finished.result.tasks) == NAMES
+    assert list(finished.result.groups["mine"].columns) == ["Acc_AV", "F1_AV", "Acc_A", "Acc_V"]
+    assert finished.people is None
+
+
+def test_what_people_rated_comes_with_it(run: Path) -> None:
+    (run / "human.json").write_text(json.dumps(people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5)))
+    rated = read_finished_run(run).people
+    assert rated is not None
+    assert (rated.group, rated.columns["EN"].value) == ("mine", 0.25)
+    (run / "human.json").write_text(json.dumps({**people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5), "group": None}))
+    of_no_group = read_finished_run(run).people
+    assert of_no_group is not None
+    assert of_no_group.group is None
+    (run / "human.json").write_text(json.dumps(people(ER=0.5)))
+    with pytest.raises(StoreError, match=r"human.json: damaged .*'EN'.* avemo-eval human analyze"):
+        read_finished_run(run)
+
+
+def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a run directory"):
+        read_finished_run(tmp_path)
+    edit(run / "results.json", schema_version=1)
+    with pytest.raises(UsageError, match=r"schema version 1, expected 2; score the run: avemo-eval score"):
+        read_finished_run(run)
+    edit(run / "results.json", schema_version=2, tasks={"full_av": {}})
+    with pytest.raises(StoreError, match=r"results.json: damaged at tasks.full_av"):
+        read_finished_run(run)
+    (run / "results.json").write_text("{")
+    with pytest.raises(StoreError, match=r"results.json: cannot be read"):
+        read_finished_run(run)
+    (run / "results.json").unlink()
+    with pytest.raises(UsageError, match=r"there is no such file; score the run"):
+        read_finished_run(run)
+
+
+def test_a_run_ends_with_its_last_worker(run: Path) -> None:
+    entries = [{"started": 100.0, "seconds": 20.5}, {"started": 90.0, "seconds": 1_000.0}]
+    (run / "timing.json").write_text(json.dumps(entries))
+    assert finished_at(run) == datetime(1970, 1, 1, 0, 18, 10, tzinfo=timezone.utc)
+    (run / "timing.json").write_text("[]")
+    with pytest.raises(StoreError, match="only times are lost"):
+        finished_at(run)
+    (run / "timing.json").unlink()
+    assert finished_at(run) is None

@@ -1,0 +1,174 @@
+"""Comparing runs: only the same items, every difference that was planted, and no two different measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from support.planted_runs import Planted, TextBench
+
+from avemo_harness.cli import main
+from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.metrics.paired import mcnemar_test
+from avemo_harness.report.compare.comparing import compare_runs
+from avemo_harness.report.compare.records import Comparison, Contrast, MetricDifference
+
+WRONG_OF_A = [(number, 0) for number in range(6)]
+WRONG_OF_B = [(number, 0) for number in range(4, 20)]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> TextBench:
+    return TextBench.of(tmp_path_factory.mktemp("single"), dialogues=40)
+
+
+@pytest.fixture(scope="module")
+def pair(bench: TextBench) -> tuple[Path, Path]:
+    return bench.run(Planted("a", WRONG_OF_A)), bench.run(Planted("b", WRONG_OF_B))
+
+
+@pytest.fixture(scope="module")
+def dialogues(tmp_path_factory: pytest.TempPathFactory) -> TextBench:
+    return TextBench.of(tmp_path_factory.mktemp("multi"), dialogues=8, turns=3)
+
+
+def compared(*folders: Path) -> Comparison:
+    return compare_runs(folders, force=False)
+
+
+def only(comparison: Comparison) -> Contrast:
+    (contrast,) = comparison.contrasts
+    return contrast
+
+
+def of_metric(contrast: Contrast, metric: str) -> MetricDifference:
+    return next(one for one in contrast.differences if one.metric == metric)
+
+
+def test_a_planted_difference_is_found_with_both_values(pair: Sequence[Path]) -> None:
+    contrast = only(compared(*pair))
+    assert (contrast.first, contrast.second, contrast.n_shared, contrast.n_clusters) == ("a", "b", 40, 40)
+    accuracy = of_metric(contrast, "accuracy")
+    assert accuracy.first == pytest.approx(34 / 40)
+    assert accuracy.second == pytest.approx(24 / 40)
+    assert accuracy.difference.value == pytest.approx(-10 / 40)
+    assert accuracy.difference.ci_high is not None
+    assert accuracy.difference.ci_high < 0
+    assert [one.metric for one in contrast.differences] == ["accuracy", "macro_f1", "f1_all4", "balanced_accuracy"]
+
+
+def test_single_turns_are_tested_by_mcnemar_and_what_is_no_share_of_items_by_sign_flips(pair: Sequence[Path]) -> None:
+    contrast = only(compared(*pair))
+    accuracy, macro_f1 = of_metric(contrast, "accuracy"), of_metric(contrast, "macro_f1")
+    assert (accuracy.test, accuracy.p_value) == ("McNemar", pytest.approx(mcnemar_test(4, 14)))
+    assert macro_f1.test == "sign-flip"
+    assert macro_f1.p_value is not None
+    assert macro_f1.p_value < 0.05
+
+
+def test_every_test_of_the_comparison_is_adjusted_for_all_of_them(pair: Sequence[Path]) -> None:
+    comparison = compared(*pair)
+    differences = only(comparison).differences
+    assert comparison.tests == len(differences) == 4
+    smallest = min(differences, key=lambda one: one.p_value or 0)
+    assert smallest.p_value is not None
+    assert smallest.p_holm == pytest.approx(4 * smallest.p_value)
+
+
+def test_flipped_items_are_listed_with_what_either_side_said(pair: Sequence[Path]) -> None:
+    flips = {flip.item: flip for flip in only(compared(*pair)).flips}
+    assert set(flips) == {f"d{number:05}/0" for number in (*range(4), *range(6, 20))}
+    lost, won = flips["d00006/0"], flips["d00000/0"]
+    assert (lost.gold, lost.first_label, lost.second_label) == ("angry", "angry", "sad")
+    assert (lost.first_verdict, lost.second_verdict) == ("right", "wrong")
+    assert (won.first_verdict, won.second_verdict) == ("wrong", "right")
+
+
+def test_turns_of_a_dialogue_are_flipped_and_resampled_together(dialogues: TextBench) -> None:
+    """One dialogue differs in all its turns: of two equally likely signs, both give the same difference."""
+    first = dialogues.run(Planted("first"))
+    second = dialogues.run(Planted("second", [(0, 0), (0, 1), (0, 2)]))
+    accuracy = of_metric(only(compared(first, second)), "accuracy")
+    assert accuracy.difference.value == pytest.approx(-1 / 8)
+    assert (accuracy.test, accuracy.p_value) == ("sign-flip", 1.0)
+
+
+def test_items_of_one_side_alone_are_named_and_not_compared(bench: TextBench, pair: Sequence[Path]) -> None:
+    some = bench.run(Planted("some", failing=[(39, 0)]), limit=38)
+    contrast = only(compared(pair[0], some))
+    assert (contrast.n_shared, contrast.only_second) == (38, ())
+    assert contrast.only_first == ("d00038/0", "d00039/0")
+    failing = bench.run(Planted("failing", failing=[(3, 0)]))
+    assert only(compared(pair[0], failing)).only_first == ("d00003/0",)
+
+
+def test_equal_answers_differ_by_nothing_and_say_nothing_of_what_could_be_detected(
+    bench: TextBench, pair: Sequence[Path]
+) -> None:
+    again = bench.run(Planted("a", WRONG_OF_A), "again")
+    comparison = compared(pair[0], again)
+    assert list(comparison.sides) == ["a (a)", "a (again)"]
+    for one in only(comparison).differences:
+        assert (one.difference.value, one.difference.ci_low, one.difference.ci_high) == (0, 0, 0)
+        assert (one.p_value, one.detectable) == (1.0, None)
+    assert only(comparison).flips == ()
+
+
+def test_every_run_is_compared_with_the_first(bench: TextBench, pair: Sequence[Path]) -> None:
+    third = bench.run(Planted("c"))
+    comparison = compared(*pair, third)
+    assert [(one.first, one.second) for one in comparison.contrasts] == [("a", "b"), ("a", "c")]
+    assert comparison.tests == 8
+
+
+def test_other_releases_are_refused_unless_told(pair: Sequence[Path], tmp_path: Path) -> None:
+    other = TextBench.of(tmp_path, dialogues=41).run(Planted("a"))
+    with pytest.raises(UsageError, match=r"not two measurements of the same thing.*--force[^§]*text_only differs"):
+        compared(pair[0], other)
+    forced = compare_runs([pair[0], other], force=True)
+    assert only(forced).n_shared == 40
+    assert "release text, split test differs" in "\n".join(forced.notes)
+
+
+def test_settings_that_differ_are_said(bench: TextBench, pair: Sequence[Path]) -> None:
+    sampled = bench.run(Planted("seeded"), seed=7)
+    assert "a, seeded: seed differs: 0 and 7" in compared(pair[0], sampled).notes
+
+
+def test_what_is_no_scored_run_is_refused(pair: Sequence[Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"not a run directory \(no run.json\)"):
+        compared(pair[0], tmp_path)
+    with pytest.raises(UsageError, match="the same run is given twice"):
+        compared(pair[0], pair[0])
+
+
+def test_scores_that_are_missing_or_damaged_say_how_to_get_them(tmp_path: Path) -> None:
+    bench = TextBench.of(tmp_path, dialogues=3)
+    folders = bench.run(Planted("a")), bench.run(Planted("b"))
+    scores = folders[1] / "scores" / "text_only.jsonl"
+    scores.write_text('{"item": "d0')
+    with pytest.raises(StoreError, match=r"text_only.jsonl: damaged .* avemo-eval score"):
+        compared(*folders)
+    scores.unlink()
+    with pytest.raises(UsageError, match="score the run first: avemo-eval score"):
+        compared(*folders)
+
+
+def test_the_command_prints_a_table_and_writes_the_same_json_twice(
+    pair: Sequence[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "one.json", tmp_path / "two.json"]
+    for file in files:
+        assert main(["compare", *map(str, pair), "--json", str(file), "--html", str(tmp_path / "page.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "accuracy           0.850   0.600      -0.250" in shown
+    assert "14 right -> wrong: d00006/0 (angry: angry -> sad)" in shown
+    assert "and 9 more" in shown
+    assert files[0].read_bytes() == files[1].read_bytes()
+    written = json.loads(files[0].read_text())
+    assert written["schema_version"] == 1
+    assert len(written["contrasts"][0]["flips"]) == 18
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    assert main(["compare", str(pair[0]), str(tmp_path / "none")]) == 2

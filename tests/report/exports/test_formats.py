@@ -1,0 +1,217 @@
+"""Exports: what others' parsers read back is what the run measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from support.hostile_text import hostile_texts
+from support.planted_runs import Planted, TextBench, write_condition_tasks
+
+from avemo_harness import evaluate
+from avemo_harness.errors import UsageError
+from avemo_harness.report.board import boards
+from avemo_harness.report.exports.eval_results import eval_results
+from avemo_harness.report.exports.every_eval_ever import every_eval_ever
+from avemo_harness.report.exports.exported import Publication
+from avemo_harness.report.exports.latex import escaped, latex
+from avemo_harness.report.exports.model_index import model_index
+from avemo_harness.report.exports.spreadsheet import spreadsheet
+from avemo_harness.report.published import published_rows
+from avemo_harness.report.results_file import FinishedRun, read_finished_run
+from avemo_harness.scorers.base import Metric
+from avemo_harness.text import safe_cell
+
+NAMES = ["full_av", "audio_only", "video_only"]
+ON_THE_HUB = Publication("me/model", "me/release", "https://example.org/run")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    folder = tmp_path_factory.mktemp("export")
+    bench = TextBench.of(folder, dialogues=10)
+    tasks = write_condition_tasks(folder / "tasks", bench.release)
+    evaluate(Planted("mine", [(0, 0)]), NAMES, output_path=folder / "run", include_path=(str(tasks),))
+    return read_finished_run(folder / "run")
+
+
+def named(run: FinishedRun, name: str) -> FinishedRun:
+    """The same run of a model that is called something else."""
+    result = replace(
+        run.result,
+        model=name,
+        groups={key: replace(group, row=name, title=name) for key, group in run.result.groups.items()},
+    )
+    return replace(run, result=result)
+
+
+def of_split(run: FinishedRun, split: str) -> FinishedRun:
+    """The same run with its row under a split of the paper."""
+    group = replace(run.result.groups["mine"], group=split)
+    return replace(run, result=replace(run.result, groups={split: group}))
+
+
+def test_the_hubs_own_parser_reads_each_tasks_headline(run: FinishedRun) -> None:
+    from huggingface_hub import parse_eval_result_entries
+
+    files = eval_results(run, ON_THE_HUB)
+    assert list(files) == [f".eval_results/avemo_{name}.yaml" for name in NAMES]
+    for name, text in zip(NAMES, files.values(), strict=True):
+        (entry,) = parse_eval_result_entries(yaml.safe_load(text))
+        assert (entry.dataset_id, entry.task_id) == ("me/release", name)
+        assert entry.value == run.result.tasks[name].metrics["accuracy"].value == 0.9
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry.date)
+        assert entry.source_url == "https://example.org/run"
+        assert entry.notes == f"{name.replace('_', '-')}, greedy, labels generated, judge=none"
+        assert entry.dataset_revision is None
+
+
+def test_a_release_that_is_not_on_the_hub_has_to_be_named(run: FinishedRun) -> None:
+    with pytest.raises(UsageError, match=r"not on the Hub; name where the same release is: --dataset_id"):
+        eval_results(run, Publication())
+
+
+def test_a_release_from_the_hub_is_named_with_its_commit(run: FinishedRun) -> None:
+    (release,) = run.record.releases
+    record = replace(run.record, releases=({**release, "source": "them/data", "commit": "c" * 40},))
+    (entry,) = yaml.safe_load(next(iter(eval_results(replace(run, record=record), Publication()).values())))
+    assert entry["dataset"] == {"id": "them/data", "task_id": "full_av", "revision": "c" * 40}
+
+
+def test_the_model_index_comes_back_from_the_hubs_own_parser(run: FinishedRun) -> None:
+    from huggingface_hub.repocard_data import model_index_to_eval_results
+
+    (text,) = model_index(run, ON_THE_HUB).values()
+    front_matter = yaml.safe_load(text.strip().strip("-"))
+    name, results = model_index_to_eval_results(front_matter["model-index"])
+    assert name == "model"
+    assert len(results) == sum(len(task.metrics) for task in run.result.tasks.values())
+    accuracy = next(one for one in results if one.metric_type == "accuracy")
+    assert (accuracy.metric_value, accuracy.dataset_type, accuracy.dataset_split) == (0.9, "me/release", "test")
+
+
+def test_every_eval_ever_holds_what_its_schema_requires(run: FinishedRun) -> None:
+    (text,) = every_eval_ever(run, ON_THE_HUB).values()
+    record = json.loads(text)
+    assert record["schema_version"] == "0.3.0"
+    assert record["retrieved_timestamp"].isdigit()
+    assert record["source_metadata"]["source_type"] == "evaluation_run"
+    assert record["model_info"]["id"] == "me/model"
+    details = record["model_info"]["additional_details"]
+    assert {"deployment_type", "model_availability", "model"} == set(details)
+    assert len(record["evaluation_results"]) == 12
+    for one in record["evaluation_results"]:
+        assert {"evaluation_name", "source_data", "metric_config", "score_details"} <= set(one)
+        assert one["source_data"]["source_type"] == "hf_dataset"
+        assert one["metric_config"]["min_score"] <= one["score_details"]["score"] <= one["metric_config"]["max_score"]
+    first = record["evaluation_results"][0]
+    uncertainty = first["score_details"]["uncertainty"]
+    metric = run.result.tasks["full_av"].metrics[first["metric_config"]["metric_name"]]
+    assert uncertainty["confidence_interval"]["lower"] == metric.ci_low
+    assert (uncertainty["num_samples"], uncertainty["num_bootstrap_samples"]) == (10, 2_000)
+
+
+def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: FinishedRun) -> None:
+    (text,) = spreadsheet(run, ON_THE_HUB).values()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 12
+    for row in rows:
+        metric = run.result.tasks[row["task"]].metrics[row["metric"]]
+        assert float(row["value"]) == metric.value
+        assert float(row["ci_low"]) == metric.ci_low
+        assert int(row["n"]) == metric.n
+        assert (row["status"], row["comparable"], row["release"]) == ("complete", "yes", "me/release")
+
+
+def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: FinishedRun) -> None:
+    undefined = Metric(None, None, None, n=0, n_invalid=0, n_errors=0, n_undefined=10)
+    task = replace(run.result.tasks["full_av"], metrics={"accuracy": undefined})
+    partly = replace(run, result=replace(run.result, tasks={**run.result.tasks, "full_av": task}))
+    (text,) = spreadsheet(partly, ON_THE_HUB).values()
+    assert next(csv.DictReader(io.StringIO(text)))["value"] == ""
+    assert list(eval_results(partly, ON_THE_HUB)) == [f".eval_results/avemo_{name}.yaml" for name in NAMES[1:]]
+
+
+def test_what_the_embedded_judge_scored_is_not_published(run: FinishedRun) -> None:
+    tasks = {name: replace(task, comparable=False) for name, task in run.result.tasks.items()}
+    unpublished = replace(run, result=replace(run.result, tasks=tasks))
+    for export in (eval_results, model_index, every_eval_ever):
+        with pytest.raises(UsageError, match="could be published"):
+            export(unpublished, ON_THE_HUB)
+    assert ",no," in spreadsheet(unpublished, ON_THE_HUB)["results.csv"]
+
+
+def test_no_cell_starts_a_formula_or_steers_a_terminal(run: FinishedRun) -> None:
+    for text in hostile_texts():
+        cell = safe_cell(text)
+        assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+        assert cell.isprintable()
+        (file,) = spreadsheet(named(run, text), Publication()).values()
+        rows = list(csv.reader(io.StringIO(file)))
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert {row[0] for row in rows[1:]} == {cell}
+
+
+@given(st.text())
+def test_any_text_makes_a_plain_cell(text: str) -> None:
+    cell = safe_cell(text)
+    assert cell.isprintable()
+    assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_the_latex_table_has_the_papers_columns_and_marks(run: FinishedRun) -> None:
+    split = "multiturn_synthetic"
+    (text,) = latex(of_split(run, split), ON_THE_HUB).values()
+    rows = [line for line in text.splitlines() if line.count("&") == 15]
+    assert len(rows) == 1 + len(published_rows(split)) + 1
+    assert rows[0].split("&")[1].strip() == "ECS"
+    assert rows[-1].startswith(r"\textbf{me/model}")
+    synthetic = next(row for row in rows if row.startswith("Synthetic"))
+    assert [cell.strip(" \\") for cell in synthetic.split("&")[1:6]] == [
+        "0.747",
+        "0.385",
+        "0.838",
+        r"0.623$^\dagger$",
+        "--",
+    ]
+    assert rows[-1].split("&")[5].strip() == "0.900"
+    assert boards([], [])[1].title in text
+
+
+def test_what_latex_would_obey_is_printed() -> None:
+    assert escaped(r"\input{x}") == r"\textbackslash{}input\{x\}"
+    assert escaped("50% & a_b #1 ~^") == r"50\% \& a\_b \#1 \textasciitilde{}\textasciicircum{}"
+    for text in hostile_texts():
+        left = re.sub(r"\\(?:[&%$#_{}]|text[a-z]+\{\})", "", escaped(text))
+        assert not set(left) & set(r"\&%$#_{}~^<>|")
+
+
+@pytest.mark.slow
+def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("install texlive-latex-base")
+    tables = [latex(of_split(run, split), Publication())["table.tex"] for split in ("multiturn_real", "mine")]
+    names = [text for text in hostile_texts() if len(text) < 100][::10]
+    tables += [latex(named(run, name), Publication())["table.tex"] for name in names]
+    body = "\n\\clearpage\n".join(tables)
+    document = rf"\documentclass[twocolumn]{{article}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(document)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2_000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 0

@@ -1,0 +1,59 @@
+"""Logging to a tracker: the numbers and their names, and a sentence where the tracker is not installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.planted_runs import Planted, TextBench
+
+from avemo_harness.cli import main
+
+
+class Recorder(ModuleType):
+    """Stands for a tracker's package and keeps what it is told."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.started: dict[str, Any] = {}
+        self.logged: dict[str, float] = {}
+        self.finished = False
+
+    def init(self, **options: Any) -> None:
+        self.started = options
+
+    def log(self, numbers: dict[str, float]) -> None:
+        self.logged.update(numbers)
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TextBench.of(tmp_path_factory.mktemp("tracked"), dialogues=4).run(Planted("mine"))
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb"])
+def test_every_metric_is_logged_by_task_and_name(tracker: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Recorder(tracker)
+    monkeypatch.setitem(sys.modules, tracker, package)
+    assert main(["export", str(run), f"--{tracker}", "emotions"]) == 0
+    assert package.started["project"] == "emotions"
+    assert package.started["name"] == "mine"
+    assert package.started["config"]["model"] == "mine"
+    assert package.logged["text_only/accuracy"] == 1.0
+    assert package.logged["text_only/accuracy/ci_low"] == 1.0
+    assert package.logged["text_only/n_errors"] == 0.0
+    assert package.finished
+
+
+def test_a_tracker_that_is_not_installed_is_one_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    assert main(["export", str(run), "--trackio", "emotions"]) == 2
+    assert capsys.readouterr().err == "avemo-eval: --trackio needs the package trackio: pip install trackio\n"

@@ -1,0 +1,30 @@
+"""Let people rate: the study's web pages, on this machine alone unless told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `human serve`."""
+    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
+    parser.add_argument("--port", type=int, default=8765, help="the port to listen at")
+    parser.add_argument("--url", help="the address that raters use, such as https://ratings.example.org")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Serve until interrupted; returns the exit code."""
+    from avemo_harness.human.guards import public_address
+    from avemo_harness.human.planning import INVITATIONS
+    from avemo_harness.human.server import serve
+    from avemo_harness.human.study import read_study
+
+    study = read_study(args.study)
+    address = public_address(args.host, args.port, args.url)
+    origin = args.url.rstrip("/") if args.url else f"http://{args.host}:{args.port}"
+    print(f"invitations: {origin}/join/TOKEN, one line of {args.study / INVITATIONS} a rater", flush=True)
+    print(f"{len(study.sessions)} sessions; Ctrl-C stops, the same command goes on", flush=True)
+    serve(study, args.study, address, args.host, args.port)
+    return 0

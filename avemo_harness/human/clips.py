@@ -1,0 +1,94 @@
+"""The files that raters hear and see: levelled, without metadata, named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.human.loudness import RATE, TARGET_LUFS, levelled
+from avemo_harness.human.study import MEDIA, DeviceCheck, Segment
+from avemo_harness.media import Samples
+from avemo_harness.paths import write_atomically
+
+REPLY_RATE = 24_000
+"""Samples a second of every reply, so that none is known by its bandwidth alone."""
+_FPS = 25
+_BEEP_S, _GAP_S = 0.18, 0.22
+_PLAYABLE = "h264"
+
+
+class StudyMedia:
+    """The folder of a study's files; equal content is written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / MEDIA
+
+    def user(self, clip: Clip) -> Segment:
+        """The user's clip: its pictures as they are (h264; others are encoded anew), its sound levelled.
+
+        Raises:
+            MediaError: the clip cannot be read, or has no sound.
+        """
+        data = clip.read()
+        sound = levelled(media.decode_sound(data, rate=RATE))
+        info = media.probe(data)
+        if info.video is None:
+            return self._keep("user", media.encode_sound(sound, RATE))
+        if info.video.codec == _PLAYABLE:
+            return self._keep("user", media.replace_sound(data, sound, rate=RATE))
+        frames = media.decode_frames(data, fps=_FPS, size=_even(info.video))
+        return self._keep("user", media.encode_clip(frames.pixels, sound, fps=_FPS, rate=RATE))
+
+    def reply(self, source: Path, beeps: int = 0) -> Segment:
+        """A spoken reply, with beeps behind it where it is a trap.
+
+        Raises:
+            MediaError: the reply cannot be read.
+        """
+        sound = levelled(media.resample(*media.read_sound_file(source), RATE))
+        if beeps:
+            sound = np.concatenate([sound, np.zeros(int(0.5 * RATE), np.float32), beeping(beeps)])
+        return self._keep("reply", media.encode_sound(media.resample(sound, RATE, REPLY_RATE), REPLY_RATE))
+
+    def device_check(self, digit: int, beeps: int) -> DeviceCheck:
+        """A clip with a digit to see and beeps to count."""
+        silence = np.zeros(int(0.4 * RATE), np.float32)
+        sound = np.concatenate([silence, beeping(beeps), silence])
+        frames = [_picture_of(digit)] * round(len(sound) / RATE * _FPS)
+        kept = self._keep("user", media.encode_clip(frames, sound, fps=_FPS, rate=RATE))
+        return DeviceCheck(kept.media, digit, beeps)
+
+    def _keep(self, speaker: Literal["user", "reply"], data: bytes) -> Segment:
+        name = hashlib.sha256(data).hexdigest()[:32]
+        path = self._folder / f"{name}.mp4"
+        if not path.exists():
+            write_atomically(path, data)
+        return Segment(speaker, name, round(media.probe(data).duration_s, 3))
+
+
+def beeping(count: int) -> Samples:
+    """That many short beeps at the study's loudness, float32 at `RATE`."""
+    time = np.arange(int(_BEEP_S * RATE)) / RATE
+    shape = np.minimum(1, np.minimum(time, _BEEP_S - time) / 0.02)
+    beep = np.sin(2 * np.pi * 880 * time) * shape * 10 ** (TARGET_LUFS / 20) * np.sqrt(2)
+    gap = np.zeros(int(_GAP_S * RATE))
+    return np.concatenate([part for _ in range(count) for part in (beep, gap)]).astype(np.float32)
+
+
+def _even(video: media.VideoInfo) -> tuple[int, int]:
+    return video.width - video.width % 2, video.height - video.height % 2
+
+
+def _picture_of(digit: int) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (240, 240), (24, 34, 54))
+    font = ImageFont.load_default(size=160)
+    ImageDraw.Draw(picture).text((120, 120), str(digit), fill=(255, 255, 255), anchor="mm", font=font)
+    return np.asarray(picture, dtype=np.uint8)

@@ -1,0 +1,192 @@
+"""Taking in ratings that were made with another tool: CSV or JSON lines, one item of one rater a row."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avemo_harness.errors import UsageError
+from avemo_harness.human.ratings_file import RatingsFile
+from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.study import Study, StudyKey
+from avemo_harness.metrics.raters import HIGHEST, LOWEST
+
+FIELDS = ("rater", "item", "dialogue", "system", "repeat", "seconds", *SCALE_NAMES)
+"""What a row may have: the rater, the item or its dialogue and system, and the ratings; the rest is optional."""
+_MAX_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did: ratings taken in, and those that were there already."""
+
+    added: int
+    known: int
+    raters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    rater: str
+    item: str
+    repeat: bool
+    values: tuple[int | None, ...]
+    seconds: float | None
+
+
+def import_ratings(folder: Path, study: Study, key: StudyKey, source: Path, columns: Mapping[str, str]) -> Imported:
+    """Add a file's ratings to a study: all of them or, where one row is wrong, none.
+
+    Raters' names are not kept: a rater gets a name of the study's own, the same in every file.
+
+    Args:
+        columns: what the file calls a field of `FIELDS`, where it has another name.
+
+    Raises:
+        UsageError: a row is not as expected, or differs from what the study holds.
+        StoreError: `ratings.sqlite` cannot be written.
+    """
+    known = study.by_id()
+    by_place = {
+        (one.dialogue, one.system): item_id for item_id, one in key.items.items() if known[item_id].kind == "rated"
+    }
+    rows = [_row(values, f"{source}:{number}", known, by_place) for number, values in _read(source, columns)]
+    file = RatingsFile(folder, study.digest())
+    added = 0
+    names = set()
+    try:
+        with file.transaction() as tables:
+            for row in rows:
+                name = "import" + hmac.new(file.secret, row.rater.encode(), hashlib.sha256).hexdigest()[:12]
+                names.add(name)
+                where = (name, row.item, row.repeat)
+                query = "SELECT er, en, rr, seconds FROM imported WHERE rater = ? AND item = ? AND repeat = ?"
+                before = tables.execute(query, where).fetchone()
+                if before is None:
+                    tables.execute(
+                        "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?)", (*where, *row.values, row.seconds)
+                    )
+                    added += 1
+                elif tuple(before) != (*row.values, row.seconds):
+                    raise UsageError(
+                        f"{source}: rates item {row.item} by rater {row.rater!r} twice, and not alike (once perhaps in "
+                        "an earlier file); keep one, or mark the second with repeat=1"
+                    )
+    finally:
+        file.close()
+    return Imported(added, len(rows) - added, len(names))
+
+
+def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with their line's number, by our names of fields."""
+    for field in columns:
+        if field not in FIELDS:
+            raise UsageError(f"--columns: no field {field!r}; there are {', '.join(FIELDS)}")
+    try:
+        if source.stat().st_size > _MAX_BYTES:
+            raise UsageError(f"{source}: larger than {_MAX_BYTES >> 20} MB; cut it into parts")
+        text = source.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{source}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{source}: is not UTF-8; save it as CSV in UTF-8") from error
+    rows = _json_rows(source, text) if source.suffix in (".jsonl", ".ndjson") else _csv_rows(source, text)
+    for number, row in rows:
+        yield number, {field: row.get(columns.get(field, field)) for field in FIELDS}
+
+
+def _csv_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                raise UsageError(f"{source}:{reader.line_num}: has another number of cells than the first line")
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise UsageError(f"{source}:{reader.line_num}: is no CSV ({error})") from error
+
+
+def _json_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{source}:{number}: is no JSON") from error
+        if not isinstance(row, dict):
+            raise UsageError(f"{source}:{number}: expected an object, found {line[:40]!r}")
+        yield number, row
+
+
+def _row(
+    values: Mapping[str, Any], where: str, items: Mapping[str, Any], by_place: Mapping[tuple[str, str], str]
+) -> _Row:
+    rater = str(values["rater"] or "").strip()
+    if not rater:
+        raise UsageError(f"{where}: names no rater; call the column `rater`, or say --columns rater=COLUMN")
+    item = _item(values, where, items, by_place)
+    given = tuple(_point(values[name], f"{where}: {name}") for name in SCALE_NAMES)
+    if all(value is None for value in given):
+        raise UsageError(f"{where}: rates nothing; expected {', '.join(SCALE_NAMES)} from {LOWEST} to {HIGHEST}")
+    return _Row(rater, item, _flag(values["repeat"], where), given, _seconds(values["seconds"], where))
+
+
+def _item(
+    values: Mapping[str, Any], where: str, items: Mapping[str, Any], by_place: Mapping[tuple[str, str], str]
+) -> str:
+    if values["item"] not in (None, ""):
+        item = str(values["item"])
+        if item not in items:
+            raise UsageError(f"{where}: the study has no item {item!r}; take the ids from plan.json")
+        return item
+    place = (str(values["dialogue"]), str(values["system"]))
+    if place not in by_place:
+        raise UsageError(
+            f"{where}: the study has no item of dialogue {place[0]!r} and system {place[1]!r}; expected an item id, or "
+            "a dialogue and a system of key.json"
+        )
+    return by_place[place]
+
+
+def _point(value: Any, where: str) -> int | None:
+    if value is None or value == "":
+        return None
+    number = _number(value, where)
+    if number not in range(LOWEST, HIGHEST + 1):
+        raise UsageError(f"{where}: expected a whole number from {LOWEST} to {HIGHEST}, found {value!r}")
+    return int(number)
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    if value is None or value == "":
+        return None
+    number = _number(value, f"{where}: seconds")
+    if not 0 <= number < 1e6:
+        raise UsageError(f"{where}: seconds: expected a number of 0 or more, found {value!r}")
+    return number
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"{where}: expected a number, found {str(value)[:40]!r}") from error
+
+
+def _flag(value: Any, where: str) -> bool:
+    words: Sequence[Any] = (None, "", False, 0, "0", "false", "False")
+    if value in words:
+        return False
+    if value in (True, "1", "true", "True"):
+        return True
+    raise UsageError(f"{where}: repeat: expected 0 or 1, found {str(value)[:40]!r}")

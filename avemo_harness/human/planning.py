@@ -1,0 +1,212 @@
+"""Planning a study: which dialogues, which checks, whose sessions, and the files they need."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avemo_harness.benchmark.release import Release
+from avemo_harness.errors import UsageError
+from avemo_harness.human.clips import StudyMedia
+from avemo_harness.human.recipes import Recipe, put_together_golds, rated_recipe, read_golds, traps
+from avemo_harness.human.schedule import Pool, checks_needed, plan_sessions
+from avemo_harness.human.study import (
+    PLAN,
+    DeviceCheck,
+    ExclusionRules,
+    ItemKey,
+    RatedSystem,
+    Segment,
+    Study,
+    StudyItem,
+    StudyKey,
+    write_study,
+)
+from avemo_harness.human.systems import Candidate, System, rateable, release_of
+from avemo_harness.paths import write_atomically
+
+PRESETS = {"default": 30, "paper": 15}
+"""Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
+LEAST_RATERS = 5
+TRAINING_GOLDS, TRAINING_TRAPS = 4, 1
+INVITATIONS = "invitations.txt"
+SPARE_INVITATIONS = 2.0
+"""Invitations for every session: people stop, or fail the training."""
+CONSENT = (
+    "You will see short recordings of a person and hear replies to them, and say how well each reply fits.",
+    "Kept are your ratings, how long each took, how often you played it, and what you write when something does not "
+    "work. No name, address or recording of you is asked for or kept.",
+    "Taking part is voluntary. You may stop at any time by closing the page.",
+)
+"""What raters agree to where a study brings no text of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a user asks for.
+
+    Args:
+        consent: paragraphs.
+        dialogues: None takes the preset's.
+        golds: a file of gold items that experts rated.
+        most_turns: user turns of a dialogue that are shown.
+    """
+
+    title: str = "Rating study"
+    consent: tuple[str, ...] = CONSENT
+    preset: str = "default"
+    dialogues: int | None = None
+    raters_an_item: int = LEAST_RATERS
+    golds: Path | None = None
+    most_turns: int = 6
+    lease_minutes: float = 30.0
+    seed: int = 0
+    rules: ExclusionRules = field(default_factory=ExclusionRules)
+
+
+def make_study(
+    folder: Path, systems: Sequence[System], release: Release, plan: StudyPlan, say: Callable[[str], None]
+) -> Study:
+    """Plan a study and write its folder: plan, key, media and invitations.
+
+    Raises:
+        UsageError: the folder holds a study, or the runs have too little in common.
+        MediaError: a clip or a reply cannot be read.
+    """
+    if (folder / PLAN).exists():
+        raise UsageError(f"{folder}: holds a study already; name a new folder")
+    if plan.raters_an_item < LEAST_RATERS:
+        raise UsageError(f"{plan.raters_an_item} raters an item are too few; ask for {LEAST_RATERS} or more")
+    if release.fingerprint != release_of(systems[0])["fingerprint"]:
+        raise UsageError(f"{release.source}: is not the release that the runs were asked about; give that one")
+    rng = np.random.default_rng(plan.seed)
+    candidates, left_out = rateable(systems, release, plan.most_turns)
+    chosen, others = _choose(candidates, plan.dialogues or PRESETS[plan.preset], rng)
+    checks, training = _checks(systems, chosen, others, plan, rng)
+    rated = [rated_recipe(system, candidate) for candidate in chosen for system in systems]
+
+    made = _Items(StudyMedia(folder), rng, say, total=len(rated) + len(checks) + len(training))
+    ids = [made.add(recipe) for recipe in rated]
+    check_ids = [made.add(recipe) for recipe in checks]
+    training_ids = [made.add(recipe) for recipe in training]
+    pool = Pool(
+        rated=[ids[start : start + len(systems)] for start in range(0, len(ids), len(systems))],
+        golds=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "gold"],
+        traps=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "trap"],
+        seconds={item.item_id: item.seconds for item in made.items},
+    )
+    sessions = plan_sessions(pool, plan.raters_an_item, plan.seed)
+    tokens = [secrets.token_hex(16) for _ in range(round(SPARE_INVITATIONS * len(sessions)))]
+    study = Study(
+        title=plan.title,
+        consent=plan.consent,
+        preset=plan.preset,
+        seed=plan.seed,
+        raters_an_item=plan.raters_an_item,
+        lease_minutes=plan.lease_minutes,
+        rules=plan.rules,
+        items=tuple(sorted(made.items, key=lambda item: item.item_id)),
+        training=tuple(training_ids),
+        sessions=sessions,
+        device_checks=_device_checks(made.media, rng),
+        invitations=tuple(token_digest(token) for token in tokens),
+    )
+    key = StudyKey(
+        task=systems[0].task.task,
+        release=release_of(systems[0]),
+        systems=tuple(
+            RatedSystem(one.label, one.run.config.model, str(one.folder.resolve()), one.task.group) for one in systems
+        ),
+        items=made.keys,
+        left_out=left_out,
+    )
+    write_atomically(folder / INVITATIONS, "\n".join(tokens) + "\n")
+    (folder / INVITATIONS).chmod(0o600)
+    write_study(folder, study, key)
+    return study
+
+
+def token_digest(token: str) -> str:
+    """How a token is kept: only its digest is written."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _choose(
+    candidates: Sequence[Candidate], number: int, rng: np.random.Generator
+) -> tuple[list[Candidate], list[Candidate]]:
+    """That many dialogues, drawn in turn from those that begin with each emotion; and the others."""
+    if len(candidates) < max(number, 2):
+        raise UsageError(
+            f"{len(candidates)} dialogues have spoken replies of every system, {max(number, 2)} are asked for; "
+            "ask for fewer with --dialogues, or finish the runs"
+        )
+    groups: dict[str, list[Candidate]] = {}
+    for index in rng.permutation(len(candidates)):
+        one = candidates[index]
+        groups.setdefault(str(one.dialogue.turns[one.turns[0]].emotion), []).append(one)
+    drawn: list[Candidate] = []
+    while any(groups.values()):
+        drawn += [groups[name].pop() for name in sorted(groups) if groups[name]]
+    return drawn[:number], drawn[number:]
+
+
+def _checks(
+    systems: Sequence[System],
+    chosen: Sequence[Candidate],
+    others: Sequence[Candidate],
+    plan: StudyPlan,
+    rng: np.random.Generator,
+) -> tuple[list[Recipe], list[Recipe]]:
+    """Gold items and traps of the sessions, and those of the training; of dialogues not rated where there are any."""
+    number = checks_needed(len(chosen))
+    source = list(others) if len(others) > number else [*others, *chosen]
+    speaking = systems[int(rng.integers(len(systems)))]
+    needed = number + TRAINING_GOLDS
+    if plan.golds is None:
+        golds = list(put_together_golds(speaking, source, needed))
+    else:
+        golds = read_golds(plan.golds, systems, [*chosen, *others])
+        if len(golds) < needed:
+            raise UsageError(f"{plan.golds}: {len(golds)} gold items, the study needs {needed}; add some")
+    listened = list(traps(speaking, list(reversed(source)), number + TRAINING_TRAPS, rng))
+    training = [*golds[:TRAINING_GOLDS], *listened[:TRAINING_TRAPS]]
+    return [*golds[TRAINING_GOLDS:needed], *listened[TRAINING_TRAPS:]], training
+
+
+def _device_checks(media: StudyMedia, rng: np.random.Generator) -> tuple[DeviceCheck, ...]:
+    digits = rng.choice(np.arange(1, 10), size=3, replace=False)
+    beeps = rng.choice(np.arange(2, 6), size=3, replace=False)
+    return tuple(media.device_check(int(digit), int(count)) for digit, count in zip(digits, beeps, strict=True))
+
+
+class _Items:
+    """Makes items from recipes, under ids that say nothing."""
+
+    def __init__(self, media: StudyMedia, rng: np.random.Generator, say: Callable[[str], None], total: int) -> None:
+        self.media = media
+        self.items: list[StudyItem] = []
+        self.keys: dict[str, ItemKey] = {}
+        self._rng = rng
+        self._say = say
+        self._total = total
+
+    def add(self, recipe: Recipe) -> str:
+        item_id = self._rng.bytes(8).hex()
+        self.items.append(StudyItem(item_id, recipe.kind, tuple(self._segments(recipe)), dict(recipe.expected)))
+        self.keys[item_id] = ItemKey(recipe.candidate.dialogue.dialogue_id, recipe.system, recipe.candidate.turns)
+        if len(self.items) % 25 == 0 or len(self.items) == self._total:
+            self._say(f"{len(self.items)}/{self._total} items made")
+        return item_id
+
+    def _segments(self, recipe: Recipe) -> Iterator[Segment]:
+        for turn, reply in zip(recipe.candidate.turns, recipe.replies, strict=True):
+            clip = recipe.candidate.dialogue.turns[turn].clip
+            assert clip is not None  # a candidate's turns have clips
+            yield self.media.user(clip)
+            last = turn == recipe.candidate.turns[-1]
+            yield self.media.reply(reply, recipe.beeps if last else 0)

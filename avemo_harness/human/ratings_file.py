@@ -1,0 +1,111 @@
+"""`ratings.sqlite`: everything that raters have done in a study, durable once it is acknowledged."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avemo_harness.errors import StoreError
+
+RATINGS = "ratings.sqlite"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS raters (
+    number INTEGER PRIMARY KEY,
+    stage TEXT NOT NULL,
+    device_attempts INTEGER NOT NULL DEFAULT 0,
+    training_try INTEGER NOT NULL DEFAULT 0,
+    seen REAL NOT NULL,
+    code TEXT
+);
+CREATE TABLE IF NOT EXISTS cookies (digest TEXT PRIMARY KEY, rater INTEGER NOT NULL REFERENCES raters);
+CREATE TABLE IF NOT EXISTS seats (session INTEGER PRIMARY KEY, rater INTEGER NOT NULL UNIQUE REFERENCES raters);
+CREATE VIEW IF NOT EXISTS holders AS
+    SELECT seats.session, raters.number AS rater, raters.seen, raters.stage
+    FROM seats JOIN raters ON raters.number = seats.rater;
+CREATE TABLE IF NOT EXISTS begun (
+    rater INTEGER NOT NULL REFERENCES raters, showing TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (rater, showing)
+);
+CREATE TABLE IF NOT EXISTS training (
+    rater INTEGER NOT NULL REFERENCES raters, try INTEGER NOT NULL, position INTEGER NOT NULL,
+    er INTEGER, en INTEGER, rr INTEGER, PRIMARY KEY (rater, try, position)
+);
+CREATE TABLE IF NOT EXISTS ratings (
+    session INTEGER NOT NULL, position INTEGER NOT NULL, rater INTEGER NOT NULL REFERENCES raters,
+    item TEXT NOT NULL, repeat INTEGER NOT NULL, er INTEGER, en INTEGER, rr INTEGER,
+    problem TEXT, seconds REAL NOT NULL, plays INTEGER NOT NULL, PRIMARY KEY (session, position)
+);
+CREATE TABLE IF NOT EXISTS imported (
+    rater TEXT NOT NULL, item TEXT NOT NULL, repeat INTEGER NOT NULL,
+    er INTEGER, en INTEGER, rr INTEGER, seconds REAL, PRIMARY KEY (rater, item, repeat)
+);
+CREATE TABLE IF NOT EXISTS audit (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, rater INTEGER, what TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER IF NOT EXISTS audit_remains BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+"""
+
+
+class RatingsFile:
+    """The database of one study. One caller at a time; several processes may have it open.
+
+    Args:
+        folder: the study's.
+        plan: the digest of its plan (`Study.digest`).
+
+    Raises:
+        StoreError: the file is damaged, cannot be written, or belongs to another plan.
+    """
+
+    def __init__(self, folder: Path, plan: str) -> None:
+        self.path = folder / RATINGS
+        try:
+            # Written before SQLite opens it, so that nobody else can read it at any moment.
+            self.path.touch(mode=0o600, exist_ok=True)
+            self.connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            self.connection.row_factory = sqlite3.Row
+            self.connection.execute("PRAGMA journal_mode=WAL")
+            self.connection.execute("PRAGMA synchronous=FULL")
+            self.connection.execute("PRAGMA foreign_keys=ON")
+            self.connection.executescript(_SCHEMA)
+            with self.transaction():
+                known = self._setting("plan", plan)
+                self.secret = bytes.fromhex(self._setting("secret", secrets.token_hex(32)))
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"{self.path}: cannot be opened ({error}); restore it from a copy, or free the disk and try again"
+            ) from error
+        if known != plan:
+            raise StoreError(f"{self.path}: belongs to another plan than {folder / 'plan.json'}; restore that plan")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything in the block happens or nothing does; what happened is on the disk when the block ends.
+
+        Raises:
+            StoreError: the disk is full or the file is damaged.
+        """
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield self.connection
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{self.path}: cannot be written ({error}); make room and try again") from error
+            raise
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _setting(self, name: str, default: str) -> str:
+        self.connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
+        row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return str(row["value"])

@@ -1,0 +1,245 @@
+"""A study on disk: `plan.json`, which the server reads, and `key.json`, which says whose replies they are.
+
+The two are apart so that no part of the server knows a system's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.human.scales import SCALES, Scale
+from avemo_harness.paths import write_atomically
+
+STUDY_SCHEMA = 1
+PLAN, KEY, MEDIA = "plan.json", "key.json", "media"
+Kind = Literal["rated", "gold", "trap"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionRules:
+    """Whose ratings are left out, fixed before anyone rates.
+
+    Args:
+        failed_traps: traps a rater may fail.
+        gold_distance: points from the expected rating at which a gold item is missed.
+        missed_golds: gold items a rater may miss.
+        straight_line: ratings from which on a rater who gave nothing but one and the same is left out.
+        least_time: a rater's median time on an item as a share of its length.
+    """
+
+    failed_traps: int = 0
+    gold_distance: int = 2
+    missed_golds: int = 1
+    straight_line: int = 10
+    least_time: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One utterance of an item: who speaks, and the file that is played (`media/<id>.mp4`)."""
+
+    speaker: Literal["user", "reply"]
+    media: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StudyItem:
+    """What is shown and rated as one: a dialogue with the replies of one system.
+
+    Args:
+        expected: of gold items and traps, the rating expected on each scale that is checked.
+    """
+
+    item_id: str
+    kind: Kind
+    segments: tuple[Segment, ...]
+    expected: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes to play once."""
+        return sum(segment.seconds for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """One place in a session: an item, which may be one that the rater has already rated."""
+
+    item: str
+    repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one rater is shown, in blocks with a pause between them."""
+
+    blocks: tuple[tuple[Showing, ...], ...]
+
+    @property
+    def showings(self) -> tuple[Showing, ...]:
+        return tuple(showing for block in self.blocks for showing in block)
+
+    def block_of(self, position: int) -> int:
+        """The number of the block that a place belongs to."""
+        end = 0
+        for number, block in enumerate(self.blocks):
+            end += len(block)
+            if position < end:
+                return number
+        raise IndexError(position)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCheck:
+    """A clip that shows a digit and gives some beeps: whoever names both sees and hears."""
+
+    media: str
+    digit: int
+    beeps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The content of `plan.json`.
+
+    Args:
+        raters_an_item: ratings planned for every rated item, each by another rater.
+        lease_minutes: time without any sign of a rater after which another may take the rest of the session.
+        training: items rated with feedback before the session.
+        consent: paragraphs that a rater agrees to before anything is asked.
+        invitations: SHA-256 of every rater's token.
+    """
+
+    title: str
+    consent: tuple[str, ...]
+    preset: str
+    seed: int
+    raters_an_item: int
+    lease_minutes: float
+    rules: ExclusionRules
+    items: tuple[StudyItem, ...]
+    training: tuple[str, ...]
+    sessions: tuple[Session, ...]
+    device_checks: tuple[DeviceCheck, ...]
+    invitations: tuple[str, ...]
+    scales: tuple[Scale, ...] = SCALES
+    schema_version: int = STUDY_SCHEMA
+
+    def digest(self) -> str:
+        """Short name of the plan; ratings are kept with it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def by_id(self) -> dict[str, StudyItem]:
+        return {item.item_id: item for item in self.items}
+
+
+@dataclass(frozen=True, slots=True)
+class RatedSystem:
+    """A system of the study: how it is called, and the run its replies come from."""
+
+    label: str
+    model: str
+    run: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKey:
+    """Whose replies an item holds, and to which dialogue."""
+
+    dialogue: str
+    system: str
+    turns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyKey:
+    """The content of `key.json`.
+
+    Args:
+        release: source, config, split and fingerprint of what the dialogues come from.
+        items: by item id.
+        left_out: why dialogues or turns of the runs are not in the study, with counts.
+    """
+
+    task: str
+    release: Mapping[str, str]
+    systems: tuple[RatedSystem, ...]
+    items: Mapping[str, ItemKey]
+    left_out: Mapping[str, int]
+    schema_version: int = STUDY_SCHEMA
+
+
+def write_study(folder: Path, study: Study, key: StudyKey) -> None:
+    """Write `plan.json` and `key.json`.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    write_atomically(folder / KEY, _json(key))
+    (folder / KEY).chmod(0o600)
+    write_atomically(folder / PLAN, _json(study))
+
+
+def read_study(folder: Path) -> Study:
+    """Read a study's plan.
+
+    Raises:
+        UsageError: there is none.
+        StoreError: it is damaged.
+    """
+    study = _read(folder / PLAN, Study)
+    known = study.by_id()
+    for one in _named_items(study):
+        if one not in known:
+            raise StoreError(f"{folder / PLAN}: names item {one!r}, which it does not hold; plan the study anew")
+    return study
+
+
+def read_key(folder: Path) -> StudyKey:
+    """Read whose replies a study's items hold.
+
+    Raises:
+        UsageError: there is no key.
+        StoreError: it is damaged.
+    """
+    return _read(folder / KEY, StudyKey)
+
+
+def _named_items(study: Study) -> Iterator[str]:
+    yield from study.training
+    for session in study.sessions:
+        yield from (showing.item for showing in session.showings)
+
+
+def _json(record: Study | StudyKey) -> str:
+    return json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+Record = TypeVar("Record", Study, StudyKey)
+
+
+def _read(path: Path, kind: type[Record]) -> Record:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record = TypeAdapter(kind).validate_python(values)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; make a study with `avemo-eval human plan`") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StoreError(f"{path}: {where}: {first['msg']}; plan the study anew") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); plan the study anew") from error
+    if record.schema_version != STUDY_SCHEMA:
+        raise StoreError(f"{path}: schema {record.schema_version}, this version reads {STUDY_SCHEMA}")
+    return record

@@ -1,0 +1,219 @@
+"""The study as a web application: one page, the steps that it asks for, and the media of the step a rater is at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from avemo_harness.errors import StoreError
+from avemo_harness.human.desk import Desk, Rating
+from avemo_harness.human.guards import MAX_BODY, Guard, PublicAddress
+from avemo_harness.human.refusals import RefusedError
+from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.screens import Feedback, Screen, message
+from avemo_harness.human.study import MEDIA, Study
+from avemo_harness.metrics.raters import HIGHEST, LOWEST
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp
+
+COOKIE = "rater"
+PAGES = {
+    "/": ("index.html", "text/html"),
+    "/app.js": ("app.js", "text/javascript"),
+    "/player.js": ("player.js", "text/javascript"),
+    "/style.css": ("style.css", "text/css"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    # Asked for by browsers on pages that name no icon, such as the one that an invitation leads to.
+    "/favicon.ico": ("icon.svg", "image/svg+xml"),
+}
+_ENTER = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=/">
+<title>Rating study</title><p><a href="/">Go on to the study</a></p></html>"""
+"""A page that leads on: after a redirect from another site browsers would hold the cookie back."""
+_COOKIE_DAYS = 30
+_MAX_PROBLEM = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Body of `/api/consent`."""
+
+    agree: Literal[True]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAndHeard:
+    """Body of `/api/device`."""
+
+    digit: int
+    beeps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Body of `/api/begin`."""
+
+    showing: str
+
+
+Body = TypeVar("Body", Agreement, SeenAndHeard, Begun, Rating)
+
+
+def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clock: Callable[[], float]) -> ASGIApp:
+    """The application that serves a study.
+
+    Args:
+        folder: the study's, for its media.
+        address: where raters find it; requests from elsewhere are refused.
+        clock: seconds, for the limit on how many requests are answered.
+
+    Raises:
+        StoreError: a recording is missing.
+    """
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    site = _Site(study, folder, address, desk)
+    routes = [
+        *(Route(path, site.page) for path in PAGES),
+        Route("/join/{token}", site.join),
+        Route("/media/{name}", site.media),
+        Route("/api/screen", site.screen),
+        Route("/api/consent", site.consent, methods=["POST"]),
+        Route("/api/device", site.device, methods=["POST"]),
+        Route("/api/ready", site.ready, methods=["POST"]),
+        Route("/api/begin", site.begin, methods=["POST"]),
+        Route("/api/rate", site.rate, methods=["POST"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers={RefusedError: _refused, StoreError: _not_saved})
+    return Guard(app, address, clock, COOKIE)
+
+
+class _Site:
+    """The answers to requests; what they do is the desk's."""
+
+    def __init__(self, study: Study, folder: Path, address: PublicAddress, desk: Desk) -> None:
+        self._desk = desk
+        self._secure = address.encrypted
+        segments = (segment.media for item in study.items for segment in item.segments)
+        names = {*segments, *(check.media for check in study.device_checks)}
+        self._media = {name: folder / MEDIA / f"{name}.mp4" for name in names}
+        for path in self._media.values():
+            if not path.is_file():
+                raise StoreError(f"{path}: is missing; restore the study's folder, or plan the study anew")
+        pages = files("avemo_harness.human") / "pages"
+        self._pages = {path: ((pages / name).read_bytes(), kind) for path, (name, kind) in PAGES.items()}
+
+    def page(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        content, kind = self._pages[request.url.path]
+        return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    def join(self, request: Request) -> Response:
+        from starlette.responses import HTMLResponse
+
+        cookie = self._desk.join(request.path_params["token"])
+        response = HTMLResponse(_ENTER, headers={"Cache-Control": "no-store"})
+        response.set_cookie(
+            COOKIE, cookie, max_age=_COOKIE_DAYS * 86_400, httponly=True, samesite="strict", secure=self._secure
+        )
+        return response
+
+    def media(self, request: Request) -> Response:
+        """A file of the step that the rater is at, in parts where the browser asks for parts."""
+        from starlette.responses import FileResponse
+
+        rater = self._rater(request)
+        name = request.path_params["name"]
+        path = self._media.get(name)
+        if path is None or not self._desk.may_play(rater, name):
+            raise RefusedError(404, "There is no such recording here.")
+        return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, max-age=3600"})
+
+    def screen(self, request: Request) -> Response:
+        return _answer(self._desk.screen(self._rater(request)))
+
+    async def consent(self, request: Request) -> Response:
+        await _body(request, Agreement)
+        return await self._step(lambda: self._desk.consent(self._rater(request)))
+
+    async def device(self, request: Request) -> Response:
+        said = await _body(request, SeenAndHeard)
+        return await self._step(lambda: self._desk.check_device(self._rater(request), said.digit, said.beeps))
+
+    async def ready(self, request: Request) -> Response:
+        return await self._step(lambda: self._desk.ready(self._rater(request)))
+
+    async def begin(self, request: Request) -> Response:
+        begun = await _body(request, Begun)
+        return await self._step(lambda: self._desk.begin(self._rater(request), begun.showing))
+
+    async def rate(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        rating = _checked(await _body(request, Rating))
+        screen, feedback = await run_in_threadpool(lambda: self._desk.rate(self._rater(request), rating))
+        return _answer(screen, feedback)
+
+    async def _step(self, take: Callable[[], Screen]) -> Response:
+        from starlette.concurrency import run_in_threadpool
+
+        return _answer(await run_in_threadpool(take))
+
+    def _rater(self, request: Request) -> int:
+        return self._desk.rater_of(request.cookies.get(COOKIE))
+
+
+async def _body(request: Request, kind: type[Body]) -> Body:
+    """A request's JSON as a record; refuses what is too large or not of that form."""
+    from pydantic import TypeAdapter, ValidationError
+
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            raise RefusedError(413, f"More than {MAX_BODY} bytes were sent.")
+    try:
+        return TypeAdapter(kind).validate_json(data, strict=True)
+    except ValidationError as error:
+        raise RefusedError(400, "What was sent is not complete; reload the page.") from error
+
+
+def _checked(rating: Rating) -> Rating:
+    given = rating.ratings
+    if given is not None and (
+        set(given) != set(SCALE_NAMES) or not all(LOWEST <= value <= HIGHEST for value in given.values())
+    ):
+        raise RefusedError(400, f"Every scale takes a rating from {LOWEST} to {HIGHEST}.")
+    if len(rating.problem or "") > _MAX_PROBLEM:
+        raise RefusedError(400, f"Say what does not work in at most {_MAX_PROBLEM} characters.")
+    if not 0 <= rating.plays < 1000:
+        raise RefusedError(400, "What was sent is not complete; reload the page.")
+    return rating
+
+
+def _answer(screen: Screen, feedback: Sequence[Feedback] = ()) -> Response:
+    return _json(200, message(screen, feedback))
+
+
+def _json(status: int, content: Any) -> Response:
+    from starlette.responses import Response
+
+    text = json.dumps(content, ensure_ascii=False)
+    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # registered for it
+    return _json(error.status, {"message": str(error)})
+
+
+async def _not_saved(request: Request, error: Exception) -> Response:
+    return _json(503, {"message": "This could not be saved just now. Nothing is lost; try again in a minute."})

@@ -1,0 +1,275 @@
+"""Ratings by people: means with an interval over dialogues and raters, and how far the raters agree.
+
+Ratings are matrices of items × raters, float64, NaN where a rater did not rate an item.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.metrics.bootstrap import RESAMPLES, SEED, Estimate, percentile_interval, widening
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+LOWEST, HIGHEST = 1, 5
+"""The ends of the rating scale."""
+
+_CELLS_A_BLOCK = 2**21
+
+
+def unit_score(ratings: Floats) -> Floats:
+    """Ratings from 1 to 5 as scores from 0 to 1: ``(x - 1) / 4``.
+
+    >>> unit_score(np.array([1.0, 3.0, 5.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return (ratings - LOWEST) / (HIGHEST - LOWEST)
+
+
+class TwoWayBootstrap:
+    """Resamples of dialogues and, apart from them, of raters, drawn once for all systems and scales of a study.
+
+    A resample holds a rating as often as its dialogue was drawn, times as often as its rater was (Owen's pigeonhole
+    bootstrap, Annals of Applied Statistics 1, 2007). It errs on the side of width, since the noise of single ratings
+    is counted more than once.
+
+    Args:
+        dialogues: how many there are in the study, D.
+        raters: how many there are, R.
+    """
+
+    def __init__(self, dialogues: int, raters: int) -> None:
+        rng = np.random.default_rng(SEED)
+        self._of_dialogues = _draws(rng, dialogues)
+        self._of_raters = _draws(rng, raters)
+
+    def mean_of_item_means(self, scores: Floats, dialogues: Integers) -> Estimate:
+        """The mean over items of the mean over their raters.
+
+        Args:
+            scores: shape (items, R); items of one dialogue share a draw.
+            dialogues: the number of each item's dialogue in [0, D), shape (items,).
+
+        Returns:
+            No interval with one dialogue or one rater, nothing at all without ratings.
+        """
+        value = _mean(scores)
+        if math.isnan(value):
+            return Estimate(None, None, None)
+        if not _several(scores, dialogues):
+            return Estimate(value, None, None)
+        return _held(value, self._drawn(scores, dialogues))
+
+    def difference(self, of: Floats, dialogues_of: Integers, to: Floats, dialogues_to: Integers) -> Estimate:
+        """The mean of one system less that of another, both of the same draws of dialogues and raters.
+
+        Args:
+            of, to: shape (items, R) each.
+            dialogues_of, dialogues_to: the numbers of their items' dialogues.
+        """
+        value = _mean(of) - _mean(to)
+        if math.isnan(value):
+            return Estimate(None, None, None)
+        if not (_several(of, dialogues_of) and _several(to, dialogues_to)):
+            return Estimate(value, None, None)
+        return _held(value, self._drawn(of, dialogues_of) - self._drawn(to, dialogues_to))
+
+    def _drawn(self, scores: Floats, dialogues: Integers) -> Floats:
+        there = ~np.isnan(scores)
+        return _means(np.where(there, scores, 0.0), there, self._of_dialogues[:, dialogues], self._of_raters)
+
+
+def _mean(scores: Floats) -> float:
+    """The mean of item means of the ratings as they are; NaN without any."""
+    there = ~np.isnan(scores)
+    ones = np.ones((1, len(scores))), np.ones((1, scores.shape[1]))
+    return float(_means(np.where(there, scores, 0.0), there, *ones)[0])
+
+
+def _several(scores: Floats, dialogues: Integers) -> bool:
+    """Whether there are two dialogues and two raters or more."""
+    there = ~np.isnan(scores)
+    return len(np.unique(dialogues[there.any(axis=1)])) > 1 and there.any(axis=0).sum() > 1
+
+
+def _held(value: float, drawn: Floats) -> Estimate:
+    low, high = percentile_interval(value, drawn)
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def _draws(rng: np.random.Generator, number: int) -> Floats:
+    """How often each resample draws each of a number of things, shape (RESAMPLES, number)."""
+    if number == 0:
+        return np.zeros((RESAMPLES, 0))
+    return rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES).astype(np.float64)
+
+
+def _means(scores: Floats, there: NDArray[np.bool_], of_items: Floats, of_raters: Floats) -> Floats:
+    """The weighted mean of items' weighted means, shape (B,); items without any rater in a resample are left out."""
+    weight = of_raters @ there.T
+    summed = of_raters @ scores.T
+    rated = weight > 0
+    means = np.where(rated, summed / np.where(rated, weight, 1.0), 0.0)
+    items = np.where(rated, of_items, 0.0)
+    total = items.sum(axis=1)
+    mean: Floats = np.where(total > 0, (items * means).sum(axis=1) / np.where(total > 0, total, 1.0), np.nan)
+    return mean
+
+
+def ordinal_alpha(ratings: Floats, dialogues: Integers) -> Estimate:
+    """Krippendorff's alpha for ordinal ratings, at most 1; 0 is the agreement of chance.
+
+    Coincidences are counted within items that have two ratings or more; the distance of two values is the squared
+    number of ratings between them (Krippendorff, Content Analysis, 2004, chapter 11). The interval resamples dialogues.
+
+    Args:
+        ratings: shape (items, raters), whole numbers from 1 to 5 or NaN.
+        dialogues: the number of each item's dialogue, shape (items,).
+
+    Returns:
+        Nothing where no item has two ratings, or all ratings are the same.
+
+    >>> ordinal_alpha(np.array([[1.0, 1.0], [2.0, 2.0]]), np.array([0, 1])).value
+    1.0
+    """
+    values = np.arange(LOWEST, HIGHEST + 1)
+    counts = (ratings[:, :, None] == values).sum(axis=1).astype(np.float64)
+    rated = counts.sum(axis=1)
+    pairs = counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(len(values))
+    coincidences = pairs / np.maximum(rated - 1, 1)[:, None, None]
+    several = rated > 1
+    (alpha,) = _over_dialogues(coincidences.reshape(len(ratings), -1)[several], dialogues[several], _alpha, 1)
+    return alpha
+
+
+def _alpha(coincidences: Floats) -> Floats:
+    """Alpha of summed coincidence matrices, shape (B, V²) -> (1, B); NaN where undefined."""
+    size = HIGHEST - LOWEST + 1
+    observed = coincidences.reshape(-1, size, size)
+    marginal = observed.sum(axis=2)
+    total = marginal.sum(axis=1)
+    before = np.cumsum(marginal, axis=1) - marginal / 2
+    distance = (before[:, :, None] - before[:, None, :]) ** 2
+    expected = (marginal[:, :, None] * marginal[:, None, :] * distance).sum(axis=(1, 2))
+    disagreement = (observed * distance).sum(axis=(1, 2))
+    # Sums of fractions leave a trace of disagreement where all ratings are the same.
+    defined = expected > 1e-9 * np.maximum(total, 1.0) ** 4
+    alpha: Floats = 1 - (total - 1) * disagreement / np.where(defined, expected, 1.0)
+    return np.where(defined, alpha, np.nan)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class IntraclassCorrelation:
+    """How much of the ratings' variance is that of the items.
+
+    Args:
+        single: ICC(2,1), of one rater's ratings.
+        mean: ICC(2,k), of the mean of k raters' ratings.
+        raters_an_item: k, the harmonic mean of the ratings that items have; None without ratings.
+    """
+
+    single: Estimate
+    mean: Estimate
+    raters_an_item: float | None
+
+
+def intraclass_correlation(ratings: Floats, dialogues: Integers) -> IntraclassCorrelation:
+    """ICC(2,1) and ICC(2,k): two-way random effects, absolute agreement (Shrout and Fleiss 1979).
+
+    The variances of items, raters and the rest are estimated by fitting constants (Henderson's third method, 1953),
+    which gives the usual mean squares where everyone rated everything and needs no complete matrix. Intervals resample
+    dialogues. Values are below 0 where items differ less than chance would have them.
+
+    Args:
+        ratings: shape (items, raters), NaN where there is none.
+        dialogues: the number of each item's dialogue, shape (items,).
+
+    Returns:
+        No values where the ratings do not tell: nobody rated two items, or no item has two ratings.
+    """
+    rated = ~np.isnan(ratings).all(axis=1)
+    raters = ratings.shape[1]
+    sums = _least_squares_sums(ratings[rated])
+    single, mean = _over_dialogues(sums, dialogues[rated], lambda summed: _correlations(summed, raters), 2)
+    each = (~np.isnan(ratings[rated])).sum(axis=1)
+    return IntraclassCorrelation(single, mean, len(each) / float((1 / each).sum()) if len(each) else None)
+
+
+def _least_squares_sums(ratings: Floats) -> Floats:
+    """What each item adds to the sums that the fit needs, shape (items, 4 + 3 R + R²)."""
+    present = (~np.isnan(ratings)).astype(np.float64)
+    number = present.sum(axis=1)
+    values = np.nan_to_num(ratings)
+    mean = values.sum(axis=1) / number
+    of_pairs = present[:, :, None] * (np.eye(ratings.shape[1]) - present[:, None, :] / number[:, None, None])
+    of_items = np.stack([np.ones(len(ratings)), 1 / number, (values**2).sum(axis=1), number * mean**2], axis=1)
+    adjusted = values - present * mean[:, None]
+    return np.concatenate(
+        [of_items, present, values, adjusted, of_pairs.reshape(len(ratings), ratings.shape[1] ** 2)], axis=1
+    )
+
+
+def _correlations(sums: Floats, raters: int) -> Floats:
+    """ICC(2,1) and ICC(2,k) of summed contributions, shape (B, K) -> (2, B); NaN where the ratings do not tell."""
+    items, inverse, squares, of_items = sums[:, :4].T
+    present, values, adjusted, pairs = np.split(sums[:, 4:], (raters, 2 * raters, 3 * raters), axis=1)
+    number, active = present.sum(axis=1), (present > 0).sum(axis=1)
+    of_raters = (values**2 / np.where(present > 0, present, 1.0)).sum(axis=1)
+    roots, vectors = np.linalg.eigh(pairs.reshape(-1, raters, raters))
+    independent = roots > 1e-9 * roots[:, -1:]
+    along = np.einsum("bij,bi->bj", vectors, adjusted)
+    raters_given_items = (np.where(independent, along, 0.0) ** 2 / np.where(independent, roots, 1.0)).sum(axis=1)
+    contrasts = independent.sum(axis=1)
+    freedom = number - items - contrasts
+    enough = (freedom > 0) & (contrasts > 0) & (items + contrasts > active)
+    residual = (squares - of_items - raters_given_items) / np.where(enough, freedom, 1.0)
+    items_given_raters = of_items + raters_given_items - of_raters
+    of_item = (items_given_raters - residual * (items + contrasts - active)) / np.where(enough, number - active, 1.0)
+    of_rater = (raters_given_items - residual * contrasts) / np.where(enough, number - items, 1.0)
+    noise = of_rater + residual
+    return np.stack([_share(of_item, noise, enough), _share(of_item, noise * inverse / items, enough)])
+
+
+def _share(variance: Floats, noise: Floats, defined: NDArray[np.bool_]) -> Floats:
+    """The part of the whole variance, NaN where that is not above rounding."""
+    known = defined & (variance + noise > 1e-9)
+    return np.where(known, variance / np.where(known, variance + noise, 1.0), np.nan)
+
+
+def _over_dialogues(
+    sums: Floats, dialogues: Integers, statistic: Callable[[Floats], Floats], number: int
+) -> list[Estimate]:
+    """Estimate statistics of what items add up to, with intervals that resample dialogues.
+
+    Args:
+        sums: what each item adds, shape (items, K).
+        statistic: sums (B, K) -> that many statistics, shape (number, B).
+    """
+    if not len(sums):
+        return [Estimate(None, None, None)] * number
+    kinds, members = np.unique(dialogues, return_inverse=True)
+    of_dialogues = np.zeros((len(kinds), sums.shape[1]))
+    np.add.at(of_dialogues, members, sums)
+    values = statistic(of_dialogues.sum(axis=0, keepdims=True))[:, 0]
+    weights = _draws(np.random.default_rng(SEED), len(kinds))
+    rows = max(1, _CELLS_A_BLOCK // sums.shape[1])
+    blocks = [statistic(weights[start : start + rows] @ of_dialogues) for start in range(0, len(weights), rows)]
+    return [_estimate(float(value), of, len(kinds)) for value, of in zip(values, np.hstack(blocks), strict=True)]
+
+
+def _estimate(value: float, drawn: Floats, clusters: int) -> Estimate:
+    if math.isnan(value):
+        return Estimate(None, None, None)
+    if clusters == 1 or np.isnan(drawn).all():
+        return Estimate(value, None, None)
+    low, high = percentile_interval(value, drawn)
+    factor = widening(clusters)
+    return Estimate(
+        value, min(value, value - (value - low) * factor), min(1.0, max(value, value + (high - value) * factor))
+    )

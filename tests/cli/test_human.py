@@ -1,0 +1,98 @@
+"""`avemo-eval human`: from runs to a table, and what it says when something is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from human.runs import Tones, write_run
+from support.synthetic_release import write_synthetic_release
+
+from avemo_harness.cli import main
+from avemo_harness.human.study import read_key, read_study
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    release = write_synthetic_release(folder / "release", dialogues=3, turns=1)
+    return (
+        write_run(folder / "one", release, Tones("one", hz=300)),
+        write_run(folder / "two", release, Tones("two", hz=600)),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("planned") / "study"
+    consent = out.parent / "consent.txt"
+    consent.write_text("First\nparagraph.\n\nAsk us at study@example.org.\n")
+    command = ["human", "plan", str(runs[0]), f"B={runs[1]}", "--out", str(out), "--dialogues", "4"]
+    assert main([*command, "--consent", str(consent), "--title", "Replies"]) == 0
+    return out
+
+
+def test_a_plan_says_what_it_asks_of_people(folder: Path) -> None:
+    study = read_study(folder)
+    assert study.consent == ("First paragraph.", "Ask us at study@example.org.")
+    assert (study.title, len(study.sessions)) == ("Replies", 10)
+
+
+def test_imported_ratings_become_a_table_and_join_the_runs(
+    folder: Path, runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, key = read_study(folder), read_key(folder)
+    items = study.by_id()
+    rows = ["rater,item,repeat,er,en,rr"]
+    for number, session in enumerate(study.sessions):
+        for one in session.showings:
+            given = {"er": 4, "en": 2 if key.items[one.item].system == "B" else 3, "rr": 1 + number % 5}
+            given |= items[one.item].expected
+            rows.append(f"person{number},{one.item},{int(one.repeat)},{given['er']},{given['en']},{given['rr']}")
+    ratings = folder.parent / "ratings.csv"
+    ratings.write_text("\n".join(rows))
+    assert main(["human", "import", str(folder), str(ratings)]) == 0
+    assert f"{len(rows) - 1} ratings of 10 raters" in capsys.readouterr().out
+    assert main(["human", "analyze", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "40 of 40 ratings by 10 raters" in said
+    assert "provisional" not in said
+    assert "Krippendorff's alpha" in said
+    table, _, written = said.partition("\nwritten: ")
+    assert max(map(len, table.splitlines())) <= 100
+    assert "ratings.csv, raters.csv" in written
+    joined = json.loads((runs[1] / "human.json").read_text())
+    assert (joined["label"], joined["group"], joined["complete"]) == ("B", "multiturn_synthetic", True)
+    assert joined["columns"]["EN"]["value"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "nowhere", "--out", "{tmp}/study"], "not a run directory"),
+        (["plan", "{run}", "--out", "{tmp}/study"], "6 dialogues have spoken replies of every system, 30 are asked"),
+        (["plan", "{run}", "--out", "{tmp}/study", "--dialogues", "0"], "--dialogues must be above 0"),
+        (["plan", "{run}", "--out", "{tmp}/study", "--raters", "2"], "ask for 5 or more"),
+        (["plan", "{run}", "--out", "{tmp}/study", "--consent", "none.txt"], "none.txt: cannot be read"),
+        (["serve", "{tmp}"], "make a study with `avemo-eval human plan`"),
+        (["serve", "{study}", "--host", "0.0.0.0"], "say with --url"),
+        (["serve", "{study}", "--url", "example.org"], "--url must be like"),
+        (["import", "{study}", "none.csv"], "none.csv: cannot be read"),
+        (["analyze", "{tmp}"], "make a study with"),
+    ],
+    ids=lambda value: None if isinstance(value, list) else value,
+)
+def test_what_is_wrong_is_one_clear_sentence(
+    arguments: list[str],
+    said: str,
+    runs: tuple[Path, Path],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [one.format(tmp=tmp_path, run=runs[0], study=folder) for one in arguments]
+    assert main(["human", *filled]) == 2
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert len(errors.splitlines()) == 1

@@ -1,0 +1,64 @@
+"""The rating server as its own process, which a test may kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette", reason="the rating pages need starlette: pip install 'avemo-harness[human]'")
+pytest.importorskip("uvicorn", reason="the rating pages need uvicorn: pip install 'avemo-harness[human]'")
+httpx = pytest.importorskip("httpx", reason="requests are made with httpx: pip install 'avemo-harness[test]'")
+
+
+class Server:
+    """Serves a study on loopback.
+
+    Args:
+        folder: the study's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        command = [sys.executable, "-m", "avemo_harness", "human", "serve", str(self.folder), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + 30
+        while True:
+            try:
+                assert httpx.get(f"{self.url}/api/screen").status_code == 401
+                return
+            except httpx.TransportError:
+                assert time.monotonic() < end, "the server does not start"
+                assert self.process.poll() is None, "the server has ended"
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """Serve until the block ends."""
+    server = Server(folder)
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -1,0 +1,146 @@
+"""A whole session in headless Chromium, with the keyboard alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from human.servers import Server, serving
+from human.studies import write_small_study
+from support.browser import Watched, open_browser
+from support.clips import make_clip
+
+from avemo_harness.human.study import StudyItem, read_study
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("served") / "study"
+    write_small_study(folder, dialogues=3, seconds=0.2, clip=make_clip(0.2))
+    with serving(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as running:
+        yield running
+
+
+class Rater(Watched):
+    """Sits at the keyboard."""
+
+    def __init__(self, browser: Any, server: Server, width: int, height: int) -> None:
+        super().__init__(browser, server.url, width, height)
+        self.items = {item.segments[-1].media: item for item in read_study(server.folder).items}
+
+    def to_training(self) -> None:
+        self.page.wait_for_selector("#agree")
+        self.press("Tab", "Space", "Tab", "Enter")
+        self.page.wait_for_selector("#digit")
+        self.press("Tab", "Enter")
+        self.wait("document.activeElement.id === 'digit'")
+        self.press("7", "Tab", "3", "Enter")
+        self.page.wait_for_selector("dl")
+        self.press("Tab", "Enter")
+
+    def play_to_the_end(self) -> StudyItem:
+        """Play what is on the screen; the scales open when the last recording has ended, not before."""
+        self.wait("document.activeElement.textContent === 'Play'")
+        assert self.page.evaluate("[...document.querySelectorAll('fieldset')].every(one => one.disabled)")
+        self.press("Enter")
+        self.wait("!document.querySelector('fieldset').disabled")
+        played = self.page.evaluate("document.querySelector('video').src").rsplit("/", 1)[1]
+        assert self.page.evaluate("document.querySelector('video').ended")
+        return self.items[played]
+
+    def rate(self, item: StudyItem) -> None:
+        meant = {"er": 2, "en": 4, "rr": 5, **item.expected}
+        heading = self.page.inner_text("h1")
+        self.press(*(str(meant[name]) for name in ("er", "en", "rr")), "Enter")
+        self.wait(f"document.querySelector('h1')?.textContent !== {heading!r}")
+
+    @property
+    def progress(self) -> str:
+        text: str = self.page.inner_text("#progress-text")
+        return text
+
+
+@pytest.mark.parametrize(("width", "height", "token"), [(1280, 900, "token0"), (390, 844, "token1")])
+def test_a_whole_session_goes_by_keyboard_alone(
+    browser: Any, server: Server, width: int, height: int, token: str
+) -> None:
+    rater = Rater(browser, server, width, height)
+    rater.page.goto(f"{server.url}/join/{token}")
+    rater.to_training()
+    while not rater.page.query_selector(".code"):
+        rater.rate(rater.play_to_the_end())
+        if rater.page.query_selector("table"):
+            assert "too far off" not in rater.page.inner_text("table")
+            rater.press("Tab", "Enter")
+            rater.wait("!document.querySelector('table')")
+        assert rater.fits, "wider than the screen"
+    assert rater.troubles == []
+    number = int(token.removeprefix("token"))
+    with sqlite3.connect(server.folder / "ratings.sqlite") as tables:
+        rows = tables.execute("SELECT item, er, en, rr, plays FROM ratings WHERE rater = ?", (number,)).fetchall()
+    by_id = {item.item_id: item for item in rater.items.values()}
+    assert len(rows) == len(read_study(server.folder).sessions[0].showings)
+    for item, er, en, rr, plays in rows:
+        assert {"er": er, "en": en, "rr": rr} == {"er": 2, "en": 4, "rr": 5, **by_id[item].expected}
+        assert plays == 1
+
+
+def test_a_reload_goes_on_with_the_same_item_and_a_second_tab_shows_it_too(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token2")
+    rater.to_training()
+    rater.rate(rater.play_to_the_end())
+    rater.press("Tab", "Enter")
+    rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")
+    rater.page.reload()
+    rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")
+    second = rater.page.context.new_page()
+    second.goto(server.url)
+    second.wait_for_selector(".item")
+    assert second.inner_text("h1") == "Practice 2 of 2"
+
+
+def test_a_link_on_another_site_leads_in(browser: Any, server: Server) -> None:
+    """Browsers hold strict cookies back on the way from another site, also after a redirect."""
+    rater = Rater(browser, server, 1280, 900)
+    link = f'<a href="{server.url}/join/token4">take part</a>'
+    rater.page.route("http://panel.test/", lambda route: route.fulfill(body=link, content_type="text/html"))
+    rater.page.goto("http://panel.test/")
+    rater.page.click("a")
+    rater.page.wait_for_selector("#agree")
+    assert "token4" not in rater.page.url
+
+
+def test_a_recording_that_does_not_play_can_be_reported(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token3")
+    rater.to_training()
+    rater.wait("document.activeElement.textContent === 'Play'")
+    rater.page.route("**/media/*", lambda route: route.abort())
+    begun: list[Any] = []
+    rater.page.route("**/api/begin", lambda route: begun.append(route))
+    rater.press("Enter")
+    told = "document.getElementById('status').textContent.includes('does not play')"
+    rater.wait(told)
+    with rater.page.expect_request_finished(lambda one: one.url.endswith("/api/begin")):
+        begun[0].continue_()
+    rater.page.wait_for_timeout(100)
+    assert rater.page.evaluate(told), "the answer that came later has wiped it away"
+    rater.page.unroute("**/media/*")
+    rater.press("Enter")
+    rater.wait("document.getElementById('status').textContent === ''")
+    rater.page.get_by_text("Something does not work").focus()
+    rater.press("Enter", "Tab")
+    rater.page.keyboard.type("<img src=x onerror=alert(1)>")
+    rater.press("Tab", "Enter")
+    rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")

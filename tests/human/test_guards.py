@@ -1,0 +1,42 @@
+"""Where the study can be reached, and how often it may be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from avemo_harness.errors import UsageError
+from avemo_harness.human.guards import RateLimit, public_address
+
+
+def test_behind_a_proxy_only_the_public_address_is_known() -> None:
+    address = public_address("127.0.0.1", 8000, "https://Ratings.Example.org/")
+    assert address.origins == {"https://ratings.example.org"}
+    assert address.hosts == {"ratings.example.org"}
+    assert address.encrypted
+
+
+def test_on_this_machine_alone_no_encryption_is_needed() -> None:
+    address = public_address("::1", 8000, None)
+    assert address.hosts == {"[::1]:8000", "localhost:8000"}
+    assert not address.encrypted
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
+def test_a_server_that_others_reach_needs_its_address(host: str) -> None:
+    with pytest.raises(UsageError, match="--url"):
+        public_address(host, 8000, None)
+
+
+@pytest.mark.parametrize("url", ["example.org", "ftp://example.org", "https://", "https://example.org/study"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="--url must be like"):
+        public_address("127.0.0.1", 8000, url)
+
+
+def test_a_caller_who_asks_too_often_waits_and_others_do_not() -> None:
+    now = 0.0
+    limit = RateLimit(lambda: now, burst=3, a_second=2)
+    assert [limit.allows("one") for _ in range(5)] == [True, True, True, False, False]
+    assert limit.allows("other")
+    now = 1.0
+    assert [limit.allows("one") for _ in range(3)] == [True, True, False]

@@ -1,0 +1,124 @@
+"""Ratings from other tools: taken in whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from human.studies import write_small_study
+
+from avemo_harness.errors import UsageError
+from avemo_harness.human.collected import read_collection
+from avemo_harness.human.importing import Imported, import_ratings
+from avemo_harness.human.study import Study, StudyKey, read_key
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return write_small_study(tmp_path / "study")
+
+
+@pytest.fixture
+def key(study: Study, tmp_path: Path) -> StudyKey:
+    return read_key(tmp_path / "study")
+
+
+class Importer:
+    """Writes a file and imports it."""
+
+    def __init__(self, folder: Path, study: Study, key: StudyKey) -> None:
+        self.folder, self.study, self.key = folder, study, key
+
+    def __call__(self, name: str, text: str, **columns: str) -> Imported:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return import_ratings(self.folder / "study", self.study, self.key, path, columns)
+
+    def ratings(self) -> list[tuple[str, dict[str, int], float | None]]:
+        found = read_collection(self.folder / "study", self.study).ratings
+        return [(one.rater, dict(one.ratings), one.seconds) for one in found]
+
+
+@pytest.fixture
+def take(tmp_path: Path, study: Study, key: StudyKey) -> Importer:
+    return Importer(tmp_path, study, key)
+
+
+def test_csv_names_items_by_id_or_by_dialogue_and_system(take: Importer, study: Study, key: StudyKey) -> None:
+    item = next(item.item_id for item in study.items if key.items[item.item_id].dialogue == "d1")
+    text = f"rater,item,dialogue,system,er,en,rr\nann,{item},,,1,2,3\nbob,,d1,calm,4,5,\n"
+    assert take("ratings.csv", text) == Imported(added=2, known=0, raters=2)
+    assert sorted(ratings["er"] for _, ratings, _ in take.ratings()) == [1, 4]
+
+
+def test_json_lines_with_other_names_of_columns(take: Importer) -> None:
+    rows = [{"WorkerId": "w1", "Clip": "d0", "Model": "loud", "Q1": 3, "Q2": "4", "Q3": 5.0, "Time": 7.5}]
+    columns = {"rater": "WorkerId", "dialogue": "Clip", "system": "Model", "er": "Q1", "en": "Q2", "rr": "Q3"}
+    take("ratings.jsonl", "\n".join(map(json.dumps, rows)), **columns, seconds="Time")
+    ((_, ratings, seconds),) = take.ratings()
+    assert (ratings, seconds) == ({"er": 3, "en": 4, "rr": 5}, 7.5)
+
+
+def test_the_same_file_twice_changes_nothing(take: Importer) -> None:
+    text = "rater,dialogue,system,er,en,rr\nann,d0,calm,1,2,3\n"
+    take("ratings.csv", text)
+    assert take("ratings.csv", text) == Imported(added=0, known=1, raters=1)
+    assert len(take.ratings()) == 1
+
+
+def test_names_of_raters_are_not_kept(take: Importer, tmp_path: Path) -> None:
+    take("one.csv", "rater,dialogue,system,er,en,rr\nann@example.org,d0,calm,1,2,3\n")
+    take("two.csv", "rater,dialogue,system,er,en,rr\nann@example.org,d1,calm,1,2,3\n")
+    assert len({rater for rater, _, _ in take.ratings()}) == 1
+    for path in (tmp_path / "study").glob("ratings.sqlite*"):
+        assert b"ann@example" not in path.read_bytes()
+
+
+WRONG = {
+    "rater,dialogue,system,er\n,d0,calm,1\n": "names no rater",
+    "rater,dialogue,system,er\na,d9,calm,1\n": "no item of dialogue 'd9'",
+    "rater,item,er\na,nothing,1\n": "no item 'nothing'",
+    "rater,dialogue,system,er\na,d0,calm,6\n": "from 1 to 5, found '6'",
+    "rater,dialogue,system,er\na,d0,calm,2.5\n": "whole number",
+    "rater,dialogue,system,er\na,d0,calm,nan\n": "whole number",
+    "rater,dialogue,system,er\na,d0,calm,good\n": "expected a number",
+    "rater,dialogue,system,er\na,d0,calm,\n": "rates nothing",
+    "rater,dialogue,system,er\na,d0\n": "another number of cells",
+    "rater,dialogue,system,er\na,d0,calm,1,2\n": "another number of cells",
+    "rater,dialogue,system,er,seconds\na,d0,calm,1,-2\n": "seconds",
+    "rater,dialogue,system,er,repeat\na,d0,calm,1,perhaps\n": "repeat",
+    "rater,dialogue,system,er\na,d0,calm,1\na,d0,calm,2\n": "twice, and not alike",
+    'rater,dialogue,system,er\n"a,d0,calm,1\n': "no CSV",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
+def test_one_wrong_row_keeps_the_whole_file_out(take: Importer, text: str) -> None:
+    first, _, rest = text.partition("\n")
+    fine = ",".join(
+        {"rater": "z", "dialogue": "d3", "system": "calm", "er": "3"}.get(name, "") for name in first.split(",")
+    )
+    with pytest.raises(UsageError, match=WRONG[text]) as refusal:
+        take("ratings.csv", f"{first}\n{fine if 'item' not in first else ''}\n{rest}")
+    assert "ratings.csv" in str(refusal.value)
+    take("fine.csv", "rater,dialogue,system,er\nb,d0,loud,1\n")
+    assert len(take.ratings()) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["[1]", "nothing", "[" * 5000, '{"rater": {"a": 1}, "dialogue": "d0", "system": "calm"}']
+)
+def test_lines_that_are_no_rating_are_named(take: Importer, line: str) -> None:
+    with pytest.raises(UsageError, match=r"ratings\.jsonl:2"):
+        take("ratings.jsonl", f"\n{line}\n")
+
+
+def test_unknown_fields_and_other_encodings_are_told(take: Importer, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no field 'score'"):
+        take("ratings.csv", "rater\n", score="x")
+    (tmp_path / "latin.csv").write_bytes("rater,dialogue\nJosé,d0\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="not UTF-8"):
+        import_ratings(tmp_path / "study", take.study, take.key, tmp_path / "latin.csv", {})
+    with pytest.raises(UsageError, match="cannot be read"):
+        import_ratings(tmp_path / "study", take.study, take.key, tmp_path / "none.csv", {})

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from avemo_harness.cli.processes import rank
 from avemo_harness.errors import AvemoError
+from avemo_harness.text import printable_lines
 
 COMMANDS = {
     "run": "evaluate a model on tasks (the default when flags come first)",
@@ -18,7 +19,12 @@ COMMANDS = {
     "judge": "judge the spoken replies of a run with a recogniser",
     "recognizer": "train, evaluate or apply a recogniser that judges replies",
     "score": "score a run again, without a model",
-    "data": "choose the release that the benchmark's tasks are asked of",
+    "report": "write a run as an HTML page: figures, and every turn to look at and listen to",
+    "compare": "compare runs on the same items, or the conditions within one run",
+    "leaderboard": "the published table, with runs beside it",
+    "export": "write a run's results for the Hub, for papers and for other tools",
+    "human": "let people rate spoken replies: plan, serve, import, analyze",
+    "data": "make, import, check, share or choose a release",
     "env": "make, list or remove the private environments that some models need",
     "doctor": "say what this machine has and what is configured",
 }
@@ -78,7 +84,8 @@ def _with_underscores(argument: str) -> str:
 
 def _refuse(message: str) -> int:
     process = f" (rank {rank()})" if rank() else ""
-    print(f"avemo-eval{process}: {message}", file=sys.stderr)
+    # Messages quote what stands in files, which may try to steer the terminal.
+    print(f"avemo-eval{process}: {printable_lines(message)}", file=sys.stderr)
     return EXIT_USAGE
 
 

@@ -71,8 +71,9 @@ def test_a_run_prints_its_table_and_names_its_directory(task: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "text_only" in done.stdout
     assert "accuracy" in done.stdout
-    run = tmp_path / done.stdout.splitlines()[-1].removeprefix("run directory: ")
-    assert (run / "results.json").exists()
+    folder, report = done.stdout.splitlines()[-2:]
+    assert (tmp_path / folder.removeprefix("run directory: ") / "results.json").exists()
+    assert (tmp_path / report.removeprefix("report: ")).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_the_same_command_continues_in_the_same_directory_and_score_prints_the_same(task: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 avemo-eval human plan    RUN [LABEL=RUN ...] --out STUDY     which dialogues, whose sessions, and the files
 avemo-eval human serve   STUDY                               the web pages that raters see
+avemo-eval human extend  STUDY                               more raters, where items would lack some
 avemo-eval human import  STUDY RATINGS.csv                   ratings that were made with another tool
 avemo-eval human analyze STUDY                               scores with intervals, and how far raters agree
 """
@@ -10,9 +11,15 @@ from __future__ import annotations
 
 import argparse
 
-from avemo_harness.cli import human_analyze, human_import, human_plan, human_serve
+from avemo_harness.cli import human_analyze, human_extend, human_import, human_plan, human_serve
 
-ACTIONS = {"plan": human_plan, "serve": human_serve, "import": human_import, "analyze": human_analyze}
+ACTIONS = {
+    "plan": human_plan,
+    "serve": human_serve,
+    "extend": human_extend,
+    "import": human_import,
+    "analyze": human_analyze,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

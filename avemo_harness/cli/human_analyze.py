@@ -43,7 +43,9 @@ def _parts(result: HumanResult) -> list[str]:
     scores, everyone = result.scores, result.of_everyone
     lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters"]
     if result.short_items:
-        lines.append(f"provisional: {result.short_items} items have fewer raters than planned")
+        lines.append(
+            f"provisional: {result.short_items} items have fewer raters than planned (avemo-eval human extend)"
+        )
     parts = ["\n".join(lines), _systems(scores)]
     if scores.differences:
         parts.append(_differences(scores))

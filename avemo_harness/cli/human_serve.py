@@ -16,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Serve until interrupted; returns the exit code."""
-    from avemo_harness.human.guards import public_address
+    from avemo_harness.human.guards import bracketed, public_address
     from avemo_harness.human.planning import INVITATIONS
     from avemo_harness.human.server import serve
     from avemo_harness.human.study import read_study
 
     study = read_study(args.study)
     address = public_address(args.host, args.port, args.url)
-    origin = args.url.rstrip("/") if args.url else f"http://{args.host}:{args.port}"
+    origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"
     print(f"invitations: {origin}/join/TOKEN, one line of {args.study / INVITATIONS} a rater", flush=True)
     print(f"{len(study.sessions)} sessions; Ctrl-C stops, the same command goes on", flush=True)
     serve(study, args.study, address, args.host, args.port)

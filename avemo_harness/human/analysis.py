@@ -5,7 +5,7 @@ Everything is computed twice, without the raters whom the plan's rules leave out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -105,8 +105,7 @@ def analyze(study: Study, key: StudyKey, ratings: Sequence[CollectedRating]) -> 
     excluded = exclusions(ratings, study.rules)
     kept = [one for one in ratings if one.rater not in excluded]
     rated = [item.item_id for item in study.items if item.kind == "rated"]
-    first = [one for one in kept if not one.repeat and one.ratings]
-    raters_of = {item: len({one.rater for one in first if one.item.item_id == item}) for item in rated}
+    raters_of = raters_of_items(study, ratings)
     return HumanResult(
         schema_version=1,
         plan=study.digest(),
@@ -120,14 +119,25 @@ def analyze(study: Study, key: StudyKey, ratings: Sequence[CollectedRating]) -> 
     )
 
 
+def raters_of_items(study: Study, ratings: Iterable[CollectedRating]) -> dict[str, int]:
+    """How many raters each rated item has; those whom the plan's rules leave out are not counted."""
+    ratings = list(ratings)
+    excluded = exclusions(ratings, study.rules)
+    raters: dict[str, set[str]] = {item.item_id: set() for item in study.items if item.kind == "rated"}
+    for one in ratings:
+        if one.item.kind == "rated" and one.ratings and not one.repeat and one.rater not in excluded:
+            raters[one.item.item_id].add(one.rater)
+    return {item: len(of_item) for item, of_item in raters.items()}
+
+
 def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRating]) -> Scores:
     first = [one for one in ratings if not one.repeat and one.item.kind == "rated"]
     raters = sorted({one.rater for one in first})
     names = sorted({key.items[item].dialogue for item in rated})
     dialogues = np.array([names.index(key.items[item].dialogue) for item in rated])
     points = {name: _matrix(first, rated, raters, name) for name in SCALE_NAMES}
-    columns = {name.upper(): unit_score(matrix) for name, matrix in points.items()}
-    columns[MEAN_COLUMN] = np.mean([columns[name] for name in COLUMNS], axis=0)
+    columns = {name.upper(): unit_score(matrix)[None] for name, matrix in points.items()}
+    columns[MEAN_COLUMN] = np.concatenate([columns[name] for name in COLUMNS])
     bootstrap = TwoWayBootstrap(len(names), len(raters))
     rows = {
         system.label: np.array([key.items[item].system == system.label for item in rated]) for system in key.systems
@@ -140,7 +150,8 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
         ratings=sum(bool(one.ratings) for one in first),
         systems={
             label: {
-                name: _metric(bootstrap, scores[of], dialogues[of], problems[label]) for name, scores in columns.items()
+                name: _metric(bootstrap, scores[:, of], dialogues[of], problems[label])
+                for name, scores in columns.items()
             }
             for label, of in rows.items()
         },
@@ -150,7 +161,7 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
                 other,
                 {
                     name: bootstrap.difference(
-                        scores[rows[one]], dialogues[rows[one]], scores[rows[other]], dialogues[rows[other]]
+                        scores[:, rows[one]], dialogues[rows[one]], scores[:, rows[other]], dialogues[rows[other]]
                     )
                     for name, scores in columns.items()
                 },
@@ -176,7 +187,7 @@ def _matrix(
 
 def _metric(bootstrap: TwoWayBootstrap, scores: Floats, dialogues: NDArray[np.int64], problems: int) -> Metric:
     found = bootstrap.mean_of_item_means(scores, dialogues)
-    n = int((~np.isnan(scores)).any(axis=1).sum())
+    n = int((~np.isnan(scores)).any(axis=2).all(axis=0).sum())
     return Metric(
         found.value,
         found.ci_low,
@@ -184,7 +195,7 @@ def _metric(bootstrap: TwoWayBootstrap, scores: Floats, dialogues: NDArray[np.in
         n=n,
         n_invalid=0,
         n_errors=problems,
-        n_undefined=len(scores) - n,
+        n_undefined=scores.shape[1] - n,
     )
 
 

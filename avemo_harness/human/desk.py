@@ -21,7 +21,7 @@ from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.screens import EndScreen, Feedback, ItemScreen, Screen, media_of
 from avemo_harness.human.seats import Seats
 from avemo_harness.human.stages import Stages
-from avemo_harness.human.study import Study
+from avemo_harness.human.study import DeviceCheck, Study
 from avemo_harness.human.training import TRIES, feedback_on, passed
 
 PLAYED_SHARE = 0.9
@@ -60,7 +60,6 @@ class Desk:
     def __init__(self, folder: Path, study: Study, clock: Callable[[], float]) -> None:
         self._study = study
         self._items = study.by_id()
-        self._invited = {digest: number for number, digest in enumerate(study.invitations)}
         self._clock = clock
         self._file = RatingsFile(folder, study.digest())
         self._seats = Seats(study, self._file.secret)
@@ -74,11 +73,11 @@ class Desk:
 
     def join(self, token: str) -> str:
         """Let a rater in who has an invitation; returns a new cookie, of which only the digest is kept."""
-        number = self._invited.get(token_digest(token))
-        if number is None:
-            raise RefusedError(403, "This is no invitation to the study. Check that the whole link was copied.")
         cookie = secrets.token_hex(16)
         with self._tables() as tables:
+            number = self._invited(tables, token_digest(token))
+            if number is None:
+                raise RefusedError(403, "This is no invitation to the study. Check that the whole link was copied.")
             now = self._clock()
             tables.execute("INSERT OR IGNORE INTO raters (number, stage, seen) VALUES (?, 'consent', ?)", (number, now))
             tables.execute("INSERT INTO cookies VALUES (?, ?)", (token_digest(cookie), number))
@@ -114,16 +113,19 @@ class Desk:
             self._set_stage(tables, rater, "device" if self._study.device_checks else "instructions")
             return self._stages.screen(tables, rater)
 
-    def check_device(self, rater: int, digit: int, beeps: int) -> Screen:
-        """The rater names what was seen and heard; after as many failures as there are clips it is over."""
+    def check_device(self, rater: int, named: DeviceCheck) -> Screen:
+        """The rater names what was seen and heard; after as many failures as there are clips it is over.
+
+        An answer to another clip than the one on the screen was sent twice, and changes nothing.
+        """
         with self._step(rater, "device") as tables:
             attempt = self._rater(tables, rater)["device_attempts"]
             check = self._study.device_checks[attempt]
-            if (digit, beeps) == (check.digit, check.beeps):
+            if named == check:
                 self._set_stage(tables, rater, "instructions")
-            else:
+            elif named.media == check.media:
                 tables.execute("UPDATE raters SET device_attempts = device_attempts + 1 WHERE number = ?", (rater,))
-                self._note(tables, rater, "device check failed", f"{digit} {beeps}")
+                self._note(tables, rater, "device check failed", f"{named.digit} {named.beeps}")
                 if attempt + 1 == len(self._study.device_checks):
                     self._leave(tables, rater, "unfit")
             return self._stages.screen(tables, rater)
@@ -143,7 +145,7 @@ class Desk:
 
     def rate(self, rater: int, rating: Rating) -> tuple[Screen, list[Feedback]]:
         """Take a rating; the same one again changes nothing. Training items are answered with feedback."""
-        with self._step(rater, "training", "rating", "done") as tables:
+        with self._step(rater, "training", "rating", "done", "failed", "lapsed") as tables:
             earlier = self._earlier(tables, rater, rating.showing)
             if earlier is not None:
                 if rating.ratings is not None and any(earlier[name] != rating.ratings[name] for name in SCALE_NAMES):
@@ -196,13 +198,13 @@ class Desk:
         since = 0.0 if row is None else self._clock() - float(row["at"])
         least = PLAYED_SHARE * sum(segment.seconds for segment in screen.segments)
         if rating.ratings is not None and (row is None or since < least):
-            raise RefusedError(409, "Play everything to the end before you rate it.")
+            raise RefusedError(400, "Play everything to the end before you rate it.")
         return round(since, 3)
 
     def _item_on_screen(self, tables: sqlite3.Connection, rater: int, showing: str) -> ItemScreen:
         screen = self._stages.screen(tables, rater)
         if not isinstance(screen, ItemScreen) or screen.showing != showing:
-            raise RefusedError(409, "This reply is not the one to rate now; reload the page.")
+            raise RefusedError(409, "That reply is not the one to rate now; here is what comes next.")
         return screen
 
     def _earlier(self, tables: sqlite3.Connection, rater: int, showing: str) -> sqlite3.Row | None:
@@ -216,6 +218,13 @@ class Desk:
                 return row
         return None
 
+    def _invited(self, tables: sqlite3.Connection, digest: str) -> int | None:
+        """The number of the rater whom an invitation is for."""
+        if digest in self._study.invitations:
+            return self._study.invitations.index(digest)
+        row = tables.execute("SELECT number FROM extra_invitations WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else int(row["number"])
+
     @contextmanager
     def _tables(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._file.transaction() as tables:
@@ -228,7 +237,7 @@ class Desk:
             with self._tables() as tables:
                 self._sign_of_life(tables, rater)
                 if self._rater(tables, rater)["stage"] not in stages:
-                    raise RefusedError(409, "This step is over; reload the page.")
+                    raise RefusedError(409, "That was done already; here is what comes next.")
                 yield tables
         except RefusedError as refusal:
             with self._tables() as tables:

@@ -26,6 +26,9 @@ def _reasons(given: Sequence[CollectedRating], rules: ExclusionRules) -> list[st
         reasons.append(f"{traps} traps failed")
     if golds > rules.missed_golds:
         reasons.append(f"{golds} gold items off by {rules.gold_distance} points or more")
+    unrated = sum(not one.ratings for one in given)
+    if unrated > rules.unrated:
+        reasons.append(f"{unrated} items left out as not working")
     if _straight(given, rules.straight_line):
         reasons.append("one and the same rating throughout")
     shares = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -20,6 +21,8 @@ BURST, A_SECOND = 240.0, 30.0
 CROWD = 20
 """Raters that may come from one address, such as that of a laboratory or of a proxy."""
 _MAX_KNOWN = 10_000
+_COOKIE = re.compile("[0-9a-f]{32}")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -66,14 +69,36 @@ def public_address(host: str, port: int, url: str | None) -> PublicAddress:
     ['http://127.0.0.1:8000', 'http://localhost:8000']
     """
     if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        if not _is_origin(url):
             raise UsageError(f"--url must be like https://ratings.example.org, found {url!r}")
-        return PublicAddress(frozenset({f"{parts.scheme}://{parts.netloc.lower()}"}))
+        return PublicAddress(frozenset({_origin(url)}))
     if not is_loopback(host):
         raise UsageError(f"--host {host} lets others in; say with --url by which address they come")
-    names = {f"[{host}]" if ":" in host else host, "localhost"}
-    return PublicAddress(frozenset(f"http://{name}:{port}" for name in names))
+    return PublicAddress(frozenset(_origin(f"http://{name}:{port}") for name in (bracketed(host), "localhost")))
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address.
+
+    >>> bracketed("::1"), bracketed("localhost")
+    ('[::1]', 'localhost')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port as browsers send them: in small letters, and without the port that is meant anyway."""
+    parts = urlsplit(url.lower())
+    host = bracketed(parts.hostname or "")
+    return f"{parts.scheme}://{host}" + ("" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}")
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0 and not parts.path.strip("/")
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:
@@ -151,7 +176,9 @@ class Guard:
 
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         host, cookie = request.client.host if request.client else "", request.cookies.get(self._cookie)
-        if not self._of_addresses.allows(host) or (cookie is not None and not self._of_cookies.allows(cookie)):
+        # Others are no cookie of ours, and could be of any length.
+        known = cookie is not None and _COOKIE.fullmatch(cookie) is not None
+        if not self._of_addresses.allows(host) or (known and not self._of_cookies.allows(str(cookie))):
             return 429, "Too many requests; wait a minute."
         if request.headers.get("host", "").lower() not in self._address.hosts:
             return 421, "The study is not at this address."

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,8 @@ def import_ratings(folder: Path, study: Study, key: StudyKey, source: Path, colu
     try:
         with file.transaction() as tables:
             for row in rows:
-                name = "import" + hmac.new(file.secret, row.rater.encode(), hashlib.sha256).hexdigest()[:12]
+                secret_name = hmac.new(file.secret, row.rater.encode(errors="surrogatepass"), hashlib.sha256)
+                name = f"import{secret_name.hexdigest()[:12]}"
                 names.add(name)
                 where = (name, row.item, row.repeat)
                 query = "SELECT er, en, rr, seconds FROM imported WHERE rater = ? AND item = ? AND repeat = ?"
@@ -97,7 +98,9 @@ def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[
         raise UsageError(f"{source}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{source}: is not UTF-8; save it as CSV in UTF-8") from error
-    rows = _json_rows(source, text) if source.suffix in (".jsonl", ".ndjson") else _csv_rows(source, text)
+    rows = list(_READERS.get(source.suffix.lower(), _csv_rows)(source, text))
+    if not rows:
+        raise UsageError(f"{source}: holds no rating; expected a row for each item of each rater")
     for number, row in rows:
         yield number, {field: row.get(columns.get(field, field)) for field in FIELDS}
 
@@ -113,6 +116,16 @@ def _csv_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]
         raise UsageError(f"{source}:{reader.line_num}: is no CSV ({error})") from error
 
 
+def _json_array(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{source}: is no JSON; give lines of JSON the ending .jsonl") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{source}: expected a list of objects, one a rating")
+    yield from enumerate(rows, 1)
+
+
 def _json_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -126,10 +139,14 @@ def _json_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]
         yield number, row
 
 
+_READERS = {".json": _json_array, ".jsonl": _json_rows, ".ndjson": _json_rows}
+"""By the ending of a file, in small letters; all others are CSV."""
+
+
 def _row(
     values: Mapping[str, Any], where: str, items: Mapping[str, Any], by_place: Mapping[tuple[str, str], str]
 ) -> _Row:
-    rater = str(values["rater"] or "").strip()
+    rater = "" if values["rater"] is None else str(values["rater"]).strip()
     if not rater:
         raise UsageError(f"{where}: names no rater; call the column `rater`, or say --columns rater=COLUMN")
     item = _item(values, where, items, by_place)
@@ -184,9 +201,9 @@ def _number(value: Any, where: str) -> float:
 
 
 def _flag(value: Any, where: str) -> bool:
-    words: Sequence[Any] = (None, "", False, 0, "0", "false", "False")
-    if value in words:
+    word = "" if value is None else str(value).strip(" ").casefold()
+    if word in ("", "0", "false", "no"):
         return False
-    if value in (True, "1", "true", "True"):
+    if word in ("1", "true", "yes"):
         return True
     raise UsageError(f"{where}: repeat: expected 0 or 1, found {str(value)[:40]!r}")

@@ -34,6 +34,7 @@ PRESETS = {"default": 30, "paper": 15}
 """Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
 LEAST_RATERS = 5
 TRAINING_GOLDS, TRAINING_TRAPS = 4, 1
+"""At most, of golds; a release of few dialogues gives fewer."""
 INVITATIONS = "invitations.txt"
 SPARE_INVITATIONS = 2.0
 """Invitations for every session: people stop, or fail the training."""
@@ -162,20 +163,26 @@ def _checks(
     plan: StudyPlan,
     rng: np.random.Generator,
 ) -> tuple[list[Recipe], list[Recipe]]:
-    """Gold items and traps of the sessions, and those of the training; of dialogues not rated where there are any."""
+    """Gold items and traps of the sessions, and those of the training; dialogues that are not rated serve first."""
     number = checks_needed(len(chosen))
-    source = list(others) if len(others) > number else [*others, *chosen]
     speaking = systems[int(rng.integers(len(systems)))]
-    needed = number + TRAINING_GOLDS
     if plan.golds is None:
-        golds = list(put_together_golds(speaking, source, needed))
+        golds = list(put_together_golds(speaking, [*others, *chosen], number + TRAINING_GOLDS))
+        if len(golds) <= number:
+            raise UsageError(
+                f"{len(golds)} gold items can be put together from dialogues of different words, the study needs "
+                f"{number + 1} or more; rate fewer with --dialogues, or name items that experts rated with --gold"
+            )
     else:
         golds = read_golds(plan.golds, systems, [*chosen, *others])
-        if len(golds) < needed:
-            raise UsageError(f"{plan.golds}: {len(golds)} gold items, the study needs {needed}; add some")
-    listened = list(traps(speaking, list(reversed(source)), number + TRAINING_TRAPS, rng))
-    training = [*golds[:TRAINING_GOLDS], *listened[:TRAINING_TRAPS]]
-    return [*golds[TRAINING_GOLDS:needed], *listened[TRAINING_TRAPS:]], training
+        if len(golds) < number + TRAINING_GOLDS:
+            raise UsageError(
+                f"{plan.golds}: {len(golds)} gold items, the study needs {number + TRAINING_GOLDS}; add some"
+            )
+    source = [*reversed(others), *reversed(chosen)]
+    listened = list(traps(speaking, source, number + TRAINING_TRAPS, rng))
+    training = [*golds[number : number + TRAINING_GOLDS], *listened[:TRAINING_TRAPS]]
+    return [*golds[:number], *listened[TRAINING_TRAPS:]], training
 
 
 def _device_checks(media: StudyMedia, rng: np.random.Generator) -> tuple[DeviceCheck, ...]:

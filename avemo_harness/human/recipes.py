@@ -16,6 +16,9 @@ from avemo_harness.human.systems import Candidate, System
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
 POSITIVE, NEGATIVE = frozenset({"happy"}), frozenset({"angry", "sad"})
+MOST_TO_MATCH = 200
+"""Dialogues among which replies are exchanged; more would only take longer."""
+_UNFIT = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,32 @@ def traps(system: System, candidates: Sequence[Candidate], count: int, rng: np.r
 
 
 def put_together_golds(system: System, candidates: Sequence[Candidate], count: int) -> Iterator[Recipe]:
-    """Items whose replies belong to another dialogue, of the opposite feeling where labels tell: of relevance 1.
+    """Items whose replies belong to another dialogue: of relevance 1.
 
-    Nothing is taken to be of relevance 5, not even a release's own answers: people rate those from 2.9 to 4.4
-    (arXiv 2510.07355, Table 2), so that whoever disagrees may well be right.
+    A dialogue gives its clips to one item and its replies to one item, and no two of the dialogues have a sentence in
+    common, so that nobody knows a gold item by what was in another. The replies are to the opposite feeling where
+    labels tell and there is one. Nothing is taken to be of relevance 5, not even a release's own answers: people rate
+    those from 2.9 to 4.4 (arXiv 2510.07355, Table 2), so that whoever disagrees may well be right.
+
+    Args:
+        candidates: the ones to take first stand first.
+
+    Returns:
+        That many, or fewer where there are not enough dialogues of different words.
     """
-    for number in range(count):
-        asked = candidates[number % len(candidates)]
-        other = _opposite(asked, candidates)
-        replies = _replies(system, other)
-        swapped = tuple(replies[position % len(replies)] for position in range(len(asked.turns)))
-        yield Recipe("gold", asked, f"replies to dialogue {other.dialogue.dialogue_id}", swapped, {"rr": LOWEST})
+    from scipy.optimize import linear_sum_assignment
+
+    pool = _of_different_words(candidates)[:MOST_TO_MATCH]
+    asked = pool[:count]
+    unlike = np.array([[_unfitness(one, other) for other in pool] for one in asked]).reshape(len(asked), len(pool))
+    # The first candidates also lend their replies first, among those that fit equally well.
+    for row, column in zip(*linear_sum_assignment(unlike + np.linspace(0, 0.5, len(pool))), strict=True):
+        if unlike[row, column] < _UNFIT:
+            other = pool[column]
+            replies = _replies(system, other)
+            swapped = tuple(replies[place % len(replies)] for place in range(len(asked[row].turns)))
+            source = f"replies to dialogue {other.dialogue.dialogue_id}"
+            yield Recipe("gold", asked[row], source, swapped, {"rr": LOWEST})
 
 
 def read_golds(path: Path, systems: Sequence[System], candidates: Sequence[Candidate]) -> list[Recipe]:
@@ -100,13 +118,30 @@ def _replies(system: System, candidate: Candidate) -> tuple[Path, ...]:
     return tuple(system.replies[candidate.dialogue.dialogue_id, turn] for turn in candidate.turns)
 
 
-def _opposite(asked: Candidate, candidates: Sequence[Candidate]) -> Candidate:
-    """The next dialogue of opposite valence after `asked`, else the next one."""
-    start = candidates.index(asked)
-    others = [candidates[(start + step) % len(candidates)] for step in range(1, len(candidates))]
-    here = _feeling(asked)
-    wanted = NEGATIVE if here in POSITIVE else POSITIVE
-    return next((other for other in others if _feeling(other) in wanted), others[0] if others else asked)
+def _unfitness(asked: Candidate, other: Candidate) -> float:
+    """How badly replies to `other` serve as replies that do not fit `asked`: 0 where the feelings are opposite."""
+    if asked is other:
+        return _UNFIT
+    here, there = _feeling(asked), _feeling(other)
+    if (here in POSITIVE and there in NEGATIVE) or (here in NEGATIVE and there in POSITIVE):
+        return 0.0
+    return 1.0 if here != there else 2.0
+
+
+def _of_different_words(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates but for those in which something is said that was said in one before."""
+    chosen: list[Candidate] = []
+    said: set[str] = set()
+    for one in candidates:
+        if not _words(one) & said:
+            chosen.append(one)
+            said |= _words(one)
+    return chosen
+
+
+def _words(candidate: Candidate) -> set[str]:
+    """What the user says in the turns that are shown; a release may have one sentence in several emotions."""
+    return {candidate.dialogue.turns[turn].text.casefold().strip() for turn in candidate.turns} - {""}
 
 
 def _feeling(candidate: Candidate) -> str | None:

@@ -90,8 +90,21 @@ def _with_checks(showings: Sequence[Showing], pool: Pool, rng: np.random.Generat
 
 
 def _in_blocks(showings: Sequence[Showing], seconds: Mapping[str, float]) -> Session:
-    """Cut a session into blocks of equal count, each at most `BLOCK_S` long where single items allow."""
-    total = sum(seconds[showing.item] + RATING_S for showing in showings)
-    number = max(1, math.ceil(total / BLOCK_S))
-    parts = np.array_split(np.arange(len(showings)), min(number, len(showings)))
-    return Session(tuple(tuple(showings[index] for index in part) for part in parts))
+    """Cut a session into blocks of like length, each at most `BLOCK_S` long where single items allow."""
+    lengths = [seconds[showing.item] + RATING_S for showing in showings]
+    number = max(1, math.ceil(sum(lengths) / BLOCK_S))
+    while True:
+        blocks = _cut(lengths, number)
+        if number >= len(lengths) or all(
+            len(block) == 1 or sum(lengths[i] for i in block) <= BLOCK_S for block in blocks
+        ):
+            return Session(tuple(tuple(showings[i] for i in block) for block in blocks))
+        number += 1
+
+
+def _cut(lengths: Sequence[float], number: int) -> list[list[int]]:
+    """The places of a sequence in that many runs of like total length, none of them empty."""
+    ends = np.cumsum(lengths)
+    middles = ends - np.array(lengths) / 2
+    parts = np.minimum(middles / ends[-1] * number, number - 1).astype(int)
+    return [np.flatnonzero(parts == part).tolist() for part in range(number) if (parts == part).any()]

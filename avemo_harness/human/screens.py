@@ -99,11 +99,16 @@ Screen = ConsentScreen | DeviceScreen | InstructionsScreen | ItemScreen | EndScr
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How a training item was rated on one scale, and how it should have been."""
+    """How a training item was rated on one scale, and how it should have been.
+
+    Args:
+        exact: the one rating counts, as with beeps; else those beside it do too.
+    """
 
     title: str
     given: int
     expected: int
+    exact: bool
 
 
 def played(item: StudyItem) -> tuple[PlayedSegment, ...]:

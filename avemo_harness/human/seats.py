@@ -7,7 +7,7 @@ import hmac
 import sqlite3
 from dataclasses import dataclass
 
-from avemo_harness.human.study import Showing, Study
+from avemo_harness.human.study import Session, Showing, Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +15,24 @@ class Place:
     """A position in a session that a rater has still to rate.
 
     Args:
+        session, content: the session's number, and the session itself.
         number, of: as the rater counts.
     """
 
     session: int
+    content: Session
     position: int
     showing: Showing
     number: int
     of: int
+
+
+def sessions_of(tables: sqlite3.Connection, study: Study) -> dict[int, Session]:
+    """The sessions of a plan, and behind them those that were added since, by number."""
+    sessions = dict(enumerate(study.sessions))
+    for row in tables.execute("SELECT number, copy_of FROM extra_sessions ORDER BY number"):
+        sessions[row["number"]] = study.sessions[row["copy_of"]]
+    return sessions
 
 
 class Seats:
@@ -43,7 +53,7 @@ class Seats:
             The session; None where every place is taken.
         """
         held = {int(row["session"]): row for row in tables.execute("SELECT session, rater, seen, stage FROM holders")}
-        free = [number for number in range(len(self._study.sessions)) if number not in held]
+        free = [number for number in sessions_of(tables, self._study) if number not in held]
         overdue = now - 60 * self._study.lease_minutes
         left = sorted(
             (row["seen"], number) for number, row in held.items() if row["stage"] != "done" and row["seen"] < overdue
@@ -71,8 +81,9 @@ class Seats:
         (done,) = tables.execute(
             "SELECT COUNT(*) FROM ratings WHERE session = ? AND rater = ?", (session, rater)
         ).fetchone()
-        showing = self._study.sessions[session].showings[positions[0]]
-        return Place(session, positions[0], showing, done + 1, done + len(positions))
+        content = sessions_of(tables, self._study)[session]
+        showing = content.showings[positions[0]]
+        return Place(session, content, positions[0], showing, done + 1, done + len(positions))
 
     def session_of(self, tables: sqlite3.Connection, rater: int) -> int | None:
         """The session that a rater holds."""
@@ -90,7 +101,7 @@ class Seats:
             row["position"]: row["rater"]
             for row in tables.execute("SELECT position, rater FROM ratings WHERE session = ?", (session,))
         }
-        showings = self._study.sessions[session].showings
+        showings = sessions_of(tables, self._study)[session].showings
         first = {showing.item: position for position, showing in enumerate(showings) if not showing.repeat}
         return [
             position

@@ -44,7 +44,7 @@ class Stages:
             return DeviceScreen(checks[attempt].media, len(checks) - attempt)
         if stage == "instructions":
             place = self._seats.next_place(tables, rater)
-            session = self._study.sessions[place.session] if place else self._study.sessions[0]
+            session = place.content if place else self._study.sessions[0]
             of = place.of if place else 0
             return InstructionsScreen(self._study.scales, len(self._study.training), of, len(session.blocks))
         if stage == "training":
@@ -72,7 +72,7 @@ class Stages:
         )
 
     def _rating_screen(self, tables: sqlite3.Connection, rater: int, place: Place) -> ItemScreen:
-        session = self._study.sessions[place.session]
+        session = place.content
         block = session.block_of(place.position)
         showing = self._seats.showing_id(rater, place.session, place.position)
         begins = place.number > 1 and place.position > 0 and session.block_of(place.position - 1) < block

@@ -29,6 +29,7 @@ class ExclusionRules:
         failed_traps: traps a rater may fail.
         gold_distance: points from the expected rating at which a gold item is missed.
         missed_golds: gold items a rater may miss.
+        unrated: items that a rater may leave out since something does not work.
         straight_line: ratings from which on a rater who gave nothing but one and the same is left out.
         least_time: a rater's median time on an item as a share of its length.
     """
@@ -36,6 +37,7 @@ class ExclusionRules:
     failed_traps: int = 0
     gold_distance: int = 2
     missed_golds: int = 1
+    unrated: int = 3
     straight_line: int = 10
     least_time: float = 1.0
 
@@ -98,7 +100,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCheck:
-    """A clip that shows a digit and gives some beeps: whoever names both sees and hears."""
+    """A clip that shows a digit and gives some beeps: whoever names both sees and hears.
+
+    What a rater names of a clip has the same form.
+    """
 
     media: str
     digit: int

@@ -54,6 +54,8 @@ def open_systems(runs: Sequence[str], task: str | None) -> list[System]:
     for label, count in labels.items():
         if count > 1:
             raise UsageError(f"{count} runs are called {label!r}; give each its own name: LABEL=FOLDER")
+    if len({system.folder.resolve() for system in systems}) < len(systems):
+        raise UsageError("one run is given twice; its replies would be rated against themselves")
     first = systems[0]
     for system in systems[1:]:
         if system.task.task != first.task.task:

@@ -32,7 +32,7 @@ def passed(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]
 def feedback_on(item: StudyItem, given: Mapping[str, int], scales: Sequence[Scale]) -> list[Feedback]:
     """What a rater is told of a training item, by scale; nothing where it was not rated."""
     return [
-        Feedback(scale.title, given[scale.name], item.expected[scale.name])
+        Feedback(scale.title, given[scale.name], item.expected[scale.name], exact=item.kind == "trap")
         for scale in scales
         if scale.name in item.expected and scale.name in given
     ]

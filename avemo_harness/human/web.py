@@ -15,7 +15,7 @@ from avemo_harness.human.guards import MAX_BODY, Guard, PublicAddress
 from avemo_harness.human.refusals import RefusedError
 from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.screens import Feedback, Screen, message
-from avemo_harness.human.study import MEDIA, Study
+from avemo_harness.human.study import MEDIA, DeviceCheck, Study
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
@@ -48,21 +48,13 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenAndHeard:
-    """Body of `/api/device`."""
-
-    digit: int
-    beeps: int
-
-
-@dataclass(frozen=True, slots=True)
 class Begun:
     """Body of `/api/begin`."""
 
     showing: str
 
 
-Body = TypeVar("Body", Agreement, SeenAndHeard, Begun, Rating)
+Body = TypeVar("Body", Agreement, DeviceCheck, Begun, Rating)
 
 
 def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clock: Callable[[], float]) -> ASGIApp:
@@ -145,8 +137,8 @@ class _Site:
         return await self._step(lambda: self._desk.consent(self._rater(request)))
 
     async def device(self, request: Request) -> Response:
-        said = await _body(request, SeenAndHeard)
-        return await self._step(lambda: self._desk.check_device(self._rater(request), said.digit, said.beeps))
+        named = await _body(request, DeviceCheck)
+        return await self._step(lambda: self._desk.check_device(self._rater(request), named))
 
     async def ready(self, request: Request) -> Response:
         return await self._step(lambda: self._desk.ready(self._rater(request)))

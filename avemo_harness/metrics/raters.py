@@ -37,7 +37,7 @@ class TwoWayBootstrap:
 
     A resample holds a rating as often as its dialogue was drawn, times as often as its rater was (Owen's pigeonhole
     bootstrap, Annals of Applied Statistics 1, 2007). It errs on the side of width, since the noise of single ratings
-    is counted more than once.
+    is counted more than once. Below 20 dialogues intervals are widened as those of `ClusterBootstrap` are.
 
     Args:
         dialogues: how many there are in the study, D.
@@ -50,57 +50,70 @@ class TwoWayBootstrap:
         self._of_raters = _draws(rng, raters)
 
     def mean_of_item_means(self, scores: Floats, dialogues: Integers) -> Estimate:
-        """The mean over items of the mean over their raters.
+        """The mean over scales of the mean over items of the mean over their raters.
 
         Args:
-            scores: shape (items, R); items of one dialogue share a draw.
+            scores: shape (scales, items, R); items of one dialogue share a draw.
             dialogues: the number of each item's dialogue in [0, D), shape (items,).
 
         Returns:
-            No interval with one dialogue or one rater, nothing at all without ratings.
+            No interval with one dialogue or one rater, nothing at all where a scale has no ratings.
         """
         value = _mean(scores)
         if math.isnan(value):
             return Estimate(None, None, None)
-        if not _several(scores, dialogues):
+        number = _dialogues_to_draw(scores, dialogues)
+        if number < 2:
             return Estimate(value, None, None)
-        return _held(value, self._drawn(scores, dialogues))
+        return _held(value, self._drawn(scores, dialogues), number, low=0.0)
 
     def difference(self, of: Floats, dialogues_of: Integers, to: Floats, dialogues_to: Integers) -> Estimate:
         """The mean of one system less that of another, both of the same draws of dialogues and raters.
 
         Args:
-            of, to: shape (items, R) each.
+            of, to: shape (scales, items, R) each.
             dialogues_of, dialogues_to: the numbers of their items' dialogues.
         """
         value = _mean(of) - _mean(to)
         if math.isnan(value):
             return Estimate(None, None, None)
-        if not (_several(of, dialogues_of) and _several(to, dialogues_to)):
+        number = min(_dialogues_to_draw(of, dialogues_of), _dialogues_to_draw(to, dialogues_to))
+        if number < 2:
             return Estimate(value, None, None)
-        return _held(value, self._drawn(of, dialogues_of) - self._drawn(to, dialogues_to))
+        return _held(value, self._drawn(of, dialogues_of) - self._drawn(to, dialogues_to), number, low=-1.0)
 
     def _drawn(self, scores: Floats, dialogues: Integers) -> Floats:
-        there = ~np.isnan(scores)
-        return _means(np.where(there, scores, 0.0), there, self._of_dialogues[:, dialogues], self._of_raters)
+        drawn = [_means_of(scale, self._of_dialogues[:, dialogues], self._of_raters) for scale in scores]
+        mean: Floats = np.mean(drawn, axis=0)
+        return mean
 
 
 def _mean(scores: Floats) -> float:
-    """The mean of item means of the ratings as they are; NaN without any."""
-    there = ~np.isnan(scores)
-    ones = np.ones((1, len(scores))), np.ones((1, scores.shape[1]))
-    return float(_means(np.where(there, scores, 0.0), there, *ones)[0])
+    """The mean over scales of the mean of item means of the ratings as they are; NaN where a scale has none."""
+    ones = np.ones((1, scores.shape[1])), np.ones((1, scores.shape[2]))
+    return float(np.mean([_means_of(scale, *ones)[0] for scale in scores]))
 
 
-def _several(scores: Floats, dialogues: Integers) -> bool:
-    """Whether there are two dialogues and two raters or more."""
-    there = ~np.isnan(scores)
-    return len(np.unique(dialogues[there.any(axis=1)])) > 1 and there.any(axis=0).sum() > 1
+def _means_of(scale: Floats, of_items: Floats, of_raters: Floats) -> Floats:
+    there = ~np.isnan(scale)
+    return _means(np.where(there, scale, 0.0), there, of_items, of_raters)
 
 
-def _held(value: float, drawn: Floats) -> Estimate:
-    low, high = percentile_interval(value, drawn)
-    return Estimate(value, min(low, value), max(high, value))
+def _dialogues_to_draw(scores: Floats, dialogues: Integers) -> int:
+    """How many dialogues have ratings; 1 where there is but one rater, so that nothing can be drawn."""
+    there: NDArray[np.bool_] = (~np.isnan(scores)).any(axis=0)
+    return len(np.unique(dialogues[there.any(axis=1)])) if there.any(axis=0).sum() > 1 else 1
+
+
+def _held(value: float, drawn: Floats, dialogues: int, low: float) -> Estimate:
+    """A value with its interval, which holds it and lies between `low` and 1."""
+    least, most = percentile_interval(value, drawn)
+    factor = widening(dialogues)
+    return Estimate(
+        value,
+        max(low, min(value, value - (value - least) * factor)),
+        min(1.0, max(value, value + (most - value) * factor)),
+    )
 
 
 def _draws(rng: np.random.Generator, number: int) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from support.one_by_one import OneByOne
@@ -36,7 +37,7 @@ class Tones(OneByOne):
         if request.dialogue_id in self.silent:
             return Response(text="no sound")
         time = np.arange(int(0.6 * self.rate)) / self.rate
-        hz = self.hz + 10 * request.turn_index + sum(request.dialogue_id.encode()) % 50
+        hz = self.hz + 10 * request.turn_index + crc32(request.dialogue_id.encode()) % 200
         sound = self.level * np.sin(2 * np.pi * hz * time)
         return Response(text="a tone", speech=Speech(sound.astype(np.float32), self.rate))
 

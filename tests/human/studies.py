@@ -72,7 +72,6 @@ def write_small_study(
     traps = [add("trap", f"d{number}", "calm", dict.fromkeys(("er", "en", "rr"), 4)) for number in range(checks + 1)]
     lengths = {item.item_id: item.seconds for item in items}
     sessions = plan_sessions(Pool(rated, golds[1:], traps[1:], lengths), raters_an_item, seed=0)
-    check = file()
     study = Study(
         title="How well do replies fit?",
         consent=("You will hear replies.",),
@@ -84,7 +83,7 @@ def write_small_study(
         items=tuple(items),
         training=(golds[0], traps[0]),
         sessions=sessions,
-        device_checks=(DeviceCheck(check, 7, 3), DeviceCheck(check, 5, 2)),
+        device_checks=(DeviceCheck(file(), 7, 3), DeviceCheck(file(), 5, 2)),
         invitations=tuple(token_digest(f"token{number}") for number in range(2 * len(sessions))),
     )
     systems = tuple(RatedSystem(name, f"model-{name}", str((runs or {}).get(name, folder)), "demo") for name in SYSTEMS)

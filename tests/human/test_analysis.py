@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,26 @@ def test_scores_are_means_of_item_means_on_the_unit_scale(planned: Planned) -> N
     assert result.of_everyone.systems["loud"]["RR"].value == 0.75
     assert result.of_everyone.systems["calm"]["ER"].n == 30
     assert result.planned == result.of_everyone.ratings == 300
+
+
+def test_ers_is_the_mean_of_the_three_also_where_not_all_were_rated(planned: Planned) -> None:
+    rate = people(planned)
+    ratings = [
+        replace(one, ratings={"er": one.ratings["er"]}) if number % 3 == 0 else one
+        for number, one in enumerate(planned.collect(rate))
+    ]
+    values = {name: one.value for name, one in planned.analyze(ratings).of_everyone.systems["calm"].items()}
+    assert values["ERS"] == pytest.approx(np.mean([values[name] for name in ("ER", "EN", "RR")]))
+
+
+def test_who_leaves_out_too_much_is_left_out(planned: Planned) -> None:
+    ratings = planned.collect(people(planned), sessions=1)
+
+    def lost(number: int) -> list[CollectedRating]:
+        return [replace(one, ratings={}, problem="x") if i < number else one for i, one in enumerate(ratings)]
+
+    assert exclusions(lost(3), ExclusionRules()) == {}
+    assert exclusions(lost(4), ExclusionRules()) == {"rater0": ("4 items left out as not working",)}
 
 
 def test_values_are_those_of_a_plain_loop(planned: Planned) -> None:

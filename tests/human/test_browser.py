@@ -110,6 +110,77 @@ def test_a_reload_goes_on_with_the_same_item_and_a_second_tab_shows_it_too(brows
     assert second.inner_text("h1") == "Practice 2 of 2"
 
 
+def test_a_double_click_on_the_device_check_is_one_try(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token5")
+    rater.page.wait_for_selector("#agree")
+    rater.press("Tab", "Space", "Tab", "Enter")
+    rater.page.wait_for_selector("#digit")
+    rater.page.fill("#digit", "1")
+    rater.page.fill("#beeps", "1")
+    rater.page.get_by_role("button", name="Check").dblclick()
+    rater.wait("document.body.innerText.includes('This is the last try')")
+    assert rater.page.locator("#digit").is_visible()
+
+
+def test_a_tab_that_was_left_behind_shows_what_comes_next(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token6")
+    rater.to_training()
+    rater.wait("document.activeElement.textContent === 'Play'")
+    stale = rater.page
+    rater.page = stale.context.new_page()
+    rater.page.goto(server.url)
+    rater.page.wait_for_selector(".item")
+    rater.rate(rater.play_to_the_end())
+    rater.page = stale
+    rater.press("Enter")
+    rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")
+    assert "here is what comes next" in rater.page.inner_text("#status")
+
+
+def test_a_start_that_was_not_told_is_told_by_the_next_play(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token7")
+    rater.to_training()
+    rater.wait("document.activeElement.textContent === 'Play'")
+    refusal = {"status": 403, "json": {"message": "not now"}}
+    rater.page.route("**/api/begin", lambda route: route.fulfill(**refusal), times=1)
+    rater.play_to_the_end()
+    rater.page.get_by_role("button", name="Play again").click()
+    rater.wait("document.querySelector('.player button').textContent === 'Play again'")
+    item = rater.items[rater.page.evaluate("document.querySelector('video').src").rsplit("/", 1)[1]]
+    rater.page.locator("fieldset input").first.focus()
+    rater.rate(item)
+    assert rater.page.locator("table").is_visible()
+
+
+def test_a_report_that_did_not_get_through_leaves_the_scales_usable(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token8")
+    rater.to_training()
+    rater.wait("document.activeElement.textContent === 'Play'")
+    rater.page.route("**/api/rate", lambda route: route.fulfill(status=403, json={"message": "not now"}), times=1)
+    rater.page.get_by_text("Something does not work").click()
+    rater.page.fill("#problem", "It crackles.")
+    rater.page.get_by_role("button", name="Leave this reply out").click()
+    rater.wait("document.getElementById('status').textContent === 'not now'")
+    rater.page.locator(".player button").focus()
+    rater.rate(rater.play_to_the_end())
+    assert rater.page.locator("table").is_visible()
+
+
+def test_nothing_can_be_skipped_or_hurried(browser: Any, server: Server) -> None:
+    rater = Rater(browser, server, 1280, 900)
+    rater.page.goto(f"{server.url}/join/token9")
+    rater.to_training()
+    rater.wait("document.activeElement.textContent === 'Play'")
+    rater.press("Enter")
+    rater.wait("document.querySelector('video').duration > 0")
+    rater.page.evaluate("document.querySelector('video').playbackRate = 4")
+    rater.wait("document.querySelector('video').playbackRate === 1")
+
+
 def test_a_link_on_another_site_leads_in(browser: Any, server: Server) -> None:
     """Browsers hold strict cookies back on the way from another site, also after a redirect."""
     rater = Rater(browser, server, 1280, 900)

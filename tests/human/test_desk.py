@@ -13,7 +13,7 @@ from avemo_harness.errors import StoreError
 from avemo_harness.human.desk import Desk, Rating
 from avemo_harness.human.refusals import RefusedError
 from avemo_harness.human.screens import DeviceScreen, EndScreen, InstructionsScreen, ItemScreen, Screen
-from avemo_harness.human.study import Study
+from avemo_harness.human.study import DeviceCheck, Study
 
 
 class Room:
@@ -47,7 +47,7 @@ class Room:
         """A rater who has come to the first item that counts."""
         rater = self.join(number)
         self.desk.consent(rater)
-        self.desk.check_device(rater, 7, 3)
+        self.name_device(rater)
         screen = self.desk.ready(rater)
         while isinstance(screen, ItemScreen) and screen.part == "training":
             screen = self.rate(rater, screen)
@@ -58,6 +58,10 @@ class Room:
         while isinstance(screen, ItemScreen):
             screen = self.rate(rater, screen)
         return rater
+
+    def name_device(self, rater: int, digit: int = 7, beeps: int = 3, clip: int = 0) -> Screen:
+        """Name what one of the clips of the device check shows and gives."""
+        return self.desk.check_device(rater, DeviceCheck(self.study.device_checks[clip].media, digit, beeps))
 
     def ratings(self) -> list[tuple[int, str, int]]:
         with sqlite3.connect(self.folder / "ratings.sqlite") as tables:
@@ -73,7 +77,7 @@ def test_a_rater_goes_from_consent_to_a_code(room: Room) -> None:
     rater = room.join(0)
     assert room.desk.screen(rater).name == "consent"
     assert isinstance(room.desk.consent(rater), DeviceScreen)
-    assert isinstance(room.desk.check_device(rater, 7, 3), InstructionsScreen)
+    assert isinstance(room.name_device(rater), InstructionsScreen)
     screen = room.desk.ready(rater)
     parts = []
     while isinstance(screen, ItemScreen):
@@ -169,7 +173,7 @@ def test_who_stays_away_is_replaced_for_what_is_left(tmp_path: Path) -> None:
     assert room.desk.consent(substitute) == EndScreen("full")
     room.now += 11 * 60
     room.desk.consent(substitute)
-    room.desk.check_device(substitute, 7, 3)
+    room.name_device(substitute)
     shown = room.desk.ready(substitute)
     while isinstance(shown, ItemScreen):
         shown = room.rate(substitute, shown)
@@ -195,7 +199,7 @@ def test_who_comes_back_in_time_keeps_the_place(tmp_path: Path) -> None:
 def test_failing_the_training_twice_ends_it_and_frees_the_place(room: Room) -> None:
     rater = room.join(0)
     room.desk.consent(rater)
-    room.desk.check_device(rater, 7, 3)
+    room.name_device(rater)
     screen = room.desk.ready(rater)
     wrong = {"er": 5, "en": 5, "rr": 5}
     seen = []
@@ -211,20 +215,46 @@ def test_failing_the_training_twice_ends_it_and_frees_the_place(room: Room) -> N
 def test_training_tells_what_was_expected(room: Room) -> None:
     rater = room.join(0)
     room.desk.consent(rater)
-    room.desk.check_device(rater, 7, 3)
+    room.name_device(rater)
     screen = room.desk.ready(rater)
     assert isinstance(screen, ItemScreen)
     room.desk.begin(rater, screen.showing)
     room.now += 1
     _, feedback = room.desk.rate(rater, Rating(screen.showing, {"er": 3, "en": 3, "rr": 4}))
-    assert [(one.given, one.expected) for one in feedback] == [(4, 1)]
+    assert [(one.given, one.expected, one.exact) for one in feedback] == [(4, 1, False)]
+    screen = room.desk.screen(rater)
+    assert isinstance(screen, ItemScreen)
+    room.desk.begin(rater, screen.showing)
+    room.now += 1
+    _, feedback = room.desk.rate(rater, Rating(screen.showing, {"er": 4, "en": 4, "rr": 3}))
+    assert [(one.given, one.expected, one.exact) for one in feedback] == [(4, 4, True), (4, 4, True), (3, 4, True)]
+
+
+def test_a_training_rating_that_comes_again_after_failing_shows_the_end(room: Room) -> None:
+    rater = room.join(0)
+    room.desk.consent(rater)
+    room.name_device(rater)
+    screen = room.desk.ready(rater)
+    wrong = {"er": 5, "en": 5, "rr": 5}
+    while isinstance(screen, ItemScreen):
+        last, screen = screen, room.rate(rater, screen, wrong)
+    assert room.desk.rate(rater, Rating(last.showing, wrong)) == (EndScreen("failed"), [])
 
 
 def test_a_device_without_sound_ends_it(room: Room) -> None:
     rater = room.join(0)
     room.desk.consent(rater)
-    assert room.desk.check_device(rater, 7, 0).name == "device"
-    assert room.desk.check_device(rater, 5, 0) == EndScreen("unfit")
+    assert room.name_device(rater, 7, 0).name == "device"
+    assert room.name_device(rater, 5, 0, clip=1) == EndScreen("unfit")
+
+
+def test_an_answer_that_comes_twice_is_no_second_try(room: Room) -> None:
+    rater = room.join(0)
+    room.desk.consent(rater)
+    for _ in range(3):
+        screen = room.name_device(rater, 1, 1)
+        assert isinstance(screen, DeviceScreen)
+        assert (screen.media, screen.attempts_left) == (room.study.device_checks[1].media, 1)
 
 
 def test_steps_out_of_order_and_other_raters_items_are_refused_and_noted(room: Room) -> None:
@@ -234,7 +264,7 @@ def test_steps_out_of_order_and_other_raters_items_are_refused_and_noted(room: R
     for attempt in (
         lambda: room.desk.consent(other),
         lambda: room.desk.ready(other),
-        lambda: room.desk.check_device(other, 7, 3),
+        lambda: room.name_device(other),
         lambda: room.desk.begin(other, shown.showing),
         lambda: room.desk.rate(other, Rating(shown.showing, room.expected(shown))),
     ):

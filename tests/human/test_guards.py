@@ -21,13 +21,28 @@ def test_on_this_machine_alone_no_encryption_is_needed() -> None:
     assert not address.encrypted
 
 
+@pytest.mark.parametrize(
+    ("port", "url", "origins"),
+    [
+        (80, None, {"http://127.0.0.1", "http://localhost"}),
+        (8000, "https://ratings.example.org:443", {"https://ratings.example.org"}),
+        (8000, "http://ratings.example.org:8443", {"http://ratings.example.org:8443"}),
+        (8000, "http://[2001:db8::1]:80", {"http://[2001:db8::1]"}),
+    ],
+)
+def test_addresses_are_those_that_browsers_send(port: int, url: str | None, origins: set[str]) -> None:
+    assert public_address("127.0.0.1", port, url).origins == origins
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
 def test_a_server_that_others_reach_needs_its_address(host: str) -> None:
     with pytest.raises(UsageError, match="--url"):
         public_address(host, 8000, None)
 
 
-@pytest.mark.parametrize("url", ["example.org", "ftp://example.org", "https://", "https://example.org/study"])
+@pytest.mark.parametrize(
+    "url", ["example.org", "ftp://example.org", "https://", "https://example.org/study", "https://x:y"]
+)
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="--url must be like"):
         public_address("127.0.0.1", 8000, url)

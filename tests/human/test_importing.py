@@ -60,6 +60,32 @@ def test_json_lines_with_other_names_of_columns(take: Importer) -> None:
     assert (ratings, seconds) == ({"er": 3, "en": 4, "rr": 5}, 7.5)
 
 
+def test_a_list_in_one_json_file_is_taken_too(take: Importer) -> None:
+    rows = [{"rater": 0, "dialogue": "d0", "system": "calm", "er": 2, "repeat": False}]
+    assert take("ratings.JSON", json.dumps(rows)).added == 1
+    with pytest.raises(UsageError, match="expected a list of objects"):
+        take("one.json", json.dumps(rows[0]))
+    with pytest.raises(UsageError, match=r"give lines of JSON the ending \.jsonl"):
+        take("two.json", json.dumps(rows[0]) + "\n" + json.dumps(rows[0]))
+
+
+@pytest.mark.parametrize(("word", "repeat"), [("FALSE", False), ("No", False), ("TRUE", True), (" yes ", True)])
+def test_repeats_are_marked_as_spreadsheets_do(take: Importer, word: str, repeat: bool) -> None:
+    take("ratings.csv", f"rater,dialogue,system,er,repeat\nann,d0,calm,1,{word}\n")
+    (one,) = read_collection(take.folder / "study", take.study).ratings
+    assert one.repeat == repeat
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.json", "ratings.jsonl"])
+def test_a_file_without_ratings_is_told(take: Importer, name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}: holds no rating"):
+        take(name, {"ratings.csv": "rater,item,er\n", "ratings.json": "[]"}.get(name, "\n"))
+
+
+def test_a_rater_may_have_half_a_letter_for_a_name(take: Importer) -> None:
+    assert take("ratings.jsonl", '{"rater": "\\ud83d", "dialogue": "d0", "system": "calm", "er": 1}').added == 1
+
+
 def test_the_same_file_twice_changes_nothing(take: Importer) -> None:
     text = "rater,dialogue,system,er,en,rr\nann,d0,calm,1,2,3\n"
     take("ratings.csv", text)

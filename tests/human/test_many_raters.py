@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Crowd:
 
     def __init__(self, server: Server, study: Study) -> None:
         self.server = server
+        self.device = asdict(study.device_checks[0])
         self.meant = {item.segments[0].media: item.expected for item in study.items}
         self.acknowledged: list[str] = []
         self.codes: list[str] = []
@@ -30,7 +32,7 @@ class Crowd:
         async with httpx.AsyncClient(base_url=self.server.url, headers={"Origin": self.server.url}, timeout=60) as http:
             await self._ask(http, "GET", f"/join/token{number}")
             await self._ask(http, "POST", "/api/consent", {"agree": True})
-            await self._ask(http, "POST", "/api/device", {"digit": 7, "beeps": 3})
+            await self._ask(http, "POST", "/api/device", self.device)
             await self._ask(http, "POST", "/api/ready", {})
             screen = (await self._ask(http, "GET", "/api/screen")).json()
             while screen["screen"] == "item":

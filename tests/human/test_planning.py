@@ -86,7 +86,7 @@ def test_sessions_rate_every_item_by_enough_raters_and_hold_a_dialogue_once(stud
 
 def test_training_and_checks_have_expected_ratings_and_rated_items_none(study: Study) -> None:
     by_id = study.by_id()
-    assert [by_id[one].kind for one in study.training] == ["gold"] * 4 + ["trap"]
+    assert [by_id[one].kind for one in study.training] == ["gold"] * 2 + ["trap"]  # three stories
     for item in study.items:
         expected = {"rated": 0, "gold": 1, "trap": 3}[item.kind]
         assert len(item.expected) == expected
@@ -140,6 +140,11 @@ def test_invitations_are_kept_as_digests_and_their_texts_apart(folder: Path, stu
     assert (folder / "invitations.txt").stat().st_mode & 0o077 == 0
 
 
+def test_no_recording_of_a_gold_item_was_rated_with_feedback_before(study: Study) -> None:
+    golds = [item for item in study.items if item.kind == "gold"]
+    assert len({item.segments[-1].media for item in golds}) == len(golds)
+
+
 def test_gold_items_of_experts_are_taken(runs: Runs, tmp_path: Path) -> None:
     golds = tmp_path / "golds.jsonl"
     names = ["d1a", "d1b", "d2a", "d2b", "d3a"]
@@ -173,6 +178,8 @@ def test_systems_of_one_name_or_of_another_release_are_refused(runs: Runs, tmp_p
         open_systems([str(runs.quiet), str(runs.quiet)], None)
     other = write_synthetic_release(tmp_path / "other", dialogues=1, turns=2)
     run = write_run(tmp_path / "run", other, Tones("elsewhere"))
+    with pytest.raises(UsageError, match="one run is given twice"):
+        open_systems([f"a={runs.quiet}", f"b={runs.quiet}"], None)
     with pytest.raises(UsageError, match="another release"):
         open_systems([str(runs.quiet), str(run)], TASK)
     with pytest.raises(UsageError, match="no spoken replies to 'multiturn_synthetic_repl'"):

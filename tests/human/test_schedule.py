@@ -47,6 +47,18 @@ def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int,
             assert sum(30 + RATING_S for _ in block) <= BLOCK_S + 30 + RATING_S
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(5, 400), min_size=6, max_size=40), st.integers(0, 99))
+def test_no_block_is_too_long_unless_it_is_one_item(lengths: list[float], seed: int) -> None:
+    rated = [[f"item{place}"] for place in range(len(lengths))]
+    number = checks_needed(len(lengths))
+    checks = [[f"{kind}{one}" for one in range(number)] for kind in ("gold", "trap")]
+    seconds = dict(zip((row[0] for row in rated), lengths, strict=True)) | dict.fromkeys(checks[0] + checks[1], 20.0)
+    for session in plan_sessions(Pool(rated, *checks, seconds), 1, seed):
+        for block in session.blocks:
+            assert len(block) == 1 or sum(seconds[one.item] + RATING_S for one in block) <= BLOCK_S
+
+
 def test_raters_hear_every_system_about_equally_often() -> None:
     rated = [[f"{dialogue}/{system}" for system in range(3)] for dialogue in range(30)]
     checks = [[f"{kind}{one}" for one in range(3)] for kind in ("gold", "trap")]

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,12 @@ class Rater:
         content: dict[str, Any] = answer.json()
         return content
 
+    def name_device(self) -> dict[str, Any]:
+        return self.post("/api/device", asdict(self.study.device_checks[0]))
+
     def to_items(self) -> dict[str, Any]:
         self.post("/api/consent", {"agree": True})
-        self.post("/api/device", {"digit": 7, "beeps": 3})
+        self.name_device()
         return self.post("/api/ready", {})
 
 
@@ -192,7 +196,7 @@ def test_a_flood_of_requests_is_held_back(server: Server) -> None:
 def test_hostile_problem_reports_are_kept_as_they_are(server: Server) -> None:
     rater = Rater(server, "token3")
     rater.post("/api/consent", {"agree": True})
-    rater.post("/api/device", {"digit": 7, "beeps": 3})
+    rater.name_device()
     screen = rater.post("/api/ready", {})
     hostile = "=cmd|'/c calc'!A0 <script>alert(1)</script>\x1b[31m'; DROP TABLE ratings;--\x00\u202e"
     while screen["part"] == "training":

@@ -46,18 +46,37 @@ function say(text) {
   status.textContent = text;
 }
 
-// Sends a step and shows what follows; a refusal is told, and shows where the rater is.
+let sending = false;
+let stopPlaying = () => {};
+
+// Sends a step and shows what follows; a refusal is told. While one is under way, another click does nothing.
 async function step(path, body, shown = show) {
+  if (sending) return false;
+  sending = true;
   try {
     const next = await ask(path, body);
     say("");
     shown(next);
     return true;
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    say(error.message);
+    await refused(error);
     return false;
+  } finally {
+    sending = false;
   }
+}
+
+// Tells a refusal; where the page was not what the server has come to, shows that.
+async function refused(error) {
+  if (!(error instanceof Refusal)) throw error;
+  if (error.code === 409) {
+    try {
+      show(await ask("/api/screen"));
+    } catch (again) {
+      if (!(again instanceof Refusal)) throw again;
+    }
+  }
+  say(error.message);
 }
 
 function page(title, ...content) {
@@ -107,13 +126,14 @@ function showDevice(screen) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     player.stop();
-    step("/api/device", { digit: Number(digit.value), beeps: Number(beeps.value) });
+    step("/api/device", { media: screen.media, digit: Number(digit.value), beeps: Number(beeps.value) });
   });
   const player = makePlayer([{ speaker: "clip", media: screen.media }], {
     begin: () => say(""),
     end: () => digit.focus(),
     fail: say,
   });
+  stopPlaying = player.stop;
   const left = screen.attempts_left === 1 ? "This is the last try." : `You have ${screen.attempts_left} tries.`;
   page(
     "Do picture and sound work?",
@@ -198,13 +218,18 @@ function showItem(screen) {
   const fieldsets = screen.scales.map(scaleFields);
   const submit = element("button", { type: "submit", disabled: true }, "Send and go on");
   let begun = screen.begun ? Promise.resolve() : null;
+  let heard = false;
   const player = makePlayer(screen.segments, {
     begin: () => {
       say("");
-      begun = begun || ask("/api/begin", { showing: screen.showing }).catch((error) => say(error.message));
+      begun = begun || ask("/api/begin", { showing: screen.showing }).catch((error) => {
+        begun = null; // The next play tries again.
+        return refused(error);
+      });
     },
     end: () => {
-      if (!submit.disabled) return;
+      if (heard) return;
+      heard = true;
       for (const fieldset of fieldsets) fieldset.disabled = false;
       submit.disabled = false;
       player.hint.textContent = "Now rate the replies.";
@@ -212,6 +237,7 @@ function showItem(screen) {
     },
     fail: say,
   });
+  stopPlaying = player.stop;
   player.hint.textContent = "You can rate when all has been played.";
   async function send(body) {
     submit.disabled = true;
@@ -221,7 +247,7 @@ function showItem(screen) {
       if (next.feedback.length > 0) showFeedback(next);
       else show(next);
     });
-    submit.disabled = done;
+    submit.disabled = done || !heard;
   }
   const form = element(
     "form",
@@ -264,23 +290,24 @@ function showItem(screen) {
 function showFeedback(next) {
   const rows = next.feedback.map((one) => {
     const off = Math.abs(one.given - one.expected);
-    const word = off === 0 ? "as meant" : off === 1 ? "close enough" : "too far off";
+    const enough = one.exact ? 0 : 1;
+    const word = off === 0 ? "as meant" : off <= enough ? "close enough" : "too far off";
     return element(
       "tr",
       {},
       element("th", { scope: "row" }, one.title),
       element("td", {}, String(one.given)),
       element("td", {}, String(one.expected)),
-      element("td", { class: off > 1 ? "bad" : "good" }, word),
+      element("td", { class: off > enough ? "bad" : "good" }, word),
     );
   });
   const head = ["Scale", "You", "Meant", ""].map((text) => element("th", { scope: "col" }, text));
   page(
     "How this one is meant to be rated",
     element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
-    element("p", { class: "hint" }, next.feedback.length > 1
+    element("p", { class: "hint" }, next.feedback[0].exact
       ? "It ended in beeps: their number goes on every scale, exactly."
-      : "Only this scale has one answer here; the others are up to you."),
+      : "A point more or less is fine. Scales that do not stand here are up to you."),
     actions(primary("Go on", () => show(next))),
   );
 }
@@ -312,6 +339,8 @@ function showProgress(screen) {
 const SCREENS = { consent: showConsent, device: showDevice, instructions: showInstructions, item: showItem, end: showEnd };
 
 function show(screen) {
+  stopPlaying(); // A player that is taken off the page would go on.
+  stopPlaying = () => {};
   showProgress(screen);
   if (screen.pause && !screen.begun) showPause(screen);
   else SCREENS[screen.screen](screen);

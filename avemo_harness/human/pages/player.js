@@ -37,6 +37,7 @@ export function makePlayer(segments, on) {
   );
   let current = -1;
   let plays = 0;
+  let reached = 0;
 
   function show(index) {
     parts.forEach((part, number) => {
@@ -46,6 +47,7 @@ export function makePlayer(segments, on) {
 
   function playSegment(index) {
     current = index;
+    reached = 0;
     root.classList.remove("heard");
     show(index);
     who.textContent = SPEAKERS[segments[index].speaker];
@@ -63,6 +65,17 @@ export function makePlayer(segments, on) {
     on.fail("This recording does not play. Try again, or say below what happens.");
   }
 
+  // Keys of the keyboard and menus of the browser could skip or hurry otherwise.
+  video.addEventListener("timeupdate", () => {
+    if (!video.seeking) reached = Math.max(reached, video.currentTime);
+  });
+  video.addEventListener("seeking", () => {
+    if (video.currentTime > reached + 0.5) video.currentTime = reached;
+  });
+  video.addEventListener("ratechange", () => {
+    if (video.playbackRate !== 1) video.playbackRate = 1;
+  });
+  video.addEventListener("contextmenu", (event) => event.preventDefault());
   video.addEventListener("loadedmetadata", () => {
     voice.hidden = video.videoWidth > 0;
   });

@@ -35,7 +35,22 @@ LAYERS = {
 }
 """What each package may import of the others."""
 SHARED = frozenset(
-    "arguments errors file_cache inference locks names paths plugins server_words text text_table weights".split()  # noqa: SIM905  (a line)
+    {
+        "arguments",
+        "errors",
+        "file_cache",
+        "inference",
+        "locks",
+        "names",
+        "paths",
+        "plugins",
+        "publishing",
+        "server_words",
+        "text",
+        "text_table",
+        "weights",
+        "worker_pool",
+    }
 )
 """What every package may import."""
 

@@ -1,0 +1,57 @@
+"""Processes that compute for another end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from avemo_harness.worker_pool import worker_pool
+
+PARENT = """
+import os, time
+from avemo_harness.worker_pool import worker_pool
+
+if __name__ == "__main__":
+    with worker_pool(2) as pool:
+        print(*{pool.submit(os.getpid).result() for _ in range(4)}, flush=True)
+        pool.submit(time.sleep, 60).result()
+"""
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody asked about does not."""
+    try:
+        os.kill(process, 0)
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:
+        return not Path("/proc/self").exists()
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_workers_compute() -> None:
+    with worker_pool(2) as pool:
+        assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
+
+
+def test_workers_end_when_their_parent_is_killed_also_in_the_middle_of_something(tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert parent.stdout is not None
+    workers = [int(number) for number in parent.stdout.readline().split()]
+    assert workers
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    end = time.monotonic() + 20
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < end, "workers outlive their parent"
+        time.sleep(0.05)

@@ -101,7 +101,7 @@ def _means_of(scale: Floats, of_items: Floats, of_raters: Floats) -> Floats:
 
 def _dialogues_to_draw(scores: Floats, dialogues: Integers) -> int:
     """How many dialogues have ratings; 1 where there is but one rater, so that nothing can be drawn."""
-    there: NDArray[np.bool_] = (~np.isnan(scores)).any(axis=0)
+    there = np.asarray((~np.isnan(scores)).any(axis=0))
     return len(np.unique(dialogues[there.any(axis=1)])) if there.any(axis=0).sum() > 1 else 1
 
 

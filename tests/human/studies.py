@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -40,6 +41,7 @@ def write_small_study(
     lease_minutes: float = 30.0,
     runs: Mapping[str, Path] | None = None,
     clip: bytes | None = None,
+    turns: int = 1,
 ) -> Study:
     """Write a study of two systems.
 
@@ -47,6 +49,7 @@ def write_small_study(
         seconds: how long each item's file is said to be.
         runs: the run directory of each system.
         clip: what every file holds; None lets them hold their own names.
+        turns: of the user in each dialogue.
     """
     rng = np.random.default_rng(0)
     media = folder / MEDIA
@@ -60,7 +63,8 @@ def write_small_study(
         return name
 
     def add(kind: Kind, dialogue: str, system: str, expected: Mapping[str, int]) -> str:
-        segments = (Segment("user", file(), seconds), Segment("reply", file(), seconds))
+        speakers: tuple[Literal["user", "reply"], ...] = ("user", "reply") * turns
+        segments = tuple(Segment(speaker, file(), seconds) for speaker in speakers)
         item = StudyItem(rng.bytes(8).hex(), kind, segments, expected)
         items.append(item)
         keys[item.item_id] = ItemKey(dialogue, system, (0,))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served") / "study"
-    write_small_study(folder, dialogues=3, seconds=0.2, clip=make_clip(0.2))
+    write_small_study(folder, dialogues=3, seconds=0.2, clip=make_clip(0.2), turns=3)
     with serving(folder) as running:
         yield running
 

@@ -24,7 +24,8 @@ export function makePlayer(segments, on) {
   const bars = element("div", { class: "bars", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => element("i")));
   const who = element("div", {}, "Press play");
   const voice = element("div", { class: "voice" }, element("div", {}, bars, who));
-  const parts = segments.map((segment) => element("li", {}, SPEAKERS[segment.speaker]));
+  const parts = segments.map((segment) => element("li", { "aria-label": SPEAKERS[segment.speaker] }));
+  const part = element("p", { class: "part" }, segments.length > 1 ? `${segments.length} recordings` : "");
   const button = element("button", { type: "button" }, "Play");
   const hint = element("p", { class: "hint" });
   const root = element(
@@ -32,6 +33,7 @@ export function makePlayer(segments, on) {
     { class: "player", "aria-label": "Recordings" },
     element("div", { class: "stage" }, video, voice),
     element("ol", { class: "parts" }, ...parts),
+    part,
     button,
     hint,
   );
@@ -40,8 +42,8 @@ export function makePlayer(segments, on) {
   let reached = 0;
 
   function show(index) {
-    parts.forEach((part, number) => {
-      part.className = number === index ? "now" : number < index || plays > 0 ? "heard" : "";
+    parts.forEach((one, number) => {
+      one.className = number === index ? "now" : number < index || plays > 0 ? "heard" : "";
     });
   }
 
@@ -51,6 +53,7 @@ export function makePlayer(segments, on) {
     root.classList.remove("heard");
     show(index);
     who.textContent = SPEAKERS[segments[index].speaker];
+    part.textContent = segments.length > 1 ? `${who.textContent}, ${index + 1} of ${segments.length}` : who.textContent;
     voice.hidden = false;
     video.src = `/media/${segments[index].media}`;
     video.play().catch(failed);

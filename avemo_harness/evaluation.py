@@ -16,7 +16,7 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import Asking, plan_items, turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, TaskSpec
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
@@ -110,11 +110,11 @@ def judge_replies(
     setup = JudgeSetup(releases.demo_training, paths.cache_dir(), releases.say, device)
     judge = open_judge(name, setup)
     by_task = {task.task: releases.load(task) for task in tasks}
-    known = {str(release["fingerprint"]) for release in record.releases}
-    for task, release in by_task.items():
-        if release.fingerprint not in known:
+    for task in tasks:
+        release = by_task[task.task]
+        if release.fingerprint != record.release_of(task)["fingerprint"]:
             raise UsageError(
-                f"{task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
+                f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
     return judge_run(folder, name, judge, by_task, releases.say)
@@ -260,8 +260,11 @@ def prepare(
         tasks=tuple(task.spec for task in tasks),
         task_digests={task.name: task.digest for task in tasks},
         groups=_groups(tasks, library),
-        releases=tuple(describe_release(release) for release in distinct),
+        releases=tuple(
+            describe_release(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+        ),
         skipped=skipped,
+        answers_from_release=model.capabilities.needs_reference,
     )
     asked = [task for task in tasks if task.name not in skipped]
     items = {task.name: _items(task.spec, by_task[task.name], config, model) for task in asked}
@@ -349,7 +352,7 @@ def _units(
             task=task.spec,
             release=releases[task.name],
             conditions=conditions,
-            generation=_overridden(task.spec.generation, record.config.generation),
+            generation=record.config.generation_of(task.spec),
             identity=record.identity,
             seed=record.config.seed,
         )
@@ -362,17 +365,3 @@ def _units(
     return tuple(
         sorted(units, key=lambda unit: (-unit.questions[-1].item.turn_index, unit.questions[0].item.dialogue_id))
     )
-
-
-def _overridden(generation: GenerationSpec, overrides: Mapping[str, Any]) -> GenerationSpec:
-    if not overrides:
-        return generation
-    from pydantic import ValidationError
-
-    try:
-        return GenerationSpec.model_validate({**generation.model_dump(), **overrides}, strict=False)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        known = ", ".join(GenerationSpec.model_fields)
-        key = ".".join(map(str, first["loc"]))
-        raise UsageError(f"--gen_kwargs {key}: {first['msg']} (known: {known})") from error

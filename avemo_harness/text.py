@@ -23,6 +23,15 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def storable(text: str) -> str:
+    """The text with U+FFFD for each half of a pair that stands alone, which no file can hold.
+
+    >>> storable("calm \\ud83d.") == "calm \\ufffd."
+    True
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def safe_cell(text: str) -> str:
     """A text cell that no spreadsheet takes for a formula and no terminal for a command.
 

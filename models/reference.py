@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from avemo_harness import media
 from avemo_harness.benchmark.release import Dialogue, Turn
 from avemo_harness.benchmark.request import Request, Response, Speech
+from avemo_harness.errors import ModelError
 from avemo_harness.models.base import Capabilities, ModelSetup, NoArguments
 
 SPEECH_RATE_HZ = 24_000
@@ -21,9 +22,14 @@ class Reference:
     def __init__(self, arguments: NoArguments, setup: ModelSetup) -> None:
         del arguments
         self._fingerprints = [release.fingerprint for release in setup.releases]
-        self._dialogues: dict[str, Dialogue] = {
-            dialogue.dialogue_id: dialogue for release in setup.releases for dialogue in release.dialogues
-        }
+        self._dialogues: dict[str, Dialogue] = {}
+        for dialogue in (dialogue for release in setup.releases for dialogue in release.dialogues):
+            # A request says which dialogue it is about, and not of which release.
+            if self._dialogues.setdefault(dialogue.dialogue_id, dialogue) != dialogue:
+                raise ModelError(
+                    f"reference: two of the tasks' releases have a dialogue {dialogue.dialogue_id!r}, and they differ; "
+                    "make a run for each release"
+                )
 
     def identity(self) -> Mapping[str, str]:
         return {"model": "reference", "version": "1", "releases": " ".join(sorted(self._fingerprints))}

@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace) -> int:
             write_atomically(path, text)
             print(path)
     if args.trackio:
-        log_to("trackio", args.trackio, args.run.resolve().name, run.result)
+        log_to("trackio", args.trackio, args.run.resolve().name, run)
     if args.wandb:
-        log_to("wandb", args.wandb, args.run.resolve().name, run.result)
+        log_to("wandb", args.wandb, args.run.resolve().name, run)
     return 0

@@ -35,7 +35,7 @@ def execute(args: argparse.Namespace) -> int:
     write_result(args.study, key, result, say)
     write_tables(args.study, key, collection, result)
     show("\n\n".join(_parts(result)))
-    print(f"\nwritten: {args.study / HUMAN}, ratings.csv, raters.csv, and {HUMAN} of the runs")
+    print(f"\nwritten: {args.study / HUMAN}, ratings.csv, raters.csv; avemo-eval score RUN shows the scores of a run")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What an analysis leaves behind: `human.json` in the study and in every run, and tables for other tools."""
+"""What an analysis leaves behind: a file in the study and in every run, and tables for other tools."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from avemo_harness.human.collected import Collection
 from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.study import RatedSystem, StudyKey
 from avemo_harness.paths import write_atomically
+from avemo_harness.report.results_file import RATED
 from avemo_harness.text import safe_cell
 
 HUMAN = "human.json"
 
 
 def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable[[str], None]) -> None:
-    """Write `human.json` of the study, and of every run that is still where it was planned from.
+    """Write `human.json` of the study, and `human/<task>.json` of every run that is still where it was planned from.
 
-    A run's holds its own system alone: ``columns`` has the values of ER, EN, RR and ERS that join its table.
+    A run's holds its own system alone: ``columns`` has the values of ER, EN, RR and ERS that join its table. It takes
+    the place of those of an earlier study of that task.
 
     Raises:
         StoreError: a folder cannot be written.
@@ -31,9 +33,20 @@ def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable
     for system in key.systems:
         run = Path(system.run)
         if (run / "run.json").exists():
-            write_atomically(run / HUMAN, _json(_of_run(folder, system, result)))
+            path = run / RATED / f"{result.task}.json"
+            if (earlier := _study_of(path)) not in (None, str(folder.resolve())):
+                say(f"{run}: the scores of {earlier} are replaced by those of {folder}")
+            write_atomically(path, _json(_of_run(folder, system, result)))
         else:
             say(f"{run}: is no longer there, so that its table does not get the scores of {system.label}")
+
+
+def _study_of(path: Path) -> str | None:
+    """The study that a run's file is of."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["study"])
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or nothing is lost by writing it anew
+        return None
 
 
 def _of_run(folder: Path, system: RatedSystem, result: HumanResult) -> dict[str, object]:

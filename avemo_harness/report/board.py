@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
+from avemo_harness.publishing import publishable
 from avemo_harness.report.published import PAPER, PublishedRow, published_rows
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.results_file import PEOPLE, FinishedRun, PeopleScores
+from avemo_harness.report.row_differences import row_differences
 from avemo_harness.scorers.base import Metric
 
 LABELS = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
@@ -43,7 +45,7 @@ class BoardRow:
     Args:
         published: as printed in the paper; else measured here.
         columns, people: by name, only those that have a value.
-        remark: what makes a measured row provisional, partial or incomparable.
+        remark: what makes a measured row provisional, partial or incomparable, and how it differs from the other rows.
     """
 
     name: str
@@ -133,17 +135,24 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
     asked = [(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
     published = published_rows(group)
-    measured = [_measured(name, run, of_group) for name, run, of_group in asked]
+    differences = row_differences([run for _, run, _ in asked], group)
+    measured = [_measured(*row, told) for row, told in zip(asked, differences, strict=True)]
     columns = [*(row.columns for row in published), *(of_group.columns for _, _, of_group in asked)]
     reasoning = dict.fromkeys(name for of_row in columns for name in of_row if name not in LABELS)
-    trivial = next((of_group.trivial for _, _, of_group in asked if of_group.trivial), {})
     return Board(
         group=group,
         title=TITLES.get(group) or asked[0][2].title,
         reasoning=tuple(reasoning),
         rows=(*(_printed(row) for row in published), *measured),
-        trivial=tuple(BoardRow(name, False, _values(metrics), {}) for name, metrics in trivial.items()),
+        trivial=_trivial(asked),
     )
+
+
+def _trivial(asked: Sequence[tuple[str, FinishedRun, GroupResult]]) -> tuple[BoardRow, ...]:
+    """Those of the first run that has any; where there are several runs, they say whose they are."""
+    name, rows = next(((name, group.trivial) for name, _, group in asked if group.trivial), ("", {}))
+    whose = f" ({name})" if len(asked) > 1 else ""
+    return tuple(BoardRow(row + whose, False, _values(metrics), {}) for row, metrics in rows.items())
 
 
 def _printed(row: PublishedRow) -> BoardRow:
@@ -154,11 +163,12 @@ def _printed(row: PublishedRow) -> BoardRow:
     return BoardRow(row.system, True, columns, people)
 
 
-def _measured(name: str, run: FinishedRun, group: GroupResult) -> BoardRow:
-    people = run.people if run.people is not None and run.people.group == group.group else None
+def _measured(name: str, run: FinishedRun, group: GroupResult, differences: Sequence[str]) -> BoardRow:
+    people = run.people_of(group.group)
     row = name if group.row == run.result.model else f"{group.row} ({name})"
     columns = {} if people is None else _cells(people.columns)
-    return BoardRow(row, False, _cells(group.columns), columns, "; ".join(_remarks(run, group, people)) or None)
+    remarks = [*_remarks(run, group, people), *differences]
+    return BoardRow(row, False, _cells(group.columns), columns, "; ".join(remarks) or None)
 
 
 def _remarks(run: FinishedRun, group: GroupResult, people: PeopleScores | None) -> Iterable[str]:
@@ -172,7 +182,7 @@ def _remarks(run: FinishedRun, group: GroupResult, people: PeopleScores | None) 
     if any(not task.comparable for task in tasks):
         yield "replies judged by the embedded judge, which knows the demo's voices only"
     elif run.result.judge is not None and any(task.n_spoken for task in tasks):
-        yield f"replies judged by {run.result.judge.name} ({run.result.judge.digest[:12]})"
+        yield f"replies judged by {publishable(run.result.judge.name)} ({run.result.judge.digest[:12]})"
 
 
 def _cells(metrics: Mapping[str, Metric | None]) -> dict[str, BoardCell]:

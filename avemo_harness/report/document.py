@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
 from avemo_harness.text import printable
@@ -49,6 +49,7 @@ class Page:
         style: CSS of this page, after that of all pages.
         scripts: JavaScript, at the end of the body in this order.
         media: where pictures and recordings may come from, as sources of a Content-Security-Policy.
+        facts: what programs read of the page, by name.
     """
 
     title: str
@@ -56,10 +57,12 @@ class Page:
     style: str = ""
     scripts: Sequence[str] = ()
     media: str = "'none'"
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def html(self) -> str:
         """The page as text. Its policy allows its own style and scripts, by their digests, and `media`."""
         style = STYLE + self.style
+        facts = "".join(f'<meta name="{name}" content="{escaped(fact)}">\n' for name, fact in self.facts.items())
         policy = [
             "default-src 'none'",
             f"style-src {_digest(style)}",
@@ -76,7 +79,7 @@ class Page:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{escape("; ".join(policy), quote=False)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
+{facts}<link rel="icon" href="data:,">
 <title>{escaped(self.title)}</title>
 <style>{style}</style>
 </head>

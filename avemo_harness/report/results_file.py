@@ -16,11 +16,13 @@ from avemo_harness.scorers.base import Metric
 
 PEOPLE = ("ER", "EN", "RR", "ERS")
 """The columns that people rate, in the order of the benchmark's table."""
+RATED = "human"
+"""Folder of a run with what people gave its replies, a file a task."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleScores:
-    """What people gave a run's replies, from `human.json`.
+    """What people gave a run's replies to one task, from `human/<task>.json`.
 
     Args:
         task: whose replies were rated.
@@ -44,13 +46,17 @@ class FinishedRun:
     """A run with its results.
 
     Args:
-        people: None where its replies were not rated.
+        people: by task, those whose replies were rated.
     """
 
     folder: Path
     record: RunRecord
     result: RunResult
-    people: PeopleScores | None
+    people: tuple[PeopleScores, ...]
+
+    def people_of(self, group: str) -> PeopleScores | None:
+        """What people gave the replies of a group; None where they were not rated."""
+        return next((one for one in self.people if one.group == group), None)
 
 
 def read_finished_run(folder: Path) -> FinishedRun:
@@ -61,7 +67,7 @@ def read_finished_run(folder: Path) -> FinishedRun:
         StoreError: a file of it is damaged.
     """
     record = read_run(folder)
-    return FinishedRun(folder, record, _in_order(_read_results(folder), record), read_people(folder))
+    return FinishedRun(folder, record, _in_order(read_results(folder), record), read_people(folder))
 
 
 def finished_at(folder: Path) -> datetime | None:
@@ -81,15 +87,16 @@ def finished_at(folder: Path) -> datetime | None:
         raise StoreError(f"{path}: damaged ({error!r}); remove it, only times are lost") from error
 
 
-def read_people(folder: Path) -> PeopleScores | None:
-    """What people gave the replies of a run; None where they were not rated.
+def read_people(folder: Path) -> tuple[PeopleScores, ...]:
+    """What people gave the replies of a run, by task; nothing where they were not rated.
 
     Raises:
-        StoreError: `human.json` is damaged.
+        StoreError: a file is damaged.
     """
-    path = folder / "human.json"
-    if not path.exists():
-        return None
+    return tuple(map(_read_scores, sorted((folder / RATED).glob("*.json"))))
+
+
+def _read_scores(path: Path) -> PeopleScores:
     again = "analyze the study again: avemo-eval human analyze STUDY"
     values = _read_json(path, again)
     try:
@@ -106,7 +113,13 @@ def read_people(folder: Path) -> PeopleScores | None:
         raise StoreError(f"{path}: damaged ({error!r}); {again}") from error
 
 
-def _read_results(folder: Path) -> RunResult:
+def read_results(folder: Path) -> RunResult:
+    """Read a run directory's results, with their keys in the order of the file.
+
+    Raises:
+        UsageError: it was not scored by this version.
+        StoreError: the file is damaged.
+    """
     path = folder / "results.json"
     again = f"score the run: avemo-eval score {folder}"
     if not path.exists():

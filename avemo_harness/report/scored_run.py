@@ -11,6 +11,7 @@ import jsonlines
 
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.report.results_file import read_results
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judgements import Place, chosen_judgements
 from avemo_harness.scorers.judged import Judge, Judged
@@ -61,11 +62,14 @@ def read_scored_run(folder: Path) -> ScoredRun:
     """Read a run directory.
 
     Raises:
-        UsageError: it is not a run, or was not scored yet.
+        UsageError: it is not a run, was not scored yet, or was judged by another recogniser since.
         StoreError: a file of it is damaged.
     """
     record = read_run(folder)
     judgements = chosen_judgements(folder)
+    scored_by = read_results(folder).judge
+    if (judgements and judgements.judge.digest) != (scored_by and scored_by.digest):
+        raise UsageError(f"{folder}: replies were judged again since the run was scored; avemo-eval score {folder}")
     asked = [task.task for task in record.tasks if task.task not in record.skipped and task.scorers]
     return ScoredRun(
         folder=folder,

@@ -13,24 +13,22 @@ from avemo_harness.text_table import aligned
 NOT_ASKED = "—"
 
 
-def format_results(result: RunResult, people: PeopleScores | None = None) -> str:
+def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> str:
     """Lay out a run's results for a terminal of 80 columns or more.
 
     Args:
-        people: what people gave the replies; it joins the rows of its group.
+        people: what people gave the replies, by task; each joins the rows of its group.
     """
     parts = [part for group in result.groups.values() for part in _parts(group, result, people)]
-    if people is not None and people.group not in result.groups:
-        parts.append(_format_people(people, result.model))
+    parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
     parts.append(_format_tasks(list(result.tasks.values())))
     notes = result_notes(result)
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
 
 
-def _parts(group: GroupResult, result: RunResult, people: PeopleScores | None) -> Iterator[str]:
+def _parts(group: GroupResult, result: RunResult, people: Sequence[PeopleScores]) -> Iterator[str]:
     yield _format_group(group, result)
-    if people is not None and people.group == group.group:
-        yield _format_people(people, group.row)
+    yield from (_format_people(one, group.row) for one in people if one.group == group.group)
 
 
 def _format_group(group: GroupResult, result: RunResult) -> str:
@@ -48,15 +46,20 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
     return "\n".join(lines)
 
 
-def _format_people(people: PeopleScores, model: str) -> str:
+def rated_by(people: PeopleScores) -> str:
+    """Which replies how many people rated, and whether more ratings are to come."""
     left_out = f", {people.excluded} left out" if people.excluded else ""
     mark = "" if people.complete else "  (provisional: some items have fewer raters than planned)"
+    return f"{people.task}, rated by {people.raters} people{left_out}{mark}"
+
+
+def _format_people(people: PeopleScores, model: str) -> str:
     rows = [
         ["model", *PEOPLE],
         [model, *_values(people.columns, PEOPLE)],
         ["95 % interval", *(_interval(people.columns[name]) for name in PEOPLE)],
     ]
-    return "\n".join([f"{people.task}, rated by {people.raters} people{left_out}{mark}", *aligned(rows)])
+    return "\n".join([rated_by(people), *aligned(rows)])
 
 
 def _model_rows(group: GroupResult, names: Sequence[str]) -> list[list[str]]:

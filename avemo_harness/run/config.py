@@ -8,14 +8,14 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StoreError, UsageError
 
 RUN_SCHEMA = 1
@@ -53,6 +53,24 @@ class RunConfig:
         """Whether only some of the tasks' items are asked."""
         return self.limit is not None or bool(self.ids) or bool(self.where)
 
+    def generation_of(self, task: TaskSpec) -> GenerationSpec:
+        """The settings that a task is asked with: its own, with the run's overrides.
+
+        Raises:
+            UsageError: an override is no such setting, or has a value that it cannot have.
+        """
+        if not self.generation:
+            return task.generation
+        from pydantic import ValidationError
+
+        try:
+            return GenerationSpec.model_validate({**task.generation.model_dump(), **self.generation}, strict=False)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            known = ", ".join(GenerationSpec.model_fields)
+            key = ".".join(map(str, first["loc"]))
+            raise UsageError(f"--gen_kwargs {key}: {first['msg']} (known: {known})") from error
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> RunConfig:
         """Make a config from a file's values; a saved `run.json` is one.
@@ -77,7 +95,11 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The content of `run.json`: the config as resolved, and everything it resolved to."""
+    """The content of `run.json`: the config as resolved, and everything it resolved to.
+
+    Args:
+        answers_from_release: the model's replies are the release's own recordings.
+    """
 
     config: RunConfig
     identity: Mapping[str, str]
@@ -86,6 +108,7 @@ class RunRecord:
     groups: tuple[GroupSpec, ...]
     releases: tuple[Mapping[str, Any], ...]
     skipped: Mapping[str, str]
+    answers_from_release: bool
 
     def defining(self) -> dict[str, Any]:
         """What must be equal for two invocations to be the same run."""
@@ -104,9 +127,8 @@ class RunRecord:
         Raises:
             StoreError: there is no such record.
         """
-        dataset = task.dataset
         for release in self.releases:
-            if (release["name"], release["split"]) == (dataset.name, dataset.split):
+            if task.task in release["tasks"]:
                 return release
         raise StoreError(f"run.json names no release for {task.task}; run it anew")
 
@@ -122,12 +144,13 @@ class RunRecord:
             "tasks": [task.model_dump(mode="json") for task in self.tasks],
             "groups": [group.model_dump(mode="json") for group in self.groups],
             "skipped": dict(self.skipped),
+            "answers_from_release": self.answers_from_release,
             "environment": _environment(),
         }
 
 
-def describe_release(release: Release) -> dict[str, Any]:
-    """How a release is recorded: where it came from and what it held."""
+def describe_release(release: Release, tasks: Iterable[str]) -> dict[str, Any]:
+    """How a release is recorded: where it came from, what it held, and the tasks that were asked of it."""
     return {
         "source": release.source,
         "name": release.name,
@@ -136,6 +159,7 @@ def describe_release(release: Release) -> dict[str, Any]:
         "fingerprint": release.fingerprint,
         "dialogues": len(release.dialogues),
         "pairs": len(release.pairs),
+        "tasks": list(tasks),
     }
 
 
@@ -187,6 +211,7 @@ def read_run(folder: Path) -> RunRecord:
             groups=tuple(GroupSpec.model_validate(group) for group in values["groups"]),
             releases=tuple(values["releases"]),
             skipped=values["skipped"],
+            answers_from_release=values["answers_from_release"],
         )
     except FileNotFoundError as error:
         raise UsageError(

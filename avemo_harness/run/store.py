@@ -23,6 +23,7 @@ from avemo_harness.paths import write_atomically
 from avemo_harness.run.lines import LineWriter, complete_lines
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.judged import Judged
+from avemo_harness.text import storable
 
 LOGPROB_DECIMALS = 4
 """Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
@@ -63,12 +64,12 @@ class Record:
             task=item.task,
             item=item.item_id,
             key=key,
-            text=response.text,
+            text=response.text and storable(response.text),
             label_logprobs=_rounded(response.label_logprobs),
             speech=speech,
             prompt_tokens=response.prompt_tokens,
             new_tokens=response.new_tokens,
-            error=response.error,
+            error=response.error and storable(response.error),
             label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
             label_priors=_rounded(response.label_priors),
             flags=tuple(response.flags),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.planted_runs import Planted, TextBench
+from support.planted_runs import Planted, TextBench, write_condition_tasks
 
+from avemo_harness import evaluate
 from avemo_harness.cli import main
 
 
@@ -28,7 +29,6 @@ def run(bench: TextBench) -> Path:
         ("every-eval-ever", "every_eval_ever.json"),
         ("model-index", "model-index.md"),
         ("csv", "results.csv"),
-        ("latex", "table.tex"),
     ],
 )
 def test_each_format_is_written_and_named_and_the_same_every_time(
@@ -39,6 +39,17 @@ def test_each_format_is_written_and_named_and_the_same_every_time(
     assert capsys.readouterr().out == f"{tmp_path / 'one' / file}\n"
     assert main([*arguments, str(tmp_path / "two")]) == 0
     assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_the_table_for_papers_needs_a_row(
+    bench: TextBench, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = write_condition_tasks(tmp_path / "tasks", bench.release)
+    evaluate(Planted("mine"), "full_av", output_path=tmp_path / "run", include_path=(str(tasks),))
+    assert main(["export", str(tmp_path / "run"), "--format", "latex"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'run' / 'export' / 'table.tex'}\n"
+    assert main(["export", str(run), "--format", "latex"]) == 2
+    assert "none of its tasks belongs to a group" in capsys.readouterr().err
 
 
 def test_files_go_into_the_run_by_default(run: Path) -> None:

@@ -62,7 +62,7 @@ def test_imported_ratings_become_a_table_and_join_the_runs(
     table, _, written = said.partition("\nwritten: ")
     assert max(map(len, table.splitlines())) <= 100
     assert "ratings.csv, raters.csv" in written
-    joined = json.loads((runs[1] / "human.json").read_text())
+    joined = json.loads((runs[1] / "human" / "multiturn_synthetic_reply.json").read_text())
     assert (joined["label"], joined["group"], joined["complete"]) == ("B", "multiturn_synthetic", True)
     assert joined["columns"]["EN"]["value"] == 0.25
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
+from support.clips import make_clip
 from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
+from avemo_harness import evaluate
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.cli import EXIT_USAGE, main
 
 
@@ -91,26 +96,36 @@ def test_a_release_that_must_not_be_passed_on_shows_nobody(
     assert list((tmp_path / "all" / "media").glob("*.mp4"))
 
 
-def test_a_file_of_such_a_release_shows_nobody_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_such_a_release_shows_nobody_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
     (folder / "import.json").write_text(json.dumps({"redistributable": False}))
     file = next((folder / GROUP).glob("*.parquet"))
     tasks = (f"{GROUP}_full_av", f"{GROUP}_reply")
-    run = write_speaking_run(tmp_path / "run", file, Speaker(), tasks=tasks)
-    report(capsys, run)
-    page = (run / "report.html").read_text(encoding="utf-8")
-    assert recordings(page) == page.count("data:audio/mp4") == 2
-    assert "must not be passed on" in page
+    monkeypatch.chdir(file.parent)
+    for name, named in (("whole", file), ("relative", Path(file.name))):
+        run = write_speaking_run(tmp_path / name, named, Speaker(), tasks=tasks)
+        report(capsys, run)
+        page = (run / "report.html").read_text(encoding="utf-8")
+        assert recordings(page) == page.count("data:audio/mp4") == 2
+        assert "must not be passed on" in page
 
 
-def test_a_licence_that_forbids_changed_copies_keeps_them_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("licence", "users"),
+    [("CC BY-NC-ND 4.0", 0), ("unclear: the card says cc without a variant", 0), ("", 2), ("CC-BY-4.0", 2)],
+)
+def test_a_licence_that_forbids_changed_copies_or_is_unclear_keeps_them_out(
+    licence: str, users: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1, licence="CC BY-NC-ND 4.0")
-    run = write_speaking_run(tmp_path / "run", release, Speaker())
+    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1, licence=licence)
+    tasks = (f"{GROUP}_full_av", f"{GROUP}_reply")
+    run = write_speaking_run(tmp_path / "run", release, Speaker(), tasks=tasks)
     report(capsys, run)
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert recordings(page) == page.count("data:audio/mp4") == 2
+    assert page.count("data:audio/mp4") == 2
+    assert page.count("data:video/mp4") == users
 
 
 def test_a_release_that_is_gone_or_another_one_is_told(
@@ -139,6 +154,73 @@ def test_scoring_again_brings_the_page_up_to_date(run: Path, capsys: pytest.Capt
     page.unlink()
     assert main(["score", str(run)]) == 0
     assert not page.exists()
+
+
+@pytest.mark.parametrize("how", [(), ("--no_media",), ("--bundle",)])
+def test_scoring_again_leaves_recordings_where_they_were(
+    how: tuple[str, ...], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(capsys, run, *how, *([run] if "--bundle" in how else []))
+    page = run / "report.html"
+    before = page.read_bytes()
+    page.write_bytes(before.replace(b"All metrics", b"Every metric"))
+    assert main(["score", str(run)]) == 0
+    assert page.read_bytes() == before
+    page.unlink()
+    shutil.rmtree(run / "media", ignore_errors=True)
+
+
+TASK = """task: mine
+version: 1
+dataset: {{path: {release}, name: mine}}
+condition: full_av
+messages:
+- role: user
+  content: [{{type: clip}}]
+output: {{type: spoken_response}}
+"""
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    """A run of the model whose replies are the release's own recordings; the release is at `release` beside it."""
+    asked, reply = Clip.from_bytes(make_clip(1.0)), Clip.from_bytes(make_clip(1.0, seed=9))
+    turns = (Turn(0, "user", "s", "Hi.", "happy", clip=asked), Turn(1, "assistant", "a", "Hello.", clip=reply))
+    release = tmp_path / "release"
+    write_release(release, "mine", {"test": [Dialogue("d", "mine", "en", "CC0-1.0", turns)]})
+    (tmp_path / "mine.yaml").write_text(TASK.format(release=release))
+    evaluate("reference", str(tmp_path / "mine.yaml"), output_path=tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_replies_that_are_the_releases_own_are_passed_on_where_it_may_be(
+    reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(capsys, reference)
+    assert recordings((reference / "report.html").read_text(encoding="utf-8")) == 2
+
+
+def test_replies_that_are_the_releases_own_are_as_private_as_the_release(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "release" / "import.json").write_text(json.dumps({"redistributable": False}))
+    report(capsys, reference)
+    page = (reference / "report.html").read_text(encoding="utf-8")
+    assert recordings(page) == 0
+    assert "must not be passed on" in page
+    assert "the replies are the release's own recordings, and are left out too" in unescape(page)
+    report(capsys, reference, "--bundle", tmp_path / "all")
+    assert len(list((tmp_path / "all" / "media").iterdir())) == 2
+
+
+def test_replies_of_a_release_that_is_not_at_hand_are_left_out_since_nothing_is_known_of_it(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tmp_path / "release")
+    report(capsys, reference)
+    page = (reference / "report.html").read_text(encoding="utf-8")
+    assert recordings(page) == 0
+    assert "since nothing says here whether they may be passed on" in page
 
 
 def test_what_makes_no_sense_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,12 +222,14 @@ def test_results_join_the_runs_that_are_there(tmp_path: Path) -> None:
     result = other.analyze(other.collect(people(other)))
     said: list[str] = []
     write_result(tmp_path / "study", read_key(tmp_path / "study"), result, said.append)
-    joined = json.loads((run / "human.json").read_text())
+    joined = json.loads((run / "human" / "demo_reply.json").read_text())
     assert (joined["task"], joined["group"], joined["label"]) == ("demo_reply", "demo", "calm")
     assert set(joined["columns"]) == {"ER", "EN", "RR", "ERS"}
     assert set(joined["columns"]["ER"]) == {"value", "ci_low", "ci_high", "n", "n_invalid", "n_errors", "n_undefined"}
     assert len(said) == 1
     assert "gone" in said[0]
+    write_result(tmp_path / "later", read_key(tmp_path / "study"), result, said.append)
+    assert f"the scores of {tmp_path / 'study'} are replaced by those of {tmp_path / 'later'}" in said[1]
     whole = json.loads((tmp_path / "study" / "human.json").read_text())
     assert whole["scores"]["systems"]["calm"]["ER"] == joined["columns"]["ER"]
 

@@ -12,6 +12,7 @@ import soundfile
 from avemo_harness import evaluate, media
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.errors import ModelError
 
 TASK = """task: spoken
 version: 1
@@ -61,6 +62,16 @@ def test_the_same_reply_gives_the_same_bytes(task: str, tmp_path: Path) -> None:
         evaluate("reference", task, output_path=tmp_path / name)
         stored.append(next((tmp_path / name / "speech").iterdir()).read_bytes())
     assert stored[0] == stored[1]
+
+
+def test_releases_that_share_an_id_are_refused_since_it_could_give_the_wrong_reply(task: str, tmp_path: Path) -> None:
+    turns = (Turn(0, "user", "s", "Hi.", "sad"), Turn(1, "assistant", "a", "Another reply."))
+    write_release(tmp_path / "other", "small", {"test": [Dialogue("d", "t", "en", "CC0-1.0", turns)]})
+    other = tmp_path / "other.yaml"
+    other.write_text(TASK.format(release=tmp_path / "other").replace("task: spoken", "task: other"))
+    with pytest.raises(ModelError, match=r"have a dialogue 'd', and they differ; make a run for each release"):
+        evaluate("reference", [task, str(other)], output_path=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_model_that_only_names_emotions_is_not_asked_for_replies(task: str, tmp_path: Path) -> None:

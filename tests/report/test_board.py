@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from avemo_harness.cli import main
 from avemo_harness.report.board import Board, boards
 from avemo_harness.report.board_text import format_board, format_other_tables
 from avemo_harness.report.published import SPLITS, published_rows
-from avemo_harness.report.results_file import read_finished_run
+from avemo_harness.report.results_file import FinishedRun, read_finished_run
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ["full_av", "audio_only", "video_only"]
     evaluate(Planted("mine", [(0, 0)]), names, output_path=folder / "run", include_path=(str(tasks),), limit=6)
     return folder / "run"
+
+
+def planted(folder: Path, name: str, data: Path, dialogues: int = 4) -> FinishedRun:
+    """A run of the three conditions on the release and tasks in a folder, which are made where there are none."""
+    if not data.exists():
+        data.mkdir()
+        write_condition_tasks(data / "tasks", TextBench.of(data, dialogues).release)
+    names = ["full_av", "audio_only", "video_only"]
+    evaluate(Planted(name), names, output_path=folder / "runs" / name, include_path=(str(data / "tasks"),))
+    return read_finished_run(folder / "runs" / name)
 
 
 def board_of(run: Path) -> Board:
@@ -69,20 +81,55 @@ def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> No
     assert text.endswith("mine: partial: only some of the items were asked")
 
 
+def test_rows_of_one_release_and_task_have_no_remark_about_them(tmp_path: Path) -> None:
+    runs = [planted(tmp_path, name, tmp_path / "same") for name in ("one", "two")]
+    assert [row.remark for row in boards(runs, ["one", "two"])[-1].rows] == [None, None]
+
+
+def test_rows_of_two_releases_say_which_is_whose(tmp_path: Path) -> None:
+    runs = [planted(tmp_path, name, tmp_path / name, dialogues) for name, dialogues in (("one", 4), ("two", 5))]
+    rows = boards(runs, ["one", "two"])[-1].rows
+    for row, run in zip(rows, runs, strict=True):
+        content = run.record.releases[0]["fingerprint"][:12]
+        source = tmp_path / row.name / "release"
+        assert f"release {source} ({content}), not that of every row" in (row.remark or "")
+
+
+def test_rows_of_two_versions_of_a_task_say_which_is_whose(tmp_path: Path) -> None:
+    runs = [planted(tmp_path, "one", tmp_path / "same")]
+    for task in (tmp_path / "same" / "tasks").glob("*_av.yaml"):
+        task.write_text(task.read_text() + "version: 2\n")
+    runs.append(planted(tmp_path, "two", tmp_path / "same"))
+    remarks = [row.remark or "" for row in boards(runs, ["one", "two"])[-1].rows]
+    for version, (remark, run) in enumerate(zip(remarks, runs, strict=True), 1):
+        digest = run.record.task_digests["full_av"][:12]
+        assert remark == f"full_av version {version} ({digest}), not that of every row"
+
+
+def test_trivial_rows_say_whose_they_are_where_there_are_several_runs(tmp_path: Path) -> None:
+    run, other = (planted(tmp_path, name, tmp_path / "same") for name in ("one", "two"))
+    trivial = {"shuffled": dict(run.result.groups["mine"].columns)}
+    group = replace(run.result.groups["mine"], trivial=trivial)
+    second = replace(other, result=replace(other.result, groups={"mine": group}))
+    assert [row.name for row in boards([second], ["two"])[-1].trivial] == ["shuffled"]
+    assert [row.name for row in boards([run, second], ["one", "two"])[-1].trivial] == ["shuffled (two)"]
+
+
 def test_what_people_rated_joins_the_row(run: Path) -> None:
     metric = {"ci_low": 0.1, "ci_high": 0.9, "n": 4, "n_invalid": 0, "n_errors": 0}
     columns = {
         name: {**metric, "value": value} for name, value in (("ER", 0.5), ("EN", 0.6), ("RR", 0.7), ("ERS", 0.6))
     }
     study = {"task": "mine_reply", "group": "mine", "complete": False, "raters": 5, "excluded": 0}
-    (run / "human.json").write_text(json.dumps({**study, "columns": columns}))
+    (run / "human").mkdir()
+    (run / "human" / "mine_reply.json").write_text(json.dumps({**study, "columns": columns}))
     try:
         row = board_of(run).rows[0]
         assert {name: cell.value for name, cell in row.people.items()} == {"ER": 0.5, "EN": 0.6, "RR": 0.7, "ERS": 0.6}
         assert "fewer raters than planned" in (row.remark or "")
         assert "rated by people" in format_board(board_of(run))
     finally:
-        (run / "human.json").unlink()
+        shutil.rmtree(run / "human")
 
 
 def test_the_recognisers_tables_are_printed_with_as_many_decimals_as_the_paper_has() -> None:

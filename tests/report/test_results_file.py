@@ -48,20 +48,22 @@ def test_what_was_written_comes_back_in_the_order_of_the_run(run: Path) -> None:
     assert finished.result.to_json() == (run / "results.json").read_text()
     assert tuple(finished.result.tasks) == NAMES
     assert list(finished.result.groups["mine"].columns) == ["Acc_AV", "F1_AV", "Acc_A", "Acc_V"]
-    assert finished.people is None
+    assert finished.people == ()
 
 
 def test_what_people_rated_comes_with_it(run: Path) -> None:
-    (run / "human.json").write_text(json.dumps(people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5)))
-    rated = read_finished_run(run).people
+    (run / "human").mkdir()
+    scores = people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5)
+    (run / "human" / "mine_reply.json").write_text(json.dumps(scores))
+    (run / "human" / "other.json").write_text(json.dumps({**scores, "task": "other", "group": None}))
+    finished = read_finished_run(run)
+    assert [(one.task, one.group) for one in finished.people] == [("mine_reply", "mine"), ("other", None)]
+    rated = finished.people_of("mine")
     assert rated is not None
-    assert (rated.group, rated.columns["EN"].value) == ("mine", 0.25)
-    (run / "human.json").write_text(json.dumps({**people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5), "group": None}))
-    of_no_group = read_finished_run(run).people
-    assert of_no_group is not None
-    assert of_no_group.group is None
-    (run / "human.json").write_text(json.dumps(people(ER=0.5)))
-    with pytest.raises(StoreError, match=r"human.json: damaged .*'EN'.* avemo-eval human analyze"):
+    assert rated.columns["EN"].value == 0.25
+    assert finished.people_of("another") is None
+    (run / "human" / "other.json").write_text(json.dumps(people(ER=0.5)))
+    with pytest.raises(StoreError, match=r"other.json: damaged .*'EN'.* avemo-eval human analyze"):
         read_finished_run(run)
 
 

@@ -143,10 +143,10 @@ def test_what_people_rated_stands_below_the_row_of_its_group() -> None:
     rated = PeopleScores(
         "demo_reply", "demo", complete=True, raters=12, excluded=2, columns=dict.fromkeys(PEOPLE, ACCURACY)
     )
-    lines = format_results(result(), rated).splitlines()
+    lines = format_results(result(), [rated]).splitlines()
     at = lines.index("demo_reply, rated by 12 people, 2 left out")
     assert lines[at + 1].split() == ["model", "ER", "EN", "RR", "ERS"]
     assert lines[at + 3].split() == ["baseline", *["0.765"] * 4]
     assert at < next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
-    short = format_results(result(), replace(rated, complete=False, excluded=0, group=None))
+    short = format_results(result(), [replace(rated, complete=False, excluded=0, group=None)])
     assert "demo_reply, rated by 12 people  (provisional: some items have fewer raters than planned)" in short

@@ -108,6 +108,14 @@ def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> N
         assert store.errors == {}
 
 
+@pytest.mark.parametrize("response", [Response(text="sad \ud83d!"), Response(error="GenerationError: \udc80")])
+def test_half_of_a_pair_is_replaced_so_that_the_answer_can_be_stored(response: Response, tmp_path: Path) -> None:
+    record = Record.of(item(0), "key", response)
+    write(tmp_path, "worker", record)
+    assert RunStore(tmp_path).refresh() == [record]
+    assert (record.text or record.error) in ("sad \ufffd!", "GenerationError: \ufffd")
+
+
 def test_items_are_kept_as_they_were_planned(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     store.write_items("task", [item(0), item(1)])

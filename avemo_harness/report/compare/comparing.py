@@ -16,9 +16,10 @@ from avemo_harness.report.compare.contrasts import (
     contrast_runs,
 )
 from avemo_harness.report.compare.records import Comparison, Contrast
-from avemo_harness.report.compare.refusals import differences_that_matter, differences_to_know
+from avemo_harness.report.compare.refusals import differences_that_matter, differences_to_know, different_judges
 from avemo_harness.report.run_labels import run_labels
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
+from avemo_harness.scorers import is_judged
 
 CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}
 """In the order that makes a difference what the second of two adds: hearing over seeing, both over either."""
@@ -27,12 +28,14 @@ CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}
 def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
     """Compare runs with the first of them, task by task, on the items that both have scored.
 
+    Where two judges scored the replies, these are left out, and a note says so.
+
     Args:
         force: compare although tasks, releases or judges differ; what differs is then a note.
 
     Raises:
-        UsageError: a folder is no scored run, comes twice, or the runs differ in what they were asked or judged by, or
-            have no task in common.
+        UsageError: a folder is no scored run, comes twice, or the runs differ in what they were asked, have no task in
+            common, or none but such that two judges scored.
         StoreError: a file of a run is damaged.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -45,6 +48,10 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
         tasks = tuple(name for name in runs[0].items if name in run.items)
         if not tasks:
             raise UsageError(f"{runs[0].folder} and {run.folder} have no scored task in common")
+        apart = () if force else _judged_apart(runs[0], run, tasks)
+        if apart:
+            notes.append(f"{labels[0]}, {label}: left out, {', '.join(apart)}: {different_judges(runs[0], run)}")
+            tasks = tuple(name for name in tasks if name not in apart)
         matter = list(differences_that_matter(runs[0], run, tasks))
         if matter and not force:
             raise UsageError(
@@ -91,6 +98,12 @@ def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
         if task.group == group and asks and task.task in run.items:
             tasks.setdefault(task.condition.name, task)
     return tasks
+
+
+def _judged_apart(first: ScoredRun, second: ScoredRun, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that two judges scored, where there are others to compare."""
+    judged = tuple(name for name in tasks if is_judged(first.task(name)))
+    return judged if different_judges(first, second) and len(judged) < len(tasks) else ()
 
 
 def _left_out(first: str, one: ScoredRun, second: str, other: ScoredRun) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.config import RunRecord
 from avemo_harness.scorers import is_judged
@@ -15,17 +16,26 @@ def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[st
         one, other = (run.record.task_digests[name] for run in (first, second))
         if one != other:
             yield f"task {name} differs: {_version(first, name)} and {_version(second, name)}"
-    asked = {(dataset.name, dataset.split): task for task in map(first.task, tasks) for dataset in [task.dataset]}
-    for (name, split), task in sorted(asked.items()):
-        one_release, other_release = (run.record.release_of(task) for run in (first, second))
-        if one_release["fingerprint"] != other_release["fingerprint"]:
-            where = f"{one_release['source']} and {other_release['source']}"
-            yield f"release {name}, split {split} differs: {where} have different fingerprints"
-    if any(is_judged(first.task(name)) for name in tasks):
-        judges = [run.judge for run in (first, second)]
-        if (judges[0] and judges[0].digest) != (judges[1] and judges[1].digest):
-            named = [f"{judge.name} ({judge.digest[:12]})" if judge else "nobody" for judge in judges]
-            yield f"replies were judged by {named[0]} and by {named[1]}; avemo-eval judge RUN --recognizer NAME"
+    yield from dict.fromkeys(_release_differences(first.record, second.record, map(first.task, tasks)))
+    judges = different_judges(first, second)
+    if judges and any(is_judged(first.task(name)) for name in tasks):
+        yield judges
+
+
+def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[TaskSpec]) -> Iterator[str]:
+    for task in tasks:
+        one, other = first.release_of(task), second.release_of(task)
+        if one["fingerprint"] != other["fingerprint"]:
+            where = f"{one['source']} and {other['source']}"
+            yield f"release {one['name']}, split {one['split']} differs: {where} have different fingerprints"
+
+
+def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
+    """Who judged the replies of either run, and how they get one judge; None where they have."""
+    if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
+        return None
+    one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))
+    return f"replies were judged by {one} and by {other}; avemo-eval judge RUN --recognizer NAME"
 
 
 def differences_to_know(first: RunRecord, second: RunRecord) -> Iterator[str]:

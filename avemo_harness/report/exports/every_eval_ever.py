@@ -8,6 +8,7 @@ from typing import Any
 
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
 from avemo_harness.errors import UsageError
+from avemo_harness.publishing import publishable
 from avemo_harness.report.exports.exported import (
     HARNESS,
     LOWER_IS_BETTER,
@@ -15,6 +16,7 @@ from avemo_harness.report.exports.exported import (
     ReleaseSource,
     defined_metrics,
     model_id,
+    model_name,
     release_of,
     scored_tasks,
     setup_notes,
@@ -61,10 +63,10 @@ def every_eval_ever(run: FinishedRun, publication: Publication) -> dict[str, str
         },
         "eval_library": {"name": HARNESS, "version": _version()},
         "model_info": {
-            "name": run.result.model,
+            "name": model_name(run),
             "id": model,
             "additional_details": {
-                **{name: str(value) for name, value in run.result.identity.items()},
+                **publishable(run.result.identity),
                 "deployment_type": "unknown",
                 "model_availability": "unknown",
             },
@@ -105,7 +107,7 @@ def _result(
             "uncertainty": _uncertainty(run, metric),
         },
         "generation_config": {
-            "generation_args": _generation(task.generation),
+            "generation_args": _generation(run.record.config.generation_of(task)),
             "additional_details": {"setup": setup_notes(run, task), "task_digest": result.digest},
         },
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
+from avemo_harness.publishing import publishable
 from avemo_harness.report.results import TaskResult
 from avemo_harness.report.results_file import FinishedRun
 from avemo_harness.scorers import is_judged
@@ -95,20 +97,33 @@ def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> Re
 
 
 def model_id(run: FinishedRun, publication: Publication) -> str:
-    """The model's id on the Hub where it is known, else the name that it was run by."""
+    """The model's id on the Hub where it is known, else its name."""
     given = run.record.config.model_args.get("pretrained")
     if publication.model_id:
         return publication.model_id
-    return given if isinstance(given, str) and _HUB_ID.fullmatch(given) else run.result.model
+    return given if isinstance(given, str) and _is_hub_id(given, run) else model_name(run)
+
+
+def _is_hub_id(pretrained: str, run: FinishedRun) -> bool:
+    """Whether weights came from the Hub, and not from a folder, here or on the machine that the run was made on."""
+    hidden = any(part.startswith(".") for part in pretrained.split("/"))
+    local = run.result.identity.get("weights", "").startswith("sha256:") or Path(pretrained).exists()
+    return bool(_HUB_ID.fullmatch(pretrained)) and not hidden and not local
+
+
+def model_name(run: FinishedRun) -> str:
+    """What the model calls itself, of a served one its name on the server; else the name that it was run by."""
+    return str(publishable(run.result.identity.get("model") or run.result.model))
 
 
 def setup_notes(run: FinishedRun, task: TaskSpec) -> str:
     """How a task was run, in a fixed order: condition, way of answering, judge, and whether anything is missing."""
-    parts = [task.condition.name.replace("_", "-"), "sampled" if task.generation.do_sample else "greedy"]
+    sampled = run.record.config.generation_of(task).do_sample
+    parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
     if isinstance(task.output, LabelOutput):
         parts.append({"generate": "labels generated", "rank": "labels ranked"}[task.output.method])
     judge = run.result.judge
-    parts.append(f"judge={judge.name} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
+    parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if run.result.partial:
         parts.append("partial")
     if run.result.provisional:

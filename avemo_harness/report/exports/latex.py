@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from avemo_harness.errors import UsageError
 from avemo_harness.report.board import LABELS, Board, BoardCell, BoardRow, boards
-from avemo_harness.report.exports.exported import Publication
+from avemo_harness.report.exports.exported import Publication, model_name
 from avemo_harness.report.published import PAPER
 from avemo_harness.report.results_file import PEOPLE, FinishedRun
 
@@ -24,8 +25,14 @@ _MARK = r"$^\dagger$"
 
 
 def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
-    """One file with a `table*` that needs no package. The run's rows are bold; marked cells carry a dagger."""
-    shown = [board for board in boards([run], [publication.model_id or run.result.model]) if _has_run(board)]
+    """One file with a `table*` that needs no package. The run's rows are bold; marked cells carry a dagger.
+
+    Raises:
+        UsageError: no task belongs to a group, which is what a row is of.
+    """
+    shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if _has_run(board)]
+    if not shown:
+        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
     columns = len(_REASONING) + len(LABELS) + len(PEOPLE)
     lines = [
         r"\begin{table*}",

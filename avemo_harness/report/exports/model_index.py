@@ -35,10 +35,11 @@ def model_index(run: FinishedRun, publication: Publication) -> dict[str, str]:
             "dataset": {
                 "type": release.hub_id or release.config,
                 "name": f"AV-EMO-Reasoning {release.config}",
-                "config": release.config,
+                # The Hub's library joins entries of one config; a leaderboard's task has an entry of its own.
+                "config": task.task,
                 "split": release.split,
                 **({"revision": release.commit} if release.commit else {}),
-                "args": {"setup": setup_notes(run, task)},
+                "args": {"config": release.config, "setup": setup_notes(run, task)},
             },
             "metrics": [{"type": name, "name": name, "value": value} for name, _, value in defined_metrics(result)],
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from avemo_harness.publishing import publishable
 from avemo_harness.report.exports.exported import Publication, model_id, release_of, setup_notes
 from avemo_harness.report.results_file import FinishedRun
 from avemo_harness.text import safe_cell
@@ -26,12 +27,13 @@ def spreadsheet(run: FinishedRun, publication: Publication) -> dict[str, str]:
         if result.status == "skipped":
             continue
         release = release_of(run, task, publication)
+        source = release.hub_id or publishable(release.source)
         setup = setup_notes(run, task)
         for name, metric in result.metrics.items():
             numbers = [_number(x) for x in (metric.value, metric.ci_low, metric.ci_high)]
             counts = [metric.n, metric.n_undefined, metric.n_invalid, metric.n_errors, result.n_clusters]
             before = [model, task.task, task.group or "", task.condition.name, name]
-            after = [result.status, "yes" if result.comparable else "no", release.hub_id or release.source, setup]
+            after = [result.status, "yes" if result.comparable else "no", source, setup]
             writer.writerow([*map(safe_cell, before), *numbers, *map(str, counts), *map(safe_cell, after)])
     return {"results.csv": text.getvalue()}
 

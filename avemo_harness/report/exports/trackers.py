@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 from avemo_harness.errors import UsageError
+from avemo_harness.publishing import publishable
+from avemo_harness.report.exports.exported import model_name, setup_notes
 from avemo_harness.report.results import RunResult
+from avemo_harness.report.results_file import FinishedRun
 
 Tracker = Literal["trackio", "wandb"]
 
 
-def log_to(tracker: Tracker, project: str, name: str, result: RunResult) -> None:
-    """Log every metric that has a value as ``task/metric``, with its interval and counts.
+def log_to(tracker: Tracker, project: str, name: str, run: FinishedRun) -> None:
+    """Log every metric that has a value as ``task/metric``, with its interval and counts, and how it was measured.
 
     Args:
         project: of the tracker.
@@ -25,10 +28,21 @@ def log_to(tracker: Tracker, project: str, name: str, result: RunResult) -> None
         package = import_module(tracker)
     except ImportError as error:
         raise UsageError(f"--{tracker} needs the package {tracker}: pip install {tracker}") from error
-    config = {"model": result.model, **{f"identity/{key}": value for key, value in result.identity.items()}}
-    package.init(project=project, name=name, config=config)
-    package.log(flat_metrics(result))
+    package.init(project=project, name=name, config=settings(run))
+    package.log(flat_metrics(run.result))
     package.finish()
+
+
+def settings(run: FinishedRun) -> dict[str, Any]:
+    """What must be known beside the numbers, by path: the model, how each task was asked, and what leaves doubt."""
+    result = run.result
+    settings: dict[str, Any] = {"model": model_name(run), "partial": result.partial, "provisional": result.provisional}
+    settings.update({f"identity/{key}": value for key, value in publishable(result.identity).items()})
+    for task in run.record.tasks:
+        if result.tasks[task.task].status != "skipped":
+            settings[f"{task.task}/comparable"] = result.tasks[task.task].comparable
+            settings[f"{task.task}/setup"] = setup_notes(run, task)
+    return settings
 
 
 def flat_metrics(result: RunResult) -> dict[str, float]:

@@ -7,13 +7,14 @@ from typing import Any
 
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.publishing import publishable
 from avemo_harness.report.board import CAVEATS, TITLES, Board, BoardBlock, BoardCell, BoardRow, Notes, boards
 from avemo_harness.report.board_text import NOTHING
 from avemo_harness.report.document import escaped, table
 from avemo_harness.report.html.drawings import share_bar, slopes
 from avemo_harness.report.results import TaskResult
-from avemo_harness.report.results_file import FinishedRun
-from avemo_harness.report.table import result_notes
+from avemo_harness.report.results_file import PEOPLE, FinishedRun
+from avemo_harness.report.table import rated_by, result_notes
 from avemo_harness.scorers.base import Metric
 
 _SHADES = 9
@@ -29,6 +30,7 @@ def figures(run: FinishedRun) -> str:
     sections = [
         head + banner + _releases(run),
         *(_board(board, run) for board in boards([run], [result.model]) if board.group in result.groups),
+        _section("Rated by people", _rated(run)),
         _section("Understanding, by condition", _understanding(run)),
         _section("Voice against face", _conflicts(run)),
         _section("What to doubt", _doubts(run)),
@@ -57,8 +59,8 @@ def _releases(run: FinishedRun) -> str:
         commit = f", commit {str(one['commit'])[:12]}" if one["commit"] else ""
         pairs = f" and {one['pairs']:,} conflict pairs" if one["pairs"] else ""
         lines.append(
-            f"{one['source']}, {one['name']} ({one['split']}): {one['dialogues']:,} dialogues{pairs}{commit}, "
-            f"content {str(one['fingerprint'])[:12]}"
+            f"{publishable(one['source'])}, {one['name']} ({one['split']}): {one['dialogues']:,} dialogues{pairs}"
+            f"{commit}, content {str(one['fingerprint'])[:12]}"
         )
     return "".join(f"<p class='faint'>{escaped(line)}</p>" for line in lines)
 
@@ -100,6 +102,18 @@ def _board_cell(cell: BoardCell | None, notes: Notes) -> str:
     if cell.ci_low is None or cell.ci_high is None:
         return value
     return f"<b>{value}</b><br><small>{cell.ci_low:.3f}–{cell.ci_high:.3f}</small>"
+
+
+def _rated(run: FinishedRun) -> Iterator[str]:
+    """What people gave replies to tasks of no group: no table above has them."""
+    for people in run.people:
+        if people.group not in run.result.groups:
+            yield f"<p>{escaped(rated_by(people))}</p>"
+            yield table(["", *PEOPLE], [[escaped(people.task), *(_measured(people.columns[name]) for name in PEOPLE)]])
+
+
+def _measured(metric: Metric) -> str:
+    return f"{_plain(metric.value)}<br><small>{_interval(metric)}</small>"
 
 
 def _understanding(run: FinishedRun) -> Iterator[str]:
@@ -207,18 +221,19 @@ def _doubts(run: FinishedRun) -> Iterator[str]:
 def _judge(run: FinishedRun) -> Iterator[str]:
     judge = run.result.judge
     if judge is not None:
-        yield f"<p>{escaped(judge.name)} <span class='faint'>{escaped(judge.digest[:12])}</span></p>"
-        yield f"<ul>{''.join(f'<li>{escaped(str(line))}</li>' for line in judge.card.get('lines', ()))}</ul>"
+        yield f"<p>{escaped(publishable(judge.name))} <span class='faint'>{escaped(judge.digest[:12])}</span></p>"
+        lines = publishable([str(line) for line in judge.card.get("lines", ())])
+        yield f"<ul>{''.join(f'<li>{escaped(line)}</li>' for line in lines)}</ul>"
 
 
 def _setup(run: FinishedRun) -> Iterator[str]:
     config = run.record.config
     rows = [
-        ["model", escaped(" ".join([config.model, *(f"{k}={v}" for k, v in config.model_args.items())]))],
-        ["tasks", escaped(", ".join(config.tasks))],
+        ["model", escaped(" ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())]))],
+        ["tasks", escaped(", ".join(publishable(config.tasks)))],
         *([["generation", escaped(str(dict(config.generation)))]] if config.generation else []),
         ["seed", str(config.seed)],
-        ["identity", escaped(", ".join(f"{name} {value}" for name, value in run.result.identity.items()))],
+        ["identity", escaped(", ".join(f"{k} {v}" for k, v in publishable(run.result.identity).items()))],
         ["intervals", f"{run.result.bootstrap['resamples']:,} resamples of whole dialogues"],
         *([escaped(name), f"version {r.version}, digest {r.digest[:12]}"] for name, r in run.result.tasks.items()),
     ]

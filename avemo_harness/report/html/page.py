@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from avemo_harness.errors import StoreError
+from avemo_harness.publishing import publishable
 from avemo_harness.report.document import Page, escaped
 from avemo_harness.report.html.overview import background, figures
-from avemo_harness.report.html.recordings import Recordings
+from avemo_harness.report.html.recordings import Place, Recordings
 from avemo_harness.report.html.turns import MOST_TURNS, Entry, ShownTask, ShownTurn, most_interesting
 from avemo_harness.report.results_file import FinishedRun
 
 _ASSETS = files("avemo_harness.report.html") / "assets"
+_MEDIA = {"none": "'none'", "inside": "data:", "beside": "'self' file:"}
+"""Where a page may load recordings from; of a page that is opened as a file, 'self' is nothing."""
+_FACT = "recordings"
+_PLACE = re.compile(rf'<meta name="{_FACT}" content="({"|".join(_MEDIA)})">')
+_HEAD = 4_096
+"""Characters of a page that surely hold its facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Browsed:
 def report_page(run: FinishedRun, browsed: Browsed) -> str:
     """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup."""
     entries = most_interesting(browsed.entries, MOST_TURNS)
-    notes = [*browsed.notes, *browsed.recordings.notes]
+    notes = publishable([*browsed.notes, *browsed.recordings.notes])
     if len(entries) < len(browsed.entries):
         notes.append(
             f"the {MOST_TURNS:,} most disputed of {len(browsed.entries):,} turns are listed; "
@@ -65,14 +75,25 @@ def report_page(run: FinishedRun, browsed: Browsed) -> str:
         body=body,
         style=_asset("uPlot.min.css") + _asset("report.css"),
         scripts=(f"/*{_asset('uPlot.LICENSE')}*/\n{_asset('uPlot.iife.min.js')}", _asset("report.js")),
-        media=_media(browsed.recordings),
+        media=_MEDIA[browsed.recordings.place],
+        facts={_FACT: browsed.recordings.place},
     ).html()
 
 
-def _media(recordings: Recordings) -> str:
-    """Where the page's recordings come from; of a page that is opened as a file, 'self' is nothing."""
-    urls = [one.url for of_all in (recordings.users, recordings.replies) for one in of_all.values()]
-    return "data:" if all(url.startswith("data:") for url in urls) else "'self' file:"
+def place_of_recordings(page: Path) -> Place | None:
+    """Where the recordings of a written page are; None where there is no page, or one that does not say.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    if not page.exists():
+        return None
+    try:
+        with open(page, encoding="utf-8", errors="replace") as file:
+            found = _PLACE.search(file.read(_HEAD))
+    except OSError as error:
+        raise StoreError(f"{page}: cannot be read ({error.strerror}); remove it") from error
+    return cast(Place, found[1]) if found else None
 
 
 def _turn_values(turn: ShownTurn) -> dict[str, Any]:

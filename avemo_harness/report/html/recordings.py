@@ -19,6 +19,10 @@ from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
 from avemo_harness.report.html.turns import Dataset, Entry
 
+Speaker = Literal["user", "reply"]
+Place = Literal["none", "inside", "beside"]
+"""Where the recordings of a page are."""
+
 MOST_TURNS_EMBEDDED = 40
 MOST_BYTES_EMBEDDED = 5_000_000
 """Of the page, so of the base64 text."""
@@ -61,11 +65,13 @@ class Recordings:
     """The recordings of a page, by the key of their turn.
 
     Args:
+        place: where all of them are.
         notes: why some or all are not there, in sentences.
     """
 
     users: Mapping[str, Recording] = field(default_factory=dict)
     replies: Mapping[str, Recording] = field(default_factory=dict)
+    place: Place = "none"
     notes: tuple[str, ...] = ()
 
 
@@ -78,14 +84,14 @@ class Sources:
         releases: those at hand.
         conditions: makes the clips of conflict pairs.
         cache: a folder for small copies, which later reports use again.
-        private: the users' recordings must not be passed on, so no page that people send around holds them.
+        withheld: by speaker, in a sentence, why no page that people send around may hold the recordings.
     """
 
     run: Path
     releases: Mapping[Dataset, Release]
     conditions: ConditionCache
     cache: Path
-    private: bool = False
+    withheld: Mapping[Speaker, str] = field(default_factory=dict)
 
     def user(self, entry: Entry) -> bytes | None:
         """The clip of a user's turn; of a conflict pair the sound of one with the face of the other.
@@ -122,7 +128,9 @@ class Sources:
 
 def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
     """Small copies inside the page, those of the most interesting turns first, within bounds."""
-    shared = replace(sources, releases={}) if sources.private else sources
+    shared = replace(sources, releases={}) if "user" in sources.withheld else sources
+    if "reply" in sources.withheld:
+        entries = [replace(one, speech=None) for one in entries]
     collected = _Collected()
     recorded = [one for one in entries if one.speech or one.dataset in shared.releases]
     spent = count = 0
@@ -135,12 +143,12 @@ def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
     prune_files(sources.cache.glob("*/*.mp4"), _CACHE_BYTES)
     whole = "avemo-eval report RUN --bundle DIR makes a page with all recordings"
     notes = []
-    if sources.private:
-        notes.append(f"the users' recordings must not be passed on and are left out; {whole}, for yourself")
+    if sources.withheld:
+        notes.append(f"{'; '.join(sources.withheld.values())}; {whole}, for yourself")
     if count < len(recorded):
         first = f"{count:,} of {len(recorded):,} turns can be played here, those with errors and disputed answers first"
         notes.append(f"{first}; {whole}")
-    return collected.recordings(*notes)
+    return collected.recordings("inside", *notes)
 
 
 def bundle(entries: Sequence[Entry], sources: Sources, folder: Path) -> Recordings:
@@ -152,7 +160,7 @@ def bundle(entries: Sequence[Entry], sources: Sources, folder: Path) -> Recordin
     collected = _Collected()
     for entry in entries:
         collected.add(entry, collected.make(entry, sources, lambda data, _: _keep(data, folder)))
-    return collected.recordings()
+    return collected.recordings("beside")
 
 
 class _Collected:
@@ -181,12 +189,12 @@ class _Collected:
             if speaker in made:
                 found[entry.shown.key] = made[speaker]
 
-    def recordings(self, *notes: str) -> Recordings:
+    def recordings(self, place: Place, *notes: str) -> Recordings:
         damage = []
         if self._unreadable:
             more = f"; and {len(self._unreadable) - 1:,} more" if len(self._unreadable) > 1 else ""
             damage = [f"recordings that cannot be read are left out: {self._unreadable[0]}{more}"]
-        return Recordings(self._users, self._replies, (*notes, *damage))
+        return Recordings(self._users, self._replies, place, (*notes, *damage))
 
 
 def _small(data: bytes, cache: Path) -> bytes:

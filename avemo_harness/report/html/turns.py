@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from avemo_harness.benchmark.release import Release, Turn
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.publishing import publishable
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.store import RunStore
 
-Dataset = tuple[str, str]
-"""Config and split of a release."""
+Dataset = tuple[str, str, str]
+"""Config, split and fingerprint of a release."""
 Place = tuple[Dataset, str, int, str]
 """Release, dialogue, turn and conflict pair ("" where there is none): what the page shows as one entry."""
 
@@ -24,6 +26,7 @@ TEXT_BUDGET = 4_000_000
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 200, 4_000
 _AMISS = frozenset({"error", "missing", "unjudged", "unspoken"})
 _DECIMALS = 3
+_SHOWN_OF_FINGERPRINT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ class Entry:
     interest: int
 
 
+def dataset_of(release: Mapping[str, Any]) -> Dataset:
+    """What tells a release, as a run records it, from the run's others."""
+    return str(release["name"]), str(release["split"]), str(release["fingerprint"])
+
+
 def shown_tasks(run: ScoredRun) -> list[ShownTask]:
     """The tasks that were asked, in the order of the run."""
     return [
@@ -131,7 +139,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
     store.refresh()
     places: dict[Place, list[tuple[int, TaskSpec, Item]]] = {}
     for number, task in enumerate(_asked(run)):
-        dataset = (task.dataset.name, task.dataset.split)
+        dataset = dataset_of(run.record.release_of(task))
         for item in store.read_items(task.task):
             pair = item.item_id if item.condition == "conflict" else ""
             places.setdefault((dataset, item.dialogue_id, item.turn_index, pair), []).append((number, task, item))
@@ -141,7 +149,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
         store=store,
         releases=releases,
         longest=min(_MOST_CHARACTERS, max(_LEAST_CHARACTERS, TEXT_BUDGET // max(answers, 1))),
-        several=len({dataset for dataset, *_ in places}) > 1,
+        prefixes=_prefixes(dataset for dataset, *_ in places),
     )
     return [reader.entry(place, asked) for place, asked in places.items()]
 
@@ -150,6 +158,24 @@ def most_interesting(entries: Sequence[Entry], count: int) -> list[Entry]:
     """That many entries, those with failures and disputes first, in the order in which they came."""
     ranked = sorted(range(len(entries)), key=lambda i: (-entries[i].interest, i))
     return [entries[i] for i in sorted(ranked[:count])]
+
+
+def _prefixes(datasets: Iterable[Dataset]) -> dict[Dataset, str]:
+    """What tells turns of equal ids apart: config and split, and the fingerprint where these are equal too.
+
+    >>> _prefixes([("demo", "test", "6c1f"), ("demo", "train", "90aa")])[("demo", "test", "6c1f")]
+    'demo/test/'
+    """
+    distinct = list(dict.fromkeys(datasets))
+    if len(distinct) == 1:
+        return {distinct[0]: ""}
+    alike = Counter((name, split) for name, split, _ in distinct)
+    return {
+        (name, split, content): f"{name}/{split}/{content[:_SHOWN_OF_FINGERPRINT]}/"
+        if alike[name, split] > 1
+        else f"{name}/{split}/"
+        for name, split, content in distinct
+    }
 
 
 def _asked(run: ScoredRun) -> list[TaskSpec]:
@@ -162,14 +188,14 @@ class _Reader:
 
     Args:
         longest: characters that are shown of a text.
-        several: the run asked about several releases, whose turns may share ids.
+        prefixes: of the turns' keys, by release.
     """
 
     run: ScoredRun
     store: RunStore
     releases: Mapping[Dataset, Release]
     longest: int
-    several: bool
+    prefixes: Mapping[Dataset, str]
 
     def entry(self, place: Place, asked: Sequence[tuple[int, TaskSpec, Item]]) -> Entry:
         """A turn, or a pair, from the tasks that asked about it with their numbers."""
@@ -183,7 +209,7 @@ class _Reader:
         name = pair or f"{dialogue}/{turn}"
         answers = tuple(self._answer(number, item) for number, _, item in asked)
         shown = ShownTurn(
-            key=f"{'/'.join(dataset)}/{name}" if self.several else name,
+            key=self.prefixes[dataset] + name,
             group=task.group or task.task,
             dialogue=dialogue,
             turn=turn,
@@ -201,7 +227,8 @@ class _Reader:
         place = (item.task, item.item_id)
         record = self.store.answers.get(place) or self.store.errors.get(place)
         line = self.run.items.get(item.task, {}).get(item.item_id)
-        text = "" if record is None else record.error or record.text or _ranking(record.label_logprobs or {})
+        said = "" if record is None else record.error or record.text or _ranking(record.label_logprobs or {})
+        text = publishable(said) if record and record.error else said
         unread = "missing" if record is None else "error" if record.error else "answered"
         more = len(text) - self.longest
         return ShownAnswer(
@@ -209,7 +236,7 @@ class _Reader:
             verdict=line.verdict if line else unread,
             label=line.label if line else None,
             text=text if more <= 0 else f"{text[: self.longest]} … ({more} more characters)",
-            why=line.why if line and line.why != text else "",
+            why=publishable(line.why) if line and line.why != said else "",
             flags=record.flags if record else (),
             values=line.values if line else {},
         )

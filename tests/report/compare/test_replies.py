@@ -13,13 +13,17 @@ from support.synthetic_release import CONFIG, write_synthetic_release
 
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Speech
+from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare.comparing import compare_runs
 from avemo_harness.report.compare.records import Contrast
+from avemo_harness.report.results import score_run
 from avemo_harness.report.results_file import read_finished_run
 
 TASK = f"{CONFIG}_reply"
+LABELS = f"{CONFIG}_full_av"
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,11 @@ class Singing(OneByOne):
     loudness: float
     silent: tuple[str, ...] = ()
 
-    capabilities = Capabilities(frozenset({"spoken_response"}), largest_batch=4)
+    capabilities = Capabilities(frozenset({"spoken_response", "label_text"}), largest_batch=4)
 
     def answer(self, request: Request) -> Response:
+        if isinstance(request.output, LabelOutput):
+            return Response(text="happy")
         if request.dialogue_id in self.silent:
             return Response(text="I see.")
         level = self.loudness / (1 + request.turn_index)
@@ -46,9 +52,9 @@ class Stage:
     folder: Path
     release: Path
 
-    def run(self, model: Singing, judge: str | None = None) -> Path:
+    def run(self, model: Singing, judge: str | None = None, tasks: str = TASK) -> Path:
         path = self.folder / model.name
-        evaluate(model, TASK, dataset=str(self.release), output_path=path, recognizer=judge)
+        evaluate(model, tasks, dataset=str(self.release), output_path=path, recognizer=judge)
         return path
 
 
@@ -101,6 +107,46 @@ def test_replies_that_two_judges_scored_are_refused(stage: Stage, monkeypatch: p
         contrast_of(*folders)
     forced = compare_runs(folders, force=True)
     assert any("replies were judged by" in note for note in forced.notes)
+
+
+def test_what_two_judges_scored_is_left_out_where_there_is_more_to_compare(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, LevelJudge("strict"), "strict")
+    both = f"{TASK},{LABELS}"
+    folders = stage.run(Singing("mild", 0.5), tasks=both), stage.run(Singing("hard", 0.4), "strict", both)
+    comparison = compare_runs(folders, force=False)
+    assert [one.title for one in comparison.contrasts] == [LABELS]
+    (note,) = comparison.notes
+    assert note.startswith(f"mild, hard: left out, {TASK}: replies were judged by embedded (")
+    assert note.endswith("avemo-eval judge RUN --recognizer NAME")
+    forced = compare_runs(folders, force=True)
+    assert {one.title for one in forced.contrasts} == {LABELS, TASK}
+
+
+def test_replies_of_one_run_that_nobody_judged_are_left_out_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = f"{TASK},{LABELS}"
+    judged, unjudged = (stage.run(Singing(name, 0.5), tasks=both) for name in ("judged", "unjudged"))
+    (unjudged / "judge.json").unlink()
+    score_run(unjudged)
+    comparison = compare_runs([judged, unjudged], force=False)
+    assert [one.title for one in comparison.contrasts] == [LABELS]
+    assert "and by nobody" in comparison.notes[0]
+
+
+def test_a_run_that_was_judged_again_has_to_be_scored_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(monkeypatch, LevelJudge("strict"), "strict")
+    folders = stage.run(Singing("kept", 0.5)), stage.run(Singing("again", 0.4))
+    assert main(["judge", str(folders[1]), "--recognizer", "strict"]) == 0
+    capsys.readouterr()
+    for command in (["compare", *map(str, folders)], ["report", str(folders[1])]):
+        assert main(command) == 2
+        told = capsys.readouterr().err
+        assert f"replies were judged again since the run was scored; avemo-eval score {folders[1]}" in told
+    assert main(["score", str(folders[1])]) == 0
+    assert main(["report", str(folders[1])]) == 0
 
 
 def test_the_embedded_judge_says_nothing_of_other_releases_than_the_demo(stage: Stage) -> None:

@@ -20,6 +20,7 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 
 from avemo_harness import evaluate
 from avemo_harness.errors import UsageError
+from avemo_harness.publishing import publishable
 from avemo_harness.report.board import boards
 from avemo_harness.report.exports.eval_results import eval_results
 from avemo_harness.report.exports.every_eval_ever import every_eval_ever
@@ -50,6 +51,7 @@ def named(run: FinishedRun, name: str) -> FinishedRun:
     result = replace(
         run.result,
         model=name,
+        identity={"model": name},
         groups={key: replace(group, row=name, title=name) for key, group in run.result.groups.items()},
     )
     return replace(run, result=result)
@@ -98,6 +100,19 @@ def test_the_model_index_comes_back_from_the_hubs_own_parser(run: FinishedRun) -
     assert len(results) == sum(len(task.metrics) for task in run.result.tasks.values())
     accuracy = next(one for one in results if one.metric_type == "accuracy")
     assert (accuracy.metric_value, accuracy.dataset_type, accuracy.dataset_split) == (0.9, "me/release", "test")
+
+
+def test_a_card_that_is_loaded_and_saved_keeps_an_entry_for_each_task(run: FinishedRun) -> None:
+    from huggingface_hub import ModelCard
+
+    (text,) = model_index(run, ON_THE_HUB).values()
+    (saved,) = ModelCard(text).data.to_dict()["model-index"]
+    assert [entry["dataset"]["config"] for entry in saved["results"]] == NAMES
+    for name, entry in zip(NAMES, saved["results"], strict=True):
+        assert entry["dataset"]["args"]["config"] == "text"
+        assert entry["dataset"]["args"]["setup"].startswith(name.replace("_", "-"))
+        measured = {metric["type"]: metric["value"] for metric in entry["metrics"]}
+        assert measured == {one: metric.value for one, metric in run.result.tasks[name].metrics.items()}
 
 
 def test_every_eval_ever_holds_what_its_schema_requires(run: FinishedRun) -> None:
@@ -153,7 +168,7 @@ def test_what_the_embedded_judge_scored_is_not_published(run: FinishedRun) -> No
 
 def test_no_cell_starts_a_formula_or_steers_a_terminal(run: FinishedRun) -> None:
     for text in hostile_texts():
-        cell = safe_cell(text)
+        cell = safe_cell(publishable(text))
         assert not cell.lstrip().startswith(("=", "+", "-", "@"))
         assert cell.isprintable()
         (file,) = spreadsheet(named(run, text), Publication()).values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from support.planted_runs import Planted, TextBench
 
 from avemo_harness.cli import main
+from avemo_harness.report.exports.trackers import settings
+from avemo_harness.report.results_file import read_finished_run
 
 
 class Recorder(ModuleType):
@@ -45,10 +48,25 @@ def test_every_metric_is_logged_by_task_and_name(tracker: str, run: Path, monkey
     assert package.started["project"] == "emotions"
     assert package.started["name"] == "mine"
     assert package.started["config"]["model"] == "mine"
+    assert package.started["config"]["partial"] is package.started["config"]["provisional"] is False
+    assert package.started["config"]["text_only/comparable"] is True
+    assert package.started["config"]["text_only/setup"] == "full-av, greedy, labels generated, judge=none"
     assert package.logged["text_only/accuracy"] == 1.0
     assert package.logged["text_only/accuracy/ci_low"] == 1.0
     assert package.logged["text_only/n_errors"] == 0.0
     assert package.finished
+
+
+def test_what_leaves_doubt_goes_with_the_numbers(run: Path) -> None:
+    whole = read_finished_run(run)
+    task = replace(whole.result.tasks["text_only"], comparable=False)
+    result = replace(
+        whole.result, partial=True, provisional=True, tasks={"text_only": task}, identity={"model": "/home/ann/qwen"}
+    )
+    told = settings(replace(whole, result=result))
+    assert (told["partial"], told["provisional"], told["text_only/comparable"]) == (True, True, False)
+    assert told["text_only/setup"].endswith("partial, provisional")
+    assert told["model"] == told["identity/model"] == "…/qwen"
 
 
 def test_a_tracker_that_is_not_installed_is_one_sentence(

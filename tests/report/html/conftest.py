@@ -34,6 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("report")
     release = write_synthetic_release(folder / "release")
     run = write_speaking_run(folder / "run", release, Speaker(failing=frozenset({"d0a"})))
-    releases = {(GROUP, "test"): load_release(str(release), GROUP, "test")}
+    loaded = load_release(str(release), GROUP, "test")
+    releases = {(GROUP, "test", loaded.fingerprint): loaded}
     sources = Sources(run, releases, ConditionCache(folder / "conditions"), folder / "shown")
     return Finished(run, release, tuple(list_entries(read_scored_run(run), releases)), sources)

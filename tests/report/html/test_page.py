@@ -15,12 +15,13 @@ from support.hostile_text import hostile_texts
 from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
-from avemo_harness.report.html.page import Browsed, report_page
-from avemo_harness.report.html.recordings import Recording, Recordings
+from avemo_harness.report.html.page import Browsed, place_of_recordings, report_page
+from avemo_harness.report.html.recordings import Place, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
 from avemo_harness.report.results_file import PEOPLE, PeopleScores, read_finished_run
 from avemo_harness.report.scored_run import read_scored_run
 from avemo_harness.scorers.base import Metric
+from avemo_harness.scorers.judged import Judge
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +82,54 @@ def test_ratings_of_people_join_the_table(finished: Finished) -> None:
     people = PeopleScores(
         "multiturn_synthetic_reply", "multiturn_synthetic", True, 12, 0, dict.fromkeys(PEOPLE, metric)
     )
-    text = text_of(made(finished, people=people))
+    text = text_of(made(finished, people=(people,)))
     ours = [line for line in text.splitlines() if "speaker" in line]
     assert any(line.count("0.625") == 4 for line in ours)
+
+
+def test_ratings_of_replies_to_a_task_of_no_group_have_a_table_of_their_own(page: str, finished: Finished) -> None:
+    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    people = PeopleScores("my_reply", None, False, 12, 2, dict.fromkeys(PEOPLE, metric))
+    text = text_of(made(finished, people=(people,)))
+    assert "my_reply, rated by 12 people, 2 left out (provisional: some items" in " ".join(text.split())
+    (row,) = (line for line in text.splitlines() if line.count("0.625") == 4)
+    assert row.split()[0] == "my_reply"
+    assert row.count("0.500–0.750") == 4
+    assert "Rated by people" not in text_of(page)
+
+
+def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Finished) -> None:
+    run = read_finished_run(finished.folder)
+    config = replace(
+        run.record.config,
+        model_args={"voice": "/home/ann/voice.wav", "base_url": "http://ann:pw@gpu:8000/v1", "api_key": "abc"},
+        tasks=("/home/ann/tasks/mine.yaml",),
+    )
+    releases = tuple({**one, "source": "/home/ann/my releases/secret"} for one in run.record.releases)
+    judge = Judge("/home/ann/judges/mine", "f" * 64)
+    result = replace(run.result, identity={"root": "/home/ann/weights"}, judge=judge)
+    shown = replace(finished.entries[0].shown, key="k")
+    browsed = Browsed(
+        [], [replace(finished.entries[0], shown=shown)], Recordings(), ("/home/ann/releases has changed",)
+    )
+    page = report_page(
+        replace(run, record=replace(run.record, config=config, releases=releases), result=result), browsed
+    )
+    for private in ("/home/ann", "my releases", "ann:pw", "abc"):
+        assert private not in text_of(page)
+    for kept in ("…/secret", "…/voice.wav", "http://gpu:8000/v1", "…/mine.yaml", "…/weights", "…/releases has changed"):
+        assert kept in text_of(page)
+
+
+def test_a_page_says_where_its_recordings_are(finished: Finished, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert place_of_recordings(page) is None
+    places: tuple[Place, ...] = ("none", "inside", "beside")
+    for place in places:
+        page.write_text(made(finished, Recordings(place=place)), encoding="utf-8")
+        assert place_of_recordings(page) == place
+    page.write_text("another page")
+    assert place_of_recordings(page) is None
 
 
 def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finished) -> None:
@@ -97,12 +143,14 @@ def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finis
 
 
 def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
-    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}))
-    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}))
+    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, place="inside"))
+    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, place="beside"))
+    without = made(finished)
     assert "default-src 'none'" in inside
     assert "media-src data:;" in inside
     assert "media-src 'self' file:;" in beside
-    for page in (inside, beside):
+    assert "media-src 'none';" in without
+    for page in (inside, beside, without):
         assert "unsafe-inline" not in page
         assert " style=" not in re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
 

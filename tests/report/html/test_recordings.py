@@ -65,11 +65,20 @@ def test_the_turns_with_most_to_look_at_come_first_within_bounds(
     assert 0 < len(smaller.users) < 3
 
 
-def test_private_recordings_of_users_stay_out_and_replies_stay_in(finished: Finished) -> None:
-    found = embed(finished.entries, replace(finished.sources, private=True))
+def test_recordings_of_users_that_are_withheld_stay_out_and_replies_stay_in(finished: Finished) -> None:
+    found = embed(finished.entries, replace(finished.sources, withheld={"user": "these are private"}))
     assert found.users == {}
     assert len(found.replies) == 12
-    assert found.notes[0].startswith("the users' recordings must not be passed on")
+    assert found.notes[0].startswith("these are private; avemo-eval report RUN --bundle DIR")
+
+
+def test_replies_that_are_withheld_stay_out_too(finished: Finished) -> None:
+    found = embed(finished.entries, replace(finished.sources, withheld={"reply": "those are the release's"}))
+    assert (len(found.users), found.replies) == (16, {})
+    whys = {"user": "these are private", "reply": "those are the release's"}
+    none = embed(finished.entries, replace(finished.sources, withheld=whys))
+    assert (none.users, none.replies) == ({}, {})
+    assert [note.partition("; avemo-eval")[0] for note in none.notes] == ["; ".join(whys.values())]
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_there(finished: Finished, tmp_path: Path) -> None:
@@ -93,8 +102,10 @@ def test_a_bundle_holds_each_recording_once_as_it_is(finished: Finished, tmp_pat
     assert found.users["d0a/0"] == found.users["d0b/0"]
 
 
-def test_a_private_bundle_is_whole(finished: Finished, tmp_path: Path) -> None:
-    assert len(bundle(finished.entries, replace(finished.sources, private=True), tmp_path).users) == 16
+def test_a_bundle_is_whole_whatever_is_withheld(finished: Finished, tmp_path: Path) -> None:
+    private = replace(finished.sources, withheld={"user": "private", "reply": "private"})
+    found = bundle(finished.entries, private, tmp_path)
+    assert (len(found.users), len(found.replies)) == (16, 12)
 
 
 def test_what_browsers_do_not_play_is_encoded_anew(finished: Finished, tmp_path: Path) -> None:
@@ -117,7 +128,7 @@ def test_twenty_real_clips_take_at_most_two_megabytes(real_media: Path, tmp_path
     entries = [
         Entry(
             shown=ShownTurn(f"{name}/{turn}", "real", name, turn, None, None, None, "", (), None, None),
-            dataset=("real", "test"),
+            dataset=("real", "test", ""),
             pair="",
             speech=None,
             interest=0,
@@ -125,6 +136,6 @@ def test_twenty_real_clips_take_at_most_two_megabytes(real_media: Path, tmp_path
         for name, turn in turns
     ]
     conditions = ConditionCache(tmp_path / "conditions")
-    found = embed(entries, Sources(tmp_path, {("real", "test"): release}, conditions, tmp_path / "shown"))
+    found = embed(entries, Sources(tmp_path, {("real", "test", ""): release}, conditions, tmp_path / "shown"))
     assert len(found.users) == 20
     assert sum(len(one.url) for one in found.users.values()) <= 2_000_000

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from report.html.conftest import Finished
-from support.speaking_runs import GROUP
+from support.speaking_runs import GROUP, Speaker, write_speaking_run
+from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.report.html import turns
 from avemo_harness.report.html.turns import list_entries, most_interesting, shown_tasks
@@ -70,3 +71,12 @@ def test_long_answers_are_cut_and_say_so(finished: Finished, monkeypatch: pytest
         "hap … (2 more characters)",
         "Gen … (19 more characters)",
     }
+
+
+def test_an_error_does_not_tell_where_things_lie_and_an_answer_is_shown_as_it_is(tmp_path: Path) -> None:
+    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
+    model = Speaker(says="/home/ann/clip.mp4 is happy", failing=frozenset({"d0a"}))
+    run = write_speaking_run(tmp_path / "run", release, model, tasks=(f"{GROUP}_full_av",))
+    failed, answered = (one.shown.answers[0] for one in list_entries(read_scored_run(run), {}))
+    assert (failed.text, failed.why) == ("GenerationError: …/clip.mp4 is happy", "")
+    assert answered.text == "/home/ann/clip.mp4 is happy"

@@ -28,6 +28,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 10
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } tbody th { font-weight: inherit; }
 summary { cursor: pointer; padding: .2rem 0; }
+@media (max-width: 40rem) { th, td { padding: .3rem .35rem; } th { white-space: normal; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
   .wide { overflow: visible; }

@@ -176,7 +176,9 @@ def _conflicts(run: FinishedRun) -> Iterator[str]:
         ]
         for part in ("per_pair", "per_direction"):
             rows += [_conflict_row(name, rates, rates["n"]) for name, rates in result.details[part].items()]
-        head = ["", "as heard (AAR)", "as seen (VAR)", "neither (OLR)", "n", ""]
+        names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
+        shares = (f"<span class='swatch part{number}'></span>{name}" for number, name in enumerate(names))
+        head = ["", *shares, "n", ""]
         yield f"<h3>{escaped(task.task)}</h3>" + table(head, rows)
 
 

@@ -38,7 +38,7 @@ def server_message(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
         told: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return shown(text)
     for name in ("error", "detail", "message"):
         if isinstance(told, dict) and told.get(name):

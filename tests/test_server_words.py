@@ -25,6 +25,7 @@ def test_a_server_may_say_when_to_come_back() -> None:
         (b"<html>\n<h1>502</h1>", "<html> <h1>502</h1>"),
         (b"\xff\x00\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
         (b"", ""),
+        (b"[" * 100_000, "[" * LONGEST_MESSAGE),
     ],
 )
 def test_a_message_is_found_wherever_a_server_puts_it(body: bytes, told: str) -> None:

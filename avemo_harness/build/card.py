@@ -14,7 +14,8 @@ from avemo_harness.build.sharing.assets import Asset
 from avemo_harness.build.sharing.contents import Contents
 from avemo_harness.build.sharing.front_matter import front_matter
 from avemo_harness.build.sharing.readme import GENERATED, read_readme
-from avemo_harness.build.sharing.records import Values, publishable
+from avemo_harness.build.sharing.records import Values
+from avemo_harness.publishing import publishable
 
 _PAPER = "AV-EMO-Reasoning, arXiv 2510.07355"
 _STAGES = {"dialogue": "written by", "speech": "spoken by", "face": "shown by"}

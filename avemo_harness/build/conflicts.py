@@ -41,6 +41,7 @@ class Recording:
     Args:
         duration_s: of its clip, in seconds.
         shared: what else than the speaker must be equal for two recordings to be paired.
+        clip: digest of its clip; turns of one clip are one recording. None where it is not known.
     """
 
     dialogue_id: str
@@ -49,10 +50,12 @@ class Recording:
     emotion: str
     duration_s: float
     shared: str = ""
+    clip: str | None = None
 
 
 def pair_opposites(recordings: Iterable[Recording], polarity: Polarity = "valence") -> list[ConflictPair]:
-    """Pair recordings; the same recordings in any order give the same pairs.
+    """Pair recordings; the same recordings in any order give the same pairs. Of turns of one clip, as dialogues with a
+    common beginning have them, the first by id stands for all.
 
     Raises:
         UsageError: `any` was asked for and a speaker has too many recordings for it.
@@ -65,7 +68,7 @@ def pair_opposites(recordings: Iterable[Recording], polarity: Polarity = "valenc
     for one in sorted(recordings, key=lambda one: (one.speaker_id, one.shared, one.dialogue_id, one.turn)):
         groups[one.speaker_id, one.shared].append(one)
     pairs = []
-    for group in groups.values():
+    for group in map(_one_a_clip, groups.values()):
         matched = _match_any(group) if polarity == "any" else _match_opposites(group, _OPPOSITES[polarity])
         for one, other in matched:
             pairs += [_pair(audio=one, video=other), _pair(audio=other, video=one)]
@@ -88,7 +91,13 @@ def find_recordings(
             if duration_s is not None:
                 shared = _transcript(dialogue, turn) if sharing == "transcript" else ""
                 yield Recording(
-                    dialogue.dialogue_id, turn.turn_index, turn.speaker_id, turn.emotion, duration_s, shared
+                    dialogue_id=dialogue.dialogue_id,
+                    turn=turn.turn_index,
+                    speaker_id=turn.speaker_id,
+                    emotion=turn.emotion,
+                    duration_s=duration_s,
+                    shared=shared,
+                    clip=turn.clip.sha256,
                 )
 
 
@@ -111,6 +120,13 @@ def _transcript(dialogue: Dialogue, asked: Turn) -> str:
         (turn.role, turn.text, turn.clip.sha256 if turn.clip else None) for turn in dialogue.turns[: asked.turn_index]
     ]
     return repr((asked.text, history))
+
+
+def _one_a_clip(group: Sequence[Recording]) -> list[Recording]:
+    first: dict[str | tuple[str, int], Recording] = {}
+    for one in group:
+        first.setdefault(one.clip or (one.dialogue_id, one.turn), one)
+    return list(first.values())
 
 
 def _match_opposites(group: Sequence[Recording], opposites: Sequence[str]) -> list[tuple[Recording, Recording]]:

@@ -6,6 +6,8 @@ import argparse
 from importlib import import_module
 from typing import Any
 
+from avemo_harness.cli.signals import end_on_signals
+
 ACTIONS = {
     "use": "remember a release for later commands",
     "build": "make a release: write, speak, animate, package",
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Do one of them; returns the exit code."""
+    end_on_signals()
     code: int = _module(args.action).execute(args)
     return code
 

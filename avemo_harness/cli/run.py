@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.output import say, show
 from avemo_harness.cli.processes import rank
+from avemo_harness.cli.signals import end_on_signals
 from avemo_harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def execute(args: argparse.Namespace) -> int:
     from avemo_harness.report.table import format_results
     from avemo_harness.reporting import write_report
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_signals()
     is_main = rank() == 0
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=say if is_main else _keep_quiet)
     with make_progress(prepared) if is_main else nullcontext() as progress:
@@ -171,7 +170,3 @@ def _words(text: str | None) -> tuple[str, ...] | None:
 
 def _keep_quiet(sentence: str) -> None:
     del sentence
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

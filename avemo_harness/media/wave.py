@@ -27,7 +27,7 @@ def read_wave(data: bytes) -> tuple[Samples, int]:
         float32 [n] mono (the mean of the channels), and samples a second.
 
     Raises:
-        MediaError: it is no such file, or it ends before its header says.
+        MediaError: it is no such file, has no rate, or ends before its header says.
     """
     if not is_wave(data):
         raise MediaError(f"no WAV file: it begins with {data[:12]!r}")
@@ -37,7 +37,10 @@ def read_wave(data: bytes) -> tuple[Samples, int]:
         name, size = struct.unpack_from("<4sI", data, place)
         place += 8
         if name == b"data":
-            return _samples(data[place:], size, kind, channels, bits), rate
+            samples = _samples(data[place:], size, kind, channels, bits)
+            if rate < 1:
+                raise MediaError("a WAV file of 0 samples a second; expected a rate")
+            return samples, rate
         if name == b"fmt " and place + 16 <= len(data):
             kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, place)
             if kind == _EXTENSIBLE and place + 26 <= len(data):

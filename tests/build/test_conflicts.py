@@ -121,10 +121,11 @@ def test_pairing_any_labels_of_very_many_recordings_is_refused_with_a_way_out() 
 
 def test_one_transcript_and_history_are_shared_where_asked_for() -> None:
     clip, reply = Clip.from_bytes(make_clip(1.0)), Turn(1, "assistant", "bot", "I see.")
+    said = {emotion: Clip.from_bytes(make_clip(1.0, seed)) for seed, emotion in enumerate(EMOTIONS, 1)}
 
     def dialogue(name: str, emotion: str, opening: str) -> Dialogue:
         first = Turn(0, "user", "Ann", opening, "neutral", clip=clip, duration_s=1.0)
-        second = Turn(2, "user", "Ann", "It is late.", emotion, clip=clip, duration_s=1.0)
+        second = Turn(2, "user", "Ann", "It is late.", emotion, clip=said[emotion], duration_s=1.0)
         return Dialogue(name, "test", "en", "CC0-1.0", (first, reply, second))
 
     dialogues = [dialogue("a", "happy", "Hello."), dialogue("b", "sad", "Bye."), dialogue("c", "angry", "Hello.")]
@@ -132,6 +133,19 @@ def test_one_transcript_and_history_are_shared_where_asked_for() -> None:
     assert [pair.pair_id for pair in by_transcript] == ["a.2+c.2", "c.2+a.2"]
     by_speaker = pair_opposites(find_recordings(dialogues, "speaker", measure_clip), "strict")
     assert [pair.pair_id for pair in by_speaker] == ["a.2+b.2", "b.2+a.2"]
+
+
+def test_turns_of_one_clip_are_one_recording_the_first_by_id() -> None:
+    opening, happy, sad = (Clip.from_bytes(make_clip(1.0, seed)) for seed in range(3))
+
+    def take(name: str, emotion: str, clip: Clip) -> Dialogue:
+        first = Turn(0, "user", "Ann", "Hello.", "angry", clip=opening, duration_s=1.0)
+        last = Turn(1, "user", "Ann", "It is late.", emotion, clip=clip, duration_s=1.0)
+        return Dialogue(name, "test", "en", "CC0-1.0", (first, last))
+
+    takes = [take("a", "happy", happy), take("b", "sad", sad), take("c", "happy", happy)]
+    pairs = pair_opposites(find_recordings(takes, "speaker", measure_clip))
+    assert [pair.pair_id for pair in pairs] == ["a.1+a.0", "a.0+a.1"]
 
 
 def test_turns_without_a_label_a_face_or_a_clip_are_not_paired() -> None:

@@ -48,6 +48,17 @@ def test_what_data_build_makes_passes_with_its_conflict_pairs(built: Path, capsy
     assert not [one for one in findings if one["verdict"] == "fail"]
 
 
+def test_pairs_of_takes_that_share_their_beginning_pass_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    release, paired = tmp_path / "release", tmp_path / "paired"
+    none, some = (SplitConfig(dialogues=count, conflict_pairs=0) for count in (0, 16))
+    splits = SplitsConfig(singleturn_synthetic=none, multiturn_synthetic=some)
+    build_release(CONFIG.model_copy(update={"speakers": 1, "splits": splits}), release, lambda line: None)
+    config = ["--config", "multiturn_synthetic"]
+    assert main(["data", "conflicts", str(release), *config, "--sharing", "speaker", "--out", str(paired)]) == 0
+    assert main(["data", "check", str(paired), *config]) == 0
+    assert "  pass         conflict pairs: " in capsys.readouterr().out
+
+
 def test_a_failed_check_is_exit_code_1(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "release"
     shutil.copytree(built, folder)

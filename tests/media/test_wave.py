@@ -65,6 +65,7 @@ def test_a_file_that_is_cut_off_is_an_error() -> None:
         (b"<html>", "no WAV file"),
         (b"RIFF\0\0\0\0WAVE", "without samples"),
         (written("PCM_24"), "expected 16-bit PCM"),
+        (media.write_wave(SAMPLES, 0), "a WAV file of 0 samples a second"),
     ],
 )
 def test_what_is_no_such_file_is_an_error(data: bytes, message: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.build.checks.base import Finding
-from avemo_harness.build.checks.guessing import Guess, guess_emotions, planted
+from avemo_harness.build.checks.guessing import Guess, guess_emotions, planted, tell_too_few
 from avemo_harness.build.checks.material import LabelledClip, Material
 
 
@@ -74,7 +74,7 @@ def _giveaway(
     details = GiveawayDetails(unit, table, guess, control)
     means = ", ".join(f"{one.emotion} {one.mean:.1f}" for one in table) + f" {unit}"
     if guess is None or control is None:
-        few = f"{len(values):,} clips, each emotion needs those of several speakers"
+        few = tell_too_few(speakers)
         return Finding(name, material.config, "cannot tell", f"{means}: {few}" if table else few, details)
     if guess.tells:
         return Finding(name, material.config, "warn", f"{means}: the emotion is guessed from it: {guess}", details)

@@ -12,12 +12,14 @@ from avemo_harness.recognizers.cross_validation import group_folds
 from avemo_harness.recognizers.logistic import Floats
 
 CONFIDENCE = 0.99
-"""Of the chance band. Blind guesses lie above it about once in a hundred releases: those of one classifier are more
-alike than independent ones."""
+"""Of the chance band. Blind guesses lie above it about once in a hundred releases, as those of one classifier are more
+alike than independent ones; up to five times where clips of a speaker are very much alike."""
+LEAST_SPEAKERS = 5
+"""With fewer, the likeness of a speaker's clips cannot be known, and blind guesses would lie above the band far more
+often."""
 
 _LEAST_SPREAD = 1e-6
 _JITTER = 1e-3
-_FEW_SPEAKERS = 5
 _LEAST_SEEN = 2
 """Clips of an emotion that a covariance can be learned from."""
 
@@ -59,7 +61,7 @@ def guess_emotions(rows: Floats, emotions: Sequence[str], speakers: Sequence[str
         rows: (n, width).
 
     Returns:
-        None where fewer than two emotions or speakers are left.
+        None where fewer than two emotions or `LEAST_SPEAKERS` are left.
     """
     speakers_of = {
         name: {speaker for label, speaker in zip(emotions, speakers, strict=True) if label == name}
@@ -67,14 +69,24 @@ def guess_emotions(rows: Floats, emotions: Sequence[str], speakers: Sequence[str
     }
     labels = [name for name, heard in speakers_of.items() if len(heard) > 1]
     kept = np.array([label in labels for label in emotions], dtype=bool)
-    if len(labels) < 2:
+    groups = [speaker for speaker, keep in zip(speakers, kept, strict=True) if keep]
+    if len(labels) < 2 or len(set(groups)) < LEAST_SPEAKERS:
         return None
     truth = np.array([labels.index(label) for label, keep in zip(emotions, kept, strict=True) if keep])
-    groups = [speaker for speaker, keep in zip(speakers, kept, strict=True) if keep]
     values = rows[kept]
     values = values[:, values.std(axis=0) > _LEAST_SPREAD]
     right = _held_out_hits(values, truth, group_folds(groups, seed=0))
     return None if right is None else assess(right, truth, groups, 1 / len(labels))
+
+
+def tell_too_few(speakers: Sequence[str]) -> str:
+    """Why there is no guess.
+
+    Args:
+        speakers: of each clip.
+    """
+    given = f"{len(speakers):,} clips of {len(set(speakers))} speakers"
+    return f"{given} are too few: it takes {LEAST_SPEAKERS} speakers, and each emotion needs those of several"
 
 
 def planted(rows: Floats, emotions: Sequence[str]) -> Floats:
@@ -114,7 +126,7 @@ def assess(right: NDArray[np.bool_], truth: NDArray[np.intp], groups: Sequence[s
     Args:
         right: which clips were guessed right, (n,).
         truth: place of each clip's emotion among all that occur, (n,); each of them occurs.
-        groups: speaker of each clip.
+        groups: speaker of each clip; of fewer than `LEAST_SPEAKERS`, all clips are taken to be independent.
         chance: how often guessing blindly is right, in [0, 1].
     """
     from scipy.stats import binom
@@ -133,7 +145,7 @@ def assess(right: NDArray[np.bool_], truth: NDArray[np.intp], groups: Sequence[s
 def _design_effect(residuals: Floats, weights: Floats, groups: Sequence[str]) -> float:
     """By how much likeness within speakers raises the variance of the accuracy; 1 where it cannot be known."""
     names, places = np.unique(groups, return_inverse=True)
-    if len(names) < _FEW_SPEAKERS:
+    if len(names) < LEAST_SPEAKERS:
         return 1.0
     alone = float(((weights * residuals) ** 2).sum())
     together = float((np.bincount(places, weights=weights * residuals) ** 2).sum()) * len(names) / (len(names) - 1)

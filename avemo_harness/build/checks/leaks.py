@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness.build.checks.base import Finding
-from avemo_harness.build.checks.guessing import Guess, guess_emotions
+from avemo_harness.build.checks.guessing import Guess, guess_emotions, tell_too_few
 from avemo_harness.build.checks.material import Material
 from avemo_harness.build.checks.traces import ConditionTraces
 from avemo_harness.recognizers.logistic import Floats
@@ -42,16 +42,15 @@ def _leak(
     material: Material, name: str, control_name: str, rows_of: Callable[[ConditionTraces], tuple[Floats, Floats]]
 ) -> Finding:
     clips = [(one, one.facts.traces) for one in material.labelled() if one.facts.traces is not None]
+    emotions, speakers = [one.emotion for one, _ in clips], [one.speaker for one, _ in clips]
     left = control = None
     if clips:
-        emotions, speakers = [one.emotion for one, _ in clips], [one.speaker for one, _ in clips]
         rows, control_rows = zip(*(rows_of(traces) for _, traces in clips), strict=True)
         left = guess_emotions(np.stack(rows), emotions, speakers)
         control = guess_emotions(np.stack(control_rows), emotions, speakers)
     details = LeakDetails(left, control)
     if left is None or control is None:
-        why = f"{len(clips):,} clips with sound and face, each emotion needs those of several speakers"
-        return Finding(name, material.config, "cannot tell", why, details)
+        return Finding(name, material.config, "cannot tell", tell_too_few(speakers), details)
     if left.tells:
         return Finding(name, material.config, "fail", f"the emotion is guessed from it: {left}", details)
     if not control.tells:

@@ -191,7 +191,14 @@ def _talks(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
     """Rows with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
     grouped: dict[str, list[_Row]] = {}
     for row in rows:
-        grouped.setdefault(row.dialogue or str(PurePosixPath(row.name).with_suffix("")), []).append(row)
+        name = row.dialogue or str(PurePosixPath(row.name).with_suffix(""))
+        group = grouped.setdefault(name, [])
+        if group and not (row.dialogue and group[0].dialogue):
+            raise ReleaseError(
+                f"{row.where}: {row.name!r} would have the id {name!r} as {group[0].name!r} of {group[0].where} has; "
+                "rename the clip that stands alone, or the dialogue"
+            )
+        group.append(row)
     talks = {}
     for name, group in grouped.items():
         ordered = sorted(group, key=lambda row: row.turn or 0)

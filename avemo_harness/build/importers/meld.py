@@ -6,7 +6,8 @@ Expected, in a folder, in its archives or on the Hub::
     train_splits/         dev_splits_complete/              output_repeated_splits_test/
         dia0_utt0.mp4         dia0_utt0.mp4                     dia0_utt0.mp4
 
-Often more than two people speak, and an utterance may be missing: segments are stretches of two people who take turns.
+Often more than two people speak, and utterances are missing, of some of which only a gap in ``Sr No.`` tells: segments
+are stretches of two people who take turns.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _PARTS: Mapping[str, tuple[Part, str]] = {
 """By the beginning of a table's name: the part, and the folder of its clips."""
 _CLIP = re.compile(r"dia(\d+)_utt(\d+)\.mp4")
 _COPY = re.compile(r"final_videos_testdia\d+_utt\d+\.mp4")
-_CROWDS = ("all", "both", "everyone", "everybody")
+_CROWDS = re.compile(r"all|both|everyone|everybody|.*(?:\band\b|[&/,+]).*", re.IGNORECASE)
 """Speakers that are no one person."""
 
 
@@ -56,11 +57,18 @@ class MeldOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An utterance of the tables. `clip` is the name of its file, None where there is none."""
+    """An utterance of the tables.
+
+    Args:
+        number: in its dialogue.
+        serial: number in the whole table; None where that tells none.
+        clip: name of its file; None where there is none.
+    """
 
     part: Part
     dialogue: int
     number: int
+    serial: int | None
     speaker: str
     text: str
     label: str
@@ -136,19 +144,18 @@ def _lines(named: tuple[str, Table], clips: Mapping[tuple[str, int, int], str]) 
         dialogue, number, speaker, text, label = (row.cells[column] for column in columns)
         if not (dialogue.isdecimal() and number.isdecimal()):
             raise ReleaseError(f"{table.path}:{row.line}: expected numbers of a dialogue and an utterance; correct it")
-        place = int(dialogue), int(number)
-        lines.append(_Line(part, *place, speaker, text, label.lower(), clips.get((folder, *place))))
+        place, serial = (int(dialogue), int(number)), table.text(row, "sr no.")
+        counted = int(serial) if serial.isdecimal() else None
+        lines.append(_Line(part, *place, counted, speaker, text, label.lower(), clips.get((folder, *place))))
     return sorted(lines, key=lambda line: (line.dialogue, line.number))
 
 
 def _segments(source: Source, talk: Sequence[_Line], dropped: Counter[str]) -> list[FoundDialogue]:
     """The segments of a conversation; what is in none of them is counted under one reason each."""
-    usable = [line for line in talk if line.clip is not None and line.speaker.lower() not in _CROWDS]
+    usable = [line for line in talk if line.clip is not None and not _CROWDS.fullmatch(line.speaker)]
     segments = cut_segments(
         [
-            Utterance(
-                line.speaker, line.label in ABOUT.label_map, place > 0 and usable[place - 1].number == line.number - 1
-            )
+            Utterance(line.speaker, line.label in ABOUT.label_map, place > 0 and _follows(line, usable[place - 1]))
             for place, line in enumerate(usable)
         ]
     )
@@ -159,10 +166,17 @@ def _segments(source: Source, talk: Sequence[_Line], dropped: Counter[str]) -> l
     return [_dialogue(source, [usable[place] for place in segment]) for segment in segments]
 
 
+def _follows(line: _Line, before: _Line) -> bool:
+    """Whether nothing was said between two utterances."""
+    if line.serial is not None and before.serial is not None and line.serial != before.serial + 1:
+        return False
+    return line.number == before.number + 1
+
+
 def _why_not(line: _Line) -> str:
     if line.clip is None:
         return "utterances without a clip"
-    if line.speaker.lower() in _CROWDS:
+    if _CROWDS.fullmatch(line.speaker):
         return "utterances of several people at once"
     if line.label not in ABOUT.label_map:
         return f"label {line.label}"

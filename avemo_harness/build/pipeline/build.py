@@ -27,7 +27,15 @@ from avemo_harness.build.pipeline.making import (
     speak_utterance,
     write_script,
 )
-from avemo_harness.build.pipeline.package import BuiltDialogue, BuiltTurn, Recipe, check_output, package
+from avemo_harness.build.pipeline.package import (
+    BuiltDialogue,
+    BuiltTurn,
+    Recipe,
+    check_output,
+    clear_leftovers,
+    package,
+    require_folder,
+)
 from avemo_harness.build.pipeline.plan import Plan, PlannedDialogue, plan_release
 from avemo_harness.build.pipeline.portraits import choose_portrait, read_portraits
 from avemo_harness.build.pipeline.registry import make_face, make_speech, make_writer
@@ -63,7 +71,7 @@ class _Tools:
             "dialogue": dict(self.writer.identity()),
             "speech": dict(self.speech.identity()),
             "face": dict(self.face.identity()),
-            "portraits": {one.portrait_id: one.sha256 for one in self.portraits},
+            "portraits": {one.portrait_id: [one.sha256, one.gender, one.licence] for one in self.portraits},
         }
 
 
@@ -77,12 +85,14 @@ def build_release(config: BuildConfig, out: Path, say: Say, *, retry_failed: boo
         UsageError: a tool cannot be used, or the folder holds something else.
         StoreError: the disk is full or the folder cannot be written.
     """
+    require_folder(out)
     tools = _make_tools(config)
     recipe = Recipe(config, tools.identity())
     store = UnitStore(out.with_name(out.name + ".work"))
     with one_at_a_time(store.folder / "lock", lambda: say("another process is building this release: waiting for it")):
+        clear_leftovers(out)
         check_output(out, recipe)
-        made = _Build(config, tools, store, Work(None, retry_failed, say))
+        made = _Build(config, tools, store, Work(None, retry_failed, say, config.hide))
         dialogues = made.run(plan_release(config, tools.portraits))
         pairs = package(out, recipe, dialogues, made.failed)
     counts = {split: len(built) for split, built in dialogues.items()}
@@ -95,6 +105,11 @@ def _make_tools(config: BuildConfig) -> _Tools:
         raise UsageError(
             f"face: {config.face.backend}: no emotion reaches its faces (emotion_input: none), so labels could not be "
             "seen in them; choose a tool that takes an emotion"
+        )
+    if config.dialogue.backend == "builtin" and config.language != "en":
+        raise UsageError(
+            f"language: the built-in writer writes English, not {config.language!r}; set it to en, or choose another "
+            "tool for the dialogue"
         )
     portraits = read_portraits(config.portraits) if config.portraits else ()
     return _Tools(make_writer(config.dialogue), make_speech(config.speech), face, portraits)

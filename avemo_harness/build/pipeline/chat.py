@@ -135,5 +135,5 @@ def _completion(answer: Answer) -> tuple[str, str]:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnfitError([f"the answer is not JSON ({error})"]) from error

@@ -6,19 +6,23 @@ What a placeholder stands for is one argument, or part of one, whatever is in it
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.build.pipeline.placeholders import Template
 from avemo_harness.build.pipeline.tool_process import ToolRun, run_tool
+from avemo_harness.build.pipeline.variables import hide_variables
 from avemo_harness.errors import BuildError, MediaError, UsageError
 from avemo_harness.media import DEFAULT_LIMITS
+from avemo_harness.names import hint
 
 BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 """Variables that every tool sees where they are set."""
@@ -40,7 +44,7 @@ class CommandArguments:
         timeout_s: after which it is ended.
         collect: where its output is, for tools that name it themselves: a pattern with ``*``, absolute or below `cwd`,
             that begins with {out.dir} or holds {out.name}. Files outside {out.dir} are deleted once read.
-        emotions: what the tool calls an emotion, where that is another name than the release's.
+        emotions: what the tool calls each of the release's emotions; empty where it calls them the same.
     """
 
     tool: str
@@ -73,12 +77,12 @@ class Command:
         self._check()
 
     def identity(self) -> Mapping[str, str]:
-        """The tool and how it is called."""
+        """The tool and how it is called; of its arguments, which may hold keys, the digest alone."""
         arguments = self._arguments
         return {
             "tool": arguments.tool,
             "version": arguments.version,
-            "argv": json.dumps(arguments.argv),
+            "argv_sha256": hashlib.sha256(json.dumps(arguments.argv).encode()).hexdigest(),
             "collect": arguments.collect,
             "env": json.dumps(arguments.env),
             "emotions": json.dumps(arguments.emotions, sort_keys=True),
@@ -109,7 +113,7 @@ class Command:
         except MediaError as error:
             raise BuildError(f"{unit}: what {tool} made cannot be used: {error}") from error
         except (BuildError, OSError) as error:
-            raise BuildError(f"{unit}: {tool}: {error}") from error
+            raise BuildError(f"{unit}: {tool}: {hide_variables(str(error), self._arguments.env)}") from error
 
     def _made(
         self, folder: Path, files: Mapping[str, bytes], values: Mapping[str, str], read: Callable[[Path], Result]
@@ -169,6 +173,8 @@ class Command:
             raise UsageError(f"cwd: {arguments.cwd}: no such folder")
         if not self._argv[0].names and not _is_program(arguments.argv[0], arguments.cwd):
             raise UsageError(f"argv: {arguments.argv[0]}: no such program; install it, or give its path")
+        if arguments.emotions:
+            require_each_emotion("emotions", arguments.emotions)
         for name in arguments.env:
             if name not in os.environ:
                 raise UsageError(f"env: the environment variable {name} is not set; export it, or leave it out")
@@ -183,10 +189,21 @@ class Command:
             )
 
 
-def require(command: Command, names: Collection[str], why: str) -> None:
-    """Refuse a command whose arguments hold none of some placeholders (UsageError)."""
-    if not command.placeholders & set(names):
-        raise UsageError(f"argv: nothing takes {' or '.join(f'{{{name}}}' for name in sorted(names))}, {why}")
+def require(command: Command, name: str, why: str) -> None:
+    """Refuse a command whose arguments do not hold a placeholder (UsageError)."""
+    if name not in command.placeholders:
+        raise UsageError(f"argv: nothing takes {{{name}}}, {why}")
+
+
+def require_each_emotion(where: str, values: Mapping[str, str]) -> None:
+    """Refuse a mapping that does not tell the release's emotions apart, each by a value of its own (UsageError)."""
+    for name in values:
+        if name not in EMOTIONS:
+            raise UsageError(f"{where}: there is no emotion {name!r}{hint(name, EMOTIONS)}")
+    if missing := [name for name in EMOTIONS if not values.get(name)]:
+        raise UsageError(f"{where}: nothing is told for {', '.join(missing)}; give a value for each emotion")
+    if alike := [name for name in EMOTIONS if list(values.values()).count(values[name]) > 1]:
+        raise UsageError(f"{where}: {', '.join(alike)} have a value in common; give each emotion its own")
 
 
 def _argument(template: Template, values: Mapping[str, str]) -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from avemo_harness import media
 from avemo_harness.build.pipeline.backends import EmotionInput, Portrait, Shot
-from avemo_harness.build.pipeline.command import Command, CommandArguments, require
+from avemo_harness.build.pipeline.command import Command, CommandArguments, require, require_each_emotion
 from avemo_harness.build.pipeline.talking_face import FaceRules, check_talking_face
 from avemo_harness.errors import BuildError, UsageError, first_line
 
 PLACEHOLDERS = ("in.wav", "in.png", "text", "style", "emotion", "style_clip", "seed")
-_SHOWS = {"label": ("emotion",), "style_clip": ("style_clip",), "text": ("style", "text")}
-"""The placeholders by which an emotion can reach a face."""
+_SHOWS = {"label": "emotion", "style_clip": "style_clip", "text": "style"}
+"""The placeholder by which an emotion reaches a face; the words of an utterance tell none."""
 
 
 class CommandFace:
@@ -47,12 +47,14 @@ class CommandFace:
         self._arguments, self.emotion_input = arguments, arguments.emotion_input
         self._command = Command(arguments, PLACEHOLDERS, "out.mp4")
         self._rules = FaceRules(arguments.fps, arguments.min_side)
-        require(self._command, ["in.wav"], "the voice that the face speaks with")
+        require(self._command, "in.wav", "the voice that the face speaks with")
         if arguments.emotion_input != "none":
             shows = _SHOWS[arguments.emotion_input]
             require(self._command, shows, f"and emotion_input: {arguments.emotion_input} is declared")
         if "style_clip" in self._command.placeholders and not arguments.style_clips:
             raise UsageError("style_clips: argv holds {style_clip}; name a file for each emotion")
+        if arguments.style_clips:
+            require_each_emotion("style_clips", arguments.style_clips)
         self._clip_digests = {
             emotion: self._clip_digest(emotion, path) for emotion, path in sorted(arguments.style_clips.items())
         }
@@ -82,8 +84,6 @@ class CommandFace:
         if "in.png" in self._command.placeholders:
             files["in.png"] = _png(unit, utterance.character.portrait)
         if "style_clip" in self._command.placeholders:
-            if line.emotion not in self._arguments.style_clips:
-                raise BuildError(f"{unit}: style_clips names no file for {line.emotion!r}; add one")
             values["style_clip"] = self._arguments.style_clips[line.emotion]
         return self._command.make(unit, files, values, lambda path: self._read(path, sound.duration_s))
 

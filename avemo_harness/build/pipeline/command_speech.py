@@ -25,7 +25,7 @@ class CommandSpeech:
 
     def __init__(self, arguments: Arguments) -> None:
         self._command = Command(arguments, (*UTTERANCE_PLACEHOLDERS, "text", "seed"), "out.wav")
-        require(self._command, ["text"], "the words to be spoken")
+        require(self._command, "text", "the words to be spoken")
 
     def identity(self) -> Mapping[str, str]:
         """The tool and how it is called."""

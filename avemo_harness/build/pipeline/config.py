@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from avemo_harness.benchmark.task_file import validated
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
+from avemo_harness.build.pipeline.variables import fill_variables, find_variables, hide_variables
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+STAGES = ("dialogue", "speech", "face")
+"""Those that a tool is named for."""
 
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _multiple_of_four(count: int) -> int:
+    if count % 4:
+        raise ValueError(f"must be a multiple of four, as every transcript is said in four emotions; found {count}")
+    return count
 
 
 class _Section(BaseModel):
@@ -27,9 +35,11 @@ class _Section(BaseModel):
 class BackendConfig(BaseModel):
     """A stage's tool: its name, and beside it the tool's own arguments."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, use_attribute_docstrings=True)
 
     backend: str = "builtin"
+    licence: str = ""
+    """Of what the tool makes, or of its weights, as their owner words it."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -43,7 +53,7 @@ class PortraitConfig(_Section):
     folder: str
     """With PNG or JPEG files."""
     table: str | None = None
-    """CSV with a row a picture: id (the file's name without its ending), gender, licence."""
+    """CSV with a row a picture: id (the file's name without its ending), gender (male or female), licence."""
     licence: str = ""
     """Of pictures that the table says nothing of."""
     per: Literal["speaker", "segment"] = "speaker"
@@ -53,7 +63,7 @@ class PortraitConfig(_Section):
 class SplitConfig(_Section):
     """How much of a kind of dialogue."""
 
-    dialogues: Annotated[int, Field(ge=0, le=100_000)]
+    dialogues: Annotated[int, Field(ge=0, le=100_000), AfterValidator(_multiple_of_four)]
     """A multiple of four: every transcript is said in the four emotions."""
     conflict_pairs: Annotated[int, Field(ge=0)]
     """At most; even, since both orders count."""
@@ -72,7 +82,7 @@ class BuildConfig(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9_\-]+$")] = "release"
     language: str = "en"
     licence: str = "CC0-1.0"
-    """Of the release's clips and texts."""
+    """Of the release's clips and texts; has to be given where something is not made by the harness itself."""
     seed: Annotated[int, Field(ge=0)] = 0
     speakers: Annotated[int, Field(ge=1, le=1000)] = 8
     voices: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
@@ -85,10 +95,45 @@ class BuildConfig(_Section):
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     """Units of a stage that are made at a time; changes nothing of what is made."""
 
+    _written: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
+    """By their place, the texts of the file that name variables of the environment."""
+
+    @model_validator(mode="after")
+    def _check_licence(self) -> BuildConfig:
+        foreign = [f"{stage}: {tool.backend}" for stage in STAGES if (tool := self.tool(stage)).backend != "builtin"]
+        foreign += ["portraits"] if self.portraits else []
+        if foreign and not ("licence" in self.model_fields_set and self.licence.strip()):
+            raise ValueError(
+                f"licence is needed, since not all is made by the harness itself ({', '.join(foreign)}); name that of "
+                "the release's clips and texts, such as CC-BY-NC-4.0"
+            )
+        return self
+
+    def tool(self, stage: str) -> BackendConfig:
+        """The tool of one of the `STAGES`."""
+        tool: BackendConfig = getattr(self, stage)
+        return tool
+
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the release, for comparing and recording."""
-        return self.model_dump(mode="json", exclude={"workers"})
+        """What decides the release beside its tools and pictures, which have identities of their own."""
+        values = self.model_dump(mode="json", exclude={"workers": True, "portraits": {"folder", "table"}})
+        return {**values, **{stage: self.tool(stage).licence for stage in STAGES}}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything but `workers`, as the file has it: variables of the environment by their names."""
+        values = self.model_dump(mode="json", exclude={"workers"})
+        for path, text in self._written.items():
+            place: Any = values
+            for part in path[:-1]:
+                place = place[part]
+            place[path[-1]] = text
+        return values
+
+    def hide(self, text: str) -> str:
+        """A text with the names of the file's variables in place of their values."""
+        return hide_variables(text, {name for written in self._written.values() for name in find_variables(written)})
 
 
 def load_config(file: Path) -> BuildConfig:
@@ -98,21 +143,35 @@ def load_config(file: Path) -> BuildConfig:
         TaskError: lists every problem with file, line, key and, for a wrong name, the nearest valid one.
     """
     document = read_yaml(file)
-    problems = list(document.problems)
-    values = _filled(document.values, (), document, problems)
-    return validated(BuildConfig, Document(values, document.origins, tuple(problems)), None)
+    filling = _Filling(document)
+    values = filling.fill(document.values, ())
+    problems = (*document.problems, *filling.problems)
+    config = validated(BuildConfig, Document(values, document.origins, problems), None)
+    config._written.update(filling.written)
+    return config
 
 
-def _filled(value: Any, path: KeyPath, document: Document, problems: list[Problem]) -> Any:
-    """A value with variables of the environment in place of their names."""
-    if isinstance(value, dict):
-        return {key: _filled(one, (*path, key), document, problems) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_filled(one, (*path, place), document, problems) for place, one in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    for name in _VARIABLE.findall(value):
-        if name not in os.environ:
-            file, line = document.origin(path)
-            problems.append(Problem(file, line, key_name(path), f"the environment variable {name} is not set"))
-    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), value)
+@dataclass
+class _Filling:
+    """Puts variables of the environment in place of their names, and keeps what was written."""
+
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+    written: dict[KeyPath, str] = field(default_factory=dict)
+
+    def fill(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, dict):
+            return {key: self.fill(one, (*path, key)) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.fill(one, (*path, place)) for place, one in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        names = find_variables(value)
+        for name in names:
+            if name not in os.environ:
+                file, line = self.document.origin(path)
+                problem = f"the environment variable {name} is not set"
+                self.problems.append(Problem(file, line, key_name(path), problem))
+        if names:
+            self.written[path] = value
+        return fill_variables(value)

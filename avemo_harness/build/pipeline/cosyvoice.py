@@ -63,11 +63,13 @@ class CosyVoice:
         self._prompt_wav = Template.parse("prompt_wav", arguments.prompt_wav, UTTERANCE_PLACEHOLDERS)
         self._instruct_text = Template.parse("instruct_text", arguments.instruct_text, UTTERANCE_PLACEHOLDERS)
         self._speaker = Template.parse("speaker", arguments.speaker, UTTERANCE_PLACEHOLDERS)
+        if arguments.mode != "sft" and not self._prompts():
+            raise UsageError(f"prompt_wav: there is no file {arguments.prompt_wav}; correct the path")
         bounds = Bounds(attempts=arguments.attempts, silence_s=arguments.timeout_s)
         self._server = Server(arguments.base_url, bounds=bounds)
 
     def identity(self) -> Mapping[str, str]:
-        """How the server is asked, and a digest of all reference recordings; not where it is."""
+        """How the server is asked, and a digest of all reference recordings and their words; not where it is."""
         settings = {name: str(value) for name, value in asdict(self._arguments).items() if name not in _NOT_IDENTITY}
         return {"tool": "cosyvoice", **settings, "prompts_sha256": self._prompts_digest()}
 
@@ -91,15 +93,22 @@ class CosyVoice:
             )
         return FormRequest(path, fields, {"prompt_wav": _read(utterance.unit_id, prompt)})
 
-    def _prompts_digest(self) -> str:
-        """Of the files that the path can stand for, whatever is put into it."""
-        if self._arguments.mode == "sft":
-            return ""
+    def _prompts(self) -> list[Path]:
+        """The files that the path can stand for, whatever is put into it."""
         any_utterance = dict.fromkeys(UTTERANCE_PLACEHOLDERS, "*")
         pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav), UTTERANCE_PLACEHOLDERS)
+        return [path for path in map(Path, sorted(glob.glob(pattern.fill(any_utterance)))) if path.is_file()]
+
+    def _prompts_digest(self) -> str:
+        """Of all recordings, and of their words where they are sent too."""
+        if self._arguments.mode == "sft":
+            return ""
         digest = hashlib.sha256()
-        for path in sorted(glob.glob(pattern.fill(any_utterance))):
-            digest.update(f"{Path(path).name} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}\n".encode())
+        for path in self._prompts():
+            words = path.with_suffix(".txt")
+            sent = [path, words] if self._arguments.mode == "zero_shot" and words.is_file() else [path]
+            for file in sent:
+                digest.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ from avemo_harness.errors import StoreError, UsageError
 
 SCHEMA = 1
 RECORD, PROVENANCE = "build.json", "provenance.jsonl"
+_PART = "release"
+"""The folder in a hidden one that becomes the release."""
 _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 """Those whose version may change a byte."""
 
@@ -38,7 +41,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Equal for builds that make the same."""
+        """Equal for builds that make the same, wherever their tools are and however long these may take."""
         content = json.dumps([SCHEMA, self.config.identity, self.tools], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -62,6 +65,22 @@ class BuiltDialogue:
     dialogue_id: str
     turns: tuple[BuiltTurn, ...]
     written_by: str
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a path that cannot become the folder of a release (UsageError)."""
+    if out.name in ("", ".."):
+        raise UsageError(f"{out}: expected the name of a folder for the release, such as my_release; name one")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a new folder for the release")
+
+
+def clear_leftovers(out: Path) -> None:
+    """Remove what builds of this release left when they were killed while packaging; for whoever holds its lock."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}")
+    for path in out.parent.glob(".*"):
+        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {_PART}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def check_output(out: Path, recipe: Recipe) -> None:
@@ -92,7 +111,7 @@ def package(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True) as part:
-            hidden = Path(part) / "release"
+            hidden = Path(part) / _PART
             hidden.mkdir()
             for split, built in dialogues.items():
                 if built:
@@ -155,7 +174,7 @@ def _write_records(
     record = {
         "schema": SCHEMA,
         "digest": recipe.digest,
-        "config": recipe.config.identity,
+        "config": recipe.config.record,
         "tools": recipe.tools,
         "libraries": {name: version(name) for name in _LIBRARIES},
         "dialogues": {split: len(built) for split, built in dialogues.items()},
@@ -171,7 +190,7 @@ def _provenance(recipe: Recipe, dialogues: Mapping[str, Iterable[BuiltDialogue]]
     for split, built in dialogues.items():
         for dialogue in built:
             for place, turn in enumerate(dialogue.turns):
-                portrait = turn.utterance.character.portrait
+                portrait, is_shown = turn.utterance.character.portrait, turn.utterance.line.role == "user"
                 no_derivatives = portrait is not None and portrait.no_derivatives
                 yield {
                     "config": split,
@@ -182,8 +201,11 @@ def _provenance(recipe: Recipe, dialogues: Mapping[str, Iterable[BuiltDialogue]]
                     "clip_unit": turn.clip_unit,
                     "seed": turn.utterance.seed,
                     "written_by": dialogue.written_by or recipe.tools["dialogue"]["tool"],
+                    "written_licence": recipe.config.dialogue.licence,
                     "spoken_by": recipe.tools["speech"]["tool"],
-                    "shown_by": recipe.tools["face"]["tool"] if turn.utterance.line.role == "user" else None,
+                    "spoken_licence": recipe.config.speech.licence,
+                    "shown_by": recipe.tools["face"]["tool"] if is_shown else None,
+                    "shown_licence": recipe.config.face.licence if is_shown else None,
                     "portrait": portrait.portrait_id if portrait else None,
                     "portrait_licence": portrait.licence if portrait else None,
                     "licence": recipe.config.licence,

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.build.licences import forbids_derivatives
 from avemo_harness.build.pipeline.backends import Portrait
 from avemo_harness.build.pipeline.config import PortraitConfig
 from avemo_harness.errors import UsageError
+from avemo_harness.names import hint
+from avemo_harness.recognizers.corpora.tables import read_table
 
 ENDINGS = (".png", ".jpg", ".jpeg")
-_NO_DERIVATIVES = re.compile(r"\bnd\b|no.?deriv|ai-?face", re.IGNORECASE)
+_COLUMNS = ("id", "gender", "licence", "license")
+_GENDERS = {"": "", "m": "male", "male": "male", "f": "female", "female": "female"}
 
 
-def forbids_derivatives(licence: str) -> bool:
-    """Whether what is made of a work of that licence may not be passed on.
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the table tells of a picture; empty where it tells nothing."""
 
-    >>> [forbids_derivatives(name) for name in ("CC BY-NC-ND 4.0", "CC BY-NC 4.0", "AI-Face EULA", "")]
-    [True, False, True, False]
-    """
-    return bool(_NO_DERIVATIVES.search(licence))
+    gender: str = ""
+    licence: str = ""
 
 
 def read_portraits(config: PortraitConfig) -> tuple[Portrait, ...]:
@@ -41,7 +43,7 @@ def read_portraits(config: PortraitConfig) -> tuple[Portrait, ...]:
     names = {path.stem for path in files}
     if unknown := sorted(set(told) - names):
         raise UsageError(f"{config.table}: there is no picture {unknown[0]!r} in {folder}")
-    return tuple(_portrait(path, told.get(path.stem, {}), config.licence) for path in files)
+    return tuple(_portrait(path, told.get(path.stem, _Told()), config.licence) for path in files)
 
 
 def choose_portrait(portraits: Sequence[Portrait], gender: str, seed: Sequence[int]) -> Portrait | None:
@@ -50,28 +52,34 @@ def choose_portrait(portraits: Sequence[Portrait], gender: str, seed: Sequence[i
     return fitting[np.random.default_rng(list(seed)).integers(len(fitting))] if fitting else None
 
 
-def _portrait(path: Path, told: Mapping[str, str], licence: str) -> Portrait:
-    licence = told.get("licence") or licence
+def _portrait(path: Path, told: _Told, licence: str) -> Portrait:
+    licence = told.licence or licence
     return Portrait(
         portrait_id=path.stem,
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        gender=told.get("gender", ""),
+        gender=told.gender,
         licence=licence,
         no_derivatives=forbids_derivatives(licence),
     )
 
 
-def _table(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UsageError(f"{path}: the table of portraits cannot be read ({error})") from error
-    found: dict[str, dict[str, str]] = {}
-    for line, row in enumerate(rows, 2):
-        values = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
-        if not values.get("id"):
-            raise UsageError(f"{path}:{line}: a row needs the id of a picture: its name without the ending")
-        found[values["id"]] = values
+def _table(path: Path) -> Mapping[str, _Told]:
+    table = read_table(path, ",")
+    table.find("id")
+    if unknown := [name for name in table.columns if name not in _COLUMNS]:
+        raise UsageError(f"{path}:1: unknown column {unknown[0]!r}{hint(unknown[0], _COLUMNS)}; rename or delete it")
+    if {"licence", "license"} <= set(table.columns):
+        raise UsageError(f"{path}:1: there are columns 'licence' and 'license'; keep one of them")
+    found: dict[str, _Told] = {}
+    for row in table.rows:
+        name, gender = table.text(row, "id"), table.text(row, "gender")
+        if not name:
+            raise UsageError(f"{path}:{row.line}: a row needs the id of a picture: its name without the ending")
+        if name in found:
+            raise UsageError(f"{path}:{row.line}: {name!r} is there twice; keep one row for a picture")
+        if gender.lower() not in _GENDERS:
+            raise UsageError(f"{path}:{row.line}: expected the gender male or female, found {gender!r}; correct it")
+        licence = table.text(row, "licence") or table.text(row, "license")
+        found[name] = _Told(_GENDERS[gender.lower()], licence)
     return found

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
 
 from avemo_harness.errors import BuildError
@@ -23,6 +23,7 @@ _LOOK_S = 0.2
 
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = Lock()
+_stopping = Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def run_tool(run: ToolRun) -> None:
 
     Raises:
         BuildError: without the unit's name, which the caller adds: it cannot be started, takes too long, prints too
-            much, or fails; with the last lines that it printed.
+            much, or fails; with the last lines that it printed. Or `no_tools` are wanted.
     """
     with open(run.log, "wb") as log, _started(run, log.fileno()) as process:
         end = monotonic() + run.timeout_s
@@ -69,20 +70,26 @@ def run_tool(run: ToolRun) -> None:
         raise BuildError(f"{run.argv[0]} ended with status {process.returncode}{_tail(run.log)}")
 
 
-def kill_running_tools() -> None:
-    """End all tools that run now, with their children: for whoever is interrupted while other threads run tools.
-
-    Those threads raise a BuildError.
+@contextmanager
+def no_tools() -> Iterator[None]:
+    """End all tools that run, with their children, and let none begin in the block: for whoever is interrupted while
+    other threads run tools. Those threads raise a BuildError.
     """
-    with _lock:
-        running = list(_running)
-    for process in running:
-        _kill(process)
+    _stopping.set()
+    try:
+        with _lock:
+            running = list(_running)
+        for process in running:
+            _kill(process)
+        yield
+    finally:
+        _stopping.clear()
 
 
 @contextmanager
 def _started(run: ToolRun, output: int) -> Iterator[subprocess.Popen[bytes]]:
     """A running process, which is dead with all of its session at the end of the block."""
+    _go_on(run)
     try:
         process = subprocess.Popen(
             list(run.argv),
@@ -98,12 +105,19 @@ def _started(run: ToolRun, output: int) -> Iterator[subprocess.Popen[bytes]]:
     with _lock:
         _running.add(process)
     try:
+        # Whoever stopped all tools in the meantime did not know of this one.
+        _go_on(run)
         yield process
     finally:
         with _lock:
             _running.discard(process)
         _kill(process)
         process.wait()
+
+
+def _go_on(run: ToolRun) -> None:
+    if _stopping.is_set():
+        raise BuildError(f"{run.argv[0]} was not run, as the build is interrupted")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -94,7 +94,7 @@ class Answer:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnusableAnswerError(f"no JSON but {shown(self.body.decode(errors='replace'))!r}") from error
 
 

@@ -50,14 +50,30 @@ class UnitStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._whole: set[UnitKey] = set()
 
     def path(self, key: UnitKey) -> Path:
         """Where a unit is, or is to be."""
         return self.folder / "units" / key.stage / key.digest[:2] / key.digest
 
     def has(self, key: UnitKey) -> bool:
-        """Whether a unit is made."""
-        return (self.path(key) / "meta.json").is_file()
+        """Whether a unit is made. Its files are compared with their digests when it is asked for first; one that is
+        damaged is removed, so that it is made anew.
+
+        Raises:
+            StoreError: a damaged unit cannot be removed.
+        """
+        place = self.path(key)
+        if key in self._whole or not place.exists():
+            return key in self._whole
+        if not _is_whole(place):
+            try:
+                shutil.rmtree(place)
+            except OSError as error:
+                raise StoreError(f"{place}: is damaged and cannot be removed ({error.strerror}); delete it") from error
+            return False
+        self._whole.add(key)
+        return True
 
     def read(self, key: UnitKey, name: str) -> bytes:
         """A file of a unit.
@@ -98,6 +114,7 @@ class UnitStore:
                 shutil.rmtree(hidden)
             else:
                 hidden.rename(place)
+                self._whole.add(key)
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
             raise StoreError(f"{place}: cannot be written ({error.strerror}); make room, then go on") from error
@@ -117,3 +134,11 @@ class UnitStore:
 
     def _failure(self, key: UnitKey) -> Path:
         return self.folder / "failed" / key.stage / f"{key.digest}.json"
+
+
+def _is_whole(place: Path) -> bool:
+    try:
+        files = json.loads((place / "meta.json").read_bytes())["files"]
+        return all(hashlib.sha256((place / name).read_bytes()).hexdigest() == told for name, told in files.items())
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return False

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from avemo_harness.build.pipeline.units import UnitKey, UnitStore
-from avemo_harness.errors import SampleError, describe
+from avemo_harness.errors import StoreError, UsageError, describe
+from avemo_harness.worker_pool import worker_pool
 
 LINE_S = 10.0
 """Seconds between two lines of progress."""
@@ -45,11 +45,13 @@ class Work:
     Args:
         executor: how many at a time, and where; None for one after the other in this thread.
         retry: also those that failed before.
+        hide: takes out of an error what must not be kept of it.
     """
 
     executor: Executor | None
     retry: bool
     say: Say
+    hide: Callable[[str], str]
 
 
 @contextmanager
@@ -58,45 +60,49 @@ def processes(count: int) -> Iterator[Executor | None]:
     if count == 1:
         yield None
         return
-    # A forked process could inherit a held lock of a threaded library, so processes start afresh.
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
+    with worker_pool(count) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def threads(count: int) -> Iterator[Executor | None]:
-    """Threads that wait for tools."""
+    """Threads that wait for tools. At the end of the block nothing more is begun, and what runs is ended."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="build")
     try:
         yield pool
     finally:
-        from avemo_harness.build.pipeline.tool_process import kill_running_tools
+        from avemo_harness.build.pipeline.tool_process import no_tools
 
-        kill_running_tools()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        with no_tools():
+            pool.shutdown()
 
 
 def make_units(stage: str, jobs: Sequence[Job], store: UnitStore, work: Work) -> None:
-    """Make what is missing of a stage; units that cannot be made are recorded.
+    """Make what is missing of a stage; units that cannot be made are recorded, whatever the error is.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
+        UsageError: no unit could be made like this.
     """
     waiting = [job for job in dict.fromkeys(jobs) if not store.has(job.key)]
-    failed_before = [job for job in waiting if store.failure(job.key) is not None]
+    failed_before = {job.key for job in waiting if store.failure(job.key) is not None}
     if not work.retry:
-        waiting = [job for job in waiting if job not in failed_before]
+        waiting = [job for job in waiting if job.key not in failed_before]
     there = len(set(jobs)) - len(waiting) - (0 if work.retry else len(failed_before))
     counter = _Counter(stage, len(waiting), there, work.say)
     if work.executor is None:
         for job in waiting:
-            counter.count(_settle(job, store, partial(job.make, *job.arguments)))
+            counter.count(_settle(job, store, work, partial(job.make, *job.arguments)))
     else:
-        _side_by_side(waiting, store, work.executor, counter)
+        _side_by_side(waiting, store, work, work.executor, counter)
     counter.end()
 
 
-def _side_by_side(jobs: Sequence[Job], store: UnitStore, executor: Executor, counter: _Counter) -> None:
+def _side_by_side(jobs: Sequence[Job], store: UnitStore, work: Work, executor: Executor, counter: _Counter) -> None:
     # Few are handed over at a time, since each carries its inputs.
     rest, running = iter(jobs), dict[Future[tuple[Files, Facts]], Job]()
     more = True
@@ -109,15 +115,17 @@ def _side_by_side(jobs: Sequence[Job], store: UnitStore, executor: Executor, cou
                 running[executor.submit(job.make, *job.arguments)] = job
         done, _ = wait(running, return_when=FIRST_COMPLETED) if running else (set[Future[Any]](), None)
         for future in done:
-            counter.count(_settle(running.pop(future), store, future.result))
+            counter.count(_settle(running.pop(future), store, work, future.result))
 
 
-def _settle(job: Job, store: UnitStore, result: Callable[[], tuple[Files, Facts]]) -> bool:
+def _settle(job: Job, store: UnitStore, work: Work, result: Callable[[], tuple[Files, Facts]]) -> bool:
     """Keep a unit, or record why there is none; returns whether there is."""
     try:
         files, facts = result()
-    except SampleError as error:
-        store.fail(job.key, job.unit, describe(error))
+    except (StoreError, UsageError, BrokenExecutor):
+        raise
+    except Exception as error:  # what a tool gives may be odd in ways that nobody thought of
+        store.fail(job.key, job.unit, work.hide(describe(error)))
         return False
     store.put(job.key, files, {"unit": job.unit, **facts})
     return True

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.build.pipeline.portraits import forbids_derivatives
+from avemo_harness.build.licences import forbids_derivatives, may_be_shared
 from avemo_harness.build.sharing.records import Records, Values
 from avemo_harness.errors import UsageError
 
@@ -19,7 +19,7 @@ class Asset:
     """A source of a release.
 
     Args:
-        what: a corpus, a generator, or a picture that was animated.
+        what: a corpus, a generator, a picture that was animated, or a tool with a licence of its own.
         licence: as its owner words it; empty where nothing is known.
         clips: how many clips are of it.
         redistributable: whether those clips may be passed on to others.
@@ -53,7 +53,7 @@ def find_assets(releases: Iterable[Release], records: Records) -> tuple[Asset, .
         )
         for (source, licence), clips in sorted(counts.items())
     )
-    return (*rows, *_portraits(records.provenance))
+    return (*rows, *_portraits(records.provenance), *_tools(records.provenance))
 
 
 def _portraits(provenance: Sequence[Values]) -> Iterator[Asset]:
@@ -70,6 +70,26 @@ def _portraits(provenance: Sequence[Values]) -> Iterator[Asset]:
         counts[what, licence, redistributable, no_derivatives] += 1
     for (what, licence, redistributable, no_derivatives), clips in sorted(counts.items()):
         yield Asset(what, licence, clips, redistributable, no_derivatives)
+
+
+def _tools(provenance: Sequence[Values]) -> Iterator[Asset]:
+    """The tools whose licence the configuration of a build names."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in provenance:
+        for done in ("written", "spoken", "shown"):
+            if line.get(f"{done}_licence"):
+                counts[f"{done} by {line.get(f'{done}_by')}", str(line[f"{done}_licence"])] += 1
+    for (what, licence), clips in sorted(counts.items()):
+        yield Asset(what, licence, clips, redistributable=True, no_derivatives=forbids_derivatives(licence))
+
+
+def is_free(asset: Asset) -> bool:
+    """Whether recordings of an asset, and smaller copies of them, may be passed on without a further promise.
+
+    Rows that state no licence are their owner's own; a licence that is not known to allow it frees nothing.
+    """
+    stated = bool(asset.licence.strip())
+    return asset.redistributable and not asset.no_derivatives and (may_be_shared(asset.licence) or not stated)
 
 
 def refuse_restricted(assets: Sequence[Asset], with_clips: bool, acknowledged: bool) -> None:
@@ -99,16 +119,7 @@ def refuse_restricted(assets: Sequence[Asset], with_clips: bool, acknowledged: b
 def _is_conditional(asset: Asset, with_clips: bool) -> bool:
     if not asset.redistributable:
         return False
-    return not _is_known(asset.licence) or (with_clips and asset.no_derivatives)
-
-
-def _is_known(licence: str) -> bool:
-    """Whether a licence says something.
-
-    >>> [_is_known(name) for name in ("CC0-1.0", "", "unclear: two are named")]
-    [True, False, False]
-    """
-    return bool(licence.strip()) and not licence.casefold().startswith(("unclear", "unknown"))
+    return not may_be_shared(asset.licence) or (with_clips and asset.no_derivatives)
 
 
 def _told(assets: Sequence[Asset]) -> str:

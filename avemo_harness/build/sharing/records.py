@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,12 @@ from avemo_harness.build.importers.writing import RECORD as IMPORT
 from avemo_harness.build.pipeline.package import PROVENANCE
 from avemo_harness.build.pipeline.package import RECORD as BUILD
 from avemo_harness.errors import ReleaseError
+from avemo_harness.publishing import publishable
 
 NAMES = (BUILD, PROVENANCE, IMPORT, CHECKS)
 """Every record that there may be."""
 
 Values = Mapping[str, Any]
-
-_SECRET = re.compile(r"(?:^|_)(?:key|token|secret|password|authorization)$", re.IGNORECASE)
-_LOCAL = re.compile(r"(?<![\w.:/\\~…-])(?:~|[A-Za-z]:)?[/\\](?:[^\s\"'=,;/\\]+[/\\])*([^\s\"'=,;/\\]+)[/\\]?")
-_LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +60,6 @@ def read_records(folder: Path) -> Records:
         imported=_values(folder / IMPORT),
         checks=_values(folder / CHECKS),
     )
-
-
-def publishable(value: Any) -> Any:
-    """A value without what is nobody's business: of local paths the last part stays, of secrets nothing.
-
-    >>> publishable({"source": "/home/ann/corpora/ravdess", "api_key": "xyz", "url": "http://me:pw@host/v1"})
-    {'source': '…/ravdess', 'api_key': '(left out)', 'url': 'http://host/v1'}
-    """
-    if isinstance(value, Mapping):
-        return {
-            key: "(left out)" if one and _SECRET.search(str(key)) else publishable(one) for key, one in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [publishable(one) for one in value]
-    if isinstance(value, str):
-        return _LOCAL.sub(r"…/\1", _LOGIN.sub("", value))
-    return value
 
 
 def _indented(values: Any) -> bytes:

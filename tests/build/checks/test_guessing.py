@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.build.checks.guessing import assess, guess_emotions, planted
+from avemo_harness.build.checks.guessing import LEAST_SPEAKERS, assess, guess_emotions, planted
 
 N = 96
 SPEAKERS = [f"speaker{i % 8}" for i in range(N)]
@@ -63,8 +63,13 @@ def test_a_frequent_emotion_is_no_safer_guess() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "speakers"),
-    [(["sad"] * N, SPEAKERS), (LABELS, ["Ann"] * N), ([*EMOTIONS, *["sad"] * (N - 4)], SPEAKERS)],
-    ids=["one emotion", "one speaker", "emotions of one clip each"],
+    [
+        (["sad"] * N, SPEAKERS),
+        (LABELS, ["Ann"] * N),
+        (LABELS, [f"speaker{i % (LEAST_SPEAKERS - 1)}" for i in range(N)]),
+        ([*EMOTIONS, *["sad"] * (N - 4)], SPEAKERS),
+    ],
+    ids=["one emotion", "one speaker", "few speakers", "emotions of one clip each"],
 )
 def test_too_little_is_no_guess(labels: list[str], speakers: list[str]) -> None:
     assert guess_emotions(noise(4), labels, speakers) is None

@@ -62,12 +62,24 @@ def test_dialogues_follow_their_turns_and_whoever_begins_is_the_user(tmp_path: P
         ("0.mp4,sad,Ann,d,1,chair", "expected the role user or assistant, found 'chair'"),
         ("0.mp4,sad,Ann,d,1,\n1.mp4,sad,Ann,d,1,", r"clips\.csv:3: turn 1 of 'd' is there twice"),
         ("0.mp4,sad,Ann,,,\n0.mp4,sad,Ann,,,", r"clips\.csv:3: '0\.mp4' is there twice"),
+        (
+            "0.mp4,sad,Ann,,,\n1.mp4,sad,Ann,0,1,",
+            r"clips\.csv:3: '1\.mp4' would have the id '0' as '0\.mp4' of clips\.csv:2 has; rename the clip",
+        ),
+        ("1.mp4,sad,Ann,0,1,\n0.mp4,sad,Ann,,,", r"clips\.csv:3: '0\.mp4' would have the id '0'"),
         ("0.mp4,bored,Ann,,,", "none among 1 rows"),
     ],
 )
 def test_a_wrong_row_is_named(row: str, message: str, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "clips", f"path,emotion,speaker,dialogue,turn,role\n{row}\n")
     with pytest.raises(ReleaseError, match=message):
+        import_corpus("folder", folder, tmp_path / "out")
+
+
+def test_clips_of_one_name_are_told_apart_by_their_users(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "path,emotion,speaker\n0.mp4,sad,Ann\n0.mov,happy,Ann\n")
+    write_clip(folder / "0.mov", 0.4, 1)
+    with pytest.raises(ReleaseError, match=r"clips\.csv:3: '0\.mov' would have the id '0'"):
         import_corpus("folder", folder, tmp_path / "out")
 
 

@@ -72,6 +72,30 @@ def test_an_utterance_without_a_clip_ends_a_segment(corpus: Path, tmp_path: Path
     assert left_out(imported)["utterances without a clip"] == 1
 
 
+def test_an_utterance_that_is_only_missed_in_the_count_of_all_ends_a_segment_too(corpus: Path, tmp_path: Path) -> None:
+    table = corpus / "train_sent_emo.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    later = [f"{int(line.partition(',')[0]) + 1},{line.partition(',')[2]}" for line in lines[6:]]
+    table.write_text("\n".join([*lines[:6], *later]) + "\n", encoding="utf-8")
+    imported = import_corpus("meld", corpus, tmp_path / "out")
+    assert [one.dialogue_id for one in imported.dialogues["train"]] == ["meld-train-0000-00"]
+
+
+@pytest.mark.parametrize("speaker", ["Ross and Joey", "Ross & Joey", "Ross, Joey", "Ross/Joey", "BOTH"])
+def test_several_people_are_no_speaker(speaker: str, tmp_path: Path) -> None:
+    rows = tuple((0, n, [speaker, "Monica"][n % 2], "joy", "Yes.") for n in range(3))
+    corpus = write_meld(tmp_path / "corpus", {"train": rows, "test": TEST})
+    imported = import_corpus("meld", corpus, tmp_path / "out")
+    assert set(imported.dialogues) == {"test"}
+    assert left_out(imported)["utterances of several people at once"] == 2
+
+
+def test_a_name_that_holds_the_word_is_one_person(tmp_path: Path) -> None:
+    rows = tuple((0, n, ["Sandy Anderson", "Monica"][n % 2], "joy", "Yes.") for n in range(3))
+    imported = import_corpus("meld", write_meld(tmp_path / "corpus", {"train": rows}), tmp_path / "out")
+    assert imported.dialogues["train"][0].turns[0].speaker_id == "sandy anderson"
+
+
 def test_tables_in_windows_code_page_give_the_same_words(tmp_path: Path) -> None:
     corpus = write_meld(tmp_path / "corpus", {"train": TRAIN}, encoding="cp1252")
     imported = import_corpus("meld", corpus, tmp_path / "out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,71 @@ def test_what_fails_is_left_out_told_and_made_again_only_on_request(
     assert build_release(CONFIG, out, quiet).failed == result.failed
     assert build_release(CONFIG, out, quiet, retry_failed=True).failed == {}
     assert contents(out) == contents(built)
+
+
+class Odd(BuiltinSpeech):
+    """Does what nobody thought of, or finds that it cannot be used at all."""
+
+    error: Exception = ZeroDivisionError("division by zero")
+
+    def speak(self, utterance: Utterance) -> Sound:
+        if utterance.line.emotion == "sad":
+            raise self.error
+        return super().speak(utterance)
+
+
+def test_an_odd_error_costs_its_unit_and_no_other(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtin_clips, "BuiltinSpeech", Odd)
+    result = build_release(CONFIG, tmp_path / "release", quiet)
+    assert result.dialogues["singleturn_synthetic"] == 6
+    assert set(result.failed.values()) == {"ZeroDivisionError: division by zero"}
+    monkeypatch.setattr(Odd, "error", UsageError("voices: there is none"))
+    with pytest.raises(UsageError, match="voices: there is none"):
+        build_release(CONFIG, tmp_path / "release", quiet, retry_failed=True)
+
+
+def test_a_damaged_unit_is_made_anew(tmp_path: Path, built: Path) -> None:
+    out = tmp_path / "release"
+    shutil.copytree(built.with_name("release.work"), tmp_path / "release.work")
+    for name in ("script.json", "speech.wav", "clip.mp4"):
+        damaged = sorted((tmp_path / "release.work" / "units").rglob(name))[0]
+        damaged.write_bytes(damaged.read_bytes()[:-10])
+    lines: list[str] = []
+    build_release(CONFIG, out, lines.append)
+    assert contents(out) == contents(built)
+    assert "dialogue: 1 of 1 made (11 were there)" in lines[0]
+
+
+def test_what_a_killed_build_left_is_cleared_away_and_nothing_else(tmp_path: Path, built: Path) -> None:
+    out = tmp_path / "release"
+    for folder in (built, built.with_name("release.work")):
+        shutil.copytree(folder, tmp_path / folder.name)
+    (tmp_path / ".release.k4_2x7bq" / "release" / "multiturn_synthetic").mkdir(parents=True)
+    kept = [tmp_path / ".release.settings" / "mine.txt", tmp_path / ".release2.k4_2x7bq" / "release" / "mine.txt"]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    build_release(CONFIG, out, quiet)
+    assert not (tmp_path / ".release.k4_2x7bq").exists()
+    assert all(file.exists() for file in kept)
+
+
+@pytest.mark.parametrize("out", [".", "..", "/", "a/.."])
+def test_a_path_without_a_name_is_no_place_for_a_release(out: str) -> None:
+    with pytest.raises(UsageError, match="expected the name of a folder for the release"):
+        build_release(CONFIG, Path(out), quiet)
+
+
+def test_a_file_is_no_place_for_a_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "release").write_text("mine")
+    assert main(["data", "build", "--out", str(tmp_path / "release")]) == 2
+    assert "release: is a file; name a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["release"]
+
+
+def test_the_built_in_writer_writes_english_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the built-in writer writes English, not 'de'"):
+        build_release(CONFIG.model_copy(update={"language": "de"}), tmp_path / "release", quiet)
 
 
 def test_a_tool_that_shows_no_emotion_is_refused_before_anything_is_made(

@@ -20,6 +20,7 @@ from avemo_harness.errors import BuildError, UsageError
 
 SPOKEN = melody(1.2, 22_050)
 WAVE = media.write_wave(SPOKEN, 22_050)
+NAMES = {"neutral": "calm", "happy": "joy", "angry": "fury", "sad": "grief"}
 
 
 @pytest.fixture
@@ -53,9 +54,7 @@ def test_the_sound_is_read(stock: Path, made: bytes) -> None:
 
 
 def test_the_tool_is_told_text_voice_and_style(stock: Path) -> None:
-    speech("good", "-v", "{voice}", "{gender}", "{emotion}", "{style}", "{seed}", emotions={"happy": "joy"}).speak(
-        UTTERANCE
-    )
+    speech("good", "-v", "{voice}", "{gender}", "{emotion}", "{style}", "{seed}", emotions=NAMES).speak(UTTERANCE)
     told = json.loads((stock / "seen.json").read_text())["argv"]
     assert told == ["I left the key on the shelf.", "-v", "vivian", "female", "joy", "bright and quick", "11"]
 

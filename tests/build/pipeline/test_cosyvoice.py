@@ -106,6 +106,21 @@ def test_the_identity_changes_with_the_reference_recordings(server: ToolServer, 
     assert backend.identity() != before
 
 
+def test_the_words_of_a_recording_are_part_of_the_identity_where_they_are_sent(
+    server: ToolServer, voices: Path
+) -> None:
+    backends = {mode: speaker(server, voices, mode=mode) for mode in ("zero_shot", "instruct2")}
+    before = {mode: backend.identity() for mode, backend in backends.items()}
+    (voices / "vivian.txt").write_text("Something else.\n")
+    assert backends["zero_shot"].identity() != before["zero_shot"]
+    assert backends["instruct2"].identity() == before["instruct2"]
+
+
+def test_a_path_that_no_recording_has_is_refused_at_once(server: ToolServer, voices: Path) -> None:
+    with pytest.raises(UsageError, match=r"prompt_wav: there is no file .*\{voice\}\.flac; correct the path"):
+        speaker(server, voices, prompt_wav=str(voices / "{voice}.flac"))
+
+
 def test_text_that_looks_like_a_form_stays_text(server: ToolServer, voices: Path) -> None:
     text = 'a "quoted" line; name="x"\r\n--boundary äöü 你好'
     speaker(server, voices).speak(replace(UTTERANCE, line=replace(LINE, text=text)))

@@ -14,20 +14,24 @@ from support.clips import make_clip, melody
 from support.tool_servers import DATED_MODEL, KEY, RATE, serve_tools
 
 from avemo_harness import media
+from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.build.pipeline.build import build_release
 from avemo_harness.build.pipeline.config import load_config
+from avemo_harness.build.sharing.assets import find_assets
+from avemo_harness.build.sharing.contents import read_contents
 
 SECONDS = 2.0
 SPLITS = {"singleturn_synthetic": 8, "multiturn_synthetic": 4}
-ARGV = [sys.executable, pretend_tool.__file__, "good", "{out.mp4}", "{in.wav}", "{in.png}", "{emotion}"]
-YAML = f"""speakers: 2
+ARGV = [sys.executable, pretend_tool.__file__, "{emotion}", "{out.mp4}", "{in.wav}", "{in.png}", "--key=${TOOL_KEY}"]
+YAML = f"""licence: CC-BY-4.0
+speakers: 2
 voices: [low, high]
 splits:
   singleturn_synthetic: {{dialogues: 8, conflict_pairs: 2}}
   multiturn_synthetic: {{dialogues: 4, conflict_pairs: 2}}
 dialogue: {{backend: openai, base_url: "${{SERVER}}", model: tiny-writer, api_key_env: TOOL_KEY}}
-speech: {{backend: openai_speech, base_url: "${{SERVER}}", model: tiny-voice, api_key_env: TOOL_KEY}}
+speech: {{backend: openai_speech, base_url: "${{SERVER}}", model: tiny-voice, api_key_env: TOOL_KEY, licence: CC-BY}}
 face:
   backend: command
   tool: Pretend
@@ -47,7 +51,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("foreign")
     pictures = folder / "stock" / "people"
     pictures.mkdir(parents=True)
-    (folder / "stock" / "good").write_bytes(make_clip(SECONDS))
+    for seed, emotion in enumerate(EMOTIONS):
+        (folder / "stock" / emotion).write_bytes(make_clip(SECONDS, seed))
     for name in ("ann", "ben"):
         Image.new("RGB", (128, 128), (200, 150, 120)).save(pictures / f"{name}.png")
     (folder / "stock" / "people.csv").write_text("id,gender,licence\nann,female,CC0\nben,male,AI-Face EULA\n")
@@ -87,6 +92,14 @@ def test_what_made_each_clip_is_recorded(provenance: list[dict[str, Any]]) -> No
     assert {(line["portrait"], line["no_derivatives"]) for line in users} == {("ann", False), ("ben", True)}
 
 
+def test_the_licence_of_a_tool_is_recorded_and_told(built: Path, provenance: list[dict[str, Any]]) -> None:
+    assert {line["spoken_licence"] for line in provenance} == {"CC-BY"}
+    contents = read_contents(built / "release")
+    assets = {one.what: one for one in find_assets(contents.releases, contents.records)}
+    assert assets["spoken by openai_speech"].licence == "CC-BY"
+    assert assets["spoken by openai_speech"].clips == len(provenance)
+
+
 def test_conflict_pairs_show_one_picture(built: Path, provenance: list[dict[str, Any]]) -> None:
     shown = {(line["dialogue_id"], line["turn"]): line["portrait"] for line in provenance}
     for split in SPLITS:
@@ -97,6 +110,14 @@ def test_conflict_pairs_show_one_picture(built: Path, provenance: list[dict[str,
 
 
 def test_a_key_is_written_nowhere(built: Path) -> None:
-    files = [path for path in built.rglob("*") if path.is_file()]
+    folders = (built / name for name in ("release", "release.work", "cache"))
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_the_record_holds_the_configuration_as_it_was_written(built: Path) -> None:
+    config = json.loads((built / "release" / "build.json").read_text())["config"]
+    assert config["dialogue"]["base_url"] == "${SERVER}"
+    assert config["portraits"]["folder"] == "${STOCK}/people"
+    assert config["face"]["argv"][-1] == "--key=${TOOL_KEY}"

@@ -164,6 +164,7 @@ def test_a_text_that_cannot_be_used_is_repaired(server: ToolServer, text: str, c
     ("spoil", "complaint"),
     [
         (lambda told: "Sure! Here it is:", "the answer is not JSON"),
+        (lambda told: '{"turns": ' + "[" * 100_000, "the answer is not JSON"),
         (lambda told: [], 'the answer must be an object with a list "turns"'),
         (lambda told: {"turns": told["turns"][:2]}, "there are 2 utterances, 3 were asked for"),
         (

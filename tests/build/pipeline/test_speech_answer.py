@@ -56,7 +56,8 @@ def test_samples_may_begin_like_text() -> None:
 
 
 def test_text_is_not_taken_for_samples() -> None:
-    for answer in (Answer({}, b'{"detail": "x"}  '), Answer({"content-type": "text/plain; charset=utf-8"}, b"busy")):
+    busy = Answer({"content-type": "text/plain; charset=utf-8"}, b"busy")
+    for answer in (Answer({}, b'{"detail": "x"}  '), busy, Answer({}, b"[" * 100_000)):
         with pytest.raises(UnusableAnswerError, match="no sound but"):
             read_pcm_answer(answer, 24_000, "Hello.")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import pretend_tool
 
 from avemo_harness.build.pipeline import tool_process
-from avemo_harness.build.pipeline.tool_process import ToolRun, kill_running_tools, run_tool
+from avemo_harness.build.pipeline.tool_process import ToolRun, no_tools, run_tool
 from avemo_harness.errors import BuildError
 
 LONG_S = 20.0
@@ -108,9 +111,33 @@ def test_whoever_is_interrupted_can_end_the_tools_of_other_threads(tmp_path: Pat
     thread.start()
     while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 2:
         time.sleep(0.01)
-    kill_running_tools()
-    thread.join(LONG_S)
+    with no_tools():
+        thread.join(LONG_S)
     assert "was ended by SIGKILL" in failed[0]
+    wait_for_end(pids_of(tmp_path))
+
+
+def test_while_tools_are_ended_none_begins(tmp_path: Path) -> None:
+    with no_tools(), pytest.raises(BuildError, match="was not run, as the build is interrupted"):
+        run_tool(a_run(tmp_path, "good"))
+    assert not (tmp_path / "seen.json").exists()
+    run_tool(a_run(tmp_path, "good"))
+    assert (tmp_path / "made.mp4").exists()
+
+
+def test_a_tool_that_began_in_the_last_moment_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = ExitStack()
+
+    class Starting(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 2:
+                time.sleep(0.01)
+            stopping.enter_context(no_tools())
+
+    monkeypatch.setattr(subprocess, "Popen", Starting)
+    with stopping, pytest.raises(BuildError, match="was not run, as the build is interrupted"):
+        run_tool(a_run(tmp_path, "hang"))
     wait_for_end(pids_of(tmp_path))
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support.tool_servers import KEY, SLOW_S, Fault, ToolServer
 
-from avemo_harness.build.pipeline.tool_server import BOUNDS, Answer, Bounds, JsonRequest, Server
+from avemo_harness.build.pipeline.tool_server import BOUNDS, Answer, Bounds, JsonRequest, Server, UnusableAnswerError
 from avemo_harness.errors import BuildError, UsageError
 
 REQUEST = JsonRequest("/audio/speech", {"model": "m", "input": "Hello.", "voice": "v", "response_format": "pcm"})
@@ -58,6 +58,11 @@ def test_it_is_not_tried_for_ever(server: ToolServer, fault: Fault, said: str) -
         ask(Server(f"{server.url}/v1", bounds=QUICK))
     assert str(error.value).startswith(f"single-0001: {server.url}/v1/audio/speech: {said}")
     assert len(server.asked) == 3
+
+
+def test_an_answer_that_is_nested_without_end_is_no_json() -> None:
+    with pytest.raises(UnusableAnswerError, match=r"no JSON but '\[\[\["):
+        Answer({}, b"[" * 100_000).json()
 
 
 def test_a_refusal_is_final(server: ToolServer) -> None:

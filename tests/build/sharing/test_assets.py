@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.byte_clips import write_byte_release
 
-from avemo_harness.build.sharing.assets import Asset, find_assets, refuse_restricted
+from avemo_harness.build.sharing.assets import Asset, find_assets, is_free, refuse_restricted
 from avemo_harness.build.sharing.contents import read_contents
 from avemo_harness.errors import UsageError
 
@@ -55,6 +55,57 @@ UNKNOWN = Asset("found", "", 10, redistributable=True, no_derivatives=False)
 )
 def test_the_strictest_asset_decides(assets: tuple[Asset, ...], clips: str, ids: str) -> None:
     assert outcomes(*assets) == {"clips": clips, "ids": ids}
+
+
+@pytest.mark.parametrize(
+    ("asset", "free"),
+    [
+        (FREE, True),
+        (CLOSED, False),
+        (UNCHANGED, False),
+        (UNKNOWN, True),
+        (Asset("found", "unclear: two are named", 10, redistributable=True, no_derivatives=False), False),
+        (Asset("found", "unknown", 10, redistributable=True, no_derivatives=False), False),
+    ],
+)
+def test_smaller_copies_are_free_unless_a_licence_or_a_record_stands_against_it(asset: Asset, free: bool) -> None:
+    assert is_free(asset) is free
+
+
+@pytest.mark.parametrize(
+    ("licence", "outcome"),
+    [
+        ("CC BY-NC-SA 4.0", "free"),
+        ("research only", "acknowledged"),
+        ("all rights reserved", "acknowledged"),
+        ("none", "acknowledged"),
+        ("N/A", "acknowledged"),
+        ("somebody's own", "acknowledged"),
+    ],
+)
+def test_a_licence_that_is_not_known_to_allow_it_has_to_be_acknowledged(licence: str, outcome: str) -> None:
+    asset = Asset("portrait p1", licence, 1, redistributable=True, no_derivatives=False)
+    assert outcomes(asset) == {"clips": outcome, "ids": outcome}
+
+
+def test_tools_with_licences_of_their_own_are_assets(tmp_path: Path) -> None:
+    write_byte_release(tmp_path)
+    tools = {
+        "spoken_by": "Voice",
+        "spoken_licence": "CC BY-NC 4.0",
+        "shown_by": "Face",
+        "shown_licence": "research only",
+    }
+    lines = [
+        {"written_by": "writer", "written_licence": "", **tools},
+        {**tools, "shown_by": None, "shown_licence": None},
+    ]
+    (tmp_path / "provenance.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    _, face, voice = assets_of(tmp_path)
+    assert (face.what, face.licence, face.clips) == ("shown by Face", "research only", 1)
+    assert (voice.what, voice.licence, voice.clips) == ("spoken by Voice", "CC BY-NC 4.0", 2)
+    assert outcomes(voice)["clips"] == "free"
+    assert outcomes(face)["clips"] == "acknowledged"
 
 
 def test_rows_name_their_sources_and_clips_are_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,6 +131,23 @@ def test_other_releases_are_refused_unless_told(pair: Sequence[Path], tmp_path: 
     forced = compare_runs([pair[0], other], force=True)
     assert only(forced).n_shared == 40
     assert "release text, split test differs" in "\n".join(forced.notes)
+
+
+def test_runs_on_one_commit_are_compared_also_where_one_has_read_but_a_part(
+    pair: Sequence[Path], tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("whole", "part")]
+    for source, folder in zip(pair, folders, strict=True):
+        shutil.copytree(source, folder)
+        record = json.loads((folder / "run.json").read_text())
+        release = {"source": "lab/release", "commit": "c" * 40, "fingerprint": folder.name}
+        record["releases"] = [{**one, **release} for one in record["releases"]]
+        (folder / "run.json").write_text(json.dumps(record))
+    assert only(compared(*folders)).n_shared == 40
+    edited = (folders[1] / "run.json").read_text().replace("c" * 40, "d" * 40)
+    (folders[1] / "run.json").write_text(edited)
+    with pytest.raises(UsageError, match="release text, split test differs"):
+        compared(*folders)
 
 
 def test_settings_that_differ_are_said(bench: TextBench, pair: Sequence[Path]) -> None:

@@ -31,6 +31,13 @@ splits:
 face: {{backend: command, tool: Slow, version: "1", argv: {json.dumps(ARGV)}, env: [STOCK], emotion_input: label}}
 """
 LONG_S = 60.0
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def take_signals() -> None:
+    """What started the tests may ignore some, as programs in the background do."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def begun(stock: Path) -> list[int]:
@@ -45,7 +52,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
 def test_a_build_that_is_told_to_end_takes_its_tools_with_it(tmp_path: Path, number: signal.Signals) -> None:
     stock, temporary = tmp_path / "stock", tmp_path / "temporary"
     stock.mkdir()
@@ -54,7 +61,8 @@ def test_a_build_that_is_told_to_end_takes_its_tools_with_it(tmp_path: Path, num
     out = tmp_path / "out" / "release"
     command = [sys.executable, "-m", "avemo_harness", "data", "build", str(tmp_path / "slow.yaml"), "--out", str(out)]
     environment = {**os.environ, "STOCK": str(stock), "TMPDIR": str(temporary)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as build:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stderr=pipe, text=True, preexec_fn=take_signals) as build:
         end = time.monotonic() + LONG_S
         while len(begun(stock)) < 2 and time.monotonic() < end:
             time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served") / "study"
-    write_small_study(folder, dialogues=3, seconds=0.2, clip=make_clip(0.2), turns=3)
+    write_small_study(folder, dialogues=3, seconds=0.2, clip=make_clip(0.2))
     with serving(folder) as running:
         yield running
 
@@ -93,6 +94,18 @@ def test_a_whole_session_goes_by_keyboard_alone(
     for item, er, en, rr, plays in rows:
         assert {"er": er, "en": en, "rr": rr} == {"er": 2, "en": 4, "rr": 5, **by_id[item].expected}
         assert plays == 1
+
+
+def test_a_long_dialogue_fits_the_phone(browser: Any, tmp_path: Path) -> None:
+    write_small_study(tmp_path / "study", dialogues=3, seconds=0.2, clip=make_clip(0.2), turns=6)
+    with serving(tmp_path / "study") as server:
+        rater = Rater(browser, server, 390, 844)
+        rater.page.goto(f"{server.url}/join/token0")
+        rater.to_training()
+        rater.wait("document.activeElement.textContent === 'Play'")
+        rater.press("Enter")
+        rater.wait("document.querySelector('.part').textContent === 'The reply, 2 of 12'")
+        assert rater.fits
 
 
 def test_a_reload_goes_on_with_the_same_item_and_a_second_tab_shows_it_too(browser: Any, server: Server) -> None:

@@ -287,7 +287,7 @@ def test_a_long_list_of_problems_and_long_values_are_cut(tmp_path: Path) -> None
     assert len(str(refusal.value)) < 400
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 700), st.integers(0, 30), st.text("ab0-:[]{}'\"%&*!|>#,\n\t ", max_size=12))
 def test_a_task_with_any_piece_replaced_is_a_task_or_a_task_error(
     tmp_path: Path, start: int, length: int, piece: str

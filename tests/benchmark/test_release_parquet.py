@@ -76,7 +76,7 @@ def recut(folder: Path, rows_a_group: int, files: int) -> None:
         pq.write_table(table.slice(number * rows, rows), shard, row_group_size=rows_a_group)
 
 
-@settings(derandomize=True, max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(releases(), conflict_pairs(), st.integers(1, 5), st.integers(1, 4))
 def test_any_release_reads_back_equal_however_its_files_are_cut(
     dialogues: list[Dialogue], pairs: list[ConflictPair], rows_a_group: int, files: int

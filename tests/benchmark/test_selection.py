@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn, make_release
@@ -65,7 +65,6 @@ def test_a_share_is_rounded_up_to_whole_dialogues(share: float, available: int, 
     assert len(selected(available, limit=share)) == 2 * kept
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 50), st.floats(0.001, 0.999))
 def test_a_share_keeps_at_least_one_dialogue_and_never_more_than_one_above_it(available: int, share: float) -> None:
     kept = len(selected(available, limit=share)) / 2

@@ -63,7 +63,7 @@ def hides(over: KeyPath, base: KeyPath) -> bool:
     return over[:shorter] == base[:shorter]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees, trees)
 def test_a_childs_values_win_and_every_value_names_its_file_and_line(
     tmp_path: Path, parent: dict[str, Any], child: dict[str, Any]

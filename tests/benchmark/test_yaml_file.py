@@ -24,7 +24,7 @@ from avemo_harness.benchmark.yaml_file import (
 )
 from avemo_harness.errors import TaskError
 
-one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 words = st.text(string.ascii_lowercase, min_size=1, max_size=4).filter(lambda word: word not in {"on", "off", "y", "n"})
 scalars = st.one_of(words, st.integers(-(2**60), 2**60), st.booleans(), st.none(), st.floats(allow_nan=False))
 documents = st.dictionaries(

@@ -74,7 +74,7 @@ def check_rules(pairs: list[ConflictPair], known: dict[tuple[str, int], Recordin
     assert len({pair.pair_id for pair in pairs}) == len(pairs)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(recordings, st.sampled_from(POLARITIES), st.randoms(use_true_random=False))
 def test_pairs_obey_every_rule_and_are_as_many_and_as_close_as_can_be(
     given_recordings: list[Recording], polarity: Polarity, random: object

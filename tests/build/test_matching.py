@@ -39,7 +39,6 @@ graphs = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(matrices)
 def test_two_sides_are_matched_as_well_as_by_trying_everything(rows: list[list[int]]) -> None:
     matrix = np.array(rows, dtype=np.int64)
@@ -49,7 +48,7 @@ def test_two_sides_are_matched_as_well_as_by_trying_everything(rows: list[list[i
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(graphs)
 def test_any_graph_is_matched_as_well_as_by_trying_everything(edges: Edges) -> None:
     ordered = sorted(edges)

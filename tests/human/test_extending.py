@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from human.test_desk import Room
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.human.analysis import analyze
@@ -104,7 +104,6 @@ def test_invitations_alone_can_be_added(room: Room) -> None:
         assert tables.execute("SELECT COUNT(DISTINCT rater) FROM ratings").fetchone() == (4,)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sets(st.sampled_from("abcdefgh"), min_size=1), min_size=1, max_size=6),
     st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 3)),

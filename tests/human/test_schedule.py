@@ -24,7 +24,7 @@ def test_each_condition_stands_everywhere_and_follows_every_other_equally_often(
     assert len(set(pairs.values())) <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 40), st.integers(1, 6), st.integers(5, 8), st.integers(0, 99))
 def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int, raters: int, seed: int) -> None:
     rated = [[f"{dialogue}/{system}" for system in range(systems)] for dialogue in range(dialogues)]
@@ -47,7 +47,7 @@ def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int,
             assert sum(30 + RATING_S for _ in block) <= BLOCK_S + 30 + RATING_S
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(5, 400), min_size=6, max_size=40), st.integers(0, 99))
 def test_no_block_is_too_long_unless_it_is_one_item(lengths: list[float], seed: int) -> None:
     rated = [[f"item{place}"] for place in range(len(lengths))]

@@ -31,7 +31,7 @@ def test_other_rates_are_kept() -> None:
     assert (info.sound.rate, info.sound.duration_s) == (48_000, 1.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(count=st.integers(1, 5000))
 def test_sound_of_any_length_comes_back_as_long(count: int) -> None:
     sound = melody(count / 16_000)
@@ -123,7 +123,7 @@ def test_resampling_keeps_tones_in_place(rate_in: int, rate_out: int) -> None:
     np.testing.assert_allclose(sound[200:-200], tone[1][200:-200], atol=2e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     count=st.integers(1, 3000),
     rate_in=st.sampled_from([8_000, 22_050, 48_000]),

@@ -24,7 +24,7 @@ def octave_db(samples: np.ndarray, low_hz: float) -> float:
     return float(10 * np.log10(power[(hz >= low_hz) & (hz < 2 * low_hz)].mean()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(SOUNDING),
     count=st.integers(1, 40_000),

@@ -134,7 +134,7 @@ def test_joined_streams_are_the_beginnings_of_their_sources(clip: bytes, longer_
         assert frame_times(joined) == frame_times(pictures)[: len(frames)]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seconds=st.integers(2, 90).map(lambda hundredths: 0.04 * hundredths), first=st.booleans())
 def test_joined_streams_end_together(clip: bytes, seconds: float, first: bool) -> None:
     other = make_clip(seconds, seed=3)

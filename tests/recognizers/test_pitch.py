@@ -17,7 +17,7 @@ def pitch_of(samples: np.ndarray) -> PitchTrack:
     return track_pitch(power_spectra(samples), frame_window(), RATE)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.floats(70.0, 480.0))
 def test_the_pitch_of_a_steady_tone_is_right_to_one_percent(hz: float) -> None:
     track = pitch_of(tone(hz, 0.5))

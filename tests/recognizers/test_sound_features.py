@@ -28,7 +28,7 @@ def test_saying_it_twice_changes_little() -> None:
     assert np.abs(once.values - twice.values).mean() < 0.05
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(arrays(np.float32, st.integers(0, 4000), elements=st.floats(-1, 1, width=32)))
 def test_every_sound_gives_a_finite_row_of_the_same_length(samples: np.ndarray) -> None:
     features = sound_features(samples)

@@ -84,7 +84,7 @@ def test_a_band_is_wider_where_clips_of_a_speaker_are_alike() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.booleans()), min_size=1, max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_band_holds_chance_and_the_accuracy_is_a_share(clips: list[tuple[int, int, bool]]) -> None:
     names = sorted({label for label, _, _ in clips})
     truth = np.array([names.index(label) for label, _, _ in clips], dtype=np.intp)

@@ -32,7 +32,7 @@ LENGTHS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, 
 
 
 @given(LENGTHS, st.sampled_from([(4, 4), (4, 2), (2, 1)]), st.booleans(), st.sampled_from([None, 0.3]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_attention_within_sequences_is_that_of_each_alone(
     lengths: list[tuple[int, int]], heads: tuple[int, int], causal: bool, scale: float | None
 ) -> None:

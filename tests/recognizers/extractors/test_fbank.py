@@ -51,7 +51,7 @@ def test_it_is_that_of_another_implementation(bands: int) -> None:
 
 
 @given(length=st.integers(0, 3000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_only_whole_frames_are_given(length: int) -> None:
     assert kaldi_fbank(melody(0.2)[:length], 16).shape == (
         max(0, 1 + (length - 400) // 160) if length >= 400 else 0,

@@ -61,7 +61,8 @@ def execute(args: argparse.Namespace) -> int:
     study = make_study(args.out, systems, release, plan, say)
     longest = max(sum(study.by_id()[one.item].seconds + 20 for one in session.showings) for session in study.sessions)
     rated = sum(item.kind == "rated" for item in study.items)
-    print(f"{rated} items of {len(systems)} systems, {study.raters_an_item} raters each")
+    of = "one system" if len(systems) == 1 else f"{len(systems)} systems"
+    print(f"{rated} items of {of}, {study.raters_an_item} raters each")
     print(f"{len(study.sessions)} sessions of up to {longest / 60:.0f} minutes, one a rater")
     if args.gold is None:
         print("gold items: replies to other dialogues; better ones, which experts rated, come with --gold FILE.jsonl")

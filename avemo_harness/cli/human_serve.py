@@ -18,9 +18,10 @@ def execute(args: argparse.Namespace) -> int:
     """Serve until interrupted; returns the exit code."""
     from avemo_harness.human.guards import bracketed, public_address
     from avemo_harness.human.planning import INVITATIONS
-    from avemo_harness.human.server import serve
+    from avemo_harness.human.server import require_packages, serve
     from avemo_harness.human.study import read_study
 
+    require_packages()
     study = read_study(args.study)
     address = public_address(args.host, args.port, args.url)
     origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"

@@ -13,16 +13,20 @@ from avemo_harness.human.study import Study
 from avemo_harness.human.web import make_app
 
 
+def require_packages() -> None:
+    """Refuse where Starlette or uvicorn is not installed (UsageError)."""
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed; the rating pages need: pip install 'avemo-harness[human]'")
+
+
 def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: int) -> None:
     """Serve a study until the process is interrupted.
 
     Raises:
-        UsageError: Starlette or uvicorn is not installed, or the port is taken.
+        UsageError: the port is taken.
         StoreError: `ratings.sqlite` cannot be opened.
     """
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise UsageError(f"{package} is not installed; the rating pages need: pip install 'avemo-harness[human]'")
     import uvicorn
 
     desk = Desk(folder, study, time.time)

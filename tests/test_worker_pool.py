@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from support.processes import is_alive
 
 from avemo_harness.worker_pool import worker_pool
 
@@ -20,18 +21,6 @@ if __name__ == "__main__":
         print(*{pool.submit(os.getpid).result() for _ in range(4)}, flush=True)
         pool.submit(time.sleep, 60).result()
 """
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asked about does not."""
-    try:
-        os.kill(process, 0)
-        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_workers_compute() -> None:

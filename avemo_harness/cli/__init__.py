@@ -23,7 +23,7 @@ COMMANDS = {
     "compare": "compare runs on the same items, or the conditions within one run",
     "leaderboard": "the published table, with runs beside it",
     "export": "write a run's results for the Hub, for papers and for other tools",
-    "human": "let people rate spoken replies: plan, serve, import, analyze",
+    "human": "let people rate spoken replies: plan, serve, extend, import, analyze",
     "data": "make, import, check, share or choose a release",
     "env": "make, list or remove the private environments that some models need",
     "doctor": "say what this machine has and what is configured",

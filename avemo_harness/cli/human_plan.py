@@ -39,6 +39,7 @@ def execute(args: argparse.Namespace) -> int:
     """Plan the study, say what it asks of people; returns the exit code."""
     from avemo_harness.errors import UsageError
     from avemo_harness.human.planning import CONSENT, INVITATIONS, StudyPlan, make_study
+    from avemo_harness.human.schedule import longest_session_s
     from avemo_harness.human.systems import open_systems
     from avemo_harness.releases import RunReleases
 
@@ -59,7 +60,7 @@ def execute(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     study = make_study(args.out, systems, release, plan, say)
-    longest = max(sum(study.by_id()[one.item].seconds + 20 for one in session.showings) for session in study.sessions)
+    longest = longest_session_s(study)
     rated = sum(item.kind == "rated" for item in study.items)
     of = "one system" if len(systems) == 1 else f"{len(systems)} systems"
     print(f"{rated} items of {of}, {study.raters_an_item} raters each")

@@ -105,7 +105,7 @@ def analyze(study: Study, key: StudyKey, ratings: Sequence[CollectedRating]) -> 
     excluded = exclusions(ratings, study.rules)
     kept = [one for one in ratings if one.rater not in excluded]
     rated = [item.item_id for item in study.items if item.kind == "rated"]
-    raters_of = raters_of_items(study, ratings)
+    raters_of = raters_of_items(study, kept)
     return HumanResult(
         schema_version=1,
         plan=study.digest(),
@@ -120,12 +120,14 @@ def analyze(study: Study, key: StudyKey, ratings: Sequence[CollectedRating]) -> 
 
 
 def raters_of_items(study: Study, ratings: Iterable[CollectedRating]) -> dict[str, int]:
-    """How many raters each rated item has; those whom the plan's rules leave out are not counted."""
-    ratings = list(ratings)
-    excluded = exclusions(ratings, study.rules)
+    """How many raters each rated item has.
+
+    Args:
+        ratings: those that count.
+    """
     raters: dict[str, set[str]] = {item.item_id: set() for item in study.items if item.kind == "rated"}
     for one in ratings:
-        if one.item.kind == "rated" and one.ratings and not one.repeat and one.rater not in excluded:
+        if one.item.kind == "rated" and one.ratings and not one.repeat:
             raters[one.item.item_id].add(one.rater)
     return {item: len(of_item) for item, of_item in raters.items()}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avemo_harness.errors import StoreError
 from avemo_harness.human.analysis import raters_of_items
 from avemo_harness.human.collected import CollectedRating, read_collection
+from avemo_harness.human.exclusions import exclusions
 from avemo_harness.human.planning import INVITATIONS, SPARE_INVITATIONS, token_digest
 from avemo_harness.human.ratings_file import RatingsFile
 from avemo_harness.human.seats import sessions_of
@@ -67,13 +68,14 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
     return Extension(len(lacking), len(copies), len(tokens))
 
 
-def lacking_raters(study: Study, ratings: Iterable[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
+def lacking_raters(study: Study, ratings: Sequence[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
     """How many raters each rated item will lack, of those that will lack some.
 
     Args:
         still_open: places in sessions that wait for a rating, by item.
     """
-    have = raters_of_items(study, ratings)
+    excluded = exclusions(ratings, study.rules)
+    have = raters_of_items(study, (one for one in ratings if one.rater not in excluded))
     missing = {item: study.raters_an_item - number - still_open.get(item, 0) for item, number in have.items()}
     return {item: number for item, number in missing.items() if number > 0}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness.human.latin_square import williams_square
-from avemo_harness.human.study import Session, Showing
+from avemo_harness.human.study import Session, Showing, Study
 
 CHECKS_EVERY = 10
 """Rated items to one gold item and one trap."""
@@ -63,6 +63,14 @@ def plan_sessions(pool: Pool, raters_an_item: int, seed: int) -> tuple[Session, 
             rated = [pool.rated[dialogue][system] for dialogue, system in zip(order, chosen, strict=True)]
             sessions.append(_in_blocks(_with_checks(_with_repeats(rated, rng), pool, rng), pool.seconds))
     return tuple(sessions)
+
+
+def longest_session_s(study: Study) -> float:
+    """Seconds that the longest session takes, playing and judging."""
+    items = study.by_id()
+    return max(
+        sum(items[showing.item].seconds + RATING_S for showing in session.showings) for session in study.sessions
+    )
 
 
 def _with_repeats(rated: Sequence[str], rng: np.random.Generator) -> list[Showing]:

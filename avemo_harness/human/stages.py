@@ -6,7 +6,7 @@ import math
 import sqlite3
 from collections.abc import Mapping
 
-from avemo_harness.human.schedule import RATING_S
+from avemo_harness.human.schedule import RATING_S, longest_session_s
 from avemo_harness.human.screens import (
     ConsentScreen,
     DeviceScreen,
@@ -91,11 +91,8 @@ class Stages:
 
     def _minutes(self) -> int:
         items = [self._items[one] for one in self._study.training]
-        longest = max(
-            sum(self._items[showing.item].seconds + RATING_S for showing in session.showings)
-            for session in self._study.sessions
-        )
-        return max(5, 5 * math.ceil((longest + sum(item.seconds + RATING_S for item in items)) / 300))
+        training = sum(item.seconds + RATING_S for item in items)
+        return max(5, 5 * math.ceil((longest_session_s(self._study) + training) / 300))
 
 
 def _has_begun(tables: sqlite3.Connection, rater: int, showing: str) -> bool:

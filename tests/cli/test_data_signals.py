@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import is_alive
 
 from avemo_harness.cli import main
 from avemo_harness.cli.signals import end_on_signals
@@ -43,13 +44,6 @@ def take_signals() -> None:
 def begun(stock: Path) -> list[int]:
     """Tools that began so far, by the files that they made."""
     return [int(path.name) for path in stock.iterdir()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support import pretend_tool
+from support.processes import is_alive
 
 from avemo_harness.build.pipeline import tool_process
 from avemo_harness.build.pipeline.tool_process import ToolRun, no_tools, run_tool
@@ -27,14 +28,6 @@ def a_run(stock: Path, what: str, timeout_s: float = LONG_S) -> ToolRun:
     (stock / "good").write_bytes(b"made")
     argv = [sys.executable, pretend_tool.__file__, what, str(stock / "made.mp4")]
     return ToolRun(argv, stock, {"STOCK": str(stock), "PATH": os.environ["PATH"]}, stock / "log", timeout_s)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def wait_for_end(pids: list[int]) -> None:

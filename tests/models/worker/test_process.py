@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.processes import is_alive
 from support.worker_models import Echo
 
 from avemo_harness.benchmark.release import Clip
@@ -283,18 +284,10 @@ def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
         pid, scratch = parent.stdout.readline().split()
         parent.kill()
     for _ in range(500):
-        if not running(int(pid)) and not Path(scratch).exists():
+        if not is_alive(int(pid)) and not Path(scratch).exists():
             return
         time.sleep(0.02)
     raise AssertionError("the worker lives on")
-
-
-def running(pid: int) -> bool:
-    """Whether a process does more than wait to be buried."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_an_interrupt_from_the_keyboard_is_left_to_the_parent(start: Start) -> None:

@@ -22,7 +22,7 @@ from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
 from avemo_harness.scorers.fusion import fusion_gain
 from avemo_harness.scorers.judged import Judge, Judged
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class TaskResult:
         flags: how many answers carry each flag; only those that occur, by name.
         rows: what answers that take no understanding would score on the same items, by name.
         comparable: the scores may be held against those of other runs with the same judge.
+        not_asked: how many turns (or pairs) lack a stream that the condition needs, by what they lack, such as
+            ``no face``; they are no items.
     """
 
     task: str
@@ -55,6 +57,7 @@ class TaskResult:
     n_clusters: int = 0
     n_spoken: int | None = None
     comparable: bool = True
+    not_asked: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +91,7 @@ class RunResult:
         judge: the recogniser whose trajectories the replies are scored by, with its card; None where none was asked.
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
+        marks: the sentence behind each mark that a cell of `groups` carries, by mark.
     """
 
     schema_version: int
@@ -100,6 +104,7 @@ class RunResult:
     provisional: bool
     tasks: Mapping[str, TaskResult]
     groups: Mapping[str, GroupResult]
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_errors(self) -> int:

@@ -48,6 +48,9 @@ class Metric:
     Args:
         n: items, or dialogues, that the value is a mean of.
         n_undefined: those scored for which the metric has no value.
+        n_clusters: independent clusters (dialogues) in which the metric has a value; what the interval rests on.
+        note: a qualification of the interval, such as ``too few dialogues`` or ``approximate``; None where there is none.
+        marks: keys of `avemo_harness.report.results.RunResult.marks`, the caveats that belong into the cell itself.
     """
 
     value: float | None
@@ -57,6 +60,9 @@ class Metric:
     n_invalid: int
     n_errors: int
     n_undefined: int = 0
+    n_clusters: int = 0
+    note: str | None = None
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

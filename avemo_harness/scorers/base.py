@@ -49,7 +49,7 @@ class Metric:
         n: items, or dialogues, that the value is a mean of.
         n_undefined: those scored for which the metric has no value.
         n_clusters: independent clusters (dialogues) in which the metric has a value; what the interval rests on.
-        note: a qualification of the interval, such as ``too few dialogues`` or ``approximate``; None where there is none.
+        note: a qualification of the interval, such as ``too few dialogues`` or ``approximate``.
         marks: keys of `avemo_harness.report.results.RunResult.marks`, the caveats that belong into the cell itself.
     """
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hub_server import Fault, HubServer
+from support.hub_server import Fault, HubServer, Repository, serve
 
-from avemo_harness.benchmark.release import Dialogue, Release, dialogue_row, pair_row
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn, dialogue_row, pair_row
 from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.benchmark.release_writer import write_release
 
 CONFIG = "multiturn_real"
 
@@ -65,7 +66,6 @@ class Wanted:
     split: str = "test"
     revision: str | None = None
     streaming: bool = False
-    limit: int | None = None
     media_root: str | None = None
 
     def arguments(self) -> list[Any]:
@@ -110,7 +110,6 @@ READABLE = {
     "whole": Wanted(),
     "streamed": Wanted(streaming=True),
     "tag": Wanted(revision="v1"),
-    "limited": Wanted(streaming=True, limit=2),
     "train": Wanted(split="train"),
     "to decode": Wanted("lab/decoded"),
     "to decode, streamed": Wanted("lab/decoded", streaming=True),
@@ -122,7 +121,7 @@ REFUSED = {
     "unknown commit": (Wanted(revision="0" * 40), f"no such data set or revision '{'0' * 40}'"),
     "unknown config": (Wanted(name="x"), "no config 'x' (configs: multiturn_real, multiturn_real_conflict)"),
     "unknown split": (Wanted(split="dev"), 'Unknown split "dev". Should be one of'),
-    "unknown split, streamed": (Wanted(split="dev", streaming=True), "dev"),
+    "unknown split, streamed": (Wanted(split="dev", streaming=True), "has no split 'dev' (splits: test, train)"),
     "rows of something else": (Wanted(name=f"{CONFIG}_conflict"), "column 'turns' must hold lists of records"),
     "rows of something else, streamed": (
         Wanted(name=f"{CONFIG}_conflict", streaming=True),
@@ -201,11 +200,54 @@ def test_media_are_never_decoded_by_the_reader(session: Session) -> None:
     assert session.decoders == []
 
 
+STREAMER = """
+import sys
+from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
+
+release = load_release("lab/large", "large", options=ReleaseOptions(streaming=True))
+print(len(release.dialogues), flush=True)
+sys.stdin.readline()
+for _ in range(2):
+    print(len(release.dialogue("d17").turns[0].clip.read()), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def _bytes_of(requests: list[str], file: str) -> int:
+    """How many bytes of a file the ranges of some requests cover."""
+    ranges = [line.split("bytes=")[1].split("-") for line in requests if file in line and "bytes=" in line]
+    return sum(int(last) - int(first) + 1 for first, last in ranges)
+
+
 @pytest.mark.slow
-def test_a_limit_reads_no_further(session: Session, dialogues: tuple[Dialogue, ...]) -> None:
-    answer = session.answers["limited"]
-    assert answer["dialogues"] == [dialogue_row(dialogue) for dialogue in dialogues[:2]]
-    assert [pair["pair_id"] for pair in answer["pairs"]] == ["p0"]
+def test_streaming_reads_all_rows_and_no_clip_before_it_is_asked_for_and_each_once(tmp_path: Path) -> None:
+    turn = Turn(0, "user", "ann", "", "sad", clip=Clip.from_bytes(bytes(150_000)))
+    rows = [Dialogue(f"d{number}", "", "en", "CC0-1.0", (turn,)) for number in range(24)]
+    write_release(tmp_path / "large", "large", {"test": rows})
+    with (
+        serve(Repository.of_folder("lab/large", tmp_path / "large")) as hub,
+        subprocess.Popen(
+            [sys.executable, "-c", STREAMER],
+            env=hub_environment(tmp_path, hub.url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as streamer,
+    ):
+        assert streamer.stdin
+        assert streamer.stdout
+        read_bytes, printed = [], []
+        for _ in range(3):
+            printed.append(int(streamer.stdout.readline()))
+            read_bytes.append(_bytes_of(hub.log, "test-00000.parquet"))
+            streamer.stdin.write("\n")
+            streamer.stdin.flush()
+    assert printed == [24, 150_000, 150_000]
+    rows_alone, with_a_clip, again = read_bytes
+    assert rows_alone < 24 * 150_000 / 10
+    # Its row group came with it.
+    assert 150_000 <= with_a_clip - rows_alone < 9 * 150_000
+    assert again == with_a_clip
 
 
 @pytest.mark.slow
@@ -338,5 +380,6 @@ def test_a_run_records_the_commit_and_fingerprint_of_its_release(
     recorded = json.loads((tmp_path / "run/run.json").read_text())["releases"]
     assert [release["source"] for release in recorded] == ["lab/release"]
     assert recorded[0]["commit"] == hub.repositories["lab/release"].commit
-    assert (recorded[0]["fingerprint"] == local.fingerprint) == (not streaming)
-    assert recorded[0]["dialogues"] == (3 if streaming else 20)
+    assert recorded[0]["fingerprint"] == local.fingerprint
+    assert recorded[0]["dialogues"] == 20
+    assert len((tmp_path / f"run/items/{CONFIG}_full_av.jsonl").read_text().splitlines()) == (6 if streaming else 40)

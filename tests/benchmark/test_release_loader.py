@@ -14,7 +14,6 @@ import pytest
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue
 from avemo_harness.benchmark.release_loader import (
-    ReleaseOptions,
     configured_release,
     has_split,
     load_release,
@@ -155,12 +154,6 @@ def test_what_is_neither_a_path_nor_a_hub_id_is_refused(
         ReleaseError, match=r"no such folder or Parquet file, and not a Hub id \(owner/name\)|no config"
     ):
         load_release(source, CONFIG)
-
-
-def test_a_limit_keeps_the_first_dialogues_and_the_pairs_among_them(folder: Path) -> None:
-    release = load_release(str(folder), CONFIG, options=ReleaseOptions(limit=3))
-    assert [dialogue.dialogue_id for dialogue in release.dialogues] == ["d0", "d1", "d2"]
-    assert [pair.pair_id for pair in release.pairs] == ["p0"]
 
 
 def test_a_local_release_says_which_splits_it_has(folder: Path) -> None:

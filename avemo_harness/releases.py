@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avemo_harness import paths
+from avemo_harness.benchmark.clip_streams import with_known_streams
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import ReleaseOptions, configured_release, has_split, load_release
 from avemo_harness.benchmark.task import TaskSpec
@@ -88,4 +89,5 @@ class RunReleases:
             streaming=self.config.streaming,
             limit=limit,
         )
-        return replace(load_release(self._path(source), name, split, options), source=source)
+        release = replace(load_release(self._path(source), name, split, options), source=source)
+        return with_known_streams(release, paths.cache_dir() / "streams", self.say)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.items import read_counts
 from avemo_harness.run.judgements import Place, chosen_judgements
-from avemo_harness.run.store import RunStore, json_lines
+from avemo_harness.run.lines import json_lines
+from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
 from avemo_harness.scorers.fusion import fusion_gain
@@ -37,6 +39,7 @@ class TaskResult:
         flags: how many answers carry each flag; only those that occur, by name.
         rows: what answers that take no understanding would score on the same items, by name.
         comparable: the scores may be held against those of other runs with the same judge.
+        n_available: items that the whole split holds for the task, where the run knows.
         not_asked: how many turns (or pairs) lack a stream that the condition needs, by what they lack, such as
             ``no face``; they are no items.
     """
@@ -57,6 +60,7 @@ class TaskResult:
     n_clusters: int = 0
     n_spoken: int | None = None
     comparable: bool = True
+    n_available: int | None = None
     not_asked: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -149,7 +153,10 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         if scores is not None:
             scored[task.task] = scores
             _write_lines(folder, task.task, scores.lines, answers)
-        tasks[task.task] = _task_result(task, run, answers, scores, judge)
+        counts = read_counts(folder, task.task)
+        tasks[task.task] = replace(
+            _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
+        )
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
         model=run.config.model,
@@ -157,13 +164,17 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         releases=run.releases,
         bootstrap={"resamples": RESAMPLES, "seed": SEED},
         judge=judge,
-        partial=run.config.partial,
+        partial=run.config.names_part or any(_asks_part(task) for task in tasks.values()),
         provisional=any(task.status == "incomplete" for task in tasks.values()),
         tasks=tasks,
         groups={group.group: _group_result(group, run, tasks, scored) for group in run.groups},
     )
     write_atomically(folder / "results.json", result.to_json())
     return result
+
+
+def _asks_part(task: TaskResult) -> bool:
+    return task.n_available is not None and task.n_items < task.n_available
 
 
 def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judged]) -> list[Answer]:

@@ -110,12 +110,14 @@ class ConditionCache:
     def conflict(self, audio: Clip, video: Clip) -> Clip:
         """The sound of one clip with the video of another, trimmed to the shorter, no packet changed.
 
+        Sound out of a file that is no MP4 is encoded first, as noise is.
+
         Raises:
             MediaError: the first has no sound or the second no picture, or one cannot be read.
         """
         self._require("sound", audio, "conflict")
         self._require("picture", video, "conflict")
-        return self._derived("conflict", audio, video, "", lambda: media.join_streams(video.read(), audio.read()))
+        return self._derived("conflict", audio, video, "", lambda: _joined(video, audio))
 
     def shown(self, clip: Clip, condition: ConditionName, noise: NoiseName = "speech_shaped") -> Clip:
         """An earlier turn of a dialogue under a condition, with the streams that it has.
@@ -197,6 +199,14 @@ def _named(make: Callable[[], Value], name: str) -> Value:
         return make()
     except MediaError as error:
         raise MediaError(f"{name}: {error}") from error
+
+
+def _joined(video: Clip, audio: Clip) -> bytes:
+    heard = audio.read()
+    # Packets are copied from MP4 files only, which begin with the box that names their brand.
+    if heard[4:8] != b"ftyp":
+        heard = media.encode_sound(media.decode_sound(heard, rate=SOUND_RATE), SOUND_RATE)
+    return media.join_streams(video.read(), heard)
 
 
 def _with_noise(clip: Clip, noise: NoiseName) -> bytes:

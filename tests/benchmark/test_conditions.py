@@ -120,6 +120,16 @@ def level_db(sound: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_voice_in_any_format_is_joined_with_a_face_without_sound(cache: ConditionCache, kind: str) -> None:
+    made = cache.conflict(voice(kind), face()).read()
+    assert media.packet_digests(made).video == media.packet_digests(face().read()).video
+    heard, spoken = media.decode_sound(made), melody(1.0)
+    assert abs(len(heard) - len(spoken)) <= 1024
+    shared = min(len(heard), len(spoken))
+    assert np.corrcoef(heard[:shared], spoken[:shared])[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
 def test_a_clip_without_a_picture_is_asked_as_its_sound_whatever_its_format(cache: ConditionCache, kind: str) -> None:
     clip = voice(kind)
     assert cache.audio_only(clip) is clip

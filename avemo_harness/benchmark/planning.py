@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.conditions import ConditionCache, Stream
 from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
@@ -23,8 +22,6 @@ from avemo_harness.benchmark.task import (
 )
 from avemo_harness.benchmark.template import render
 from avemo_harness.errors import MediaError, ReleaseError
-
-Stream = Literal["sound", "picture"]
 
 NEEDED: Mapping[ConditionName, frozenset[Stream]] = {
     "full_av": frozenset({"sound", "picture"}),
@@ -273,11 +270,13 @@ class Asking:
                 yield Message("assistant", (Text(turn.text),))
 
     def _said(self, turn: Turn) -> Message:
-        """An earlier turn of the user, under the task's condition where that is for all turns."""
+        """An earlier turn of the user with its streams, under the task's condition where that is for all turns."""
         if turn.clip is None:
             return Message("user", (Text(turn.text),))
-        everywhere = self.task.condition.applies_to == "user_turns"
-        return Message("user", (self._conditioned(turn.clip, self.task.condition) if everywhere else turn.clip,))
+        condition = self.task.condition
+        everywhere = condition.applies_to == "user_turns"
+        shown = self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
+        return Message("user", (shown,))
 
     def _question(self, dialogue: Dialogue, turn: Turn, clip: Clip | None) -> Iterable[Message]:
         labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else ()

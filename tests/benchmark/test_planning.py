@@ -31,6 +31,11 @@ class PlainConditions:
     def conflict(self, audio: Clip, video: Clip) -> Clip:
         return Clip.from_bytes(b"sound of " + audio.read() + b", face of " + video.read())
 
+    def shown(self, clip: Clip, condition: str, noise: str) -> Clip:
+        if condition == "audio_only":
+            return self.audio_only(clip)
+        return self.video_only(clip, noise) if condition == "video_only" else clip
+
 
 def clip(content: str) -> Clip:
     return Clip.from_bytes(content.encode())

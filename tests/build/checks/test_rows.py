@@ -14,7 +14,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.checks.base import Finding
 from avemo_harness.build.checks.checking import CHECKS, Check
 from avemo_harness.build.checks.decoding import check_media
-from avemo_harness.build.checks.giveaways import check_durations, check_loudness
+from avemo_harness.build.checks.giveaways import check_durations
 from avemo_harness.build.checks.leaks import check_first_frame, check_noise
 from avemo_harness.build.checks.material import Material, load_splits
 from avemo_harness.build.checks.rows import check_balance, check_schema, check_speakers
@@ -151,7 +151,7 @@ def test_clips_that_are_whole_say_nothing_of_those_that_could_not_be_read(materi
     assert told(check_media(some)) == ("cannot tell", why)
 
 
-@pytest.mark.parametrize("check", [check_durations, check_loudness, check_noise, check_first_frame])
+@pytest.mark.parametrize("check", [check_durations, check_noise, check_first_frame])
 def test_what_most_of_the_clips_may_tell_is_left_open(check: Check, material: Material) -> None:
     """Sixty-four clips are read, and as many or one more are not."""
     as_many, one_more = (check(with_unread(material, count)) for count in (64, 65))

@@ -24,8 +24,11 @@ Clause = tuple[Verdict, str]
 """Part of a summary, and the verdict that it alone would give."""
 
 _WORST_FIRST: tuple[Verdict, ...] = ("fail", "cannot tell", "warn", "pass")
-_KEPT_BELOW: tuple[tuple[float, Verdict], ...] = ((0.2, "fail"), (0.5, "warn"))
+Bounds = tuple[tuple[float, Verdict], ...]
+
+_KEPT_BELOW: Bounds = ((0.2, "fail"), (0.5, "warn"))
 """Shares of dialogues and of conflict pairs: where a rule keeps less, what is left is no longer that release."""
+_WARN_BELOW: Bounds = tuple((bound, "warn") for bound, _ in _KEPT_BELOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +165,25 @@ def _clauses(details: VerificationDetails) -> Iterator[Clause]:
     if details.judged < LEAST_SHARE * details.clips:
         judged = f"{details.judged:,} of {details.clips:,} labelled clips"
         yield "cannot tell", f"{judged} are judged, fewer than {LEAST_SHARE:.0%}"
-    for one in details.streams:
-        if one.against_chance.decides and not one.against_chance.tells:
-            yield "warn", f"no better than chance, {one.stream}: {one.against_chance}"
+    blind = [one for one in details.streams if one.against_chance.decides and not one.against_chance.tells]
+    for one in blind:
+        yield "warn", f"no better than chance, {one.stream}: {one.against_chance}"
     shares = ", ".join(f"{one.stream} {one.kept / one.clips:.0%} of {one.clips:,} clips" for one in details.streams)
     yield "pass", f"confirmed: {shares}"
     kept = f"{details.rule} keeps {details.dialogues_kept:,} of {details.dialogues:,} dialogues"
-    yield _kept_clause(kept, details.dialogues_kept, details.dialogues)
+    # A recogniser that learned nothing refuses at random; raters who confirm no more than by chance did hear and see.
+    below = _WARN_BELOW if blind and details.rule == "recognizer" else _KEPT_BELOW
+    yield _kept_clause(kept, details.dialogues_kept, details.dialogues, below)
     if details.unplaced:
         yield "pass", f"{details.unplaced:,} opinions are of other clips"
     pairs = details.pairs
     if pairs.judged:
         both = f"both streams of {pairs.both:,} of {pairs.judged:,} conflict pairs are confirmed"
-        yield _kept_clause(both, pairs.both, pairs.judged)
+        yield _kept_clause(both, pairs.both, pairs.judged, below)
 
 
-def _kept_clause(text: str, kept: int, total: int) -> Clause:
-    for bound, verdict in _KEPT_BELOW:
+def _kept_clause(text: str, kept: int, total: int, below: Bounds) -> Clause:
+    for bound, verdict in below:
         if kept < bound * total:
             return verdict, f"{text} ({kept / total:.1%}, fewer than {bound:.0%})"
     return "pass", text

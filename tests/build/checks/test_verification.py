@@ -114,6 +114,17 @@ def test_a_release_of_which_little_is_confirmed_does_not_pass(
     assert summary in finding.summary
 
 
+def test_a_recogniser_that_learned_nothing_is_no_reason_to_fail(material: Material) -> None:
+    said: Said = {(one.clip.sha256, "face"): ("sad",) for one in list(material.labelled())}
+    mostly_sad = {**said, **dict.fromkeys(list(said)[8:], ("unsure",))}
+    by_raters, by_recogniser = (
+        verify_labels(material, Opinions("somebody", rule, mostly_sad)).finding for rule in ("majority", "recognizer")
+    )
+    assert by_raters.verdict == "fail"
+    assert by_recogniser.verdict == "warn"
+    assert "recognizer keeps 2 of 64 dialogues (3.1%, fewer than 20%)" in by_recogniser.summary
+
+
 def test_conflict_pairs_of_which_little_is_confirmed_do_not_pass(material: Material) -> None:
     doubts: Said = {
         (one.clip.sha256, "face"): ("neutral",) * 3 for one in material.labelled() if one.emotion == "happy"

@@ -46,7 +46,7 @@ class Estimate:
     """A value with its 95 % interval; None where undefined.
 
     Args:
-        n_clusters: clusters in which the statistic has a value, the D that the interval rests on.
+        n_clusters: clusters in which the statistic has a value, the D that the interval rests on; 0 without a value.
         note: `TOO_FEW`, `APPROXIMATE` or `CONSTANT`; None where nothing qualifies the interval.
     """
 
@@ -144,7 +144,7 @@ def resampled_estimate(
         No interval for few clusters (`TOO_FEW`), nor where all resamples are alike (`CONSTANT`).
     """
     if math.isnan(value):
-        return Estimate(None, None, None, clusters)
+        return Estimate(None, None, None)
     if clusters < FEWEST_CLUSTERS:
         return Estimate(value, None, None, clusters, TOO_FEW)
     drawn = drawn[~np.isnan(drawn)]

@@ -150,7 +150,9 @@ def detectable_difference(estimate: Estimate) -> float | None:
     From the interval's mean half-width h, which is 1.96 standard errors: ``h * (1.96 + 0.84) / 1.96``. None where
     there is no interval, or no spread to tell one from.
     """
-    if estimate.ci_low is None or estimate.ci_high is None or estimate.note == CONSTANT:
+    if estimate.ci_low is None or estimate.ci_high is None or estimate.ci_low == estimate.ci_high:
+        return None
+    if estimate.note == CONSTANT:
         return None
     from scipy.special import ndtri
 

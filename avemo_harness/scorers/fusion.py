@@ -46,14 +46,20 @@ def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
 
-    def metric(estimate: Estimate) -> Metric:
-        return metric_of(estimate, len(shared), invalid, errors)
+    return Fusion(*(metric_of(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)))
 
-    n_and_both = table[:, [0, 1]]
-    return Fusion(
-        gain=metric(around_zero(ClusterBootstrap(table).estimate(_gain, interval_of_gain, low=-1.0))),
-        av_minus_a=metric(difference(table[:, [0, 2]], n_and_both, _accuracy)),
-        av_minus_v=metric(difference(table[:, [0, 3]], n_and_both, _accuracy)),
+
+def fusion_estimates(counts: Floats) -> tuple[Estimate, Estimate, Estimate]:
+    """The gain over the larger of two accuracies, and the differences from either.
+
+    Args:
+        counts: items, and how many are right with both streams, with sound, with the picture, of each cluster: (D, 4).
+    """
+    both = counts[:, [0, 1]]
+    return (
+        around_zero(ClusterBootstrap(counts).estimate(_gain, interval_of_gain, low=-1.0)),
+        difference(counts[:, [0, 2]], both, _accuracy),
+        difference(counts[:, [0, 3]], both, _accuracy),
     )
 
 

@@ -1,4 +1,4 @@
-"""Intervals of shares of items that come in clusters: exact ones, on an effective number of items.
+"""Exact intervals of shares of items that come in clusters, on an effective number of items, and those of label scores.
 
 A bootstrap of a share near 0 or 1 cannot draw the hits or misses that the data happen to lack: of 12 dialogues it
 covers 0.83 at a true share of 0.95 and 0.33 at 0.99, where 0.95 is promised.
@@ -6,10 +6,24 @@ covers 0.83 at a true share of 0.95 and 0.33 at 0.99, where 0.95 is promised.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import CONSTANT, FEWEST_CLUSTERS, TOO_FEW, Estimate, edge_bound, t_quantile
+from avemo_harness.metrics.bootstrap import (
+    APPROXIMATE,
+    CONSTANT,
+    FEWEST_CLUSTERS,
+    TOO_FEW,
+    ClusterBootstrap,
+    Estimate,
+    Statistic,
+    bounded_at_edges,
+    edge_bound,
+    interval_of_biased,
+    t_quantile,
+)
 
 Floats = NDArray[np.float64]
 
@@ -73,3 +87,19 @@ def _exact_interval(share: float, items: float) -> tuple[float, float]:
 def accuracy_estimate(counts: Floats) -> Estimate:
     """The share of right answers, from the confusion counts of each cluster, shape (D, L, L + 1)."""
     return share_estimate(np.trace(counts[..., :-1], axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+
+
+def score_estimate(bootstrap: ClusterBootstrap, statistic: Statistic) -> Estimate:
+    """A score in [0, 1] of right and wrong labels that is no share, such as macro F1 or a mean of recalls.
+
+    The bootstrap allows for the score's bias. As for shares, no lower end stands above `edge_bound`, no upper end below
+    its complement; where that decides an end, the note is `APPROXIMATE`.
+    """
+    estimate = bounded_at_edges(bootstrap.estimate(statistic, interval_of_biased), note=APPROXIMATE)
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return estimate
+    bound = edge_bound(estimate.n_clusters)
+    if estimate.ci_low <= bound and estimate.ci_high >= 1 - bound:
+        return estimate
+    low, high = min(estimate.ci_low, bound), max(estimate.ci_high, 1 - bound)
+    return replace(estimate, ci_low=low, ci_high=high, note=APPROXIMATE)

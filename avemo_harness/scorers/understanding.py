@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import APPROXIMATE, ClusterBootstrap, Estimate, Statistic, bounded_at_edges
-from avemo_harness.metrics.shares import accuracy_estimate
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
+from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.scorers.answers import read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, ranking_details
@@ -43,10 +43,12 @@ class UnderstandingScorer:
             "balanced_accuracy": classification.balanced_accuracy,
         }
         bootstrap = ClusterBootstrap(counts)
-        estimates = {name: bootstrap.estimate(_of_confusion(one, shape)) for name, one in statistics.items()}
         metrics = {
             "accuracy": tally.metric(accuracy_estimate(counts.reshape(-1, *shape))),
-            **{name: tally.metric(bounded_at_edges(one, note=APPROXIMATE)) for name, one in estimates.items()},
+            **{
+                name: tally.metric(score_estimate(bootstrap, _of_confusion(statistic, shape)))
+                for name, statistic in statistics.items()
+            },
         }
         details = _details(counts.sum(axis=0).reshape(shape), output, occurring)
         if output.method == "rank":

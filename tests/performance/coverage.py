@@ -2,8 +2,8 @@
 
 Run by hand: ``OMP_NUM_THREADS=1 python tests/performance/coverage.py``; ``--kinds WORD`` for those whose names hold a
 word, ``--simulations N`` for more than 1,000. Every figure is the share of simulated data sets whose interval, computed
-as scorers compute it, holds the true value, which is known exactly. ``!`` stands after a figure that misses its target;
-the reasons stand below the table. Behind each row stands the standard error of a figure of 0.95.
+as scorers compute it, holds the true value, which is known exactly; behind each row stands the standard error of a
+figure of 0.95. Figures that miss their targets are listed below the table, with the reasons.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ def coverage(kind: Kind, layout: str, dialogues: int, simulations: int) -> float
     return held / found if found else math.nan
 
 
-def table_of(kind: Kind, layout: str, simulations: int) -> dict[int, float]:
-    """Coverage by number of dialogues."""
-    return {number: coverage(kind, layout, number, simulations) for number in DIALOGUES}
-
-
 def misses(kind: Kind, layout: str, row: dict[int, float], mean_near_edge: dict[int, float]) -> list[int]:
     """The numbers of dialogues at which a row is outside its target.
 
@@ -77,24 +72,27 @@ def _mean_near_edge(rows: dict[tuple[str, str], dict[int, float]], layout: str) 
 def print_table(kinds: Iterable[Kind], simulations: int) -> None:
     """Simulate and print, with the seconds of processor time that it took."""
     started = time.process_time()
-    kinds = list(kinds)
     rows: dict[tuple[str, str], dict[int, float]] = {}
+    print(f"{'':<34}{'turns':<8}" + "".join(f"{number:>7}" for number in DIALOGUES) + "  error", flush=True)
+    kinds = list(kinds)
     for kind in kinds:
         for layout in kind.layouts:
-            rows[kind.name, layout] = table_of(kind, layout, simulations * kind.repeats)
-    outside: list[tuple[str, str, int, str]] = []
-    print(f"{'':<44}" + "".join(f"{number:>7}" for number in DIALOGUES))
-    for kind in kinds:
-        for layout in kind.layouts:
-            row = rows[kind.name, layout]
-            missed = misses(kind, layout, row, _mean_near_edge(rows, layout))
-            outside += [(kind.name, layout, number, kind.cause) for number in missed]
-            cells = "".join(f"{row[n]:>6.3f}{'!' if n in missed else ' '}" for n in DIALOGUES)
-            print(f"{kind.name:<36}{layout:<8}{cells}  +-{_error(simulations * kind.repeats):.3f}")
+            row = {number: coverage(kind, layout, number, simulations * kind.repeats) for number in DIALOGUES}
+            rows[kind.name, layout] = row
+            cells = "".join(f"{found:>7.3f}" for found in row.values())
+            print(f"{kind.name:<34}{layout:<8}{cells}  {_error(simulations * kind.repeats):.3f}", flush=True)
+    outside = [
+        f"{kind.name}, {layout}, {number}: {rows[kind.name, layout][number]:.3f}; {kind.cause}"
+        for kind in kinds
+        for layout in kind.layouts
+        for number in misses(kind, layout, rows[kind.name, layout], _mean_near_edge(rows, layout))
+    ]
     cells_in_all = len(rows) * len(DIALOGUES)
-    print(f"\n{len(outside)} of {cells_in_all} cells outside their targets ({100 * len(outside) / cells_in_all:.1f} %)")
-    for name, layout, number, cause in outside:
-        print(f"  {name}, {layout}, {number}: {rows[name, layout][number]:.3f}; {cause}")
+    print(
+        f"{len(outside)} of {cells_in_all} outside their targets ({100 * len(outside) / cells_in_all:.1f} %)",
+        *outside,
+        sep="\n",
+    )
     print(f"{time.process_time() - started:.0f} s of processor time")
 
 

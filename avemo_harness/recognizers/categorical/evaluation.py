@@ -9,13 +9,13 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import UsageError
-from avemo_harness.metrics.bootstrap import APPROXIMATE, ClusterBootstrap, Estimate, bounded_at_edges
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.classification import (
     Floats,
     balanced_accuracy,
     weighted_f1,
 )
-from avemo_harness.metrics.shares import accuracy_estimate
+from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.recognizers.categorical.card import LabelScore, Recognition
 from avemo_harness.recognizers.categorical.examples import VIEWS, Example, make_examples
 from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
@@ -93,8 +93,7 @@ def _recognition(told: Sequence[Told], part: str) -> Recognition:
     bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
 
     def estimate(metric: Callable[[Floats], Floats]) -> Estimate:
-        found = bootstrap.estimate(lambda sums: metric(sums.reshape(-1, *table.shape[1:])))
-        return bounded_at_edges(found, note=APPROXIMATE)
+        return score_estimate(bootstrap, lambda sums: metric(sums.reshape(-1, *table.shape[1:])))
 
     return Recognition(
         part=part,
@@ -116,8 +115,7 @@ def _recognition(told: Sequence[Told], part: str) -> Recognition:
 def _f1_estimate(table: Floats, label: int) -> Estimate:
     """F1 of one label, from the clusters in which it is gold or predicted."""
     sides = np.stack([table[:, label, label], table[:, label].sum(axis=1), table[:, :, label].sum(axis=1)], axis=1)
-    found = ClusterBootstrap(sides).estimate(lambda sums: 2 * sums[:, 0] / (sums[:, 1] + sums[:, 2]))
-    return bounded_at_edges(found, note=APPROXIMATE)
+    return score_estimate(ClusterBootstrap(sides), lambda sums: 2 * sums[:, 0] / (sums[:, 1] + sums[:, 2]))
 
 
 def _kind_of_cluster(recordings: Sequence[LabelledRecording]) -> str:

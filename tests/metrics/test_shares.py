@@ -8,9 +8,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from avemo_harness.metrics.bootstrap import CONSTANT, TOO_FEW, Estimate
-from avemo_harness.metrics.classification import accuracy
-from avemo_harness.metrics.shares import Floats, accuracy_estimate, share_estimate
+from avemo_harness.metrics.bootstrap import (
+    APPROXIMATE,
+    CONSTANT,
+    TOO_FEW,
+    ClusterBootstrap,
+    Estimate,
+    interval_of_biased,
+    percentile_interval,
+)
+from avemo_harness.metrics.classification import accuracy, macro_f1
+from avemo_harness.metrics.shares import Floats, accuracy_estimate, score_estimate, share_estimate
 
 clusters_of_items = st.lists(
     st.integers(0, 9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=5, max_size=40
@@ -97,3 +105,39 @@ def test_accuracy_is_a_share_of_confusion_counts() -> None:
     found = accuracy_estimate(counts)
     assert found.value == pytest.approx(float(accuracy(counts.sum(axis=0))))
     assert found == share_estimate(counts[:, range(4), range(4)].sum(axis=1), counts.sum(axis=(1, 2)))
+
+
+def two_label_counts(clusters: int, wrong: int) -> Floats:
+    """Confusion counts of clusters with both labels, all right but for one label in the first `wrong` of them."""
+    counts = np.tile(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), (clusters, 1, 1))
+    counts[:wrong, 0] = [0.0, 1.0, 0.0]
+    return counts.reshape(clusters, -1)
+
+
+def two_label_f1(sums: Floats) -> Floats:
+    return macro_f1(sums.reshape(-1, 2, 3), np.array([True, True]))
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_no_end_of_macro_f1_stands_nearer_to_1_than_the_clusters_allow(wrong: int) -> None:
+    found = score_estimate(ClusterBootstrap(two_label_counts(12, wrong)), two_label_f1)
+    assert found.ci_low is not None
+    assert found.ci_low <= 0.025 ** (1 / 12) + 1e-12
+    assert found.ci_high == pytest.approx(1.0)
+    assert found.note == APPROXIMATE
+
+
+def test_the_interval_of_a_score_in_the_middle_of_its_range_is_that_of_the_bootstrap() -> None:
+    bootstrap = ClusterBootstrap(two_label_counts(40, 12))
+    assert score_estimate(bootstrap, two_label_f1) == bootstrap.estimate(two_label_f1, interval_of_biased)
+
+
+def test_a_score_that_resampling_lowers_gets_a_higher_upper_end_and_no_other_lower_one() -> None:
+    drawn = np.random.default_rng(0).normal(0.45, 0.05, 2_000)
+    (low, high), percentiles = interval_of_biased(0.5, drawn), percentile_interval(0.5, drawn)
+    assert low == percentiles[0]
+    assert high == pytest.approx(percentiles[1] + 2 * (0.5 - drawn.mean()))
+
+
+def test_a_score_of_four_clusters_has_no_interval() -> None:
+    assert score_estimate(ClusterBootstrap(two_label_counts(4, 1)), two_label_f1).note == TOO_FEW

@@ -21,7 +21,7 @@ from avemo_harness.run.lines import json_lines
 from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
-from avemo_harness.scorers.fusion import fusion_gain
+from avemo_harness.scorers.fusion import Fusion, compare_streams
 from avemo_harness.scorers.judged import Judge, Judged
 
 RESULTS_SCHEMA = 3
@@ -77,6 +77,7 @@ class GroupResult:
         columns: the value of each column in order; None where its task was not asked.
         trivial: the columns of answers that take no understanding, by row.
         fusion_gain: ``Acc_AV - max(Acc_A, Acc_V)`` on the same turns; None unless all three were asked.
+        av_minus_a, av_minus_v: ``Acc_AV - Acc_A`` and ``Acc_AV - Acc_V`` on these turns.
     """
 
     group: str
@@ -85,6 +86,8 @@ class GroupResult:
     columns: Mapping[str, Metric | None]
     trivial: Mapping[str, Mapping[str, Metric | None]]
     fusion_gain: Metric | None
+    av_minus_a: Metric | None = None
+    av_minus_v: Metric | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +267,16 @@ def _group_result(
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
+    fusion = _fusion(members, scored)
     return GroupResult(
-        group.group, group.title, row or run.config.model, columns, trivial, _fusion_gain(members, scored)
+        group=group.group,
+        title=group.title,
+        row=row or run.config.model,
+        columns=columns,
+        trivial=trivial,
+        fusion_gain=fusion.gain if fusion else None,
+        av_minus_a=fusion.av_minus_a if fusion else None,
+        av_minus_v=fusion.av_minus_v if fusion else None,
     )
 
 
@@ -273,14 +284,14 @@ def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion_gain(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Metric | None:
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fusion | None:
     """From the group's understanding tasks; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:
         if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
             lines.setdefault(task.condition.name, scored[task.task].lines)
     single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
-    return fusion_gain(*single) if len(single) == 3 else None
+    return compare_streams(*single) if len(single) == 3 else None
 
 
 def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> None:

@@ -65,6 +65,21 @@ class Metric:
     marks: tuple[str, ...] = ()
 
 
+def metric_of(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_undefined: int = 0) -> Metric:
+    """Put an estimate and the counts of its items together."""
+    return Metric(
+        value=estimate.value,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        n=n,
+        n_invalid=n_invalid,
+        n_errors=n_errors,
+        n_undefined=n_undefined,
+        n_clusters=estimate.n_clusters,
+        note=estimate.note,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
     """How one item was scored: what came in, what came out, why.
@@ -127,4 +142,4 @@ class Tally:
 
     def metric(self, estimate: Estimate) -> Metric:
         """Put an estimate and these counts together."""
-        return Metric(estimate.value, estimate.ci_low, estimate.ci_high, self.n, self.n_invalid, self.n_errors)
+        return metric_of(estimate, self.n, self.n_invalid, self.n_errors)

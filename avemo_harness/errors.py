@@ -10,6 +10,7 @@ AvemoError
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
     ├── GenerationError   a model failed on one request
+    ├── RecognitionError  a recogniser or a feature extractor failed on one recording
     └── BuildError        a tool failed on one unit of a release that is being made
 """
 
@@ -54,6 +55,10 @@ class MediaError(SampleError):
 
 class GenerationError(SampleError):
     """A model failed on one request."""
+
+
+class RecognitionError(SampleError):
+    """A recogniser or a feature extractor failed on one recording, or gave what cannot be used."""
 
 
 class BuildError(SampleError):

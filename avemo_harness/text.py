@@ -1,4 +1,4 @@
-"""Text that comes from releases, models and people, for places that take some characters for orders."""
+"""Numbers as they are printed, and text that comes from others, for places that take some characters for orders."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def printable_lines(text: str) -> str:
     'a\\nb'
     """
     return "\n".join(map(printable, text.split("\n")))
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """A number with so many decimals; what is rounded to zero has no sign.
+
+    >>> fixed(-0.0004), fixed(-0.25, 1)
+    ('0.000', '-0.2')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def storable(text: str) -> str:

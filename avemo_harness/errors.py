@@ -65,7 +65,7 @@ class BuildError(SampleError):
     """A tool failed on one unit of a release that is being made, or what it made cannot be used."""
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """An error as the record of an item keeps it.
 
     >>> describe(MediaError("clip.mp4: no video"))
@@ -74,6 +74,6 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error) or 'no message'}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The beginning of what a library says, which may go on for pages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -23,13 +25,16 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def fixed(value: float, digits: int = 3) -> str:
-    """A number with so many decimals; what is rounded to zero has no sign.
+def fixed(value: float, digits: int = 3, sign: Literal["-", "+"] = "-") -> str:
+    """A number with so many decimals; one that is rounded to zero has no minus.
 
-    >>> fixed(-0.0004), fixed(-0.25, 1)
-    ('0.000', '-0.2')
+    Args:
+        sign: ``+`` to show it of positive numbers, too.
+
+    >>> fixed(-0.0004), fixed(-0.25, 1), fixed(-0.0004, sign="+")
+    ('0.000', '-0.2', '+0.000')
     """
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def storable(text: str) -> str:

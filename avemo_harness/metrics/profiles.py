@@ -193,7 +193,7 @@ class Calibration:
         A shift of zero would give a balance of 1 to a reply that mirrors a user in distress.
 
         >>> Calibration(0.4, 0.6, 0.2, 0.0, 0.05, 100, "corpus", 2.0).problem()
-        'delta_a is 0: the turns of highest arousal are no more aroused than all of them'
+        'delta_a is 0: the turns of highest arousal are no higher than all of them'
         """
         numbers = (self.v_low, self.a_high, self.delta_v, self.delta_a, self.theta, self.rate_hz)
         if not all(map(math.isfinite, numbers)):
@@ -201,7 +201,7 @@ class Calibration:
         if self.delta_v <= ROUNDING:
             return f"delta_v is {_zero(self.delta_v)}: the turns of lowest valence are no lower than all of them"
         if self.delta_a >= -ROUNDING:
-            return f"delta_a is {_zero(self.delta_a)}: the turns of highest arousal are no more aroused than all of them"
+            return f"delta_a is {_zero(self.delta_a)}: the turns of highest arousal are no higher than all of them"
         if self.theta <= ROUNDING:
             return f"theta is {_zero(self.theta)}: at least nine in ten steps from value to value are 0"
         if self.rate_hz <= 0:

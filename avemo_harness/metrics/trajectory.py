@@ -17,7 +17,7 @@ Scale = Literal["unit", "signed"]
 BOUNDS: dict[Scale, tuple[float, float]] = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
 OVERSHOOT = 0.05
-"""By how much a value may leave its scale and still be clipped: recognisers without a bounded output do now and then."""
+"""By how much a value may leave its scale and still be clipped, as it happens to recognisers of unbounded output."""
 ROUNDING = 1e-9
 """Within so much a value on the unit scale is taken to be equal to a threshold: the mean of equal values is not always
 exactly that value."""

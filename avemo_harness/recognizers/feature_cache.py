@@ -95,6 +95,7 @@ def _rounded(rows: Features, extractor: FeatureExtractor, streams: Streams) -> n
     if not np.isfinite(rounded).all():
         name = dict(extractor.identity())["extractor"]
         raise RecognitionError(
-            f"{streams.name}: extractor {name}: a feature is no number or beyond what is kept (65,504); scale its features"
+            f"{streams.name}: extractor {name}: a feature is no number or beyond what is kept (65,504); scale its "
+            "features"
         )
     return rounded

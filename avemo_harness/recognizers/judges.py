@@ -24,7 +24,8 @@ class TrajectoryJudge(Protocol):
 
     @property
     def calibration(self) -> Calibration | None:
-        """Thresholds from its training labels, for the profile `calibrated`; None where it has none."""
+        """Its thresholds, for the profile `calibrated`; None where it has none, with the reason on the card under
+        ``no_calibration``."""
         ...
 
     @property

@@ -140,10 +140,10 @@ class _Judging:
         streams = Streams.of(clip)
         if not streams.views:
             return _User()
-        whole, modalities = streams.views[0], judge_modalities(self.recognizer)
-        view = _user_view(streams, modalities)
+        whole = streams.views[0]
+        view = _user_view(streams, judge_modalities(self.recognizer))
         if view is None:
-            raise RecognitionError(f"the judge makes use of {' and '.join(modalities)} alone, which the turn lacks")
+            raise RecognitionError("the judge makes use of sound alone, and the turn has none")
         by_sound = self._remembered(clip, streams, "audio") if "audio" in streams.views else None
         by_all = by_sound if whole == "audio" else self._remembered(clip, streams, whole)
         return _User(by_all, by_sound, view)

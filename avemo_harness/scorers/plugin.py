@@ -9,7 +9,7 @@ from typing import Any
 
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.plugins import Plugin
-from avemo_harness.scorers.base import Answer, Metric, Scorer, ScoreLine, TaskScores
+from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Scorer, TaskScores
 
 
 class PluginScorer:

@@ -131,7 +131,7 @@ def test_a_calibrated_profile_makes_three_in_ten_turns_extreme_in_each_dimension
         ("delta_v", 0.0, "delta_v is 0: the turns of lowest valence are no lower than all of them"),
         ("delta_v", 1e-17, "delta_v is 0: the turns of lowest valence are no lower than all of them"),
         ("delta_v", -0.1, "delta_v is -0.1: the turns of lowest valence are no lower than all of them"),
-        ("delta_a", 0.0, "delta_a is 0: the turns of highest arousal are no more aroused than all of them"),
+        ("delta_a", 0.0, "delta_a is 0: the turns of highest arousal are no higher than all of them"),
         ("theta", 0.0, "theta is 0: at least nine in ten steps from value to value are 0"),
         ("theta", float("nan"), "it holds what is not a number"),
         ("rate_hz", 0.0, "its rate is 0 values a second"),

@@ -38,7 +38,7 @@ class ContinuousRecognizer:
         features: of which rows the network is fed.
         scaling: of those rows.
         weights: of the network, by name.
-        calibration: thresholds from the training labels.
+        calibration: its thresholds; None where the card says why it has none.
         card: what it was trained on and how far it can be trusted.
         device: where the network runs.
     """

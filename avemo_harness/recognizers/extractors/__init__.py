@@ -41,7 +41,8 @@ def make_extractor(spec: str) -> FeatureExtractor:
         spec: ``name`` or ``name:key=value,key=value``.
 
     Raises:
-        UsageError: no such extractor, an argument that it does not take, a value of the wrong type, or a broken package.
+        UsageError: no such extractor, an argument that it does not take, a value of the wrong type, or a package that
+            is broken.
 
     >>> make_extractor("builtin-sound").modality
     'audio'

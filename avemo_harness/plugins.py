@@ -127,7 +127,8 @@ class Plugin:
         with self.running("looking at it"):
             lacking = [name for name, fits in self.kind.needs.items() if not fits(getattr(found, name, None))]
         if lacking:
-            raise self.problem(f"it lacks what a {self.kind.noun} needs: {', '.join(lacking)}")
+            article = "an" if self.kind.noun[0] in "aeiou" else "a"
+            raise self.problem(f"it lacks what {article} {self.kind.noun} needs: {', '.join(lacking)}")
         return found
 
     def folder(self) -> Path:

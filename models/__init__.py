@@ -74,7 +74,7 @@ def _make(name: str, model_class: Any, arguments: Mapping[str, Any], setup: Mode
 def _check_model(model: OmniModel, plugin: Plugin) -> None:
     """Refuse a model that cannot say what a run keeps of it (ModelError)."""
     plugin.read("its capabilities", lambda: model.capabilities, _is_capabilities, "Capabilities")
-    plugin.read("its identity()", model.identity, is_json_mapping, "a mapping of names to texts")
+    plugin.read("its identity()", lambda: model.identity(), is_json_mapping, "a mapping of names to texts")
 
 
 def check_model_name(name: str) -> None:

@@ -109,7 +109,9 @@ class PluginJudge:
 
     def __init__(self, judge: TrajectoryJudge, plugin: Plugin) -> None:
         self._judge, self._plugin = judge, plugin
-        self._identity = plugin.read("its identity()", judge.identity, is_json_mapping, "a mapping of names to texts")
+        self._identity = plugin.read(
+            "its identity()", lambda: judge.identity(), is_json_mapping, "a mapping of names to texts"
+        )
         self.calibration: Calibration | None = plugin.read(
             "its calibration", lambda: judge.calibration, _is_calibration, "a Calibration or None"
         )

@@ -44,7 +44,7 @@ def make_backend(stage: str, config: BackendConfig) -> Any:
         return _make(stage, backend, config)
     with plugin.running("its construction"):
         made = _make(stage, backend, config)
-    plugin.read("its identity()", made.identity, is_json_mapping, "a mapping of names to texts")
+    plugin.read("its identity()", lambda: made.identity(), is_json_mapping, "a mapping of names to texts")
     return made
 
 

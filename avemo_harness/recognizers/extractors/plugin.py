@@ -27,8 +27,8 @@ class PluginExtractor:
         views, kinds = get_args(View), ", ".join(get_args(View))
         self.modality: View = plugin.read("its modality", lambda: extractor.modality, views.__contains__, kinds)
         self.width = plugin.read("its width", lambda: extractor.width, _is_width, "a number of columns above 0")
-        self._identity = dict(
-            plugin.read("its identity()", extractor.identity, _is_named, "a mapping of texts with the key 'extractor'")
+        self._identity: Mapping[str, str] = plugin.read(
+            "its identity()", lambda: extractor.identity(), _is_named, "a mapping of texts with the key 'extractor'"
         )
 
     def identity(self) -> Mapping[str, str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
-from avemo_harness.benchmark.task import GroupSpec, LabelOutput, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
+from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judgements import Place, chosen_judgements
 from avemo_harness.run.store import RunStore, json_lines
@@ -73,6 +74,7 @@ class GroupResult:
         columns: the value of each column in order; None where its task was not asked.
         trivial: the columns of answers that take no understanding, by row.
         fusion_gain: ``Acc_AV - max(Acc_A, Acc_V)`` on the same turns; None unless all three were asked.
+        av_minus_a, av_minus_v: ``Acc_AV - Acc_A`` and ``Acc_AV - Acc_V`` on these turns; None where there is no gain.
     """
 
     group: str
@@ -81,6 +83,17 @@ class GroupResult:
     columns: Mapping[str, Metric | None]
     trivial: Mapping[str, Mapping[str, Metric | None]]
     fusion_gain: Metric | None
+    av_minus_a: Metric | None = None
+    av_minus_v: Metric | None = None
+
+    @property
+    def contrasts(self) -> Mapping[str, Metric | None]:
+        """What hearing and seeing together adds, by how it is computed from columns."""
+        return {
+            "Acc_AV - max(Acc_A, Acc_V)": self.fusion_gain,
+            "Acc_AV - Acc_A": self.av_minus_a,
+            "Acc_AV - Acc_V": self.av_minus_v,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,7 @@ class RunResult:
         judge: the recogniser whose trajectories the replies are scored by, with its card; None where none was asked.
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
-        marks: the sentence behind each mark that a cell of `groups` carries, by mark.
+        marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
     """
 
     schema_version: int
@@ -149,7 +162,8 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         if scores is not None:
             scored[task.task] = scores
             _write_lines(folder, task.task, scores.lines, answers)
-        tasks[task.task] = _task_result(task, run, answers, scores, judge)
+        tasks[task.task] = with_marks(_task_result(task, run, answers, scores, judge), task, run.config.partial)
+    groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
         model=run.config.model,
@@ -160,7 +174,8 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         partial=run.config.partial,
         provisional=any(task.status == "incomplete" for task in tasks.values()),
         tasks=tasks,
-        groups={group.group: _group_result(group, run, tasks, scored) for group in run.groups},
+        groups=groups,
+        marks=sentences_of(_shown(tasks, groups)),
     )
     write_atomically(folder / "results.json", result.to_json())
     return result
@@ -247,15 +262,28 @@ def _group_result(
     columns: dict[str, Metric | None] = {}
     trivial: dict[str, dict[str, Metric | None]] = {}
     for column in group.columns:
-        reporting = (t for t in members if t.condition.name == column.condition and _reports(t, column.metric))
-        task = next(reporting, None)
+        task = task_of_column(members, column)
         columns[column.name] = tasks[task.task].metrics.get(column.metric) if task else None
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
-    return GroupResult(
-        group.group, group.title, row or run.config.model, columns, trivial, _fusion_gain(members, scored)
-    )
+    of_members = [tasks[task.task] for task in members]
+    gain = marked_contrast(_fusion_gain(members, scored), of_members, run.config.partial)
+    return GroupResult(group.group, group.title, row or run.config.model, columns, trivial, gain)
+
+
+def _shown(tasks: Mapping[str, TaskResult], groups: Mapping[str, GroupResult]) -> Iterator[Metric | None]:
+    """Every value that a table may show; columns of groups are values of tasks."""
+    for task in tasks.values():
+        yield from task.metrics.values()
+        yield from (metric for row in task.rows.values() for metric in row.values())
+    for group in groups.values():
+        yield from group.contrasts.values()
+
+
+def task_of_column(tasks: Sequence[TaskSpec], column: ColumnSpec) -> TaskSpec | None:
+    """The first of a group's tasks that reports a column's metric under its condition; None where there is none."""
+    return next((t for t in tasks if t.condition.name == column.condition and _reports(t, column.metric)), None)
 
 
 def _reports(task: TaskSpec, metric: str) -> bool:

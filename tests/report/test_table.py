@@ -56,7 +56,8 @@ def test_the_row_shows_values_with_intervals_and_a_dash_for_what_was_not_asked()
 
 
 def test_each_task_shows_its_counts_apart() -> None:
-    text = format_results(result(n_invalid=2, n_errors=3, n_missing=4, n_answered=153))
+    metrics = {"accuracy": replace(ACCURACY, n=153)}
+    text = format_results(result(n_invalid=2, n_errors=3, n_missing=4, n_answered=153, metrics=metrics))
     row = next(line for line in text.splitlines() if line.startswith("demo_full_av"))
     assert row.split()[-5:] == ["153", "100", "2", "3", "4"]
     assert "(provisional)" in text
@@ -114,9 +115,9 @@ def test_replies_that_take_no_understanding_stand_below_the_judged_columns_alone
     lines = [line.split() for line in format_results(judged()).splitlines()]
     assert lines[1] == ["model", "ECS"]
     assert lines[3] == ["Synthetic", "0.610"]
-    assert lines[5:8] == [["copy", "1.000"], ["shuffled", "0.520"], []]
-    assert lines[8] == ["model", "Acc_AV"]
-    assert lines[10] == ["Synthetic", "—"]
+    assert lines[5:9] == [["n", "160"], ["copy", "1.000"], ["shuffled", "0.520"], []]
+    assert lines[9] == ["model", "Acc_AV"]
+    assert lines[11] == ["Synthetic", "—"]
 
 
 def test_the_judge_is_named_with_its_card_and_coverage_stands_for_the_number_of_spoken_replies() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from avemo_harness.report.marks import mark_of, sentences_of
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.results_file import FinishedRun
 from avemo_harness.scorers.base import Metric
@@ -29,17 +30,21 @@ def draw_table(run: FinishedRun) -> Figure | None:
     groups = [group for group in run.result.groups.values() if _defined(group.columns)]
     if not groups:
         return None
-    figure = Figure(figsize=(_PAGE_WIDTH, 1.9 * len(groups)), layout="constrained")
+    marks = sentences_of(metric for group in groups for metric in group.columns.values())
+    figure = Figure(figsize=(_PAGE_WIDTH, 1.9 * len(groups) + 0.13 * len(marks)), layout="constrained")
     for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
         _bars(axes, group)
         axes.set_title(printable(f"{group.row}, {group.title}"), loc="left")
+    if marks:
+        told = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
+        figure.supxlabel(told, fontsize=6, x=0.01, ha="left")
     return figure
 
 
 def _bars(axes: Axes, group: GroupResult) -> None:
     values = _defined(group.columns)
     names = list(values)
-    axes.bar(names, [value for value, _ in values.values()], width=0.6, color=_BAR)
+    axes.bar(range(len(names)), [value for value, _ in values.values()], width=0.6, color=_BAR)
     for place, (value, ends) in enumerate(values.values()):
         if ends is not None:
             axes.errorbar(place, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
@@ -48,6 +53,11 @@ def _bars(axes: Axes, group: GroupResult) -> None:
         places = [names.index(name) for name in known]
         marker = _MARKERS[number % len(_MARKERS)]
         axes.plot(places, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
+    marked = (group.columns[name] for name in names)
+    axes.set_xticks(
+        range(len(names)), [f"{name} {mark_of(one)}".rstrip() for name, one in zip(names, marked, strict=True)]
+    )
+    axes.tick_params(axis="x", labelsize=7)
     axes.set_ylim(0, 1.05)
     axes.grid(axis="y", linewidth=0.4)
     if group.trivial:

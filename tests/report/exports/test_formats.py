@@ -74,7 +74,7 @@ def test_the_hubs_own_parser_reads_each_tasks_headline(run: FinishedRun) -> None
         assert entry.value == run.result.tasks[name].metrics["accuracy"].value == 0.9
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry.date)
         assert entry.source_url == "https://example.org/run"
-        assert entry.notes == f"{name.replace('_', '-')}, greedy, labels generated, judge=none"
+        assert entry.notes == f"{name.replace('_', '-')}, greedy, labels generated, judge=none; n = 10"
         assert entry.dataset_revision is None
 
 
@@ -187,19 +187,17 @@ def test_any_text_makes_a_plain_cell(text: str) -> None:
 def test_the_latex_table_has_the_papers_columns_and_marks(run: FinishedRun) -> None:
     split = "multiturn_synthetic"
     (text,) = latex(of_split(run, split), ON_THE_HUB).values()
-    rows = [line for line in text.splitlines() if line.count("&") == 15]
-    assert len(rows) == 1 + len(published_rows(split)) + 1
-    assert rows[0].split("&")[1].strip() == "ECS"
-    assert rows[-1].startswith(r"\textbf{me/model}")
-    synthetic = next(row for row in rows if row.startswith("Synthetic"))
-    assert [cell.strip(" \\") for cell in synthetic.split("&")[1:6]] == [
-        "0.747",
-        "0.385",
-        "0.838",
-        r"0.623$^\dagger$",
-        "--",
-    ]
-    assert rows[-1].split("&")[5].strip() == "0.900"
+    measured, published = (
+        [[cell.strip(" \\") for cell in line.split("&")] for line in part.splitlines() if line.count("&") == 16]
+        for part in text.split(r"\end{tabular}")[:2]
+    )
+    for rows in (measured, published):
+        assert rows[0][:4] == ["System", "ECS", "EBS", r"EBS\_dir"]
+    assert [row[0] for row in measured[1:]] == ["me/model", r"\quad $n$"]
+    assert [row[6] for row in measured[1:]] == ["0.900", "10"]
+    assert [row[0] for row in published[1:]] == [row.system for row in published_rows(split)]
+    assert published[1][1:7] == ["0.747", "0.385", "--", "0.838", r"0.623$^\dagger$", "--"]
+    assert r"\textbf" not in text
     assert boards([], [])[1].title in text
 
 

@@ -17,12 +17,12 @@ from avemo_harness.scorers.base import Metric
 LABELS = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
 """The columns that need no judge."""
 
-PUBLISHED = f"published: {PAPER}, Table 2, as printed"
+PUBLISHED = f"Published: {PAPER}, Table 2, as printed"
 """Heading of the rows that were not measured here."""
 
 CAVEATS = (
-    f"published: {PAPER}, Table 2, as printed; a letter marks a cell that cannot be right by its own definition",
-    "published rows compare with none above them: the paper's judge and its release are not public",
+    "a letter marks a published cell that cannot be right by its own definition",
+    "published rows compare with no measured one: the paper's judge and its release are not public",
 )
 """What a reader must know before holding a run against the paper."""
 
@@ -100,10 +100,12 @@ class BoardSection:
 
     Args:
         heading: None of the first, whose heading is the board's title.
+        notes: the marks that its cells carry, with their sentences.
     """
 
     heading: str | None
     blocks: tuple[BoardBlock, ...]
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,14 @@ class Board:
 
     def sections(self) -> tuple[BoardSection, ...]:
         """What was measured here, then what was published; none without a row."""
-        measured = BoardSection(None, tuple(self._blocks((*self.rows, *self.trivial))))
-        published = BoardSection(PUBLISHED, tuple(self._blocks(self.published)))
-        return tuple(section for section in (measured, published) if section.blocks)
+        sections = (self._section(None, (*self.rows, *self.trivial)), self._section(PUBLISHED, self.published))
+        return tuple(section for section in sections if section.blocks)
+
+    def _section(self, heading: str | None, rows: Sequence[BoardRow]) -> BoardSection:
+        cells = (cell for row in rows for of_row in (row.columns, row.people) for cell in of_row.values())
+        carried = {mark for cell in cells for mark in cell.marks}
+        notes = {mark: sentence for mark, sentence in self.notes if mark in carried}
+        return BoardSection(heading, tuple(self._blocks(rows)), notes)
 
     def _blocks(self, rows: Sequence[BoardRow]) -> Iterator[BoardBlock]:
         """What a judge scores, what needs none, and what people rate; none without a row."""

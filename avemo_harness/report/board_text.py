@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from avemo_harness.report.board import CAVEATS, Board, BoardBlock, BoardCell
+from avemo_harness.report.board import CAVEATS, Board, BoardBlock, BoardCell, BoardSection
 from avemo_harness.report.numbers import UNDEFINED, figure
 from avemo_harness.report.published import OTHER_TABLES, PublishedTable
 from avemo_harness.report.text_cells import Figure, column_blocks, on_the_point
@@ -15,12 +15,16 @@ EXPLANATION = ("from, to: 95 % interval over resampled dialogues; n: items or di
 
 def format_board(board: Board) -> str:
     """Lay out one split for a terminal. Names are given as they are; the caller makes them printable."""
-    lines = [board.title]
-    for section in board.sections():
-        lines += [] if section.heading is None else [section.heading]
-        lines += [line for block in section.blocks for line in (*_block(block), "")]
-    remarks = [f"{row.name}: {row.remark}" for row in board.rows if row.remark]
-    return "\n".join([*lines, *mark_lines(dict(board.notes)), *remarks]).rstrip()
+    remarks = [f"  {row.name}: {row.remark}" for row in board.rows if row.remark]
+    parts = [_section(section, remarks if section.heading is None else []) for section in board.sections()]
+    return "\n".join([board.title, "\n\n".join(parts)])
+
+
+def _section(section: BoardSection, remarks: Sequence[str]) -> str:
+    heading = "" if section.heading is None else f"{section.heading}\n"
+    below = "\n".join([*mark_lines(section.notes), *remarks])
+    blocks = ["\n".join(_block(block)) for block in section.blocks]
+    return heading + "\n\n".join([*blocks, *([below] if below else [])])
 
 
 def mark_lines(sentences: Mapping[str, str]) -> list[str]:

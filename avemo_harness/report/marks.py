@@ -23,7 +23,7 @@ FEW_RATERS = "R"
 
 SENTENCES: Mapping[str, str] = {
     DEMO_JUDGE: "judged by the demo's judge, which knows the demo's voices only: to be held against nothing",
-    PARTIAL: "partial: of the items that were asked for only (--limit, --ids or --where)",
+    PARTIAL: "partial: only some of the items were asked for",
     PROVISIONAL: "unfinished, provisional: items failed, or are not answered or not judged yet",
     MIXED_VIEWS: "users judged by unlike streams (sound and face, sound alone, face alone): a mean over unlike values",
     FEW_DIALOGUES: "too few dialogues for an interval: fewer than 5 have a value",

@@ -195,8 +195,8 @@ def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     results = [load_scorer(scorer.name).score(task, answers) for scorer in task.scorers]
     if not results:
         return None
-    wanted = {metric for scorer in task.scorers for metric in scorer.metrics}
-    metrics = {name: value for result in results for name, value in result.metrics.items() if name in wanted}
+    found = {name: value for result in results for name, value in result.metrics.items()}
+    metrics = {name: found[name] for scorer in task.scorers for name in scorer.metrics if name in found}
     details = {name: value for result in results for name, value in result.details.items()}
     rows = {name: values for result in results for name, values in result.rows.items()}
     return TaskScores(metrics, results[0].lines, details, rows)

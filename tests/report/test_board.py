@@ -85,7 +85,7 @@ def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> No
     assert rows["mine"][0] == rows["mine"][2] == rows["mine"][3] == "0.83P"
     assert float(rows["from"][0]) < 5 / 6 < float(rows["to"][0])
     assert rows["n"] == ["6"] * 4
-    assert text.endswith("  P  partial: of the items that were asked for only (--limit, --ids or --where)")
+    assert text.endswith("  P  partial: only some of the items were asked for")
 
 
 def sentences(board: Board, row: int, column: str) -> list[str]:

@@ -77,20 +77,21 @@ def _releases(run: FinishedRun) -> str:
 
 
 def _board(board: Board, run: FinishedRun) -> str:
-    parts = [_board_section(section) for section in board.sections()]
+    remarks = [f"{row.name}: {row.remark}" for row in board.rows if row.remark]
+    parts = [_board_section(section, remarks if section.heading is None else CAVEATS) for section in board.sections()]
     parts.insert(1, "".join(_contrasts(run.result.groups[board.group])))
-    remarks = [f"<li>{escaped(row.name)}: {escaped(row.remark)}</li>" for row in board.rows if row.remark]
-    below = [*_mark_lines(dict(board.notes)), *remarks]
-    if board.published:
-        below += [f"<li>{escaped(line)}</li>" for line in CAVEATS]
-    if below:
-        parts.append(f"<ul class='notes'>{''.join(below)}</ul>")
     return _section(escaped(board.title), parts)
 
 
-def _board_section(section: BoardSection) -> str:
-    heading = "" if section.heading is None else f"<h3 class='published'>{escaped(section.heading)}</h3>"
-    return heading + "\n".join(map(_block, section.blocks))
+def _board_section(section: BoardSection, remarks: Sequence[str]) -> str:
+    """A table or several with a heading, and below them what must be known of them."""
+    heading = "" if section.heading is None else f"<h3>{escaped(section.heading)}</h3>"
+    below = [*_mark_lines(section.notes), *(f"<li>{escaped(remark)}</li>" for remark in remarks)]
+    return heading + "\n".join(map(_block, section.blocks)) + (_notes(below) if below else "")
+
+
+def _notes(lines: Sequence[str]) -> str:
+    return f"<ul class='notes'>{''.join(lines)}</ul>"
 
 
 def _contrasts(group: GroupResult) -> Iterator[str]:
@@ -230,7 +231,7 @@ def _metrics(run: FinishedRun) -> str:
             value = shown_value(metric) + _superscript(mark_of(metric))
             interval = escaped(shown_interval(metric, dash="–"))
             rows.append([first, escaped(name), value, interval, f"{metric.n:,}", *rest])
-    return table(head, rows) + f"<ul class='notes'>{''.join(_mark_lines(run.result.marks))}</ul>"
+    return table(head, rows) + (_notes(_mark_lines(run.result.marks)) if run.result.marks else "")
 
 
 def _not_asked(result: TaskResult) -> str:

@@ -28,6 +28,7 @@ from avemo_harness.report.exports.exported import Publication
 from avemo_harness.report.exports.latex import escaped, latex
 from avemo_harness.report.exports.model_index import model_index
 from avemo_harness.report.exports.spreadsheet import spreadsheet
+from avemo_harness.report.marks import SENTENCES
 from avemo_harness.report.published import published_rows
 from avemo_harness.report.results_file import FinishedRun, read_finished_run
 from avemo_harness.scorers.base import Metric
@@ -55,6 +56,18 @@ def named(run: FinishedRun, name: str) -> FinishedRun:
         groups={key: replace(group, row=name, title=name) for key, group in run.result.groups.items()},
     )
     return replace(run, result=result)
+
+
+def marked(run: FinishedRun) -> FinishedRun:
+    """The same run with every mark in every cell of its row."""
+    groups = {
+        name: replace(
+            group,
+            columns={x: metric and replace(metric, marks=tuple(SENTENCES)) for x, metric in group.columns.items()},
+        )
+        for name, group in run.result.groups.items()
+    }
+    return replace(run, result=replace(run.result, groups=groups, marks=SENTENCES))
 
 
 def of_split(run: FinishedRun, split: str) -> FinishedRun:
@@ -188,7 +201,11 @@ def test_the_latex_table_has_the_papers_columns_and_marks(run: FinishedRun) -> N
     split = "multiturn_synthetic"
     (text,) = latex(of_split(run, split), ON_THE_HUB).values()
     measured, published = (
-        [[cell.strip(" \\") for cell in line.split("&")] for line in part.splitlines() if line.count("&") == 16]
+        [
+            [cell.removesuffix(r"\\").strip() for cell in line.split("&")]
+            for line in part.splitlines()
+            if line.count("&") == 16
+        ]
         for part in text.split(r"\end{tabular}")[:2]
     )
     for rows in (measured, published):
@@ -213,7 +230,8 @@ def test_what_latex_would_obey_is_printed() -> None:
 def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("install texlive-latex-base")
-    tables = [latex(of_split(run, split), Publication())["table.tex"] for split in ("multiturn_real", "mine")]
+    splits = [of_split(run, split) for split in ("multiturn_real", "mine")]
+    tables = [latex(one, Publication())["table.tex"] for one in (*splits, *map(marked, splits))]
     names = [text for text in hostile_texts() if len(text) < 100][::10]
     tables += [latex(named(run, name), Publication())["table.tex"] for name in names]
     body = "\n\\clearpage\n".join(tables)

@@ -56,9 +56,9 @@ def test_the_table_has_intervals_and_the_published_rows(page: str, finished: Fin
     assert f"{accuracy.value:.2f}" in text
     assert f"{accuracy.ci_low:.2f}–{accuracy.ci_high:.2f}" in text
     published = next(line for line in text.splitlines() if "Qwen2.5-Omni" in line and "0.815" in line)
-    heading = "published: AV-EMO-Reasoning, arXiv 2510.07355, Table 2, as printed"
+    heading = "Published: AV-EMO-Reasoning, arXiv 2510.07355, Table 2, as printed"
     assert text.index("shuffled") < text.index(heading) < text.index(published)
-    assert "the mean of the three before it" in text
+    assert "the mean of its three parts" in text
     assert "shuffled" in text
 
 

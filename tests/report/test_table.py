@@ -117,7 +117,7 @@ def test_too_few_dialogues_stand_in_the_place_of_the_interval() -> None:
     group = replace(whole.groups["demo"], columns={"Acc_AV": few, "Acc_A": ACCURACY})
     text = format_results(replace(whole, groups={"demo": group}, marks={"F": "too few dialogues for an interval"}))
     lines = text.splitlines()
-    assert lines[3].split() == ["baseline", "1.00", "F", "0.765"]
+    assert lines[3].split() == ["baseline", "1.00F", "0.765"]
     assert lines[4].split()[-3:] == ["too", "few", "0.700-0.830"]
     assert next(line for line in lines if line.startswith("demo_full_av")).split()[2:6] == [
         "1.00F",

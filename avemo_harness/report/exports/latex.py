@@ -36,7 +36,7 @@ def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
     shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
     if not shown:
         raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
-    lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{2pt}"]
+    lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{1.5pt}"]
     lines += _tabular(shown, lambda board: [line for row in (*board.rows, *board.trivial) for line in _measured(row)])
     if any(board.published for board in shown):
         lines += ["", r"\medskip", rf"\emph{{{escaped(PUBLISHED)}}}", "", r"\smallskip"]
@@ -82,13 +82,13 @@ def _rules() -> str:
 
 def _measured(row: BoardRow) -> list[str]:
     """A row, and below it of how many items or dialogues its values are."""
-    cells = [cell for cell in _cells(row) if cell is not None and cell.n is not None]
-    return [_row(row, _marked), *([_row(row, _count, r"\quad $n$")] if cells else [])]
+    counts = ["" if cell is None or cell.n is None else str(cell.n) for cell in _cells(row)]
+    return [_row(row, _marked), *([" & ".join([r"\quad $n$", *counts]) + r" \\"] if any(counts) else [])]
 
 
-def _row(row: BoardRow, shown: Callable[[BoardCell], str], name: str | None = None) -> str:
+def _row(row: BoardRow, shown: Callable[[BoardCell], str]) -> str:
     cells = ["--" if cell is None else shown(cell) for cell in _cells(row)]
-    return " & ".join([escaped(row.name) if name is None else name, *cells]) + r" \\"
+    return " & ".join([escaped(row.name), *cells]) + r" \\"
 
 
 def _cells(row: BoardRow) -> list[BoardCell | None]:
@@ -103,10 +103,6 @@ def _marked(cell: BoardCell) -> str:
 
 def _dagger(cell: BoardCell) -> str:
     return cell.shown + (_IMPOSSIBLE if cell.marks else "")
-
-
-def _count(cell: BoardCell) -> str:
-    return "" if cell.n is None else str(cell.n)
 
 
 def _caption(shown: Sequence[Board]) -> str:

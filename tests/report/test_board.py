@@ -13,9 +13,11 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.cli import main
 from avemo_harness.report.board import Board, boards
+from avemo_harness.report.board_marks import Notes
 from avemo_harness.report.board_text import format_board, format_other_tables
 from avemo_harness.report.published import SPLITS, published_rows
 from avemo_harness.report.results_file import FinishedRun, read_finished_run
+from avemo_harness.scorers.judged import Judge
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,44 @@ def test_only_the_cells_of_a_task_of_two_versions_are_marked(tmp_path: Path) -> 
             f"full_av version {version} ({digest}), not that of every row"
         ]
         assert sentences(board, version - 1, "Acc_A") == []
+
+
+def judged_by(run: FinishedRun, name: str) -> FinishedRun:
+    """The same run as if its answers were replies that a judge had scored."""
+    task = run.record.tasks[0]
+    scorer = task.scorers[0].model_copy(update={"name": "reasoning"})
+    tasks = (task.model_copy(update={"scorers": (scorer,)}), *run.record.tasks[1:])
+    result = replace(run.result, judge=Judge(name, name[0] * 64))
+    return replace(run, record=replace(run.record, tasks=tasks), result=result)
+
+
+def test_only_the_judged_cells_of_two_judges_are_marked(tmp_path: Path) -> None:
+    runs = [planted(tmp_path, name, tmp_path / "same") for name in ("one", "two")]
+    board = boards([judged_by(runs[0], "alice"), judged_by(runs[1], "/home/bob")], ["one", "two"])[-1]
+    assert sentences(board, 0, "Acc_AV") == ["replies judged by alice (aaaaaaaaaaaa), not that of every row"]
+    assert sentences(board, 1, "Acc_AV") == ["replies judged by …/bob (////////////), not that of every row"]
+    assert sentences(board, 0, "Acc_A") == sentences(board, 1, "Acc_A") == []
+    same = boards([judged_by(run, "alice") for run in runs], ["one", "two"])[-1]
+    assert same.notes == ()
+
+
+def test_answers_read_by_two_rules_are_marked(tmp_path: Path) -> None:
+    runs = []
+    for rule, name in enumerate(("one", "two"), 1):
+        run = planted(tmp_path, name, tmp_path / "same")
+        task = replace(run.result.tasks["audio_only"], details={"parsing": {"rule": rule}})
+        runs.append(replace(run, result=replace(run.result, tasks={**run.result.tasks, "audio_only": task})))
+    board = boards(runs, ["one", "two"])[-1]
+    assert sentences(board, 1, "Acc_A") == ["answers read by rule 2, not that of every row"]
+    assert sentences(board, 1, "Acc_AV") == []
+
+
+def test_there_is_a_letter_for_each_of_many_sentences() -> None:
+    notes = Notes()
+    letters = [notes.letter(f"sentence {number}") for number in range(60)]
+    assert len(set(letters)) == 60
+    assert (letters[0], letters[25], letters[26], letters[52]) == ("a", "z", "aa", "aaa")
+    assert notes.letter("sentence 26") == "aa"
 
 
 def test_trivial_rows_say_whose_they_are_where_there_are_several_runs(tmp_path: Path) -> None:

@@ -79,6 +79,16 @@ def test_failures_are_told_before_the_turns(page: str) -> None:
     assert "resamples of whole dialogues" in text
 
 
+def test_turns_that_were_not_asked_are_counted_with_their_task_and_among_the_doubts(finished: Finished) -> None:
+    result = read_finished_run(finished.folder).result
+    task = replace(result.tasks["multiturn_synthetic_full_av"], not_asked={"no face": 12})
+    text = text_of(made(finished, result=replace(result, tasks={**result.tasks, task.task: task})))
+    said = "not asked: 12 turns have no face"
+    assert f"{task.task}: {said}" in text
+    (row,) = (line for line in text.splitlines() if line.split()[:1] == [task.task] and "accuracy" in line)
+    assert said in row
+
+
 def test_ratings_of_people_join_the_table(finished: Finished) -> None:
     metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
     people = PeopleScores(

@@ -24,8 +24,9 @@ MOST_TO_TRY = 13
 """Clusters that differ, up to which every swap is tried: 2**13 are fewer than `SWAPS`."""
 
 POWER = 0.8
-_TIES = 1e-9
-_CELLS_A_BLOCK = 2**20
+TIES = 1e-9
+"""Differences nearer than this are equal: sums in another order round otherwise."""
+CELLS_A_BLOCK = 2**20
 
 
 def difference(first: Floats, second: Floats, statistic: Statistic, span: float = 1.0) -> Estimate:
@@ -60,10 +61,13 @@ def around_zero(estimate: Estimate, span: float = 1.0) -> Estimate:
 
     Where more than that share of all clusters differed, one of those seen would have, in 97.5 of 100 cases.
 
+    Args:
+        span: how far apart two values can be; infinite for a statistic without bounds, of which nothing can be said.
+
     Returns:
         Any other estimate as it is. The note `CONSTANT` stays: nothing varied.
     """
-    if estimate.note != CONSTANT or estimate.value is None or abs(estimate.value) > _TIES:
+    if estimate.note != CONSTANT or not math.isfinite(span) or estimate.value is None or abs(estimate.value) > TIES:
         return estimate
     reach = span * (1 - edge_bound(estimate.n_clusters))
     return replace(estimate, ci_low=-reach, ci_high=reach)
@@ -94,22 +98,22 @@ def swap_test(first: Floats, second: Floats, statistic: Statistic) -> float | No
     moved = (second - first)[(first != second).any(axis=1)]
     alike = 0
     tried = 0
-    for swaps in _swaps(len(moved)):
+    for swaps in cluster_swaps(len(moved)):
         shift = swaps @ moved
         drawn = statistic(totals[1] - shift) - statistic(totals[0] + shift)
         drawn = drawn[~np.isnan(drawn)]
-        alike += int((np.abs(drawn) >= abs(observed) - _TIES).sum())
+        alike += int((np.abs(drawn) >= abs(observed) - TIES).sum())
         tried += len(drawn)
     return alike / tried
 
 
-def _swaps(clusters: int) -> Iterator[Floats]:
-    """Which clusters are swapped, shapes (B, clusters) of 0 and 1; the first swaps none."""
+def cluster_swaps(clusters: int) -> Iterator[Floats]:
+    """Which clusters are swapped, in blocks of shapes (B, clusters) of 0 and 1; the first swaps none."""
     if clusters <= MOST_TO_TRY:
         yield ((np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1).astype(np.float64)
         return
     rng = np.random.default_rng(SEED)
-    block = max(1, _CELLS_A_BLOCK // clusters)
+    block = max(1, CELLS_A_BLOCK // clusters)
     yield np.zeros((1, clusters))
     for start in range(1, SWAPS, block):
         yield rng.integers(0, 2, size=(min(block, SWAPS - start), clusters)).astype(np.float64)

@@ -22,8 +22,8 @@ _BUILT_IN_METRICS = {
     "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"}),
     "modality_preference": frozenset({"aar", "var", "olr"}),
     "reasoning": frozenset(
-        {"ecs", "ebs", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ess", "ct_ers"}
-        | {"ecs_audio", "ecs_band", "ebs_dir", "ess_rate", "coverage"}
+        {"ecs", "ebs", "ebs_dir", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ebs_dir", "ct_ess", "ct_ers"}
+        | {"ecs_audio", "ecs_band", "ess_rate", "coverage"}
         | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
     ),
 }

@@ -73,6 +73,17 @@ def calibration_estimates(forecasts: Forecasts) -> Mapping[str, Estimate]:
     }
 
 
+def forecast_values(answer: Answer, output: LabelOutput) -> Mapping[str, float]:
+    """Confidence and Brier score of one answer; nothing where labels are generated, or this one cannot be ranked."""
+    if output.method != "rank":
+        return {}
+    one = Forecasts.of([answer], output.labels, output.rank_by)
+    if not len(one.gold):
+        return {}
+    error = calibration.brier_score(one.probabilities, one.gold)
+    return {"confidence": float(one.confidences[0]), "brier": float(error)}
+
+
 def ranking_details(answers: Sequence[Answer], output: LabelOutput) -> Mapping[str, Any]:
     """Which score decided, what the others would have given, and confidence against accuracy bin by bin. JSON-ready."""
     by_way = {way: Forecasts.of(answers, output.labels, way) for way in get_args(RankBy)}

@@ -48,7 +48,7 @@ class ReasoningScorer:
     """
 
     metrics = frozenset(
-        {*TURN_METRICS, *CROSS_METRICS, "ecs_audio", "ecs_band", "ebs_dir", "ess_rate", "coverage"}
+        {*TURN_METRICS, *CROSS_METRICS, "ecs_audio", "ecs_band", "ess_rate", "coverage"}
         | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
     )
 

@@ -68,11 +68,12 @@ def with_missing_as_zero(scores: Scores, unspoken: Sequence[Unspoken], profile: 
     if users:
         extreme[[one.user is not None for one in unspoken]] = extremes(users, profile).any(axis=1)
     zeros = {name: np.zeros(len(unspoken)) for name in TURN_METRICS}
-    zeros["ebs"] = np.where(extreme, 0.0, np.nan)
+    zeros["ebs"] = zeros["ebs_dir"] = np.where(extreme, 0.0, np.nan)
     padded = {name: np.concatenate([scores.column(name).values, zeros[name]]) for name in TURN_METRICS}
+    across = {name: dialogue_means(padded[name], members, len(distinct)) for name in ("ecs", "ebs", "ebs_dir")}
     return {
         **{name: _mean(values) for name, values in padded.items()},
-        **{f"ct_{name}": _mean(dialogue_means(padded[name], members, len(distinct))) for name in ("ecs", "ebs")},
+        **{f"ct_{name}": _mean(values) for name, values in across.items()},
     }
 
 

@@ -14,7 +14,7 @@ from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statisti
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.scorers.answers import read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
-from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, ranking_details
+from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, forecast_values, ranking_details
 from avemo_harness.scorers.clusters import by_cluster
 
 Floats = NDArray[np.float64]
@@ -75,7 +75,8 @@ def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
         return unscored_line(answer)
     reading = read_answer(answer, output)
     verdict = "right" if reading.label == answer.item.gold else "wrong"
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why)
+    values = forecast_values(answer, output)
+    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why, values)
 
 
 def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:

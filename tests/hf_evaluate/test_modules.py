@@ -175,6 +175,7 @@ def test_reasoning_gives_the_means_of_our_own_scores() -> None:
     across = score_dialogues(turns, said, names, [number % 3 for number in range(60)], AV_EMO)
     columns = {"ecs": turns.ecs.value, "ebs": turns.ebs.value, "ess": turns.ess.value, "ers": turns.ers}
     columns |= {name: getattr(across, name) for name in ("ct_ecs", "ct_ebs", "ct_ess", "ct_ers")}
+    assert {"ebs_dir", "ct_ebs_dir", "n_ct_ebs_dir"} <= set(found)
     for name, values in columns.items():
         assert found[name] == pytest.approx(np.nanmean(values), abs=1e-12)
         assert found[f"n_{name}"] == np.count_nonzero(~np.isnan(values))

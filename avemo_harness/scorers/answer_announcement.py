@@ -5,6 +5,7 @@ from __future__ import annotations
 from avemo_harness.scorers.answer_claims import CLAUSE_END, SENTENCE_END, Claims, kind_at
 from avemo_harness.scorers.answer_words import Kind
 
+_NO = {"no", "nein", "non"}
 REACH = 25
 """Tokens between a marker and its label at most."""
 _CLOSING_WORDS = 2
@@ -17,10 +18,10 @@ def find_announcement(claims: Claims) -> int | None:
     A marker of one of several emotions ("facial emotion", "the emotion in the voice is") announces nothing, nor does a
     colon behind or before a further label ("voice: sad, face: happy").
     """
-    for at in range(len(claims.tokens) - 1, -1, -1):
-        if _announces(claims, at):
-            return at + 1
-    return None
+    last_colon = max((at for at, token in enumerate(claims.tokens) if token.kind is Kind.COLON), default=None)
+    if last_colon is not None and _colon_closes(claims, last_colon):
+        return last_colon + 1
+    return next((at + 1 for at in range(len(claims.tokens) - 1, -1, -1) if _announces(claims, at)), None)
 
 
 def _announces(claims: Claims, at: int) -> bool:
@@ -30,10 +31,13 @@ def _announces(claims: Claims, at: int) -> bool:
         return _marker_announces(claims, at)
     if kind is Kind.SUMMARY:
         return after in (Kind.COLON, Kind.COMMA, Kind.LABEL)
+    if kind is Kind.CORRECTION or tokens[at].text in _NO:
+        begins = at > 0 and kind_at(tokens, at - 1) in CLAUSE_END
+        return begins and (kind is Kind.CORRECTION or after in CLAUSE_END)
     if kind is Kind.ARROW:
         # From one label to another, an arrow tells how the emotion changes.
         return at + 1 in claims.claimed and at - 1 not in claims.claimed
-    return kind is Kind.COLON and _colon_closes(claims, at)
+    return False
 
 
 def _marker_announces(claims: Claims, marker: int) -> bool:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
-from avemo_harness.scorers.answer_tokens import Token
+from avemo_harness.scorers.answer_tokens import Token, is_unspaced
 from avemo_harness.scorers.answer_words import PHRASES, Kind
 
 SENTENCE_END = frozenset({Kind.STOP, Kind.QUESTION, Kind.NEWLINE})
 CLAUSE_END = SENTENCE_END | {Kind.COMMA, Kind.COLON, Kind.CONTRAST, Kind.ARROW}
 _LISTING = {Kind.COMMA, Kind.OR, Kind.AND, Kind.NEWLINE}
 _TRAILING = {"not", "no", "nicht", "non"}
+_NOR = {"nor", "noch", "ni"}
 _DENIALS = frozenset("|".join(PHRASES[Kind.DENIAL]).split("|"))
 _THEMES = frozenset("|".join(PHRASES[Kind.THEME]).split("|"))
+_END = Token(Kind.STOP, "")
+_DENIAL_REACH = 3
+"""Tokens within which a label's denial follows its verb."""
 LOOKAHEAD = 12
 """Tokens that are looked at to tell whether a comma stands in a list."""
 
@@ -121,10 +126,10 @@ def _in_list(tokens: Sequence[Token], comma: int) -> bool:
     length = 0
     for at in range(comma + 1, min(comma + 1 + LOOKAHEAD, len(tokens))):
         kind = tokens[at].kind
-        if kind is Kind.OR:
-            return length > 0
+        if kind is Kind.OR or tokens[at].text in _NOR:
+            return at > comma + 1
         if kind is Kind.AND:
-            return after_label and length > 0 and kind_at(tokens, at + 1) is Kind.LABEL
+            return after_label and at > comma + 1 and kind_at(tokens, at + 1) is Kind.LABEL
         length = 0 if kind is Kind.COMMA else length + 1
         if length > 2 or kind not in (Kind.LABEL, Kind.WORD, Kind.COMMA):
             return False
@@ -136,33 +141,43 @@ def _covered_before(tokens: Sequence[Token]) -> set[int]:
     denied: set[int] = set()
     clause: list[int] = []
     sentence: list[int] = []
+    begins = 0
     for at, token in enumerate(tokens):
         if token.label is not None:
             clause.append(at)
             sentence.append(at)
             if _denied_behind(tokens, at):
                 denied.add(at)
-        elif token.kind is Kind.END_NEGATION or (
-            token.text in _TRAILING and kind_at(tokens, at - 1) not in CLAUSE_END and _closes(tokens, at + 1)
-        ):
+        elif token.kind in (Kind.END_NEGATION, Kind.CONDITION) or _trails(tokens, at):
             denied.update(clause)
             clause = []
-        elif token.kind is Kind.QUESTION:
+        elif token.kind is Kind.QUESTION and tokens[begins].kind is not Kind.OR:
             denied.update(sentence)
-        elif token.kind is Kind.CONDITION:
-            denied.update(clause)
         if token.kind in SENTENCE_END:
-            sentence = []
+            sentence, begins = [], at + 1
         if token.kind in CLAUSE_END:
             clause = []
     return denied
 
 
+def _trails(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a negation is the last word of a clause that has others: "traurig ist sie nicht"."""
+    return tokens[at].text in _TRAILING and kind_at(tokens, at - 1) not in CLAUSE_END and _closes(tokens, at + 1)
+
+
 def _denied_behind(tokens: Sequence[Token], at: int) -> bool:
-    if at + 1 < len(tokens) and tokens[at + 1].text in _THEMES:
+    """Whether a label is a theme ("a sad film"), does not fit ("sad would be wrong") or is denied ("sad: no")."""
+    rest = [*tokens[at + 1 : at + 2 + _DENIAL_REACH], _END, _END, _END]
+    clause = list(takewhile(lambda token: token.kind not in CLAUSE_END, rest))
+    after = rest[0]
+    if after.text in _THEMES:
         return True
-    colon = kind_at(tokens, at + 1) is Kind.COLON or (at + 1 < len(tokens) and tokens[at + 1].text == "=")
-    return colon and at + 2 < len(tokens) and tokens[at + 2].text in _DENIALS and _closes(tokens, at + 3)
+    if after.kind in (Kind.COPULA, Kind.AUXILIARY) and after.text != "=":
+        return any(token.kind is Kind.NEGATION for token in clause)
+    if after.kind is Kind.NEGATION:
+        # French sets its negation there, Chinese writes no comma before it.
+        return after.text == "ne" or (is_unspaced(after.text) and not after.text.startswith("而"))
+    return (after.kind is Kind.COLON or after.text == "=") and rest[1].text in _DENIALS and rest[2].kind in CLAUSE_END
 
 
 def _closes(tokens: Sequence[Token], at: int) -> bool:

@@ -33,11 +33,14 @@ _FORMULAS = re.compile(
             r"hear|see you|say|tell|inform|report|admit|discuss|chat|continue|take|support|offer|guide|work|know|listen)\b",
             r"\b(?:i'?m|i am|i'd be|i would be|i'll be|i will be|i feel|we'?re|we are|we'd be|we would be|we'll be|"
             r"makes? me|made me|makes? us) (?:(?:so|very|really|more than|always|truly|just|only|quite|also|a bit|a little|"
-            r"deeply|absolutely|genuinely) ){0,3}(?:happy|glad|sad|angry|mad|neutral|joyful)\b",
+            r"deeply|absolutely|genuinely) ){0,3}(?:happy|sad|angry|mad|neutral|joyful)\b",
+            r"\bhappily (?:help|assist|describe|answer|try|provide|explain|do|share|analy[sz]e|take|look|listen)\b",
             r"\bi (?:\w+ ){0,4}(?:stay|remain|be|keep) neutral\b",
             r"\bif (?:i|we) (?:really )?(?:had|have|were forced|must|needed|need|were) (?:to )?"
             r"(?:choose|pick|guess|say|decide|select|answer|name)\b",
             r"\bif (?:forced|pressed|asked|required|anything)\b(?: to \w+)?",
+            r"\bit(?:'s| is) (?:so |very |really )?sad (?:that|to)\b",
+            r", ?(?:isn't|aren't|doesn't|don't|wasn't) (?:he|she|it|they)\?|, ?right\?",
             r"\bseasonal affective disorder(?: ?\(?sad\b\)?)?",
             r"(?:很|非常|十分)?[高开開][兴興心](?:能|可以|为您|為您|为你|為你|帮|幫|回答|认识|認識|见到|見到|协助|協助|地?告诉)",
             r"生[气氣]勃勃|[无無]生[气氣]",
@@ -81,11 +84,15 @@ def clean_answer(text: str) -> CleanText:
     outside, unfinished = _without_thoughts(text.casefold())
     if unfinished:
         return CleanText("", unfinished=True)
-    if len(outside) > 2 * EDGE:
-        outside = f"{outside[:EDGE]}\n{outside[-EDGE:]}"
-    folded = re.sub(r"[’‘ʼ´]", "'", unicodedata.normalize("NFKC", outside).casefold())
+    # NFKC makes up to 18 characters of one, so the ends are taken again.
+    folded = _ends(unicodedata.normalize("NFKC", _ends(outside)).casefold())
+    folded = re.sub(r"[’‘ʼ´]", "'", folded)
     folded = _END_OF_TURN.split(folded.strip(), maxsplit=1)[0] or folded
     return CleanText(_without_markup(folded))
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * EDGE else f"{text[:EDGE]}\n{text[-EDGE:]}"
 
 
 def _without_thoughts(text: str) -> tuple[str, bool]:
@@ -108,6 +115,7 @@ def _without_markup(text: str) -> str:
     text = re.sub(r"[*_`#>~$\"“”„«»‹›「」『』\[\]\\]", " ", text)
     text = re.sub(r"[{}|]", "\n", text)
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
+    text = re.sub(r"\bun-(?=\w)", "un", text)
     text = _ENUMERATION.sub(" ", text)
     text = _DASH.sub(" — ", text)
     text = re.sub(r"[ \t]+", " ", text)

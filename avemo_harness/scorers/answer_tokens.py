@@ -62,7 +62,7 @@ class Vocabulary:
         return _vocabulary((*synonyms, *((label, label) for label in output.labels)))
 
     def _shelf(self, phrase: str) -> dict[str, Token]:
-        return self.unspaced if re.search(f"[{_UNSPACED}]", phrase) else self.spaced
+        return self.unspaced if is_unspaced(phrase) else self.spaced
 
     def tokens(self, text: str) -> list[Token]:
         """Tokens of a text from `clean_answer`, in linear time."""
@@ -129,6 +129,11 @@ def _hangul_ending(word: str, token: Token) -> Iterator[Token]:
 
 def _is_hangul(word: str) -> bool:
     return bool(re.match(f"[{_HANGUL}]", word))
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a word has characters of a script that sets no spaces, Chinese or Japanese."""
+    return re.search(f"[{_UNSPACED}]", word) is not None
 
 
 def _folded(word: str) -> str:

@@ -37,6 +37,8 @@ class Kind(Enum):
     """Announces the answer."""
     SUMMARY = auto()
     """Announces the answer where a label, a comma or a colon follows."""
+    CORRECTION = auto()
+    """Announces another answer where it begins a clause."""
     ARROW = auto()
     NOT_FINAL = auto()
     """Before or after a marker: it announces one of several emotions."""
@@ -47,6 +49,8 @@ class Kind(Enum):
     """Behind a label and a colon: it is not this one."""
     THEME = auto()
     """Behind a label: it belongs to what is talked about (a sad movie)."""
+    AUXILIARY = auto()
+    """Behind a label and before a negation: the label does not fit (sad would be wrong)."""
     COMMA = auto()
     COLON = auto()
     QUESTION = auto()
@@ -60,22 +64,24 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
         "lacked|lacking|lack of|absence of|absent|devoid of|free of|free from|far from|anything but|less|less than|than|"
         "rather than|instead of|as opposed to|opposite of|other than|unlike|except|excluding|apart from|little|unlikely|"
         "wrong|incorrect|mistaken|doubt|doubts|doubtful|whether|rule out|rules out|ruled out|ruling out|reject|deny|denies|"
-        "fails to|failed to|refuses to|used to|pretends|pretending|pretend|fake|faking|feigned|feigning|too|"
+        "fail to|fails to|failed to|failing to|unable to|refuse to|refuses to|refused to|used to|pretends|pretending|pretend|fake|faking|feigned|feigning|too|"
         "isnt|arent|wasnt|werent|dont|doesnt|didnt|cant|couldnt|wont|wouldnt|shouldnt|hasnt|havent|aint",
-        "不|没|沒|没有|沒有|無|无|并非|並非|非|未|毫无|毫無|是否|而不是|而非|不是|是不是|缺乏|难以|難以",
+        "不|虽然|雖然|尽管|儘管|没|沒|没有|沒有|無|无|并非|並非|非|未|毫无|毫無|是否|而不是|而非|不是|是不是|缺乏|难以|難以",
         "안",
-        "nicht|kein|keine|keinen|keiner|keinem|keines|keinerlei|nie|niemals|weder|ohne|kaum|statt|anstatt|anstelle|"
+        "nicht|kein|keine|keinen|keiner|keinem|keines|keinerlei|nie|niemals|nichts|niemand|wenig|weder|ohne|kaum|statt|anstatt|anstelle|"
         "keineswegs|ob|weniger|als",
-        "ni|nunca|sin|tampoco|jamás|ningún|ninguna|apenas|en lugar de|en vez de|menos|carece|falta de",
-        "ne|pas|jamais|sans|aucun|aucune|guère|plutôt que|au lieu de|moins|manque de|nullement",
+        "ni|nunca|nada|poco|sin|tampoco|jamás|ningún|ninguna|apenas|en lugar de|en vez de|menos|carece|falta de",
+        "ne|pas|peu|rien|jamais|sans|aucun|aucune|guère|plutôt que|au lieu de|moins|manque de|nullement",
     ),
     Kind.END_NEGATION: (
-        "ない|なく|なかっ|ません|ありません|ではない|じゃない|ではなく|じゃなく|わけではない|とは言えない",
+        "ない|なさ|なく|なかっ|ません|ありません|ではない|じゃない|ではなく|じゃなく|わけではない|とは言えない",
         "않|아니|아닌|아닙|아닐|없|못하|못했|지 않",
     ),
     Kind.REPORT: (
-        "says|said|saying|asks|tells|telling|mentions|mentioned|mentioning|hopes|hope|wishes|wish|about|the word|the words|"
-        "talks of|speaks of|quote|quotes",
+        "says|said|saying|asks|tells|telling|mentions|mentioned|mentioning|hopes|hope|wishes|wish|wants|want|tries to|try to|"
+        "trying to|would like to|sorry you|sorry that you|sorry for|hear that you|glad you|happy you|make you|makes you|"
+        "made you|making you|called|titled|about|the word|the words|talks of|speaks of|"
+        "quote|quotes",
         "谈到|談到|提到|关于|關於|讲述|講述|希望",
         "について",
         "sagt|über|hofft",
@@ -84,7 +90,6 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
     ),
     Kind.CONCESSION: (
         "although|though|even though|despite|in spite of|while|even if|regardless of|whereas",
-        "虽然|雖然|尽管|儘管",
         "obwohl|trotz|aunque|a pesar de|bien que|malgré|quoique",
     ),
     Kind.CONDITION: ("if|unless|wenn|falls|si|如果|若是|要是|もし|만약",),
@@ -103,6 +108,10 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
         "antwort|emotionen|gefühl|respuesta|emoción|etiqueta|réponse|émotion|étiquette",
     ),
     Kind.SUMMARY: ("overall|in conclusion|conclusion|in summary|to conclude|insgesamt|en conclusión|综上|総合的に|总的来说",),
+    Kind.CORRECTION: (
+        "wait|no wait|wait no|actually|correction|scratch that|i mean|on second thought|on second thoughts|on reflection",
+        "更正|不对|不對|等等|いや|訂正|korrektur|corrección|mejor dicho|perdón|pardon|plutôt",
+    ),
     Kind.ARROW: ("→",),
     Kind.NOT_FINAL: (
         "voice|vocal|face|facial|audio|video|visual|visually|vocally|audibly|tone|expression|expressions|words|text|textual|"
@@ -127,17 +136,18 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
     Kind.THEME: (
         "story|stories|movie|movies|film|films|song|songs|news|music|event|events|memory|memories|ending|birthday|new|"
         "holiday|holidays|christmas|anniversary|scientist|men|libs|dash|rush|poem|book|book's|scene|scenes|topic|days|hour|"
-        "customer|customers|people|reminder",
+        "customer|customers|people|reminder|max|hatter|birds|truth|fact|reality|part|thing|ai|assistant|model|party|observer",
     ),
+    Kind.AUXILIARY: ("does|do|did|would|could|can|will|might|may|has|have|passt|encaja|convient",),
     Kind.WORD: (
-        "not only|not just|not merely|not simply|no doubt|without a doubt|without doubt|without question|no question|"
+        "not only|not just|not merely|not simply|no doubt|not any doubt|not hide|not conceal|not contain|without a doubt|without doubt|without question|no question|"
         "beyond doubt|beyond a doubt|a little|little bit|more than|nothing but|that said|being said|having said|as if|"
-        "as though|no less|nothing else|no problem|no worries|if not",
+        "as though|no less|nothing else|happy go lucky|no problem|no worries|if not",
         "非常|不仅|不僅|不但|不难|不難|不禁|不由|不得不|不错|不錯|无疑|無疑|毫无疑问|毫無疑問|无论|無論|除非|没错|沒錯|"
-        "说话|不安|不满|不滿|不快|情况|情況",
-        "かもしれない|かもしれません|に違いない|に違いありません|しかない|少なく|少ない|間違いなく|まちがいなく|危ない",
+        "说话|不已|无奈|無奈|不安|不满|不滿|不快|情况|情況",
+        "無視|無理|無念|無言|無口|不機嫌|かもしれない|かもしれません|に違いない|に違いありません|しかない|少なく|少ない|間違いなく|まちがいなく|危ない",
         "틀림없|의심할 여지 없|의심의 여지 없|끊임없|어김없",
-        "nicht nur|ohne zweifel|zweifellos|no solo|no sólo|sin duda|pas seulement|sans doute|sans aucun doute|als ob",
+        "un peu|un poco|ein wenig|nicht nur|ohne zweifel|zweifellos|no solo|no sólo|sin duda|pas seulement|sans doute|sans aucun doute|als ob",
     ),
     Kind.QUESTION: ("吗|嗎",),
 }

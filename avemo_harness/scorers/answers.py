@@ -17,7 +17,7 @@ from avemo_harness.scorers.ranking import RankingError, label_scores
 PARSING_RULE = 2
 """Version of the rule by which generated text is read; METRICS names it, and results carry it."""
 
-_PUNCTUATION = {Kind.STOP, Kind.COMMA, Kind.COLON, Kind.NEWLINE}
+_PUNCTUATION = {Kind.STOP, Kind.COMMA, Kind.COLON, Kind.QUESTION, Kind.NEWLINE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ class LabelOutput(_Spec):
         BeforeValidator(_by_language),
         AfterValidator(_one_label_a_word),
     ] = {}
-    """Further words that count as a label, by language and label (all languages count); by label alone: any language."""
+    """Further words that count as a label, by language and label. All languages count; by label alone means `any`."""
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
     rank_by: Annotated[RankBy, AfterValidator(_for_ranking)] = "raw"

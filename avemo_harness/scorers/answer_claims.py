@@ -14,8 +14,8 @@ CLAUSE_END = SENTENCE_END | {Kind.COMMA, Kind.COLON, Kind.CONTRAST, Kind.ARROW}
 _LISTING = {Kind.COMMA, Kind.OR, Kind.AND, Kind.NEWLINE}
 _TRAILING = {"not", "no", "nicht", "non"}
 _NOR = {"nor", "noch", "ni"}
-_DENIALS = frozenset("|".join(PHRASES[Kind.DENIAL]).split("|"))
-_THEMES = frozenset("|".join(PHRASES[Kind.THEME]).split("|"))
+_DENIALS = frozenset(PHRASES[Kind.DENIAL])
+_THEMES = frozenset(PHRASES[Kind.THEME])
 _END = Token(Kind.STOP, "")
 _DENIAL_REACH = 3
 """Tokens within which a label's denial follows its verb."""
@@ -30,7 +30,7 @@ class Claims:
     Args:
         claimed: positions of labels that are said of the speaker.
         reasons: those of the claimed that stand in a reason (because …), which count only where no other does.
-        dropped: why a label was dropped, of the last one; None where none was.
+        dropped: why labels that the answer names are not claimed; None where all are.
     """
 
     tokens: Sequence[Token]

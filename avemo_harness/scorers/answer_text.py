@@ -6,10 +6,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from avemo_harness.scorers.answer_formulas import FORMULAS
+
 EDGE = 2_000
 """Characters at each end of an answer that are looked at; a longer one is cut in the middle."""
 
-_THOUGHTS = "think thinking thought thoughts reasoning reflection scratchpad analysis".split()
+_THOUGHTS = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis")
 _OPENING = (*(f"<{name}>" for name in _THOUGHTS), "<|begin_of_thought|>", "[think]", "◁think▷", "<|channel|>analysis")
 _CLOSING = (
     *(f"</{name}>" for name in _THOUGHTS),
@@ -25,40 +27,6 @@ _TAG = re.compile(r"<[^<>]{0,80}>")
 _LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it)|boldsymbol|emph|underline|quad|left|right)\b")
 _ENUMERATION = re.compile(r"(?m)^[ \t]*(?:[-*•·+]|\(?(?:\d{1,2}|[a-h])[.)、])(?=[ \t(]+\w)")
 _DASH = re.compile(r"[—–―]|--+|(?<=\s)-(?=\s)")
-_FORMULAS = re.compile(
-    "|".join(
-        rf"(?:{formula})"
-        for formula in (
-            r"\b(?:happy|glad|sad|mad|joyful) to (?:help|assist|answer|provide|try|analy[sz]e|do|explain|share|look|be of|"
-            r"hear|see you|say|tell|inform|report|admit|discuss|chat|continue|take|support|offer|guide|work|know|listen)\b",
-            r"\b(?:i'?m|i am|i'd be|i would be|i'll be|i will be|i feel|we'?re|we are|we'd be|we would be|we'll be|"
-            r"makes? me|made me|makes? us) (?:(?:so|very|really|more than|always|truly|just|only|quite|also|a bit|a little|"
-            r"deeply|absolutely|genuinely) ){0,3}(?:happy|sad|angry|mad|neutral|joyful)\b",
-            r"\bhappily (?:help|assist|describe|answer|try|provide|explain|do|share|analy[sz]e|take|look|listen)\b",
-            r"\bi (?:\w+ ){0,4}(?:stay|remain|be|keep) neutral\b",
-            r"\bif (?:i|we) (?:really )?(?:had|have|were forced|must|needed|need|were) (?:to )?"
-            r"(?:choose|pick|guess|say|decide|select|answer|name)\b",
-            r"\bif (?:forced|pressed|asked|required|anything)\b(?: to \w+)?",
-            r"\bit(?:'s| is) (?:so |very |really )?sad (?:that|to)\b",
-            r", ?(?:isn't|aren't|doesn't|don't|wasn't) (?:he|she|it|they)\?|, ?right\?",
-            r"\bseasonal affective disorder(?: ?\(?sad\b\)?)?",
-            r"(?:很|非常|十分)?[高开開][兴興心](?:能|可以|为您|為您|为你|為你|帮|幫|回答|认识|認識|见到|見到|协助|協助|地?告诉)",
-            r"生[气氣]勃勃|[无無]生[气氣]",
-            r"(?:お役に立て|お手伝い|お会い|ご一緒)[^。\n]{0,12}(?:嬉し|うれし|幸せ)",
-            r"(?:도움|도와|만나|뵙|함께)[^.。\n]{0,20}(?:기쁩|기뻐|기쁘|행복)",
-            r"\b(?:glücklich|froh|freudig)[ ,]{1,2}(?:\w+ ){0,4}zu (?:helfen|unterstützen|assistieren|beantworten)\b",
-            r"\bmit freude\b|\bzu meinem bedauern\b",
-            r"\b(?:feliz|felices|contento|contenta|alegre) de (?:poder )?(?:ayudar|asistir|responder|atender)\w*",
-            r"\bcon (?:mucha )?alegría\b|\bfeliz (?:cumpleaños|navidad|año)",
-            r"\b(?:heureux|heureuse|content|contente|triste) (?:de|d')\s?(?:(?:pouvoir|vous|te|t'|l'|le|la) ?){0,3}"
-            r"(?:aider|assister|répondre|renseigner|dire|annoncer|informer)\b",
-            r"\bavec joie\b|\bjoyeux (?:noël|anniversaire)",
-            r"\b(?:je suis|je serais|je serai|estoy|estaré|estaría|ich bin|ich wäre) "
-            r"(?:(?:très|si|muy|sehr|so) )?(?:heureux|heureuse|triste|feliz|contento|contenta|glücklich|traurig)\b",
-        )
-    )
-)
-"""Wishes, regrets and idioms in which a label's word says nothing of the speaker. All repetitions are bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +46,8 @@ def clean_answer(text: str) -> CleanText:
 
     Tags and commands that mark an answer, such as ``<answer>`` and ``\\boxed``, become the word ``answer:``.
 
-    >>> clean_answer("<think>Happy?</think> **Sad**, I'm happy to help.").text.split()
-    ['sad', ',', "i'm", '.']
+    >>> clean_answer("<think>Happy?</think> **Sad**, happy to help.").text.split()
+    ['sad', ',', '.']
     """
     outside, unfinished = _without_thoughts(text.casefold())
     if unfinished:
@@ -120,4 +88,4 @@ def _without_markup(text: str) -> str:
     text = _DASH.sub(" — ", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r"\bfinal ?:", "final answer:", text)
-    return _FORMULAS.sub(" ", text)
+    return FORMULAS.sub(" ", text)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.scorers.answer_words import MARKS, PHRASES, Kind
@@ -17,8 +17,6 @@ _PIECE = re.compile(
     rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<hangul>[{_HANGUL}]+)|\d+(?:[.,]\d+)*|(?:(?![{_UNSPACED}{_HANGUL}])[^\W_])+"
     r"|[→=/&、,:?.。!;()—\n]"
 )
-MAX_WORDS = 4
-"""Words that a phrase or label may have to be found within a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ class Vocabulary:
         self.spaced: dict[str, Token] = {}
         self.unspaced: dict[str, Token] = {}
         self.signs: dict[str, str] = {}
-        for kind, languages in PHRASES.items():
-            for phrase in "|".join(languages).split("|"):
+        for kind, phrases in PHRASES.items():
+            for phrase in phrases:
                 # The first kind listed for a word is the one that it has in a sentence.
                 self._shelf(phrase).setdefault(phrase, Token(kind, phrase))
         for word, label in words.items():
@@ -51,6 +49,7 @@ class Vocabulary:
                 self._shelf(spelling)[spelling] = Token(Kind.LABEL, spelling, label)
             else:
                 self.signs[_folded(word)] = label
+        self._most_words = max(len(phrase.split()) for phrase in self.spaced)
         self._longest_unspaced = max(map(len, self.unspaced), default=1)
         self._longest_hangul = max(map(len, filter(_is_hangul, self.spaced)), default=1)
 
@@ -78,7 +77,7 @@ class Vocabulary:
                 found += self._unspaced_tokens(piece)
                 at += 1
             else:
-                token, taken = self._spaced_token([piece for piece, _ in pieces[at : at + MAX_WORDS]], script)
+                token, taken = self._spaced_token([piece for piece, _ in pieces[at : at + self._most_words]], script)
                 found.append(token)
                 if script == "hangul":
                     found += _hangul_ending(pieces[at + taken - 1][0], token)
@@ -155,6 +154,6 @@ def _pieces(text: str) -> list[tuple[str, str | None]]:
     return [(match[0], match.lastgroup) for match in _PIECE.finditer(apart)]
 
 
-@cache
+@lru_cache(maxsize=32)
 def _vocabulary(words: tuple[tuple[str, str], ...]) -> Vocabulary:
     return Vocabulary(dict(words))

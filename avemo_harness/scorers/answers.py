@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.scorers.answer_announcement import find_announcement
@@ -15,7 +17,7 @@ from avemo_harness.scorers.base import Answer, ScoreLine
 from avemo_harness.scorers.ranking import RankingError, label_scores
 
 PARSING_RULE = 2
-"""Version of the rule by which generated text is read; METRICS names it, and results carry it."""
+"""Version of the rule by which generated text is read; results carry it."""
 
 _PUNCTUATION = {Kind.STOP, Kind.COMMA, Kind.COLON, Kind.QUESTION, Kind.NEWLINE}
 
@@ -73,7 +75,6 @@ def _exact(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> str | 
     return named.pop() if len(named) == 1 else None
 
 
-
 _HIGHEST: dict[RankBy, str] = {
     "raw": "highest log-probability",
     "length_normalised": "highest log-probability per token",
@@ -95,6 +96,17 @@ def read_answer(answer: Answer, output: LabelOutput) -> ParsedLabel:
     if output.method == "rank":
         return rank_label(answer, output)
     return read_label(answer.text or "", output)
+
+
+def parsing_details(lines: Sequence[ScoreLine], output: LabelOutput) -> dict[str, Any]:
+    """Version of the rule that read generated answers, and how many of the scored ones each step decided.
+
+    Empty for ranked labels, which are not parsed.
+    """
+    if output.method == "rank":
+        return {}
+    steps = Counter(line.why for line in lines if line.verdict not in ("error", "missing"))
+    return {"parsing": {"rule": PARSING_RULE, "steps": dict(sorted(steps.items()))}}
 
 
 def unscored_line(answer: Answer) -> ScoreLine:

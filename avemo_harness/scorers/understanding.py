@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
-from avemo_harness.scorers.answers import read_answer, unscored_line
+from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, ranking_details
 from avemo_harness.scorers.clusters import by_cluster
@@ -47,7 +47,7 @@ class UnderstandingScorer:
             name: tally.metric(bootstrap.estimate(_of_confusion(statistic, shape)))
             for name, statistic in statistics.items()
         }
-        details = _details(counts.sum(axis=0).reshape(shape), output, occurring)
+        details = _details(counts.sum(axis=0).reshape(shape), output, occurring) | parsing_details(lines, output)
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
@@ -70,9 +70,9 @@ def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
-    verdict = "right" if reading.label == answer.item.gold else "wrong"
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why)
+    parsed = read_answer(answer, output)
+    verdict = "right" if parsed.label == answer.item.gold else "wrong"
+    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why)
 
 
 def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:

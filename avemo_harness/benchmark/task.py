@@ -137,7 +137,7 @@ def _known_label(label: str, info: ValidationInfo) -> str:
 
 
 ANY_LANGUAGE = "any"
-"""The language of words that are given without one, and of signs such as emojis."""
+"""The language of words that are given without one."""
 
 SynonymsByLanguage = dict[str, dict[str, tuple[str, ...]]]
 
@@ -154,8 +154,8 @@ def _by_language(synonyms: Any) -> Any:
 
 
 def _language(name: str) -> str:
-    if name != ANY_LANGUAGE and not re.fullmatch("[a-z]{2,3}", name):
-        raise ValueError(f"expected a language by its code, such as en or zh, or {ANY_LANGUAGE}")
+    if not re.fullmatch("[a-z]{2,8}", name):
+        raise ValueError("expected a language by its code, such as en or zh, with words by label below it")
     return name
 
 

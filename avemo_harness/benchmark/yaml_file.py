@@ -184,6 +184,8 @@ class _Reader:
                 for position, item in enumerate(node.value)
             ]
         if node.tag in _SCALARS:
+            # JSON, which is YAML, may spell a character beyond U+FFFF by the two halves of a pair.
+            node.value = node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
             if any("\ud800" <= character <= "\udfff" for character in node.value):
                 self._refuse(path, line, "half of a surrogate pair is no character; write the character itself")
                 return None

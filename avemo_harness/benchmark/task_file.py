@@ -129,7 +129,11 @@ def _merge(parent: Document, child: Document) -> Document:
     values = merge(parent.values, child.values, ())
     kept = {path: origin for path, origin in parent.origins.items() if not _lies_in(path, replaced)}
     own = {path: origin for path, origin in child.origins.items() if path not in removed}
-    gone = {path: origin for path, origin in parent.removed.items() if not _lies_in(path, child.origins)}
+    gone = {
+        path: origin
+        for path, origin in parent.removed.items()
+        if path not in child.origins and not _lies_in(path, replaced)
+    }
     return Document(values, {**kept, **own}, (*parent.problems, *child.problems), {**gone, **removed})
 
 

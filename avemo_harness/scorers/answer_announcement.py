@@ -63,7 +63,8 @@ def _colon_closes(claims: Claims, colon: int) -> bool:
     words = [at for at in rest if tokens[at].kind not in CLAUSE_END]
     if not any(at in claims.claimed for at in words) or sum(tokens[at].label is None for at in words) > _CLOSING_WORDS:
         return False
-    if colon - 1 in claims.claimed:
+    # "Happy: …" explains a label, "happy or sad: …" chooses.
+    if colon - 1 in claims.claimed and kind_at(tokens, colon - 2) is not Kind.OR:
         return False
     earlier = (at for at in range(colon) if tokens[at].kind is Kind.COLON)
     return not any(at - 1 in claims.claimed or at + 1 in claims.claimed for at in earlier)

@@ -141,6 +141,7 @@ def _covered_before(tokens: Sequence[Token]) -> set[int]:
     denied: set[int] = set()
     clause: list[int] = []
     sentence: list[int] = []
+    previous: list[int] = []
     begins = 0
     for at, token in enumerate(tokens):
         if token.label is not None:
@@ -154,10 +155,18 @@ def _covered_before(tokens: Sequence[Token]) -> set[int]:
         elif token.kind is Kind.QUESTION and tokens[begins].kind is not Kind.OR:
             denied.update(sentence)
         if token.kind in SENTENCE_END:
-            sentence, begins = [], at + 1
+            previous, sentence, begins = sentence or previous, [], at + 1
         if token.kind in CLAUSE_END:
             clause = []
+    if _takes_back(tokens):
+        denied.update(previous)
     return denied
+
+
+def _takes_back(tokens: Sequence[Token]) -> bool:
+    """Whether the answer ends with a lone "No."."""
+    last = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at].kind not in CLAUSE_END), -1)
+    return last > 0 and tokens[last].text in _TRAILING and tokens[last - 1].kind in SENTENCE_END
 
 
 def _trails(tokens: Sequence[Token], at: int) -> bool:

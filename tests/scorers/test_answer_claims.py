@@ -38,6 +38,8 @@ def claims(text: str) -> Claims:
         ("is it red? blue!", {"blue"}),
         ("blue. Or red?", {"blue", "red"}),
         ("red: no, blue: yes", {"blue"}),
+        ("red. No.", set()),
+        ("blue. Red? No.", {"blue"}),
         ("red, blue or green", set()),
         ("red blue green", set()),
         ("red, blue or green: red", {"red"}),

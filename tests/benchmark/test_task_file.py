@@ -141,7 +141,7 @@ def test_a_child_may_ask_for_fewer_labels_than_its_parent(tmp_path: Path) -> Non
     output = load_task_file(one, METRICS).spec.output
     assert isinstance(output, LabelOutput)
     assert (list(output.synonyms), sorted(output.synonyms["de"])) == (["de"], ["happy", "sad"])
-    with pytest.raises(TaskError, match="synonyms.en.angry: unknown label 'angry'; known: happy, sad"):
+    with pytest.raises(TaskError, match=r"synonyms\.en\.angry: unknown label 'angry'; known: happy, sad"):
         load_task_file(write(tmp_path, "kept.yaml", head + "output: {labels: [happy, sad]}\n"), METRICS)
 
 

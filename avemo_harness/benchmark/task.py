@@ -140,6 +140,8 @@ ANY_LANGUAGE = "any"
 """The language of words that are given without one."""
 
 SynonymsByLanguage = dict[str, dict[str, tuple[str, ...]]]
+_SynonymsInYaml = dict[str, Words | dict[str, Words | None] | None] | None
+"""What a file may hold: lists by label too, and a null for what a child takes away from its parent."""
 
 
 def _by_language(synonyms: Any) -> Any:
@@ -184,7 +186,7 @@ class LabelOutput(_Spec):
     """The labels, in the order of tables."""
     synonyms: Annotated[
         dict[Annotated[str, AfterValidator(_language)], dict[Annotated[str, AfterValidator(_known_label)], Words]],
-        BeforeValidator(_by_language),
+        BeforeValidator(_by_language, json_schema_input_type=_SynonymsInYaml),
         AfterValidator(_one_label_a_word),
     ] = {}
     """Further words that count as a label, by language and label. All languages count; by label alone means `any`."""

@@ -98,10 +98,10 @@ def test_rows_of_two_releases_say_which_is_whose(tmp_path: Path) -> None:
 def test_rows_of_two_versions_of_a_task_say_which_is_whose(tmp_path: Path) -> None:
     runs = [planted(tmp_path, "one", tmp_path / "same")]
     for task in (tmp_path / "same" / "tasks").glob("*_av.yaml"):
-        task.write_text(task.read_text() + "version: 2\n")
+        task.write_text(task.read_text() + "version: 3\n")
     runs.append(planted(tmp_path, "two", tmp_path / "same"))
     remarks = [row.remark or "" for row in boards(runs, ["one", "two"])[-1].rows]
-    for version, (remark, run) in enumerate(zip(remarks, runs, strict=True), 1):
+    for version, (remark, run) in enumerate(zip(remarks, runs, strict=True), 2):
         digest = run.record.task_digests["full_av"][:12]
         assert remark == f"full_av version {version} ({digest}), not that of every row"
 

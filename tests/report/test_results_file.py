@@ -71,9 +71,9 @@ def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a run directory"):
         read_finished_run(tmp_path)
     edit(run / "results.json", schema_version=1)
-    with pytest.raises(UsageError, match=r"schema version 1, expected 2; score the run: avemo-eval score"):
+    with pytest.raises(UsageError, match=r"schema version 1, expected 3; score the run: avemo-eval score"):
         read_finished_run(run)
-    edit(run / "results.json", schema_version=2, tasks={"full_av": {}})
+    edit(run / "results.json", schema_version=3, tasks={"full_av": {}})
     with pytest.raises(StoreError, match=r"results.json: damaged at tasks.full_av"):
         read_finished_run(run)
     (run / "results.json").write_text("{")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import Statistic
+from avemo_harness.metrics.bootstrap import TOO_FEW, Statistic
 from avemo_harness.metrics.paired import detectable_difference, difference, holm, mcnemar_test, swap_test
 from avemo_harness.report.compare.paired_counts import (
     Floats,
@@ -140,6 +140,8 @@ def _differences(counts: Mapping[str, PairedCounts], columns: Mapping[str, str])
 
 def _difference(column: str, metric: str, counts: PairedCounts) -> MetricDifference:
     estimate = difference(counts.first, counts.second, counts.statistic)
+    if estimate.note == TOO_FEW:
+        estimate = replace(estimate, note=counts.few)
     test: Test = "sign-flip" if counts.hits is None else "McNemar"
     if estimate.value is None:
         p_value = None

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import Statistic
+from avemo_harness.metrics.bootstrap import TOO_FEW, Statistic
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 from avemo_harness.report.scored_run import ScoredItem
+from avemo_harness.scorers.modality_preference import TOO_FEW_GROUPS
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class PairedCounts:
         n_undefined: those without one on at least one side.
         hits: whether each item counts for the metric on either side, shape (2, N); None where the metric is no share
             of items, or where items share dialogues.
+        few: note of a difference without an interval, for want of clusters.
     """
 
     first: Floats
@@ -42,6 +44,7 @@ class PairedCounts:
     n: int
     n_undefined: int = 0
     hits: NDArray[np.bool_] | None = None
+    few: str = TOO_FEW
 
 
 def understanding_counts(pairs: Sequence[ItemPair], labels: Sequence[str]) -> dict[str, PairedCounts]:
@@ -84,7 +87,12 @@ def preference_rates(pairs: Sequence[ItemPair]) -> dict[str, PairedCounts]:
     first, second = (_by_cluster(pairs, partial(_preferences, side=side)) for side in (0, 1))
     return {
         name: PairedCounts(
-            first, second, partial(preference_rate, which=which), len(pairs), hits=_hits(pairs, _SIDES[name])
+            first,
+            second,
+            partial(preference_rate, which=which),
+            len(pairs),
+            hits=_hits(pairs, _SIDES[name]),
+            few=TOO_FEW_GROUPS,
         )
         for name, which in _RATES.items()
     }

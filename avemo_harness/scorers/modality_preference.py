@@ -12,7 +12,7 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 from avemo_harness.metrics.shares import share_estimate
-from avemo_harness.scorers.answers import read_answer, unscored_line
+from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.clusters import by_cluster
 
@@ -37,7 +37,7 @@ class ModalityPreferenceScorer:
             name: tally.metric(of_groups(share_estimate(counts[:, which], counts.sum(axis=1))))
             for name, which in RATES.items()
         }
-        return TaskScores(metrics, lines, _details(lines))
+        return TaskScores(metrics, lines, _details(lines) | parsing_details(lines, output))
 
 
 def of_groups(estimate: Estimate) -> Estimate:
@@ -48,10 +48,10 @@ def of_groups(estimate: Estimate) -> Estimate:
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
+    parsed = read_answer(answer, output)
     sides = {answer.item.audio_label: "audio", answer.item.video_label: "video"}
-    verdict = sides.get(reading.label, "other") if reading.label is not None else "other"
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why)
+    verdict = sides.get(parsed.label, "other") if parsed.label is not None else "other"
+    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why)
 
 
 def _counts(lines: Sequence[ScoreLine]) -> Floats:

@@ -12,7 +12,7 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
-from avemo_harness.scorers.answers import read_answer, unscored_line
+from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, forecast_values, ranking_details
 from avemo_harness.scorers.clusters import by_cluster
@@ -50,7 +50,7 @@ class UnderstandingScorer:
                 for name, statistic in statistics.items()
             },
         }
-        details = _details(counts.sum(axis=0).reshape(shape), output, occurring)
+        details = _details(counts.sum(axis=0).reshape(shape), output, occurring) | parsing_details(lines, output)
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
@@ -73,10 +73,10 @@ def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
-    verdict = "right" if reading.label == answer.item.gold else "wrong"
+    parsed = read_answer(answer, output)
+    verdict = "right" if parsed.label == answer.item.gold else "wrong"
     values = forecast_values(answer, output)
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why, values)
+    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why, values)
 
 
 def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:

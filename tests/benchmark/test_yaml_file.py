@@ -57,6 +57,7 @@ def read(folder: Path, text: str) -> Document:
         ("!!int three", "three"),
         ("9" * 30, "9" * 30),
         ("[a, {b: 1}]", ["a", {"b": 1}]),
+        ('"\\ud83d\\ude10"', "😐"),
         ("|\n  two\n  lines\n", "two\nlines\n"),
     ],
 )

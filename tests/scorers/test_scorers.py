@@ -62,6 +62,23 @@ def test_an_invalid_answer_is_wrong_under_full_av_and_neither_under_conflict() -
     assert pair.details["invalid_rate"] == 1.0
 
 
+def test_results_tell_the_rule_that_read_the_answers_and_how_often_each_step_decided() -> None:
+    texts = ["sad", "Sad!", "She isn't happy, she's sad.", "hm", None]
+    turns = [Answer(user_turn(i, "sad"), text, error=None if text else "broken") for i, text in enumerate(texts)]
+    pairs = [Answer(conflict(i, "sad", "happy"), text, missing=text is None) for i, text in enumerate(texts)]
+    steps = {"exact": 2, "no label": 1, "only label": 1}
+    for scorer, task, answers in (("understanding", FULL_AV, turns), ("modality_preference", CONFLICT, pairs)):
+        scores = load_scorer(scorer).score(task, answers)
+        assert scores.details["parsing"] == {"rule": 2, "steps": steps}
+        assert [line.why for line in scores.lines[:4]] == ["exact", "exact", "only label", "no label"]
+
+
+def test_ranked_labels_are_not_parsed() -> None:
+    ranked = LIBRARY.load(["multiturn_real_full_av_ranked"])[0].spec
+    answers = [Answer(user_turn(0, "sad"), label_logprobs=dict.fromkeys(LABELS, -1.0))]
+    assert "parsing" not in load_scorer("understanding").score(ranked, answers).details
+
+
 def test_nothing_answered_is_undefined_not_zero() -> None:
     scores = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), missing=True)])
     assert all(metric.value is None for metric in scores.metrics.values())

@@ -20,6 +20,7 @@ class CollectedRating:
     Args:
         rater: a name that says nothing of the person.
         repeat: the rater had rated the item before.
+        scales: the name of the wording that it was rated on.
         ratings: by scale; a scale that was not rated is missing.
         seconds: from the start of playing to the rating, where known.
         problem: what did not work, in the rater's words.
@@ -29,6 +30,7 @@ class CollectedRating:
     item: StudyItem
     repeat: bool
     ratings: Mapping[str, int]
+    scales: str
     seconds: float | None = None
     problem: str | None = None
 
@@ -80,15 +82,16 @@ def _of_pages(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Ite
             item=items[row["item"]],
             repeat=bool(row["repeat"]),
             ratings=_ratings(row),
+            scales=row["scales"],
             seconds=row["seconds"],
             problem=row["problem"],
         )
 
 
 def _of_files(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Iterator[CollectedRating]:
-    for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat"):
+    for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales"):
         yield CollectedRating(
-            row["rater"], items[row["item"]], bool(row["repeat"]), _ratings(row), seconds=row["seconds"]
+            row["rater"], items[row["item"]], bool(row["repeat"]), _ratings(row), row["scales"], row["seconds"]
         )
 
 

@@ -9,7 +9,7 @@ from string import ascii_lowercase
 from avemo_harness.publishing import publishable
 from avemo_harness.report.published import PAPER, PublishedRow, published_rows
 from avemo_harness.report.results import GroupResult
-from avemo_harness.report.results_file import PEOPLE, FinishedRun, PeopleScores
+from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE, FinishedRun, PeopleScores
 from avemo_harness.report.row_differences import row_differences
 from avemo_harness.scorers.base import Metric
 
@@ -178,6 +178,8 @@ def _remarks(run: FinishedRun, group: GroupResult, people: PeopleScores | None) 
         yield "provisional: some items failed or are missing"
     if people is not None and not people.complete:
         yield f"{', '.join(PEOPLE)} are provisional: some items have fewer raters than planned"
+    for other in sorted({one.scales for one in run.people if one.group == group.group} - {BENCHMARK_SCALES}):
+        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
     tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
     if any(not task.comparable for task in tasks):
         yield "replies judged by the embedded judge, which knows the demo's voices only"

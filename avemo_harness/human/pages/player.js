@@ -14,7 +14,7 @@ export function element(name, properties = {}, ...children) {
 const SPEAKERS = { user: "The person", reply: "The reply", clip: "The clip" };
 
 /**
- * @param segments the recordings in order: {speaker: user, reply or clip, media}
+ * @param segments the recordings in order: {speaker: user, reply or clip, media, words: shown while it plays, or empty}
  * @param on.begin called when playing starts
  * @param on.end called each time the last recording has ended
  * @param on.fail called with a sentence where a recording does not play
@@ -26,6 +26,8 @@ export function makePlayer(segments, on) {
   const voice = element("div", { class: "voice" }, element("div", {}, bars, who));
   const parts = segments.map((segment) => element("li", { "aria-label": SPEAKERS[segment.speaker] }));
   const part = element("p", { class: "part" }, segments.length > 1 ? `${segments.length} recordings` : "");
+  const words = element("p", { class: "words" });
+  words.hidden = !segments.some((segment) => segment.words);
   const button = element("button", { type: "button" }, "Play");
   const hint = element("p", { class: "hint" });
   const root = element(
@@ -34,6 +36,7 @@ export function makePlayer(segments, on) {
     element("div", { class: "stage" }, video, voice),
     element("ol", { class: "parts" }, ...parts),
     part,
+    words,
     button,
     hint,
   );
@@ -54,6 +57,7 @@ export function makePlayer(segments, on) {
     show(index);
     who.textContent = SPEAKERS[segments[index].speaker];
     part.textContent = segments.length > 1 ? `${who.textContent}, ${index + 1} of ${segments.length}` : who.textContent;
+    words.textContent = segments[index].words || "";
     voice.hidden = false;
     video.src = `/media/${segments[index].media}`;
     video.play().catch(failed);

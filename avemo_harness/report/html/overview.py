@@ -13,7 +13,7 @@ from avemo_harness.report.board_text import NOTHING
 from avemo_harness.report.document import escaped, table
 from avemo_harness.report.html.drawings import share_bar, slopes
 from avemo_harness.report.results import TaskResult
-from avemo_harness.report.results_file import PEOPLE, FinishedRun
+from avemo_harness.report.results_file import BENCHMARK_SCALES, FinishedRun
 from avemo_harness.report.table import rated_by, result_notes
 from avemo_harness.scorers.base import Metric
 
@@ -105,11 +105,12 @@ def _board_cell(cell: BoardCell | None, notes: Notes) -> str:
 
 
 def _rated(run: FinishedRun) -> Iterator[str]:
-    """What people gave replies to tasks of no group: no table above has them."""
+    """What people gave replies to tasks of no group, or on other scales: no table above has them."""
     for people in run.people:
-        if people.group not in run.result.groups:
+        if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
             yield f"<p>{escaped(rated_by(people))}</p>"
-            yield table(["", *PEOPLE], [[escaped(people.task), *(_measured(people.columns[name]) for name in PEOPLE)]])
+            head = ["", *map(escaped, people.columns)]
+            yield table(head, [[escaped(people.task), *map(_measured, people.columns.values())]])
 
 
 def _measured(metric: Metric) -> str:

@@ -37,14 +37,14 @@ SCALES = (
     Scale(
         "er",
         "Emotional rationality",
-        "How right is the feeling in the reply for the state this person is in? Understanding counts, sounding alike "
-        "does not: anger that answers anger is no 5.",
+        "How right is the reply's feeling for this person now? Understanding counts, sounding alike does not: anger "
+        "that answers anger is no 5.",
         (
             "Hurtful or out of place, such as cheer at a loss",
-            "Misses the person's state, or only throws the same feeling back",
-            "Does no harm, but shows little understanding",
-            "Understands the person, with a tone that is slightly off",
-            "Understands the person, with the tone that helps right now",
+            "Misses how the person feels, or only echoes it",
+            "Does no harm, but shows little insight",
+            "Understands, with a tone that is slightly off",
+            "Understands, with the tone that helps right now",
         ),
     ),
     Scale(
@@ -62,14 +62,14 @@ SCALES = (
     Scale(
         "rr",
         "Response relevance",
-        "How well does what the reply says meet this person's needs, for comfort and in the matter itself? Kind words "
-        "that would suit anybody are no 5.",
+        "How well do the words meet this person's needs, for comfort and in the matter itself? Kind words that would "
+        "suit anybody are no 5.",
         (
-            "Has nothing to do with it, or works against the person",
+            "Nothing to do with it, or against the person",
             "Touches the subject, but meets no need",
-            "Fits, but is general: would suit many others as well",
-            "Meets the main need, with some of what was said",
-            "Specific and detailed: takes up what was said and helps with it",
+            "Fits, but in general: would suit many others",
+            "Meets the main need, using some of what was said",
+            "Specific, detailed help that uses what was said",
         ),
     ),
 )

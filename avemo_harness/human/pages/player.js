@@ -26,8 +26,7 @@ export function makePlayer(segments, on) {
   const voice = element("div", { class: "voice" }, element("div", {}, bars, who));
   const parts = segments.map((segment) => element("li", { "aria-label": SPEAKERS[segment.speaker] }));
   const part = element("p", { class: "part" }, segments.length > 1 ? `${segments.length} recordings` : "");
-  const words = element("p", { class: "words" });
-  words.hidden = !segments.some((segment) => segment.words);
+  const words = element("div", { class: "words" });
   const button = element("button", { type: "button" }, "Play");
   const hint = element("p", { class: "hint" });
   const root = element(
@@ -50,6 +49,13 @@ export function makePlayer(segments, on) {
     });
   }
 
+  // What is said, where the voices have no words.
+  function showWords(spoken) {
+    words.replaceChildren(...spoken.filter((segment) => segment.words).map((segment) => (
+      element("p", {}, element("b", {}, `${SPEAKERS[segment.speaker]}: `), segment.words)
+    )));
+  }
+
   function playSegment(index) {
     current = index;
     reached = 0;
@@ -57,7 +63,7 @@ export function makePlayer(segments, on) {
     show(index);
     who.textContent = SPEAKERS[segments[index].speaker];
     part.textContent = segments.length > 1 ? `${who.textContent}, ${index + 1} of ${segments.length}` : who.textContent;
-    words.textContent = segments[index].words || "";
+    showWords([segments[index]]);
     voice.hidden = false;
     video.src = `/media/${segments[index].media}`;
     video.play().catch(failed);
@@ -99,6 +105,7 @@ export function makePlayer(segments, on) {
     plays += 1;
     root.classList.add("heard");
     show(-1);
+    showWords(segments);
     button.textContent = "Play again";
     on.end();
   });

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avemo_harness.errors import UsageError
 from avemo_harness.human.ratings_file import RATINGS, RatingsFile
-from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.scales import SCALE_NAMES, SCALES_VERSION
 from avemo_harness.human.study import Study, StudyItem
 
 
@@ -20,19 +20,19 @@ class CollectedRating:
     Args:
         rater: a name that says nothing of the person.
         repeat: the rater had rated the item before.
-        scales: the name of the wording that it was rated on.
         ratings: by scale; a scale that was not rated is missing.
         seconds: from the start of playing to the rating, where known.
         problem: what did not work, in the rater's words.
+        scales: the name of the wording that it was rated on.
     """
 
     rater: str
     item: StudyItem
     repeat: bool
     ratings: Mapping[str, int]
-    scales: str
     seconds: float | None = None
     problem: str | None = None
+    scales: str = SCALES_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,12 @@ def _of_pages(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Ite
 def _of_files(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Iterator[CollectedRating]:
     for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales"):
         yield CollectedRating(
-            row["rater"], items[row["item"]], bool(row["repeat"]), _ratings(row), row["scales"], row["seconds"]
+            rater=row["rater"],
+            item=items[row["item"]],
+            repeat=bool(row["repeat"]),
+            ratings=_ratings(row),
+            scales=row["scales"],
+            seconds=row["seconds"],
         )
 
 

@@ -56,7 +56,7 @@ SCALES = (
             "Mostly mechanical or forced",
             "Natural in parts, stiff or overdone in others",
             "Natural, with small slips",
-            "Natural and smooth throughout, as a person speaks",
+            "Natural and smooth, as a person speaks",
         ),
     ),
     Scale(

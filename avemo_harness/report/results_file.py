@@ -22,7 +22,7 @@ BENCHMARK_SCALES = "av-emo-2"
 """The wording of the three scales whose ratings are `PEOPLE`."""
 FIRST_SCALES = "av-emo-1"
 """The wording before scales had a version; it asked for something else, under the names of the benchmark's columns."""
-_FIRST_COLUMNS = ("emotional response", "emotional naturalness", "relevance of the reply", "mean")
+_FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,10 @@ def people_columns(scales: str) -> tuple[str, ...]:
     >>> people_columns("av-emo-2")
     ('ER', 'EN', 'RR', 'ERS')
     >>> people_columns("av-emo-1")[0], people_columns("lab")[0]
-    ('emotional response (av-emo-1)', 'ER (lab)')
+    ('emotional response (v1)', 'ER (lab)')
     """
-    if scales == BENCHMARK_SCALES:
-        return PEOPLE
-    return tuple(f"{name} ({scales})" for name in (_FIRST_COLUMNS if scales == FIRST_SCALES else PEOPLE))
+    known = {BENCHMARK_SCALES: PEOPLE, FIRST_SCALES: _FIRST_COLUMNS}
+    return known[scales] if scales in known else tuple(f"{name} ({scales})" for name in PEOPLE)
 
 
 def read_finished_run(folder: Path) -> FinishedRun:

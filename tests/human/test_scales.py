@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from avemo_harness.human.desk import Desk
 from avemo_harness.human.extending import extend_study
 from avemo_harness.human.importing import Imported, import_ratings
 from avemo_harness.human.outputs import write_result, write_tables
+from avemo_harness.human.scales import SCALES, SCALES_VERSION
 from avemo_harness.human.screens import InstructionsScreen, ItemScreen
 from avemo_harness.human.study import Study, read_key, read_study
 from avemo_harness.report.results_file import PEOPLE, people_columns, read_people
@@ -236,6 +238,11 @@ def test_a_plan_whose_words_were_changed_needs_a_name_of_its_own(tmp_path: Path)
     (tmp_path / "plan.json").write_text(json.dumps({**plan, "scales_version": "a/b"}))
     with pytest.raises(UsageError, match="scales_version: expected the name"):
         read_study(tmp_path)
+
+
+def test_words_change_only_with_the_name_of_the_wording() -> None:
+    digest = hashlib.sha256(repr(SCALES).encode()).hexdigest()[:16]
+    assert (SCALES_VERSION, digest) == (NOW, "581093733eb7b1c0"), "give the new wording a new name, and this test both"
 
 
 def test_a_plan_without_a_version_is_worded_in_the_first(tmp_path: Path) -> None:

@@ -1,41 +1,67 @@
-"""The benchmark's table of one split: the published rows, and below them the rows of runs."""
+"""The benchmark's table of one split: the rows of runs, and apart from them the published ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from string import ascii_lowercase
+from dataclasses import dataclass, replace
 
 from avemo_harness.publishing import publishable
-from avemo_harness.report.published import PAPER, PublishedRow, published_rows
+from avemo_harness.report.board_marks import Notes, differing_cells
+from avemo_harness.report.marks import FEW_RATERS, SENTENCES, marked_metric
+from avemo_harness.report.numbers import DIGITS, digits_of, figure, shortened
+from avemo_harness.report.published import PAPER, Cell, PublishedRow, published_rows
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.results_file import PEOPLE, FinishedRun, PeopleScores
-from avemo_harness.report.row_differences import row_differences
 from avemo_harness.scorers.base import Metric
 
 LABELS = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
 """The columns that need no judge."""
 
+PUBLISHED = f"Published: {PAPER}, Table 2, as printed"
+"""Heading of the rows that were not measured here."""
+
 CAVEATS = (
-    f"published: {PAPER}, Table 2, as printed; a letter marks a cell that cannot be right by its own definition",
-    "ECS to ERS and CT-ECS to CT-ERS of two rows compare only if one judge scored both; the paper's is not public",
-    "the other columns compare only on the same release; the paper's is not public",
+    "a letter marks a published cell that cannot be right by its own definition",
+    "published rows compare with no measured one: the paper's judge and its release are not public",
 )
 """What a reader must know before holding a run against the paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardCell:
-    """A value of a row, with its interval where it was measured here.
+    """A value of a row, with what must not be read without it.
 
     Args:
-        note: why a published value cannot be right by its own definition.
+        digits: decimals that are shown.
+        ends: its 95 % interval, where it has one.
+        note: why it has none, where that is known.
+        n: items or dialogues that it is made of; None where that was not published.
+        marks: letters of the board's `notes`.
     """
 
     value: float
-    ci_low: float | None = None
-    ci_high: float | None = None
+    digits: int = DIGITS
+    ends: tuple[float, float] | None = None
     note: str | None = None
+    n: int | None = None
+    marks: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The value alone."""
+        return figure(self.value, self.digits)
+
+    @property
+    def mark(self) -> str:
+        """All marks in one word."""
+        return "".join(self.marks)
+
+    @property
+    def shown_ends(self) -> tuple[str, str]:
+        """The ends of the interval, or instead of the first why there is none."""
+        if self.ends is None:
+            return shortened(self.note or ""), ""
+        return figure(self.ends[0], self.digits), figure(self.ends[1], self.digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +69,11 @@ class BoardRow:
     """One system.
 
     Args:
-        published: as printed in the paper; else measured here.
         columns, people: by name, only those that have a value.
-        remark: what makes a measured row provisional, partial or incomparable, and how it differs from the other rows.
+        remark: what is worth knowing of the row as a whole.
     """
 
     name: str
-    published: bool
     columns: Mapping[str, BoardCell]
     people: Mapping[str, BoardCell]
     remark: str | None = None
@@ -57,7 +81,7 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True)
 class BoardBlock:
-    """Columns that stand together, and the rows that have any of them, the published ones first.
+    """Columns that stand together, and the rows that have any of them.
 
     Args:
         title: what the rows are.
@@ -71,48 +95,62 @@ class BoardBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class BoardSection:
+    """Blocks under a heading of their own; rows of different sections never stand in one table.
+
+    Args:
+        heading: None of the first, whose heading is the board's title.
+        notes: the marks that its cells carry, with their sentences.
+    """
+
+    heading: str | None
+    blocks: tuple[BoardBlock, ...]
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """The rows of one group of tasks.
 
     Args:
         reasoning: names of the columns that a judge scores.
+        rows: measured here.
         trivial: what replies that take no understanding score on the first run's turns.
+        published: as printed in the paper.
+        notes: marks of the cells with their sentences.
     """
 
     group: str
     title: str
     reasoning: tuple[str, ...]
     rows: tuple[BoardRow, ...]
-    trivial: tuple[BoardRow, ...] = ()
+    trivial: tuple[BoardRow, ...]
+    published: tuple[BoardRow, ...]
+    notes: tuple[tuple[str, str], ...]
 
-    def blocks(self) -> Iterator[BoardBlock]:
+    def sections(self) -> tuple[BoardSection, ...]:
+        """What was measured here, then what was published; none without a row."""
+        sections = (self._section(None, (*self.rows, *self.trivial)), self._section(PUBLISHED, self.published))
+        return tuple(section for section in sections if section.blocks)
+
+    def _section(self, heading: str | None, rows: Sequence[BoardRow]) -> BoardSection:
+        cells = (cell for row in rows for of_row in (row.columns, row.people) for cell in of_row.values())
+        carried = {mark for cell in cells for mark in cell.marks}
+        notes = {mark: sentence for mark, sentence in self.notes if mark in carried}
+        return BoardSection(heading, tuple(self._blocks(rows)), notes)
+
+    def _blocks(self, rows: Sequence[BoardRow]) -> Iterator[BoardBlock]:
         """What a judge scores, what needs none, and what people rate; none without a row."""
-        rows = (*self.rows, *self.trivial)
         measured, rated = [(row, row.columns) for row in rows], [(row, row.people) for row in rows]
+        people = tuple(dict.fromkeys([*PEOPLE, *(name for row in rows for name in row.people)]))
         for title, names, cells_of in (
             ("system", self.reasoning, measured),
             ("system", LABELS, measured),
-            ("rated by people", PEOPLE, rated),
+            ("rated by people", people, rated),
         ):
             shown = tuple((row, cells) for row, cells in cells_of if any(name in cells for name in names))
             if shown:
                 yield BoardBlock(title, names, shown)
-
-
-class Notes:
-    """Letters for notes, in the order in which they come up; the same note has one letter."""
-
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
-
-    def letter(self, note: str | None) -> str:
-        if note is None:
-            return ""
-        return self._letters.setdefault(note, ascii_lowercase[len(self._letters)])
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Letters with their notes."""
-        return ((letter, note) for note, letter in self._letters.items())
 
 
 TITLES = {
@@ -133,65 +171,108 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
 
 
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
-    asked = [(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
+    asked = [_Asked(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
     published = published_rows(group)
-    differences = row_differences([run for _, run, _ in asked], group)
-    measured = [_measured(*row, told) for row, told in zip(asked, differences, strict=True)]
-    columns = [*(row.columns for row in published), *(of_group.columns for _, _, of_group in asked)]
-    reasoning = dict.fromkeys(name for of_row in columns for name in of_row if name not in LABELS)
+    notes = Notes()
+    differing = differing_cells([one.run for one in asked], group)
+    measured = [_measured(one, of_cells, notes) for one, of_cells in zip(asked, differing, strict=True)]
+    trivial = _trivial(asked, differing, notes)
+    printed = [_printed(row, notes) for row in published]
+    columns = [*(one.group.columns for one in asked), *(row.columns for row in published)]
     return Board(
         group=group,
-        title=TITLES.get(group) or asked[0][2].title,
-        reasoning=tuple(reasoning),
-        rows=(*(_printed(row) for row in published), *measured),
-        trivial=_trivial(asked),
+        title=TITLES.get(group) or asked[0].group.title,
+        reasoning=tuple(_with_directions(name for row in columns for name in row if name not in LABELS)),
+        rows=tuple(measured),
+        trivial=tuple(trivial),
+        published=tuple(printed),
+        notes=tuple(notes),
     )
 
 
-def _trivial(asked: Sequence[tuple[str, FinishedRun, GroupResult]]) -> tuple[BoardRow, ...]:
-    """Those of the first run that has any; where there are several runs, they say whose they are."""
-    name, rows = next(((name, group.trivial) for name, _, group in asked if group.trivial), ("", {}))
-    whose = f" ({name})" if len(asked) > 1 else ""
-    return tuple(BoardRow(row + whose, False, _values(metrics), {}) for row, metrics in rows.items())
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A run that was asked a group, and what it is called."""
+
+    name: str
+    run: FinishedRun
+    group: GroupResult
+
+    def cells(self, metrics: Mapping[str, Metric | None], notes: Notes) -> dict[str, BoardCell]:
+        """The metrics that have a value."""
+        return {
+            name: _cell(metric, metric.value, notes.standing(metric.marks, {**SENTENCES, **self.run.result.marks}))
+            for name, metric in metrics.items()
+            if metric is not None and metric.value is not None
+        }
 
 
-def _printed(row: PublishedRow) -> BoardRow:
-    columns, people = (
-        {name: BoardCell(cell.value, note=cell.mark) for name, cell in cells.items()}
-        for cells in (row.columns, row.people)
+def _with_directions(names: Iterable[str]) -> dict[str, None]:
+    """Each name once, and EBS_dir beside EBS also where no row has it: EBS must not be read alone."""
+    return dict.fromkeys(
+        beside for name in names for beside in ((name, f"{name}_dir") if name.endswith("EBS") else (name,))
     )
-    return BoardRow(row.system, True, columns, people)
 
 
-def _measured(name: str, run: FinishedRun, group: GroupResult, differences: Sequence[str]) -> BoardRow:
-    people = run.people_of(group.group)
-    row = name if group.row == run.result.model else f"{group.row} ({name})"
-    columns = {} if people is None else _cells(people.columns)
-    remarks = [*_remarks(run, group, people), *differences]
-    return BoardRow(row, False, _cells(group.columns), columns, "; ".join(remarks) or None)
+def _cell(metric: Metric, value: float, marks: tuple[str, ...]) -> BoardCell:
+    low, high = metric.ci_low, metric.ci_high
+    ends = None if low is None or high is None else (low, high)
+    return BoardCell(value, digits_of(metric.n), ends, metric.note, metric.n, marks)
 
 
-def _remarks(run: FinishedRun, group: GroupResult, people: PeopleScores | None) -> Iterable[str]:
-    if run.result.partial:
-        yield "partial: only some of the items were asked"
-    if run.result.provisional:
-        yield "provisional: some items failed or are missing"
-    if people is not None and not people.complete:
-        yield f"{', '.join(PEOPLE)} are provisional: some items have fewer raters than planned"
-    tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
-    if any(not task.comparable for task in tasks):
-        yield "replies judged by the embedded judge, which knows the demo's voices only"
-    elif run.result.judge is not None and any(task.n_spoken for task in tasks):
-        yield f"replies judged by {publishable(run.result.judge.name)} ({run.result.judge.digest[:12]})"
-
-
-def _cells(metrics: Mapping[str, Metric | None]) -> dict[str, BoardCell]:
+def _differing(
+    cells: Mapping[str, BoardCell], differences: Mapping[str, Sequence[str]], notes: Notes
+) -> dict[str, BoardCell]:
+    """The cells with letters for what sets them apart from others of their columns."""
     return {
-        name: BoardCell(metric.value, metric.ci_low, metric.ci_high)
-        for name, metric in metrics.items()
-        if metric is not None and metric.value is not None
+        name: replace(cell, marks=(*cell.marks, *map(notes.letter, differences.get(name, ()))))
+        for name, cell in cells.items()
     }
 
 
-def _values(metrics: Mapping[str, Metric | None]) -> dict[str, BoardCell]:
-    return {name: BoardCell(cell.value) for name, cell in _cells(metrics).items()}
+def _trivial(
+    asked: Sequence[_Asked], differing: Sequence[Mapping[str, Sequence[str]]], notes: Notes
+) -> Iterator[BoardRow]:
+    """Those of the first run that has any; where there are several runs, they say whose they are."""
+    for one, differences in zip(asked, differing, strict=True):
+        if one.group.trivial:
+            whose = f" ({one.name})" if len(asked) > 1 else ""
+            for row, metrics in one.group.trivial.items():
+                values = {
+                    name: replace(metric, ci_low=None, ci_high=None) for name, metric in metrics.items() if metric
+                }
+                cells = _differing(one.cells(values, notes), differences, notes)
+                yield BoardRow(row + whose, {name: replace(cell, n=None) for name, cell in cells.items()}, {})
+            return
+
+
+def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
+    def cells(printed: Mapping[str, Cell]) -> dict[str, BoardCell]:
+        return {
+            name: BoardCell(one.value, marks=() if one.mark is None else (notes.letter(one.mark),))
+            for name, one in printed.items()
+        }
+
+    return BoardRow(row.system, cells(row.columns), cells(row.people))
+
+
+def _measured(one: _Asked, differences: Mapping[str, Sequence[str]], notes: Notes) -> BoardRow:
+    people = one.run.people_of(one.group.group)
+    name = one.name if one.group.row == one.run.result.model else f"{one.group.row} ({one.name})"
+    cells = _differing(one.cells(one.group.columns, notes), differences, notes)
+    rated = {} if people is None else one.cells(rated_columns(people), notes)
+    return BoardRow(name, cells, rated, _judged_by(one.run, one.group))
+
+
+def rated_columns(people: PeopleScores) -> dict[str, Metric]:
+    """What people gave, marked where more ratings are to come."""
+    marks = [] if people.complete else [FEW_RATERS]
+    return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
+
+
+def _judged_by(run: FinishedRun, group: GroupResult) -> str | None:
+    tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
+    judge = run.result.judge
+    if judge is None or not any(task.n_spoken for task in tasks):
+        return None
+    return f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"

@@ -29,7 +29,7 @@ def marks_of_reasoning(cells: Mapping[str, float]) -> Iterator[tuple[str, str]]:
                 mean = (ecs + ebs + ess) / 3
                 yield (
                     names[3],
-                    f"printed as {ers:.3f}, but the mean of the three before it is {mean:.3f}, and between {low:.3f} "
+                    f"printed as {ers:.3f}, but the mean of its three parts is {mean:.3f}, and between {low:.3f} "
                     f"and {high:.3f} whatever share of the {units} has an EBS",
                 )
     if all(name in cells for name in _RATES):

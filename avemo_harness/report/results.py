@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
-from avemo_harness.benchmark.task import GroupSpec, LabelOutput, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
+from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.items import read_counts
 from avemo_harness.run.judgements import Place, chosen_judgements
@@ -21,7 +22,7 @@ from avemo_harness.run.lines import json_lines
 from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
-from avemo_harness.scorers.fusion import fusion_gain
+from avemo_harness.scorers.fusion import Fusion, compare_streams
 from avemo_harness.scorers.judged import Judge, Judged
 
 RESULTS_SCHEMA = 3
@@ -77,6 +78,7 @@ class GroupResult:
         columns: the value of each column in order; None where its task was not asked.
         trivial: the columns of answers that take no understanding, by row.
         fusion_gain: ``Acc_AV - max(Acc_A, Acc_V)`` on the same turns; None unless all three were asked.
+        av_minus_a, av_minus_v: ``Acc_AV - Acc_A`` and ``Acc_AV - Acc_V`` on these turns; None where there is no gain.
     """
 
     group: str
@@ -85,6 +87,17 @@ class GroupResult:
     columns: Mapping[str, Metric | None]
     trivial: Mapping[str, Mapping[str, Metric | None]]
     fusion_gain: Metric | None
+    av_minus_a: Metric | None = None
+    av_minus_v: Metric | None = None
+
+    @property
+    def contrasts(self) -> Mapping[str, Metric | None]:
+        """What hearing and seeing together adds, by how it is computed from columns."""
+        return {
+            "Acc_AV - max(Acc_A, Acc_V)": self.fusion_gain,
+            "Acc_AV - Acc_A": self.av_minus_a,
+            "Acc_AV - Acc_V": self.av_minus_v,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,7 @@ class RunResult:
         judge: the recogniser whose trajectories the replies are scored by, with its card; None where none was asked.
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
-        marks: the sentence behind each mark that a cell of `groups` carries, by mark.
+        marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
     """
 
     schema_version: int
@@ -154,9 +167,11 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
             scored[task.task] = scores
             _write_lines(folder, task.task, scores.lines, answers)
         counts = read_counts(folder, task.task)
-        tasks[task.task] = replace(
+        of_task = replace(
             _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
         )
+        tasks[task.task] = with_marks(of_task, task, run.config.names_part or _asks_part(of_task))
+    groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
         model=run.config.model,
@@ -167,7 +182,8 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         partial=run.config.names_part or any(_asks_part(task) for task in tasks.values()),
         provisional=any(task.status == "incomplete" for task in tasks.values()),
         tasks=tasks,
-        groups={group.group: _group_result(group, run, tasks, scored) for group in run.groups},
+        groups=groups,
+        marks=sentences_of(_shown(tasks, groups)),
     )
     write_atomically(folder / "results.json", result.to_json())
     return result
@@ -191,8 +207,8 @@ def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     results = [load_scorer(scorer.name).score(task, answers) for scorer in task.scorers]
     if not results:
         return None
-    wanted = {metric for scorer in task.scorers for metric in scorer.metrics}
-    metrics = {name: value for result in results for name, value in result.metrics.items() if name in wanted}
+    found = {name: value for result in results for name, value in result.metrics.items()}
+    metrics = {name: found[name] for scorer in task.scorers for name in scorer.metrics if name in found}
     details = {name: value for result in results for name, value in result.details.items()}
     rows = {name: values for result in results for name, values in result.rows.items()}
     return TaskScores(metrics, results[0].lines, details, rows)
@@ -258,29 +274,56 @@ def _group_result(
     columns: dict[str, Metric | None] = {}
     trivial: dict[str, dict[str, Metric | None]] = {}
     for column in group.columns:
-        reporting = (t for t in members if t.condition.name == column.condition and _reports(t, column.metric))
-        task = next(reporting, None)
+        task = task_of_column(members, column)
         columns[column.name] = tasks[task.task].metrics.get(column.metric) if task else None
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
-    return GroupResult(
-        group.group, group.title, row or run.config.model, columns, trivial, _fusion_gain(members, scored)
+    fusion = _fusion(members, scored)
+    of_members = [tasks[task.task] for task in members]
+    partial = run.config.names_part or any(map(_asks_part, of_members))
+    gain, over_a, over_v = (
+        marked_contrast(one, of_members, partial)
+        for one in ((fusion.gain, fusion.av_minus_a, fusion.av_minus_v) if fusion else (None, None, None))
     )
+    return GroupResult(
+        group=group.group,
+        title=group.title,
+        row=row or run.config.model,
+        columns=columns,
+        trivial=trivial,
+        fusion_gain=gain,
+        av_minus_a=over_a,
+        av_minus_v=over_v,
+    )
+
+
+def _shown(tasks: Mapping[str, TaskResult], groups: Mapping[str, GroupResult]) -> Iterator[Metric | None]:
+    """Every value that a table may show; columns of groups are values of tasks."""
+    for task in tasks.values():
+        yield from task.metrics.values()
+        yield from (metric for row in task.rows.values() for metric in row.values())
+    for group in groups.values():
+        yield from group.contrasts.values()
+
+
+def task_of_column(tasks: Sequence[TaskSpec], column: ColumnSpec) -> TaskSpec | None:
+    """The first of a group's tasks that reports a column's metric under its condition; None where there is none."""
+    return next((t for t in tasks if t.condition.name == column.condition and _reports(t, column.metric)), None)
 
 
 def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion_gain(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Metric | None:
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fusion | None:
     """From the group's understanding tasks; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:
         if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
             lines.setdefault(task.condition.name, scored[task.task].lines)
     single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
-    return fusion_gain(*single) if len(single) == 3 else None
+    return compare_streams(*single) if len(single) == 3 else None
 
 
 def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> None:

@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StoreError, UsageError
-from avemo_harness.report.results import RESULTS_SCHEMA, RunResult
+from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.scorers.base import Metric
 
@@ -147,8 +148,15 @@ def _in_order(result: RunResult, record: RunRecord) -> RunResult:
         for group in record.groups
         if group.group in result.groups
     }
-    tasks = {task.task: result.tasks[task.task] for task in record.tasks if task.task in result.tasks}
+    tasks = {
+        task.task: _in_order_of(task, result.tasks[task.task]) for task in record.tasks if task.task in result.tasks
+    }
     return replace(result, tasks=tasks, groups=groups)
+
+
+def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
+    names = [name for scorer in task.scorers for name in scorer.metrics]
+    return replace(result, metrics={name: result.metrics[name] for name in names if name in result.metrics})
 
 
 def _read_json(path: Path, again: str) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
+from avemo_harness.report.board import rated_columns
+from avemo_harness.report.board_text import mark_lines
+from avemo_harness.report.marks import mark_of, sentences_of
+from avemo_harness.report.numbers import UNDEFINED, shortened, shown_interval, shown_value
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
-from avemo_harness.report.results_file import PEOPLE, PeopleScores
+from avemo_harness.report.results_file import PeopleScores
+from avemo_harness.report.text_cells import Figure, column_blocks, on_the_point
 from avemo_harness.scorers.base import Metric
 from avemo_harness.text_table import aligned
-
-NOT_ASKED = "—"
 
 
 def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> str:
@@ -22,6 +26,8 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     parts = [part for group in result.groups.values() for part in _parts(group, result, people)]
     parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
     parts.append(_format_tasks(list(result.tasks.values())))
+    marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
+    parts += ["\n".join(mark_lines(marks))] if marks else []
     notes = result_notes(result)
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
 
@@ -34,16 +40,39 @@ def _parts(group: GroupResult, result: RunResult, people: Sequence[PeopleScores]
 def _format_group(group: GroupResult, result: RunResult) -> str:
     scored_by_judge = [name for name in group.columns if any(row.get(name) for row in group.trivial.values())]
     labelled = [name for name in group.columns if name not in scored_by_judge]
-    lines = [group.title + _mark(result)]
+    lines = [group.title + _state(result)]
     if scored_by_judge:
-        trivial = [[name, *_values(row, scored_by_judge)] for name, row in group.trivial.items()]
-        lines += [*aligned([*_model_rows(group, scored_by_judge), *trivial]), ""]
+        lines += [*_model_block(group.row, group.columns, scored_by_judge, group.trivial), ""]
     if labelled:
-        lines += aligned(_model_rows(group, labelled))
-    if group.fusion_gain is not None and group.fusion_gain.value is not None:
-        gain = group.fusion_gain
-        lines.append(f"Acc_AV - max(Acc_A, Acc_V): {gain.value:+.3f}  {_interval(gain)}  paired, {gain.n} turns")
+        lines += _model_block(group.row, group.columns, labelled, {})
+    for name, contrast in group.contrasts.items():
+        if contrast is not None and contrast.value is not None:
+            value = shown_value(contrast, signed=True) + mark_of(contrast)
+            lines.append(f"{name}: {value}  {shown_interval(contrast, signed=True)}  paired, {contrast.n} turns")
     return "\n".join(lines)
+
+
+def _model_block(
+    row: str,
+    columns: Mapping[str, Metric | None],
+    names: Sequence[str],
+    trivial: Mapping[str, Mapping[str, Metric | None]],
+) -> list[str]:
+    """A model's values with intervals and n; below them, values alone of replies that take no understanding."""
+    return column_blocks(
+        ["model", row, "95 % interval", "n", *trivial],
+        [_model_column(name, columns.get(name), [one.get(name) for one in trivial.values()]) for name in names],
+    )
+
+
+def _model_column(name: str, metric: Metric | None, trivial: Sequence[Metric | None]) -> list[str]:
+    first, *others = on_the_point([_figure(one) for one in (metric, *trivial)])
+    n = "" if metric is None or metric.value is None else str(metric.n)
+    return [name, first, shortened(shown_interval(metric)), n, *others]
+
+
+def _figure(metric: Metric | None) -> Figure:
+    return shown_value(metric), mark_of(metric)
 
 
 def rated_by(people: PeopleScores) -> str:
@@ -54,46 +83,62 @@ def rated_by(people: PeopleScores) -> str:
 
 
 def _format_people(people: PeopleScores, model: str) -> str:
-    rows = [
-        ["model", *PEOPLE],
-        [model, *_values(people.columns, PEOPLE)],
-        ["95 % interval", *(_interval(people.columns[name]) for name in PEOPLE)],
-    ]
-    return "\n".join([rated_by(people), *aligned(rows)])
-
-
-def _model_rows(group: GroupResult, names: Sequence[str]) -> list[list[str]]:
-    intervals = [_interval(group.columns[name]) for name in names]
-    return [["model", *names], [group.row, *_values(group.columns, names)], ["95 % interval", *intervals]]
-
-
-def _values(metrics: Mapping[str, Metric | None], names: Sequence[str]) -> list[str]:
-    return [_value(metrics.get(name)) for name in names]
+    columns = rated_columns(people)
+    return "\n".join([rated_by(people), *_model_block(model, columns, list(columns), {})])
 
 
 def _format_tasks(tasks: Sequence[TaskResult]) -> str:
     header = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
     rows = [_task_rows(task) for task in tasks]
-    table = iter(aligned([header, *(row for of_task in rows for row in of_task)]))
+    values = on_the_point([figure for of_task in rows for figure in of_task.figures])
+    texts = iter(values)
+    cells = [[*row[:2], next(texts), *row[2:]] for of_task in rows for row in of_task.rows]
+    table = iter(aligned([header, *cells]))
     lines = list(islice(table, 2))
     for task, of_task in zip(tasks, rows, strict=True):
-        lines += islice(table, len(of_task))
-        if task.flags:
-            most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
-            lines.append("  " + ", ".join(f"{n} {flag}" for flag, n in most_frequent_first))
+        lines += [*islice(table, len(of_task.rows)), *(f"  {line}" for line in _below(task))]
     return "\n".join(lines)
 
 
-def _task_rows(task: TaskResult) -> list[list[str]]:
+@dataclass(frozen=True, slots=True)
+class _TaskRows:
+    """The rows of a task without their values, and these."""
+
+    rows: list[list[str]]
+    figures: list[Figure]
+
+
+def _task_rows(task: TaskResult) -> _TaskRows:
     """A row for each metric; the first has the task's name and counts."""
     if task.status == "skipped":
-        return [[task.task, *[NOT_ASKED] * 8]]
-    shown = [[name, _value(metric), _interval(metric)] for name, metric in task.metrics.items()]
+        return _TaskRows([[task.task, *[UNDEFINED] * 7]], [(UNDEFINED, "")])
+    shown = [(name, shown_interval(metric), str(metric.n)) for name, metric in task.metrics.items()]
+    figures = [_figure(metric) for metric in task.metrics.values()]
     if task.n_spoken is not None and "coverage" not in task.metrics:
-        shown.append(["spoken", f"{task.n_spoken}/{task.n_answered}", NOT_ASKED])
-    first, *others = shown or [["(no scorer)", NOT_ASKED, NOT_ASKED]]
-    counts = [task.n_answered, task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
-    return [[task.task, *first, *map(str, counts)], *(["", *other, *[""] * len(counts)] for other in others)]
+        shown.append(("spoken", UNDEFINED, str(task.n_answered)))
+        figures.append((f"{task.n_spoken}/{task.n_answered}", ""))
+    if not shown:
+        shown, figures = [("(no scorer)", UNDEFINED, str(task.n_answered))], [(UNDEFINED, "")]
+    counts = [str(n) for n in (task.n_clusters, task.n_invalid, task.n_errors, task.n_missing)]
+    before = [task.task, *[""] * (len(shown) - 1)]
+    after = [counts, *[[""] * len(counts)] * (len(shown) - 1)]
+    return _TaskRows([[one, *row, *rest] for one, row, rest in zip(before, shown, after, strict=True)], figures)
+
+
+def _below(task: TaskResult) -> Iterator[str]:
+    """What stands below a task's rows: oddities, the most frequent first, and what was not asked."""
+    if task.flags:
+        most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
+        yield ", ".join(f"{n} {flag}" for flag, n in most_frequent_first)
+    if task.not_asked:
+        yield not_asked(task)
+
+
+def not_asked(task: TaskResult) -> str:
+    """How many turns, or pairs, lack a stream that the condition needs: "12 turns have no face"."""
+    one, many = ("pair", "pairs") if task.condition == "conflict" else ("turn", "turns")
+    counts = (f"{n} {one} has {lack}" if n == 1 else f"{n} {many} have {lack}" for lack, n in task.not_asked.items())
+    return f"not asked: {', '.join(counts)}"
 
 
 def result_notes(result: RunResult) -> list[str]:
@@ -138,16 +183,6 @@ def _judge_notes(result: RunResult) -> list[str]:
     return notes
 
 
-def _mark(result: RunResult) -> str:
-    marks = [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
-    return f"  ({', '.join(marks)})" if marks else ""
-
-
-def _value(metric: Metric | None) -> str:
-    return NOT_ASKED if metric is None or metric.value is None else f"{metric.value:.3f}"
-
-
-def _interval(metric: Metric | None) -> str:
-    if metric is None or metric.ci_low is None or metric.ci_high is None:
-        return NOT_ASKED
-    return f"{metric.ci_low:.3f}-{metric.ci_high:.3f}"
+def _state(result: RunResult) -> str:
+    states = [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
+    return f"  ({', '.join(states)})" if states else ""

@@ -22,8 +22,8 @@ _BUILT_IN_METRICS = {
     "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"}),
     "modality_preference": frozenset({"aar", "var", "olr"}),
     "reasoning": frozenset(
-        {"ecs", "ebs", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ess", "ct_ers"}
-        | {"ecs_audio", "ecs_band", "ebs_dir", "ess_rate", "coverage"}
+        {"ecs", "ebs", "ebs_dir", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ebs_dir", "ct_ess", "ct_ers"}
+        | {"ecs_audio", "ecs_band", "ess_rate", "coverage"}
         | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
     ),
 }
@@ -75,4 +75,11 @@ def load_scorer(name: str) -> Scorer:
     Raises:
         UsageError: no such scorer, or a broken package.
     """
-    return cast("Scorer", REGISTRY.load(name)())
+    scorer_class = REGISTRY.load(name)
+    plugin = REGISTRY.plugin(name)
+    if plugin is None:
+        return cast("Scorer", scorer_class())
+    from avemo_harness.scorers.plugin import PluginScorer
+
+    with plugin.running("its construction"):
+        return PluginScorer(scorer_class(), plugin)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.metrics import calibration
-from avemo_harness.metrics.bootstrap import Estimate, ItemBootstrap, interval_of_inflated
+from avemo_harness.metrics.bootstrap import Estimate, ItemBootstrap, bounded_at_edges, interval_of_inflated
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.ranking import RankingError, label_scores
 
@@ -69,8 +69,19 @@ def calibration_estimates(forecasts: Forecasts) -> Mapping[str, Estimate]:
     score = partial(calibration.brier_score, forecasts.probabilities, forecasts.gold)
     return {
         "ece": bootstrap.estimate(error, interval_of_inflated),
-        "brier": bootstrap.estimate(score, high=2.0),
+        "brier": bounded_at_edges(bootstrap.estimate(score, high=2.0), high=2.0),
     }
+
+
+def forecast_values(answer: Answer, output: LabelOutput) -> Mapping[str, float]:
+    """Confidence and Brier score of one answer; nothing where labels are generated, or this one cannot be ranked."""
+    if output.method != "rank":
+        return {}
+    one = Forecasts.of([answer], output.labels, output.rank_by)
+    if not len(one.gold):
+        return {}
+    error = calibration.brier_score(one.probabilities, one.gold)
+    return {"confidence": float(one.confidences[0]), "brier": float(error)}
 
 
 def ranking_details(answers: Sequence[Answer], output: LabelOutput) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.dialogues import DialogueScores, TurnScores, score_dialogues, score_turns
+from avemo_harness.metrics.dialogues import DialogueScores, TurnScores, dialogue_means, score_dialogues, score_turns
 from avemo_harness.metrics.profiles import Profile
 from avemo_harness.metrics.reasoning import balance_direction, contagion, contagion_in_band, steadiness
 from avemo_harness.metrics.trajectory import Trajectory
@@ -17,8 +17,8 @@ from avemo_harness.scorers.means import Column
 
 Floats = NDArray[np.float64]
 
-TURN_METRICS = ("ecs", "ebs", "ess", "ers")
-CROSS_METRICS = ("ct_ecs", "ct_ebs", "ct_ess", "ct_ers")
+TURN_METRICS = ("ecs", "ebs", "ebs_dir", "ess", "ers")
+CROSS_METRICS = ("ct_ecs", "ct_ebs", "ct_ebs_dir", "ct_ess", "ct_ers")
 ANCHORED = ("ecs", "ebs", "ct_ecs", "ct_ebs")
 """ESS does not depend on the user, and ERS holds it."""
 
@@ -42,31 +42,47 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Scores of N exchanges, and of the D dialogues that they belong to."""
+    """Scores of N exchanges, and of the D dialogues that they belong to.
+
+    Args:
+        direction: EBS_dir of each exchange, float64 (N,); NaN where EBS is undefined.
+        of_turns: the dialogue of each exchange.
+    """
 
     turns: TurnScores
+    direction: Floats
     dialogues: DialogueScores
     of_turns: tuple[str, ...]
-    """The dialogue of each exchange."""
 
     @classmethod
     def of(cls, exchanges: Sequence[Exchange], replies: Sequence[Trajectory], profile: Profile) -> Scores:
         """Score replies to the users' turns of some exchanges."""
-        turns = score_turns([one.user for one in exchanges], replies, profile)
+        users = [one.user for one in exchanges]
+        turns = score_turns(users, replies, profile)
         names = [one.dialogue for one in exchanges]
         places = [one.place for one in exchanges]
-        return cls(turns, score_dialogues(turns, replies, names, places, profile), tuple(names))
+        dialogues = score_dialogues(turns, replies, names, places, profile)
+        return cls(turns, balance_direction(users, replies, profile), dialogues, tuple(names))
 
     def column(self, metric: str) -> Column:
         """A metric of every turn, or of every dialogue for ``ct_…``."""
+        if metric == "ct_ebs_dir":
+            return Column(self._direction_of_dialogues(), self.dialogues.dialogues)
         if metric in CROSS_METRICS:
             return Column(getattr(self.dialogues, metric), self.dialogues.dialogues)
+        if metric == "ebs_dir":
+            return Column(self.direction, self.of_turns)
         values = self.turns.ers if metric == "ers" else getattr(self.turns, metric).value
         return Column(values, self.of_turns)
 
     def columns(self) -> dict[str, Column]:
         """Every metric."""
         return {metric: self.column(metric) for metric in (*TURN_METRICS, *CROSS_METRICS)}
+
+    def _direction_of_dialogues(self) -> Floats:
+        """Mean EBS_dir of each dialogue over its turns that have one, float64 (D,)."""
+        members = np.searchsorted(self.dialogues.dialogues, self.of_turns)
+        return dialogue_means(self.direction, members, len(self.dialogues.dialogues))
 
 
 def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
@@ -80,7 +96,6 @@ def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[s
     values = {
         "ecs_audio": by_sound,
         "ecs_band": contagion_in_band(users, replies, profile).value,
-        "ebs_dir": balance_direction(users, replies, profile),
         "ess_rate": steadiness(replies, profile),
     }
     return {name: Column(of_turns, names) for name, of_turns in values.items()}

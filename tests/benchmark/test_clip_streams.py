@@ -65,10 +65,8 @@ def test_a_clip_is_probed_once_and_then_remembered_by_its_digest(tmp_path: Path)
     turns = tuple(
         replace(turn, clip=turn.clip and replace(turn.clip, fetch=unreadable)) for turn in release.dialogues[0].turns
     )
-    again = with_known_streams(
-        replace(release, dialogues=(replace(release.dialogues[0], turns=turns),)), tmp_path, quiet
-    )
-    assert streams(again) == streams(known)
+    gone = replace(release, dialogues=(replace(release.dialogues[0], turns=turns),))
+    assert streams(with_known_streams(gone, tmp_path, quiet)) == streams(known)
 
 
 def test_a_damaged_memory_is_made_again(tmp_path: Path) -> None:

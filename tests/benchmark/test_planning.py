@@ -13,7 +13,7 @@ from avemo_harness.benchmark.planning import Asking, plan_items, turns_to_answer
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
 from avemo_harness.benchmark.request import Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import ReleaseError
 
 
 class PlainConditions:
@@ -296,12 +296,12 @@ def test_a_pair_that_does_not_fit_the_release_is_refused(video: tuple[str, int, 
     assert str(refused.value) == f"data: pair 'p': {said}"
 
 
-def test_a_pair_whose_turn_has_no_clip_is_a_media_error() -> None:
+def test_a_pair_whose_turn_has_no_clip_is_not_asked() -> None:
     silent = make_dialogue("b")
     silent = replace(silent, turns=tuple(replace(turn, clip=None) for turn in silent.turns))
     release = release_of(make_dialogue("a"), silent, pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))])
-    with pytest.raises(MediaError, match="pair p: both turns need a clip"):
-        Asked(release, ALONE).requests()
+    plan = plan_items(ALONE, release)
+    assert (plan.items, plan.not_asked) == ((), {"no recording": 1})
 
 
 def test_dialogues_that_pairs_link_are_one_cluster() -> None:

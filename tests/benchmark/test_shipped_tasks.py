@@ -47,7 +47,7 @@ def test_every_split_has_the_four_conditions_and_the_benchmarks_row(split: str) 
     assert [one.name for one in LIBRARY.load([split])] == [f"{split}_{name}" for name in names]
     layout = LIBRARY.load_group(split)
     assert layout is not None
-    reasoning = [f"{'CT-' if split in MULTITURN else ''}{name}" for name in ("ECS", "EBS", "ESS", "ERS")]
+    reasoning = [f"{'CT-' if split in MULTITURN else ''}{name}" for name in ("ECS", "EBS", "EBS_dir", "ESS", "ERS")]
     understanding = ["Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
     assert [column.name for column in layout.columns] == [*reasoning, *understanding]
     assert layout.reference_row == ("Real" if split == "multiturn_real" else "Synthetic")

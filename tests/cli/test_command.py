@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from support.releases import write_text_release, write_text_task
+from support.waiting import PATIENCE_S
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "av", "sklearn", "pyarrow")
 
 
 def avemo_eval(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "avemo_harness", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,9 @@ def test_failed_items_exit_with_1_unless_allowed(tmp_path: Path) -> None:
         "n_invalid": 0,
         "n_errors": 4,
         "n_undefined": 0,
+        "n_clusters": 0,
+        "note": None,
+        "marks": [],
     }
 
 

@@ -13,9 +13,11 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.cli import main
 from avemo_harness.report.board import Board, boards
+from avemo_harness.report.board_marks import Notes
 from avemo_harness.report.board_text import format_board, format_other_tables
 from avemo_harness.report.published import SPLITS, published_rows
 from avemo_harness.report.results_file import FinishedRun, read_finished_run
+from avemo_harness.scorers.judged import Judge
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,9 @@ def test_without_runs_it_is_the_papers_table() -> None:
     assert [board.group for board in shown] == list(SPLITS)
     for board in shown:
         printed = {row.system: row.columns for row in published_rows(board.group)}
-        assert {row.name for row in board.rows} == set(printed)
-        for row in board.rows:
+        assert board.rows == board.trivial == ()
+        assert {row.name for row in board.published} == set(printed)
+        for row in board.published:
             assert {name: cell.value for name, cell in row.columns.items()} == {
                 name: cell.value for name, cell in printed[row.name].items()
             }
@@ -66,44 +69,101 @@ def test_every_published_figure_and_every_reason_is_shown() -> None:
 def test_equal_reasons_share_a_letter() -> None:
     lines = format_board(boards([], [])[0]).splitlines()
     row = next(line for line in lines if "0.195" in line)
-    assert row.split()[-3:] == ["0.490e", "0.195e", "0.270e"]
+    letters = {cell[5:] for cell in row.split()[-3:]}
+    assert len(letters) == 1
+    (letter,) = letters
+    assert (
+        f"  {letter}  AAR, VAR and OLR are shares of the same items and sum to 1; printed, they sum to 0.955" in lines
+    )
 
 
 def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> None:
     board = board_of(run)
     assert board.group == "mine"
     (row,) = board.rows
-    assert (row.name, row.published, row.remark) == ("mine", False, "partial: only some of the items were asked")
+    assert (row.name, row.remark, board.published) == ("mine", None, ())
     text = format_board(board)
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
-    assert rows["mine"][0] == rows["mine"][2] == rows["mine"][3] == "0.833"
+    assert rows["mine"][0] == rows["mine"][2] == rows["mine"][3] == "0.83P"
     assert float(rows["from"][0]) < 5 / 6 < float(rows["to"][0])
-    assert text.endswith("mine: partial: only some of the items were asked")
+    assert rows["n"] == ["6"] * 4
+    assert text.endswith("  P  partial: only some of the items were asked for")
 
 
-def test_rows_of_one_release_and_task_have_no_remark_about_them(tmp_path: Path) -> None:
+def sentences(board: Board, row: int, column: str) -> list[str]:
+    """What the marks of a cell say."""
+    notes = dict(board.notes)
+    return [notes[mark] for mark in board.rows[row].columns[column].marks]
+
+
+def test_rows_of_one_release_and_task_carry_no_mark(tmp_path: Path) -> None:
     runs = [planted(tmp_path, name, tmp_path / "same") for name in ("one", "two")]
-    assert [row.remark for row in boards(runs, ["one", "two"])[-1].rows] == [None, None]
+    board = boards(runs, ["one", "two"])[-1]
+    assert board.notes == ()
+    assert {cell.marks for row in board.rows for cell in row.columns.values()} == {()}
 
 
-def test_rows_of_two_releases_say_which_is_whose(tmp_path: Path) -> None:
+def test_cells_of_two_releases_carry_two_marks_that_say_which_is_whose(tmp_path: Path) -> None:
     runs = [planted(tmp_path, name, tmp_path / name, dialogues) for name, dialogues in (("one", 4), ("two", 5))]
-    rows = boards(runs, ["one", "two"])[-1].rows
-    for row, run in zip(rows, runs, strict=True):
+    board = boards(runs, ["one", "two"])[-1]
+    for number, run in enumerate(runs):
         content = run.record.releases[0]["fingerprint"][:12]
-        source = tmp_path / row.name / "release"
-        assert f"release {source} ({content}), not that of every row" in (row.remark or "")
+        for column in ("Acc_AV", "F1_AV", "Acc_A", "Acc_V"):
+            told = [one for one in sentences(board, number, column) if one.startswith("release")]
+            assert told == [f"release …/release ({content}), not that of every row"]
+    text = format_board(board)
+    assert "1.00ab" in text
+    assert "1.00cb" not in text
 
 
-def test_rows_of_two_versions_of_a_task_say_which_is_whose(tmp_path: Path) -> None:
+def test_only_the_cells_of_a_task_of_two_versions_are_marked(tmp_path: Path) -> None:
     runs = [planted(tmp_path, "one", tmp_path / "same")]
     for task in (tmp_path / "same" / "tasks").glob("*_av.yaml"):
-        task.write_text(task.read_text() + "version: 2\n")
+        task.write_text(task.read_text() + "version: 3\n")
     runs.append(planted(tmp_path, "two", tmp_path / "same"))
-    remarks = [row.remark or "" for row in boards(runs, ["one", "two"])[-1].rows]
-    for version, (remark, run) in enumerate(zip(remarks, runs, strict=True), 1):
+    board = boards(runs, ["one", "two"])[-1]
+    for number, (version, run) in enumerate(zip((2, 3), runs, strict=True)):
         digest = run.record.task_digests["full_av"][:12]
-        assert remark == f"full_av version {version} ({digest}), not that of every row"
+        assert sentences(board, number, "Acc_AV") == [f"full_av version {version} ({digest}), not that of every row"]
+        assert sentences(board, number, "Acc_A") == []
+
+
+def judged_by(run: FinishedRun, name: str) -> FinishedRun:
+    """The same run as if its answers were replies that a judge had scored."""
+    task = run.record.tasks[0]
+    scorer = task.scorers[0].model_copy(update={"name": "reasoning"})
+    tasks = (task.model_copy(update={"scorers": (scorer,)}), *run.record.tasks[1:])
+    result = replace(run.result, judge=Judge(name, name[0] * 64))
+    return replace(run, record=replace(run.record, tasks=tasks), result=result)
+
+
+def test_only_the_judged_cells_of_two_judges_are_marked(tmp_path: Path) -> None:
+    runs = [planted(tmp_path, name, tmp_path / "same") for name in ("one", "two")]
+    board = boards([judged_by(runs[0], "alice"), judged_by(runs[1], "/home/bob")], ["one", "two"])[-1]
+    assert sentences(board, 0, "Acc_AV") == ["replies judged by alice (aaaaaaaaaaaa), not that of every row"]
+    assert sentences(board, 1, "Acc_AV") == ["replies judged by …/bob (////////////), not that of every row"]
+    assert sentences(board, 0, "Acc_A") == sentences(board, 1, "Acc_A") == []
+    same = boards([judged_by(run, "alice") for run in runs], ["one", "two"])[-1]
+    assert same.notes == ()
+
+
+def test_answers_read_by_two_rules_are_marked(tmp_path: Path) -> None:
+    runs = []
+    for rule, name in enumerate(("one", "two"), 1):
+        run = planted(tmp_path, name, tmp_path / "same")
+        task = replace(run.result.tasks["audio_only"], details={"parsing": {"rule": rule}})
+        runs.append(replace(run, result=replace(run.result, tasks={**run.result.tasks, "audio_only": task})))
+    board = boards(runs, ["one", "two"])[-1]
+    assert sentences(board, 1, "Acc_A") == ["answers read by rule 2, not that of every row"]
+    assert sentences(board, 1, "Acc_AV") == []
+
+
+def test_there_is_a_letter_for_each_of_many_sentences() -> None:
+    notes = Notes()
+    letters = [notes.letter(f"sentence {number}") for number in range(60)]
+    assert len(set(letters)) == 60
+    assert (letters[0], letters[25], letters[26], letters[52]) == ("a", "z", "aa", "aaa")
+    assert notes.letter("sentence 26") == "aa"
 
 
 def test_trivial_rows_say_whose_they_are_where_there_are_several_runs(tmp_path: Path) -> None:
@@ -126,7 +186,8 @@ def test_what_people_rated_joins_the_row(run: Path) -> None:
     try:
         row = board_of(run).rows[0]
         assert {name: cell.value for name, cell in row.people.items()} == {"ER": 0.5, "EN": 0.6, "RR": 0.7, "ERS": 0.6}
-        assert "fewer raters than planned" in (row.remark or "")
+        assert {cell.mark for cell in row.people.values()} == {"R"}
+        assert "  R  provisional: some items have fewer raters than planned" in format_board(board_of(run))
         assert "rated by people" in format_board(board_of(run))
     finally:
         shutil.rmtree(run / "human")

@@ -152,7 +152,8 @@ def test_a_split_asks_four_conditions_and_the_replies_and_a_model_that_does_not_
     assert (reply.status, reply.reason, reply.n_spoken) == ("skipped", "the model gives no spoken response", None)
     assert not result.provisional
     columns = result.groups[CONFIG].columns
-    assert [name for name, metric in columns.items() if metric is None] == ["CT-ECS", "CT-EBS", "CT-ESS", "CT-ERS"]
+    judged = ["CT-ECS", "CT-EBS", "CT-EBS_dir", "CT-ESS", "CT-ERS"]
+    assert [name for name, metric in columns.items() if metric is None] == judged
     assert result.groups[CONFIG].fusion_gain is not None
     assert f"{CONFIG}_reply: not asked, the model gives no spoken response" in format_results(result)
 

@@ -11,6 +11,7 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 
 from avemo_harness import evaluate
 from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.report.results import RESULTS_SCHEMA
 from avemo_harness.report.results_file import finished_at, read_finished_run
 
 NAMES = ("video_only", "full_av", "audio_only")
@@ -71,9 +72,9 @@ def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a run directory"):
         read_finished_run(tmp_path)
     edit(run / "results.json", schema_version=1)
-    with pytest.raises(UsageError, match=r"schema version 1, expected 2; score the run: avemo-eval score"):
+    with pytest.raises(UsageError, match=r"schema version 1, expected 3; score the run: avemo-eval score"):
         read_finished_run(run)
-    edit(run / "results.json", schema_version=2, tasks={"full_av": {}})
+    edit(run / "results.json", schema_version=RESULTS_SCHEMA, tasks={"full_av": {}})
     with pytest.raises(StoreError, match=r"results.json: damaged at tasks.full_av"):
         read_finished_run(run)
     (run / "results.json").write_text("{")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.report.results_file import PEOPLE, PeopleScores
 from avemo_harness.report.table import format_results
@@ -56,7 +58,8 @@ def test_the_row_shows_values_with_intervals_and_a_dash_for_what_was_not_asked()
 
 
 def test_each_task_shows_its_counts_apart() -> None:
-    text = format_results(result(n_invalid=2, n_errors=3, n_missing=4, n_answered=153))
+    metrics = {"accuracy": replace(ACCURACY, n=153)}
+    text = format_results(result(n_invalid=2, n_errors=3, n_missing=4, n_answered=153, metrics=metrics))
     row = next(line for line in text.splitlines() if line.startswith("demo_full_av"))
     assert row.split()[-5:] == ["153", "100", "2", "3", "4"]
     assert "(provisional)" in text
@@ -77,6 +80,62 @@ def test_flags_stand_below_the_last_metric_of_their_task() -> None:
     lines = format_results(replace(whole, tasks=tasks)).splitlines()
     names = [line.split()[0] for line in lines if line.startswith(("demo_", " "))]
     assert names == ["demo_full_av", "macro_f1", "2", "demo_conflict"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "lacking", "said"),
+    [
+        ("full_av", {"no face": 12}, "not asked: 12 turns have no face"),
+        ("full_av", {"no face": 1, "no sound": 2}, "not asked: 1 turn has no face, 2 turns have no sound"),
+        ("conflict", {"no sound": 3}, "not asked: 3 pairs have no sound"),
+    ],
+)
+def test_turns_that_lack_a_stream_are_counted_below_their_task(
+    condition: str, lacking: dict[str, int], said: str
+) -> None:
+    lines = format_results(result(not_asked=lacking, flags={"truncated": 3}, condition=condition)).splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
+    assert lines[row + 1 : row + 3] == ["  3 truncated", f"  {said}"]
+    assert "not asked" not in format_results(result())
+
+
+def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:
+    whole = result()
+    gain = Metric(-0.00004, -0.05, 0.06, n=150, n_invalid=0, n_errors=0)
+    group = replace(
+        whole.groups["demo"], fusion_gain=gain, av_minus_a=replace(gain, value=0.2, marks=("A",)), av_minus_v=None
+    )
+    lines = format_results(replace(whole, groups={"demo": group})).splitlines()
+    assert "Acc_AV - max(Acc_A, Acc_V): +0.000  -0.050 to +0.060  paired, 150 turns" in lines
+    assert "Acc_AV - Acc_A: +0.200A  -0.050 to +0.060  paired, 150 turns" in lines
+    assert not any(line.startswith("Acc_AV - Acc_V") for line in lines)
+
+
+def test_too_few_dialogues_stand_in_the_place_of_the_interval() -> None:
+    few = Metric(1.0, None, None, n=2, n_invalid=0, n_errors=0, n_clusters=2, note="too few dialogues", marks=("F",))
+    whole = result(metrics={"accuracy": few})
+    group = replace(whole.groups["demo"], columns={"Acc_AV": few, "Acc_A": ACCURACY})
+    text = format_results(replace(whole, groups={"demo": group}, marks={"F": "too few dialogues for an interval"}))
+    lines = text.splitlines()
+    assert lines[3].split() == ["baseline", "1.00F", "0.765"]
+    assert lines[4].split()[-3:] == ["too", "few", "0.700-0.830"]
+    assert next(line for line in lines if line.startswith("demo_full_av")).split()[2:6] == [
+        "1.00F",
+        "too",
+        "few",
+        "dialogues",
+    ]
+    assert "  F  too few dialogues for an interval" in lines
+
+
+def test_a_row_that_is_wider_than_80_columns_is_broken_into_blocks_of_like_size() -> None:
+    whole = result()
+    names = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
+    group = replace(whole.groups["demo"], columns=dict.fromkeys(names, ACCURACY))
+    text = format_results(replace(whole, groups={"demo": group}))
+    heads = [line.split() for line in text.splitlines() if line.startswith("model")]
+    assert heads == [["model", *names[:4]], ["model", *names[4:]]]
+    assert max(len(line) for line in text.partition("\ntask ")[0].splitlines()) <= 80
 
 
 def test_a_task_without_scorers_shows_how_many_replies_were_spoken() -> None:
@@ -114,9 +173,9 @@ def test_replies_that_take_no_understanding_stand_below_the_judged_columns_alone
     lines = [line.split() for line in format_results(judged()).splitlines()]
     assert lines[1] == ["model", "ECS"]
     assert lines[3] == ["Synthetic", "0.610"]
-    assert lines[5:8] == [["copy", "1.000"], ["shuffled", "0.520"], []]
-    assert lines[8] == ["model", "Acc_AV"]
-    assert lines[10] == ["Synthetic", "—"]
+    assert lines[5:9] == [["n", "160"], ["copy", "1.000"], ["shuffled", "0.520"], []]
+    assert lines[9] == ["model", "Acc_AV"]
+    assert lines[11] == ["Synthetic", "—"]
 
 
 def test_the_judge_is_named_with_its_card_and_coverage_stands_for_the_number_of_spoken_replies() -> None:

@@ -78,6 +78,24 @@ def test_what_is_undefined_is_counted_and_left_out_of_the_mean() -> None:
     assert lines["sad"]["ebs"] == pytest.approx(1 - 5 * 0.1055)
 
 
+def test_balance_has_its_direction_beside_it_for_turns_and_for_dialogues() -> None:
+    """Half of the shift towards calm in one dialogue; the mirror, and the whole of it, in another."""
+    half, whole = (SAD[0] + 0.1055 / 2, SAD[1]), (SAD[0] + 0.1055, SAD[1])
+    scores = score(
+        [
+            answer("one", 0, steady(SAD), steady(half)),
+            answer("one", 1, steady(CALM), steady(CALM)),
+            answer("two", 0, steady(SAD), steady(SAD)),
+            *(answer("two", place, steady(SAD), steady(whole)) for place in (1, 2)),
+        ]
+    )
+    assert value(scores, "ebs_dir") == pytest.approx((0.5 + 0 + 1 + 1) / 4)
+    assert value(scores, "ct_ebs_dir") == pytest.approx((0.5 + 2 / 3) / 2)
+    assert (scores.metrics["ebs_dir"].n, scores.metrics["ct_ebs_dir"].n) == (4, 2)
+    assert [scores.rows[row]["ct_ebs_dir"].value for row in ("copy", "ideal balancer")] == [0.0, pytest.approx(1.0)]
+    assert all({"ebs_dir", "ct_ebs_dir"} <= set(row) for row in scores.rows.values())
+
+
 def test_steadiness_across_turns_is_of_replies_to_turns_that_follow_each_other() -> None:
     def dialogue(*places: int) -> TaskScores:
         replies = [CALM, (0.7, 0.5), CALM]

@@ -31,8 +31,8 @@ Returns:
     ecs, ebs, ess, ers: means over turns where defined. EBS is undefined for a user who is not extreme, ESS for one
         value, ERS without ECS or ESS.
     ct_ecs, ct_ebs, ct_ess, ct_ers: means over dialogues where defined.
-    ecs_band, ebs_dir, ess_rate: companions, each sighted where the published form is blind: to lag, to calm, to small
-        steps.
+    ebs_dir, ct_ebs_dir: beside EBS and CT-EBS, which punish calm: how much of the shift out of the extreme was made.
+    ecs_band, ess_rate: companions, each sighted where the published form is blind: to lag, to small steps.
     n_<metric>: turns or dialogues where it is defined.
     coverage: spoken replies / turns.
     n_turns: turns.
@@ -46,7 +46,7 @@ Examples:
     (None, 0)
 """
 CITATION = "AV-EMO-Reasoning, arXiv 2510.07355; EMO-Reasoning, arXiv 2508.17623"
-COMPANIONS = ("ecs_band", "ebs_dir", "ess_rate")
+COMPANIONS = ("ecs_band", "ess_rate")
 
 
 class AvemoReasoning(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no types)

@@ -11,9 +11,9 @@ from avemo_harness.errors import UsageError
 from avemo_harness.report.compare.contrasts import (
     Side,
     adjusted,
-    compared_columns,
     contrast_conditions,
     contrast_runs,
+    table_columns,
 )
 from avemo_harness.report.compare.records import Comparison, Contrast
 from avemo_harness.report.compare.refusals import differences_that_matter, differences_to_know, different_judges
@@ -62,7 +62,7 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
         notes += _left_out(labels[0], runs[0], label, run)
         for name in tasks:
             task = runs[0].task(name)
-            columns = compared_columns(task, runs[0].record.groups)
+            columns = table_columns(task, runs[0].record.groups)
             sides = Side(labels[0], runs[0], task), Side(label, run, run.task(name))
             contrasts.append(contrast_runs(*sides, columns))
     return _comparison(labels, runs, contrasts, notes)
@@ -119,4 +119,4 @@ def _comparison(
 ) -> Comparison:
     done, tests = adjusted(contrasts)
     sides = {label: str(run.folder) for label, run in zip(labels, runs, strict=True)}
-    return Comparison(sides, done, tuple(notes), tests)
+    return Comparison(sides, done, tuple(notes), tests["table"], tests["other"])

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import Statistic
-from avemo_harness.metrics.paired import detectable_difference, difference, holm, mcnemar_test, swap_test
+from avemo_harness.metrics.paired import detectable_difference, holm
 from avemo_harness.report.compare.paired_counts import (
-    Floats,
     ItemPair,
-    PairedCounts,
+    PairedMetric,
     mean_values,
     preference_rates,
     understanding_counts,
 )
+from avemo_harness.report.compare.paired_forecasts import calibration_pairs
 from avemo_harness.report.compare.paired_replies import reply_counts
-from avemo_harness.report.compare.records import Contrast, Flip, MetricDifference, Test
+from avemo_harness.report.compare.records import Contrast, Family, Flip, MetricDifference
 from avemo_harness.report.results import is_comparable
 from avemo_harness.report.scored_run import ScoredItem, ScoredRun
 
@@ -48,66 +45,106 @@ class Side:
 
 
 def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Contrast:
-    """Two runs on the same task.
+    """Two runs on the same task, by every metric that it reports; what cannot be compared is named with the reason.
 
     Args:
-        columns: how each metric to compare is called.
+        columns: what the table calls the metrics that fill its columns.
     """
     pairs = _shared(first, second)
-    counts: dict[str, PairedCounts] = {}
+    differences: list[MetricDifference] = []
     notes: list[str] = []
     for scorer in first.task.scorers:
+        found, refusal = _paired_metrics(scorer.name, scorer.metrics, pairs, (first, second))
+        differences += _differences(found, scorer.metrics, columns)
+        if lacking := [name for name in scorer.metrics if name not in found]:
+            notes.append(f"not compared: {', '.join(lacking)}: {refusal}")
         if scorer.name == "reasoning":
-            of_replies, refusal = reply_counts(pairs, first.run, second.run, first.task)
-            counts.update(of_replies)
-            notes += [*([refusal] if refusal else []), *_coverage_notes(of_replies["coverage"], first, second)]
-            if not is_comparable(first.task, first.run.judge, first.run.record):
-                notes.append("the embedded judge knows the demo's voices only: these differences mean nothing")
-        elif scorer.name == "understanding":
-            counts.update(understanding_counts(pairs, _labels(first.task, second.task)))
-        elif scorer.name == "modality_preference":
-            counts.update(preference_rates(pairs))
-        else:
-            counts.update(mean_values(pairs, scorer.metrics))
-    compared = {name: one for name, one in counts.items() if name in columns}
-    return _contrast(first.task.task, (first, second), pairs, _differences(compared, columns), notes)
+            notes += _reply_notes(found["coverage"], first, second)
+    notes += _reported_by_one(first, second)
+    return _contrast(first.task.task, (first, second), pairs, _columns_first(differences), notes)
+
+
+def _paired_metrics(
+    scorer: str, metrics: Sequence[str], pairs: Sequence[ItemPair], sides: tuple[Side, Side]
+) -> tuple[Mapping[str, PairedMetric], str]:
+    """What a scorer's values on both sides give, and why they give no other metric."""
+    first, second = sides
+    if scorer == "reasoning":
+        return reply_counts(pairs, first.run, second.run, first.task)
+    if scorer == "understanding":
+        labels = _labels(first.task, second.task)
+        return {**understanding_counts(pairs, labels), **calibration_pairs(pairs)}, _not_ranked(first, second)
+    if scorer == "modality_preference":
+        return preference_rates(pairs), "they are no shares of the pairs"
+    return mean_values(pairs, metrics), f"the scorer {scorer} gives them no values of single items"
+
+
+def _not_ranked(first: Side, second: Side) -> str:
+    outputs = [side.task.output for side in (first, second)]
+    if all(isinstance(output, LabelOutput) and output.method == "rank" for output in outputs):
+        return "no item has ranked labels on both sides; avemo-eval score RUN, if a run was scored by an older version"
+    return "labels were generated, not ranked"
+
+
+def _reply_notes(coverage: PairedMetric, first: Side, second: Side) -> Iterator[str]:
+    yield from _coverage_notes(coverage, first, second)
+    if not is_comparable(first.task, first.run.judge, first.run.record):
+        yield "the embedded judge knows the demo's voices only: these differences mean nothing"
+
+
+def _reported_by_one(first: Side, second: Side) -> Iterator[str]:
+    here, there = (dict.fromkeys(_reported(side.task)) for side in (first, second))
+    if alone := [name for name in there if name not in here]:
+        yield f"not compared: {', '.join(alone)}: reported for {second.label} alone"
 
 
 def contrast_conditions(first: Side, second: Side) -> Contrast:
-    """Two conditions of one run on the same turns: accuracy and macro F1."""
+    """Two conditions of one run on the same turns, by the metrics of understanding that both report."""
     pairs = _shared(first, second)
-    counts = understanding_counts(pairs, _labels(first.task, second.task))
-    compared = {name: counts[name] for name in _UNDERSTANDING}
+    found = {**understanding_counts(pairs, _labels(first.task, second.task)), **calibration_pairs(pairs)}
+    both = [name for name in _reported(first.task) if name in found and name in _reported(second.task)]
     title = f"{first.task.group or first.task.task}: {second.label} against {first.label}"
-    return _contrast(title, (first, second), pairs, _differences(compared, _UNDERSTANDING), [])
+    differences = _differences(found, both, _UNDERSTANDING)
+    return _contrast(title, (first, second), pairs, _columns_first(differences), [])
 
 
-def compared_columns(task: TaskSpec, groups: Iterable[GroupSpec]) -> dict[str, str]:
-    """The metrics of a task that fill columns of its group's table, with the columns' names; else all by their own."""
-    reported = {metric for scorer in task.scorers for metric in scorer.metrics}
+def table_columns(task: TaskSpec, groups: Iterable[GroupSpec]) -> dict[str, str]:
+    """The metrics of a task that fill columns of its group's table, with their names; of a task in no table, all."""
+    reported = _reported(task)
     group = next((one for one in groups if one.group == task.group), None)
     names = {
         column.metric: column.name
         for column in (group.columns if group else ())
         if column.condition == task.condition.name and column.metric in reported
     }
-    return names or {metric: metric for scorer in task.scorers for metric in scorer.metrics}
+    return names or {metric: metric for metric in reported}
 
 
-def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], int]:
-    """The contrasts with p-values adjusted for all of their tests (Holm), and the number of these tests."""
-    p_values = [one.p_value for contrast in contrasts for one in contrast.differences if one.p_value is not None]
-    results = iter(holm(p_values))
+def _reported(task: TaskSpec) -> list[str]:
+    return [metric for scorer in task.scorers for metric in scorer.metrics]
+
+
+def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[Family, int]]:
+    """The contrasts with p-values adjusted for all tests of their family (Holm), and the numbers of these tests.
+
+    What fills the benchmark's table was chosen beforehand and stands for itself; other metrics do not weaken it.
+    """
+    families: dict[Family, list[float]] = {"table": [], "other": []}
+    for one in (one for contrast in contrasts for one in contrast.differences):
+        if one.p_value is not None:
+            families[one.family].append(one.p_value)
+    results = {family: iter(holm(p_values)) for family, p_values in families.items()}
     done = [
         replace(
             contrast,
             differences=tuple(
-                one if one.p_value is None else replace(one, p_holm=next(results)) for one in contrast.differences
+                one if one.p_value is None else replace(one, p_holm=next(results[one.family]))
+                for one in contrast.differences
             ),
         )
         for contrast in contrasts
     ]
-    return tuple(done), len(p_values)
+    return tuple(done), {family: len(p_values) for family, p_values in families.items()}
 
 
 def _shared(first: Side, second: Side) -> list[ItemPair]:
@@ -124,8 +161,8 @@ def _labels(first: TaskSpec, second: TaskSpec) -> list[str]:
     return list(dict.fromkeys(x for output in outputs if isinstance(output, LabelOutput) for x in output.labels))
 
 
-def _coverage_notes(coverage: PairedCounts, first: Side, second: Side) -> list[str]:
-    shares = _values(coverage)
+def _coverage_notes(coverage: PairedMetric, first: Side, second: Side) -> list[str]:
+    shares = coverage.values()
     if shares[0] is None or shares[1] is None or abs(shares[1] - shares[0]) <= COVERAGE_GAP:
         return []
     return [
@@ -134,43 +171,38 @@ def _coverage_notes(coverage: PairedCounts, first: Side, second: Side) -> list[s
     ]
 
 
-def _differences(counts: Mapping[str, PairedCounts], columns: Mapping[str, str]) -> tuple[MetricDifference, ...]:
-    return tuple(_difference(columns[metric], metric, counts[metric]) for metric in columns if metric in counts)
+def _differences(
+    found: Mapping[str, PairedMetric], metrics: Iterable[str], columns: Mapping[str, str]
+) -> list[MetricDifference]:
+    return [
+        _difference(columns.get(metric, metric), metric, found[metric], "table" if metric in columns else "other")
+        for metric in metrics
+        if metric in found
+    ]
 
 
-def _difference(column: str, metric: str, counts: PairedCounts) -> MetricDifference:
-    estimate = difference(counts.first, counts.second, counts.statistic)
-    test: Test = "sign-flip" if counts.hits is None else "McNemar"
-    if estimate.value is None:
-        p_value = None
-    elif counts.hits is None:
-        p_value = swap_test(counts.first, counts.second, counts.statistic)
-    else:
-        only_first, only_second = counts.hits[0] & ~counts.hits[1], counts.hits[1] & ~counts.hits[0]
-        p_value = mcnemar_test(int(only_first.sum()), int(only_second.sum()))
-    values = _values(counts)
+def _columns_first(differences: Iterable[MetricDifference]) -> tuple[MetricDifference, ...]:
+    return tuple(sorted(differences, key=lambda one: one.family != "table"))
+
+
+def _difference(column: str, metric: str, paired: PairedMetric, family: Family) -> MetricDifference:
+    estimate = paired.difference()
+    first, second = paired.values()
     return MetricDifference(
         column=column,
         metric=metric,
-        first=values[0],
-        second=values[1],
+        first=first,
+        second=second,
         difference=estimate,
-        test=test,
-        p_value=p_value,
+        test=paired.test,
+        p_value=None if estimate.value is None else paired.p_value(),
         p_holm=None,
         detectable=detectable_difference(estimate),
-        n=counts.n,
-        n_undefined=counts.n_undefined,
+        n=paired.n,
+        n_undefined=paired.n_undefined,
+        n_clusters=paired.n_clusters,
+        family=family,
     )
-
-
-def _values(counts: PairedCounts) -> tuple[float | None, float | None]:
-    return _value(counts.first, counts.statistic), _value(counts.second, counts.statistic)
-
-
-def _value(counts: Floats, statistic: Statistic) -> float | None:
-    value = float(statistic(counts.sum(axis=0, keepdims=True))[0])
-    return None if np.isnan(value) else value
 
 
 def _contrast(

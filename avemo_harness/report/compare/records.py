@@ -12,6 +12,7 @@ from avemo_harness.metrics.bootstrap import Estimate
 COMPARISON_SCHEMA = 1
 
 Test = Literal["sign-flip", "McNemar"]
+Family = Literal["table", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,12 @@ class MetricDifference:
         difference: with its 95 % interval.
         test: what `p_value` comes from: sign flips of dialogues, or McNemar's exact test where every item has a
             dialogue of its own.
-        p_holm: adjusted for every test of the comparison.
+        p_holm: adjusted for every test of its family in the comparison.
         detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level.
         n: items, or dialogues, with a value on both sides.
         n_undefined: those without one on at least one side.
+        n_clusters: dialogues with a value on both sides.
+        family: the metrics whose tests are adjusted together: the table's columns, or all others.
     """
 
     column: str
@@ -41,6 +44,8 @@ class MetricDifference:
     detectable: float | None
     n: int
     n_undefined: int
+    n_clusters: int
+    family: Family = "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,15 @@ class Comparison:
     Args:
         sides: the run directory of each label.
         notes: what differs although it was compared, and what was left out.
-        tests: how many p-values the adjusted ones are adjusted for.
+        tests: how many p-values those of the table's columns are adjusted for.
+        other_tests: how many those of the other metrics are adjusted for.
     """
 
     sides: Mapping[str, str]
     contrasts: tuple[Contrast, ...]
     notes: tuple[str, ...]
     tests: int
+    other_tests: int = 0
 
     def to_json(self) -> str:
         """The text of a JSON file, equal for equal runs."""

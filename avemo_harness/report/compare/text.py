@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from avemo_harness.report.compare.records import Comparison, Contrast, Flip, MetricDifference
+from avemo_harness.report.numbers import UNDEFINED, digits_of, figure, span
 from avemo_harness.text_table import aligned
 
-UNDEFINED = "—"
+FEWEST_CLUSTERS = 5
+"""Dialogues below which nothing is said of how far a difference may lie from the true one."""
 SHOWN_ITEMS = 5
 """Items named in each list; all of them are in the JSON file."""
 
@@ -27,8 +29,17 @@ def explanation(comparison: Comparison) -> str:
     return (
         "difference: second less first, with a 95 % interval over resampled dialogues\n"
         "p: of no difference, by sign flips of whole dialogues; *: McNemar's exact test, an item a dialogue\n"
-        f"Holm: p adjusted for the number of tests above, {comparison.tests}\n"
+        f"{_adjustment(comparison)}\n"
         "detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level"
+    )
+
+
+def _adjustment(comparison: Comparison) -> str:
+    if not comparison.other_tests:
+        return f"Holm: p adjusted for the number of tests above, {comparison.tests}"
+    return (
+        f"Holm: p adjusted for the {comparison.tests} tests of the table's columns, which stand first, "
+        f"or for the {comparison.other_tests} of the other metrics"
     )
 
 
@@ -37,18 +48,26 @@ HEADER = ("metric", "first", "second", "difference", "95 % interval", "p", "Holm
 
 def difference_row(one: MetricDifference) -> tuple[str, ...]:
     """The cells below `HEADER`."""
-    low, high = one.difference.ci_low, one.difference.ci_high
+    digits = digits_of(one.n)
     return (
         one.column,
-        _number(one.first),
-        _number(one.second),
-        _number(one.difference.value, "+.3f"),
-        UNDEFINED if low is None or high is None else f"{low:+.3f} to {high:+.3f}",
+        figure(one.first, digits),
+        figure(one.second, digits),
+        figure(one.difference.value, digits, signed=True),
+        _interval(one, digits),
         _p_value(one.p_value) + ("*" if one.test == "McNemar" and one.p_value is not None else ""),
         _p_value(one.p_holm),
-        _number(one.detectable),
+        figure(one.detectable, digits),
         str(one.n),
     )
+
+
+def _interval(one: MetricDifference, digits: int) -> str:
+    low, high = one.difference.ci_low, one.difference.ci_high
+    if low is not None and high is not None:
+        return span(low, high, digits, signed=True)
+    few = one.difference.value is not None and one.n_clusters < FEWEST_CLUSTERS
+    return "too few dialogues" if few else UNDEFINED
 
 
 def shared(contrast: Contrast) -> str:
@@ -88,11 +107,7 @@ def _named(items: Sequence[str]) -> str:
     return ", ".join(items[:SHOWN_ITEMS]) + (f", and {rest} more" if rest > 0 else "")
 
 
-def _number(value: float | None, form: str = ".3f") -> str:
-    return UNDEFINED if value is None else format(value, form)
-
-
 def _p_value(value: float | None) -> str:
     if value is None:
         return UNDEFINED
-    return "<.001" if value < 0.001 else f"{value:.3f}"
+    return "<.001" if value < 0.001 else figure(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from avemo_harness.errors import UsageError
-from avemo_harness.report.exports.exported import HARNESS, Publication, release_of, scored_tasks, setup_notes
+from avemo_harness.report.exports.exported import HARNESS, Publication, caveats, release_of, scored_tasks, setup_notes
 from avemo_harness.report.results_file import FinishedRun, finished_at
 
 
@@ -34,7 +34,11 @@ def eval_results(run: FinishedRun, publication: Publication) -> dict[str, str]:
         dataset = {"id": release.hub_id, "task_id": task.task}
         if release.commit is not None:
             dataset["revision"] = release.commit
-        entry: dict[str, Any] = {"dataset": dataset, "value": metric.value, "notes": setup_notes(run, task)}
+        entry: dict[str, Any] = {
+            "dataset": dataset,
+            "value": metric.value,
+            "notes": f"{setup_notes(run, task)}; {caveats(metric)}",
+        }
         if (when := finished_at(run.folder)) is not None:
             entry["date"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
         if publication.source_url:

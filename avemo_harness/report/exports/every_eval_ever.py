@@ -14,6 +14,7 @@ from avemo_harness.report.exports.exported import (
     LOWER_IS_BETTER,
     Publication,
     ReleaseSource,
+    caveats,
     defined_metrics,
     model_id,
     model_name,
@@ -103,7 +104,11 @@ def _result(
         },
         "score_details": {
             "score": value,
-            "details": {"n_invalid": str(metric.n_invalid), "n_errors": str(metric.n_errors)},
+            "details": {
+                "n_invalid": str(metric.n_invalid),
+                "n_errors": str(metric.n_errors),
+                **({"caveats": caveats(metric)} if metric.marks else {}),
+            },
             "uncertainty": _uncertainty(run, metric),
         },
         "generation_config": {

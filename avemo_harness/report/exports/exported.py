@@ -10,6 +10,7 @@ from pathlib import Path
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.publishing import publishable
+from avemo_harness.report.marks import sentences_of
 from avemo_harness.report.results import TaskResult
 from avemo_harness.report.results_file import FinishedRun
 from avemo_harness.scorers import is_judged
@@ -114,6 +115,11 @@ def _is_hub_id(pretrained: str, run: FinishedRun) -> bool:
 def model_name(run: FinishedRun) -> str:
     """What the model calls itself, of a served one its name on the server; else the name that it was run by."""
     return str(publishable(run.result.identity.get("model") or run.result.model))
+
+
+def caveats(metric: Metric) -> str:
+    """Of how many items a value is, and the sentences behind its marks: "n = 9; partial: …"."""
+    return "; ".join([f"n = {metric.n}", *sentences_of([metric]).values()])
 
 
 def setup_notes(run: FinishedRun, task: TaskSpec) -> str:

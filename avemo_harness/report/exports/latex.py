@@ -1,16 +1,16 @@
-"""The benchmark's table for a paper: published rows and the run's own, in the shape of the paper's Table 2."""
+"""The benchmark's table for a paper: the run's own rows, and apart from them the published ones, as in Table 2."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from avemo_harness.errors import UsageError
-from avemo_harness.report.board import LABELS, Board, BoardCell, BoardRow, boards
+from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardCell, BoardRow, boards
 from avemo_harness.report.exports.exported import Publication, model_name
-from avemo_harness.report.published import PAPER
 from avemo_harness.report.results_file import PEOPLE, FinishedRun
 
-_REASONING = ("ECS", "EBS", "ESS", "ERS")
+_REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
+_COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)
 _ESCAPES = {
     **{one: f"\\{one}" for one in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -21,38 +21,50 @@ _ESCAPES = {
     "|": r"\textbar{}",
     '"': "''",
 }
-_MARK = r"$^\dagger$"
+_IMPOSSIBLE = r"$^\dagger$"
 
 
 def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
-    """One file with a `table*` that needs no package. The run's rows are bold; marked cells carry a dagger.
+    """One file with a `table*` that needs no package: a table of measured rows, and below it one of published rows.
+
+    Marks of measured cells are raised letters, explained in the caption; published cells that cannot be right carry a
+    dagger. Nothing is bold: no best value is named among rows that may not be compared.
 
     Raises:
         UsageError: no task belongs to a group, which is what a row is of.
     """
-    shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if _has_run(board)]
+    shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
     if not shown:
         raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
-    columns = len(_REASONING) + len(LABELS) + len(PEOPLE)
+    lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{1.5pt}"]
+    lines += _tabular(shown, lambda board: [line for row in (*board.rows, *board.trivial) for line in _measured(row)])
+    if any(board.published for board in shown):
+        lines += ["", r"\medskip", rf"\emph{{{escaped(PUBLISHED)}}}", "", r"\smallskip"]
+        lines += _tabular(
+            [x for x in shown if x.published], lambda board: [_row(row, _dagger) for row in board.published]
+        )
+    return {"table.tex": "\n".join([*lines, rf"\caption{{{_caption(shown)}}}", r"\end{table*}"]) + "\n"}
+
+
+def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> list[str]:
+    """A table with a head of its own, and a part for each split."""
     lines = [
-        r"\begin{table*}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{2pt}",
         rf"\begin{{tabular}}{{l{_rules()}}}",
         r"\hline",
-        rf"& \multicolumn{{4}}{{c|}}{{Reasoning}} & \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
-        r"& \multicolumn{4}{c}{Rated by people} \\",
+        rf"& \multicolumn{{{len(_REASONING)}}}{{c|}}{{Reasoning}} "
+        rf"& \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
+        rf"& \multicolumn{{{len(PEOPLE)}}}{{c}}{{Rated by people}} \\",
         " & ".join(["System", *map(escaped, (*_REASONING, *LABELS, *PEOPLE))]) + r" \\",
     ]
     for board in shown:
-        prefix = r"; ECS to ERS are across turns (CT)" if any(x.startswith("CT-") for x in board.reasoning) else ""
+        across = r"; ECS to ERS are across turns (CT)" if any(x.startswith("CT-") for x in board.reasoning) else ""
         lines += [
             r"\hline",
-            rf"\multicolumn{{{columns + 1}}}{{l}}{{\emph{{{escaped(board.title)}}}{prefix}}} \\",
+            rf"\multicolumn{{{_COLUMNS + 1}}}{{l}}{{\emph{{{escaped(board.title)}}}{across}}} \\",
             r"\hline",
-            *(_row(row) for row in board.rows),
+            *rows(board),
         ]
-    lines += [r"\hline", r"\end{tabular}", rf"\caption{{{_caption(shown)}}}", r"\end{table*}"]
-    return {"table.tex": "\n".join(lines) + "\n"}
+    return [*lines, r"\hline", r"\end{tabular}"]
 
 
 def escaped(text: str) -> str:
@@ -64,36 +76,41 @@ def escaped(text: str) -> str:
     return "".join(_ESCAPES.get(one, one) for one in text if " " <= one <= "~")
 
 
-def _has_run(board: Board) -> bool:
-    return any(not row.published for row in board.rows)
-
-
 def _rules() -> str:
     return "|".join("r" * len(block) for block in (_REASONING, LABELS, PEOPLE))
 
 
-def _row(row: BoardRow) -> str:
+def _measured(row: BoardRow) -> list[str]:
+    """A row, and below it of how many items or dialogues its values are."""
+    counts = ["" if cell is None or cell.n is None else str(cell.n) for cell in _cells(row)]
+    return [_row(row, _marked), *([" & ".join([r"\quad $n$", *counts]) + r" \\"] if any(counts) else [])]
+
+
+def _row(row: BoardRow, shown: Callable[[BoardCell], str]) -> str:
+    cells = ["--" if cell is None else shown(cell) for cell in _cells(row)]
+    return " & ".join([escaped(row.name), *cells]) + r" \\"
+
+
+def _cells(row: BoardRow) -> list[BoardCell | None]:
     # Of a split with several turns, the reasoning columns are the cross-turn ones.
     reasoning = [row.columns.get(name) or row.columns.get(f"CT-{name}") for name in _REASONING]
-    cells = [*map(_cell, reasoning), *_cells(row.columns, LABELS), *_cells(row.people, PEOPLE)]
-    name = escaped(row.name)
-    return " & ".join([name if row.published else rf"\textbf{{{name}}}", *cells]) + r" \\"
+    return [*reasoning, *map(row.columns.get, LABELS), *map(row.people.get, PEOPLE)]
 
 
-def _cells(cells: Mapping[str, BoardCell], names: Sequence[str]) -> list[str]:
-    return [_cell(cells.get(name)) for name in names]
+def _marked(cell: BoardCell) -> str:
+    return cell.shown + (rf"$^{{\mathrm{{{escaped(cell.mark)}}}}}$" if cell.marks else "")
 
 
-def _cell(cell: BoardCell | None) -> str:
-    return "--" if cell is None else f"{cell.value:.3f}{_MARK if cell.note else ''}"
+def _dagger(cell: BoardCell) -> str:
+    return cell.shown + (_IMPOSSIBLE if cell.marks else "")
 
 
 def _caption(shown: Sequence[Board]) -> str:
+    measured = dict(note for board in shown for note in board.notes if note[0].isupper())
     remarks = [f"{row.name}: {row.remark}" for board in shown for row in board.rows if row.remark]
-    published = any(row.published for board in shown for row in board.rows)
-    parts = []
-    if published:
-        parts.append(f"Rows in regular type: {escaped(PAPER)}, Table 2, as printed.")
-        parts.append(f"{_MARK}: cannot be right by its own definition.")
+    parts = [rf"$^{{\mathrm{{{escaped(mark)}}}}}$: {escaped(sentence)}." for mark, sentence in measured.items()]
     parts += [escaped(f"{remark}.") for remark in dict.fromkeys(remarks)]
+    if any(board.published for board in shown):
+        parts.append("Published rows compare with none above them: the paper's judge and its release are not public.")
+        parts.append(f"{_IMPOSSIBLE}: cannot be right by its own definition.")
     return " ".join(parts)

@@ -8,6 +8,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.report.exports.exported import (
     HARNESS,
     Publication,
+    caveats,
     defined_metrics,
     model_id,
     release_of,
@@ -41,7 +42,10 @@ def model_index(run: FinishedRun, publication: Publication) -> dict[str, str]:
                 **({"revision": release.commit} if release.commit else {}),
                 "args": {"config": release.config, "setup": setup_notes(run, task)},
             },
-            "metrics": [{"type": name, "name": name, "value": value} for name, _, value in defined_metrics(result)],
+            "metrics": [
+                {"type": name, "name": f"{name} ({caveats(metric)})" if metric.marks else name, "value": value}
+                for name, metric, value in defined_metrics(result)
+            ],
         }
         if publication.source_url:
             entry["source"] = {"name": HARNESS, "url": publication.source_url}

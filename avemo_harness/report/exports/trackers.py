@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from avemo_harness.errors import UsageError
 from avemo_harness.publishing import publishable
-from avemo_harness.report.exports.exported import model_name, setup_notes
+from avemo_harness.report.exports.exported import caveats, model_name, setup_notes
 from avemo_harness.report.results import RunResult
 from avemo_harness.report.results_file import FinishedRun
 
@@ -42,6 +42,9 @@ def settings(run: FinishedRun) -> dict[str, Any]:
         if result.tasks[task.task].status != "skipped":
             settings[f"{task.task}/comparable"] = result.tasks[task.task].comparable
             settings[f"{task.task}/setup"] = setup_notes(run, task)
+            for name, metric in result.tasks[task.task].metrics.items():
+                if metric.marks:
+                    settings[f"{task.task}/{name}/caveats"] = caveats(metric)
     return settings
 
 
@@ -52,7 +55,7 @@ def flat_metrics(result: RunResult) -> dict[str, float]:
         if task.status == "skipped":
             continue
         for name, metric in task.metrics.items():
-            parts = {"": metric.value, "/ci_low": metric.ci_low, "/ci_high": metric.ci_high}
+            parts = {"": metric.value, "/ci_low": metric.ci_low, "/ci_high": metric.ci_high, "/n": float(metric.n)}
             numbers.update({f"{task.task}/{name}{end}": value for end, value in parts.items() if value is not None})
         numbers[f"{task.task}/n_errors"] = float(task.n_errors)
     return numbers

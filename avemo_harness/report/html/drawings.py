@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from avemo_harness.report.numbers import shown_value
 from avemo_harness.scorers.base import Metric
 
 _PLACES = {"full_av": (70, "voice and face"), "audio_only": (190, "voice"), "video_only": (300, "face")}
@@ -26,9 +27,9 @@ def slopes(accuracies: Mapping[str, Metric]) -> str:
             low, high = _level(metric.ci_low), _level(metric.ci_high)
             shapes.append(f"<line class='interval' x1='{x}' x2='{x}' y1='{low:.1f}' y2='{high:.1f}'/>")
         shapes.append(f"<circle class='value' cx='{x}' cy='{y:.1f}' r='4'/>")
-        shapes.append(f"<text x='{x + 8}' y='{y - 6:.1f}'>{metric.value:.3f}</text>")
+        shapes.append(f"<text x='{x + 8}' y='{y - 6:.1f}'>{shown_value(metric)}</text>")
         shapes.append(f"<text class='faint' text-anchor='middle' x='{x}' y='{_BOTTOM + 18}'>{_PLACES[name][1]}</text>")
-    told = ", ".join(f"{_PLACES[name][1]} {found[name].value:.3f}" for name in order)
+    told = ", ".join(f"{_PLACES[name][1]} {shown_value(found[name])}" for name in order)
     return (
         f"<figure><figcaption>Accuracy</figcaption><svg class='slopes' viewBox='0 0 380 175' role='img' "
         f"aria-label='Accuracy: {told}'>{''.join(shapes)}</svg></figure>"

@@ -8,13 +8,24 @@ from typing import Any
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.publishing import publishable
-from avemo_harness.report.board import CAVEATS, TITLES, Board, BoardBlock, BoardCell, BoardRow, Notes, boards
-from avemo_harness.report.board_text import NOTHING
+from avemo_harness.report.board import (
+    CAVEATS,
+    TITLES,
+    Board,
+    BoardBlock,
+    BoardCell,
+    BoardRow,
+    BoardSection,
+    boards,
+    rated_columns,
+)
 from avemo_harness.report.document import escaped, table
 from avemo_harness.report.html.drawings import share_bar, slopes
-from avemo_harness.report.results import TaskResult
-from avemo_harness.report.results_file import PEOPLE, FinishedRun
-from avemo_harness.report.table import rated_by, result_notes
+from avemo_harness.report.marks import mark_of
+from avemo_harness.report.numbers import UNDEFINED, figure, shown_interval, shown_value
+from avemo_harness.report.results import GroupResult, TaskResult
+from avemo_harness.report.results_file import FinishedRun
+from avemo_harness.report.table import not_asked, rated_by, result_notes
 from avemo_harness.scorers.base import Metric
 
 _SHADES = 9
@@ -66,54 +77,71 @@ def _releases(run: FinishedRun) -> str:
 
 
 def _board(board: Board, run: FinishedRun) -> str:
-    notes = Notes()
-    parts = [_block(block, notes) for block in board.blocks()]
-    below = [f"<li><sup>{letter}</sup> {escaped(note)}</li>" for letter, note in notes]
-    remarks = [f"<li>{escaped(row.name)}: {escaped(row.remark)}</li>" for row in board.rows if row.remark]
-    if gain := run.result.groups[board.group].fusion_gain:
-        parts.append(f"<p>Acc_AV − max(Acc_A, Acc_V): {_signed(gain)}, paired, {gain.n:,} turns</p>")
-    if below or remarks:
-        parts.append(f"<ul class='notes'>{''.join([*below, *remarks])}</ul>")
-    if any(row.published for row in board.rows):
-        parts.append(f"<ul class='notes'>{''.join(f'<li>{escaped(line)}</li>' for line in CAVEATS)}</ul>")
+    remarks = [f"{row.name}: {row.remark}" for row in board.rows if row.remark]
+    parts = [_board_section(section, remarks if section.heading is None else CAVEATS) for section in board.sections()]
+    parts.insert(1, "".join(_contrasts(run.result.groups[board.group])))
     return _section(escaped(board.title), parts)
 
 
-def _block(block: BoardBlock, notes: Notes) -> str:
-    lines = [
-        [_row_name(row), *(_board_cell(cells.get(name), notes) for name in block.names)] for row, cells in block.rows
-    ]
-    return table([block.title, *map(escaped, block.names)], lines)
+def _board_section(section: BoardSection, remarks: Sequence[str]) -> str:
+    """A table or several with a heading, and below them what must be known of them."""
+    heading = "" if section.heading is None else f"<h3>{escaped(section.heading)}</h3>"
+    below = [*_mark_lines(section.notes), *(f"<li>{escaped(remark)}</li>" for remark in remarks)]
+    return heading + "\n".join(map(_block, section.blocks)) + (_notes(below) if below else "")
+
+
+def _notes(lines: Sequence[str]) -> str:
+    return f"<ul class='notes'>{''.join(lines)}</ul>"
+
+
+def _contrasts(group: GroupResult) -> Iterator[str]:
+    for name, contrast in group.contrasts.items():
+        if contrast is not None and contrast.value is not None:
+            value = shown_value(contrast, signed=True) + _superscript(mark_of(contrast))
+            interval = shown_interval(contrast, signed=True)
+            yield f"<p>{name.replace('-', '−')}: {value} ({interval}), paired, {contrast.n:,} turns</p>"
+
+
+def _mark_lines(sentences: Mapping[str, str]) -> list[str]:
+    return [f"<li><sup>{mark}</sup> {escaped(sentence)}</li>" for mark, sentence in sentences.items()]
+
+
+def _superscript(mark: str) -> str:
+    return f"<sup>{escaped(mark)}</sup>" if mark else ""
+
+
+def _block(block: BoardBlock) -> str:
+    rows = [[_row_name(row), *(_board_cell(cells.get(name)) for name in block.names)] for row, cells in block.rows]
+    return table([escaped(block.title), *map(escaped, block.names)], rows)
 
 
 def _row_name(row: BoardRow) -> str:
-    name = escaped(row.name)
-    if row.published:
-        return f"{name} <span class='faint'>published</span>"
-    measured = any(cell.ci_low is not None for cell in (*row.columns.values(), *row.people.values()))
-    return f"<b>{name}</b>" if measured else f"<span class='faint'>{name}</span>"
+    measured = any(cell.n is not None for cell in (*row.columns.values(), *row.people.values()))
+    return escaped(row.name) if measured else f"<span class='faint'>{escaped(row.name)}</span>"
 
 
-def _board_cell(cell: BoardCell | None, notes: Notes) -> str:
+def _board_cell(cell: BoardCell | None) -> str:
     if cell is None:
-        return NOTHING
-    letter = notes.letter(cell.note)
-    value = f"{cell.value:.3f}" + (f"<sup>{letter}</sup>" if letter else "")
-    if cell.ci_low is None or cell.ci_high is None:
+        return UNDEFINED
+    value = cell.shown + _superscript(cell.mark)
+    if cell.n is None:
         return value
-    return f"<b>{value}</b><br><small>{cell.ci_low:.3f}–{cell.ci_high:.3f}</small>"
+    interval = "–".join(filter(None, cell.shown_ends)) or UNDEFINED
+    return f"{value}<br><small>{escaped(interval)}<br>n {cell.n:,}</small>"
 
 
 def _rated(run: FinishedRun) -> Iterator[str]:
     """What people gave replies to tasks of no group: no table above has them."""
     for people in run.people:
         if people.group not in run.result.groups:
+            columns = rated_columns(people)
             yield f"<p>{escaped(rated_by(people))}</p>"
-            yield table(["", *PEOPLE], [[escaped(people.task), *(_measured(people.columns[name]) for name in PEOPLE)]])
+            yield table(["", *map(escaped, columns)], [[escaped(people.task), *map(_measured, columns.values())]])
 
 
 def _measured(metric: Metric) -> str:
-    return f"{_plain(metric.value)}<br><small>{_interval(metric)}</small>"
+    value = shown_value(metric) + _superscript(mark_of(metric))
+    return f"{value}<br><small>{escaped(shown_interval(metric, dash='–'))}<br>n {metric.n:,}</small>"
 
 
 def _understanding(run: FinishedRun) -> Iterator[str]:
@@ -161,7 +189,7 @@ def _class_scores(tasks: Sequence[TaskResult]) -> str:
     rows = []
     for label in labels:
         scores = [one.details["per_class"].get(label) for one in tasks]
-        rows.append([escaped(label), *(_plain(score["f1"]) if score else NOTHING for score in scores)])
+        rows.append([escaped(label), *(figure(score["f1"]) if score else UNDEFINED for score in scores)])
     return table(["F1 of each label", *map(_condition, tasks)], rows)
 
 
@@ -185,7 +213,7 @@ def _conflicts(run: FinishedRun) -> Iterator[str]:
 def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
     values = [rates.get(rate) for rate in ("aar", "var", "olr")]
     bar = share_bar([value for value in values if value is not None])
-    return [escaped(name), *map(_plain, values), f"{n:,}", bar]
+    return [escaped(name), *map(figure, values), f"{n:,}", bar]
 
 
 def _metrics(run: FinishedRun) -> str:
@@ -194,19 +222,26 @@ def _metrics(run: FinishedRun) -> str:
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status == "skipped":
-            rows.append([escaped(task.task), *[NOTHING] * 8])
+            rows.append([escaped(task.task), *[UNDEFINED] * 8])
             continue
         counts = [result.n_clusters, result.n_invalid, result.n_errors, result.n_missing]
         for number, (name, metric) in enumerate(result.metrics.items()):
-            first = "" if number else escaped(task.task)
+            first = "" if number else escaped(task.task) + _not_asked(result)
             rest = [""] * 4 if number else [f"{count:,}" for count in counts]
-            rows.append([first, escaped(name), _plain(metric.value), _interval(metric), f"{metric.n:,}", *rest])
-    return table(head, rows)
+            value = shown_value(metric) + _superscript(mark_of(metric))
+            interval = escaped(shown_interval(metric, dash="–"))
+            rows.append([first, escaped(name), value, interval, f"{metric.n:,}", *rest])
+    return table(head, rows) + (_notes(_mark_lines(run.result.marks)) if run.result.marks else "")
+
+
+def _not_asked(result: TaskResult) -> str:
+    return f"<br><small>{escaped(not_asked(result))}</small>" if result.not_asked else ""
 
 
 def _doubts(run: FinishedRun) -> Iterator[str]:
     """What the terminal's table says below it, and how often answers were odd."""
     notes = [note for note in result_notes(run.result) if not note.startswith(("replies judged by", "  "))]
+    notes += [f"{name}: {not_asked(task)}" for name, task in run.result.tasks.items() if task.not_asked]
     rows = [
         [escaped(name), f"{count:,}", escaped(flag.replace("_", " ")), escaped(FLAGS.get(flag, ""))]
         for name, result in run.result.tasks.items()
@@ -241,21 +276,3 @@ def _setup(run: FinishedRun) -> Iterator[str]:
     ]
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     yield f"<details><summary>Model, tasks and versions</summary><dl>{lines}</dl></details>"
-
-
-def _plain(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
-
-
-def _interval(metric: Metric) -> str:
-    if metric.ci_low is None or metric.ci_high is None:
-        return NOTHING
-    return f"{metric.ci_low:.3f}–{metric.ci_high:.3f}"
-
-
-def _signed(metric: Metric) -> str:
-    if metric.value is None:
-        return NOTHING
-    if metric.ci_low is None or metric.ci_high is None:
-        return f"{metric.value:+.3f}"
-    return f"{metric.value:+.3f} ({metric.ci_low:+.3f} to {metric.ci_high:+.3f})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from support.chat_server import KEY, MODEL, ChatServer, running
 from support.questions import ask, ask_in_words, clip, silent_clip, sound_clip
 from support.sound_files import SOUND_FORMATS
+from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
@@ -40,7 +42,12 @@ def serve() -> Iterator[Serve]:
 
 
 def model_of(*servers: ChatServer, **arguments: Any) -> OpenAi:
-    given = {"base_url": "+".join(server.url for server in servers), "model": MODEL, "timeout_s": 2.0, **arguments}
+    given = {
+        "base_url": "+".join(server.url for server in servers),
+        "model": MODEL,
+        "timeout_s": PATIENCE_S,
+        **arguments,
+    }
     return OpenAi(OpenAi.Arguments(**given), ModelSetup())
 
 
@@ -232,13 +239,22 @@ def test_the_identity_names_server_and_model_and_no_address(serve: Serve) -> Non
 
 
 def test_several_servers_share_the_load(serve: Serve) -> None:
-    servers = [serve(latency_s=0.05) for _ in range(3)]
-    model = model_of(*servers)
+    servers = [serve() for _ in range(3)]
+    model = model_of(*servers, timeout_s=PATIENCE_S)
     model.identity()
     before = [server.asked.total() for server in servers]
-    answers = model.generate([ask_in_words(f"Question {number}?") for number in range(30)])
-    assert all(one.error is None for one in answers)
-    assert [server.asked.total() - count for server, count in zip(servers, before, strict=True)] == [10, 10, 10]
+    for server in servers:
+        server.held_after = 0
+
+    def asked() -> list[int]:
+        return [server.asked.total() - count for server, count in zip(servers, before, strict=True)]
+
+    under_way = [model.submit(ask_in_words(f"Question {number}?")) for number in range(30)]
+    wait_until(lambda: sum(asked()) == 30, "every request has come to a server")
+    assert asked() == [10, 10, 10]
+    for server in servers:
+        server.held_after = math.inf
+    assert all(one.result().error is None for one in under_way)
 
 
 def test_servers_that_share_a_run_must_be_alike(serve: Serve) -> None:

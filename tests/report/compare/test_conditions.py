@@ -13,6 +13,7 @@ from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare.comparing import compare_conditions, compare_runs
+from avemo_harness.report.compare.text import format_comparison
 
 
 class OneBlindSpot:
@@ -60,7 +61,7 @@ def test_both_are_held_against_either_and_hearing_against_seeing(run: Path) -> N
     assert by_sides["mine: A against V"]["Acc"].difference.value == pytest.approx(0.5)
     assert by_sides["mine: AV against V"]["Acc"].test == "McNemar"
     assert by_sides["mine: AV against A"]["F1"].difference.value == 0
-    assert comparison.tests == 6
+    assert (comparison.tests, comparison.other_tests) == (6, 6)
 
 
 def test_a_run_of_one_condition_has_nothing_to_compare(tmp_path: Path) -> None:
@@ -75,4 +76,23 @@ def test_metrics_of_a_group_carry_the_names_of_its_columns(run: Path, tmp_path: 
     evaluate(Planted("right"), names, output_path=tmp_path / "right", include_path=(str(tasks),))
     comparison = compare_runs([run, tmp_path / "right"], force=False)
     columns = {one.title: [x.column for x in one.differences] for one in comparison.contrasts}
-    assert columns == {"full_av": ["Acc_AV", "F1_AV"], "audio_only": ["Acc_A"], "video_only": ["Acc_V"]}
+    others = ["f1_all4", "balanced_accuracy"]
+    assert columns == {
+        "full_av": ["Acc_AV", "F1_AV", *others],
+        "audio_only": ["Acc_A", "macro_f1", *others],
+        "video_only": ["Acc_V", "macro_f1", *others],
+    }
+
+
+def test_the_tests_of_the_table_s_columns_are_not_weakened_by_those_of_other_metrics(run: Path, tmp_path: Path) -> None:
+    names = ["full_av", "audio_only", "video_only"]
+    evaluate(Planted("right"), names, output_path=tmp_path / "right", include_path=(str(run.parent / "tasks"),))
+    comparison = compare_runs([run, tmp_path / "right"], force=False)
+    assert (comparison.tests, comparison.other_tests) == (4, 8)
+    (column,) = (one for x in comparison.contrasts for one in x.differences if one.column == "Acc_V")
+    assert column.p_value is not None
+    assert column.p_value < 0.01
+    assert column.p_holm == pytest.approx(4 * column.p_value)
+    assert "for the 4 tests of the table's columns, which stand first, or for the 8 of the other metrics" in (
+        format_comparison(comparison)
+    )

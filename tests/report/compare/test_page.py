@@ -12,14 +12,36 @@ from avemo_harness.report.compare.page import comparison_page
 from avemo_harness.report.compare.records import Comparison, Contrast, Flip, MetricDifference
 
 ACCURACY = MetricDifference(
-    "Acc_AV", "accuracy", 0.5, 0.75, Estimate(0.25, 0.125, 0.375), "McNemar", 0.0004, 0.0016, 0.18, n=160, n_undefined=0
+    column="Acc_AV",
+    metric="accuracy",
+    first=0.5,
+    second=0.75,
+    difference=Estimate(0.25, 0.125, 0.375),
+    test="McNemar",
+    p_value=0.0004,
+    p_holm=0.0016,
+    detectable=0.18,
+    n=160,
+    n_undefined=0,
+    n_clusters=128,
 )
 
 
 def comparison(*texts: str) -> Comparison:
     """A comparison in whose every field a text stands."""
     undefined = MetricDifference(
-        texts[0], texts[0], None, None, Estimate(None, None, None), "sign-flip", None, None, None, n=0, n_undefined=3
+        column=texts[0],
+        metric=texts[0],
+        first=None,
+        second=None,
+        difference=Estimate(None, None, None),
+        test="sign-flip",
+        p_value=None,
+        p_holm=None,
+        detectable=None,
+        n=0,
+        n_undefined=3,
+        n_clusters=0,
     )
     flips = tuple(Flip(text, text, text, text, "right", "wrong") for text in texts)
     contrast = Contrast(

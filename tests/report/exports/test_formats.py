@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_text import hostile_texts
 from support.planted_runs import Planted, TextBench, write_condition_tasks
+from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
 from avemo_harness.errors import UsageError
@@ -28,6 +29,7 @@ from avemo_harness.report.exports.exported import Publication
 from avemo_harness.report.exports.latex import escaped, latex
 from avemo_harness.report.exports.model_index import model_index
 from avemo_harness.report.exports.spreadsheet import spreadsheet
+from avemo_harness.report.marks import SENTENCES
 from avemo_harness.report.published import published_rows
 from avemo_harness.report.results_file import FinishedRun, read_finished_run
 from avemo_harness.scorers.base import Metric
@@ -57,6 +59,18 @@ def named(run: FinishedRun, name: str) -> FinishedRun:
     return replace(run, result=result)
 
 
+def marked(run: FinishedRun) -> FinishedRun:
+    """The same run with every mark in every cell of its row."""
+    groups = {
+        name: replace(
+            group,
+            columns={x: metric and replace(metric, marks=tuple(SENTENCES)) for x, metric in group.columns.items()},
+        )
+        for name, group in run.result.groups.items()
+    }
+    return replace(run, result=replace(run.result, groups=groups, marks=SENTENCES))
+
+
 def of_split(run: FinishedRun, split: str) -> FinishedRun:
     """The same run with its row under a split of the paper."""
     group = replace(run.result.groups["mine"], group=split)
@@ -74,7 +88,7 @@ def test_the_hubs_own_parser_reads_each_tasks_headline(run: FinishedRun) -> None
         assert entry.value == run.result.tasks[name].metrics["accuracy"].value == 0.9
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entry.date)
         assert entry.source_url == "https://example.org/run"
-        assert entry.notes == f"{name.replace('_', '-')}, greedy, labels generated, judge=none"
+        assert entry.notes == f"{name.replace('_', '-')}, greedy, labels generated, judge=none; n = 10"
         assert entry.dataset_revision is None
 
 
@@ -187,19 +201,21 @@ def test_any_text_makes_a_plain_cell(text: str) -> None:
 def test_the_latex_table_has_the_papers_columns_and_marks(run: FinishedRun) -> None:
     split = "multiturn_synthetic"
     (text,) = latex(of_split(run, split), ON_THE_HUB).values()
-    rows = [line for line in text.splitlines() if line.count("&") == 15]
-    assert len(rows) == 1 + len(published_rows(split)) + 1
-    assert rows[0].split("&")[1].strip() == "ECS"
-    assert rows[-1].startswith(r"\textbf{me/model}")
-    synthetic = next(row for row in rows if row.startswith("Synthetic"))
-    assert [cell.strip(" \\") for cell in synthetic.split("&")[1:6]] == [
-        "0.747",
-        "0.385",
-        "0.838",
-        r"0.623$^\dagger$",
-        "--",
-    ]
-    assert rows[-1].split("&")[5].strip() == "0.900"
+    measured, published = (
+        [
+            [cell.removesuffix(r"\\").strip() for cell in line.split("&")]
+            for line in part.splitlines()
+            if line.count("&") == 16
+        ]
+        for part in text.split(r"\end{tabular}")[:2]
+    )
+    for rows in (measured, published):
+        assert rows[0][:4] == ["System", "ECS", "EBS", r"EBS\_dir"]
+    assert [row[0] for row in measured[1:]] == ["me/model", r"\quad $n$"]
+    assert [row[6] for row in measured[1:]] == ["0.900", "10"]
+    assert [row[0] for row in published[1:]] == [row.system for row in published_rows(split)]
+    assert published[1][1:7] == ["0.747", "0.385", "--", "0.838", r"0.623$^\dagger$", "--"]
+    assert r"\textbf" not in text
     assert boards([], [])[1].title in text
 
 
@@ -215,7 +231,8 @@ def test_what_latex_would_obey_is_printed() -> None:
 def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("install texlive-latex-base")
-    tables = [latex(of_split(run, split), Publication())["table.tex"] for split in ("multiturn_real", "mine")]
+    splits = [of_split(run, split) for split in ("multiturn_real", "mine")]
+    tables = [latex(one, Publication())["table.tex"] for one in (*splits, *map(marked, splits))]
     names = [text for text in hostile_texts() if len(text) < 100][::10]
     tables += [latex(named(run, name), Publication())["table.tex"] for name in names]
     body = "\n\\clearpage\n".join(tables)
@@ -226,7 +243,7 @@ def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> N
         cwd=tmp_path,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2_000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 0

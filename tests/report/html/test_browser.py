@@ -62,6 +62,23 @@ def test_it_fits_the_screen_and_says_nothing_to_the_console(browser: Any, page: 
     assert watched.troubles == []
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_marks_are_raised_in_their_cells_and_no_measured_value_is_bold(
+    browser: Any, page: Path, size: tuple[int, int]
+) -> None:
+    watched = opened(browser, page, size)
+    table = watched.page.locator("table", has_text="CT-ECS")
+    assert table.count() == 2
+    measured, published = table.nth(0), table.nth(1)
+    value = measured.locator("tbody tr", has_text="speaker").locator("td").first
+    assert value.locator("sup").inner_text() == "D"
+    assert value.evaluate("one => getComputedStyle(one).fontWeight") == "400"
+    assert "Qwen2.5-Omni" not in measured.inner_text()
+    assert "speaker" not in published.inner_text()
+    assert "judged by the demo's judge" in watched.page.locator("ul.notes").first.inner_text()
+    assert watched.fits
+
+
 def test_the_list_shows_what_is_asked_for(browser: Any, page: Path) -> None:
     watched = opened(browser, page)
 
@@ -151,7 +168,7 @@ def test_a_click_on_a_curve_plays_from_there(browser: Any, page: Path) -> None:
     assert watched.page.evaluate("document.querySelector('.players video').currentTime") == 0
 
 
-def test_two_thousand_turns_open_within_two_seconds_and_ten_megabytes(
+def test_two_thousand_turns_are_ten_megabytes_of_which_a_screenful_is_drawn(
     browser: Any, finished: Finished, tmp_path: Path
 ) -> None:
     entry = finished.entry("d1a/4")
@@ -169,8 +186,7 @@ def test_two_thousand_turns_open_within_two_seconds_and_ten_megabytes(
     watched = opened(browser, file)
     assert watched.page.inner_text("#count") == "2,000 of 2,000 turns"
     assert watched.page.inner_text("#detail h3") == "d0/4"
-    timing = "performance.getEntriesByType('navigation')[0]"
-    assert watched.page.evaluate(f"{timing}.domContentLoadedEventEnd - {timing}.startTime") < 2_000
+    assert watched.page.evaluate("document.querySelectorAll('*').length") < 5_000
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])

@@ -1,0 +1,94 @@
+"""Marks are set where results are computed: each says of which values it is, and none is without its sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.planted_runs import Planted, TextBench, write_condition_tasks
+
+from avemo_harness import evaluate
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.report.marks import SENTENCES, sentences_of, with_marks
+from avemo_harness.report.results import TaskResult
+from avemo_harness.scorers import METRICS
+from avemo_harness.scorers.base import Metric
+
+VALUE = Metric(0.5, 0.4, 0.6, n=30, n_invalid=0, n_errors=0)
+
+
+@pytest.fixture(scope="module")
+def reply() -> TaskSpec:
+    (task,) = TaskLibrary(METRICS).load(["multiturn_real_reply"])
+    return task.spec
+
+
+def scored(task: TaskSpec, **changes: object) -> TaskResult:
+    """A result in which every metric has the same value."""
+    names = [name for scorer in task.scorers for name in scorer.metrics]
+    metrics = dict.fromkeys(names, VALUE)
+    result = TaskResult(task.task, 1, "0" * 64, "full_av", "complete", None, None, metrics=metrics)
+    return replace(result, rows={"copy": {"ct_ecs": VALUE}}, **changes)
+
+
+def marks(result: TaskResult) -> dict[str, str]:
+    return {name: "".join(metric.marks) for name, metric in result.metrics.items()}
+
+
+def test_a_whole_run_by_a_judge_of_people_has_no_mark(reply: TaskSpec) -> None:
+    assert set(marks(with_marks(scored(reply), reply, partial=False)).values()) == {""}
+
+
+def test_whatever_the_demo_s_judge_scored_is_marked_and_coverage_is_not(reply: TaskSpec) -> None:
+    result = with_marks(scored(reply, comparable=False), reply, partial=False)
+    found = marks(result)
+    assert found.pop("coverage") == ""
+    assert set(found.values()) == {"D"}
+    assert result.rows["copy"]["ct_ecs"].marks == ("D",)
+
+
+def test_what_is_partial_or_unfinished_is_marked_in_every_value(reply: TaskSpec) -> None:
+    assert set(marks(with_marks(scored(reply), reply, partial=True)).values()) == {"P"}
+    assert set(marks(with_marks(scored(reply, status="incomplete"), reply, partial=True)).values()) == {"PU"}
+
+
+def test_users_judged_by_unlike_streams_mark_the_metrics_that_depend_on_the_user_s_face(reply: TaskSpec) -> None:
+    found = marks(with_marks(scored(reply, details={"reasoning": {"mixed_user_views": True}}), reply, partial=False))
+    unmarked = {name for name, mark in found.items() if not mark}
+    assert unmarked == {"ct_ess", "ess_rate", "ecs_audio", "coverage"}
+    assert {mark for mark in found.values() if mark} == {"V"}
+
+
+@pytest.mark.parametrize(
+    ("note", "mark"),
+    [
+        ("too few dialogues", "F"),
+        ("too few independent groups", "G"),
+        ("approximate", "A"),
+        ("of my own making", "N"),
+    ],
+)
+def test_the_note_of_an_interval_becomes_a_mark_of_its_value_alone(reply: TaskSpec, note: str, mark: str) -> None:
+    metrics = {"ct_ecs": replace(VALUE, note=note), "ct_ebs": replace(VALUE, value=None, note=note), "ct_ess": VALUE}
+    found = marks(with_marks(scored(reply, metrics=metrics), reply, partial=False))
+    assert found == {"ct_ecs": mark, "ct_ebs": "", "ct_ess": ""}
+
+
+def test_only_the_sentences_of_marks_that_occur_are_kept() -> None:
+    assert sentences_of([VALUE, None, replace(VALUE, marks=("P",))]) == {"P": SENTENCES["P"]}
+
+
+def test_results_hold_the_marks_of_every_cell_with_their_sentences(tmp_path: Path) -> None:
+    bench = TextBench.of(tmp_path, dialogues=4)
+    tasks = write_condition_tasks(tmp_path / "tasks", bench.release)
+    names = ["full_av", "audio_only", "video_only"]
+    model = Planted("mine", failing=[(1, 0)])
+    evaluate(model, names, output_path=tmp_path / "run", include_path=(str(tasks),), limit=2)
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    group = results["groups"]["mine"]
+    assert {tuple(cell["marks"]) for cell in group["columns"].values()} == {("P", "U")}
+    assert group["fusion_gain"]["marks"] == ["P", "U"]
+    assert {mark: SENTENCES[mark] for mark in "PU"}.items() <= results["marks"].items()

@@ -10,6 +10,7 @@ AvemoError
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
     ├── GenerationError   a model failed on one request
+    ├── RecognitionError  a recogniser or a feature extractor failed on one recording
     └── BuildError        a tool failed on one unit of a release that is being made
 """
 
@@ -56,11 +57,15 @@ class GenerationError(SampleError):
     """A model failed on one request."""
 
 
+class RecognitionError(SampleError):
+    """A recogniser or a feature extractor failed on one recording, or gave what cannot be used."""
+
+
 class BuildError(SampleError):
     """A tool failed on one unit of a release that is being made, or what it made cannot be used."""
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """An error as the record of an item keeps it.
 
     >>> describe(MediaError("clip.mp4: no video"))
@@ -69,6 +74,6 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error) or 'no message'}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The beginning of what a library says, which may go on for pages."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,14 +6,21 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import paths
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Asking, plan_items, turn_item_id, turns_to_answer_first
+from avemo_harness.benchmark.planning import (
+    Asking,
+    Plan,
+    describe_not_asked,
+    plan_items,
+    turn_item_id,
+    turns_to_answer_first,
+)
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
@@ -28,10 +35,11 @@ from avemo_harness.releases import RunReleases
 from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
+from avemo_harness.run.items import add_items
 from avemo_harness.run.judgements import Judgements, chosen_judgements
 from avemo_harness.run.judging import judge_run
 from avemo_harness.run.loop import Asker, Listener, Question, Unit
-from avemo_harness.run.selection import select_items
+from avemo_harness.run.selection import Selection
 from avemo_harness.run.side_by_side import SideBySideAsker
 from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 from avemo_harness.scorers import METRICS, is_judged
@@ -254,6 +262,14 @@ def prepare(
         for task in tasks
         if (reason := _not_asked(task.spec, by_task[task.name], model.capabilities, config))
     }
+    plans: dict[str, Plan] = {}
+    for task in tasks:
+        if task.name not in skipped:
+            plan = _plan(task.spec, by_task[task.name], config, model)
+            if plan.items:
+                plans[task.name] = plan
+            else:
+                skipped[task.name] = describe_not_asked(plan.not_asked, task.spec.condition.name)
     record = RunRecord(
         config=config,
         identity=dict(model.identity()),
@@ -267,12 +283,12 @@ def prepare(
         answers_from_release=model.capabilities.needs_reference,
     )
     asked = [task for task in tasks if task.name not in skipped]
-    items = {task.name: _items(task.spec, by_task[task.name], config, model) for task in asked}
+    selected = _select(asked, by_task, plans, config)
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
-    store = RunStore(folder)
-    for name, planned in items.items():
-        store.write_items(name, planned)
+    items, held_more = add_items(folder, plans, selected)
+    if held_more and config.names_part:
+        say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(paths.cache_dir() / "conditions")
     units = _units(asked, by_task, items, record, conditions)
     return PreparedRun(folder, record, model, units, conditions, releases, say)
@@ -296,15 +312,36 @@ def _kind_of(task: TaskSpec) -> Output:
     return "spoken_response"
 
 
-def _items(task: TaskSpec, release: Release, config: RunConfig, model: OmniModel) -> list[Item]:
-    items = plan_items(task, release)
-    if model.capabilities.needs_reference:
-        items = [item for item in items if _has_reply(release, item)]
-        if not items:
-            raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
-    kept = select_items(items, release, config)
-    _refuse_holes(task, release, kept)
+def _plan(task: TaskSpec, release: Release, config: RunConfig, model: OmniModel) -> Plan:
+    """What a task asks of the whole split, where the model can answer it."""
+    plan = plan_items(task, release)
+    if not model.capabilities.needs_reference:
+        return plan
+    kept = replace(plan, items=tuple(item for item in plan.items if _has_reply(release, item)))
+    if plan.items and not kept.items:
+        raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
     return kept
+
+
+def _select(
+    tasks: Sequence[Task], releases: Mapping[str, Release], plans: Mapping[str, Plan], config: RunConfig
+) -> dict[str, list[Item]]:
+    """The items of each task that are asked for now.
+
+    Raises:
+        UsageError: an id that no release has, a property or a limit that cannot be understood, or nothing is left.
+    """
+    by_release = {id(release): Selection(release, config) for release in releases.values()}
+    unknown = [set(selection.unknown_ids()) for selection in by_release.values()]
+    if nowhere := sorted(set.intersection(*unknown)) if unknown else []:
+        raise UsageError(f"--ids: no dialogue, pair or user turn is called {nowhere[0]!r}")
+    selected = {task.name: by_release[id(releases[task.name])].of(plans[task.name].items) for task in tasks}
+    if tasks and not any(selected.values()):
+        available = sum(len(plan.items) for plan in plans.values())
+        raise UsageError(f"--ids, --where and --limit leave nothing to ask of {available} items")
+    for task in tasks:
+        _refuse_holes(task.spec, releases[task.name], selected[task.name])
+    return selected
 
 
 def _refuse_holes(task: TaskSpec, release: Release, items: Sequence[Item]) -> None:

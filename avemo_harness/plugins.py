@@ -6,18 +6,22 @@ imported only when its name is used. A built-in name is never taken over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import AvemoError, SampleError, StoreError, UsageError, first_line
 from avemo_harness.names import hint
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,57 @@ class Plugin:
 
     def problem(self, what: str) -> UsageError:
         """The error that tells what is wrong with the entry, whose it is and what to do about it."""
-        return self.kind.error(
+        return self.kind.error(self._sentence(what))
+
+    def _sentence(self, what: str) -> str:
+        return (
             f"{self.kind.noun} {self.name!r} of the installed package {self.package} (entry point "
             f"{self.entry.value!r}): {what}; repair that package or uninstall it"
         )
+
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        """Run code of the package.
+
+        Args:
+            what: it is, for the message, such as ``its identity()``.
+
+        Raises:
+            UsageError: of the kind's type: the code raised anything but a UsageError or StoreError of its own.
+        """
+        try:
+            yield
+        except (UsageError, StoreError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise self.problem(f"{what} failed ({_told(error)})") from error
+
+    def read(self, what: str, get: Callable[[], Value], fits: Callable[[Any], bool], expected: str) -> Value:
+        """Read what an object of the package says of itself.
+
+        Raises:
+            UsageError: of the kind's type: reading it fails, or it is not what was expected.
+        """
+        with self.running(what):
+            value = get()
+            good = fits(value)
+        if not good:
+            raise self.problem(f"expected {expected} of {what}, found {type(value).__name__}")
+        return value
+
+    @contextmanager
+    def running_on_sample(self, what: str, error_type: type[SampleError]) -> Iterator[None]:
+        """Run code of the package on one sample, whose failure is that sample's.
+
+        Raises:
+            SampleError: of that type: the code raised anything but an error of the tree.
+        """
+        try:
+            yield
+        except AvemoError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise error_type(self._sentence(f"{what} failed ({_told(error)})")) from error
 
     def load(self) -> Any:
         """Import the object of the entry and check that it has what its kind needs.
@@ -71,11 +122,13 @@ class Plugin:
         """
         try:
             found = self.entry.load()
-        except Exception as error:  # importing runs the package's own code, which may raise anything
-            raise self.problem(f"it cannot be imported ({type(error).__name__}: {error})") from error
-        lacking = [name for name, fits in self.kind.needs.items() if not fits(getattr(found, name, None))]
+        except (Exception, SystemExit) as error:  # importing runs the package's own code, which may raise anything
+            raise self.problem(f"it cannot be imported ({_told(error)})") from error
+        with self.running("looking at it"):
+            lacking = [name for name, fits in self.kind.needs.items() if not fits(getattr(found, name, None))]
         if lacking:
-            raise self.problem(f"it lacks what a {self.kind.noun} needs: {', '.join(lacking)}")
+            article = "an" if self.kind.noun[0] in "aeiou" else "a"
+            raise self.problem(f"it lacks what {article} {self.kind.noun} needs: {', '.join(lacking)}")
         return found
 
     def folder(self) -> Path:
@@ -94,6 +147,19 @@ class Plugin:
             if folder.is_dir():
                 return folder
         raise self.problem("there is no folder of a package of that name")
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def is_json_mapping(value: Any) -> bool:
+    """Whether a value is a mapping that JSON can hold.
+
+    Raises:
+        ValueError, TypeError: it is a mapping, but something in it is not JSON.
+    """
+    return isinstance(value, Mapping) and bool(json.dumps(dict(value), allow_nan=False))
 
 
 def installed(kind: Kind) -> list[Plugin]:

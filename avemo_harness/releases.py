@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avemo_harness import paths
+from avemo_harness.benchmark.clip_streams import with_known_streams
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import ReleaseOptions, configured_release, has_split, load_release
 from avemo_harness.benchmark.task import TaskSpec
@@ -53,9 +53,7 @@ class RunReleases:
         path, revision = self.source(task)
         key = (path, task.dataset.name, task.dataset.split, revision)
         if key not in self._loaded:
-            limit = self.config.limit
-            enough = int(limit) if self.config.streaming and limit and 1 <= limit < math.inf else None
-            self._loaded[key] = self._read(*key, limit=enough)
+            self._loaded[key] = self._read(*key)
         return self._loaded[key]
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
@@ -81,11 +79,13 @@ class RunReleases:
 
         return str(demo_release(paths.cache_dir(), self.say))
 
-    def _read(self, source: str, name: str, split: str, revision: str | None, limit: int | None = None) -> Release:
+    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
         options = ReleaseOptions(
             revision=revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
-            limit=limit,
         )
-        return replace(load_release(self._path(source), name, split, options), source=source)
+        release = replace(load_release(self._path(source), name, split, options), source=source)
+        if self.config.streaming and release.commit is not None:
+            return release  # probing would download every clip; what the columns do not say stays unknown
+        return with_known_streams(release, paths.cache_dir() / "streams", self.say)

@@ -1,6 +1,8 @@
-"""Text that comes from releases, models and people, for places that take some characters for orders."""
+"""Numbers as they are printed, and text that comes from others, for places that take some characters for orders."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -21,6 +23,18 @@ def printable_lines(text: str) -> str:
     'a\\nb'
     """
     return "\n".join(map(printable, text.split("\n")))
+
+
+def fixed(value: float, digits: int = 3, sign: Literal["-", "+"] = "-") -> str:
+    """A number with so many decimals; one that is rounded to zero has no minus.
+
+    Args:
+        sign: ``+`` to show it of positive numbers, too.
+
+    >>> fixed(-0.0004), fixed(-0.25, 1), fixed(-0.0004, sign="+")
+    ('0.000', '-0.2', '+0.000')
+    """
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def storable(text: str) -> str:

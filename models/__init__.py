@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.arguments import typed_arguments
 from avemo_harness.errors import ModelError
-from avemo_harness.plugins import Kind, Registry
+from avemo_harness.plugins import Kind, Plugin, Registry, is_json_mapping
 
 if TYPE_CHECKING:
     from avemo_harness.models.base import ModelSetup, OmniModel
@@ -58,7 +58,23 @@ def load_model(name: str, arguments: Mapping[str, Any], setup: ModelSetup) -> Om
         ModelError: no such model, an argument it does not take, a value of the wrong type, or a broken package.
     """
     model_class = REGISTRY.load(name)
+    plugin = REGISTRY.plugin(name)
+    if plugin is None:
+        return _make(name, model_class, arguments, setup)
+    with plugin.running("its construction"):
+        model = _make(name, model_class, arguments, setup)
+    _check_model(model, plugin)
+    return model
+
+
+def _make(name: str, model_class: Any, arguments: Mapping[str, Any], setup: ModelSetup) -> OmniModel:
     return cast("OmniModel", model_class(typed_arguments(name, model_class.Arguments, arguments, ModelError), setup))
+
+
+def _check_model(model: OmniModel, plugin: Plugin) -> None:
+    """Refuse a model that cannot say what a run keeps of it (ModelError)."""
+    plugin.read("its capabilities", lambda: model.capabilities, _is_capabilities, "Capabilities")
+    plugin.read("its identity()", lambda: model.identity(), is_json_mapping, "a mapping of names to texts")
 
 
 def check_model_name(name: str) -> None:

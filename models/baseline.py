@@ -142,7 +142,9 @@ class Baseline:
     def _say_what_is_left_out(self, recognizer: FusionRecognizer) -> None:
         for name, stream in (("sound", recognizer.sound), ("face", recognizer.face)):
             if stream is None:
-                self._say(f"the baseline leaves the {name} out: it is of fewer than two people in the train part")
+                self._say(
+                    f"the baseline leaves the {name} out: the train part does not have it of two people for every label"
+                )
 
 
 def _asked_clip(request: Request) -> Clip:

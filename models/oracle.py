@@ -1,7 +1,7 @@
 """Models that recognise one stream of a clip and answer its label: they prove that conditions reach a model as meant.
 
 An oracle sees only the clip after its condition. It decodes the stream, looks for a clip of the release that has the
-same one, and answers that clip's label; where none has (noise, a frozen face), it guesses.
+same one, and answers that clip's label; where none has (noise, a frozen face, no such stream), it guesses.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class AudioOracle(_StreamOracle):
 
     @staticmethod
     def fingerprint(clip: bytes) -> Fingerprint:
+        if media.probe(clip).sound is None:
+            return ()
         samples = media.decode_sound(clip, rate=16_000)
         # Whole blocks only, less the last two: where a stream was cut, resampler and decoder end differently.
         ends = range(SOUND_BLOCK, len(samples) + 1 - 2 * SOUND_BLOCK, SOUND_BLOCK)
@@ -91,7 +93,7 @@ class VideoOracle(_StreamOracle):
 
     @staticmethod
     def fingerprint(clip: bytes) -> Fingerprint:
-        return _digests(media.decode_frames(clip).pixels)
+        return () if media.probe(clip).video is None else _digests(media.decode_frames(clip).pixels)
 
 
 def _digests(blocks: Iterable[np.ndarray]) -> Fingerprint:

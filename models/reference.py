@@ -42,7 +42,9 @@ class Reference:
 
 
 def _spoken(turn: Turn) -> Response:
-    if turn.clip is None:
+    """The turn as a reply; in words alone where nothing of it was recorded, or no sound."""
+    data = turn.clip.read() if turn.clip is not None else b""
+    if not data or media.probe(data).sound is None:
         return Response(text=turn.text)
-    samples = media.decode_sound(turn.clip.read(), rate=SPEECH_RATE_HZ)
+    samples = media.decode_sound(data, rate=SPEECH_RATE_HZ)
     return Response(text=turn.text, speech=Speech(samples, SPEECH_RATE_HZ))

@@ -7,19 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from support.packages import write_package
 from support.releases import write_text_release, write_text_task
+from support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.slow
 DIALOGUES, TURNS = 40, 3
 
 NOTING = '''
-"""A model that answers by the request's seed, slowly, and notes in a file of its process what it is asked."""
+"""A model that answers by the request's seed, and notes in a file of its process what it is asked, a line a call.
+
+From its second call on it answers when the gate, a file, is there.
+"""
 import os, time
 from dataclasses import dataclass
 from avemo_harness.benchmark.request import Response
@@ -29,20 +32,22 @@ class Noting:
     @dataclass(frozen=True)
     class Arguments:
         notes: str
-        seconds: float
+        gate: str
 
     capabilities = Capabilities(outputs=frozenset({"label_text"}), largest_batch=4)
 
     def __init__(self, arguments, setup):
-        self.notes, self.seconds = arguments.notes, arguments.seconds
+        self.notes, self.gate, self.calls = arguments.notes, arguments.gate, 0
 
     def identity(self):
         return {"model": "noting"}
 
     def generate(self, requests):
         with open(f"{self.notes}/{os.getpid()}", "a") as file:
-            file.write("".join(f"{request.key}\\n" for request in requests))
-        time.sleep(self.seconds)
+            file.write(" ".join(request.key for request in requests) + "\\n")
+        self.calls += 1
+        while self.calls > 1 and not os.path.exists(self.gate):
+            time.sleep(0.01)
         return [Response(text=request.output.labels[request.seed % 4]) for request in requests]
 '''
 
@@ -65,13 +70,13 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Workplace:
-    """One run with the commands that work on it."""
+    """One run with the commands that work on it; their models wait in their second batch until `let_go`."""
 
-    def __init__(self, folder: Path, task: Path, environment: dict[str, str], seconds: float = 0.2) -> None:
-        self.run, self.notes = folder / "run", folder / "notes"
+    def __init__(self, folder: Path, task: Path, environment: dict[str, str]) -> None:
+        self.run, self.notes, self._gate = folder / "run", folder / "notes", folder / "gate"
         self.notes.mkdir()
         self._environment = environment
-        arguments = f"notes={self.notes},seconds={seconds}"
+        arguments = f"notes={self.notes},gate={self._gate}"
         asked = ["--model", "noting", "--model_args", arguments, "--tasks", str(task), "--output_path", str(self.run)]
         self._alone = ["-m", "avemo_harness", *asked]
 
@@ -97,16 +102,21 @@ class Workplace:
         return [json.loads(line) for segment in segments for line in segment.read_bytes().split(b"\n")[:-1]]
 
     def workers(self) -> dict[int, int]:
-        """By process, how often it was asked something."""
+        """By process, of how many items it was asked."""
         return {int(file.name): len(file.read_text().split()) for file in self.notes.iterdir()}
 
     def wait_until_busy(self, workers: int) -> None:
         """Wait until that many processes are in the middle of their work: each has been asked a second time."""
-        deadline = time.monotonic() + 60
-        while sum(asked > 4 for asked in self.workers().values()) < workers and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: self._busy() == workers, f"{workers} processes are in their second batch")
         assert len(self.workers()) == workers
         assert 0 < len(self.stored()) < DIALOGUES * TURNS
+
+    def _busy(self) -> int:
+        return sum(file.read_text().count("\n") == 2 for file in self.notes.iterdir())
+
+    def let_go(self) -> None:
+        """Let the models answer."""
+        self._gate.touch()
 
     def check_finished(self, expected: bytes) -> None:
         """Every item is stored once, and the results are those of an uninterrupted process."""
@@ -118,7 +128,7 @@ class Workplace:
 
 def finished(process: subprocess.Popen[str]) -> str:
     """What a process printed, once it has ended well."""
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     return output
 
@@ -126,7 +136,8 @@ def finished(process: subprocess.Popen[str]) -> str:
 @pytest.fixture(scope="module")
 def alone(task: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The results of one process."""
-    place = Workplace(tmp_path_factory.mktemp("alone"), task, environment, seconds=0)
+    place = Workplace(tmp_path_factory.mktemp("alone"), task, environment)
+    place.let_go()
     finished(place.start())
     return (place.run / "results.json").read_bytes()
 
@@ -135,8 +146,11 @@ def alone(task: Path, environment: dict[str, str], tmp_path_factory: pytest.Temp
 def test_any_number_of_processes_gives_the_results_of_one_and_prints_one_table(
     processes: int, task: Path, environment: dict[str, str], tmp_path: Path, alone: bytes
 ) -> None:
-    place = Workplace(tmp_path, task, environment, seconds=0 if processes == 1 else 0.2)
-    output = finished(place.launch(processes))
+    place = Workplace(tmp_path, task, environment)
+    launcher = place.launch(processes)
+    place.wait_until_busy(processes)
+    place.let_go()
+    output = finished(launcher)
     place.check_finished(alone)
     assert len(place.workers()) == processes
     assert sum(place.workers().values()) == DIALOGUES * TURNS
@@ -150,9 +164,10 @@ def test_after_one_of_three_was_killed_the_same_command_ends_as_if_nothing_had_h
     launcher = place.launch(3)
     place.wait_until_busy(3)
     os.kill(next(iter(place.workers())), signal.SIGKILL)
-    launcher.communicate(timeout=60)
+    launcher.communicate(timeout=PATIENCE_S)
     assert launcher.returncode == 1
     assert 0 < len(place.stored()) < DIALOGUES * TURNS
+    place.let_go()
     finished(place.launch(3))
     place.check_finished(alone)
 
@@ -164,6 +179,7 @@ def test_with_restarts_allowed_a_killed_process_is_made_good_by_the_launcher(
     launcher = place.launch(2, "--max_restarts", "1")
     place.wait_until_busy(2)
     os.kill(next(iter(place.workers())), signal.SIGKILL)
+    place.let_go()
     finished(launcher)
     place.check_finished(alone)
 
@@ -175,6 +191,8 @@ def test_a_process_that_is_started_by_hand_joins_in(
     launcher = place.launch(2)
     place.wait_until_busy(2)
     joined = place.start()
+    wait_until(lambda: joined.pid in place.workers(), "the third process is asked something")
+    place.let_go()
     finished(joined)
     finished(launcher)
     place.check_finished(alone)

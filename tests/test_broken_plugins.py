@@ -17,6 +17,7 @@ from avemo_harness.models.base import Capabilities, NoArguments
 class Model:
     Arguments = NoArguments
     capabilities = Capabilities(outputs=frozenset({"label_text"}))
+    def __init__(self, arguments, setup): pass
     def identity(self): return {}
     def generate(self, requests): return []
 """
@@ -49,6 +50,64 @@ BROKEN = {
         "b08:Model",
         {"b08.py": MODEL + "    class Arguments: pass\n"},
         f"{LACKS}Arguments; repair",
+    ),
+    "a model's module ends the process": (
+        "models",
+        "b09:Model",
+        {"b09.py": "raise SystemExit(0)"},
+        "it cannot be imported (SystemExit: 0)",
+    ),
+    "a model cannot be made": (
+        "models",
+        "b10:Model",
+        {"b10.py": MODEL + "    def __init__(self, arguments, setup): 1 / 0\n"},
+        "its construction failed (ZeroDivisionError: division by zero)",
+    ),
+    "a model ends the process when it is made": (
+        "models",
+        "b41:Model",
+        {"b41.py": MODEL + "    def __init__(self, arguments, setup): raise SystemExit(0)\n"},
+        "its construction failed (SystemExit: 0)",
+    ),
+    "a model takes no setup": (
+        "models",
+        "b42:Model",
+        {"b42.py": MODEL + "    def __init__(self, arguments): ...\n"},
+        "its construction failed (TypeError: ",
+    ),
+    "a model's arguments cannot be made": (
+        "models",
+        "b43:Model",
+        {
+            "b43.py": "from dataclasses import dataclass\n"
+            + MODEL
+            + "    @dataclass\n    class Arguments:\n        def __post_init__(self): raise KeyError('x')\n"
+        },
+        "its construction failed (KeyError: 'x')",
+    ),
+    "a made model's capabilities are something else": (
+        "models",
+        "b44:Model",
+        {"b44.py": MODEL + "    def __init__(self, arguments, setup): self.capabilities = None\n"},
+        "expected Capabilities of its capabilities, found NoneType",
+    ),
+    "a model does not know who it is": (
+        "models",
+        "b45:Model",
+        {"b45.py": MODEL.replace("return {}", "raise RuntimeError('no weights\\nat all')")},
+        "its identity() failed (RuntimeError: no weights)",
+    ),
+    "a model is nobody": (
+        "models",
+        "b46:Model",
+        {"b46.py": MODEL.replace("return {}", "return None")},
+        "expected a mapping of names to texts of its identity(), found NoneType",
+    ),
+    "a model's identity is no JSON": (
+        "models",
+        "b47:Model",
+        {"b47.py": MODEL.replace("return {}", "return {'model': object()}")},
+        "its identity() failed (TypeError: Object of type object is not JSON serializable)",
     ),
     "a scorer's module is missing": ("scorers", "b11:Scorer", {}, "it cannot be imported (ModuleNotFoundError"),
     "a scorer has no metrics": (

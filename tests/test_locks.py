@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import ASLEEP_S, PATIENCE_S, wait_until
 
 from avemo_harness.errors import StoreError
 from avemo_harness.locks import one_at_a_time
 
-HOLD = """
+HOLD = f"""
 import sys, time
 from pathlib import Path
 from avemo_harness.locks import one_at_a_time
 with one_at_a_time(Path(sys.argv[1]), lambda: None):
     Path(sys.argv[2]).touch()
-    time.sleep(60)
+    time.sleep({ASLEEP_S})
 """
 
 
@@ -38,10 +38,9 @@ def test_a_free_lock_is_taken_at_once_again_and_again(lock: Path) -> None:
 def test_a_process_waits_for_the_one_inside_and_comes_in_when_that_is_killed(lock: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(lock), str(inside)]) as other:
-        while not inside.exists():
-            time.sleep(0.01)
+        wait_until(inside.exists, "the other process holds the lock")
         with one_at_a_time(lock, other.kill):
-            assert other.wait(timeout=10) != 0
+            assert other.wait(timeout=PATIENCE_S) != 0
 
 
 def test_an_error_inside_lets_the_next_one_in(lock: Path) -> None:

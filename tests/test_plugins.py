@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.packages import write_package
+from support.waiting import PATIENCE_S
 
 from avemo_harness import media, models, plugins, recognizers, scorers
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
@@ -70,7 +71,7 @@ def avemo_eval(site: Path | None, *arguments: str) -> subprocess.CompletedProces
     searched = [str(site), *os.environ.get("PYTHONPATH", "").split(os.pathsep)] if site else []
     environment = {**os.environ, **({"PYTHONPATH": os.pathsep.join(filter(None, searched))} if searched else {})}
     command = [sys.executable, "-m", "avemo_harness", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=PATIENCE_S)
 
 
 def results(run: Path) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.legacy import run_there
 from support.synthetic_release import CONFIG, write_synthetic_release
+from support.waiting import PATIENCE_S, wait_until
 from support.whole_runs import check_everything_was_answered, responses_of, results_of
 
 from avemo_harness.models.environments.places import Environment
@@ -58,7 +58,7 @@ def command(model: str, arguments: str, release: Path, output: Path, *more: str)
 
 
 def run(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
     assert done.returncode == 0, done.stderr
 
 
@@ -104,13 +104,10 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
     output = tmp_path / "run"
     argv = command("minicpm-o", f"pretrained={minicpm}", release, output, "--batch_size", "4")
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not any(path.stat().st_size for path in output.glob("responses/*.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: any(path.stat().st_size for path in output.glob("responses/*.jsonl")), "an answer is stored")
         (worker,) = workers_of(process.pid)
         os.kill(worker, signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert errors.count("starting minicpm-o in its environment") == 2
     assert (output / "results.json").read_bytes() == (alone / "results.json").read_bytes()
@@ -128,7 +125,7 @@ def test_a_model_that_needs_stand_ins_names_them(
 def test_a_hub_that_is_not_reached_is_one_sentence(legacy_python: Path, release: Path, tmp_path: Path) -> None:
     argv = command("minicpm-o", f"pretrained=nobody/nothing,revision={'0' * 40}", release, tmp_path / "run")
     settings = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, env=settings)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S, env=settings)
     assert done.returncode == 2
     assert "the Hub cannot be reached and config.json is not in the cache" in done.stderr.strip().splitlines()[-1]
 
@@ -140,7 +137,7 @@ def test_a_package_that_is_missing_is_one_sentence_and_nothing_is_stored(
     code = checkpoint / "modeling_omni.py"
     code.write_text("import no_such_package\n" + code.read_text(encoding="utf-8"), encoding="utf-8")
     argv = command("baichuan-omni", f"pretrained={checkpoint}", release, tmp_path / "run", "--skip_speech")
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
     assert "no_such_package" in last

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.real_release import write_real_release
 from support.synthetic_release import CONFIG, write_synthetic_release
+from support.waiting import PATIENCE_S, wait_until
 from support.whole_runs import check_everything_was_answered, results_of
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def alone(checkpoint: Path, release: Path, tmp_path_factory: pytest.TempPathFact
     """A run by one process."""
     output = tmp_path_factory.mktemp("runs") / "alone"
     argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, output)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return output
 
@@ -58,7 +58,9 @@ def test_four_conditions_and_spoken_replies(alone: Path) -> None:
 
 def test_batches_give_the_same_results(alone: Path, checkpoint: Path, release: Path, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, tmp_path / "run")]
-    done = subprocess.run([*argv, "--batch_size", "auto"], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [*argv, "--batch_size", "auto"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()
 
@@ -71,7 +73,7 @@ def test_real_voices_and_faces(real_media: Path, checkpoint: Path, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=2 * PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     check_everything_was_answered(tmp_path / "run", "multiturn_real")
@@ -87,7 +89,7 @@ def launch(processes: int, checkpoint: Path, release: Path, output: Path) -> sub
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code of a process and what it said on standard error."""
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=2 * PATIENCE_S)
     return process.returncode, errors
 
 
@@ -103,9 +105,7 @@ def test_several_processes_give_the_same_results(
 def test_a_killed_process_costs_nothing_but_time(alone: Path, checkpoint: Path, release: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     launcher = launch(3, checkpoint, release, run)
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in run.glob("responses/*.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: any(path.stat().st_size for path in run.glob("responses/*.jsonl")), "an answer is stored")
     workers = subprocess.check_output(["pgrep", "-P", str(launcher.pid)], text=True).split()
     os.kill(int(workers[-1]), signal.SIGKILL)
     assert ended(launcher)[0] != 0

@@ -8,17 +8,19 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.chat_server import KEY, MODEL, ChatServer, running
+from support.chat_server import KEY, MODEL, ChatServer, Fault, running
 from support.releases import write_text_release, write_text_task
 from support.synthetic_release import CONFIG, write_synthetic_release
+from support.waiting import PATIENCE_S, wait_until
 from support.whole_runs import check_everything_was_answered, responses_of, results_of
 
 ATTEMPTS = 8
+FAULTS: tuple[Fault, ...] = ("429", "500", "cut", "truncated wav", "no json", "error in the body")
+"""Those that come at once: how long an answer may take is another test's."""
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +36,14 @@ def text_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(server: ChatServer, tasks: str, output: Path, *more: str, arguments: str = "") -> list[str]:
-    given = f"base_url={server.url},model={MODEL},attempts={ATTEMPTS},timeout_s=2{arguments}"
+    given = f"base_url={server.url},model={MODEL},attempts={ATTEMPTS},timeout_s={PATIENCE_S}{arguments}"
     words = [sys.executable, "-m", "avemo_harness", "--model", "openai", "--model_args", given, "--tasks", tasks]
     return [*words, "--output_path", str(output), *more]
 
 
 def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OPENAI_API_KEY": KEY}
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, env=environment)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S, env=environment)
 
 
 @pytest.mark.slow
@@ -50,7 +52,7 @@ def test_a_run_is_completed_though_every_fifth_attempt_fails(kind: str, release:
     stream = ",stream=true" if kind == "hosted" else ""
     runs = {}
     for name, rate in (("whole", 0.0), ("faulty", 0.2)):
-        with running(ChatServer(kind, fault_rate=rate)) as server:  # type: ignore[arg-type]  # (a literal)
+        with running(ChatServer(kind, fault_rate=rate, faults=FAULTS)) as server:  # type: ignore[arg-type]  # (a literal)
             more = ("--dataset", str(release), "--num_concurrent", "8")
             done = run(command(server, CONFIG, tmp_path / name, *more, arguments=f",speech=true{stream}"))
         assert done.returncode == 0, done.stderr
@@ -77,14 +79,12 @@ def test_killed_at_random_moments_under_sixteen_requests_a_run_ends_as_if_nothin
     text_task: Path, tmp_path: Path
 ) -> None:
     moments, kills = random.Random(3), 0
-    with running(ChatServer(latency_s=0.02, fault_rate=0.1, faults=("429", "500", "cut", "no json"))) as server:
+    with running(ChatServer(fault_rate=0.1, faults=("429", "500", "cut", "no json"))) as server:
         argv = command(server, str(text_task), tmp_path / "killed", "--num_concurrent", "16")
         for _ in range(40):
+            server.held_after = server.asked.total() + moments.randrange(20, 60)
             process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            before = server.asked.total()
-            while process.poll() is None and server.asked.total() < before + 20:
-                time.sleep(0.005)
-            time.sleep(moments.uniform(0, 0.15))
+            wait_until(lambda p=process: p.poll() is not None or _is_holding(server), "the server stops answering")
             if process.poll() is not None:
                 break
             process.send_signal(signal.SIGKILL)
@@ -102,10 +102,14 @@ def test_killed_at_random_moments_under_sixteen_requests_a_run_ends_as_if_nothin
     assert len(lines) == 240
 
 
+def _is_holding(server: ChatServer) -> bool:
+    return server.asked.total() > server.held_after
+
+
 @pytest.mark.slow
 def test_the_key_is_nowhere_but_in_requests(release: Path, tmp_path: Path) -> None:
     secret = KEY.encode()
-    with running(ChatServer("hosted", fault_rate=0.3)) as server:
+    with running(ChatServer("hosted", fault_rate=0.3, faults=FAULTS)) as server:
         argv = command(
             server, CONFIG, tmp_path / "run", "--dataset", str(release), arguments=",stream=true,speech=true"
         )

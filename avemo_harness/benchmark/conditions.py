@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.task import NoiseName
+from avemo_harness.benchmark.task import ConditionName, NoiseName
 from avemo_harness.errors import MediaError
 from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
@@ -22,6 +25,16 @@ RECIPE_VERSION = 1
 """Raised whenever a condition is made differently."""
 
 SOUND_RATE = 16_000
+
+Stream = Literal["sound", "picture"]
+Value = TypeVar("Value")
+
+_KNOWN_STREAMS: Mapping[str, frozenset[Stream]] = {
+    "picture": frozenset({"picture"}),
+    "picture sound": frozenset({"picture", "sound"}),
+    "sound": frozenset({"sound"}),
+}
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +66,92 @@ class ConditionCache:
     def __init__(self, folder: Path, max_bytes: int = 4 * 2**30) -> None:
         self.folder, self.max_bytes = folder, max_bytes
 
+    def streams(self, clip: Clip) -> frozenset[Stream]:
+        """The streams that a clip has, at least one; its header is read once for all runs.
+
+        Raises:
+            MediaError: the clip is missing or damaged.
+        """
+        known = self.folder / "streams" / clip.sha256[:2] / clip.sha256
+        found = _KNOWN_STREAMS.get(_text_of(known))
+        if found is None:
+            info = _named(lambda: media.probe(clip.read()), clip.name)
+            names = " ".join(name for name, facts in (("picture", info.video), ("sound", info.sound)) if facts)
+            write_atomically(known, names)
+            found = _KNOWN_STREAMS[names]
+        return found
+
     def full_av(self, clip: Clip) -> Clip:
         """The clip as it is."""
         return clip
 
     def audio_only(self, clip: Clip) -> Clip:
-        """Every video frame replaced by the clip's first; the sound's packets are the original's."""
-        return self._derived("audio_only", clip, clip, "", lambda: media.freeze_video(clip.read()))
+        """Every video frame replaced by the clip's first; the sound's packets are the original's.
+
+        A clip without a picture is its sound already: it is given back as it is, in whatever format.
+
+        Raises:
+            MediaError: the clip has no sound, or cannot be read.
+        """
+        self._require("sound", clip, "audio_only")
+        return self._still(clip)
 
     def video_only(self, clip: Clip, noise: NoiseName = "speech_shaped") -> Clip:
-        """Sound replaced by noise as long as the video, seeded by content; the video's packets are the original's."""
-        return self._derived("video_only", clip, clip, noise, lambda: _with_noise(clip, noise))
+        """Noise as long as the video for sound, seeded by content; the video's packets are the original's.
+
+        A clip without sound gets the same noise; ``rms_matched``, which finds no level there, is ``speech_shaped``.
+
+        Raises:
+            MediaError: the clip has no picture, or cannot be read.
+        """
+        self._require("picture", clip, "video_only")
+        return self._noisy(clip, noise)
 
     def conflict(self, audio: Clip, video: Clip) -> Clip:
-        """The sound of one clip with the video of another, trimmed to the shorter, no packet changed."""
-        return self._derived("conflict", audio, video, "", lambda: media.join_streams(video.read(), audio.read()))
+        """The sound of one clip with the video of another, trimmed to the shorter, no packet changed.
+
+        Sound out of a file that is no MP4 is encoded first, as noise is.
+
+        Raises:
+            MediaError: the first has no sound or the second no picture, or one cannot be read.
+        """
+        self._require("sound", audio, "conflict")
+        self._require("picture", video, "conflict")
+        return self._derived("conflict", audio, video, "", lambda: _joined(video, audio))
+
+    def shown(self, clip: Clip, condition: ConditionName, noise: NoiseName = "speech_shaped") -> Clip:
+        """An earlier turn of a dialogue under a condition, with the streams that it has.
+
+        ``audio_only``: the frozen picture, the sound, or both. ``video_only``: the picture with noise; a clip without a
+        picture becomes noise as long as its sound, since no word of it may be heard. Else the clip as it is.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
+        if condition == "audio_only":
+            return self._still(clip)
+        return self._noisy(clip, noise) if condition == "video_only" else clip
+
+    def _still(self, clip: Clip) -> Clip:
+        if "picture" not in self.streams(clip):
+            return clip
+        return self._derived("audio_only", clip, clip, "", lambda: media.freeze_video(clip.read()))
+
+    def _noisy(self, clip: Clip, noise: NoiseName) -> Clip:
+        return self._derived("video_only", clip, clip, noise, lambda: _with_noise(clip, noise))
+
+    def _require(self, stream: Stream, clip: Clip, condition: ConditionName) -> None:
+        if stream not in self.streams(clip):
+            raise MediaError(
+                f"{clip.name}: it has no {stream}, which {condition} needs; restore it, or ask under another condition"
+            )
 
     def _derived(self, condition: str, audio: Clip, video: Clip, noise: str, make: Callable[[], bytes]) -> Clip:
         recipe = Recipe(condition, audio.sha256, video.sha256, noise, RECIPE_VERSION, _av_version()).digest()
         known = self.folder / "recipes" / recipe[:2] / recipe
         name = f"{video.name} under {condition}"
-        try:
-            digest = known.read_text(encoding="ascii")
-        except FileNotFoundError:
+        digest = _text_of(known)
+        if not _SHA256.fullmatch(digest):
             data = _named(make, name)
             digest = hashlib.sha256(data).hexdigest()
             self._keep(digest, data)
@@ -84,12 +160,14 @@ class ConditionCache:
 
     def _read(self, digest: str, make: Callable[[], bytes], name: str) -> bytes:
         path = self._path(digest)
-        try:
+        with suppress(FileNotFoundError):
             data = path.read_bytes()
-            os.utime(path)
-        except FileNotFoundError:
-            data = _named(make, name)
-            self._keep(digest, data)
+            # A full disk or a crash of the machine may have cut the file.
+            if hashlib.sha256(data).hexdigest() == digest:
+                os.utime(path)
+                return data
+        data = _named(make, name)
+        self._keep(digest, data)
         return data
 
     def _path(self, digest: str) -> Path:
@@ -103,25 +181,43 @@ class ConditionCache:
         return prune_files(self.folder.glob("clips/*/*.mp4"), self.max_bytes)
 
 
+def _text_of(path: Path) -> str:
+    """The content of a small file; empty where there is none."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 @cache
 def _av_version() -> str:
     return version("av")
 
 
-def _named(make: Callable[[], bytes], name: str) -> bytes:
+def _named(make: Callable[[], Value], name: str) -> Value:
     try:
         return make()
     except MediaError as error:
         raise MediaError(f"{name}: {error}") from error
 
 
+def _joined(video: Clip, audio: Clip) -> bytes:
+    heard = audio.read()
+    # Packets are copied from MP4 files only, which begin with the box that names their brand.
+    if heard[4:8] != b"ftyp":
+        heard = media.encode_sound(media.decode_sound(heard, rate=SOUND_RATE), SOUND_RATE)
+    return media.join_streams(video.read(), heard)
+
+
 def _with_noise(clip: Clip, noise: NoiseName) -> bytes:
     data = clip.read()
     info = media.probe(data)
-    if info.video is None:
-        raise MediaError("video_only needs a clip with video")
-    samples = round(info.video.duration_s * SOUND_RATE)
+    if noise == "rms_matched" and info.sound is None:
+        noise = "speech_shaped"
+    samples = round((info.video.duration_s if info.video else info.duration_s) * SOUND_RATE)
     seed = int(hashlib.sha256(f"{clip.sha256} {noise}".encode()).hexdigest()[:15], 16)
     reference = media.decode_sound(data, rate=SOUND_RATE) if noise == "rms_matched" else None
     made = media.make_noise(noise, samples, rate=SOUND_RATE, seed=seed, reference=reference)
+    if info.video is None:
+        return media.encode_sound(made, SOUND_RATE)
     return media.replace_sound(data, made, rate=SOUND_RATE)

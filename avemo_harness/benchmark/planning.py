@@ -2,34 +2,107 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.conditions import ConditionCache, Stream
 from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
-from avemo_harness.benchmark.task import ConditionSpec, GenerationSpec, LabelOutput, TaskSpec, TextTemplate
+from avemo_harness.benchmark.task import (
+    ClipTemplate,
+    ConditionName,
+    ConditionSpec,
+    GenerationSpec,
+    LabelOutput,
+    SpokenOutput,
+    TaskSpec,
+    TextTemplate,
+)
 from avemo_harness.benchmark.template import render
 from avemo_harness.errors import MediaError, ReleaseError
 
+NEEDED: Mapping[ConditionName, frozenset[Stream]] = {
+    "full_av": frozenset({"sound", "picture"}),
+    "audio_only": frozenset({"sound"}),
+    "video_only": frozenset({"picture"}),
+    "conflict": frozenset({"sound", "picture"}),
+}
+"""The streams that a condition needs of a clip; of a conflict pair, the sound of one and the picture of the other."""
 
-def plan_items(task: TaskSpec, release: Release) -> list[Item]:
-    """List what a task asks of a release, in release order. No media is touched.
+NO_RECORDING, NO_SOUND, NO_FACE = "no recording", "no sound", "no face"
+"""What a turn that is not asked lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a task asks of a whole split.
+
+    Args:
+        items: in release order.
+        not_asked: how many further turns (or pairs) lack a stream that the condition needs, by what they lack.
+    """
+
+    items: tuple[Item, ...]
+    not_asked: Mapping[str, int] = field(default_factory=dict)
+
+
+def describe_not_asked(not_asked: Mapping[str, int], condition: str) -> str:
+    """The counts of `Plan.not_asked` in words.
+
+    >>> describe_not_asked({"no face": 12, "no sound": 1}, "full_av")
+    '12 turns have no face, 1 turn has no sound'
+    """
+    unit = "pair" if condition == "conflict" else "turn"
+    return ", ".join(
+        f"{count:,} {unit} has {lacking}" if count == 1 else f"{count:,} {unit}s have {lacking}"
+        for lacking, count in not_asked.items()
+    )
+
+
+def needed_streams(task: TaskSpec) -> frozenset[Stream]:
+    """The streams that a turn must have to be asked about.
+
+    A question that shows no clip needs none. A spoken reply answers what was said, so it needs the sound, and shows the
+    face where there is one.
+    """
+    if not any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content):
+        return frozenset()
+    needed = NEEDED[task.condition.name]
+    return needed - {"picture"} if isinstance(task.output, SpokenOutput) and "sound" in needed else needed
+
+
+def plan_items(task: TaskSpec, release: Release) -> Plan:
+    """List what a task asks of a release. No media is touched.
+
+    A turn without a stream that its condition needs is not asked, where the release knows of it
+    (`avemo_harness.benchmark.clip_streams`).
 
     Raises:
         ReleaseError: the release has nothing to ask, a label that the task does not know, or a pair that does not fit.
     """
     if task.condition.name == "conflict":
-        items = _plan_pairs(task, release)
+        candidates = _plan_pairs(task, release)
     else:
-        items = [item for dialogue in release.dialogues for item in _plan_dialogue(task, release, dialogue)]
-    if not items:
+        candidates = [one for dialogue in release.dialogues for one in _plan_dialogue(task, release, dialogue)]
+    items = tuple(item for item, lacking in candidates if lacking is None)
+    not_asked = Counter(lacking for _, lacking in candidates if lacking is not None)
+    if not candidates:
         raise ReleaseError(
             f"{task.task}: {release.source} (config {release.name!r}, split {release.split!r}) holds nothing to ask; "
             + ("it has no conflict pairs" if task.condition.name == "conflict" else "no user turn has a label")
         )
-    return items
+    return Plan(items, dict(sorted(not_asked.items())))
+
+
+def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
+    """The needed stream that a turn is known to lack; None where it may be asked."""
+    if needed and turn.clip is None:
+        return NO_RECORDING
+    if "sound" in needed and turn.has_sound is False:
+        return NO_SOUND
+    return NO_FACE if "picture" in needed and turn.has_picture is False else None
 
 
 def turn_item_id(dialogue_id: str, turn_index: int) -> str:
@@ -37,11 +110,13 @@ def turn_item_id(dialogue_id: str, turn_index: int) -> str:
     return f"{dialogue_id}/{turn_index}"
 
 
-def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iterable[Item]:
+def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iterable[tuple[Item, str | None]]:
+    """The items of a dialogue, each with the stream that it lacks."""
+    needed = needed_streams(task)
     for turn in dialogue.turns:
         if turn.role != "user" or (isinstance(task.output, LabelOutput) and turn.emotion is None):
             continue
-        yield Item(
+        item = Item(
             task=task.task,
             item_id=turn_item_id(dialogue.dialogue_id, turn.turn_index),
             unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
@@ -51,28 +126,32 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iter
             condition=task.condition.name,
             gold=_known_label(task, turn.emotion, dialogue.dialogue_id),
         )
+        yield item, _lacking(turn, needed)
 
 
-def _plan_pairs(task: TaskSpec, release: Release) -> list[Item]:
+def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None]]:
+    """The items of all pairs, each with the stream that it lacks."""
     dialogues = {dialogue.dialogue_id: dialogue for dialogue in release.dialogues}
     # Pairs that share a dialogue must be resampled together.
     clusters = linked((pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs)
+    needed = needed_streams(task)
     items = []
     for pair in release.pairs:
         _check_pair(pair, dialogues, history=task.context.turns == "history", where=release.source)
-        items.append(
-            Item(
-                task=task.task,
-                item_id=pair.pair_id,
-                unit=f"{release.name}/{release.split}/conflict/{pair.pair_id}",
-                cluster=clusters[pair.audio_dialogue_id],
-                dialogue_id=pair.audio_dialogue_id,
-                turn_index=pair.audio_turn,
-                condition="conflict",
-                audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
-                video_label=_known_label(task, pair.video_emotion, pair.pair_id),
-            )
+        item = Item(
+            task=task.task,
+            item_id=pair.pair_id,
+            unit=f"{release.name}/{release.split}/conflict/{pair.pair_id}",
+            cluster=clusters[pair.audio_dialogue_id],
+            dialogue_id=pair.audio_dialogue_id,
+            turn_index=pair.audio_turn,
+            condition="conflict",
+            audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
+            video_label=_known_label(task, pair.video_emotion, pair.pair_id),
         )
+        heard = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
+        seen = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
+        items.append((item, _lacking(heard, needed & {"sound"}) or _lacking(seen, needed & {"picture"})))
     return items
 
 
@@ -114,11 +193,15 @@ def _said(turn: Turn) -> tuple[str, str, str | None]:
 
 
 def turns_to_answer_first(task: TaskSpec, release: Release, item: Item) -> tuple[int, ...]:
-    """The user turns before an item's, where the model's own replies to them stand in its history; else none."""
+    """The user turns before an item's, where the model's own replies to them stand in its history; else none.
+
+    A turn that is not asked, since it lacks a stream, has no reply.
+    """
     if not task.context.needs_own_replies:
         return ()
+    needed = needed_streams(task)
     turns = release.dialogue(item.dialogue_id).turns[: item.turn_index]
-    return tuple(turn.turn_index for turn in turns if turn.role == "user")
+    return tuple(turn.turn_index for turn in turns if turn.role == "user" and _lacking(turn, needed) is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +264,19 @@ class Asking:
         for turn in dialogue.turns[: asked.turn_index]:
             if turn.role == "user":
                 yield self._said(turn)
-                if self.task.context.needs_own_replies:
+                if turn.turn_index in own_replies:
                     yield Message("assistant", (Text(own_replies[turn.turn_index]),))
             elif not self.task.context.needs_own_replies:
                 yield Message("assistant", (Text(turn.text),))
 
     def _said(self, turn: Turn) -> Message:
-        """An earlier turn of the user, under the task's condition where that is for all turns."""
+        """An earlier turn of the user with its streams, under the task's condition where that is for all turns."""
         if turn.clip is None:
             return Message("user", (Text(turn.text),))
-        everywhere = self.task.condition.applies_to == "user_turns"
-        return Message("user", (self._conditioned(turn.clip, self.task.condition) if everywhere else turn.clip,))
+        condition = self.task.condition
+        everywhere = condition.applies_to == "user_turns"
+        shown = self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
+        return Message("user", (shown,))
 
     def _question(self, dialogue: Dialogue, turn: Turn, clip: Clip | None) -> Iterable[Message]:
         labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else ()

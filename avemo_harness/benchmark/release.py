@@ -70,7 +70,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second."""
+    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second.
+
+    Args:
+        has_sound, has_picture: the streams of its clip; None where there is no clip or its release does not say.
+    """
 
     turn_index: int
     role: Role
@@ -83,6 +87,8 @@ class Turn:
     valence: tuple[float, ...] = ()
     arousal: tuple[float, ...] = ()
     va_rate_hz: float | None = None
+    has_sound: bool | None = None
+    has_picture: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,16 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         valence=_unit_values(raw, "valence", where),
         arousal=_unit_values(raw, "arousal", where),
         va_rate_hz=raw.get("va_rate_hz"),
+        has_sound=_flag(raw, "has_sound", where),
+        has_picture=_flag(raw, "has_picture", where),
     )
+
+
+def _flag(raw: Row, key: str, where: str) -> bool | None:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ReleaseError(f"{where}: {key} must be true, false or null, found {value!r}")
+    return value
 
 
 def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Clip | None:
@@ -282,7 +297,10 @@ def _refuse_duplicates(ids: Sequence[str], where: str, column: str) -> None:
 
 
 def fingerprint(dialogues: Sequence[Dialogue], pairs: Sequence[ConflictPair]) -> str:
-    """Digest of everything a release says, clips by their own digests."""
+    """Digest of everything a release says, clips by their own digests.
+
+    Which streams a clip has follows from its bytes, so the columns that tell it change no fingerprint.
+    """
     digest = hashlib.sha256()
     for dialogue in dialogues:
         digest.update(_canonical(dialogue_row(dialogue)))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
-from avemo_harness.benchmark.release_parquet import read_named_clip
+from avemo_harness.benchmark import release_parquet
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, parse_dialogue, parse_pair
+from avemo_harness.benchmark.release_parquet import ParquetSource, read_named_clip
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.paths import write_atomically
 
@@ -66,7 +67,7 @@ def list_splits(repo: str, commit: str, name: str) -> list[str]:
 def read_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
     """Yield the dialogues of a config's split, downloaded whole and memory-mapped."""
     # The table holds media as bytes whatever its features say, so nothing needs to be cast, and so copied.
-    table = _load(repo, commit, name, split, streaming=False).data.table
+    table = _load(repo, commit, name, split).data.table
     _check_turns(table, _where(repo, commit))
     clips = _TableClips(table.column("turns"), media_root)
     for position, row in enumerate(_without_clip_bytes(table)):
@@ -76,28 +77,64 @@ def read_dialogues(repo: str, commit: str, name: str, split: str, media_root: Pa
 def stream_dialogues(
     repo: str, commit: str, name: str, split: str, media_root: Path | None, spool: Path
 ) -> Iterator[Dialogue]:
-    """Yield dialogues as they arrive; their clips are kept under `spool` by digest."""
-    from datasets import Features, config
+    """Yield every dialogue of a config's split without downloading clips.
 
-    # Beneath these retries, with up to 20 pauses each, huggingface_hub has its own.
-    config.STREAMING_OPEN_MAX_RETRIES = config.STREAMING_READ_MAX_RETRIES = 1
-    config.STREAMING_OPEN_RETRY_INTERVAL = config.STREAMING_READ_RETRY_INTERVAL = 0
-    loaded = _load(repo, commit, name, split, streaming=True)
+    Of the Parquet files only the other columns are read, by ranges. A clip comes with its row group when it is asked
+    for, and is kept under `spool` by digest, unless it may lie under `media_root` already.
+
+    Raises:
+        ReleaseError: the Hub cannot be reached, or the split is not Parquet.
+    """
+    import datasets
+
     with _network_errors(repo):
-        if loaded.features is None:
-            loaded = loaded._resolve_features()
-        rows = iter(loaded.cast(Features(_undecoded(loaded.features))))
-    while True:
-        with _network_errors(repo):
-            row = next(rows, None)
-        if row is None:
-            return
-        yield parse_dialogue(row, _where(repo, commit), partial(_streamed_clip, row, media_root, spool))
+        builder = datasets.load_dataset_builder(repo, name, revision=commit)
+    files = [str(file) for file in (builder.config.data_files or {}).get(split, ())]
+    if not files:
+        known = ", ".join(map(str, builder.config.data_files or ())) or "none"
+        raise ReleaseError(f"{repo}: config {name!r} has no split {split!r} (splits: {known})")
+    if other := [file for file in files if not file.endswith(".parquet")]:
+        raise ReleaseError(f"{repo}: {other[0]} is not Parquet, which streaming needs; leave --streaming out")
+    sources = [_remote(repo, file) for file in files]
+    for dialogue in release_parquet.read_dialogues(sources, media_root):
+        if media_root is not None:
+            yield dialogue
+            continue
+        turns = tuple(replace(turn, clip=turn.clip and _spooled(turn.clip, spool)) for turn in dialogue.turns)
+        yield replace(dialogue, turns=turns)
+
+
+def _remote(repo: str, file: str) -> ParquetSource:
+    """A Parquet file of the Hub, by its ``hf://`` address, that is read by ranges."""
+
+    def open_file() -> Any:
+        from huggingface_hub import HfFileSystem
+
+        # No read-ahead: pyarrow asks for what it needs, and clips lie between the columns that are wanted.
+        return HfFileSystem().open(file, "rb", cache_type="none")
+
+    return ParquetSource(file.removeprefix("hf://datasets/"), open_file, partial(_network_errors, repo))
+
+
+def _spooled(clip: Clip, spool: Path) -> Clip:
+    """The same clip, whose bytes are fetched once and then kept in a folder."""
+    return replace(clip, fetch=partial(_fetch_once, clip, spool / clip.sha256[:2] / clip.sha256))
+
+
+def _fetch_once(clip: Clip, kept: Path) -> bytes:
+    try:
+        return kept.read_bytes()
+    except FileNotFoundError:
+        data = clip.read()
+        write_atomically(kept, data)
+        return data
+    except OSError as error:
+        raise MediaError(f"{kept}: the clip kept there cannot be read ({error.strerror}); delete it") from error
 
 
 def read_pairs(repo: str, commit: str, name: str, split: str) -> Iterator[ConflictPair]:
     """Yield the conflict pairs of a ``<split>_conflict`` config."""
-    for row in _load(repo, commit, name, split, streaming=False):
+    for row in _load(repo, commit, name, split):
         yield parse_pair(row, _where(repo, commit))
 
 
@@ -105,24 +142,11 @@ def _where(repo: str, commit: str) -> str:
     return f"{repo}@{commit[:8]}"
 
 
-def _load(repo: str, commit: str, name: str, split: str, streaming: bool) -> Any:
+def _load(repo: str, commit: str, name: str, split: str) -> Any:
     import datasets
 
     with _network_errors(repo):
-        return datasets.load_dataset(repo, name, split=split, revision=commit, streaming=streaming)
-
-
-def _undecoded(feature: Any) -> Any:
-    """The same features with every media column left as bytes."""
-    import datasets
-
-    if isinstance(feature, datasets.Video | datasets.Audio | datasets.Image):
-        return type(feature)(decode=False)
-    if isinstance(feature, datasets.List | datasets.LargeList):
-        return type(feature)(_undecoded(feature.feature))
-    if isinstance(feature, Mapping):
-        return {key: _undecoded(value) for key, value in feature.items()}
-    return feature
+        return datasets.load_dataset(repo, name, split=split, revision=commit)
 
 
 def _check_turns(table: pa.Table, where: str) -> None:
@@ -165,26 +189,6 @@ class _TableClips:
         if clip.get("bytes") is not None:
             return bytes(clip["bytes"])
         return read_named_clip(self.root, path, f"row {position}, turn {turn}")
-
-
-def _streamed_clip(
-    row: Mapping[str, Any], root: Path | None, spool: Path, turn: int, path: str | None
-) -> Callable[[], bytes]:
-    data = (row["turns"][turn].get("clip") or {}).get("bytes")
-    if data is None:
-        return partial(read_named_clip, root, path, f"dialogue {row['dialogue_id']}, turn {turn}")
-    digest = hashlib.sha256(data).hexdigest()
-    kept = spool / digest[:2] / digest
-    if not kept.exists():
-        write_atomically(kept, data)
-    return partial(_read_kept, kept)
-
-
-def _read_kept(kept: Path) -> bytes:
-    try:
-        return kept.read_bytes()
-    except OSError as error:
-        raise MediaError(f"{kept}: the streamed clip is gone ({error.strerror}); run again") from error
 
 
 @contextmanager

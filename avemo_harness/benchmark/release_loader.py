@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness import paths
 from avemo_harness.benchmark import release_hub, release_parquet
 from avemo_harness.benchmark.release import CONFLICT, Dialogue, Release, make_release
+from avemo_harness.benchmark.release_parquet import ParquetSource
 from avemo_harness.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -29,14 +29,12 @@ class ReleaseOptions:
     Args:
         revision: Hub revision (branch, tag or commit); None means the head of main.
         media_root: folder of the clips that a release names by path; None means the release's own folder.
-        streaming: read a Hub release row by row instead of downloading it whole.
-        limit: stop after this many dialogues.
+        streaming: read a Hub release's rows alone, and each clip when it is asked for, instead of downloading it whole.
     """
 
     revision: str | None = None
     media_root: Path | None = None
     streaming: bool = False
-    limit: int | None = None
 
 
 def load_release(source: str, name: str, split: str = "test", options: ReleaseOptions | None = None) -> Release:
@@ -72,8 +70,10 @@ def _load_local(path: Path, source: str, name: str, split: str, options: Release
             raise ReleaseError(f"{source}: config {name!r} has no Parquet file for split {split!r} (splits: {have})")
         pair_files = _files_of(path, configs.get(name + CONFLICT, {}), split)
         root = path
-    dialogues = release_parquet.read_dialogues(dialogue_files, options.media_root or root)
-    return _assemble(source, name, split, None, dialogues, release_parquet.read_pairs(pair_files), options)
+    rows = list(map(ParquetSource.local, dialogue_files))
+    dialogues = release_parquet.read_dialogues(rows, options.media_root or root)
+    pairs = release_parquet.read_pairs(list(map(ParquetSource.local, pair_files)))
+    return _assemble(source, name, split, None, dialogues, pairs)
 
 
 def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) -> Release:
@@ -89,7 +89,7 @@ def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) ->
     conflict = name + CONFLICT
     paired = conflict in configs and split in release_hub.list_splits(repo, commit, conflict)
     pairs = release_hub.read_pairs(repo, commit, conflict, split) if paired else iter(())
-    return _assemble(repo, name, split, commit, dialogues, pairs, options)
+    return _assemble(repo, name, split, commit, dialogues, pairs)
 
 
 def _assemble(
@@ -99,14 +99,10 @@ def _assemble(
     commit: str | None,
     dialogues: Iterator[Dialogue],
     pairs: Iterable[ConflictPair],
-    options: ReleaseOptions,
 ) -> Release:
-    kept = list(islice(dialogues, options.limit))
+    kept = list(dialogues)
     if not kept:
         raise ReleaseError(f"{source}: config {name!r}, split {split!r} holds no dialogue")
-    if options.limit is not None:
-        ids = {dialogue.dialogue_id for dialogue in kept}
-        pairs = [p for p in pairs if {p.audio_dialogue_id, p.video_dialogue_id} <= ids]
     return make_release(source, name, split, commit, kept, pairs)
 
 

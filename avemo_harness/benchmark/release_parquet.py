@@ -1,13 +1,14 @@
-"""Read a release from local Parquet files with pyarrow, clips only when they are asked for."""
+"""Read a release from Parquet files with pyarrow, local or remote, clips only when they are asked for."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
 from avemo_harness.errors import MediaError, ReleaseError
@@ -17,58 +18,82 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
-def read_dialogues(files: list[Path], media_root: Path) -> Iterator[Dialogue]:
+@dataclass(frozen=True, slots=True)
+class ParquetSource:
+    """A Parquet file and how to reach it.
+
+    Args:
+        name: how errors call it.
+        open: gives its path, or a binary file object with random access; may be called more than once.
+        guard: around every access; turns what the access itself raises into a ReleaseError.
+    """
+
+    name: str
+    open: Callable[[], Any]
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    @classmethod
+    def local(cls, path: Path) -> ParquetSource:
+        """A file on this machine."""
+        return cls(str(path), lambda: path)
+
+
+def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Iterator[Dialogue]:
     """Yield the dialogues of a split without reading embedded clips.
 
     Args:
-        files: Parquet files in order.
+        sources: Parquet files in order.
         media_root: the folder under which clips given by path lie.
 
     Raises:
         ReleaseError: a file is not Parquet, or a row breaks the schema.
     """
-    for file in files:
-        with _open_parquet(file) as parquet:
+    for source in sources:
+        with _open_parquet(source) as parquet:
             clip_bytes = _clip_bytes_columns(parquet)
             columns = [name for name in _columns(parquet) if name not in clip_bytes]
             for group in range(parquet.num_row_groups):
-                clips = _RowGroupClips(file, group, clip_bytes, media_root)
-                with _readable(file):
+                clips = _RowGroupClips(source, group, clip_bytes, media_root)
+                with _readable(source):
                     rows = parquet.read_row_group(group, columns=columns).to_pylist()
                 for position, row in enumerate(rows):
-                    yield parse_dialogue(row, str(file), partial(clips.fetcher, position))
+                    yield parse_dialogue(row, source.name, partial(clips.fetcher, position))
 
 
-def read_pairs(files: list[Path]) -> Iterator[ConflictPair]:
+def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
     """Yield the conflict pairs of a split.
 
     Raises:
         ReleaseError: a file is not Parquet, or a row breaks the schema.
     """
-    for file in files:
-        with _open_parquet(file) as parquet, _readable(file):
+    for source in sources:
+        with _open_parquet(source) as parquet, _readable(source):
             rows = parquet.read().to_pylist()
         for row in rows:
-            yield parse_pair(row, str(file))
+            yield parse_pair(row, source.name)
 
 
-def _open_parquet(file: Path) -> pq.ParquetFile:
+def _open_parquet(source: ParquetSource) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
-    with _readable(file):
-        return pq.ParquetFile(file)
+    with _readable(source):
+        # Ranges that lie near each other are read at once, which spares requests where the file is remote.
+        return pq.ParquetFile(source.open(), pre_buffer=True)
 
 
 @contextmanager
-def _readable(file: Path) -> Iterator[None]:
+def _readable(source: ParquetSource) -> Iterator[None]:
     """Turn what pyarrow raises about a damaged file into one sentence."""
     import pyarrow as pa
 
     try:
-        yield
+        with source.guard():
+            yield
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ReleaseError(f"{file}: not a readable Parquet file ({reason}); restore it or rebuild it") from error
+        raise ReleaseError(
+            f"{source.name}: not a readable Parquet file ({reason}); restore it or rebuild it"
+        ) from error
 
 
 def _columns(parquet: pq.ParquetFile) -> list[str]:
@@ -112,8 +137,8 @@ class _RowGroupClips:
     _lock = threading.Lock()
     _last: tuple[_RowGroupClips, pa.ChunkedArray] | None = None
 
-    def __init__(self, file: Path, group: int, clip_bytes: list[str], root: Path) -> None:
-        self.file, self.group, self.clip_bytes, self.root = file, group, clip_bytes, root
+    def __init__(self, source: ParquetSource, group: int, clip_bytes: list[str], root: Path | None) -> None:
+        self.source, self.group, self.clip_bytes, self.root = source, group, clip_bytes, root
 
     def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
         return partial(self.read, position, turn, path)
@@ -124,7 +149,7 @@ class _RowGroupClips:
             data = clip["bytes"].as_py() if clip.is_valid else None
             if data is not None:
                 return bytes(data)
-        where = f"{self.file}: row {position} of group {self.group}, turn {turn}"
+        where = f"{self.source.name}: row {position} of group {self.group}, turn {turn}"
         return read_named_clip(self.root, path, where)
 
     def _turns(self) -> pa.ChunkedArray:
@@ -132,7 +157,7 @@ class _RowGroupClips:
             last = _RowGroupClips._last
             if last is None or last[0] is not self:
                 try:
-                    with _open_parquet(self.file) as parquet, _readable(self.file):
+                    with _open_parquet(self.source) as parquet, _readable(self.source):
                         turns = parquet.read_row_group(self.group, columns=self.clip_bytes).column("turns")
                 except ReleaseError as error:
                     raise MediaError(str(error)) from error

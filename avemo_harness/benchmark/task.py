@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -135,13 +136,39 @@ def _known_label(label: str, info: ValidationInfo) -> str:
     return label
 
 
-def _one_label_a_word(synonyms: dict[str, tuple[str, ...]], info: ValidationInfo) -> dict[str, tuple[str, ...]]:
+ANY_LANGUAGE = "any"
+"""The language of words that are given without one."""
+
+SynonymsByLanguage = dict[str, dict[str, tuple[str, ...]]]
+_SynonymsInYaml = dict[str, Words | dict[str, Words | None] | None] | None
+"""What a file may hold: lists by label too, and a null for what a child takes away from its parent."""
+
+
+def _by_language(synonyms: Any) -> Any:
+    """Synonyms by language; lists of words that stand directly under a label are those of any language."""
+    if not isinstance(synonyms, Mapping):
+        return synonyms
+    languages = {name: words for name, words in synonyms.items() if isinstance(words, Mapping)}
+    flat = {label: words for label, words in synonyms.items() if label not in languages}
+    if not flat:
+        return languages
+    return {**languages, ANY_LANGUAGE: {**languages.get(ANY_LANGUAGE, {}), **flat}}
+
+
+def _language(name: str) -> str:
+    if not re.fullmatch("[a-z]{2,8}", name):
+        raise ValueError("expected a language by its code, such as en or zh, with words by label below it")
+    return name
+
+
+def _one_label_a_word(synonyms: SynonymsByLanguage, info: ValidationInfo) -> SynonymsByLanguage:
     owners = {label.casefold(): label for label in info.data.get("labels", ())}
-    for label, words in synonyms.items():
-        for word in words:
-            owner = owners.setdefault(word.casefold(), label)
-            if owner != label:
-                raise ValueError(f"the word {word!r} stands for two labels, {owner!r} and {label!r}")
+    for labels in synonyms.values():
+        for label, words in labels.items():
+            for word in words:
+                owner = owners.setdefault(word.casefold(), label)
+                if owner != label:
+                    raise ValueError(f"the word {word!r} stands for two labels, {owner!r} and {label!r}")
     return synonyms
 
 
@@ -158,9 +185,11 @@ class LabelOutput(_Spec):
     labels: Annotated[Words, Field(min_length=2), AfterValidator(_distinct)]
     """The labels, in the order of tables."""
     synonyms: Annotated[
-        dict[Annotated[str, AfterValidator(_known_label)], Words], AfterValidator(_one_label_a_word)
+        dict[Annotated[str, AfterValidator(_language)], dict[Annotated[str, AfterValidator(_known_label)], Words]],
+        BeforeValidator(_by_language, json_schema_input_type=_SynonymsInYaml),
+        AfterValidator(_one_label_a_word),
     ] = {}
-    """Further words that count as a label, by label."""
+    """Further words that count as a label, by language and label. All languages count; by label alone means `any`."""
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
     rank_by: Annotated[RankBy, AfterValidator(_for_ranking)] = "raw"
@@ -168,8 +197,11 @@ class LabelOutput(_Spec):
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A task that says nothing of ranking has the same content, and so the same digest, with this field or without.
+        # A task that says nothing of ranking has the same content, and so the same digest, with this field or without;
+        # so has one whose synonyms are of no language, as all were before languages were told apart.
         values: dict[str, Any] = dump(self)
+        if list(values.get("synonyms", ())) == [ANY_LANGUAGE]:
+            values["synonyms"] = values["synonyms"][ANY_LANGUAGE]
         if self.rank_by == "raw":
             values.pop("rank_by", None)
         return values

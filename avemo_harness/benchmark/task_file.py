@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,7 +66,8 @@ def spec_digest(spec: TaskSpec) -> str:
 def resolve_parents(file: Path) -> Document:
     """Read a YAML and merge it over its chain of `extends` parents.
 
-    Mappings merge key by key; anything else replaces the parent's value.
+    Mappings merge key by key; anything else replaces the parent's value. A child's `null` takes away the key that it
+    inherits, its `{}` all keys of a mapping; a `null` where nothing is inherited stays, for the schema to judge.
 
     Raises:
         TaskError: a parent is missing, or the chain is a cycle or too long.
@@ -104,25 +105,41 @@ def _nearest_file(missing: Path) -> str:
 
 def _merge(parent: Document, child: Document) -> Document:
     replaced: set[KeyPath] = set()
+    removed: dict[KeyPath, tuple[Path, int]] = {}
 
     def merge(base: dict[str, Any], over: dict[str, Any], path: KeyPath) -> dict[str, Any]:
         merged = dict(base)
         for key, value in over.items():
             here = (*path, key)
-            if isinstance(value, dict) and isinstance(base.get(key), dict):
-                merged[key] = merge(base[key], value, here)
-            else:
-                replaced.add(here)
-                merged[key] = value
+            inherited = base.get(key)
+            # Merging an empty mapping would change nothing, so it stands for a mapping without the parent's keys.
+            if isinstance(value, dict) and isinstance(inherited, dict) and value:
+                merged[key] = merge(inherited, value, here)
+                continue
+            replaced.add(here)
+            if value is None and key in base:
+                del merged[key]
+                removed[here] = child.origins[here]
+                continue
+            merged[key] = value
+            if value == {} and isinstance(inherited, dict):
+                removed.update({(*here, lost): child.origins[here] for lost in inherited})
         return merged
 
     values = merge(parent.values, child.values, ())
-    origins = {
+    kept = {path: origin for path, origin in parent.origins.items() if not _lies_in(path, replaced)}
+    own = {path: origin for path, origin in child.origins.items() if path not in removed}
+    gone = {
         path: origin
-        for path, origin in parent.origins.items()
-        if not any(path[:end] in replaced for end in range(1, len(path) + 1))
+        for path, origin in parent.removed.items()
+        if path not in child.origins and not _lies_in(path, replaced)
     }
-    return Document(values, {**origins, **child.origins}, (*parent.problems, *child.problems))
+    return Document(values, {**kept, **own}, (*parent.problems, *child.problems), {**gone, **removed})
+
+
+def _lies_in(path: KeyPath, places: Collection[KeyPath]) -> bool:
+    """Whether a key or one of those that enclose it is among the places; the document itself is no key."""
+    return any(path[:end] in places for end in range(1, len(path) + 1))
 
 
 def _scorers_of_columns(document: Document, scorers: ScorerMetrics) -> ScorerMetrics:
@@ -198,6 +215,10 @@ def _problem(detail: Any, model: type[BaseModel], document: Document) -> Problem
     elif kind in ("missing", "union_tag_not_found"):
         missing = detail["loc"][-1] if kind == "missing" else "type"
         message = f"required key {missing!r} is missing"
+        if (*path, missing) in document.removed:
+            path = (*path, missing)
+            file, line = document.removed[path]
+            message = "this key is required and cannot be taken away: give it a value"
     elif kind in ("literal_error", "union_tag_invalid"):
         expected = re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags"))))
         word = found["type"] if kind == "union_tag_invalid" else found

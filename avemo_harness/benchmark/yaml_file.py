@@ -40,11 +40,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML mapping, the file and line that each of its values comes from, and what was wrong on the way."""
+    """A YAML mapping, the file and line that each of its values comes from, and what was wrong on the way.
+
+    Args:
+        removed: keys that a child's `null` took away from its parent, with the file and line of that null.
+    """
 
     values: dict[str, Any]
     origins: dict[KeyPath, tuple[Path, int]]
     problems: tuple[Problem, ...] = ()
+    removed: dict[KeyPath, tuple[Path, int]] = field(default_factory=dict)
 
     def origin(self, path: KeyPath) -> tuple[Path, int]:
         """File and line of the value at `path`, or of the nearest enclosing one."""
@@ -179,6 +184,8 @@ class _Reader:
                 for position, item in enumerate(node.value)
             ]
         if node.tag in _SCALARS:
+            # JSON, which is YAML, may spell a character beyond U+FFFF by the two halves of a pair.
+            node.value = node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
             if any("\ud800" <= character <= "\udfff" for character in node.value):
                 self._refuse(path, line, "half of a surrogate pair is no character; write the character itself")
                 return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from avemo_harness.cli.output import say, show
+from avemo_harness.text import fixed
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -74,8 +75,8 @@ def _differences(scores: Scores) -> str:
     names = list(scores.differences[0].columns)
     rows = [["difference", *names]]
     for one in scores.differences:
-        rows.append([f"{one.of} - {one.to}", *(_value(one.columns[name], "+.3f") for name in names)])
-        rows.append(["95 % interval", *(_interval(one.columns[name], "+.3f") for name in names)])
+        rows.append([f"{one.of} - {one.to}", *(_value(one.columns[name], "+") for name in names)])
+        rows.append(["95 % interval", *(_interval(one.columns[name], "+") for name in names)])
     return "\n".join(aligned(rows))
 
 
@@ -99,15 +100,15 @@ def _agreement(result: HumanResult) -> str:
     return "\n".join(aligned(rows))
 
 
-def _value(one: Metric | Estimate, form: str = ".3f") -> str:
-    return _UNKNOWN if one.value is None else format(one.value, form)
+def _value(one: Metric | Estimate, sign: Literal["-", "+"] = "-") -> str:
+    return _UNKNOWN if one.value is None else fixed(one.value, sign=sign)
 
 
-def _interval(one: Metric | Estimate, form: str = ".3f") -> str:
+def _interval(one: Metric | Estimate, sign: Literal["-", "+"] = "-") -> str:
     if one.ci_low is None or one.ci_high is None:
         return _UNKNOWN
-    between = " to " if form.startswith("+") or one.ci_low < 0 else "-"
-    return f"{one.ci_low:{form}}{between}{one.ci_high:{form}}"
+    between = " to " if sign == "+" or one.ci_low < 0 else "-"
+    return f"{fixed(one.ci_low, sign=sign)}{between}{fixed(one.ci_high, sign=sign)}"
 
 
 def _share(value: float | None) -> str:

@@ -57,9 +57,9 @@ class Progress:
         question = self._run.question(record.place)
         output = question.asking.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
-            reading = read_answer(record.answer(question.item), output)
+            parsed = read_answer(record.answer(question.item), output)
             self._labelled += 1
-            self._right += reading.label == question.item.gold
+            self._right += parsed.label == question.item.gold
 
     def _state(self) -> str:
         score = f"accuracy so far {self._right / self._labelled:.2f}, " if self._labelled else ""

@@ -46,9 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
     data.add_argument("--revision", help="Hub revision of the release")
     data.add_argument("--media_root", metavar="DIR", help="folder of the clips that a release names by path")
-    data.add_argument("--streaming", action="store_true", default=None, help="read a Hub release row by row")
     data.add_argument(
-        "--limit", type=float, metavar="N", help="first N dialogues of each task, or that share if below 1"
+        "--streaming", action="store_true", default=None, help="download clips of a Hub release only when asked"
+    )
+    data.add_argument(
+        "--limit",
+        type=float,
+        metavar="N",
+        help="N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
     )
     data.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
     data.add_argument(

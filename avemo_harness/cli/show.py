@@ -49,6 +49,7 @@ def _print_origins(task: Task) -> None:
     rows = [
         (key_name(path), json.dumps(value, ensure_ascii=False), task.document.origin(path)) for path, value in leaves
     ]
+    rows += [(key_name(path), "taken away", origin) for path, origin in task.document.removed.items()]
     width = max(len(name) for name, _, _ in rows)
     for name, value, (file, line) in rows:
         print(f"{name:<{width}}  {value}  ({file.name}:{line})")
@@ -57,7 +58,8 @@ def _print_origins(task: Task) -> None:
 def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], Any]]:
     if isinstance(values, dict):
         return [leaf for key, value in values.items() for leaf in _leaves(value, (*path, key))]
-    if isinstance(values, list):
+    # A list of plain words, such as synonyms, is one value.
+    if isinstance(values, list) and any(isinstance(value, dict | list) for value in values):
         return [leaf for key, value in enumerate(values) for leaf in _leaves(value, (*path, key))]
     return [(path, values)]
 

@@ -9,11 +9,15 @@ from avemo_harness.benchmark.task_file import resolve_parents
 from avemo_harness.benchmark.task_library import SHIPPED
 from avemo_harness.scorers.answers import read_label
 
+Synonyms = Mapping[str, Sequence[str]] | Mapping[str, Mapping[str, Sequence[str]]]
+"""Further words by label, or by language and label, as in a task's `output.synonyms`."""
 
-def label_output(
-    labels: Sequence[str] | None = None, synonyms: Mapping[str, Sequence[str]] | None = None
-) -> LabelOutput:
+
+def label_output(labels: Sequence[str] | None = None, synonyms: Synonyms | None = None) -> LabelOutput:
     """Labels with the further words that count as them; without labels, those of the benchmark's own tasks.
+
+    Args:
+        synonyms: None stands for those of the benchmark's tasks where the labels are theirs, else for no further word.
 
     Raises:
         ValueError: fewer than two labels, one occurs twice, or a word stands for several.

@@ -17,8 +17,15 @@ from avemo_harness.human.exclusions import exclusions
 from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.study import Study, StudyKey
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.metrics.raters import Floats, TwoWayBootstrap, intraclass_correlation, ordinal_alpha, unit_score
-from avemo_harness.scorers.base import Metric
+from avemo_harness.metrics.raters import (
+    Floats,
+    difference_of_item_means,
+    intraclass_correlation,
+    mean_of_item_means,
+    ordinal_alpha,
+    unit_score,
+)
+from avemo_harness.scorers.base import Metric, metric_of
 
 COLUMNS = tuple(name.upper() for name in SCALE_NAMES)
 MEAN_COLUMN = "ERS"
@@ -140,7 +147,6 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
     points = {name: _matrix(first, rated, raters, name) for name in SCALE_NAMES}
     columns = {name.upper(): unit_score(matrix)[None] for name, matrix in points.items()}
     columns[MEAN_COLUMN] = np.concatenate([columns[name] for name in COLUMNS])
-    bootstrap = TwoWayBootstrap(len(names), len(raters))
     rows = {
         system.label: np.array([key.items[item].system == system.label for item in rated]) for system in key.systems
     }
@@ -151,10 +157,7 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
         raters=len(raters),
         ratings=sum(bool(one.ratings) for one in first),
         systems={
-            label: {
-                name: _metric(bootstrap, scores[:, of], dialogues[of], problems[label])
-                for name, scores in columns.items()
-            }
+            label: {name: _metric(scores[:, of], dialogues[of], problems[label]) for name, scores in columns.items()}
             for label, of in rows.items()
         },
         differences=tuple(
@@ -162,7 +165,7 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
                 one,
                 other,
                 {
-                    name: bootstrap.difference(
+                    name: difference_of_item_means(
                         scores[:, rows[one]], dialogues[rows[one]], scores[:, rows[other]], dialogues[rows[other]]
                     )
                     for name, scores in columns.items()
@@ -187,18 +190,10 @@ def _matrix(
     return matrix
 
 
-def _metric(bootstrap: TwoWayBootstrap, scores: Floats, dialogues: NDArray[np.int64], problems: int) -> Metric:
-    found = bootstrap.mean_of_item_means(scores, dialogues)
+def _metric(scores: Floats, dialogues: NDArray[np.int64], problems: int) -> Metric:
     n = int((~np.isnan(scores)).any(axis=2).all(axis=0).sum())
-    return Metric(
-        found.value,
-        found.ci_low,
-        found.ci_high,
-        n=n,
-        n_invalid=0,
-        n_errors=problems,
-        n_undefined=scores.shape[1] - n,
-    )
+    estimate = mean_of_item_means(scores, dialogues)
+    return metric_of(estimate, n, n_invalid=0, n_errors=problems, n_undefined=scores.shape[1] - n)
 
 
 def _agreement(ratings: Floats, dialogues: NDArray[np.int64]) -> Agreement:

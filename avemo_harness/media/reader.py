@@ -27,6 +27,9 @@ _OTHER_FORMATS = {
     b"fLaC": "flac",
     b"OggS": "ogg",
     b"FLV\x01": "flv",
+    b"ID3\x02": "mp3",
+    b"ID3\x03": "mp3",
+    b"ID3\x04": "mp3",
 }
 _AAC_FRAME = 1024
 
@@ -122,8 +125,32 @@ def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
         yield media
 
 
+def demux_packets(media: OpenMedia) -> StreamPackets:
+    """All packets of a clip's video and of its sound, whatever its format.
+
+    Raises:
+        MediaError: a packet is damaged, or there are more than the limit.
+    """
+    with media_errors(media.name):
+        streams = [stream for stream in (media.video, media.sound) if stream is not None]
+        found: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
+        for packet in media.container.demux(streams):
+            if packet.size == 0:
+                continue
+            packets = found[packet.stream.index]
+            if packet.is_corrupt:
+                raise MediaError(f"packet {len(packets)} of its {packet.stream.type} is damaged; restore the clip")
+            packets.append(packet)
+            if len(packets) > media.limits.max_packets:
+                raise MediaError(f"its {packet.stream.type} has over {media.limits.max_packets} packets; cut the clip")
+        return StreamPackets(
+            video=() if media.video is None else found[media.video.index],
+            sound=() if media.sound is None else found[media.sound.index],
+        )
+
+
 def read_packets(media: OpenMedia) -> StreamPackets:
-    """All packets of an MP4's video and of its sound.
+    """All packets of an MP4's video and of its sound, fit to be copied.
 
     Raises:
         MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), or a packet is
@@ -132,28 +159,18 @@ def read_packets(media: OpenMedia) -> StreamPackets:
     with media_errors(media.name):
         if not media.container.format.name.startswith("mov"):
             raise MediaError("packets can be copied from MP4 files only; re-encode the clip as mp4")
-        streams = [stream for stream in (media.video, media.sound) if stream is not None]
-        found: dict[int, list[Packet[Stream]]] = {stream.index: [] for stream in streams}
-        for packet in media.container.demux(streams):
-            if packet.size == 0:
-                continue
-            packets = found[packet.stream.index]
-            if packet.is_corrupt or packet.pts is None or packet.dts is None:
-                raise MediaError(f"packet {len(packets)} of its {packet.stream.type} is damaged; restore the clip")
-            packets.append(packet)
-            if len(packets) > media.limits.max_packets:
-                raise MediaError(f"its {packet.stream.type} has over {media.limits.max_packets} packets; cut the clip")
-        video: Sequence[Packet[Stream]] = ()
-        sound: Sequence[Packet[Stream]] = ()
-        if media.video is not None and media.info.video is not None:
-            video, stated = found[media.video.index], media.info.video
-            if len(video) < stated.frames:
-                raise MediaError(f"it holds {len(video)} of the {stated.frames} video packets of its header")
-            _check_whole(video, "video", stated.duration_s, stated.frame_s)
+        packets = demux_packets(media)
+        for number, packet in (*enumerate(packets.video), *enumerate(packets.sound)):
+            if packet.pts is None or packet.dts is None:
+                raise MediaError(f"packet {number} of its {packet.stream.type} is damaged; restore the clip")
+        if media.info.video is not None:
+            stated = media.info.video
+            if len(packets.video) < stated.frames:
+                raise MediaError(f"it holds {len(packets.video)} of the {stated.frames} video packets of its header")
+            _check_whole(packets.video, "video", stated.duration_s, stated.frame_s)
         if media.sound is not None and media.info.sound is not None:
-            sound = found[media.sound.index]
-            _check_whole(sound, "sound", media.info.sound.duration_s, sound_tolerance_s(media.sound))
-        return StreamPackets(video, sound)
+            _check_whole(packets.sound, "sound", media.info.sound.duration_s, sound_tolerance_s(media.sound))
+        return packets
 
 
 def sound_tolerance_s(stream: AudioStream) -> float:
@@ -179,7 +196,8 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
 def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
     import av
 
-    formats = _OTHER_FORMATS.get(handle.read(4), _MP4)
+    beginning = handle.read(4)
+    formats = "mp3" if _is_mp3_frame(beginning) else _OTHER_FORMATS.get(beginning, _MP4)
     handle.seek(0)
     if formats == _MP4:
         check_mp4_header(handle, limits)
@@ -190,6 +208,11 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
         "max_streams": str(limits.max_streams + 1),
     }
     return av.open(handle, "r", options=options, metadata_errors="replace")
+
+
+def _is_mp3_frame(beginning: bytes) -> bool:
+    """The frame header of ISO/IEC 11172-3: eleven bits set, two of the version, then layer III."""
+    return len(beginning) > 1 and beginning[0] == 0xFF and beginning[1] & 0xE6 == 0xE2
 
 
 def _checked(name: str, container: InputContainer, limits: MediaLimits) -> OpenMedia:

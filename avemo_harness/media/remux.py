@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.mp4_writer import Mp4Writer
-from avemo_harness.media.reader import OpenMedia, media_errors, open_media, read_packets
+from avemo_harness.media.reader import OpenMedia, demux_packets, media_errors, open_media, read_packets
 from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ def join_streams(video_from: Source, sound_from: Source) -> bytes:
 
 
 def packet_digests(source: Source) -> PacketDigests:
-    """SHA-256 of every compressed packet, to prove what was copied.
+    """SHA-256 of every compressed packet of a clip in any format that is read here: what its streams are known by.
 
     Raises:
-        MediaError: the clip cannot be read.
+        MediaError: the clip cannot be read, or a packet is damaged.
     """
     with open_media(source, DEFAULT_LIMITS) as media:
-        packets = read_packets(media)
+        packets = demux_packets(media)
         return PacketDigests(tuple(map(_digest, packets.video)), tuple(map(_digest, packets.sound)))
 
 

@@ -36,16 +36,26 @@ def concordance(moments: Floats) -> Floats:
     """Concordance correlation coefficient (Lin 1989), in [-1, 1], higher is better.
 
     ``CCC = 2 cov(x, y) / (var x + var y + (mean x - mean y)²)`` with population moments. Undefined (NaN) where both
-    series are constant or there is nothing; 0 where one is constant.
+    series are constant or there is nothing; exactly 0 where one is constant.
 
     >>> float(concordance(series_moments(np.array([0.0, 1.0]), np.array([0.0, 1.0]))))
     1.0
     """
     mean_x, mean_y, var_x, var_y, cov = _central(moments)
-    both_constant = (var_x <= 0) & (var_y <= 0)
+    both_constant, one_constant = (var_x <= 0) & (var_y <= 0), (var_x <= 0) | (var_y <= 0)
     spread = var_x + var_y + (mean_x - mean_y) ** 2
-    value = 2 * cov / np.where(both_constant, 1.0, spread)
+    # Rounding leaves some covariance with a constant, now above zero and now below.
+    value = np.where(one_constant, 0.0, 2 * cov) / np.where(both_constant, 1.0, spread)
     return np.where(both_constant | np.isnan(mean_x), np.nan, value)
+
+
+def concordance_with_labels(moments: Floats) -> Floats:
+    """Concordance of single recordings with what they are labelled, x predicted and y the labels.
+
+    As `concordance`, but undefined (NaN) wherever the labels are constant: they name no course that could be followed.
+    """
+    value = concordance(moments)
+    return np.where(_central(moments)[3] <= 0, np.nan, value)
 
 
 def correlation(moments: Floats) -> Floats:

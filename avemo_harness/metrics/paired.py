@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import SEED, ClusterBootstrap, Estimate, Statistic
+from avemo_harness.metrics.bootstrap import CONSTANT, SEED, ClusterBootstrap, Estimate, Statistic, edge_bound
 
 Floats = NDArray[np.float64]
 
@@ -32,21 +33,44 @@ def difference(first: Floats, second: Floats, statistic: Statistic, span: float 
     """The statistic of the second side less that of the first, with an interval over resampled clusters.
 
     Args:
-        first, second: shape (D, K), of the same clusters.
+        first, second: shape (D, K), of the same clusters; those in which a side has no counts are left out.
         statistic: of the K summed counts of one side, for many resamples at once.
         span: how far apart two values of the statistic can be, to which a widened interval is cut.
 
-    >>> hits_and_items = np.array([[0.0, 1.0], [1.0, 1.0]])
-    >>> difference(hits_and_items, hits_and_items, lambda sums: sums[:, 0] / sums[:, 1])
-    Estimate(value=0.0, ci_low=0.0, ci_high=0.0)
+    Returns:
+        As `ClusterBootstrap.estimate` does; around a difference of 0 in every cluster, `around_zero`.
+
+    >>> hits_and_items = np.array([[0.0, 1.0], [1.0, 1.0]] * 20)
+    >>> same = difference(hits_and_items, hits_and_items, lambda sums: sums[:, 0] / sums[:, 1])
+    >>> same.value, round(same.ci_low, 3), round(same.ci_high, 3)
+    (0.0, -0.088, 0.088)
     """
     width = first.shape[1]
+    on_both = first.any(axis=1) & second.any(axis=1)
 
     def of_both(sums: Floats) -> Floats:
         apart: Floats = statistic(sums[:, width:]) - statistic(sums[:, :width])
         return apart
 
-    return ClusterBootstrap(np.concatenate([first, second], axis=1)).estimate(of_both, low=-span, high=span)
+    counts = np.concatenate([first, second], axis=1)[on_both]
+    return around_zero(ClusterBootstrap(counts).estimate(of_both, low=-span, high=span), span)
+
+
+def around_zero(estimate: Estimate, span: float = 1.0) -> Estimate:
+    """Give a difference that is 0 in every cluster the interval ``± span * (1 - edge_bound(D))``.
+
+    Where more than that share of all clusters differed, one of those seen would have, in 97.5 of 100 cases.
+
+    Args:
+        span: how far apart two values can be; infinite for a statistic without bounds, of which nothing can be said.
+
+    Returns:
+        Any other estimate as it is. The note `CONSTANT` stays: nothing varied.
+    """
+    if estimate.note != CONSTANT or not math.isfinite(span) or estimate.value is None or abs(estimate.value) > TIES:
+        return estimate
+    reach = span * (1 - edge_bound(estimate.n_clusters))
+    return replace(estimate, ci_low=-reach, ci_high=reach)
 
 
 def swap_test(first: Floats, second: Floats, statistic: Statistic) -> float | None:
@@ -131,6 +155,8 @@ def detectable_difference(estimate: Estimate) -> float | None:
     there is no interval, or no spread to tell one from.
     """
     if estimate.ci_low is None or estimate.ci_high is None or estimate.ci_low == estimate.ci_high:
+        return None
+    if estimate.note == CONSTANT:
         return None
     from scipy.special import ndtri
 

@@ -6,15 +6,17 @@ from one to the other, K doubles or halves, thresholds of steps and shifts with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
-from avemo_harness.metrics.trajectory import Dimension, Scale, Trajectory
+from avemo_harness.metrics.trajectory import ROUNDING, Dimension, Scale, Trajectory
 
 ProfileName = Literal["av_emo", "calibrated", "emo_reasoning", "emo_reasoning_unit"]
+CalibrationSource = Literal["ratings", "predictions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class Profile:
         )
 
     @property
+    def rounding(self) -> float:
+        """Differences from a threshold that are none: `ROUNDING` of the unit scale, on the profile's own."""
+        return ROUNDING if self.scale == "unit" else 2 * ROUNDING
+
+    @property
     def dimensions(self) -> tuple[Dimension, ...]:
         """Every dimension that the profile looks at."""
         of_extremes = tuple(one.dimension for one in self.extremes)
@@ -157,15 +164,16 @@ EMO_REASONING_UNIT = replace(EMO_REASONING.on("unit"), name="emo_reasoning_unit"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the training labels of a recogniser say of extreme turns and large steps, on the unit scale.
+    """Thresholds of extreme turns and of large steps for one recogniser, on the unit scale.
 
     Args:
         v_low, a_high: 0.30 quantile of the turns' mean valence, 0.70 quantile of their mean arousal.
         delta_v, delta_a: median of all turns less the median of the extreme ones.
         theta: 0.90 quantile of the absolute steps from value to value.
         n_turns: how many turns.
-        corpus: of which labels.
+        corpus: whose turns.
         rate_hz: values a second.
+        source: the ratings that it was trained on, or its own predictions for speakers that it was not trained on.
     """
 
     v_low: float
@@ -176,10 +184,39 @@ class Calibration:
     n_turns: int
     corpus: str
     rate_hz: float
+    # Not in the representation, which is part of a judge's identity: other numbers tell it apart already.
+    source: CalibrationSource = field(default="ratings", repr=False)
+
+    def problem(self) -> str | None:
+        """Why no profile can be made of it; None where one can.
+
+        A shift of zero would give a balance of 1 to a reply that mirrors a user in distress.
+
+        >>> Calibration(0.4, 0.6, 0.2, 0.0, 0.05, 100, "corpus", 2.0).problem()
+        'delta_a is 0: the turns of highest arousal are no higher than all of them'
+        """
+        numbers = (self.v_low, self.a_high, self.delta_v, self.delta_a, self.theta, self.rate_hz)
+        if not all(map(math.isfinite, numbers)):
+            return "it holds what is not a number"
+        if self.delta_v <= ROUNDING:
+            return f"delta_v is {_zero(self.delta_v)}: the turns of lowest valence are no lower than all of them"
+        if self.delta_a >= -ROUNDING:
+            return f"delta_a is {_zero(self.delta_a)}: the turns of highest arousal are no higher than all of them"
+        if self.theta <= ROUNDING:
+            return f"theta is {_zero(self.theta)}: at least nine in ten steps from value to value are 0"
+        if self.rate_hz <= 0:
+            return f"its rate is {self.rate_hz:g} values a second"
+        return None
 
 
-def calibrate(turns: Sequence[Trajectory], corpus: str) -> Calibration:
-    """Take the thresholds of the profile `calibrated` from rated turns.
+def _zero(value: float) -> str:
+    return "0" if abs(value) <= ROUNDING else f"{value:g}"
+
+
+def calibrate(turns: Sequence[Trajectory], corpus: str, source: CalibrationSource = "ratings") -> Calibration:
+    """Take the thresholds of the profile `calibrated` from turns as they were rated, or predicted.
+
+    Whether a profile can be made of them is for `Calibration.problem` to say.
 
     Raises:
         ValueError: there are no turns, none is longer than one value, or their rates differ.
@@ -189,7 +226,8 @@ def calibrate(turns: Sequence[Trajectory], corpus: str) -> Calibration:
         raise ValueError("expected turns of one rate, some of at least two values")
     means = {name: np.array([turn.column(name).mean() for turn in rated]) for name in AV_EMO.contagion}
     v_low, a_high = np.quantile(means["valence"], 0.30), np.quantile(means["arousal"], 0.70)
-    low, high = means["valence"] <= v_low, means["arousal"] >= a_high
+    # A quantile may be one of the values but for rounding, and its tail must not be empty.
+    low, high = means["valence"] <= v_low + ROUNDING, means["arousal"] >= a_high - ROUNDING
     steps = [np.abs(np.diff(turn.column(name))) for turn in rated for name in AV_EMO.stability]
     return Calibration(
         v_low=float(v_low),
@@ -200,11 +238,18 @@ def calibrate(turns: Sequence[Trajectory], corpus: str) -> Calibration:
         n_turns=len(rated),
         corpus=corpus,
         rate_hz=rated[0].rate_hz,
+        source=source,
     )
 
 
 def calibrated_profile(calibration: Calibration) -> Profile:
-    """The profile `calibrated`: the benchmark's definition with the thresholds of a recogniser's training labels."""
+    """The profile `calibrated`: the benchmark's definition with a recogniser's own thresholds.
+
+    Raises:
+        ValueError: the calibration's `problem`.
+    """
+    if problem := calibration.problem():
+        raise ValueError(problem)
     return replace(
         AV_EMO,
         name="calibrated",

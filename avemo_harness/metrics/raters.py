@@ -5,20 +5,30 @@ Ratings are matrices of items × raters, float64, NaN where a rater did not rate
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import RESAMPLES, SEED, Estimate, percentile_interval, widening
+from avemo_harness.metrics.bootstrap import (
+    FEWEST_CLUSTERS,
+    TOO_FEW,
+    Estimate,
+    bounded_at_edges,
+    drawn_weights,
+    resampled_estimate,
+)
+from avemo_harness.metrics.paired import around_zero
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 LOWEST, HIGHEST = 1, 5
 """The ends of the rating scale."""
+
+TOO_FEW_OR_RATERS = "too few dialogues or raters"
+"""Note of a mean or difference without an interval, for want of either."""
 
 _CELLS_A_BLOCK = 2**21
 
@@ -32,60 +42,87 @@ def unit_score(ratings: Floats) -> Floats:
     return (ratings - LOWEST) / (HIGHEST - LOWEST)
 
 
-class TwoWayBootstrap:
-    """Resamples of dialogues and, apart from them, of raters, drawn once for all systems and scales of a study.
+def mean_of_item_means(scores: Floats, dialogues: Integers) -> Estimate:
+    """The mean over scales of the mean over items of the mean over their raters, in [0, 1].
 
-    A resample holds a rating as often as its dialogue was drawn, times as often as its rater was (Owen's pigeonhole
-    bootstrap, Annals of Applied Statistics 1, 2007). It errs on the side of width, since the noise of single ratings
-    is counted more than once. Below 20 dialogues intervals are widened as those of `ClusterBootstrap` are.
+    The interval resamples dialogues and, apart from them, raters: a resample holds a rating as often as its dialogue
+    was drawn, times as often as its rater was (Owen's pigeonhole bootstrap, Annals of Applied Statistics 1, 2007). It
+    errs on the side of width, since the noise of single ratings is counted more than once.
 
     Args:
-        dialogues: how many there are in the study, D.
-        raters: how many there are, R.
+        scores: in [0, 1], shape (scales, items, R), NaN where there is none; items of one dialogue share a draw.
+        dialogues: the number of each item's dialogue, shape (items,).
+
+    Returns:
+        Nothing where a scale has no ratings; no interval for fewer than 5 dialogues or raters. Its `n_clusters` are
+        dialogues or raters, whichever are fewer.
+    """
+    resamples = _TwoWayResamples(_rated_dialogues(scores, dialogues), _active_raters(scores))
+    drawn = resamples.means(scores, dialogues)
+    return _with_note(bounded_at_edges(resampled_estimate(_mean(scores), drawn, resamples.clusters)))
+
+
+def difference_of_item_means(of: Floats, dialogues_of: Integers, to: Floats, dialogues_to: Integers) -> Estimate:
+    """The mean of one system less that of another, on the dialogues in which both were rated, in [-1, 1].
+
+    Args:
+        of, to: shape (scales, items, R) each, the same R raters.
+        dialogues_of, dialogues_to: the numbers of their items' dialogues.
+
+    Returns:
+        As `mean_of_item_means` does, from the same draws of dialogues and raters for both.
+    """
+    shared = np.intersect1d(_rated_dialogues(of, dialogues_of), _rated_dialogues(to, dialogues_to))
+    in_of, in_to = np.isin(dialogues_of, shared), np.isin(dialogues_to, shared)
+    of, dialogues_of, to, dialogues_to = of[:, in_of], dialogues_of[in_of], to[:, in_to], dialogues_to[in_to]
+    resamples = _TwoWayResamples(shared, _active_raters(of) | _active_raters(to))
+    drawn = resamples.means(of, dialogues_of) - resamples.means(to, dialogues_to)
+    estimate = resampled_estimate(_mean(of) - _mean(to), drawn, resamples.clusters, low=-1.0)
+    return _with_note(around_zero(estimate))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _TwoWayResamples:
+    """Draws of dialogues, and apart from them of raters: the same for all scores of the same of both.
+
+    Args:
+        dialogues: their numbers, in order.
+        raters: which of all raters are drawn, shape (R,).
     """
 
-    def __init__(self, dialogues: int, raters: int) -> None:
-        rng = np.random.default_rng(SEED)
-        self._of_dialogues = _draws(rng, dialogues)
-        self._of_raters = _draws(rng, raters)
+    dialogues: Integers
+    raters: NDArray[np.bool_]
 
-    def mean_of_item_means(self, scores: Floats, dialogues: Integers) -> Estimate:
-        """The mean over scales of the mean over items of the mean over their raters.
+    @property
+    def clusters(self) -> int:
+        """Dialogues or raters, whichever are fewer: the interval is as uncertain as the fewer are."""
+        return min(len(self.dialogues), int(self.raters.sum()))
 
-        Args:
-            scores: shape (scales, items, R); items of one dialogue share a draw.
-            dialogues: the number of each item's dialogue in [0, D), shape (items,).
-
-        Returns:
-            No interval with one dialogue or one rater, nothing at all where a scale has no ratings.
-        """
-        value = _mean(scores)
-        if math.isnan(value):
-            return Estimate(None, None, None)
-        number = _dialogues_to_draw(scores, dialogues)
-        if number < 2:
-            return Estimate(value, None, None)
-        return _held(value, self._drawn(scores, dialogues), number, low=0.0)
-
-    def difference(self, of: Floats, dialogues_of: Integers, to: Floats, dialogues_to: Integers) -> Estimate:
-        """The mean of one system less that of another, both of the same draws of dialogues and raters.
-
-        Args:
-            of, to: shape (scales, items, R) each.
-            dialogues_of, dialogues_to: the numbers of their items' dialogues.
-        """
-        value = _mean(of) - _mean(to)
-        if math.isnan(value):
-            return Estimate(None, None, None)
-        number = min(_dialogues_to_draw(of, dialogues_of), _dialogues_to_draw(to, dialogues_to))
-        if number < 2:
-            return Estimate(value, None, None)
-        return _held(value, self._drawn(of, dialogues_of) - self._drawn(to, dialogues_to), number, low=-1.0)
-
-    def _drawn(self, scores: Floats, dialogues: Integers) -> Floats:
-        drawn = [_means_of(scale, self._of_dialogues[:, dialogues], self._of_raters) for scale in scores]
+    def means(self, scores: Floats, dialogues: Integers) -> Floats:
+        """The mean of each resample, shape (B,); empty where there are too few of either."""
+        if self.clusters < FEWEST_CLUSTERS:
+            return np.empty(0)
+        rows = np.isin(dialogues, self.dialogues)
+        members = np.searchsorted(self.dialogues, dialogues[rows])
+        of_items = drawn_weights(len(self.dialogues), stream=0)[:, members]
+        of_raters = drawn_weights(int(self.raters.sum()), stream=1)
+        drawn = [_means_of(scale[rows][:, self.raters], of_items, of_raters) for scale in scores]
         mean: Floats = np.mean(drawn, axis=0)
         return mean
+
+
+def _with_note(estimate: Estimate) -> Estimate:
+    return replace(estimate, note=TOO_FEW_OR_RATERS) if estimate.note == TOO_FEW else estimate
+
+
+def _rated_dialogues(scores: Floats, dialogues: Integers) -> Integers:
+    """Numbers of the dialogues that have a rating, in order."""
+    return np.unique(dialogues[(~np.isnan(scores)).any(axis=(0, 2))])
+
+
+def _active_raters(scores: Floats) -> NDArray[np.bool_]:
+    """Whether each rater gave a rating, shape (R,)."""
+    return np.asarray((~np.isnan(scores)).any(axis=(0, 1)))
 
 
 def _mean(scores: Floats) -> float:
@@ -97,30 +134,6 @@ def _mean(scores: Floats) -> float:
 def _means_of(scale: Floats, of_items: Floats, of_raters: Floats) -> Floats:
     there = ~np.isnan(scale)
     return _means(np.where(there, scale, 0.0), there, of_items, of_raters)
-
-
-def _dialogues_to_draw(scores: Floats, dialogues: Integers) -> int:
-    """How many dialogues have ratings; 1 where there is but one rater, so that nothing can be drawn."""
-    there = np.asarray((~np.isnan(scores)).any(axis=0))
-    return len(np.unique(dialogues[there.any(axis=1)])) if there.any(axis=0).sum() > 1 else 1
-
-
-def _held(value: float, drawn: Floats, dialogues: int, low: float) -> Estimate:
-    """A value with its interval, which holds it and lies between `low` and 1."""
-    least, most = percentile_interval(value, drawn)
-    factor = widening(dialogues)
-    return Estimate(
-        value,
-        max(low, min(value, value - (value - least) * factor)),
-        min(1.0, max(value, value + (most - value) * factor)),
-    )
-
-
-def _draws(rng: np.random.Generator, number: int) -> Floats:
-    """How often each resample draws each of a number of things, shape (RESAMPLES, number)."""
-    if number == 0:
-        return np.zeros((RESAMPLES, 0))
-    return rng.multinomial(number, np.full(number, 1 / number), size=RESAMPLES).astype(np.float64)
 
 
 def _means(scores: Floats, there: NDArray[np.bool_], of_items: Floats, of_raters: Floats) -> Floats:
@@ -146,7 +159,7 @@ def ordinal_alpha(ratings: Floats, dialogues: Integers) -> Estimate:
         dialogues: the number of each item's dialogue, shape (items,).
 
     Returns:
-        Nothing where no item has two ratings, or all ratings are the same.
+        Nothing where no item has two ratings, or all ratings are the same; no interval for fewer than 5 dialogues.
 
     >>> ordinal_alpha(np.array([[1.0, 1.0], [2.0, 2.0]]), np.array([0, 1])).value
     1.0
@@ -204,7 +217,8 @@ def intraclass_correlation(ratings: Floats, dialogues: Integers) -> IntraclassCo
         dialogues: the number of each item's dialogue, shape (items,).
 
     Returns:
-        No values where the ratings do not tell: nobody rated two items, or no item has two ratings.
+        No values where the ratings do not tell: nobody rated two items, or no item has two ratings. No intervals for
+        fewer than 5 dialogues.
     """
     rated = ~np.isnan(ratings).all(axis=1)
     raters = ratings.shape[1]
@@ -270,19 +284,11 @@ def _over_dialogues(
     of_dialogues = np.zeros((len(kinds), sums.shape[1]))
     np.add.at(of_dialogues, members, sums)
     values = statistic(of_dialogues.sum(axis=0, keepdims=True))[:, 0]
-    weights = _draws(np.random.default_rng(SEED), len(kinds))
+    weights = drawn_weights(len(kinds)) if len(kinds) >= FEWEST_CLUSTERS else np.empty((0, len(kinds)))
     rows = max(1, _CELLS_A_BLOCK // sums.shape[1])
     blocks = [statistic(weights[start : start + rows] @ of_dialogues) for start in range(0, len(weights), rows)]
-    return [_estimate(float(value), of, len(kinds)) for value, of in zip(values, np.hstack(blocks), strict=True)]
-
-
-def _estimate(value: float, drawn: Floats, clusters: int) -> Estimate:
-    if math.isnan(value):
-        return Estimate(None, None, None)
-    if clusters == 1 or np.isnan(drawn).all():
-        return Estimate(value, None, None)
-    low, high = percentile_interval(value, drawn)
-    factor = widening(clusters)
-    return Estimate(
-        value, min(value, value - (value - low) * factor), min(1.0, max(value, value + (high - value) * factor))
-    )
+    drawn = np.hstack(blocks) if blocks else np.empty((number, 0))
+    return [
+        resampled_estimate(float(value), of_one, len(kinds), low=-np.inf)
+        for value, of_one in zip(values, drawn, strict=True)
+    ]

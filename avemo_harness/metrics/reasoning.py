@@ -11,6 +11,8 @@ L = max(T_u, T_a), D the dimensions, E those in which the user is extreme:
     ESS = clip(1 - K * mean of those |a_d[t+1] - a_d[t]| that exceed theta)        1 if none does; undefined if T_a < 2
     ERS = mean of the parts that are defined                                      undefined without ECS or ESS
 
+A mean is beyond a threshold, and a step exceeds theta, where it is so by more than rounding (1e-9 on the unit scale).
+
 All scores are in [0, 1], higher is better, and NaN where undefined: everything for an empty trajectory, EBS for a user
 who is not extreme, ESS for a single value.
 """
@@ -95,7 +97,7 @@ def stability(replies: Trajectories, profile: Profile) -> Score:
     """ESS: how small the reply's large steps are on average. Depends on the rate of the values."""
 
     def score(steps: Floats) -> float:
-        large = steps[steps > profile.step_threshold]
+        large = steps[steps > profile.step_threshold + profile.rounding]
         return 1 - profile.steepness * float(large.mean()) if large.size else 1.0
 
     of_one_value = 1.0 if profile.undefined == "one" else np.nan
@@ -111,7 +113,10 @@ def steadiness(replies: Trajectories, profile: Profile) -> Floats:
 
 
 def extremes(users: Trajectories, profile: Profile) -> Flags:
-    """In which of the profile's `extremes` each user's turn is extreme by its mean, bool (N, E)."""
+    """In which of the profile's `extremes` each user's turn is extreme by its mean, bool (N, E).
+
+    A turn whose mean is the threshold is not extreme.
+    """
     return _extremes(_Turns.of(users, profile), profile)
 
 
@@ -192,8 +197,9 @@ def _mean_distance(
 
 
 def _extremes(turns: _Turns, profile: Profile) -> Flags:
-    sides = {"below": np.less, "above": np.greater}
-    flags: Flags = np.stack([sides[e.side](turns.means(e.dimension), e.threshold) for e in profile.extremes], axis=1)
+    signs = {"below": -1.0, "above": 1.0}
+    beyond = [signs[e.side] * (turns.means(e.dimension) - e.threshold) for e in profile.extremes]
+    flags: Flags = np.stack(beyond, axis=1) > profile.rounding
     return flags
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,19 +16,27 @@ Scale = Literal["unit", "signed"]
 
 BOUNDS: dict[Scale, tuple[float, float]] = {"unit": (0.0, 1.0), "signed": (-1.0, 1.0)}
 
+OVERSHOOT = 0.05
+"""By how much a value may leave its scale and still be clipped, as it happens to recognisers of unbounded output."""
+ROUNDING = 1e-9
+"""Within so much a value on the unit scale is taken to be equal to a threshold: the mean of equal values is not always
+exactly that value."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trajectory:
     """The emotion of one utterance, `rate_hz` values a second.
 
     Args:
-        values: float64 (T, D); T may be 0. Always finite and within the scale.
+        values: float64 (T, D); T may be 0. Always finite and within the scale: a value beyond it by at most `OVERSHOOT`
+            is clipped.
         columns: name of each column; order means nothing.
         scale: what the values are measured on.
+        n_clipped: how many values were clipped.
 
     Raises:
         ValueError: the shape does not fit the columns, a name is unknown or occurs twice, or a value is not a number
-            or outside the scale.
+            or further outside the scale.
 
     >>> Trajectory(np.array([[0.5, 0.75]]), ("valence", "arousal"), "unit", 2.0).column("arousal")
     array([0.75])
@@ -38,6 +46,7 @@ class Trajectory:
     columns: tuple[Dimension, ...]
     scale: Scale
     rate_hz: float
+    n_clipped: int = field(default=0)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.columns) or not self.columns:
@@ -50,13 +59,22 @@ class Trajectory:
         if not self.rate_hz > 0:
             raise ValueError(f"expected a positive number of values a second, found {self.rate_hz}")
         low, high = BOUNDS[self.scale]
-        wrong = ~((self.values >= low) & (self.values <= high))
+        outside = ~((self.values >= low) & (self.values <= high))
+        if outside.any():
+            self._clip(outside, low, high)
+
+    def _clip(self, outside: NDArray[np.bool_], low: float, high: float) -> None:
+        # Rounding must not decide what is exactly OVERSHOOT beyond; a NaN compares false and is wrong.
+        margin = OVERSHOOT + ROUNDING
+        wrong = ~((self.values >= low - margin) & (self.values <= high + margin))
         if wrong.any():
             step, column = np.argwhere(wrong)[0]
             raise ValueError(
                 f"expected values in [{low:g}, {high:g}] ({self.scale} scale), found {self.columns[column]} = "
                 f"{self.values[step, column]} at step {step}"
             )
+        object.__setattr__(self, "values", np.clip(self.values, low, high))
+        object.__setattr__(self, "n_clipped", self.n_clipped + int(outside.sum()))
 
     def __len__(self) -> int:
         return len(self.values)

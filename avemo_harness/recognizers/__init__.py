@@ -32,7 +32,13 @@ def load_recognizer(name: str) -> type[Recognizer]:
     Raises:
         UsageError: no such recogniser, or a broken package.
     """
-    return cast("type[Recognizer]", REGISTRY.load(name))
+    recognizer = REGISTRY.load(name)
+    plugin = REGISTRY.plugin(name)
+    if plugin is None:
+        return cast("type[Recognizer]", recognizer)
+    from avemo_harness.recognizers.plugin import PluginRecognizers
+
+    return cast("type[Recognizer]", PluginRecognizers(recognizer, plugin))
 
 
 def identify_recognizer(name: str) -> str:

@@ -27,6 +27,15 @@ def group_folds(groups: Sequence[str], *, seed: int) -> Indices:
     return np.array([fold_of[group] for group in groups], dtype=np.intp)
 
 
+def label_of_one_fold(truth: Indices, folds: Indices, n_labels: int) -> int | None:
+    """The first label that fewer than two folds hold, so that it cannot be learnt without one of them; None if none.
+
+    >>> label_of_one_fold(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 0]), 2)
+    1
+    """
+    return next((label for label in range(n_labels) if len(np.unique(folds[truth == label])) < 2), None)
+
+
 def held_out_log_probabilities(
     values: Floats, truth: Indices, folds: Indices, labels: Sequence[str], strength: float
 ) -> Floats:
@@ -45,15 +54,14 @@ def held_out_log_probabilities(
     Raises:
         UsageError: a label has examples in one fold only, so that it cannot be learnt without them.
     """
+    if (label := label_of_one_fold(truth, folds, len(labels))) is not None:
+        raise UsageError(
+            f"expected usable training clips of each label from speakers of several folds, found less for "
+            f"{labels[label]!r}; add clips of more speakers"
+        )
     predicted = np.zeros((len(values), len(labels)))
     for fold in np.unique(folds):
         held_out = folds == fold
-        missing = set(range(len(labels))) - set(truth[~held_out].tolist())
-        if missing:
-            raise UsageError(
-                f"expected usable training clips of each label from speakers of several folds, found less for "
-                f"{labels[min(missing)]!r}; add clips of more speakers"
-            )
         head = fit_logistic_head(values[~held_out], truth[~held_out], strength)
         predicted[held_out] = head.log_probabilities(values[held_out])
     return predicted

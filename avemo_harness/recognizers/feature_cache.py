@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import RecognitionError, StoreError
 from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
-from avemo_harness.recognizers.extractors.base import FeatureExtractor, Features
+from avemo_harness.recognizers.extractors.base import FeatureExtractor, Features, extracted
 from avemo_harness.recognizers.streams import Streams, View
 
 _PRUNED_EVERY = 256
@@ -38,12 +38,12 @@ class FeatureCache:
 
         Raises:
             MediaError: the recording cannot be read.
-            UsageError: a feature is beyond what float16 holds.
+            RecognitionError: the extractor fails on it, or a feature is no number or beyond what float16 holds.
         """
         path = self._path(_key(extractor, streams, count, view))
         known = _read(path, (count, extractor.width))
         if known is None:
-            known = _rounded(extractor.extract(streams, count, view), extractor)
+            known = _rounded(extracted(extractor, streams, count, view), extractor, streams)
             self._keep(path, known)
         return known.astype(np.float32)
 
@@ -89,10 +89,13 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     return rows if rows.shape == shape and rows.dtype == np.float16 else None
 
 
-def _rounded(rows: Features, extractor: FeatureExtractor) -> np.ndarray:
+def _rounded(rows: Features, extractor: FeatureExtractor, streams: Streams) -> np.ndarray:
     with np.errstate(over="ignore"):
         rounded = rows.astype(np.float16)
     if not np.isfinite(rounded).all():
         name = dict(extractor.identity())["extractor"]
-        raise UsageError(f"extractor {name}: a feature is beyond what is kept (65,504); scale its features")
+        raise RecognitionError(
+            f"{streams.name}: extractor {name}: a feature is no number or beyond what is kept (65,504); scale its "
+            "features"
+        )
     return rounded

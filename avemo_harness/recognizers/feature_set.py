@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.recognizers.extractors.base import FeatureExtractor, Features
+from avemo_harness.recognizers.extractors.base import FeatureExtractor, Features, extracted
 from avemo_harness.recognizers.streams import Streams, View
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class FeatureSet:
 
         Raises:
             MediaError: the recording cannot be read.
+            RecognitionError: an extractor fails on it.
         """
         return self._joined({}, streams, count, view)
 
@@ -70,7 +71,7 @@ class FeatureSet:
 
     def _extract(self, extractor: FeatureExtractor, streams: Streams, count: int, view: View) -> Features:
         if self.cache is None:
-            return extractor.extract(streams, count, view)
+            return extracted(extractor, streams, count, view)
         return self.cache.features(extractor, streams, count, view)
 
 

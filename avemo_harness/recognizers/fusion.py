@@ -14,7 +14,7 @@ import numpy as np
 from avemo_harness.errors import UsageError
 from avemo_harness.paths import write_atomically
 from avemo_harness.recognizers.clip_features import ClipFeatures
-from avemo_harness.recognizers.cross_validation import group_folds, held_out_log_probabilities
+from avemo_harness.recognizers.cross_validation import group_folds, held_out_log_probabilities, label_of_one_fold
 from avemo_harness.recognizers.face_features import FaceFeatures
 from avemo_harness.recognizers.logistic import Floats, Indices, LogisticHead, fit_logistic_head, log_softmax
 from avemo_harness.recognizers.sound_features import SoundFeatures
@@ -51,8 +51,8 @@ class FusionRecognizer:
     Attributes:
         labels: the emotions, sorted: the order of every array of labels.
         log_prior: float64 (n_labels,), natural logarithms of the labels' shares of the training clips.
-        sound: recogniser of the sound; None if no training clip had speech.
-        face: recogniser of the face; None if no training clip had a live face.
+        sound: recogniser of the sound; None if too few training clips had speech.
+        face: recogniser of the face; None if too few training clips had a live face.
     """
 
     labels: tuple[str, ...]
@@ -72,7 +72,8 @@ class FusionRecognizer:
     ) -> FusionRecognizer:
         """Fit both classifiers; choose penalties and weights by cross-validation that never splits a group.
 
-        A stream that cannot be cross-validated, since one group holds it all, is not trusted and left out.
+        A stream that cannot be cross-validated, since it shows a label by one group or by none, is not trusted and
+        left out.
 
         Args:
             examples: features of the training clips.
@@ -100,7 +101,8 @@ class FusionRecognizer:
         face = _fit_stream([_live(clip.face) for clip in examples], face_folds, training)
         if sound is None and face is None:
             raise UsageError(
-                "expected training clips with speech or a live face of at least two speakers, found none; add clips"
+                "expected training clips with speech, or with a live face, of every label by at least two speakers, "
+                "found none that are enough; add clips"
             )
         sound_weight, face_weight = _weights_together(sound, face, training)
         return cls(
@@ -213,10 +215,10 @@ class _FittedStream:
 def _fit_stream(
     values_by_clip: Sequence[Floats | None], folds_by_clip: Indices, training: _Training
 ) -> _FittedStream | None:
-    """Fit one stream on the clips where it tells something; None if they lie in fewer than two folds."""
+    """Fit one stream on the clips where it tells something; None if fewer than two folds hold one of the labels."""
     rows = np.array([row for row, values in enumerate(values_by_clip) if values is not None], dtype=np.intp)
     truth, folds = training.truth[rows], folds_by_clip[rows]
-    if len(np.unique(folds)) < 2:
+    if label_of_one_fold(truth, folds, len(training.labels)) is not None:
         return None
     values = np.stack([values for values in values_by_clip if values is not None])
     evidence_by_strength = {

@@ -12,6 +12,9 @@ from avemo_harness.benchmark.release import Clip
 View = Literal["both", "audio", "video"]
 """What a recogniser is shown of a recording."""
 
+Modality = Literal["audio", "video"]
+MODALITIES: tuple[Modality, ...] = ("audio", "video")
+
 VIEW_NAMES: Mapping[View, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
@@ -37,6 +40,12 @@ class Streams:
         """
         info = media.probe(clip.read())
         return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
+
+    @property
+    def name(self) -> str:
+        """How errors call the recording."""
+        clip = self.sound or self.face
+        return clip.name if clip else "a recording of nothing"
 
     @property
     def views(self) -> tuple[View, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.paths import write_atomically
 from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.items import read_counts
 from avemo_harness.run.judgements import Place, chosen_judgements
-from avemo_harness.run.store import RunStore, json_lines
+from avemo_harness.run.lines import json_lines
+from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
-from avemo_harness.scorers.fusion import fusion_gain
+from avemo_harness.scorers.fusion import Fusion, compare_streams
 from avemo_harness.scorers.judged import Judge, Judged
 
 RESULTS_SCHEMA = 3
@@ -38,6 +40,7 @@ class TaskResult:
         flags: how many answers carry each flag; only those that occur, by name.
         rows: what answers that take no understanding would score on the same items, by name.
         comparable: the scores may be held against those of other runs with the same judge.
+        n_available: items that the whole split holds for the task, where the run knows.
         not_asked: how many turns (or pairs) lack a stream that the condition needs, by what they lack, such as
             ``no face``; they are no items.
     """
@@ -58,6 +61,7 @@ class TaskResult:
     n_clusters: int = 0
     n_spoken: int | None = None
     comparable: bool = True
+    n_available: int | None = None
     not_asked: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
@@ -162,7 +166,11 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         if scores is not None:
             scored[task.task] = scores
             _write_lines(folder, task.task, scores.lines, answers)
-        tasks[task.task] = with_marks(_task_result(task, run, answers, scores, judge), task, run.config.partial)
+        counts = read_counts(folder, task.task)
+        of_task = replace(
+            _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
+        )
+        tasks[task.task] = with_marks(of_task, task, run.config.names_part or _asks_part(of_task))
     groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
@@ -171,7 +179,7 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         releases=run.releases,
         bootstrap={"resamples": RESAMPLES, "seed": SEED},
         judge=judge,
-        partial=run.config.partial,
+        partial=run.config.names_part or any(_asks_part(task) for task in tasks.values()),
         provisional=any(task.status == "incomplete" for task in tasks.values()),
         tasks=tasks,
         groups=groups,
@@ -179,6 +187,10 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
     )
     write_atomically(folder / "results.json", result.to_json())
     return result
+
+
+def _asks_part(task: TaskResult) -> bool:
+    return task.n_available is not None and task.n_items < task.n_available
 
 
 def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judged]) -> list[Answer]:
@@ -267,9 +279,23 @@ def _group_result(
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
+    fusion = _fusion(members, scored)
     of_members = [tasks[task.task] for task in members]
-    gain = marked_contrast(_fusion_gain(members, scored), of_members, run.config.partial)
-    return GroupResult(group.group, group.title, row or run.config.model, columns, trivial, gain)
+    partial = run.config.names_part or any(map(_asks_part, of_members))
+    gain, over_a, over_v = (
+        marked_contrast(one, of_members, partial)
+        for one in ((fusion.gain, fusion.av_minus_a, fusion.av_minus_v) if fusion else (None, None, None))
+    )
+    return GroupResult(
+        group=group.group,
+        title=group.title,
+        row=row or run.config.model,
+        columns=columns,
+        trivial=trivial,
+        fusion_gain=gain,
+        av_minus_a=over_a,
+        av_minus_v=over_v,
+    )
 
 
 def _shown(tasks: Mapping[str, TaskResult], groups: Mapping[str, GroupResult]) -> Iterator[Metric | None]:
@@ -290,14 +316,14 @@ def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion_gain(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Metric | None:
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fusion | None:
     """From the group's understanding tasks; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:
         if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
             lines.setdefault(task.condition.name, scored[task.task].lines)
     single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
-    return fusion_gain(*single) if len(single) == 3 else None
+    return compare_streams(*single) if len(single) == 3 else None
 
 
 def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> None:

@@ -19,15 +19,20 @@ from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StoreError, UsageError
 
 RUN_SCHEMA = 1
+AMOUNT = ("limit", "ids", "where")
+"""Fields of a config that say how much is asked."""
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What a user asks for. Everything here decides the answers or which items are asked.
+    """What a user asks for.
+
+    How much is asked (`AMOUNT`) decides no answer, so it is no part of a run's identity and not kept in `run.json`:
+    the same directory grows from a part to the whole, and `items.json` tells how far.
 
     Args:
-        limit: dialogues (or conflict pairs) of each task: a count, or a share below 1.
+        limit: dialogues (or conflict pairs): a count, or a share below 1.
         ids: dialogue, pair or item ids; none means all.
         where: conditions ``field=value`` on the asked turn.
         generation: overrides of the tasks' generation settings.
@@ -49,8 +54,8 @@ class RunConfig:
     seed: int = 0
 
     @property
-    def partial(self) -> bool:
-        """Whether only some of the tasks' items are asked."""
+    def names_part(self) -> bool:
+        """Whether only some of the tasks' items are asked for now."""
         return self.limit is not None or bool(self.ids) or bool(self.where)
 
     def generation_of(self, task: TaskSpec) -> GenerationSpec:
@@ -114,7 +119,9 @@ class RunRecord:
         """What must be equal for two invocations to be the same run."""
         return {
             "config": {
-                key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.config).items()
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in asdict(self.config).items()
+                if key not in AMOUNT
             },
             "identity": dict(self.identity),
             "task_digests": dict(self.task_digests),

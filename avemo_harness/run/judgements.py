@@ -82,6 +82,8 @@ class Judgements:
             place=row["place"],
             has_reference=row["has_reference"],
             error=row.get("error"),
+            user_view=row.get("user_view"),
+            n_clipped=row.get("n_clipped", 0),
         )
 
     def _path(self, suffix: str) -> Path:
@@ -119,6 +121,8 @@ def judgement_row(place: Place, judged: Judged) -> dict[str, Any]:
         "reply": _stored(judged.reply),
         "why": judged.why,
         "error": judged.error,
+        "user_view": judged.user_view,
+        "n_clipped": judged.n_clipped or None,
     }
     return {name: value for name, value in row.items() if value is not None}
 
@@ -128,7 +132,7 @@ def _stored(trajectory: Trajectory | None) -> dict[str, Any] | None:
         return None
     columns: Iterable[str] = trajectory.columns
     values = {name: trajectory.values[:, i].round(DECIMALS).tolist() for i, name in enumerate(columns)}
-    return {"scale": trajectory.scale, "rate_hz": trajectory.rate_hz, "values": values}
+    return {"scale": trajectory.scale, "rate_hz": float(trajectory.rate_hz), "values": values}
 
 
 def _trajectory(stored: Mapping[str, Any] | None) -> Trajectory | None:

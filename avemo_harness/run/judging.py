@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,15 @@ from threading import Lock
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.benchmark.request import Item
-from avemo_harness.errors import SampleError, describe
+from avemo_harness.errors import RecognitionError, SampleError, StoreError, UsageError, describe
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers import EMBEDDED
-from avemo_harness.recognizers.judges import TrajectoryJudge
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.judges import TrajectoryJudge, judge_modalities
+from avemo_harness.recognizers.streams import Modality, Streams, View
 from avemo_harness.run.judgements import Judgements, judgement_row
 from avemo_harness.run.store import Record, RunStore
-from avemo_harness.scorers.judged import Judge, Judged
+from avemo_harness.scorers.judged import Judge, Judged, UserView
 
 SILENT_LEVEL = 10 ** (-60 / 20)
 """RMS of the active parts below which a recording counts as silence: -60 dBFS."""
@@ -59,8 +60,11 @@ def judge_run(
         releases: by task, of the tasks whose replies are to be judged.
 
     Raises:
+        UsageError: the recogniser cannot judge sound, or says that it cannot work.
         StoreError: the directory is damaged or cannot be written.
     """
+    if "audio" not in judge_modalities(recognizer):
+        raise UsageError(f"the recogniser {name!r} looks at faces alone, and replies are heard; choose one of sound")
     judgements = Judgements(folder, describe_judge(name, recognizer))
     waiting = partial(say, "another process is judging this run; waiting for it")
     with one_at_a_time(folder / "claims" / ".judging", waiting):
@@ -109,42 +113,111 @@ class _Judging:
             place=sum(turn.role == "user" for turn in turns[:index]),
             has_reference=index + 1 < len(turns) and turns[index + 1].role == "assistant",
         )
+        clip, speech = turns[index].clip, one.record.speech
         try:
-            user, user_audio = self._user(turns[index].clip)
-            reply, why = self._reply(one.record)
-        except SampleError as error:
-            return replace(asked, error=describe(error))
-        return replace(asked, user=user, user_audio=user_audio, reply=reply, why=why)
+            user, reply = _User(), _Heard()
+            if clip is not None:
+                with _naming(clip.name):
+                    user = self._user(clip)
+            if speech is not None:
+                with _naming(speech):
+                    reply = self._reply(speech)
+        except _FailedRecordingError as error:
+            return replace(asked, error=str(error))
+        # A turn without a face is followed once: what is clipped there is counted once.
+        followed = {id(one): one for one in (user.by_all, user.by_sound, reply.trajectory) if one is not None}
+        return replace(
+            asked,
+            user=user.by_all,
+            user_audio=user.by_sound,
+            user_view=user.view,
+            reply=reply.trajectory,
+            why=reply.why,
+            n_clipped=sum(one.n_clipped for one in followed.values()),
+        )
 
-    def _user(self, clip: Clip | None) -> tuple[Trajectory | None, Trajectory | None]:
-        """The user's turn by all its streams, and by its sound alone."""
-        if clip is None:
-            return None, None
+    def _user(self, clip: Clip) -> _User:
         streams = Streams.of(clip)
-        by_view = {
-            view: self._remembered(clip, streams, view) for view in streams.views if view in (streams.views[0], "audio")
-        }
-        return by_view[streams.views[0]], by_view.get("audio")
+        if not streams.views:
+            return _User()
+        whole = streams.views[0]
+        view = _user_view(streams, judge_modalities(self.recognizer))
+        if view is None:
+            raise RecognitionError("the judge makes use of sound alone, and the turn has none")
+        by_sound = self._remembered(clip, streams, "audio") if "audio" in streams.views else None
+        by_all = by_sound if whole == "audio" else self._remembered(clip, streams, whole)
+        return _User(by_all, by_sound, view)
 
     def _remembered(self, clip: Clip, streams: Streams, view: View) -> Trajectory:
         key = (clip.sha256, view)
         with self._judging.setdefault(key, Lock()):
             if key not in self._users:
-                self._users[key] = self.recognizer.trajectory(streams, view)
+                self._users[key] = self._follow(streams, view)
             return self._users[key]
 
-    def _reply(self, record: Record) -> tuple[Trajectory | None, str | None]:
-        """The reply by its sound, or what keeps it from being judged."""
-        if record.speech is None:
-            return None, None
-        path = self.folder / (record.speech or "")
+    def _reply(self, speech: str) -> _Heard:
+        path = self.folder / speech
         samples, rate = media.read_sound_file(path)
         if not len(samples):
-            return None, "empty"
+            return _Heard(why="empty")
         if media.active_level(samples, rate) < SILENT_LEVEL:
-            return None, "silent"
-        clip = Clip.from_bytes(path.read_bytes(), record.speech or "")
-        return self.recognizer.trajectory(Streams(clip, None, len(samples) / rate), "audio"), None
+            return _Heard(why="silent")
+        clip = Clip.from_bytes(path.read_bytes(), speech)
+        return _Heard(self._follow(Streams(clip, None, len(samples) / rate), "audio"))
+
+    def _follow(self, streams: Streams, view: View) -> Trajectory:
+        found: object = self.recognizer.trajectory(streams, view)
+        if not isinstance(found, Trajectory):
+            raise RecognitionError(f"the judge gave {type(found).__name__}, expected a Trajectory")
+        return found
+
+
+class _FailedRecordingError(SampleError):
+    """A recording could not be judged; names it."""
+
+
+@contextmanager
+def _naming(recording: str) -> Iterator[None]:
+    """The boundary of one recording: whatever goes wrong with it costs its item, and the error names it.
+
+    A judge that cannot work at all says so by a UsageError, which ends the judging, as does a damaged run directory.
+
+    Raises:
+        _FailedRecordingError: anything else was raised.
+    """
+    try:
+        yield
+    except (UsageError, StoreError):
+        raise
+    except (Exception, SystemExit) as error:
+        told = describe(error)
+        raise _FailedRecordingError(told if recording in told else f"{recording}: {told}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A reply by its sound, or what keeps it from being judged."""
+
+    trajectory: Trajectory | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    """A user's turn as judged by all its streams, by its sound alone, and which streams the judge made use of."""
+
+    by_all: Trajectory | None = None
+    by_sound: Trajectory | None = None
+    view: UserView | None = None
+
+
+def _user_view(streams: Streams, modalities: Collection[Modality]) -> UserView | None:
+    """The streams of a recording that a judge makes use of; None where it has none of them."""
+    sound = streams.sound is not None and "audio" in modalities
+    face = streams.face is not None and "video" in modalities
+    if sound and face:
+        return "audio_video"
+    return "audio" if sound else "video" if face else None
 
 
 def _judge(judgements: Judgements, judging: _Judging, questions: Sequence[_Reply], say: Say) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -47,6 +48,13 @@ class LineWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
         return self._handle
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a .jsonl file."""
+    text = io.StringIO()
+    jsonlines.Writer(text, compact=True, sort_keys=True).write_all(rows)
+    return text.getvalue()
 
 
 def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:

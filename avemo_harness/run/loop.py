@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Protocol
@@ -150,7 +151,9 @@ class Asker:
     def _prepare(self, question: Question) -> Request:
         request = question.asking.request(question.item, self._own_replies(question))
         if isinstance(self.model, Prefetching):
-            self.model.prefetch(request)
+            # What fails here fails again where the request is answered, and is recorded there.
+            with suppress(Exception):
+                self.model.prefetch(request)
         return request
 
     def _own_replies(self, question: Question) -> dict[int, str]:

@@ -93,7 +93,7 @@ class SideBySideAsker(Asker):
                 flow.by_key[request.key].append(chain)
             else:
                 waiting = flow.by_key[request.key] = [chain]
-                flow.asked[self.model.submit(request)] = (request, waiting)
+                flow.asked[_submitted(self.model, request)] = (request, waiting)
 
     def _take_answered(self, flow: _Flow) -> None:
         for answered in [one for one in flow.asked if one.done()]:
@@ -110,6 +110,15 @@ class SideBySideAsker(Asker):
         rest = [_Chain(chain.unit, chain.questions[1:]) for chain, _ in flow.settled if len(chain.questions) > 1]
         flow.settled.clear()
         return rest
+
+
+def _submitted(model: Concurrent, request: Request) -> Future[Response]:
+    try:
+        return model.submit(request)
+    except Exception as error:  # as if the answer had failed
+        failed: Future[Response] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _response(answered: Future[Response]) -> Response:

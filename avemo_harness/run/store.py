@@ -5,21 +5,18 @@ Nothing is ever rewritten. A line is durable before the next batch is asked; a k
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
 from avemo_harness.errors import StoreError
-from avemo_harness.paths import write_atomically
+from avemo_harness.run.items import read_items
 from avemo_harness.run.lines import LineWriter, complete_lines
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.judged import Judged
@@ -147,27 +144,9 @@ class RunStore:
             segment: rest for segment, end in self._read_up_to.items() if (rest := segment.stat().st_size - end) > 0
         }
 
-    def write_items(self, task: str, items: Sequence[Item]) -> None:
-        """Keep what a task asks, so that a run can be scored without its release."""
-        path = self.folder / "items" / f"{task}.jsonl"
-        if not path.exists():
-            write_atomically(path, json_lines(asdict(item) for item in items))
-
     def read_items(self, task: str) -> list[Item]:
-        """What a task asks, as kept by `write_items`."""
-        path = self.folder / "items" / f"{task}.jsonl"
-        try:
-            with jsonlines.open(path) as reader:
-                return [Item(**line) for line in reader]
-        except (OSError, jsonlines.InvalidLineError, TypeError) as error:
-            raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
-
-
-def json_lines(rows: Iterable[dict[str, Any]]) -> str:
-    """The text of a .jsonl file."""
-    text = io.StringIO()
-    jsonlines.Writer(text, compact=True, sort_keys=True).write_all(rows)
-    return text.getvalue()
+        """What the run asks of a task; see `avemo_harness.run.items`."""
+        return read_items(self.folder, task)
 
 
 def _parse(line: bytes, segment: Path, start: int) -> Record:

@@ -75,4 +75,11 @@ def load_scorer(name: str) -> Scorer:
     Raises:
         UsageError: no such scorer, or a broken package.
     """
-    return cast("Scorer", REGISTRY.load(name)())
+    scorer_class = REGISTRY.load(name)
+    plugin = REGISTRY.plugin(name)
+    if plugin is None:
+        return cast("Scorer", scorer_class())
+    from avemo_harness.scorers.plugin import PluginScorer
+
+    with plugin.running("its construction"):
+        return PluginScorer(scorer_class(), plugin)

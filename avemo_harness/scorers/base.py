@@ -49,7 +49,7 @@ class Metric:
         n: items, or dialogues, that the value is a mean of.
         n_undefined: those scored for which the metric has no value.
         n_clusters: independent clusters (dialogues) in which the metric has a value; what the interval rests on.
-        note: a qualification of the interval, such as ``too few dialogues`` or ``approximate``; None where there is none.
+        note: a qualification of the interval, such as ``too few dialogues`` or ``approximate``.
         marks: keys of `avemo_harness.report.results.RunResult.marks`, the caveats that belong into the cell itself.
     """
 
@@ -63,6 +63,21 @@ class Metric:
     n_clusters: int = 0
     note: str | None = None
     marks: tuple[str, ...] = ()
+
+
+def metric_of(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_undefined: int = 0) -> Metric:
+    """Put an estimate and the counts of its items together."""
+    return Metric(
+        value=estimate.value,
+        ci_low=estimate.ci_low,
+        ci_high=estimate.ci_high,
+        n=n,
+        n_invalid=n_invalid,
+        n_errors=n_errors,
+        n_undefined=n_undefined,
+        n_clusters=estimate.n_clusters,
+        note=estimate.note,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +142,4 @@ class Tally:
 
     def metric(self, estimate: Estimate) -> Metric:
         """Put an estimate and these counts together."""
-        return Metric(estimate.value, estimate.ci_low, estimate.ci_high, self.n, self.n_invalid, self.n_errors)
+        return metric_of(estimate, self.n, self.n_invalid, self.n_errors)

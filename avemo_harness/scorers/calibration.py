@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.metrics import calibration
-from avemo_harness.metrics.bootstrap import Estimate, ItemBootstrap, interval_of_inflated
+from avemo_harness.metrics.bootstrap import Estimate, ItemBootstrap, bounded_at_edges, interval_of_inflated
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.ranking import RankingError, label_scores
 
@@ -72,7 +72,7 @@ def calibration_estimates(forecasts: Forecasts) -> Mapping[str, Estimate]:
     score = partial(calibration.brier_score, forecasts.probabilities, forecasts.gold)
     return {
         "ece": bootstrap.estimate(error, interval_of_inflated),
-        "brier": bootstrap.estimate(score, high=2.0),
+        "brier": bounded_at_edges(bootstrap.estimate(score, high=2.0), high=2.0),
     }
 
 

@@ -1,23 +1,37 @@
-"""What seeing and hearing together adds over the better of the two, on the same turns."""
+"""What seeing and hearing together adds to either alone, on the same turns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import ClusterBootstrap
-from avemo_harness.scorers.base import Metric, ScoreLine
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, interval_of_gain
+from avemo_harness.metrics.paired import around_zero, difference
+from avemo_harness.scorers.base import Metric, ScoreLine, metric_of
 
 Floats = NDArray[np.float64]
 
 
-def fusion_gain(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> Metric:
-    """``Acc_AV - max(Acc_A, Acc_V)`` over the turns scored under all three conditions, in [-1, 1].
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Accuracy with both streams less that with one, in [-1, 1], over the turns scored under all three conditions.
 
-    The difference is recomputed in each resample of dialogues, so its interval is a paired one.
+    Args:
+        gain: ``Acc_AV - max(Acc_A, Acc_V)``; the smaller of the other two.
+        av_minus_a: ``Acc_AV - Acc_A``.
+        av_minus_v: ``Acc_AV - Acc_V``.
     """
+
+    gain: Metric
+    av_minus_a: Metric
+    av_minus_v: Metric
+
+
+def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> Fusion:
+    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues."""
     verdicts = [
         {line.item.item_id: line for line in lines if line.verdict in ("right", "wrong")}
         for lines in (both, audio, video)
@@ -28,14 +42,32 @@ def fusion_gain(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Se
         lines = [by_item[item_id] for by_item in verdicts]
         counts = clusters.setdefault(lines[0].item.cluster, np.zeros(4))
         counts += [1.0, *(float(line.verdict == "right") for line in lines)]
-    counts_by_cluster = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
-    estimate = ClusterBootstrap(counts_by_cluster).estimate(_gain, low=-1.0)
+    table = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
-    return Metric(estimate.value, estimate.ci_low, estimate.ci_high, len(shared), invalid, errors)
+
+    return Fusion(*(metric_of(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)))
+
+
+def fusion_estimates(counts: Floats) -> tuple[Estimate, Estimate, Estimate]:
+    """The gain over the larger of two accuracies, and the differences from either.
+
+    Args:
+        counts: items, and how many are right with both streams, with sound, with the picture, of each cluster: (D, 4).
+    """
+    both = counts[:, [0, 1]]
+    return (
+        around_zero(ClusterBootstrap(counts).estimate(_gain, interval_of_gain, low=-1.0)),
+        difference(counts[:, [0, 2]], both, _accuracy),
+        difference(counts[:, [0, 3]], both, _accuracy),
+    )
 
 
 def _gain(sums: Floats) -> Floats:
-    n = np.where(sums[:, 0] > 0, sums[:, 0], np.nan)
-    gain: Floats = (sums[:, 1] - np.maximum(sums[:, 2], sums[:, 3])) / n
+    gain: Floats = (sums[:, 1] - np.maximum(sums[:, 2], sums[:, 3])) / sums[:, 0]
     return gain
+
+
+def _accuracy(sums: Floats) -> Floats:
+    accuracy: Floats = sums[:, 1] / sums[:, 0]
+    return accuracy

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
+
+UserView = Literal["audio_video", "audio", "video"]
+"""What a user's turn was judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Judge:
     Args:
         name: how the user calls it.
         digest: of everything that decides its judgements.
-        calibration: thresholds from its training labels, where it has any.
+        calibration: its own thresholds, where it has any; see `no_calibration`.
         rmse: its error for sound and face together, by dimension, on the unit scale; empty where unknown.
         card: what it was trained on and how far it can be trusted; JSON-ready.
         embedded: it is the built-in one, whose scores mean something on the demo alone.
@@ -29,6 +32,15 @@ class Judge:
     rmse: Mapping[Dimension, float] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+
+    @property
+    def no_calibration(self) -> str | None:
+        """Why replies cannot be scored under the profile `calibrated`; None where they can."""
+        if self.calibration is None:
+            reason = self.card.get("no_calibration")
+            return "the recogniser has no calibration" + (f": {reason}" if reason else "")
+        problem = self.calibration.problem()
+        return f"the recogniser's calibration cannot be used: {problem}" if problem else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,8 @@ class Judged:
         why: what keeps a reply from being judged: ``empty`` or ``silent``; None where nothing does.
         place: which of its dialogue's user turns the item asks about, from 0 on.
         has_reference: the release holds an answer to the same turn.
+        user_view: what `user` was judged by; None where there is no such trajectory, or it was not noted yet.
+        n_clipped: values of the three trajectories that lay a little off the scale and were clipped.
         error: why the item could not be judged; such an item is counted and never scored.
     """
 
@@ -53,3 +67,5 @@ class Judged:
     place: int = 0
     has_reference: bool = False
     error: str | None = None
+    user_view: UserView | None = None
+    n_clipped: int = 0

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.bootstrap import ClusterBootstrap, Statistic
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic, bounded_at_edges
+from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.metrics.trivial_replies import anchored
-from avemo_harness.scorers.base import Metric
+from avemo_harness.scorers.base import Metric, metric_of
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ class Column:
     """A score of every unit: turns or dialogues.
 
     Args:
-        values: float64 (N,); NaN where undefined.
+        values: in [0, 1], float64 (N,); NaN where undefined.
         clusters: what each unit is resampled with.
         shuffled: the units' scores with the replies of others; where given, the mean is anchored at their mean.
     """
@@ -39,23 +40,43 @@ class Column:
         """The plain mean of what is defined."""
         return float(self.values[self.defined].mean()) if self.defined.any() else None
 
+    @property
+    def is_share(self) -> bool:
+        """All defined values are 0 or 1, and the mean is not anchored."""
+        return self.shuffled is None and bool(np.isin(self.values[self.defined], (0.0, 1.0)).all())
+
 
 def mean_metrics(columns: Mapping[str, Column], n_errors: int) -> dict[str, Metric]:
-    """The mean of each column over its defined units, with its interval; all resample the same clusters."""
+    """The mean of each column over its defined units, with an interval over the clusters that hold any of them.
+
+    Columns that are defined in the same clusters share their resamples. A mean of nothing but zeros and ones has the
+    interval of a share.
+    """
     names = sorted({cluster for column in columns.values() for cluster in column.clusters})
     place = {name: i for i, name in enumerate(names)}
-    blocks = [_sums(column, place) for column in columns.values()]
-    bootstrap = ClusterBootstrap(np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0)))
+    sums = {name: _sums(column, place) for name, column in columns.items()}
+    alike: dict[bytes, list[str]] = {}
+    for name, table in sums.items():
+        alike.setdefault((table[:, 0] > 0).tobytes(), []).append(name)
+    estimates: dict[str, Estimate] = {}
+    for group in alike.values():
+        bootstrap = ClusterBootstrap(np.concatenate([sums[name] for name in group], axis=1))
+        for position, name in enumerate(group):
+            estimates[name] = _estimate(columns[name], sums[name], bootstrap, position)
     metrics = {}
-    for position, (name, column) in enumerate(columns.items()):
-        is_anchored = column.shuffled is not None
-        low = -np.inf if is_anchored else 0.0
-        estimate = bootstrap.estimate(_anchored_mean(position) if is_anchored else _mean(position), low=low)
+    for name, column in columns.items():
         n = int(column.defined.sum())
-        metrics[name] = Metric(
-            estimate.value, estimate.ci_low, estimate.ci_high, n, 0, n_errors, len(column.values) - n
-        )
+        metrics[name] = metric_of(estimates[name], n, 0, n_errors, len(column.values) - n)
     return metrics
+
+
+def _estimate(column: Column, sums: Floats, bootstrap: ClusterBootstrap, position: int) -> Estimate:
+    """The mean of the column whose sums are at a position of the bootstrap's."""
+    if column.is_share:
+        return share_estimate(sums[:, 1], sums[:, 0])
+    if column.shuffled is not None:
+        return bootstrap.estimate(_anchored_mean(position), low=-np.inf)
+    return bounded_at_edges(bootstrap.estimate(_mean(position)))
 
 
 def _sums(column: Column, place: Mapping[str, int]) -> Floats:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
-from avemo_harness.scorers.answers import read_answer, unscored_line
+from avemo_harness.metrics.shares import share_estimate
+from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.clusters import by_cluster
 
 Floats = NDArray[np.float64]
 RATES = {"aar": AUDIO, "var": VIDEO, "olr": OTHER}
+TOO_FEW_GROUPS = "too few independent groups"
+"""Note of a rate without an interval: pairs that share a dialogue, directly or through others, are one group."""
 
 
 class ModalityPreferenceScorer:
@@ -29,21 +32,26 @@ class ModalityPreferenceScorer:
         output = task.output
         lines = tuple(_line(answer, output) for answer in answers)
         tally = Tally.of(lines)
-        bootstrap = ClusterBootstrap(by_cluster(lines, _counts))
+        counts = by_cluster(lines, _counts)
         metrics = {
-            name: tally.metric(bootstrap.estimate(partial(preference_rate, which=which)))
+            name: tally.metric(of_groups(share_estimate(counts[:, which], counts.sum(axis=1))))
             for name, which in RATES.items()
         }
-        return TaskScores(metrics, lines, _details(lines))
+        return TaskScores(metrics, lines, _details(lines) | parsing_details(lines, output))
+
+
+def of_groups(estimate: Estimate) -> Estimate:
+    """Say of conflict items that groups of pairs are too few, not dialogues."""
+    return replace(estimate, note=TOO_FEW_GROUPS) if estimate.note == TOO_FEW else estimate
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
+    parsed = read_answer(answer, output)
     sides = {answer.item.audio_label: "audio", answer.item.video_label: "video"}
-    verdict = sides.get(reading.label, "other") if reading.label is not None else "other"
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why)
+    verdict = sides.get(parsed.label, "other") if parsed.label is not None else "other"
+    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why)
 
 
 def _counts(lines: Sequence[ScoreLine]) -> Floats:

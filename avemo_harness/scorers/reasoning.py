@@ -17,11 +17,14 @@ from avemo_harness.scorers.judged import Judge
 from avemo_harness.scorers.means import Column, mean_metrics
 from avemo_harness.scorers.reasoning_details import (
     Unspoken,
+    clipped_values,
     ers_apart,
+    exchange_problem,
     extreme_turns,
     on_reference_turns,
     other_profiles,
     uncut_means,
+    users_by_view,
     with_missing_as_zero,
 )
 from avemo_harness.scorers.reasoning_rows import (
@@ -54,7 +57,7 @@ class ReasoningScorer:
         exchanges = [reading.exchange for reading in readings if reading.exchange is not None]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
         profile, refusal = _profile(task, judge)
-        refusal = refusal or next((why for one in exchanges if (why := profile.problem(one.user))), None)
+        refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
         scores = Scores.of(scored, [one.reply for one in scored], profile)
         rows = trivial_rows(scored, profile)
@@ -78,6 +81,8 @@ class ReasoningScorer:
                 scored, [r.has_reference for r in readings if r.exchange], profile
             ),
             "profiles": other_profiles(exchanges, profile, judge),
+            **users_by_view([reading.answer.judged for reading in readings if reading.exchange]),
+            "clipped": clipped_values([answer.judged for answer in answers]),
         }
         lines = _lines(readings, {**scores.columns(), **companions}, bool(refusal))
         return TaskScores(
@@ -130,8 +135,8 @@ def _profile(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
     named = next((scorer.profile for scorer in task.scorers if scorer.name == "reasoning"), None)
     if named != "calibrated" or judge is None:
         return AV_EMO, None
-    if judge.calibration is None:
-        return AV_EMO, "profile calibrated: the recogniser has no calibration"
+    if judge.calibration is None or judge.no_calibration:
+        return AV_EMO, f"profile calibrated: {judge.no_calibration}"
     return calibrated_profile(judge.calibration), None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from avemo_harness.metrics.dialogues import dialogue_means
 from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile, calibrated_profile
 from avemo_harness.metrics.reasoning import distance_to_thresholds, extremes
-from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.scorers.judged import Judge
+from avemo_harness.metrics.trajectory import ROUNDING, Trajectory
+from avemo_harness.scorers.judged import Judge, Judged
 from avemo_harness.scorers.means import Column
 from avemo_harness.scorers.reasoning_rows import TURN_METRICS, Exchange, Scores
 
@@ -28,6 +29,28 @@ class Unspoken:
 
     dialogue: str
     user: Trajectory | None
+
+
+def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | None:
+    """The first trajectory's lack that keeps exchanges from being scored under a profile; None where all can be."""
+    trajectories = (trajectory for one in exchanges for trajectory in (one.user, one.user_audio, one.reply))
+    return next((why for one in trajectories if one is not None and (why := profile.problem(one))), None)
+
+
+def users_by_view(judged: Sequence[Judged | None]) -> dict[str, Any]:
+    """How many of the scored users were judged by sound and face, by sound and by face alone.
+
+    ``unknown`` are those that were judged before it was noted. A mean over several kinds is over judgements of unequal
+    quality.
+    """
+    counts = Counter(one.user_view or "unknown" for one in judged if one is not None)
+    return {"users_by_view": dict(sorted(counts.items())), "mixed_user_views": len(counts.keys() - {"unknown"}) > 1}
+
+
+def clipped_values(judged: Sequence[Judged | None]) -> dict[str, int]:
+    """In how many judgements the recogniser left its scale a little, and how many values were clipped there."""
+    counts = [one.n_clipped for one in judged if one is not None and one.n_clipped]
+    return {"items": len(counts), "values": sum(counts)}
 
 
 def uncut_means(scores: Scores) -> Means:
@@ -64,7 +87,7 @@ def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge 
     near = None
     if judge is not None and judge.rmse:
         errors = np.array([judge.rmse.get(one.dimension, 0.0) for one in profile.extremes])
-        near = int((distance_to_thresholds(users, profile) < errors).any(axis=1).sum())
+        near = int((errors - distance_to_thresholds(users, profile) > ROUNDING).any(axis=1).sum())
     return {
         "n": int(flags.any(axis=1).sum()),
         "rate": float(flags.any(axis=1).mean()),
@@ -100,15 +123,16 @@ def on_reference_turns(
 def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge | None) -> dict[str, Any]:
     """The same exchanges under the other profiles; where one does not apply, why."""
     profiles: dict[str, Profile | None] = {AV_EMO.name: AV_EMO, "calibrated": None, **PROFILES}
-    if judge is not None and judge.calibration is not None:
+    no_calibration = judge.no_calibration if judge else "the recogniser has no calibration"
+    if judge is not None and judge.calibration is not None and no_calibration is None:
         profiles["calibrated"] = calibrated_profile(judge.calibration)
     results: dict[str, Any] = {}
     for name, profile in profiles.items():
         if name == chosen.name:
             continue
         if profile is None:
-            results[name] = {"refused": "the recogniser has no calibration"}
-        elif problem := next((why for one in exchanges if (why := profile.problem(one.user))), None):
+            results[name] = {"refused": no_calibration}
+        elif problem := exchange_problem(exchanges, profile):
             results[name] = {"refused": problem}
         else:
             results[name] = _means(exchanges, profile)

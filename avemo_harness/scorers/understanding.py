@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import classification
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
-from avemo_harness.scorers.answers import read_answer, unscored_line
+from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
+from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, forecast_values, ranking_details
 from avemo_harness.scorers.clusters import by_cluster
@@ -37,17 +38,19 @@ class UnderstandingScorer:
         counts = by_cluster(lines, lambda group: _confusion(group, output).ravel())
         occurring = np.array([any(line.item.gold == label for line in lines) for label in output.labels])
         statistics: dict[str, Statistic] = {
-            "accuracy": classification.accuracy,
             "macro_f1": lambda sums: classification.macro_f1(sums, occurring),
             "f1_all4": classification.macro_f1_all,
             "balanced_accuracy": classification.balanced_accuracy,
         }
         bootstrap = ClusterBootstrap(counts)
         metrics = {
-            name: tally.metric(bootstrap.estimate(_of_confusion(statistic, shape)))
-            for name, statistic in statistics.items()
+            "accuracy": tally.metric(accuracy_estimate(counts.reshape(-1, *shape))),
+            **{
+                name: tally.metric(score_estimate(bootstrap, _of_confusion(statistic, shape)))
+                for name, statistic in statistics.items()
+            },
         }
-        details = _details(counts.sum(axis=0).reshape(shape), output, occurring)
+        details = _details(counts.sum(axis=0).reshape(shape), output, occurring) | parsing_details(lines, output)
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
@@ -70,10 +73,10 @@ def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
-    verdict = "right" if reading.label == answer.item.gold else "wrong"
+    parsed = read_answer(answer, output)
+    verdict = "right" if parsed.label == answer.item.gold else "wrong"
     values = forecast_values(answer, output)
-    return ScoreLine(answer.item, answer.text, reading.label, verdict, reading.why, values)
+    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why, values)
 
 
 def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.clips import melody
+from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -98,9 +101,134 @@ def test_a_conflict_ends_with_the_shorter_of_its_two_clips(cache: ConditionCache
         assert abs(info.video.duration_s - info.sound.duration_s) <= 0.04 + 0.064
 
 
-def test_a_clip_without_the_stream_that_a_condition_needs_is_an_error_that_names_it(cache: ConditionCache) -> None:
-    voice = Clip.from_bytes(media.encode_sound(np.zeros(16_000, np.float32)), "dialogue d1, turn 0")
-    with pytest.raises(MediaError, match="dialogue d1, turn 0 under audio_only"):
-        cache.audio_only(voice)
-    with pytest.raises(MediaError, match="dialogue d1, turn 0 under video_only"):
-        cache.video_only(voice)
+def voice(kind: str = "m4a", seconds: float = 1.0) -> Clip:
+    """A clip without a picture."""
+    return Clip.from_bytes(sound_file(kind, melody(seconds)), "dialogue d1, turn 0")
+
+
+def face(seed: int = 1) -> Clip:
+    """A clip without sound."""
+    return Clip.from_bytes(media.remove_sound(make_clip(seed).read()), "dialogue d2, turn 4")
+
+
+def noise_of(clip: Clip) -> np.ndarray:
+    return media.decode_sound(clip.read())
+
+
+def level_db(sound: np.ndarray) -> float:
+    return float(20 * np.log10(np.sqrt(np.mean(sound**2))))
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_voice_in_any_format_is_joined_with_a_face_without_sound(cache: ConditionCache, kind: str) -> None:
+    made = cache.conflict(voice(kind), face()).read()
+    assert media.packet_digests(made).video == media.packet_digests(face().read()).video
+    heard, spoken = media.decode_sound(made), melody(1.0)
+    assert abs(len(heard) - len(spoken)) <= 1024
+    shared = min(len(heard), len(spoken))
+    assert np.corrcoef(heard[:shared], spoken[:shared])[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_clip_without_a_picture_is_asked_as_its_sound_whatever_its_format(cache: ConditionCache, kind: str) -> None:
+    clip = voice(kind)
+    assert cache.audio_only(clip) is clip
+    assert cache.streams(clip) == {"sound"}
+
+
+@pytest.mark.parametrize("noise", ["speech_shaped", "white", "pink", "rms_matched"])
+def test_a_clip_without_sound_gets_the_same_noise_for_its_duration(cache: ConditionCache, noise: str) -> None:
+    made = cache.video_only(face(), noise)
+    info = media.probe(made.read())
+    assert info.video == media.probe(face().read()).video
+    assert media.packet_digests(made.read()).video == media.packet_digests(face().read()).video
+    assert info.sound is not None
+    assert info.sound.duration_s == pytest.approx(1.0, abs=0.001)
+    assert level_db(noise_of(made)) == pytest.approx(-26, abs=0.3)
+
+
+def test_the_noise_of_a_clip_without_sound_is_the_same_in_every_cache(tmp_path: Path) -> None:
+    one, other = (ConditionCache(tmp_path / name).video_only(face()) for name in ("one", "other"))
+    assert one.read() == other.read()
+    assert ConditionCache(tmp_path / "one").video_only(face(2)).sha256 != one.sha256
+
+
+@pytest.mark.parametrize(
+    ("lacks", "make"),
+    [
+        ("dialogue d2, turn 4: it has no sound, which audio_only needs", lambda cache: cache.audio_only(face())),
+        ("dialogue d1, turn 0: it has no picture, which video_only needs", lambda cache: cache.video_only(voice())),
+        ("dialogue d2, turn 4: it has no sound, which conflict needs", lambda cache: cache.conflict(face(), face())),
+        (
+            "dialogue d1, turn 0: it has no picture, which conflict needs",
+            lambda cache: cache.conflict(voice(), voice()),
+        ),
+    ],
+)
+def test_a_clip_without_the_stream_that_a_condition_needs_is_an_error_that_names_both(
+    cache: ConditionCache, lacks: str, make: Callable[[ConditionCache], Clip]
+) -> None:
+    for _ in range(2):
+        with pytest.raises(MediaError, match=lacks):
+            make(cache)
+
+
+def test_an_earlier_turn_with_both_streams_is_shown_as_it_was_asked(
+    cache: ConditionCache, clips: tuple[Clip, Clip]
+) -> None:
+    assert cache.shown(clips[0], "audio_only") == cache.audio_only(clips[0])
+    assert cache.shown(clips[0], "video_only", "pink") == cache.video_only(clips[0], "pink")
+    assert cache.shown(clips[0], "full_av") is clips[0]
+
+
+def test_an_earlier_turn_is_shown_with_the_streams_that_it_has(cache: ConditionCache) -> None:
+    said = voice("wav")
+    assert cache.shown(said, "audio_only") is said
+    still = media.decode_frames(cache.shown(face(), "audio_only").read()).pixels
+    assert len(still) == 25
+    assert (still == still[0]).all()
+    assert cache.streams(cache.shown(face(), "audio_only")) == {"picture"}
+    assert cache.shown(face(), "video_only") == cache.video_only(face())
+    for silent_or_heard in (face(), said):
+        assert cache.shown(silent_or_heard, "conflict") is silent_or_heard
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_no_word_of_an_earlier_turn_without_a_picture_is_heard_under_video_only(
+    cache: ConditionCache, kind: str
+) -> None:
+    said = voice(kind, 1.3)
+    shown = cache.shown(said, "video_only")
+    assert cache.streams(shown) == {"sound"}
+    spoken, noise = noise_of(said), noise_of(shown)
+    assert len(noise) == len(spoken)
+    assert abs(np.corrcoef(spoken, noise)[0, 1]) < 0.05
+    assert level_db(noise) == pytest.approx(-26, abs=0.3)
+
+
+def test_the_streams_of_a_clip_are_found_out_once(cache: ConditionCache, tmp_path: Path) -> None:
+    def must_not_be_read() -> bytes:
+        raise AssertionError("the source was read again")
+
+    for clip in (voice("flac"), face(), make_clip(1)):
+        found = cache.streams(clip)
+        assert ConditionCache(tmp_path).streams(Clip(clip.sha256, "unread", must_not_be_read)) == found
+    assert cache.streams(make_clip(1)) == {"picture", "sound"}
+
+
+@pytest.mark.parametrize("size", [0, 30, 300])
+def test_a_file_of_the_cache_that_was_cut_is_made_again(
+    cache: ConditionCache, clips: tuple[Clip, Clip], tmp_path: Path, size: int
+) -> None:
+    made = cache.audio_only(clips[0])
+    before = made.read()
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.write_bytes(path.read_bytes()[:size])
+        assert ConditionCache(tmp_path).audio_only(clips[0]).read() == before
+
+
+def test_a_clip_that_cannot_be_read_is_an_error_that_names_it(cache: ConditionCache) -> None:
+    broken = Clip.from_bytes(b"nothing", "dialogue d3, turn 2")
+    for make in (cache.audio_only, cache.video_only, lambda clip: cache.shown(clip, "audio_only")):
+        with pytest.raises(MediaError, match="dialogue d3, turn 2"):
+            make(broken)

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Asking, plan_items
+from avemo_harness.benchmark.planning import Asking, plan_items, turns_to_answer_first
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
 from avemo_harness.benchmark.request import Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import ReleaseError
 
 
 class PlainConditions:
@@ -30,6 +30,11 @@ class PlainConditions:
 
     def conflict(self, audio: Clip, video: Clip) -> Clip:
         return Clip.from_bytes(b"sound of " + audio.read() + b", face of " + video.read())
+
+    def shown(self, clip: Clip, condition: str, noise: str) -> Clip:
+        if condition == "audio_only":
+            return self.audio_only(clip)
+        return self.video_only(clip, noise) if condition == "video_only" else clip
 
 
 def clip(content: str) -> Clip:
@@ -82,7 +87,7 @@ class Asked:
     def requests(self) -> list[Request]:
         conditions = cast(ConditionCache, PlainConditions())
         asking = Asking(self.task, self.release, conditions, self.generation, dict(self.identity), self.seed)
-        return [asking.request(item) for item in plan_items(self.task, self.release)]
+        return [asking.request(item) for item in plan_items(self.task, self.release).items]
 
 
 def shown(request: Request) -> list[tuple[str, str]]:
@@ -99,7 +104,7 @@ QUESTION = ("user", "How does the speaker feel: neutral, happy, angry, sad?")
 
 def test_every_labelled_turn_of_the_user_is_asked_in_release_order() -> None:
     release = release_of(make_dialogue("d2", emotions=("sad", None, "angry")), make_dialogue("d1"))
-    items = plan_items(make_task(), release)
+    items = plan_items(make_task(), release).items
     assert [(item.item_id, item.gold) for item in items] == [
         ("d2/0", "sad"),
         ("d2/4", "angry"),
@@ -112,7 +117,7 @@ def test_every_labelled_turn_of_the_user_is_asked_in_release_order() -> None:
 
 def test_replies_are_asked_of_turns_without_a_label_too() -> None:
     spoken = make_task(output={"type": "spoken_response"})
-    items = plan_items(spoken, release_of(make_dialogue("d1", emotions=("sad", None))))
+    items = plan_items(spoken, release_of(make_dialogue("d1", emotions=("sad", None)))).items
     assert [(item.item_id, item.gold) for item in items] == [("d1/0", None), ("d1/2", None)]
 
 
@@ -128,17 +133,96 @@ def test_without_context_only_the_question_is_asked() -> None:
     assert shown(alone) == [("user", "d1/2"), QUESTION]
 
 
-def test_a_history_turn_without_a_clip_is_given_as_text_and_an_asked_one_is_an_error() -> None:
+def with_streams(dialogue: Dialogue, turn: int, sound: bool, picture: bool) -> Dialogue:
+    """The same dialogue with known streams of one turn's clip, and both streams in the others."""
+    turns = tuple(
+        replace(
+            one,
+            has_sound=one.clip and (sound if one.turn_index == turn else True),
+            has_picture=one.clip and (picture if one.turn_index == turn else True),
+        )
+        for one in dialogue.turns
+    )
+    return replace(dialogue, turns=turns)
+
+
+def test_a_turn_without_a_clip_is_not_asked_and_counted_and_given_as_text_in_a_history() -> None:
     dialogue = make_dialogue("d1")
     silent = replace(dialogue, turns=(replace(dialogue.turns[0], clip=None), *dialogue.turns[1:]))
     asked = Asked(release_of(silent))
-    items = plan_items(asked.task, asked.release)
-    asking = Asking(
-        asked.task, asked.release, cast(ConditionCache, PlainConditions()), asked.generation, dict(asked.identity), 0
+    plan = plan_items(asked.task, asked.release)
+    assert [item.item_id for item in plan.items] == ["d1/2"]
+    assert plan.not_asked == {"no recording": 1}
+    (request,) = asked.requests()
+    assert shown(request)[0] == ("user", "d1 0")
+
+
+@pytest.mark.parametrize(
+    ("sound", "picture", "asked_under", "lacking"),
+    [
+        (True, False, {"audio_only"}, "no face"),
+        (False, True, {"video_only"}, "no sound"),
+        (True, True, {"full_av", "audio_only", "video_only"}, None),
+    ],
+)
+@pytest.mark.parametrize("condition", ["full_av", "audio_only", "video_only"])
+def test_a_turn_is_asked_under_the_conditions_whose_streams_it_has_and_else_counted(
+    sound: bool, picture: bool, asked_under: set[str], lacking: str | None, condition: str
+) -> None:
+    release = release_of(with_streams(make_dialogue("d1"), 0, sound, picture))
+    plan = plan_items(make_task(condition=condition), release)
+    expected = ["d1/0", "d1/2"] if condition in asked_under else ["d1/2"]
+    assert [item.item_id for item in plan.items] == expected
+    assert plan.not_asked == ({} if condition in asked_under else {lacking: 1})
+
+
+def test_a_clip_whose_streams_are_unknown_is_asked_so_that_its_error_is_seen() -> None:
+    plan = plan_items(make_task(condition="full_av"), release_of(make_dialogue("d1")))
+    assert (len(plan.items), plan.not_asked) == (2, {})
+
+
+def test_a_reply_answers_what_was_said_so_it_needs_the_sound_and_no_face() -> None:
+    spoken = make_task(output={"type": "spoken_response"})
+    faceless = plan_items(spoken, release_of(with_streams(make_dialogue("d1"), 0, sound=True, picture=False)))
+    mute = plan_items(spoken, release_of(with_streams(make_dialogue("d1"), 0, sound=False, picture=True)))
+    assert (len(faceless.items), faceless.not_asked) == (2, {})
+    assert (len(mute.items), mute.not_asked) == (1, {"no sound": 1})
+
+
+def test_a_question_that_shows_no_clip_needs_no_stream() -> None:
+    told = make_task(
+        messages=[{"role": "user", "content": [{"type": "text", "text": "How does {{ turn.text }} feel?"}]}]
     )
-    assert shown(asking.request(items[1]))[0] == ("user", "d1 0")
-    with pytest.raises(MediaError, match="dialogue d1, turn 0: the turn has no clip"):
-        asking.request(items[0])
+    dialogue = make_dialogue("d1")
+    bare = replace(dialogue, turns=tuple(replace(turn, clip=None) for turn in dialogue.turns))
+    assert len(plan_items(told, release_of(bare)).items) == 2
+
+
+@pytest.mark.parametrize(
+    ("heard", "seen", "lacking"),
+    [
+        ((True, False), (False, True), {}),
+        ((False, True), (True, True), {"no sound": 1}),
+        ((True, True), (True, False), {"no face": 1}),
+    ],
+)
+def test_a_pair_needs_the_sound_of_one_clip_and_the_face_of_the_other(
+    heard: tuple[bool, bool], seen: tuple[bool, bool], lacking: dict[str, int]
+) -> None:
+    release = release_of(
+        with_streams(make_dialogue("a"), 2, *heard),
+        with_streams(make_dialogue("b"), 0, *seen),
+        pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))],
+    )
+    plan = plan_items(ALONE, release)
+    assert (len(plan.items), plan.not_asked) == (0 if lacking else 1, lacking)
+
+
+def test_own_replies_are_not_waited_for_where_a_turn_is_not_asked() -> None:
+    own = make_task(output={"type": "spoken_response"}, context={"assistant_replies": "own"})
+    release = release_of(with_streams(make_dialogue("d1"), 0, sound=False, picture=True))
+    (item,) = plan_items(own, release).items
+    assert turns_to_answer_first(own, release, item) == ()
 
 
 @pytest.mark.parametrize(
@@ -165,7 +249,7 @@ ALONE = make_task(condition="conflict", context={"turns": "none"})
 def test_a_pair_within_a_dialogue_swaps_the_asked_clip_alone() -> None:
     shared = [make_dialogue("a", "same", ("neutral", "happy")), make_dialogue("b", "same", ("neutral", "sad"))]
     release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
-    (item,) = plan_items(CONFLICT, release)
+    (item,) = plan_items(CONFLICT, release).items
     assert (item.audio_label, item.video_label, item.gold) == ("happy", "sad", None)
     (request,) = Asked(release, CONFLICT).requests()
     assert shown(request) == [
@@ -212,12 +296,12 @@ def test_a_pair_that_does_not_fit_the_release_is_refused(video: tuple[str, int, 
     assert str(refused.value) == f"data: pair 'p': {said}"
 
 
-def test_a_pair_whose_turn_has_no_clip_is_a_media_error() -> None:
+def test_a_pair_whose_turn_has_no_clip_is_not_asked() -> None:
     silent = make_dialogue("b")
     silent = replace(silent, turns=tuple(replace(turn, clip=None) for turn in silent.turns))
     release = release_of(make_dialogue("a"), silent, pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))])
-    with pytest.raises(MediaError, match="pair p: both turns need a clip"):
-        Asked(release, ALONE).requests()
+    plan = plan_items(ALONE, release)
+    assert (plan.items, plan.not_asked) == ((), {"no recording": 1})
 
 
 def test_dialogues_that_pairs_link_are_one_cluster() -> None:
@@ -226,7 +310,7 @@ def test_dialogues_that_pairs_link_are_one_cluster() -> None:
         pair("p2", ("c", 0, "happy"), ("b", 2, "sad")),
         pair("p3", ("d", 0, "happy"), ("d", 2, "sad")),
     ]
-    items = plan_items(ALONE, release_of(*(make_dialogue(name) for name in "abcd"), pairs=pairs))
+    items = plan_items(ALONE, release_of(*(make_dialogue(name) for name in "abcd"), pairs=pairs)).items
     assert [item.cluster for item in items] == ["a", "a", "d"]
 
 

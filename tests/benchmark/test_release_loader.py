@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE_S
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue
 from avemo_harness.benchmark.release_loader import (
-    ReleaseOptions,
     configured_release,
     has_split,
     load_release,
@@ -157,12 +154,6 @@ def test_what_is_neither_a_path_nor_a_hub_id_is_refused(
         load_release(source, CONFIG)
 
 
-def test_a_limit_keeps_the_first_dialogues_and_the_pairs_among_them(folder: Path) -> None:
-    release = load_release(str(folder), CONFIG, options=ReleaseOptions(limit=3))
-    assert [dialogue.dialogue_id for dialogue in release.dialogues] == ["d0", "d1", "d2"]
-    assert [pair.pair_id for pair in release.pairs] == ["p0"]
-
-
 def test_a_local_release_says_which_splits_it_has(folder: Path) -> None:
     release = load_release(str(folder), CONFIG)
     assert has_split(release, str(folder), "train")
@@ -204,42 +195,28 @@ def test_without_any_release_one_sentence_says_how_to_get_one() -> None:
 
 
 REFUSED_COMMAND = """
-import sys
+import sys, time
+asked = []
+calls = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen")
+sys.addaudithook(lambda event, arguments: asked.append(event) if event in calls else None)
+time.sleep = lambda seconds: asked.append("pause")
 from avemo_harness.cli import main
 code = main(["--model", "qwen2.5-omni", "--tasks", "multiturn_real"])
 loaded = {name.partition(".")[0] for name in sys.modules}
 assert not loaded & {"torch", "transformers", "datasets", "huggingface_hub", "av", "pyarrow"}, loaded
+assert asked == [], asked
 sys.exit(code)
 """
 
 
 @pytest.mark.usefixtures("_own_settings")
-def test_a_split_without_a_release_ends_within_a_second_in_one_line_with_nothing_heavy_loaded(tmp_path: Path) -> None:
-    wall, cpu = [], []
-    for _ in range(3):
-        started, used = time.perf_counter(), cpu_seconds()
-        done = subprocess.run(
-            [sys.executable, "-c", REFUSED_COMMAND],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            timeout=60,
-        )
-        wall.append(time.perf_counter() - started)
-        cpu.append(cpu_seconds() - used)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("avemo-eval: multiturn_real needs a release")
-        assert done.stderr.count("\n") == 1
+def test_a_split_without_a_release_ends_in_one_line_with_nothing_heavy_loaded_and_nobody_asked(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", REFUSED_COMMAND]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("avemo-eval: multiturn_real needs a release")
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-    print(f"refused after {statistics.median(wall):.2f} s, of CPU {statistics.median(cpu):.2f} s")
-    # Seconds of CPU, since other processes may share the machine.
-    assert statistics.median(cpu) < 1
-
-
-def cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.usefixtures("_own_settings")
@@ -253,6 +230,6 @@ def test_the_command_finds_a_release_in_each_of_the_three_ways(
     if by == "memory":
         remember_release(str(folder))
     command = [sys.executable, "-m", "avemo_harness", "--model", "random", "--tasks", "multiturn_real_full_av", *flag]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert "multiturn_real_full_av" in done.stdout

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import (
     editor_schema,
     load_group_file,
@@ -20,6 +20,7 @@ from avemo_harness.benchmark.task_file import (
     resolve_parents,
     spec_digest,
 )
+from avemo_harness.benchmark.task_library import SHIPPED
 from avemo_harness.benchmark.yaml_file import KeyPath
 from avemo_harness.errors import TaskError
 from avemo_harness.scorers import METRICS
@@ -87,6 +88,84 @@ def test_a_list_replaces_its_parents_list_whole(tmp_path: Path) -> None:
     assert document.values == {"a": [9], "b": {"c": []}}
     assert document.origin(("a", 2)) == (over, 2)
     assert document.origin(("b", "c", 0, "d")) == (over, 4)
+
+
+def test_a_childs_null_takes_a_key_away_and_its_empty_mapping_all_keys_of_one(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", "a: {b: 1, c: 2}\nd: {e: {f: 3, g: 4}}\nh: [5]\n")
+    over = write(tmp_path, "over.yaml", "extends: base.yaml\na:\n  b: null\nd:\n  e: {}\nh: ~\n")
+    document = resolve_parents(over)
+    assert document.values == {"a": {"c": 2}, "d": {"e": {}}}
+    lines = {path: (file.name, line) for path, (file, line) in document.removed.items()}
+    assert lines == {
+        ("a", "b"): ("over.yaml", 3),
+        ("d", "e", "f"): ("over.yaml", 5),
+        ("d", "e", "g"): ("over.yaml", 5),
+        ("h",): ("over.yaml", 6),
+    }
+    assert document.origin(("a", "c"))[0].name == "base.yaml"
+
+
+def test_what_was_taken_away_may_be_given_again_by_a_child_of_the_child(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "x: {y: 1, z: 2}\n")
+    write(tmp_path, "b.yaml", "extends: a.yaml\nx: {y: null, z: null}\n")
+    document = resolve_parents(write(tmp_path, "c.yaml", "extends: b.yaml\nx: {y: 3}\n"))
+    assert document.values == {"x": {"y": 3}}
+    assert list(document.removed) == [("x", "z")]
+
+
+def test_a_null_where_nothing_is_inherited_is_a_value(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", "a: {}\nb: [1]\n")
+    document = resolve_parents(write(tmp_path, "over.yaml", "extends: base.yaml\na: {c: null}\nd: null\n"))
+    assert document.values == {"a": {"c": None}, "b": [1], "d": None}
+    assert document.removed == {}
+
+
+def test_keys_that_may_be_null_are_so_whether_taken_away_or_never_given(tmp_path: Path) -> None:
+    parent = TASK.replace("{name: demo}", '{path: "builtin:demo", name: demo, revision: null}') + "group: some_group\n"
+    write(tmp_path, "parent.yaml", parent)
+    nothing = "dataset: {path: null, revision: null}\nheadline: null\ngroup: null\n"
+    spec = load_task_file(write(tmp_path, "child.yaml", f"extends: parent.yaml\n{nothing}"), METRICS).spec
+    assert (spec.dataset.path, spec.dataset.revision, spec.headline, spec.group) == (None, None, None, None)
+
+
+def test_a_child_may_ask_for_fewer_labels_than_its_parent(tmp_path: Path) -> None:
+    head = f"task: two\nextends: {SHIPPED / '_understanding.yaml'}\ndataset: {{name: demo}}\ncondition: full_av\n"
+    empty = write(tmp_path, "empty.yaml", head + "output: {labels: [happy, sad], synonyms: {}}\n")
+    null = write(tmp_path, "null.yaml", head + "output: {labels: [happy, sad], synonyms: null}\n")
+    for file in (empty, null):
+        output = load_task_file(file, METRICS).spec.output
+        assert isinstance(output, LabelOutput)
+        assert (output.labels, output.synonyms) == (("happy", "sad"), {})
+    german = "de: {neutral: null, angry: null}, en: null, zh: null, ja: null, ko: null, es: null, fr: null, emoji: null"
+    one = write(tmp_path, "one.yaml", head + f"output: {{labels: [happy, sad], synonyms: {{{german}}}}}\n")
+    output = load_task_file(one, METRICS).spec.output
+    assert isinstance(output, LabelOutput)
+    assert (list(output.synonyms), sorted(output.synonyms["de"])) == (["de"], ["happy", "sad"])
+    with pytest.raises(TaskError, match=r"synonyms\.en\.angry: unknown label 'angry'; known: happy, sad"):
+        load_task_file(write(tmp_path, "kept.yaml", head + "output: {labels: [happy, sad]}\n"), METRICS)
+
+
+def test_synonyms_without_a_language_are_of_any_and_leave_the_digest_as_it_was(tmp_path: Path) -> None:
+    task = load_task_file(write(tmp_path, "a.yaml", TASK), METRICS)
+    assert isinstance(task.spec.output, LabelOutput)
+    assert task.spec.output.synonyms == {"any": {"happy": ("joy",)}}
+    # The digest that this task had before synonyms were told apart by language.
+    assert task.digest == "2460dad4d309c691f839271599f8af3e66a649c26e7940aec75f0b34f99cfbfd"
+    again = TaskSpec.model_validate(task.spec.model_dump(mode="json"))
+    assert spec_digest(again) == task.digest
+
+
+def test_words_without_a_language_join_those_of_the_parents_languages(tmp_path: Path) -> None:
+    parent = TASK.replace("{happy: [joy]}", "{de: {happy: [froh]}, any: {sad: [down]}}")
+    write(tmp_path, "a.yaml", parent)
+    child = write(tmp_path, "b.yaml", "extends: a.yaml\noutput: {synonyms: {happy: [glad], de: {sad: [trüb]}}}\n")
+    spec = load_task_file(child, METRICS).spec
+    assert isinstance(spec.output, LabelOutput)
+    assert spec.output.synonyms == {
+        "de": {"happy": ("froh",), "sad": ("trüb",)},
+        "any": {"sad": ("down",), "happy": ("glad",)},
+    }
+    assert TaskSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
 def test_the_nearest_of_several_parents_wins(tmp_path: Path) -> None:

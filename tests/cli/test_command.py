@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from support.releases import write_text_release, write_text_task
+from support.waiting import PATIENCE_S
 
 HEAVY = ("torch", "transformers", "datasets", "evaluate", "pandas", "av", "sklearn", "pyarrow")
 
 
 def avemo_eval(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "avemo_harness", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")

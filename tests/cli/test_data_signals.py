@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.processes import is_alive
+from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness.cli import main
 from avemo_harness.cli.signals import end_on_signals
@@ -20,7 +20,7 @@ from avemo_harness.cli.signals import end_on_signals
 TOOL = """
 import os, pathlib, time
 pathlib.Path(os.environ["STOCK"], str(os.getpid())).touch()
-time.sleep(60)
+time.sleep(540)
 """
 ARGV = [sys.executable, "-c", TOOL, "{in.wav}", "{emotion}", "{out.mp4}"]
 YAML = f"""licence: CC0-1.0
@@ -31,7 +31,6 @@ splits:
   multiturn_synthetic: {{dialogues: 0, conflict_pairs: 0}}
 face: {{backend: command, tool: Slow, version: "1", argv: {json.dumps(ARGV)}, env: [STOCK], emotion_input: label}}
 """
-LONG_S = 60.0
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -57,11 +56,9 @@ def test_a_build_that_is_told_to_end_takes_its_tools_with_it(tmp_path: Path, num
     environment = {**os.environ, "STOCK": str(stock), "TMPDIR": str(temporary)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stderr=pipe, text=True, preexec_fn=take_signals) as build:
-        end = time.monotonic() + LONG_S
-        while len(begun(stock)) < 2 and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_until(lambda: len(begun(stock)) == 2, "two tools run")
         build.send_signal(number)
-        _, told = build.communicate(timeout=LONG_S / 2)
+        _, told = build.communicate(timeout=PATIENCE_S)
     assert build.returncode == 130
     assert told.endswith("interrupted; the same command continues\n")
     assert len(begun(stock)) == 2, "none of the six that waited began"

@@ -11,6 +11,7 @@ from support.releases import write_text_release, write_text_task
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.benchmark.task_library import SHIPPED
 from avemo_harness.cli import main
 
 
@@ -19,6 +20,19 @@ def test_a_task_is_shown_with_the_file_and_line_of_every_value(capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "(video_only.yaml:6)" in said
     assert "(_understanding.yaml:5)" in said
+
+
+def test_keys_that_a_task_takes_away_from_its_parent_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "two.yaml"
+    head = f"task: two\nextends: {SHIPPED / '_understanding.yaml'}\ndataset: {{name: demo}}\ncondition: full_av\n"
+    file.write_text(head + "output:\n  labels: [happy, sad]\n  synonyms: null\nheadline: null\n")
+    assert main(["show", str(file), "--resolved"]) == 0
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()]
+    assert ["output.synonyms", "taken", "away", "(two.yaml:7)"] in rows
+    assert ["headline", "taken", "away", "(two.yaml:8)"] in rows
+    assert not any("angry" in word for row in rows for word in row)
 
 
 def test_the_messages_of_the_first_questions_are_shown_with_history_and_without_control_characters(

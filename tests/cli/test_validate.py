@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE_S
 
 from avemo_harness.benchmark.task_file import editor_schema
 from avemo_harness.cli import main
@@ -25,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 def validate(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "avemo_harness", "validate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(

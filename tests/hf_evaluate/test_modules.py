@@ -118,6 +118,22 @@ def test_other_labels_and_synonyms_can_be_given() -> None:
     assert (scores["accuracy"], scores["f1_fear"]) == (1.0, 1.0)
 
 
+def test_answers_in_the_benchmarks_languages_are_read_by_default_and_only_then() -> None:
+    answers = [
+        "他很难过",
+        "Sie ist traurig.",
+        "I'd be happy to help, but I can't see it.",
+        "She isn't happy, she's sad.",
+    ]
+    columns = {"predictions": answers, "references": ["sad"] * 4}
+    assert load("understanding").compute(**columns)["accuracy"] == pytest.approx(3 / 4)
+    given = {"de": {"sad": ["traurig"]}}
+    assert load("understanding").compute(**columns, synonyms=given)["accuracy"] == pytest.approx(2 / 4)
+    pairs = {"predictions": answers, "audio_labels": ["sad"] * 4, "video_labels": ["happy"] * 4}
+    rates = load("modality_preference").compute(**pairs)
+    assert [rates[name] for name in ("aar", "var", "olr", "invalid_rate")] == pytest.approx([0.75, 0, 0.25, 0.25])
+
+
 def test_truth_outside_the_labels_is_refused_with_its_place() -> None:
     with pytest.raises(ValueError, match=r"references\[1\]: expected one of neutral, .*, found 'fear'"):
         load("understanding").compute(predictions=["sad", "sad"], references=["sad", "fear"])

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.waiting import PATIENCE_S
 
 pytest.importorskip("starlette", reason="the rating pages need starlette: pip install 'avemo-harness[human]'")
 pytest.importorskip("uvicorn", reason="the rating pages need uvicorn: pip install 'avemo-harness[human]'")
@@ -38,7 +39,7 @@ class Server:
         """Start, and return when it answers."""
         command = [sys.executable, "-m", "avemo_harness", "human", "serve", str(self.folder), "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 assert httpx.get(f"{self.url}/api/screen").status_code == 401

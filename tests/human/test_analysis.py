@@ -225,7 +225,8 @@ def test_results_join_the_runs_that_are_there(tmp_path: Path) -> None:
     joined = json.loads((run / "human" / "demo_reply.json").read_text())
     assert (joined["task"], joined["group"], joined["label"]) == ("demo_reply", "demo", "calm")
     assert set(joined["columns"]) == {"ER", "EN", "RR", "ERS"}
-    assert set(joined["columns"]["ER"]) == {"value", "ci_low", "ci_high", "n", "n_invalid", "n_errors", "n_undefined"}
+    counts = {"n", "n_invalid", "n_errors", "n_undefined", "n_clusters"}
+    assert set(joined["columns"]["ER"]) == {"value", "ci_low", "ci_high", "note", "marks", *counts}
     assert len(said) == 1
     assert "gone" in said[0]
     write_result(tmp_path / "later", read_key(tmp_path / "study"), result, said.append)

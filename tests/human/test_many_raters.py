@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from human.servers import Server, httpx, serving
 from human.studies import write_small_study
+from support.waiting import PATIENCE_S
 
 from avemo_harness.human.study import Study
 
@@ -29,7 +30,9 @@ class Crowd:
         self.codes: list[str] = []
 
     async def run(self, number: int) -> None:
-        async with httpx.AsyncClient(base_url=self.server.url, headers={"Origin": self.server.url}, timeout=60) as http:
+        async with httpx.AsyncClient(
+            base_url=self.server.url, headers={"Origin": self.server.url}, timeout=PATIENCE_S
+        ) as http:
             await self._ask(http, "GET", f"/join/token{number}")
             await self._ask(http, "POST", "/api/consent", {"agree": True})
             await self._ask(http, "POST", "/api/device", self.device)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.clips import melody, pattern, positions
+from support.clips import RATE, melody, pattern, positions
+from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError
@@ -104,6 +105,47 @@ def test_stereo_is_mixed_to_the_mean_of_its_channels() -> None:
     np.testing.assert_allclose(media.decode_sound(file.getvalue(), rate=44_100), left / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", sorted(SOUND_FORMATS))
+def test_sound_files_of_every_format_come_back_whole_and_in_place(kind: str) -> None:
+    played = melody(1.3)
+    data = sound_file(kind, played)
+    info = media.probe(data)
+    assert info.video is None
+    assert info.sound is not None
+    heard = media.decode_sound(data)
+    assert len(heard) == len(played)
+    assert lag(heard, played) == 0
+    assert np.corrcoef(heard, played)[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("kind", sorted(SOUND_FORMATS))
+def test_a_stream_is_known_by_its_packets_in_every_format(kind: str) -> None:
+    one, same, other = (media.packet_digests(sound_file(kind, melody(1.0, seed=seed))) for seed in (1, 1, 2))
+    assert one.video == ()
+    assert one.sound == same.sound
+    assert one.sound != other.sound
+
+
+def test_the_cover_of_a_sound_file_is_no_video() -> None:
+    import av
+    from av.stream import Disposition
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as container:
+        sound = container.add_stream("libmp3lame", rate=RATE, layout="mono")
+        cover = container.add_stream("png", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 96, 64, "rgb24"
+        cover.disposition = Disposition.attached_pic
+        frame = av.AudioFrame.from_ndarray(melody(1.0)[None], "fltp", "mono")
+        frame.sample_rate = RATE
+        packets = [*cover.encode(av.VideoFrame.from_ndarray(pattern(0), "rgb24")), *cover.encode(None)]
+        container.mux([*packets, *sound.encode(frame), *sound.encode(None)])
+    info = media.probe(file.getvalue())
+    assert info.video is None
+    assert info.sound is not None
+    assert media.packet_digests(file.getvalue()).video == ()
+
+
 def test_what_a_clip_lacks_is_an_error(sound_only: bytes, silent_film: bytes) -> None:
     with pytest.raises(MediaError, match="no video"):
         media.decode_frames(sound_only)
@@ -150,7 +192,7 @@ def test_webm_is_decoded() -> None:
     frames = media.decode_frames(file.getvalue())
     assert positions(frames) == list(range(25))
     with pytest.raises(MediaError, match="MP4"):
-        media.packet_digests(file.getvalue())
+        media.freeze_video(file.getvalue())
 
 
 def test_a_turned_video_is_refused() -> None:

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from avemo_harness.metrics.agreement import concordance, correlation, root_mean_square_error, series_moments
+from avemo_harness.metrics.agreement import (
+    concordance,
+    concordance_with_labels,
+    correlation,
+    root_mean_square_error,
+    series_moments,
+)
 
 values = st.floats(0, 1, allow_nan=False)
 pairs = st.lists(st.tuples(values, values), min_size=1, max_size=30).map(lambda rows: np.array(rows).T)
@@ -62,8 +68,26 @@ def test_two_constants_have_no_concordance(x: float, y: float, length: int) -> N
 def test_a_constant_follows_nothing() -> None:
     x = np.linspace(0, 1, 50)
     for one, other in ((x, np.full(50, 0.7)), (np.full(50, 0.7), x)):
-        assert ccc(one, other) == pytest.approx(0.0, abs=1e-12)
         assert np.isnan(correlation(series_moments(one, other)))
+
+
+@given(pairs, st.floats(0, 1))
+def test_concordance_with_a_constant_is_zero_and_has_no_sign(pair: np.ndarray, constant: float) -> None:
+    x = np.concatenate([pair[0], [0.0, 1.0]])
+    for moments in (series_moments(x, np.full(len(x), constant)), series_moments(np.full(len(x), constant), x)):
+        assert f"{float(concordance(moments)):+}" == "+0.0"
+
+
+def test_a_recording_whose_labels_are_constant_has_no_concordance_and_one_predicted_as_constant_has_none_of_it() -> (
+    None
+):
+    moving, still = np.linspace(0.2, 0.8, 7), np.full(7, 0.4)
+    pairs_of = {"both move": (moving, moving), "labels still": (moving, still), "prediction still": (still, moving)}
+    found = {name: float(concordance_with_labels(series_moments(*pair))) for name, pair in pairs_of.items()}
+    assert found["both move"] == pytest.approx(1.0)
+    assert np.isnan(found["labels still"])
+    assert found["prediction still"] == 0.0
+    assert np.isnan(concordance_with_labels(series_moments(still, still)))
 
 
 def test_nothing_has_no_agreement() -> None:

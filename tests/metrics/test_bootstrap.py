@@ -1,18 +1,26 @@
-"""Intervals: exact where nothing varies, widened for few clusters, honest about coverage."""
+"""Intervals by bootstrap: widened for few clusters, bounded where nothing varies, honest about coverage."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from avemo_harness.metrics.bootstrap import (
+    APPROXIMATE,
+    CONSTANT,
+    TOO_FEW,
     ClusterBootstrap,
     Estimate,
     ItemBootstrap,
     Statistic,
+    bounded_at_edges,
+    interval_of_gain,
     interval_of_inflated,
     percentile_interval,
     widening,
@@ -35,12 +43,67 @@ def counts_of(outcomes: np.ndarray) -> np.ndarray:
 
 def test_nothing_gives_nothing_and_one_cluster_gives_no_interval() -> None:
     assert cluster_estimate(np.zeros((0, 2)), share) == Estimate(None, None, None)
-    assert cluster_estimate(np.array([[1.0, 2.0]]), share) == Estimate(0.5, None, None)
+    assert cluster_estimate(np.array([[1.0, 2.0]]), share) == Estimate(0.5, None, None, 1, TOO_FEW)
     assert cluster_estimate(np.zeros((3, 2)), share) == Estimate(None, None, None)
 
 
-def test_equal_clusters_give_an_interval_of_zero_width() -> None:
-    assert cluster_estimate(np.tile([1.0, 4.0], (30, 1)), share) == Estimate(0.25, 0.25, 0.25)
+def test_four_clusters_are_too_few_for_an_interval_and_five_are_not() -> None:
+    counts = counts_of(np.random.default_rng(1).random((5, 8)) < 0.6)
+    assert cluster_estimate(counts[:4], share).note == TOO_FEW
+    five = cluster_estimate(counts, share)
+    assert five.ci_low is not None
+    assert (five.n_clusters, five.note) == (5, None)
+
+
+def test_what_is_the_same_in_every_cluster_has_no_interval() -> None:
+    assert cluster_estimate(np.tile([1.0, 4.0], (30, 1)), share) == Estimate(0.25, None, None, 30, CONSTANT)
+
+
+@pytest.mark.parametrize("clusters", [5, 40, 400])
+def test_at_an_end_of_the_range_the_other_end_is_that_of_hits_without_a_miss(clusters: int) -> None:
+    exact = stats.binomtest(clusters, clusters).proportion_ci(method="exact")
+    constant = Estimate(1.0, None, None, clusters, CONSTANT)
+    assert bounded_at_edges(constant) == Estimate(1.0, pytest.approx(exact.low), 1.0, clusters, None)
+    none = replace(constant, value=0.0)
+    assert bounded_at_edges(none).ci_high == pytest.approx(1 - exact.low)
+    assert bounded_at_edges(none, high=2.0, note=APPROXIMATE) == Estimate(
+        0.0, 0.0, pytest.approx(2 * (1 - exact.low)), clusters, APPROXIMATE
+    )
+
+
+def test_what_varies_or_is_constant_between_the_ends_gets_no_bound() -> None:
+    for estimate in (
+        Estimate(0.5, None, None, 9, CONSTANT),
+        Estimate(1.0, 0.9, 1.0, 9),
+        Estimate(1.0, None, None, 3, TOO_FEW),
+    ):
+        assert bounded_at_edges(estimate) == estimate
+
+
+@given(st.integers(1, 60), st.integers(0, 40))
+def test_clusters_without_counts_change_nothing(clusters: int, empty: int) -> None:
+    rng = np.random.default_rng(clusters)
+    counts = counts_of(rng.random((clusters, 3)) < 0.6)
+    padded = rng.permutation(np.vstack([counts, np.zeros((empty, 2))]))
+    kept = padded[padded.any(axis=1)]
+    assert cluster_estimate(padded, share) == cluster_estimate(kept, share)
+    assert cluster_estimate(padded, share).n_clusters == clusters
+
+
+def test_the_gain_over_the_larger_of_two_equals_reaches_higher_than_its_percentiles() -> None:
+    rng = np.random.default_rng(5)
+    counts = np.concatenate([np.ones((200, 1)), rng.random((200, 3)) < (0.7, 0.6, 0.6)], axis=1)
+
+    def gain(sums: np.ndarray) -> np.ndarray:
+        return (sums[:, 1] - np.maximum(sums[:, 2], sums[:, 3])) / sums[:, 0]
+
+    percentile, corrected = (
+        ClusterBootstrap(counts).estimate(gain, interval, low=-1.0)
+        for interval in (percentile_interval, interval_of_gain)
+    )
+    assert corrected.ci_high > percentile.ci_high
+    assert corrected.ci_low > percentile.ci_low
+    assert corrected.ci_low <= corrected.value <= corrected.ci_high
 
 
 def test_the_same_counts_always_give_the_same_interval() -> None:
@@ -49,15 +112,16 @@ def test_the_same_counts_always_give_the_same_interval() -> None:
 
 
 def test_the_interval_holds_the_value_and_stays_in_range() -> None:
-    counts = counts_of(np.random.default_rng(2).random((5, 2)) < 0.9)
+    counts = counts_of(np.random.default_rng(2).random((5, 4)) < 0.7)
     estimate = cluster_estimate(counts, share)
     assert 0.0 <= estimate.ci_low <= estimate.value <= estimate.ci_high <= 1.0
 
 
-def test_widening_follows_students_t_below_twenty_clusters_only() -> None:
-    assert widening(10) == pytest.approx(stats.t.ppf(0.975, 9) / 1.96 * np.sqrt(10 / 9))
-    assert widening(19) > 1.0
-    assert widening(20) == 1.0
+@pytest.mark.parametrize(("clusters", "factor"), [(5, 1.584), (20, 1.096), (21, 1.091), (400, 1.004)])
+def test_widening_follows_students_t_at_every_number_of_clusters(clusters: int, factor: float) -> None:
+    expected = stats.t.ppf(0.975, clusters - 1) / 1.96 * np.sqrt(clusters / (clusters - 1))
+    assert widening(clusters) == pytest.approx(expected)
+    assert widening(clusters) == pytest.approx(factor, abs=5e-4)
 
 
 @pytest.mark.parametrize("clusters", [10, 50])
@@ -99,8 +163,8 @@ def test_items_of_nothing_or_one_cluster_or_an_undefined_statistic_give_no_inter
         return weights.sum(axis=-1)
 
     assert ItemBootstrap(np.zeros(0, dtype=int)).estimate(total) == Estimate(None, None, None)
-    assert ItemBootstrap(np.zeros(2, dtype=int)).estimate(total) == Estimate(2.0, None, None)
-    undefined = ItemBootstrap(np.arange(3)).estimate(lambda weights: np.full(len(weights), np.nan))
+    assert ItemBootstrap(np.zeros(2, dtype=int)).estimate(total) == Estimate(2.0, None, None, 1, TOO_FEW)
+    undefined = ItemBootstrap(np.arange(7)).estimate(lambda weights: np.full(len(weights), np.nan))
     assert undefined == Estimate(None, None, None)
 
 

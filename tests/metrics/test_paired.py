@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import Estimate
+from avemo_harness.metrics.bootstrap import CONSTANT, TOO_FEW, Estimate
 from avemo_harness.metrics.paired import (
     MOST_TO_TRY,
     SWAPS,
@@ -37,11 +37,27 @@ def counts_of(values: Floats, clusters: NDArray[np.int64]) -> Floats:
 
 
 def test_the_difference_is_the_second_side_less_the_first() -> None:
-    first, second = np.array([[2.0, 1.0], [2.0, 0.0]]), np.array([[2.0, 2.0], [2.0, 1.0]])
+    first, second = np.array([[2.0, 1.0], [2.0, 0.0]] * 10), np.array([[2.0, 2.0], [2.0, 2.0]] * 10)
     estimate = difference(first, second, share)
-    assert estimate.value == pytest.approx(0.5)
-    assert estimate.ci_low == estimate.ci_high == estimate.value
-    assert difference(second, first, share).value == pytest.approx(-0.5)
+    assert estimate.value == pytest.approx(0.75)
+    assert estimate.ci_low is not None
+    assert estimate.ci_high is not None
+    assert 0.6 < estimate.ci_low < 0.75 < estimate.ci_high < 0.9
+    assert difference(second, first, share).value == pytest.approx(-0.75)
+
+
+def test_dialogues_without_a_value_on_either_side_change_nothing() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (np.stack([np.ones(12), rng.random(12)], axis=1) for _ in range(2))
+    nothing, something = np.zeros((40, 2)), np.stack([np.ones(40), rng.random(40)], axis=1)
+    found = difference(np.vstack([first, nothing, something]), np.vstack([second, something, nothing]), share)
+    assert found == difference(first, second, share)
+    assert found.n_clusters == 12
+
+
+def test_a_difference_that_is_the_same_in_every_dialogue_and_not_0_has_no_interval() -> None:
+    first, second = np.array([[2.0, 1.0], [2.0, 0.0]] * 5), np.array([[2.0, 2.0], [2.0, 1.0]] * 5)
+    assert difference(first, second, share) == Estimate(0.5, None, None, 10, CONSTANT)
 
 
 def test_nothing_is_said_of_no_dialogue_and_no_interval_or_p_value_of_one() -> None:
@@ -49,14 +65,17 @@ def test_nothing_is_said_of_no_dialogue_and_no_interval_or_p_value_of_one() -> N
     assert difference(nothing, nothing, lambda sums: sums[:, 1] / np.where(sums[:, 0] > 0, sums[:, 0], np.nan)) == (
         Estimate(None, None, None)
     )
-    assert difference(one, one, share) == Estimate(0.0, None, None)
+    assert difference(one, one, share) == Estimate(0.0, None, None, 1, TOO_FEW)
     assert swap_test(nothing, nothing, share) is None
     assert swap_test(one, one, share) is None
 
 
-def test_sides_that_are_equal_differ_by_nothing_for_sure() -> None:
-    counts = np.array([[2.0, 1.0]] * 30)
-    assert difference(counts, counts, share) == Estimate(0.0, 0.0, 0.0)
+@pytest.mark.parametrize("clusters", [5, 30])
+def test_sides_that_are_equal_may_differ_by_what_so_many_dialogues_would_not_show(clusters: int) -> None:
+    counts = np.array([[2.0, 1.0]] * clusters)
+    reach = 1 - 0.025 ** (1 / clusters)
+    assert difference(counts, counts, share) == Estimate(0.0, -reach, reach, clusters, CONSTANT)
+    assert difference(counts, counts, share, span=2.0).ci_high == pytest.approx(2 * reach)
     assert swap_test(counts, counts, share) == 1.0
 
 
@@ -126,7 +145,7 @@ def test_adjusted_p_values_keep_their_order_and_are_no_smaller(p_values: list[fl
 
 def test_what_could_be_detected_follows_from_the_interval() -> None:
     assert detectable_difference(Estimate(0.1, 0.1 - 1.96, 0.1 + 1.96)) == pytest.approx(2.8016, abs=1e-3)
-    assert detectable_difference(Estimate(0.0, 0.0, 0.0)) is None
+    assert detectable_difference(Estimate(0.0, -0.1, 0.1, 30, CONSTANT)) is None
     assert detectable_difference(Estimate(0.0, None, None)) is None
 
 

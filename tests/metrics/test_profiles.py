@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +16,7 @@ from avemo_harness.metrics.profiles import (
     EMO_REASONING,
     EMO_REASONING_UNIT,
     PROFILES,
+    Calibration,
     Profile,
     calibrate,
     calibrated_profile,
@@ -119,3 +123,47 @@ def test_a_calibrated_profile_makes_three_in_ten_turns_extreme_in_each_dimension
     profile = calibrated_profile(calibrate(turns, "corpus"))
     np.testing.assert_allclose(extremes(turns, profile).mean(axis=0), 0.3, atol=0.01)
     assert (profile.name, profile.steepness, profile.scale) == ("calibrated", 5.0, "unit")
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "problem"),
+    [
+        ("delta_v", 0.0, "delta_v is 0: the turns of lowest valence are no lower than all of them"),
+        ("delta_v", 1e-17, "delta_v is 0: the turns of lowest valence are no lower than all of them"),
+        ("delta_v", -0.1, "delta_v is -0.1: the turns of lowest valence are no lower than all of them"),
+        ("delta_a", 0.0, "delta_a is 0: the turns of highest arousal are no higher than all of them"),
+        ("theta", 0.0, "theta is 0: at least nine in ten steps from value to value are 0"),
+        ("theta", float("nan"), "it holds what is not a number"),
+        ("rate_hz", 0.0, "its rate is 0 values a second"),
+    ],
+)
+def test_no_profile_is_made_of_a_calibration_that_shifts_nothing_or_counts_every_step(
+    field: str, number: float, problem: str
+) -> None:
+    fine = Calibration(0.4, 0.6, 0.2, -0.1, 0.05, 100, "planted", 2.0)
+    assert fine.problem() is None
+    broken = replace(fine, **{field: number})
+    assert broken.problem() == problem
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        calibrated_profile(broken)
+
+
+def test_turns_that_never_move_and_are_mostly_alike_calibrate_nothing() -> None:
+    """As labels turned into one place each do: here most people are neutral, and nobody is sad for long enough."""
+    anchors = [(0.5, 0.5)] * 8 + [(0.2, 0.3), (0.8, 0.9)]
+    found = calibrate([flat(valence, arousal) for valence, arousal in anchors], "labels")
+    assert (found.delta_v, found.theta) == pytest.approx((0.0, 0.0))
+    assert found.problem() is not None
+
+
+def test_the_tail_of_a_calibration_holds_the_turns_at_its_quantile_whatever_rounding_makes_of_their_means() -> None:
+    # The mean of n times 0.3 is 0.3 for some n and next to it for others.
+    turns = [*(flat(0.3, length=length) for length in range(1, 40)), *(flat(0.7, length=5) for _ in range(60))]
+    assert calibrate(turns, "corpus").delta_v == pytest.approx(0.4)
+
+
+def test_who_was_asked_is_part_of_a_calibration_but_not_of_what_tells_judges_apart() -> None:
+    turns = [of(np.random.default_rng(seed).random((3, 2))) for seed in range(9)]
+    by_people, by_itself = calibrate(turns, "corpus"), calibrate(turns, "corpus", "predictions")
+    assert (by_people.source, by_itself.source) == ("ratings", "predictions")
+    assert repr(by_people) == repr(by_itself)

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.metrics.raters import (
+    TOO_FEW_OR_RATERS,
     Floats,
-    TwoWayBootstrap,
+    difference_of_item_means,
     intraclass_correlation,
+    mean_of_item_means,
     ordinal_alpha,
     unit_score,
 )
@@ -113,43 +115,74 @@ def test_nothing_is_said_of_no_ratings() -> None:
     assert ordinal_alpha(empty, one_a_dialogue(empty)).value is None
     found = intraclass_correlation(empty, one_a_dialogue(empty))
     assert (found.single.value, found.raters_an_item) == (None, None)
-    assert TwoWayBootstrap(3, 4).mean_of_item_means(empty[None], one_a_dialogue(empty)).value is None
+    assert mean_of_item_means(empty[None], one_a_dialogue(empty)).value is None
 
 
 def test_items_count_alike_however_many_rated_them() -> None:
     scores = unit_score(np.array([[5.0, 5.0, 5.0, 5.0], [1.0, np.nan, np.nan, np.nan]]))
-    assert TwoWayBootstrap(2, 4).mean_of_item_means(scores[None], np.array([0, 1])).value == 0.5
+    assert mean_of_item_means(scores[None], np.array([0, 1])).value == 0.5
 
 
 def test_the_mean_of_several_scales_is_that_of_their_means_whoever_rated_which() -> None:
     scales = np.stack([unit_score(ratings_of(12, 6, gaps, seed)) for seed, gaps in enumerate((0.0, 0.3, 0.6))])
-    bootstrap = TwoWayBootstrap(12, 6)
-    alone = [bootstrap.mean_of_item_means(one[None], np.arange(12)).value for one in scales]
-    found = bootstrap.mean_of_item_means(scales, np.arange(12))
+    alone = [mean_of_item_means(one[None], np.arange(12)).value for one in scales]
+    found = mean_of_item_means(scales, np.arange(12))
     assert found.value == pytest.approx(np.mean([value for value in alone if value is not None]))
     scales[1] = np.nan
-    assert bootstrap.mean_of_item_means(scales, np.arange(12)).value is None
+    assert mean_of_item_means(scales, np.arange(12)).value is None
 
 
 def test_a_system_does_not_differ_from_itself_and_differences_are_those_of_means() -> None:
     scores = unit_score(ratings_of(12, 6, 0.3, 0))[None]
     dialogues = np.arange(12)
-    bootstrap = TwoWayBootstrap(12, 6)
-    same = bootstrap.difference(scores, dialogues, scores, dialogues)
-    assert (same.value, same.ci_low, same.ci_high) == (0, 0, 0)
+    same = difference_of_item_means(scores, dialogues, scores, dialogues)
+    reach = 1 - 0.025 ** (1 / 6)
+    assert (same.value, same.ci_low, same.ci_high) == (0, -reach, reach)
     other = unit_score(ratings_of(12, 6, 0.3, 1))[None]
-    found = bootstrap.difference(scores, dialogues, other, dialogues)
-    means = [bootstrap.mean_of_item_means(one, dialogues).value or 0.0 for one in (scores, other)]
+    found = difference_of_item_means(scores, dialogues, other, dialogues)
+    means = [mean_of_item_means(one, dialogues).value or 0.0 for one in (scores, other)]
     assert found.value == pytest.approx(means[0] - means[1])
-    assert bootstrap.difference(scores[:, :1], dialogues[:1], other, dialogues).ci_low is None
+    assert difference_of_item_means(scores[:, :1], dialogues[:1], other, dialogues).ci_low is None
 
 
-def test_one_dialogue_or_one_rater_has_no_interval() -> None:
-    scores = np.array([[[0.5, 0.25]]])
-    found = TwoWayBootstrap(1, 2).mean_of_item_means(scores, np.array([0]))
-    assert (found.value, found.ci_low) == (0.375, None)
-    found = TwoWayBootstrap(2, 1).mean_of_item_means(scores.transpose(0, 2, 1), np.array([0, 1]))
-    assert (found.value, found.ci_high) == (0.375, None)
+@pytest.mark.parametrize(("dialogues", "raters"), [(1, 9), (9, 1), (4, 9), (9, 4)])
+def test_fewer_than_five_dialogues_or_raters_have_no_interval(dialogues: int, raters: int) -> None:
+    scores = unit_score(ratings_of(dialogues, raters, 0.0, 1))[None]
+    found = mean_of_item_means(scores, np.arange(dialogues))
+    assert found.value == pytest.approx(scores.mean())
+    assert (found.ci_low, found.ci_high) == (None, None)
+    assert (found.n_clusters, found.note) == (min(dialogues, raters), TOO_FEW_OR_RATERS)
+    apart = difference_of_item_means(scores, np.arange(dialogues), scores / 2, np.arange(dialogues))
+    assert (apart.ci_low, apart.note) == (None, TOO_FEW_OR_RATERS)
+
+
+def test_dialogues_and_raters_without_a_rating_change_nothing() -> None:
+    scores = unit_score(ratings_of(12, 6, 0.3, 0))[None]
+    padded = np.full((1, 20, 11), np.nan)
+    padded[:, 4:16, 3:9] = scores
+    assert mean_of_item_means(padded, np.arange(20)) == mean_of_item_means(scores, np.arange(12))
+
+
+def test_two_systems_differ_on_the_dialogues_that_were_rated_of_both() -> None:
+    scores = unit_score(ratings_of(12, 6, 0.0, 0))[None]
+    found = difference_of_item_means(scores[:, :9], np.arange(9), scores[:, 2:] / 2, np.arange(2, 12))
+    assert found == difference_of_item_means(scores[:, 2:9], np.arange(7), scores[:, 2:9] / 2, np.arange(7))
+    assert found.n_clusters == 6
+
+
+def test_the_fewer_of_dialogues_and_raters_set_the_width() -> None:
+    scores = unit_score(ratings_of(60, 5, 0.0, 2))[None]
+    found = mean_of_item_means(scores, np.arange(60))
+    assert found.n_clusters == 5
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    of_raters = scores[0].mean(axis=0)
+    assert found.ci_high - found.ci_low >= 2 * 2.776 * of_raters.std(ddof=1) / np.sqrt(5) * 0.9
+
+
+def test_ratings_that_are_all_at_the_top_are_bounded_by_the_number_of_raters() -> None:
+    found = mean_of_item_means(np.ones((1, 30, 6)), np.arange(30))
+    assert (found.value, found.ci_low, found.ci_high) == (1.0, pytest.approx(0.025 ** (1 / 6)), 1.0)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 8), st.integers(2, 6), st.sampled_from([0.0, 0.4]))
@@ -160,24 +193,23 @@ def test_values_stay_in_range_and_do_not_depend_on_the_order(seed: int, items: i
     alpha, again = (ordinal_alpha(ratings[rows], dialogues).value for rows in (dialogues, order))
     assert (alpha is None) == (again is None)
     assert alpha is None or (alpha <= 1 and alpha == pytest.approx(again))
-    mean = TwoWayBootstrap(items, raters).mean_of_item_means(unit_score(ratings)[None], dialogues)
+    mean = mean_of_item_means(unit_score(ratings)[None], dialogues)
     assert mean.value is None or 0 <= mean.value <= 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dialogues", "raters"), [(4, 10), (15, 20), (30, 20)])
+@pytest.mark.parametrize(("dialogues", "raters"), [(5, 10), (15, 20), (30, 20)])
 def test_the_interval_of_a_mean_covers_the_truth(dialogues: int, raters: int) -> None:
     """Each dialogue is rated by five raters, drawn anew; 95 % is nominal and more is allowed."""
     rng = np.random.default_rng(0)
     held = 0
-    bootstrap = TwoWayBootstrap(dialogues, raters)
     for _ in range(300):
         latent = 3 + rng.normal(0, 0.6, (dialogues, 1)) + rng.normal(0, 0.4, (1, raters))
         scores = unit_score(latent + rng.normal(0, 0.7, latent.shape))
         chosen = np.argsort(rng.random(scores.shape), axis=1)[:, :5]
         there = np.zeros(scores.shape, dtype=bool)
         np.put_along_axis(there, chosen, True, axis=1)
-        found = bootstrap.mean_of_item_means(np.where(there, scores, np.nan)[None], np.arange(dialogues))
+        found = mean_of_item_means(np.where(there, scores, np.nan)[None], np.arange(dialogues))
         assert found.ci_low is not None
         assert found.ci_high is not None
         held += found.ci_low <= 0.5 <= found.ci_high

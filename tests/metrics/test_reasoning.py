@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.turns import ALL_THREE, ebs, ecs, ess, flat, moving, of, points, signed, tables
 
-from avemo_harness.metrics.profiles import AV_EMO, EMO_REASONING, Extreme, Profile
+from avemo_harness.metrics.profiles import AV_EMO, EMO_REASONING, EMO_REASONING_UNIT, Extreme, Profile
 from avemo_harness.metrics.reasoning import (
     balance,
     balance_direction,
@@ -155,6 +155,32 @@ def test_a_turn_is_extreme_by_its_mean_and_only_beyond_the_threshold() -> None:
     users = [flat(0.464), flat(0.466), flat(0.5, 0.6726), flat(0.5, 0.6724), flat(0.2, 0.9)]
     found = extremes(users, AV_EMO).tolist()
     assert found == [[True, False], [False, False], [False, True], [False, False], [True, True]]
+
+
+@pytest.mark.parametrize("profile", [AV_EMO, EMO_REASONING, EMO_REASONING_UNIT], ids=lambda profile: profile.name)
+def test_a_turn_exactly_at_a_threshold_is_not_extreme_however_long_it_is(profile: Profile) -> None:
+    """Although the mean of n equal values is next to that value for many n."""
+
+    def users(offset: float) -> list[Trajectory]:
+        at = {one.dimension: one.threshold + offset for one in profile.extremes}
+        place = [at.get(name, 0.5) for name in ALL_THREE]
+        return [
+            Trajectory(np.tile(place, (length, 1)), ALL_THREE, profile.scale, profile.rate_hz)
+            for length in range(1, 121)
+        ]
+
+    sides = [one.side for one in profile.extremes]
+    assert not extremes(users(0.0), profile).any()
+    for offset in (-1e-7, 1e-7):
+        wanted = [side == ("below" if offset < 0 else "above") for side in sides]
+        assert extremes(users(offset), profile).tolist() == [wanted] * 120
+
+
+def test_a_step_of_exactly_the_threshold_does_not_count_against_stability() -> None:
+    for start in np.arange(0.0, 0.9, 0.01):
+        reply = moving([start, start + AV_EMO.step_threshold])
+        assert ess(reply) == ess(reply.on("signed"), AV_EMO.on("signed")) == 1.0
+    assert ess(moving([0.5, 0.5 + AV_EMO.step_threshold + 1e-7])) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_elation_and_boredom_never_are() -> None:

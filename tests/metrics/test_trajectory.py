@@ -8,18 +8,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from avemo_harness.metrics.trajectory import Trajectory, count_steps, step_times
+from avemo_harness.metrics.trajectory import Scale, Trajectory, count_steps, step_times
 
 BOTH = ("valence", "arousal")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -0.01, 1.01])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.06, 1.06])
 def test_a_value_off_the_scale_is_refused_with_its_place(value: float) -> None:
     values = np.array([[0.5, 0.5], [0.5, value]])
     with pytest.raises(
         ValueError, match=rf"expected values in \[0, 1\] \(unit scale\), found arousal = {value} at step 1"
     ):
         Trajectory(values, BOTH, "unit", 2.0)
+
+
+@pytest.mark.parametrize(("scale", "low"), [("unit", 0.0), ("signed", -1.0)])
+def test_a_value_a_little_off_the_scale_is_clipped_and_counted(scale: Scale, low: float) -> None:
+    values = np.array([[low - 0.05, 0.5], [0.5, 1.02], [low, 1.05]])
+    one = Trajectory(values, BOTH, scale, 2.0)
+    assert one.values.tolist() == [[low, 0.5], [0.5, 1.0], [low, 1.0]]
+    assert one.n_clipped == 3
+    assert one.on("signed").on("unit").n_clipped == 3, "wherever it is carried"
+    assert values[1, 1] == 1.02, "what was given is left as it is"
+
+
+def test_nothing_is_clipped_within_the_scale() -> None:
+    values = np.array([[0.0, 1.0]])
+    one = Trajectory(values, BOTH, "unit", 2.0)
+    assert one.n_clipped == 0
+    assert one.values is values
 
 
 def test_the_scale_decides_what_is_off_it() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.questions import A, B, ask, ask_in_words, silent_clip, sound_clip
+from support.sound_files import SOUND_FORMATS
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
@@ -121,11 +122,21 @@ def test_a_clip_that_occurs_twice_is_copied_twice() -> None:
     assert len(set(paths)) == len(paths) == 4
 
 
-def test_sound_alone_is_sound_alone() -> None:
+@pytest.mark.parametrize("sound", SOUND_FORMATS)
+def test_sound_alone_is_sound_alone(sound: str) -> None:
     processor = Recorded()
-    made = builder(processor).inputs("", ask(sound_clip(1.5)).messages, spoken=False)
+    made = builder(processor).inputs("", ask(sound_clip(1.5, kind=sound)).messages, spoken=False)
+    assert processor.lengths == [1.5]
     assert [kind for kind, _ in PLACES.findall(processor.prompts[0])] == ["audio"]
     assert made.streams == (False, True)
+
+
+def test_clips_of_a_history_are_laid_out_each_by_what_it_has() -> None:
+    processor = Recorded()
+    asked = ask(sound_clip(1.5, 1, "wav"), "I see.", silent_clip(1.0), "Hm.", A)
+    made = builder(processor).inputs("", asked.messages, spoken=False)
+    assert [kind for kind, _ in PLACES.findall(processor.prompts[0])] == ["audio", "video", "video", "audio"]
+    assert made.streams == (True, True)
 
 
 def test_sound_too_short_to_be_heard_is_an_error() -> None:

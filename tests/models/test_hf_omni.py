@@ -21,6 +21,7 @@ from support.questions import (
     ask,
     ask_in_words,
     conversations,
+    mixed_streams,
     outcome,
     shuffled,
     silent_clip,
@@ -82,7 +83,8 @@ SAMPLED = {"do_sample": True, "temperature": 1.5, "top_p": 0.95, "max_new_tokens
 
 @ALSO_LOOKING
 def test_a_shuffled_batch_answers_like_single_requests(model: HfOmni, tiny: Tiny) -> None:
-    requests = [*conversations("label", max_new_tokens=20), *conversations("label", **SAMPLED)[:4], MIXED]
+    plain, drawn = conversations("label", max_new_tokens=20), conversations("label", **SAMPLED)[:4]
+    requests = [*plain, *drawn, *mixed_streams("label", max_new_tokens=20)]
     singles = {request.key: model.generate([request])[0] for request in requests}
     batch = shuffled(requests)
     for request, answer in zip(batch, tiny.make().generate(batch), strict=True):

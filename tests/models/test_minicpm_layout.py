@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from support.questions import A, ask, clip, silent_clip, sound_clip
+from support.sound_files import SOUND_FORMATS
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
@@ -115,9 +116,23 @@ def test_text_of_a_release_cannot_name_media_or_close_a_turn() -> None:
 def test_clips_of_one_stream_are_laid_out_by_what_they_have() -> None:
     parts = clip_parts(look(silent_clip(2.0)))
     assert [part if isinstance(part, str) else part.ndim for part in parts] == ["<unit>", 3] * 2
-    (sound,) = clip_parts(look(sound_clip(2.0)))
-    assert not isinstance(sound, str)
-    assert len(sound) == 32_000
+    for kind in SOUND_FORMATS:
+        (sound,) = clip_parts(look(sound_clip(2.0, kind=kind)))
+        assert not isinstance(sound, str)
+        assert len(sound) == 32_000
+
+
+def test_clips_of_a_history_are_laid_out_each_by_what_it_has() -> None:
+    flac = sound_clip(1.0, 1, "flac")
+    said = conversation(SYSTEM, ask(flac, "I see.", silent_clip(1.0), "Hm.", A, question="Now?").messages, look)
+    unit, heard, image = "<unit>", "(<audio>./</audio>)", "(<image>./</image>)"
+    assert [with_places(one)["content"] for one in said[1:]] == [
+        heard,
+        "I see.",
+        f"{unit}{image}",
+        "Hm.",
+        f"{unit}{image}{heard}" * 2 + "Now?",
+    ]
 
 
 def test_a_frozen_face_is_the_same_frame_every_second() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.clips import positions
 from support.questions import clip, silent_clip, sound_clip
+from support.sound_files import SOUND_FORMATS
 
 from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -46,6 +47,16 @@ def test_a_missing_stream_is_none() -> None:
     assert seen.sound is None
     assert heard.frames is None
     assert heard.sound is not None
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_sound_file_is_heard_whole_and_known_by_its_content(kind: str) -> None:
+    one, other, perception = sound_clip(1.3, 1, kind), sound_clip(1.3, 2, kind), Perception(2.0)
+    view = perception.look(one)
+    assert view.frames is None
+    assert view.sound is not None
+    assert len(view.sound) == 20_800
+    assert perception.streams(one) == Perception(2.0).streams(one) != perception.streams(other)
 
 
 def test_conditions_share_the_streams_that_they_leave_alone(tmp_path: Path) -> None:

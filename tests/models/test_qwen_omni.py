@@ -21,10 +21,13 @@ from support.questions import (
     ask_in_words,
     clip,
     conversations,
+    mixed_streams,
     outcome,
     shuffled,
     silent_clip,
+    sound_clip,
 )
+from support.sound_files import SOUND_FORMATS
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip
 from avemo_harness.benchmark.request import Request, Response
@@ -38,8 +41,14 @@ if TYPE_CHECKING:
 
 Make = Callable[..., "QwenOmni"]
 
-ONE_KIND = conversations("label")
-"""Conversations whose clips all have the same streams: the published code cannot be right about others."""
+ONE_KIND = [
+    *conversations("label"),
+    ask(SOUND, "Hm.", A),
+    ask(A, "Hm.", SOUND),
+    ask(SOUND, "Hm.", SILENT),
+    *(ask(sound_clip(1.5, 9, kind)) for kind in SOUND_FORMATS),
+]
+"""Conversations whose videos all have sound or all have none: the published code cannot be right about others."""
 
 
 @pytest.mark.parametrize("request_", ONE_KIND, ids=range(len(ONE_KIND)))
@@ -67,7 +76,7 @@ def test_speech_is_that_of_the_published_code(request_: Request, qwen: QwenOmni,
 
 @pytest.mark.parametrize("output", ["label", "reply"])
 def test_a_shuffled_batch_answers_like_single_requests(output: str, qwen: QwenOmni, make_qwen: Make) -> None:
-    requests = [*conversations(output, max_new_tokens=20), ask(A, "x", SILENT, "y", SOUND, output=output)]
+    requests = [*conversations(output, max_new_tokens=20), *mixed_streams(output)]
     singles = {request.key: qwen.generate([request])[0] for request in requests}
     batch = shuffled(requests)
     for request, answer in zip(batch, make_qwen().generate(batch), strict=True):
@@ -80,7 +89,7 @@ def test_a_shuffled_batch_answers_like_single_requests(output: str, qwen: QwenOm
 
 
 def test_ranking_in_a_shuffled_batch_is_that_of_single_requests(qwen: QwenOmni, make_qwen: Make) -> None:
-    requests = conversations("rank")
+    requests = [*conversations("rank"), *mixed_streams("rank")]
     singles = {request.key: qwen.generate([request])[0] for request in requests}
     batch = shuffled(requests)
     for request, answer in zip(batch, make_qwen().generate(batch), strict=True):

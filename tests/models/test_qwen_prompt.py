@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.published_qwen import PublishedQwen
 from support.questions import QUESTION, ask, ask_in_words, clip, silent_clip, sound_clip
+from support.sound_files import SOUND_FORMATS
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
@@ -45,6 +46,10 @@ ASKED = {
     "history": ask(A, "I see.", B, "Really? Tell me more.", clip(1.0, 4)),
     "without sound": ask(silent_clip(2.5, 5), "Hm.", silent_clip(1.2, 6)),
     "without video": ask(sound_clip(2.5, 7), "Hm.", sound_clip(0.4, 8)),
+    **{f"sound as {kind}": ask(sound_clip(1.5, 9, kind)) for kind in SOUND_FORMATS},
+    "sound before video": ask(sound_clip(1.5, 10, "wav"), "Hm.", A),
+    "video before sound": ask(A, "Hm.", sound_clip(1.5, 10, "flac")),
+    "sound before silent video": ask(sound_clip(1.5, 10, "wav"), "Hm.", silent_clip(1.2, 6)),
     "words": ask_in_words("How are you?"),
 }
 

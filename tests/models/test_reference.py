@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from support.questions import ask_in_words
+from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import evaluate, media
-from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import ModelError
+from avemo_harness.models.base import ModelSetup, NoArguments
+from avemo_harness.models.reference import Reference
 
 TASK = """task: spoken
 version: 1
@@ -54,6 +60,28 @@ def test_it_speaks_the_next_turn_and_is_asked_only_where_there_is_one(task: str,
     assert len(samples) == pytest.approx(36_000, abs=10)
     spectrum = np.abs(np.fft.rfft(samples))
     assert spectrum.argmax() * rate / len(samples) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_reply_is_spoken_from_a_sound_file_of_any_format(kind: str) -> None:
+    (reply,) = answers(Clip.from_bytes(sound_file(kind, tone(440, 1.5))))
+    assert reply.speech is not None
+    assert (reply.text, len(reply.speech.samples)) == ("Hello to you.", 36_000)
+
+
+def test_a_reply_that_was_recorded_without_sound_is_given_in_words() -> None:
+    frames = [np.full((32, 32, 3), 90, np.uint8)] * 25
+    silent = media.remove_sound(media.encode_clip(frames, tone(200)))
+    assert answers(Clip.from_bytes(silent)) == answers(None) == [Response(text="Hello to you.")]
+
+
+def answers(reply: Clip | None) -> list[Response]:
+    """The reply to a turn whose next one has a clip."""
+    turns = (Turn(0, "user", "s", "Hello.", "happy"), Turn(1, "assistant", "a", "Hello to you.", clip=reply))
+    dialogue = Dialogue("d1", "t", "en", "CC0-1.0", turns)
+    release = Release("memory", "small", "test", None, (dialogue,), (), "f")
+    model = Reference(NoArguments(), ModelSetup(releases=(release,)))
+    return list(model.generate([replace(ask_in_words("Hello.", output="reply"), turn_index=0)]))
 
 
 def test_the_same_reply_gives_the_same_bytes(task: str, tmp_path: Path) -> None:

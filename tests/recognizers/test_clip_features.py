@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recognizers.signals import face, onset, syllables, tone
+from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError
@@ -49,6 +50,16 @@ def test_a_clip_without_video_has_no_face() -> None:
     features = clip_features(media.encode_sound(VOICE))
     assert features.face is None
     assert features.sound is not None
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_sound_file_is_described_as_it_decodes(kind: str) -> None:
+    data = sound_file(kind, VOICE)
+    features = clip_features(data)
+    assert features.face is None
+    assert features.sound is not None
+    assert features.sound.has_speech
+    np.testing.assert_array_equal(features.sound.values, sound_features(media.decode_sound(data)).values)
 
 
 def test_a_silent_film_has_no_sound(real_media: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.planted_features import PlantedFace, PlantedSound, planted_recording
 
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import RecognitionError
 from avemo_harness.recognizers.extractors.base import Features
 from avemo_harness.recognizers.feature_cache import FeatureCache
 from avemo_harness.recognizers.streams import Streams, View
@@ -87,7 +87,7 @@ def test_a_damaged_entry_is_made_again(cache: FeatureCache, content: bytes) -> N
 
 
 def test_values_that_cannot_be_kept_are_an_error_and_leave_nothing(cache: FeatureCache) -> None:
-    with pytest.raises(UsageError, match="extractor planted-audio: a feature is beyond what is kept"):
+    with pytest.raises(RecognitionError, match=": extractor planted-audio: a feature is no number or beyond what"):
         cache.features(Counting(scale=1e6), STREAMS, 12, "both")
     assert not list(cache.folder.glob("*/*"))
 

@@ -171,6 +171,26 @@ def test_a_stream_of_one_person_is_not_trusted() -> None:
     assert recognizer.sound is not None
 
 
+@pytest.mark.parametrize(("lacking", "other"), [("sound", "face"), ("face", "sound")])
+def test_a_stream_that_shows_only_some_labels_is_left_out(lacking: str, other: str) -> None:
+    clips, labels, groups = corpus(96, seed=22)
+    mute = {"sound": hushed, "face": blinded}[lacking]
+    mixed = [mute([clip])[0] if label != "happy" else clip for clip, label in zip(clips, labels, strict=True)]
+    recognizer = FusionRecognizer.fit(mixed, labels, groups, seed=0)
+    assert getattr(recognizer, lacking) is None
+    assert getattr(recognizer, other) is not None
+    assert accuracy(recognizer, clips, labels) > 0.5
+
+
+def test_clips_of_one_stream_each_teach_both() -> None:
+    clips, labels, groups = corpus(144, seed=23)
+    apart = [(hushed, blinded)[i // 4 % 2]([clip])[0] for i, clip in enumerate(clips)]
+    recognizer = FusionRecognizer.fit(apart, labels, groups, seed=0)
+    tested, truth, _ = corpus(200, seed=24)
+    for shown in (tested, hushed(tested), blinded(tested)):
+        assert accuracy(recognizer, shown, truth) > 0.4
+
+
 def test_one_label_or_one_speaker_cannot_be_learnt_from() -> None:
     clips, labels, groups = corpus(24, seed=18)
     with pytest.raises(UsageError, match="at least two labels"):

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonlines
 import numpy as np
 import pytest
-from support.clips import melody
+from support.clips import make_clip, melody
 from support.planted_judge import LevelJudge, plant
 from support.synthetic_release import CONFIG, write_synthetic_release
+from support.tiny_corpora import write_silent_clip
 
-from avemo_harness import evaluate
+from avemo_harness import evaluate, media
+from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.cli import main
 from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import RunResult, score_run
 
@@ -160,6 +166,168 @@ def test_a_clip_that_cannot_be_judged_is_an_error_and_is_tried_again(
     judge.fails_on = frozenset()
     assert main(["judge", str(tmp_path / "run")]) == 0
     assert score_run(tmp_path / "run").tasks[TASK].n_errors == 0
+
+
+def raising(error: BaseException) -> Callable[[str], None]:
+    def fail(name: str) -> None:
+        del name
+        raise error
+
+    return fail
+
+
+def giving(values: object) -> Callable[[str], object]:
+    def give(name: str) -> object:
+        del name
+        return Trajectory(np.full((4, 2), values), ("valence", "arousal"), "unit", 2.0)
+
+    return give
+
+
+FAILURES = {
+    "RuntimeError: out of memory": raising(RuntimeError("out of memory")),
+    "AssertionError: no message": raising(AssertionError()),
+    "SystemExit: 3": raising(SystemExit(3)),
+    "found valence = nan at step 0": giving(np.nan),
+    "found valence = 1.2 at step 0": giving(1.2),
+    "the judge gave NoneType, expected a Trajectory": lambda name: None,
+    "the judge gave ndarray, expected a Trajectory": lambda name: np.zeros((2, 2)),
+}
+
+
+@pytest.mark.parametrize("said", FAILURES)
+@pytest.mark.parametrize("of", ["user", "reply"])
+def test_whatever_a_judge_does_on_one_clip_is_an_error_that_names_it_and_the_judging_goes_on(
+    said: str, of: str, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = load_release(str(release), CONFIG).dialogue("d0a").turns[0].clip
+    assert clip is not None
+    other = Speech(melody(1.5, seed=9), 16_000)
+    model = Speaking({("d0a", 0): Response(text="Oh.", speech=other), ("d0b", 0): Response(text="Oh.", speech=other)})
+    judge = plant(monkeypatch, LevelJudge())
+    folder = tmp_path / "run"
+    run(release, folder, model)
+    if of == "user":
+        names, digest = {"d0a/0": "dialogue d0a, turn 0", "d0b/0": "dialogue d0b, turn 0"}, clip.sha256
+    else:
+        path = folder / next(row["speech"] for row in rows_of(folder, "responses") if row["item"] == "d0a/0")
+        names = dict.fromkeys(("d0a/0", "d0b/0"), str(path.relative_to(folder)))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    judge.name, judge.fails_on, judge.fail = "failing", frozenset({digest}), FAILURES[said]
+    assert main(["judge", str(folder)]) == 0
+    errors = {row["item"]: row["error"] for row in rows_of(folder, "judgements", newest=True) if "error" in row}
+    # Both versions of the dialogue begin with that clip, and their first turn was answered once.
+    assert errors.keys() == names.keys()
+    for item, error in errors.items():
+        assert names[item] in error
+        assert said in error
+    result = score_run(folder).tasks[TASK]
+    assert (result.n_errors, result.n_unjudged) == (2, 0)
+    assert result.metrics["coverage"].n == 10
+
+
+def rows_of(folder: Path, part: str, newest: bool = False) -> list[dict[str, Any]]:
+    """The lines of every file of a part of a run, or of the file that was written last."""
+    files = sorted((folder / part).glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    found: list[dict[str, Any]] = []
+    for path in files[-1:] if newest else files:
+        with jsonlines.open(path) as lines:
+            found += list(lines)
+    return found
+
+
+def test_a_judge_that_cannot_work_ends_in_one_sentence(
+    release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(release, tmp_path / "run")
+    clip = load_release(str(release), CONFIG).dialogue("d0a").turns[0].clip
+    assert clip is not None
+    judge.name, judge.fails_on = "broken", frozenset({clip.sha256})
+    judge.fail = raising(UsageError("the weights are missing; fetch them"))
+    assert main(["judge", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "avemo-eval: the weights are missing; fetch them"
+
+
+def test_values_a_little_off_the_scale_are_clipped_and_counted(
+    release: Path, tmp_path: Path, judge: LevelJudge
+) -> None:
+    clip = load_release(str(release), CONFIG).dialogue("d0a").turns[0].clip
+    assert clip is not None
+    judge.fails_on, judge.fail = frozenset({clip.sha256}), giving([1.02, 0.5])
+    reply = run(release, tmp_path / "run").tasks[TASK]
+    rows = {row["item"]: row for row in rows_of(tmp_path / "run", "judgements")}
+    assert rows["d0a/0"]["user"]["values"]["valence"] == [1.0] * 4
+    # By sound and face, and by sound alone.
+    assert {item: row["n_clipped"] for item, row in rows.items() if "n_clipped" in row} == {"d0a/0": 8, "d0b/0": 8}
+    assert reply.n_errors == 0
+    assert reply.details["reasoning"]["clipped"] == {"items": 2, "values": 16}
+
+
+def test_what_a_users_turn_is_judged_by_is_kept(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    reply = run(release, tmp_path / "run").tasks[TASK]
+    assert {row["user_view"] for row in rows_of(tmp_path / "run", "judgements")} == {"audio_video"}
+    details = reply.details["reasoning"]
+    assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio_video": 12}, False)
+
+
+def test_a_judge_of_sound_alone_says_so_of_every_user(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    judge.modalities = frozenset({"audio"})
+    details = run(release, tmp_path / "run").tasks[TASK].details["reasoning"]
+    assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio": 12}, False)
+
+
+def test_a_judge_of_faces_alone_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
+    judge.modalities = frozenset({"video"})
+    with pytest.raises(UsageError, match="the recogniser 'embedded' looks at faces alone, and replies are heard"):
+        run(release, tmp_path / "run")
+
+
+def single_streams(folder: Path) -> Path:
+    """A release of three turns: with sound and face, with sound alone, with the face alone."""
+    both = make_clip(2.0, seed=1)
+    write_silent_clip(folder / "face.mp4", 2.0)
+    sound = media.encode_sound(melody(2.0, seed=2), 16_000)
+    clips = {"both": both, "sound": sound, "face": (folder / "face.mp4").read_bytes()}
+    dialogues = [
+        Dialogue(name, "test", "en", "CC0-1.0", (Turn(0, "user", name, "Well.", "sad", clip=Clip.from_bytes(data)),))
+        for name, data in clips.items()
+    ]
+    write_release(folder / "streams", CONFIG, {"test": dialogues})
+    return folder / "streams"
+
+
+@pytest.mark.parametrize("modalities", [("audio", "video"), ("audio",)])
+def test_users_without_a_face_or_without_sound_are_judged_by_what_there_is(
+    modalities: tuple[str, ...], tmp_path: Path, judge: LevelJudge
+) -> None:
+    judge.modalities = frozenset(modalities)
+    reply = run(single_streams(tmp_path), tmp_path / "run").tasks[TASK]
+    views = {row["item"]: row.get("user_view") for row in rows_of(tmp_path / "run", "judgements")}
+    errors = [row["error"] for row in rows_of(tmp_path / "run", "judgements") if "error" in row]
+    details = reply.details["reasoning"]
+    if "video" in modalities:
+        assert views == {"both/0": "audio_video", "sound/0": "audio", "face/0": "video"}
+        assert details["users_by_view"] == {"audio": 1, "audio_video": 1, "video": 1}
+        assert (details["mixed_user_views"], errors) == (True, [])
+    else:
+        assert views == {"both/0": "audio", "sound/0": "audio", "face/0": None}
+        assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio": 2}, False)
+        (error,) = errors
+        assert "the judge makes use of sound alone, and the turn has none" in error
+        assert reply.n_errors == 1
+
+
+def test_judgements_of_before_are_read_though_they_lack_what_is_noted_now(
+    release: Path, tmp_path: Path, judge: LevelJudge
+) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    file = next((folder / "judgements").glob("*.jsonl"))
+    rows = [{key: value for key, value in row.items() if key != "user_view"} for row in rows_of(folder, "judgements")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    details = score_run(folder).tasks[TASK].details["reasoning"]
+    assert (details["users_by_view"], details["mixed_user_views"]) == ({"unknown": 12}, False)
+    assert details["clipped"] == {"items": 0, "values": 0}
 
 
 def test_what_is_not_judged_yet_makes_a_run_provisional(release: Path, tmp_path: Path, judge: LevelJudge) -> None:

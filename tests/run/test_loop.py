@@ -14,7 +14,9 @@ from avemo_harness.benchmark.request import Request, Response, Text
 from avemo_harness.errors import ModelError, RunConflictError, UsageError
 from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import Capabilities, Output
+from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig
+from avemo_harness.run.items import read_items
 from avemo_harness.run.store import Record
 
 Behaviour = Callable[[Request], Response]
@@ -152,9 +154,9 @@ def test_a_model_sees_history_in_order_and_never_a_label(task: str, tmp_path: Pa
 
 
 def test_another_configuration_in_the_same_directory_is_refused_with_the_difference(task: str, tmp_path: Path) -> None:
-    evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=2)
-    with pytest.raises(RunConflictError, match=r"config.limit: 2\.0 there, 3\.0 asked for"):
-        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=3.0)
+    evaluate(FakeModel(sad), task, output_path=tmp_path / "run", seed=2)
+    with pytest.raises(RunConflictError, match=r"config\.seed: 2 there, 3 asked for"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", seed=3)
 
 
 def test_a_task_outside_a_models_capabilities_is_skipped_with_the_reason(data: Path, tmp_path: Path) -> None:
@@ -192,6 +194,55 @@ def test_limit_ids_and_where_make_a_run_partial(task: str, tmp_path: Path) -> No
     angry = evaluate(FakeModel(sad), task, output_path=tmp_path / "angry", where=("emotion=angry",))
     assert [run.tasks["text_only"].n_items for run in (limited, chosen, angry)] == [6, 3, 6]
     assert all(run.partial for run in (limited, chosen, angry))
+
+
+def test_a_limited_run_grows_in_its_own_directory_to_the_bytes_of_a_run_without_limits(
+    task: str, tmp_path: Path
+) -> None:
+    whole = evaluate(FakeModel(sad), task, output_path=tmp_path / "whole")
+    assert not whole.partial
+    asked = []
+    for limit in (2, 5, None):
+        model = FakeModel(sad)
+        grown = evaluate(model, task, output_path=tmp_path / "grown", limit=limit)
+        asked.append(len(model.asked))
+        assert grown.partial is (limit is not None)
+    assert asked == [4, 6, grown.tasks["text_only"].n_items - 10]
+    for name in ("run.json", "items.json", "results.json", "items/text_only.jsonl", "scores/text_only.jsonl"):
+        assert (tmp_path / "grown" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_limit_that_asks_everything_is_a_complete_run(task: str, tmp_path: Path) -> None:
+    assert not evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=10_000).partial
+
+
+def test_a_smaller_limit_shrinks_nothing_and_says_so(task: str, tmp_path: Path) -> None:
+    evaluate(FakeModel(sad), task, output_path=tmp_path / "run", limit=5)
+    said: list[str] = []
+    model = FakeModel(sad)
+    prepared = prepare(RunConfig("fake", (task,), limit=2), output_path=tmp_path / "run", model=model, say=said.append)
+    prepared.ask()
+    assert score_run(tmp_path / "run").tasks["text_only"].n_items == 10
+    assert model.asked == []
+    assert any("asked for more items before" in sentence for sentence in said)
+
+
+def test_what_other_ids_and_conditions_ask_joins_what_was_asked_before(task: str, tmp_path: Path) -> None:
+    evaluate(FakeModel(sad), task, output_path=tmp_path / "run", ids=("d00004",))
+    joined = evaluate(FakeModel(sad), task, output_path=tmp_path / "run", where=("emotion=angry",))
+    ids = [item.item_id for item in read_items(tmp_path / "run", "text_only")]
+    assert len(ids) == joined.tasks["text_only"].n_items == 8
+    assert ids == sorted(ids)
+
+
+def test_an_id_that_nothing_has_is_refused_by_name(task: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--ids: no dialogue, pair or user turn is called 'd0000x'"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", ids=("d00004", "d0000x"))
+
+
+def test_nothing_left_to_ask_is_an_error_not_an_empty_run(task: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--ids, --where and --limit leave nothing to ask of 24 items"):
+        evaluate(FakeModel(sad), task, output_path=tmp_path / "run", where=("language=de",))
 
 
 def test_generation_overrides_are_checked_and_reach_the_model(task: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.releases import write_text_release, write_text_task
+from support.waiting import PATIENCE_S, wait_until
 
 SCRIPT = Path(__file__).parents[1] / "support" / "counting_run.py"
 DIALOGUES, TURNS, BATCH = 60, 3, 8
@@ -24,13 +25,14 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_text_task(folder / "text.yaml", write_text_release(folder / "data", DIALOGUES, TURNS))
 
 
-def start(run: Path, task: Path, log: Path, seconds: float = 0.02) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(SCRIPT), str(run), str(task), str(log), str(BATCH), str(seconds)]
+def start(run: Path, task: Path, log: Path, seconds: float = 0.0, gate: Path = SCRIPT) -> subprocess.Popen[bytes]:
+    """A process that notes in `log` what it is asked, and answers when there is a file `gate`."""
+    command = [sys.executable, str(SCRIPT), str(run), str(task), str(log), str(BATCH), str(seconds), str(gate)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors.decode()
 
 
@@ -47,7 +49,7 @@ def keys(log: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def uninterrupted(task: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    finish(start(folder / "run", task, folder / "log", seconds=0))
+    finish(start(folder / "run", task, folder / "log"))
     assert len(stored_lines(folder / "run")) == DIALOGUES * TURNS
     return (folder / "run" / "results.json").read_bytes()
 
@@ -60,7 +62,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_happened(
     moments = random.Random(7)
     answered_again, kills = 0, 0
     while kills < 20:
-        process = start(run, task, log)
+        process = start(run, task, log, seconds=0.02)
         asked_before = len(keys(log))
         answered_before = {line["key"] for line in stored_lines(run)}
         # Half of the kills fall into start-up and planning, half into the asking.
@@ -74,7 +76,7 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_happened(
         answered_again += len(answered_before & set(keys(log)[asked_before:]))
     answered_before = {line["key"] for line in stored_lines(run)}
     asked_before = len(keys(log))
-    finish(start(run, task, log, seconds=0))
+    finish(start(run, task, log))
 
     answered_again += len(answered_before & set(keys(log)[asked_before:]))
     assert answered_again == 0
@@ -90,8 +92,10 @@ def test_killed_at_twenty_random_moments_a_run_ends_as_if_nothing_had_happened(
 def test_two_processes_share_a_run_and_give_the_results_of_one(
     task: Path, tmp_path: Path, uninterrupted: bytes
 ) -> None:
-    run, logs = tmp_path / "run", [tmp_path / "log0", tmp_path / "log1"]
-    workers = [start(run, task, log) for log in logs]
+    run, logs, gate = tmp_path / "run", [tmp_path / "log0", tmp_path / "log1"], tmp_path / "gate"
+    workers = [start(run, task, log, gate=gate) for log in logs]
+    wait_until(lambda: all(map(keys, logs)), "both processes are asked something")
+    gate.touch()
     for worker in workers:
         finish(worker)
     shares = [len(keys(log)) for log in logs]
@@ -105,12 +109,12 @@ def test_two_processes_share_a_run_and_give_the_results_of_one(
 def test_what_a_killed_process_had_claimed_is_taken_over_by_one_that_runs(
     task: Path, tmp_path: Path, uninterrupted: bytes
 ) -> None:
-    run, logs = tmp_path / "run", [tmp_path / "log0", tmp_path / "log1"]
-    first, second = start(run, task, logs[0], seconds=0.1), start(run, task, logs[1], seconds=0.05)
-    while not keys(logs[0]) or not keys(logs[1]):
-        time.sleep(0.01)
+    run, logs, gate = tmp_path / "run", [tmp_path / "log0", tmp_path / "log1"], tmp_path / "gate"
+    first, second = (start(run, task, log, gate=gate) for log in logs)
+    wait_until(lambda: all(map(keys, logs)), "both processes are asked something")
     first.kill()
     first.wait()
+    gate.touch()
     finish(second)
     assert (run / "results.json").read_bytes() == uninterrupted
 
@@ -118,8 +122,8 @@ def test_what_a_killed_process_had_claimed_is_taken_over_by_one_that_runs(
 @pytest.mark.slow
 def test_a_finished_run_asked_again_asks_nothing(task: Path, tmp_path: Path, uninterrupted: bytes) -> None:
     run = tmp_path / "run"
-    finish(start(run, task, tmp_path / "log", seconds=0))
-    finish(start(run, task, tmp_path / "again", seconds=0))
+    finish(start(run, task, tmp_path / "log"))
+    finish(start(run, task, tmp_path / "again"))
     assert keys(tmp_path / "again") == []
     assert (run / "results.json").read_bytes() == uninterrupted
 
@@ -127,13 +131,13 @@ def test_a_finished_run_asked_again_asks_nothing(task: Path, tmp_path: Path, uni
 @pytest.mark.slow
 def test_a_torn_last_line_is_cut_off_said_and_asked_again(task: Path, tmp_path: Path, uninterrupted: bytes) -> None:
     run = tmp_path / "run"
-    finish(start(run, task, tmp_path / "log", seconds=0))
+    finish(start(run, task, tmp_path / "log"))
     segment = next(run.glob("responses/*.jsonl"))
     segment.write_bytes(segment.read_bytes()[:-20])
     command = [sys.executable, "-m", "avemo_harness", "score", str(run)]
     scored = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "1 items are not answered yet" in scored.stdout
-    finish(start(run, task, tmp_path / "again", seconds=0))
+    finish(start(run, task, tmp_path / "again"))
     assert len(keys(tmp_path / "again")) == 1
     assert segment.read_bytes().endswith(b"}\n")
     assert (run / "results.json").read_bytes() == uninterrupted

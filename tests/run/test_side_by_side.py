@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.releases import write_text_release, write_text_task
+from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
@@ -95,7 +96,7 @@ def test_one_slow_answer_keeps_nothing_else_waiting(task: str, tmp_path: Path) -
         def respond(self, request: Request) -> Response:
             asked.append(request.key)
             if len(asked) == 1:
-                assert release.wait(20)
+                assert release.wait(PATIENCE_S)
             elif len(asked) == 90:
                 release.set()
             return super().respond(request)

@@ -114,14 +114,3 @@ def test_half_of_a_pair_is_replaced_so_that_the_answer_can_be_stored(response: R
     write(tmp_path, "worker", record)
     assert RunStore(tmp_path).refresh() == [record]
     assert (record.text or record.error) in ("sad \ufffd!", "GenerationError: \ufffd")
-
-
-def test_items_are_kept_as_they_were_planned(tmp_path: Path) -> None:
-    store = RunStore(tmp_path)
-    store.write_items("task", [item(0), item(1)])
-    assert store.read_items("task") == [item(0), item(1)]
-
-
-def test_a_missing_list_of_items_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be read"):
-        RunStore(tmp_path).read_items("task")

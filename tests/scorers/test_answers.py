@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput
-from avemo_harness.scorers.answers import rank_label, read_answer, read_label
+from avemo_harness.scorers.answer_words import PHRASES
+from avemo_harness.scorers.answers import ParsedLabel, rank_label, read_answer, read_label
 from avemo_harness.scorers.base import Answer
 
 EMOTION = LabelOutput(
@@ -42,24 +45,28 @@ def test_an_answer_that_names_one_label_is_read(text: str, label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "label", "why"),
     [
-        ("", "no label"),
-        ("I cannot tell.", "no label"),
-        ("happy or sad", "several labels"),
-        ("not happy", "negated label"),
-        ("She isn't very happy", "negated label"),
-        ("neither angry", "negated label"),
-        ("unhappy", "no label"),
-        ("sadly no idea", "no label"),
-        ("madness", "no label"),
-        ("calm", "no label"),
-        ("😀", "no label"),
+        ("Happy!", "happy", "exact"),
+        ("sad, sad", "sad", "exact"),
+        ("happy or sad. Answer: sad", "sad", "announced"),
+        ("The speaker sounds joyful.", "happy", "only label"),
+        ("", None, "no label"),
+        ("I cannot tell.", None, "no label"),
+        ("happy or sad", None, "several labels"),
+        ("not happy", None, "negated label"),
+        ("neither angry", None, "negated label"),
+        ("neutral, happy, angry or sad", None, "list of all labels"),
+        ("<think>happy", None, "unfinished thought"),
+        ("unhappy", None, "no label"),
+        ("sadly no idea", None, "no label"),
+        ("madness", None, "no label"),
+        ("calm", None, "no label"),
+        ("😀", None, "no label"),
     ],
 )
-def test_an_answer_that_names_none_several_or_a_negated_label_is_invalid(text: str, why: str) -> None:
-    reading = read_label(text, EMOTION)
-    assert (reading.label, reading.why) == (None, why)
+def test_a_parsed_label_tells_the_step_that_decided(text: str, label: str | None, why: str) -> None:
+    assert read_label(text, EMOTION) == ParsedLabel(label, why)
 
 
 @given(st.text(max_size=200))
@@ -67,9 +74,98 @@ def test_any_text_is_a_label_or_invalid_and_never_an_exception(text: str) -> Non
     assert read_label(text, EMOTION).label in (*EMOTION.labels, None)
 
 
+phrases = st.sampled_from([phrase for kind in PHRASES.values() for phrase in kind])
+marks = st.sampled_from(
+    [" ", ", ", ": ", "? ", ". ", "\n", "-> ", "<think>", "</think>", "{", "'", "n't ", "- ", "不", "화"]
+)
+soups = st.lists(st.sampled_from(EMOTION.labels) | phrases | marks, max_size=30).map("".join)
+
+
+@given(soups)
+def test_a_label_is_only_read_where_one_of_its_words_stands(text: str) -> None:
+    label = read_label(text, EMOTION).label
+    words = {word for labels in EMOTION.synonyms.values() for word in labels.get(label or "", ())} | {label}
+    assert label is None or any(word in text for word in words if word)
+
+
+@given(soups)
+def test_case_width_emphasis_and_a_thought_before_it_do_not_change_how_an_answer_is_read(text: str) -> None:
+    plain = read_label(text, EMOTION).label
+    assert read_label(text.upper(), EMOTION).label == plain
+    if not any(mark in text for mark in ("think", "'", "-", "<", "&", "/", "{")):
+        assert read_label(f"**{text}**", EMOTION).label == plain
+        assert read_label(f"<think>happy, sad</think>{text}", EMOTION).label in (plain, None)
+
+
 @given(st.sampled_from(EMOTION.labels), st.sampled_from(["{}", " {} ", "{}!", "`{}`", "The answer is {}.", "[{}]"]))
 def test_markup_and_case_around_a_label_do_not_matter(label: str, frame: str) -> None:
     assert read_label(frame.format(label.upper()), EMOTION).label == label
+
+
+@pytest.mark.parametrize(
+    "denial", ["not {}", "She isn't {}.", "no {} at all", "他不{}", "It is anything but {}", "{}? No."]
+)
+@pytest.mark.parametrize("word", ["happy", "angry", "sad", "neutral"])
+def test_a_denied_label_is_never_read(denial: str, word: str) -> None:
+    assert read_label(denial.format(word), EMOTION).label is None
+
+
+def calls_to_read(text: str) -> int:
+    """Calls of functions that reading makes: a measure of work that does not depend on the machine."""
+    read_label("warm", EMOTION)
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        read_label(text, EMOTION)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "part", ["happy or sad ", "not ", "emotion: ", "happy, then ", ": ", "if i ", "<", "不高", "화가 ", "so "]
+)
+def test_work_grows_with_the_answer_and_ends_at_its_first_and_last_two_thousand_characters(part: str) -> None:
+    short, long = (part * (size // len(part)) for size in (1_000, 4_000))
+    assert calls_to_read(long) < 5 * calls_to_read(short) + 500
+    assert calls_to_read(part * (1_000_000 // len(part))) < 1.2 * calls_to_read(long) + 500
+
+
+def test_only_both_ends_of_a_long_answer_are_looked_at() -> None:
+    filler = "and then some words " * 500
+    assert read_label(f"Sad. {filler}", EMOTION).label == "sad"
+    assert read_label(f"{filler} Answer: sad", EMOTION).label == "sad"
+    assert read_label(f"{filler} happy {filler}", EMOTION).label is None
+    assert read_label(f"<think>{filler} happy {filler}</think> sad {filler}", EMOTION).label == "sad"
+
+
+def test_labels_may_be_words_that_steer_reading_elsewhere_or_several_words() -> None:
+    agreement = LabelOutput(type="label", labels=("yes", "no", "don't know"))
+    for text, label in [
+        ("No.", "no"),
+        ("Yes, it is.", "yes"),
+        ("I don't know", "don't know"),
+        ("The answer is: no", "no"),
+    ]:
+        assert read_label(text, agreement).label == label
+    degrees = LabelOutput(type="label", labels=("happy", "very happy", "in between the two of them"))
+    for text, label in [("She's very happy.", "very happy"), ("It's in between the two of them!", degrees.labels[2])]:
+        assert read_label(text, degrees).label == label
+    scale = LabelOutput(type="label", labels=("1", "2", "+"))
+    for text, label in [("2.", "2"), ("Answer: 1", "1"), ("+", "+")]:
+        assert read_label(text, scale).label == label
+
+
+def test_synonyms_of_every_language_count_at_once() -> None:
+    languages = {"fi": {"happy": ["iloinen"]}, "ru": {"sad": ["грустный"]}, "zh": {"sad": ["难过"]}}
+    output = LabelOutput(type="label", labels=("happy", "sad"), synonyms=languages)
+    for text, label in [("Hän on iloinen.", "happy"), ("Он ГРУСТНЫЙ", "sad"), ("他很难过", "sad")]:
+        assert read_label(text, output).label == label
 
 
 LOGPROBS = {"neutral": -2.0, "happy": -1.0, "angry": -1.0, "sad": -3.0}
@@ -117,9 +213,9 @@ def test_equals_go_to_the_first_label_of_the_task_under_every_way(way: str) -> N
 )
 def test_an_answer_that_lacks_what_decides_is_invalid_and_says_what(way: str, given: dict, why: str) -> None:
     whole = Answer(ITEM, label_logprobs=LOGPROBS, label_tokens=TOKENS, label_priors=PRIORS)
-    reading = read_answer(replace(whole, **given), ranked_by(way))
-    assert reading.label is None
-    assert reading.why.startswith(why)
+    parsed = read_answer(replace(whole, **given), ranked_by(way))
+    assert parsed.label is None
+    assert parsed.why.startswith(why)
 
 
 def test_a_label_that_is_impossible_is_ranked_last() -> None:

@@ -10,8 +10,8 @@ from sklearn import metrics as sk
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.scorers import METRICS, SCORERS, load_scorer
-from avemo_harness.scorers.base import Answer
-from avemo_harness.scorers.fusion import fusion_gain
+from avemo_harness.scorers.base import Answer, ScoreLine
+from avemo_harness.scorers.fusion import compare_streams
 
 LABELS = ["neutral", "happy", "angry", "sad"]
 LIBRARY = TaskLibrary(METRICS)
@@ -62,6 +62,23 @@ def test_an_invalid_answer_is_wrong_under_full_av_and_neither_under_conflict() -
     assert pair.details["invalid_rate"] == 1.0
 
 
+def test_results_tell_the_rule_that_read_the_answers_and_how_often_each_step_decided() -> None:
+    texts = ["sad", "Sad!", "She isn't happy, she's sad.", "hm", None]
+    turns = [Answer(user_turn(i, "sad"), text, error=None if text else "broken") for i, text in enumerate(texts)]
+    pairs = [Answer(conflict(i, "sad", "happy"), text, missing=text is None) for i, text in enumerate(texts)]
+    steps = {"exact": 2, "no label": 1, "only label": 1}
+    for scorer, task, answers in (("understanding", FULL_AV, turns), ("modality_preference", CONFLICT, pairs)):
+        scores = load_scorer(scorer).score(task, answers)
+        assert scores.details["parsing"] == {"rule": 2, "steps": steps}
+        assert [line.why for line in scores.lines[:4]] == ["exact", "exact", "only label", "no label"]
+
+
+def test_ranked_labels_are_not_parsed() -> None:
+    ranked = LIBRARY.load(["multiturn_real_full_av_ranked"])[0].spec
+    answers = [Answer(user_turn(0, "sad"), label_logprobs=dict.fromkeys(LABELS, -1.0))]
+    assert "parsing" not in load_scorer("understanding").score(ranked, answers).details
+
+
 def test_nothing_answered_is_undefined_not_zero() -> None:
     scores = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), missing=True)])
     assert all(metric.value is None for metric in scores.metrics.values())
@@ -80,21 +97,66 @@ def test_preference_is_broken_down_by_pair_and_by_which_label_was_heard() -> Non
 
 
 def test_intervals_treat_the_turns_of_a_dialogue_as_one_draw() -> None:
-    apart = [Answer(user_turn(i, "sad"), "sad" if i % 2 else "happy") for i in range(40)]
-    together = [Answer(user_turn(i, "sad", f"d{i // 20}"), "sad" if i >= 20 else "happy") for i in range(40)]
+    apart = [Answer(user_turn(i, "sad"), "sad" if i % 2 else "happy") for i in range(80)]
+    together = [Answer(user_turn(i, "sad", f"d{i // 10}"), "sad" if i >= 40 else "happy") for i in range(80)]
     scorer = load_scorer("understanding")
     narrow, wide = (scorer.score(FULL_AV, answers).metrics["accuracy"] for answers in (apart, together))
     assert narrow.value == wide.value == 0.5
+    assert (narrow.n_clusters, wide.n_clusters) == (80, 8)
     assert wide.ci_high - wide.ci_low > 2 * (narrow.ci_high - narrow.ci_low)
 
 
-def test_fusion_gain_is_paired_over_the_turns_scored_under_all_three_conditions() -> None:
-    def lines(texts: list[str | None]) -> tuple:
-        answers = [
-            Answer(user_turn(i, "sad"), text, error=None if text else "MediaError: broken")
-            for i, text in enumerate(texts)
-        ]
-        return load_scorer("understanding").score(FULL_AV, answers).lines
+@pytest.mark.parametrize("dialogues", [1, 4])
+def test_fewer_than_five_dialogues_have_no_interval_and_say_so(dialogues: int) -> None:
+    turns = [Answer(user_turn(i, "sad", f"d{i % dialogues}"), "sad" if i % 3 else "happy") for i in range(20)]
+    pairs = [Answer(conflict(i, "happy", "sad"), "sad" if i % 2 else "happy") for i in range(dialogues)]
+    for metric in ("accuracy", "macro_f1", "balanced_accuracy"):
+        found = load_scorer("understanding").score(FULL_AV, turns).metrics[metric]
+        assert found.value is not None
+        assert (found.ci_low, found.ci_high, found.n_clusters) == (None, None, dialogues)
+        assert found.note == "too few dialogues"
+    found = load_scorer("modality_preference").score(CONFLICT, pairs).metrics["aar"]
+    assert (found.ci_low, found.n_clusters, found.note) == (None, dialogues, "too few independent groups")
 
-    gain = fusion_gain(lines(["sad", "sad", "sad"]), lines(["sad", "happy", None]), lines(["happy", "happy", "sad"]))
-    assert (gain.value, gain.n, gain.n_errors) == (0.5, 2, 1)
+
+def test_a_model_that_is_always_right_is_bounded_below_and_its_f1_only_approximately() -> None:
+    answers = [Answer(user_turn(i, LABELS[i % 4]), LABELS[i % 4]) for i in range(40)]
+    metrics = load_scorer("understanding").score(FULL_AV, answers).metrics
+    for name, note in (("accuracy", None), ("macro_f1", "approximate"), ("balanced_accuracy", "approximate")):
+        found = metrics[name]
+        assert (found.value, found.ci_high, found.note) == (1.0, 1.0, note)
+        assert found.ci_low == pytest.approx(0.912, abs=5e-4)
+
+
+def sad_turns(texts: list[str | None]) -> tuple[ScoreLine, ...]:
+    """Score lines of answers to sad turns, a dialogue each; None is an error."""
+    answers = [
+        Answer(user_turn(i, "sad"), text, error=None if text else "MediaError: broken") for i, text in enumerate(texts)
+    ]
+    return load_scorer("understanding").score(FULL_AV, answers).lines
+
+
+def test_streams_are_compared_on_the_turns_scored_under_all_three_conditions() -> None:
+    both, audio, video = ["sad", "sad", "sad"], ["sad", "happy", None], ["happy", "happy", "sad"]
+    fusion = compare_streams(*map(sad_turns, (both, audio, video)))
+    assert (fusion.gain.value, fusion.av_minus_a.value, fusion.av_minus_v.value) == (0.5, 0.5, 1.0)
+    assert {(one.n, one.n_errors, one.n_clusters) for one in (fusion.gain, fusion.av_minus_a)} == {(2, 1, 2)}
+    assert {one.note for one in (fusion.gain, fusion.av_minus_v)} == {"too few dialogues"}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=5, max_size=20))
+def test_the_gain_is_the_smaller_of_the_two_differences(right: list[tuple[bool, bool, bool]]) -> None:
+    sides = [["sad" if one[side] else "happy" for one in right] for side in range(3)]
+    fusion = compare_streams(*map(sad_turns, sides))
+    smaller = min(fusion.av_minus_a.value or 0.0, fusion.av_minus_v.value or 0.0)
+    assert fusion.gain.value == pytest.approx(smaller)
+    for one in (fusion.gain, fusion.av_minus_a, fusion.av_minus_v):
+        assert one.ci_low is None or -1 <= one.ci_low <= one.value <= one.ci_high <= 1
+
+
+def test_streams_that_never_differ_are_bounded_and_those_that_always_differ_have_no_interval() -> None:
+    alike = compare_streams(*[sad_turns(["sad", "happy"] * 5)] * 3)
+    reach = 1 - 0.025 ** (1 / 10)
+    assert {(one.ci_low, one.value, one.ci_high) for one in (alike.gain, alike.av_minus_a)} == {(-reach, 0.0, reach)}
+    apart = compare_streams(sad_turns(["sad"] * 10), *[sad_turns(["happy"] * 10)] * 2)
+    assert (apart.gain.value, apart.gain.ci_low, apart.av_minus_v.ci_low) == (1.0, None, None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE_S, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -34,6 +34,7 @@ class Watched:
 
     def __init__(self, browser: Any, home: str, width: int = 1280, height: int = 900) -> None:
         self.page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+        self.page.set_default_timeout(1000 * PATIENCE_S)
         self.troubles: list[str] = []
         self.page.on("console", lambda line: self.troubles.append(f"{line.text} ({line.location})"))
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
@@ -47,10 +48,7 @@ class Watched:
 
     def wait(self, condition: str) -> None:
         """Until a JavaScript expression holds; a strict policy forbids the driver's own way of waiting."""
-        end = time.monotonic() + 20
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < end, f"{condition}: {self.page.inner_text('body')[:200]}"
-            time.sleep(0.02)
+        wait_until(lambda: self.page.evaluate(condition), condition)
 
     @property
     def fits(self) -> bool:

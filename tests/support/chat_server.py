@@ -39,7 +39,7 @@ class ChatServer:
         kind: what it behaves like. The hosted one answers in streams only, and wants the key.
         fault_rate: share of attempts that fail on purpose; which ones depends on the request and the attempt alone.
         deaf, blind: sound or video is dropped without a word.
-        latency_s: before every answer.
+        held_after: how many completions may be asked for before none is answered any more.
     """
 
     kind: Kind = "vllm"
@@ -47,7 +47,7 @@ class ChatServer:
     faults: tuple[Fault, ...] = FAULTS
     deaf: bool = False
     blind: bool = False
-    latency_s: float = 0.0
+    held_after: float = math.inf
     port: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
@@ -108,8 +108,8 @@ class ChatServer:
         payload = json.loads(body)
         if self.keep_payloads:
             self.payloads.append(payload)
-        if self.latency_s:
-            await asyncio.sleep(self.latency_s)
+        while self.asked.total() > self.held_after:
+            await asyncio.sleep(0.01)
         if self.kind == "hosted" and not payload.get("stream"):
             return await _send(writer, 400, {"error": {"message": "only streams are supported"}})
         told = self._told(payload, digest)

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from support.waiting import PATIENCE_S
+
 from avemo_harness.benchmark.request import Response
 from avemo_harness.inference import import_transformers
 from avemo_harness.models.worker.hosted import STAND_INS
@@ -40,7 +42,7 @@ def run_there(python: Path | str, function: str, scratch: Path, *arguments: str)
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
     if done.returncode:
         raise RuntimeError(f"{function} failed there:\n{done.stderr[-6000:]}")

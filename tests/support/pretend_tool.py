@@ -16,7 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-SLEEPER = "import time; time.sleep(60)"
+ASLEEP_S = 540
+SLEEPER = f"import time; time.sleep({ASLEEP_S})"
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def main() -> int:
         child = subprocess.Popen([sys.executable, "-c", SLEEPER])
         (stock / "pids").write_text(f"{os.getpid()} {child.pid}")
         print("step 1 of 2", flush=True)
-        time.sleep(60)
+        time.sleep(ASLEEP_S)
     if what == "leave children":
         # They keep the output open, and one is in a process group of its own.
         near = subprocess.Popen([sys.executable, "-c", SLEEPER])

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from support.clips import make_clip, melody
+from support.sound_files import sound_file
 
-from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS, Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
@@ -35,9 +35,9 @@ def silent_clip(seconds: float, seed: int = 0) -> Clip:
         return Clip.from_bytes(writer.finish(), f"silent{seed}.mp4")
 
 
-def sound_clip(seconds: float, seed: int = 0) -> Clip:
-    """A clip without video."""
-    return Clip.from_bytes(media.encode_sound(melody(seconds, seed=seed)), f"sound{seed}.m4a")
+def sound_clip(seconds: float, seed: int = 0, kind: str = "m4a") -> Clip:
+    """A clip without video, in one of `SOUND_FORMATS`."""
+    return Clip.from_bytes(sound_file(kind, melody(seconds, seed=seed)), f"sound{seed}.{kind}")
 
 
 def ask(*before: Clip | str, question: str = QUESTION, **how: Any) -> Request:
@@ -77,7 +77,7 @@ def shuffled(requests: Sequence[Request], seed: int = 0) -> list[Request]:
 
 
 A, B, C, D = clip(2.0, 0), clip(3.2, 1), clip(1.3, 2), clip(4.4, 3)
-SILENT, SOUND = silent_clip(2.5, 4), sound_clip(2.5, 5)
+SILENT, SOUND = silent_clip(2.5, 4), sound_clip(2.5, 5, "wav")
 MIXED = ask(A, "x", SILENT, "y", SOUND)
 """A conversation whose clips do not have the same streams."""
 
@@ -95,6 +95,17 @@ def conversations(output: str, **how: object) -> list[Request]:
         ask(B, output=output, **how),
         ask_in_words("How are you?", output=output, **how),
         ask(clip(0.4, 9), output=output, **how),
+    ]
+
+
+def mixed_streams(output: str, **how: object) -> list[Request]:
+    """Conversations whose clips do not have the same streams, in several orders and formats."""
+    flac = sound_clip(1.5, 7, "flac")
+    return [
+        ask(A, "x", SILENT, "y", SOUND, output=output, **how),
+        ask(SOUND, "Hm.", A, output=output, **how),
+        ask(SILENT, "Hm.", flac, output=output, **how),
+        ask(flac, "Well.", SILENT, "Hm.", C, output=output, **how),
     ]
 
 

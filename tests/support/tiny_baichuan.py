@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.legacy import plain, plain_all
-from support.questions import MIXED, A, B, C, ask, clip, conversations, shuffled
+from support.questions import A, B, C, ask, clip, conversations, mixed_streams, shuffled
 from support.tiny_tokenizer import build_tokenizer
 
 from avemo_harness.benchmark.release import Clip
@@ -162,13 +162,13 @@ def observe(target: str) -> dict[str, Any]:
     model = make(folder)
     seen: dict[str, Any] = {"identity": dict(model.identity())}
     for output in ("label", "rank", "reply"):
-        requests = conversations(output, max_new_tokens=24)
+        requests = [*conversations(output, max_new_tokens=24), *mixed_streams(output, max_new_tokens=24)]
         seen[f"{output} alone"] = {one.key: plain(model.generate([one])[0]) for one in requests}
         mixed = shuffled(requests)
         seen[f"{output} together"] = dict(
             zip([one.key for one in mixed], plain_all(make(folder).generate(mixed)), strict=True)
         )
-    requests = conversations("label", max_new_tokens=24)
+    requests = [*conversations("label", max_new_tokens=24), *mixed_streams("label", max_new_tokens=24)]
     seen["texts"] = [plain(model.generate([one])[0]) for one in requests]
     seen["published"] = [published(model, one, 24) for one in requests]
     drawn = [ask(one, do_sample=True, temperature=0.9, top_p=0.95) for one in (A, C)]
@@ -183,7 +183,6 @@ def observe(target: str) -> dict[str, Any]:
     seen["no numbers"] = no_numbers(make(folder))
     seen["unreadable"] = unreadable(make(folder))
     seen["too long"] = plain(model.generate([ask(A, max_new_tokens=1400)])[0])
-    seen["mixed"] = plain(model.generate([MIXED])[0])
     seen["fewer frames"] = plain(make(folder, max_frames=1).generate([ask(B)])[0])
     seen["smaller frames"] = plain(make(folder, max_pixels=4 * 28 * 28).generate([ask(B)])[0])
     seen["larger frames"] = plain(model.generate([ask(B)])[0])

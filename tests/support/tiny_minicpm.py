@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.legacy import plain, plain_all
-from support.questions import MIXED, A, C, ask, clip, conversations, shuffled
+from support.questions import A, C, ask, clip, conversations, mixed_streams, shuffled
 from support.tiny_tokenizer import build_tokenizer
 
 from avemo_harness.benchmark.release import Clip
@@ -135,14 +135,15 @@ def observe(target: str) -> dict[str, Any]:
     model = make(folder)
     seen: dict[str, Any] = {"identity": dict(model.identity()), "bfloat16": _bfloat16(folder)}
     for output in ("label", "rank", "reply"):
-        requests = conversations(output)
+        requests = [*conversations(output), *mixed_streams(output)]
         seen[f"{output} alone"] = {one.key: plain(model.generate([one])[0]) for one in requests}
         mixed = shuffled(requests)
         seen[f"{output} together"] = dict(
             zip([one.key for one in mixed], plain_all(make(folder).generate(mixed)), strict=True)
         )
-    seen["texts"] = [plain(model.generate([one])[0]) for one in conversations("label", max_new_tokens=24)]
-    seen["published"] = [published(model, one, 24) for one in conversations("label", max_new_tokens=24)]
+    requests = [*conversations("label", max_new_tokens=24), *mixed_streams("label", max_new_tokens=24)]
+    seen["texts"] = [plain(model.generate([one])[0]) for one in requests]
+    seen["published"] = [published(model, one, 24) for one in requests]
     drawn = [ask(one, do_sample=True, temperature=0.9, top_p=0.95) for one in (A, C)]
     torch.manual_seed(5)
     seen["drawn"] = [plain(model.generate([one])[0]) for one in drawn]
@@ -152,7 +153,6 @@ def observe(target: str) -> dict[str, Any]:
     damaged = Clip.from_bytes(b"no clip at all", "broken.mp4")
     seen["damaged"] = plain_all(model.generate([ask(A), ask(damaged)]))
     seen["too long"] = plain(model.generate([ask(A, max_new_tokens=4000)])[0])
-    seen["mixed"] = plain(model.generate([MIXED])[0])
     seen["no numbers"] = no_numbers(make(folder))
     seen["labels only"] = labels_only(folder)
     seen["refused"] = refusals(folder)

@@ -12,6 +12,10 @@ Verdict = Literal["pass", "warn", "fail", "cannot tell"]
 """`warn`: worth knowing, and no reason not to use the release; `cannot tell`: there is too little to decide on."""
 
 
+LEAST_SHARE = 0.5
+"""Of the clips that a check is about; having looked at fewer it says `cannot tell` and never `pass`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found in one config.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _verified(material: Material, ask: Ask, votes: Opinions | None, rule: Rule) 
     chosen = None
     try:
         recognised = verify_labels(material, ask(list(material.labelled())))
-        findings.append(recognised.finding)
+        findings.append(recognised.finding if rule == "recognizer" else _advisory(recognised.finding))
         chosen = recognised if rule == "recognizer" else None
     except UsageError as error:
         findings.append(nothing_to_say(material.config, "recogniser", str(error)))
@@ -180,3 +180,8 @@ def _verified(material: Material, ask: Ask, votes: Opinions | None, rule: Rule) 
         findings.append(voted.finding)
         chosen = chosen if rule == "recognizer" else voted
     return CheckedConfig(tuple(findings), material, chosen)
+
+
+def _advisory(finding: Finding) -> Finding:
+    """A finding that cannot fail a release, as where raters decide and a recogniser disagrees with them."""
+    return replace(finding, verdict="warn") if finding.verdict == "fail" else finding

@@ -29,7 +29,7 @@ def check_media(material: Material) -> Finding:
     """Whether sound and video decode to the end, last as long as `duration_s` says, and equally long."""
     problems = [one.text for one in material.clips.values() if isinstance(one, ClipProblem) and one.kind == "damaged"]
     uneven = []
-    whole = 0
+    whole = unread = 0
     for place in material.turns():
         facts = material.clips[place.turn.clip.sha256] if place.turn.clip else None
         if isinstance(facts, ClipFacts):
@@ -40,6 +40,8 @@ def check_media(material: Material) -> Finding:
                 problems.append(f"{place.name}: its clip lasts {max(lengths):.2f} s, duration_s says {stated_s:.2f}")
             if max(lengths) - min(lengths) > DURATION_SLACK_S:
                 uneven.append(f"{place.name}: its sound lasts {facts.sound_s:.2f} s, its video {facts.video_s:.2f} s")
+        elif facts is not None:
+            unread += 1
     details = MediaDetails(tuple(problems), tuple(uneven))
     if problems:
         return Finding("media", material.config, "fail", told(details.problems), details)
@@ -47,4 +49,7 @@ def check_media(material: Material) -> Finding:
         return Finding("media", material.config, "cannot tell", "there is no clip here", details)
     if uneven:
         return Finding("media", material.config, "warn", told(details.uneven), details)
+    if unread:
+        why = f"the clips of {unread:,} of {whole + unread:,} turns could not be read; the others decode to the end"
+        return Finding("media", material.config, "cannot tell", why, details)
     return Finding("media", material.config, "pass", f"the clips of {whole:,} turns decode to the end", details)

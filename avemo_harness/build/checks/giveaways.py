@@ -13,7 +13,7 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.build.checks.base import Finding
-from avemo_harness.build.checks.guessing import Guess, guess_emotions, planted, tell_too_few
+from avemo_harness.build.checks.guessing import Guess, guess_emotions, planted, tell_part, tell_too_few
 from avemo_harness.build.checks.material import LabelledClip, Material
 
 
@@ -81,6 +81,8 @@ def _giveaway(
     if not control.tells:
         why = f"{means}: {guess.n:,} clips are too few to notice a difference of a standard deviation"
         return Finding(name, material.config, "cannot tell", why, details)
+    if part := tell_part(guess.n, len(clips) + material.unread()):
+        return Finding(name, material.config, "cannot tell", f"{means}: {part}", details)
     return Finding(name, material.config, "pass", f"{means}: guessed with {guess}", details)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.build.checks.base import LEAST_SHARE
 from avemo_harness.recognizers.cross_validation import group_folds
 from avemo_harness.recognizers.logistic import Floats
 
@@ -45,6 +46,11 @@ class Guess:
     def tells(self) -> bool:
         """Whether the accuracy lies above the chance band."""
         return self.accuracy > self.chance_high
+
+    @property
+    def decides(self) -> bool:
+        """Whether there are clips enough for an accuracy of 1 to lie above the chance band."""
+        return self.chance_high < 1
 
     def __str__(self) -> str:
         return f"{self.accuracy:.2f} (chance {self.chance:.2f}, up to {self.chance_high:.2f})"
@@ -87,6 +93,13 @@ def tell_too_few(speakers: Sequence[str]) -> str:
     """
     given = f"{len(speakers):,} clips of {len(set(speakers))} speakers"
     return f"{given} are too few: it takes {LEAST_SPEAKERS} speakers, and each emotion needs those of several"
+
+
+def tell_part(measured: int, total: int) -> str | None:
+    """Why a guess from some of the clips says nothing of all; None where they are half of them or more."""
+    if measured >= LEAST_SHARE * total:
+        return None
+    return f"{measured:,} of {total:,} clips could be measured, fewer than {LEAST_SHARE:.0%}"
 
 
 def planted(rows: Floats, emotions: Sequence[str]) -> Floats:

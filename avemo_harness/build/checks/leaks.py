@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness.build.checks.base import Finding
-from avemo_harness.build.checks.guessing import Guess, guess_emotions, tell_too_few
+from avemo_harness.build.checks.guessing import Guess, guess_emotions, tell_part, tell_too_few
 from avemo_harness.build.checks.material import Material
 from avemo_harness.build.checks.traces import ConditionTraces
 from avemo_harness.recognizers.logistic import Floats
@@ -56,5 +56,7 @@ def _leak(
     if not control.tells:
         why = f"{left.n:,} clips do not even tell it from {control_name}: {control}"
         return Finding(name, material.config, "cannot tell", why, details)
+    if part := tell_part(left.n, len(clips) + material.unread()):
+        return Finding(name, material.config, "cannot tell", part, details)
     summary = f"guessed with {left}; from {control_name} with {control.accuracy:.2f}"
     return Finding(name, material.config, "pass", summary, details)

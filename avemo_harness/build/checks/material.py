@@ -66,6 +66,11 @@ class Material:
                 seen.add(turn.clip.sha256)
                 yield LabelledClip(place, turn.emotion, turn.speaker_id, turn.clip, facts)
 
+    def unread(self) -> int:
+        """How many clips of labelled user turns could not be decoded."""
+        asked, _ = clips_of(self.releases)
+        return sum(not isinstance(self.clips[clip.sha256], ClipFacts) for clip in asked)
+
 
 def turns_of(releases: Mapping[str, Release]) -> Iterator[PlacedTurn]:
     """Every turn of a config's splits."""

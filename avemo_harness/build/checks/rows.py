@@ -12,6 +12,8 @@ from avemo_harness.build.checks.material import Material, PlacedTurn
 from avemo_harness.build.checks.survey import ClipProblem
 
 _LEAST_OF_EVEN = 0.5
+_LEAST_LABELLED = 5 * len(EMOTIONS)
+"""Turns whose shares say something: five expected of each emotion (Cochran 1954)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ def check_balance(material: Material) -> Finding:
         return Finding("label balance", material.config, "fail", told(details.contradictions), details)
     asked = next((one for one in splits if one.split == "test"), splits[0])
     total = sum(asked.counts.values())
-    if total == 0:
-        why = f"{asked.split}: no user turn has a label"
+    if total < _LEAST_LABELLED:
+        found = f"{total} of {total + asked.unlabelled:,} user turns have a label"
+        why = f"{asked.split}: {found}; shares take {_LEAST_LABELLED} or more"
         return Finding("label balance", material.config, "cannot tell", why, details)
     shares = {label: count / total for label, count in asked.counts.items()}
     most, least = max(shares, key=lambda label: shares[label]), min(shares, key=lambda label: shares[label])
@@ -145,6 +148,10 @@ def check_speakers(material: Material) -> Finding:
     if shared_clips:
         summary += f"; {shared_clips:,} clips are in several splits"
         return Finding("speaker overlap", material.config, "fail", summary, details)
+    empty = [split for split, count in counts.items() if not count]
+    if empty:
+        summary += f"; {', '.join(empty)} has no user turn"
+        return Finding("speaker overlap", material.config, "cannot tell", summary, details)
     if shared:
         summary += f"; {len(shared)} are in several splits, such as {shared[0]!r}"
         return Finding("speaker overlap", material.config, "warn", summary, details)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, ConflictPair, Release
-from avemo_harness.build.checks.base import Finding
+from avemo_harness.build.checks.base import LEAST_SHARE, Finding, Verdict
 from avemo_harness.build.checks.conflicts import audio_side, turn_of, video_side
 from avemo_harness.build.checks.guessing import Guess, assess
 from avemo_harness.build.checks.material import LabelledClip, Material
@@ -19,6 +19,16 @@ STREAMS: tuple[Stream, ...] = ("sound", "face", "both")
 
 DialogueKey = tuple[str, str]
 """Data set split and dialogue."""
+
+Clause = tuple[Verdict, str]
+"""Part of a summary, and the verdict that it alone would give."""
+
+_WORST_FIRST: tuple[Verdict, ...] = ("fail", "cannot tell", "warn", "pass")
+Bounds = tuple[tuple[float, Verdict], ...]
+
+_KEPT_BELOW: Bounds = ((0.2, "fail"), (0.5, "warn"))
+"""Shares of dialogues and of conflict pairs: where a rule keeps less, what is left is no longer that release."""
+_WARN_BELOW: Bounds = tuple((bound, "warn") for bound, _ in _KEPT_BELOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +153,40 @@ def _finding(config: str, details: VerificationDetails) -> Finding:
     name = f"labels by {details.by}"
     if not details.judged:
         return Finding(name, config, "cannot tell", f"none of {details.clips:,} labelled clips is judged", details)
+    clauses = sorted(_clauses(details), key=lambda clause: _WORST_FIRST.index(clause[0]))
+    verdict, summary = clauses[0][0], "; ".join(text for _, text in clauses)
+    if not any(one.against_chance.decides for one in details.streams):
+        why = f"{details.judged:,} judged clips are too few to tell agreement from chance; {summary}"
+        return Finding(name, config, "cannot tell", why, details)
+    return Finding(name, config, verdict, summary, details)
+
+
+def _clauses(details: VerificationDetails) -> Iterator[Clause]:
+    if details.judged < LEAST_SHARE * details.clips:
+        judged = f"{details.judged:,} of {details.clips:,} labelled clips"
+        yield "cannot tell", f"{judged} are judged, fewer than {LEAST_SHARE:.0%}"
+    blind = [one for one in details.streams if one.against_chance.decides and not one.against_chance.tells]
+    for one in blind:
+        yield "warn", f"no better than chance, {one.stream}: {one.against_chance}"
     shares = ", ".join(f"{one.stream} {one.kept / one.clips:.0%} of {one.clips:,} clips" for one in details.streams)
+    yield "pass", f"confirmed: {shares}"
     kept = f"{details.rule} keeps {details.dialogues_kept:,} of {details.dialogues:,} dialogues"
-    summary = f"confirmed: {shares}; {kept}"
-    if details.pairs.judged:
-        summary += f"; both streams of {details.pairs.both:,} of {details.pairs.judged:,} conflict pairs are confirmed"
-    unheard = [one for one in details.streams if not one.against_chance.tells]
-    if unheard:
-        worst = unheard[0]
-        summary = f"no better than chance, {worst.stream}: {worst.against_chance}; {summary}"
-        return Finding(name, config, "warn", summary, details)
-    return Finding(name, config, "pass", summary, details)
+    # A recogniser that learned nothing refuses at random; raters who confirm no more than by chance did hear and see.
+    below = _WARN_BELOW if blind and details.rule == "recognizer" else _KEPT_BELOW
+    yield _kept_clause(kept, details.dialogues_kept, details.dialogues, below)
+    if details.unplaced:
+        yield "pass", f"{details.unplaced:,} opinions are of other clips"
+    pairs = details.pairs
+    if pairs.judged:
+        both = f"both streams of {pairs.both:,} of {pairs.judged:,} conflict pairs are confirmed"
+        yield _kept_clause(both, pairs.both, pairs.judged, below)
+
+
+def _kept_clause(text: str, kept: int, total: int, below: Bounds) -> Clause:
+    for bound, verdict in below:
+        if kept < bound * total:
+            return verdict, f"{text} ({kept / total:.1%}, fewer than {bound:.0%})"
+    return "pass", text
 
 
 def _opinions_of(clip: LabelledClip, opinions: Opinions) -> Iterator[ClipOpinion]:

@@ -9,7 +9,7 @@ from avemo_harness.arguments import typed_arguments
 from avemo_harness.build.pipeline.backends import DialogueBackend, FaceBackend, SpeechBackend
 from avemo_harness.build.pipeline.config import BackendConfig
 from avemo_harness.errors import UsageError
-from avemo_harness.plugins import Kind, Registry
+from avemo_harness.plugins import Kind, Registry, is_json_mapping
 
 _HERE = "avemo_harness.build.pipeline"
 REGISTRIES: Mapping[str, Registry] = {
@@ -37,9 +37,18 @@ def make_backend(stage: str, config: BackendConfig) -> Any:
     """Make the tool of a stage.
 
     Raises:
-        UsageError: there is none of that name, or it does not take its arguments.
+        UsageError: there is none of that name, it does not take its arguments, or its package is broken.
     """
-    backend = REGISTRIES[stage].load(config.backend)
+    backend, plugin = REGISTRIES[stage].load(config.backend), REGISTRIES[stage].plugin(config.backend)
+    if plugin is None:
+        return _make(stage, backend, config)
+    with plugin.running("its construction"):
+        made = _make(stage, backend, config)
+    plugin.read("its identity()", lambda: made.identity(), is_json_mapping, "a mapping of names to texts")
+    return made
+
+
+def _make(stage: str, backend: Any, config: BackendConfig) -> Any:
     return backend(typed_arguments(f"{stage}: {config.backend}", backend.Arguments, config.arguments, UsageError))
 
 

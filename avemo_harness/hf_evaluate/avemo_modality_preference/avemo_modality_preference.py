@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 import numpy as np
 
-from avemo_harness.hf_evaluate.labels import label_output, parse_answers, require_labels
+from avemo_harness.hf_evaluate.labels import Synonyms, label_output, parse_answers, require_labels
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 
 DESCRIPTION = """\
@@ -21,7 +21,8 @@ Args:
     audio_labels: the emotion of each item's voice.
     video_labels: the emotion of each item's face, another one.
     labels: all labels, default neutral, happy, angry, sad.
-    synonyms: by label, further words that count as it; default, with the default labels, those of the benchmark.
+    synonyms: further words that count as a label, by label or by language and label; default, with the default labels,
+        those of the benchmark in seven languages.
 Returns:
     aar: answers that name the voice's label / answers.
     var: answers that name the face's.
@@ -56,7 +57,7 @@ class AvemoModalityPreference(evaluate.Metric):  # type: ignore[misc]  # (evalua
         audio_labels: Sequence[str],
         video_labels: Sequence[str],
         labels: Sequence[str] | None = None,
-        synonyms: Mapping[str, Sequence[str]] | None = None,
+        synonyms: Synonyms | None = None,
     ) -> dict[str, float | None]:
         output = label_output(labels, synonyms)
         require_labels(audio_labels, output, "audio_labels")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 import numpy as np
 
-from avemo_harness.hf_evaluate.labels import label_output, parse_answers, require_labels
+from avemo_harness.hf_evaluate.labels import Synonyms, label_output, parse_answers, require_labels
 from avemo_harness.metrics import classification
 
 DESCRIPTION = """\
@@ -17,11 +17,13 @@ Whether a model names the user's emotion: accuracy, F1 and balanced accuracy of 
 """
 INPUTS = """
 Args:
-    predictions: generated answers. An answer names a label when it is the label or one of its synonyms, or holds the
-        words of exactly one label, not negated; any other, and None, is invalid and counts as wrong.
+    predictions: generated answers, read as a run reads them (version 2 of the rule): what follows "answer:" or the like
+        decides if it claims one label, else the one label that the answer claims, not negated; any other, and None, is
+        invalid and counts as wrong.
     references: the true label of each.
     labels: all labels, default neutral, happy, angry, sad.
-    synonyms: by label, further words that count as it; default, with the default labels, those of the benchmark.
+    synonyms: further words that count as a label, by label or by language and label; default, with the default labels,
+        those of the benchmark in seven languages.
 Returns:
     accuracy: right answers / answers.
     macro_f1: plain mean of F1 over the labels that occur in the references.
@@ -57,7 +59,7 @@ class AvemoUnderstanding(evaluate.Metric):  # type: ignore[misc]  # (evaluate ha
         predictions: Sequence[str | None],
         references: Sequence[str],
         labels: Sequence[str] | None = None,
-        synonyms: Mapping[str, Sequence[str]] | None = None,
+        synonyms: Synonyms | None = None,
     ) -> dict[str, float | None]:
         output = label_output(labels, synonyms)
         require_labels(references, output, "references")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -13,11 +12,10 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.classification import (
     Floats,
-    accuracy,
     balanced_accuracy,
-    f1_per_label,
     weighted_f1,
 )
+from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.recognizers.categorical.card import LabelScore, Recognition
 from avemo_harness.recognizers.categorical.examples import VIEWS, Example, make_examples
 from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
@@ -95,18 +93,17 @@ def _recognition(told: Sequence[Told], part: str) -> Recognition:
     bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
 
     def estimate(metric: Callable[[Floats], Floats]) -> Estimate:
-        return bootstrap.estimate(lambda sums: metric(sums.reshape(-1, *table.shape[1:])))
+        return score_estimate(bootstrap, lambda sums: metric(sums.reshape(-1, *table.shape[1:])))
 
     return Recognition(
         part=part,
         view=told[0].view,
         trained_on=told[0].trained_on,
         labels=tuple(
-            LabelScore(label, estimate(partial(_f1_of, place)), gold.count(place))
-            for place, label in enumerate(EMOTIONS)
+            LabelScore(label, _f1_estimate(table, place), gold.count(place)) for place, label in enumerate(EMOTIONS)
         ),
         weighted_f1=estimate(weighted_f1),
-        accuracy=estimate(accuracy),
+        accuracy=accuracy_estimate(table),
         balanced_accuracy=estimate(balanced_accuracy),
         n_recordings=len(told),
         n_clusters=len(names),
@@ -115,9 +112,10 @@ def _recognition(told: Sequence[Told], part: str) -> Recognition:
     )
 
 
-def _f1_of(place: int, counts: Floats) -> Floats:
-    found: Floats = f1_per_label(counts)[..., place]
-    return found
+def _f1_estimate(table: Floats, label: int) -> Estimate:
+    """F1 of one label, from the clusters in which it is gold or predicted."""
+    sides = np.stack([table[:, label, label], table[:, label].sum(axis=1), table[:, :, label].sum(axis=1)], axis=1)
+    return score_estimate(ClusterBootstrap(sides), lambda sums: 2 * sums[:, 0] / (sums[:, 1] + sums[:, 2]))
 
 
 def _kind_of_cluster(recordings: Sequence[LabelledRecording]) -> str:

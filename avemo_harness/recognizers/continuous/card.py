@@ -9,6 +9,7 @@ from typing import Any
 from avemo_harness.metrics.trajectory import Dimension
 from avemo_harness.recognizers.streams import VIEW_NAMES, View
 from avemo_harness.recognizers.training_record import Training
+from avemo_harness.text import fixed
 
 EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
 
@@ -20,9 +21,10 @@ class Agreement:
     Args:
         part: of which recordings: ``validation``, ``test``, or how a split calls them.
         ccc: concordance over all values together, with its 95 % interval over resampled recordings.
-        ccc_of_recordings: mean of the recordings' own concordances.
+        ccc_of_recordings: mean of the recordings' own concordances, over those whose ratings move.
         rmse: root mean squared error on the unit scale.
         pearson: correlation over all values together.
+        n_constant: recordings whose ratings do not move, left out of `ccc_of_recordings`.
     """
 
     part: str
@@ -36,6 +38,7 @@ class Agreement:
     pearson: float | None
     n_recordings: int
     n_values: int
+    n_constant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class JudgeCard:
         extractors: how its features are made.
         versions: of the packages that made it.
         embedded: it is the built-in one.
+        no_calibration: why it has no calibration; None where it has one.
     """
 
     training: Training
@@ -53,6 +57,7 @@ class JudgeCard:
     extractors: tuple[str, ...]
     versions: Mapping[str, str]
     embedded: bool = False
+    no_calibration: str | None = None
 
     def lines(self) -> list[str]:
         """The card in a few lines for a terminal."""
@@ -61,6 +66,8 @@ class JudgeCard:
             shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
             values = ", ".join(_agreement_text(one) for one in shown)
             lines.append(f"CCC {part}, {VIEW_NAMES[view]}: {values}  ({shown[0].n_recordings} recordings)")
+        if self.no_calibration:
+            lines.append(f"no calibration: {self.no_calibration}")
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines
 
     def find(self, view: View, dimension: Dimension) -> Agreement | None:
@@ -81,6 +88,7 @@ class JudgeCard:
             extractors=tuple(values["extractors"]),
             versions=dict(values["versions"]),
             embedded=bool(values["embedded"]),
+            no_calibration=values.get("no_calibration"),
         )
 
 
@@ -88,6 +96,8 @@ def _agreement_text(one: Agreement) -> str:
     if one.ccc is None:
         return f"{one.dimension} —"
     interval = (
-        f" ({one.ccc_low:.2f}-{one.ccc_high:.2f})" if one.ccc_low is not None and one.ccc_high is not None else ""
+        f" ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
+        if one.ccc_low is not None and one.ccc_high is not None
+        else ""
     )
-    return f"{one.dimension} {one.ccc:.2f}{interval}"
+    return f"{one.dimension} {fixed(one.ccc, 2)}{interval}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from avemo_harness.metrics.profiles import Calibration
@@ -67,6 +67,8 @@ def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) ->
         cache_dir: where features are kept.
         device: where the network runs; None for CUDA where there is one.
 
+    A calibration that no profile can be made of is none; the card says why.
+
     Raises:
         UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
     """
@@ -78,7 +80,11 @@ def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) ->
         scaling = Scaling.from_tensors(tensors)
         extractors = tuple(restore_extractor(one, folder) for one in config["extractors"])
         calibration = Calibration(**read_json(folder / CALIBRATION)) if (folder / CALIBRATION).exists() else None
+        problem = calibration.problem() if calibration else None
+        if problem:
+            calibration = None
         card = JudgeCard.from_json(read_json(folder / CARD))
+        card = replace(card, no_calibration=problem or card.no_calibration)
         features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
         if not features.width == config["width"] == len(scaling.mean):
             raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")

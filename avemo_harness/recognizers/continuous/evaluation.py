@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.metrics.agreement import concordance, correlation, root_mean_square_error, series_moments
+from avemo_harness.metrics.agreement import (
+    concordance,
+    concordance_with_labels,
+    correlation,
+    root_mean_square_error,
+    series_moments,
+)
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.recognizers.continuous.card import Agreement
 from avemo_harness.recognizers.continuous.network import DIMENSIONS
@@ -51,7 +57,7 @@ def agreements(
             if not moments:
                 continue
             table = np.stack(moments)
-            total = table.sum(axis=0)
+            total, of_recordings = table.sum(axis=0), concordance_with_labels(table)
             estimate = ClusterBootstrap(table).estimate(concordance, low=-1.0)
             found.append(
                 Agreement(
@@ -61,11 +67,12 @@ def agreements(
                     ccc=estimate.value,
                     ccc_low=estimate.ci_low,
                     ccc_high=estimate.ci_high,
-                    ccc_of_recordings=_mean(concordance(table)),
+                    ccc_of_recordings=_mean(of_recordings),
                     rmse=_mean(root_mean_square_error(total[None])),
                     pearson=_mean(correlation(total[None])),
                     n_recordings=len(moments),
                     n_values=int(total[0]),
+                    n_constant=int(np.isnan(of_recordings).sum()),
                 )
             )
     return tuple(found)

@@ -110,6 +110,11 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
     """
     fold = training_fold(corpus.rated, method.settings.seed)
     recognizer = train_fold(fold, corpus, method)
+    if recognizer.card.no_calibration:
+        method.say(
+            f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
+            "`calibrated`"
+        )
     known: list[Agreement] = []
     for part, recordings in (("validation", fold.validation), ("test", fold.test)):
         if recordings:

@@ -19,7 +19,7 @@ from avemo_harness.recognizers.continuous.network import DIMENSIONS, make_networ
 from avemo_harness.recognizers.extractors.base import RATE_HZ, Features
 from avemo_harness.recognizers.feature_set import FeatureSet
 from avemo_harness.recognizers.scaling import Scaling
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.streams import MODALITIES, Modality, Streams, View
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class ContinuousRecognizer:
         features: of which rows the network is fed.
         scaling: of those rows.
         weights: of the network, by name.
-        calibration: thresholds from the training labels.
+        calibration: its thresholds; None where the card says why it has none.
         card: what it was trained on and how far it can be trusted.
         device: where the network runs.
     """
@@ -63,6 +63,12 @@ class ContinuousRecognizer:
             "extractors": json.dumps(extractors, sort_keys=True),
             "calibration": repr(self.calibration),
         }
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """The streams that its features are made of."""
+        used = {extractor.modality for extractor in self.features.extractors}
+        return frozenset(one for one in MODALITIES if used & {one, "both"})
 
     @property
     def errors(self) -> Mapping[Dimension, float]:

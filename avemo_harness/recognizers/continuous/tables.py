@@ -10,6 +10,7 @@ from avemo_harness.metrics.trajectory import Dimension
 from avemo_harness.recognizers.continuous.card import Agreement
 from avemo_harness.recognizers.continuous.experiment import SplitResult
 from avemo_harness.recognizers.streams import VIEW_NAMES, View
+from avemo_harness.text import fixed
 from avemo_harness.text_table import aligned
 
 _COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")
@@ -73,6 +74,11 @@ def _extent(result: SplitResult) -> str:
     text = f"{len(result.predicted)} recordings of {speakers} speakers, {values} values"
     if len(result.delays_s) > 1:
         text += f", {len(result.delays_s)} folds"
+    constant = {one.dimension: one.n_constant for one in result.agreements if one.n_constant}
+    text += "".join(
+        f"; ratings of {name} stand still in {count}, left out of the mean of recordings"
+        for name, count in sorted(constant.items())
+    )
     if any(result.delays_s):
         text += f"; ratings moved earlier by {', '.join(f'{delay:g}' for delay in result.delays_s)} s"
     return text
@@ -83,8 +89,8 @@ def _with_interval(one: Agreement | None) -> str:
         return "—"
     if one.ccc_low is None or one.ccc_high is None:
         return _text(one.ccc)
-    return f"{one.ccc:.3f} ({one.ccc_low:.2f}-{one.ccc_high:.2f})"
+    return f"{fixed(one.ccc)} ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
 
 
 def _text(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
+    return "—" if value is None else fixed(value)

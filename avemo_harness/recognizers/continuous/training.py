@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from avemo_harness.errors import UsageError
 from avemo_harness.inference import one_thread
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.metrics.profiles import Calibration, calibrate
-from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.recognizers.continuous.calibration import with_calibration
 from avemo_harness.recognizers.continuous.card import JudgeCard
 from avemo_harness.recognizers.continuous.network import (
     DIMENSIONS,
@@ -36,13 +35,12 @@ from avemo_harness.recognizers.feature_set import FeatureSet
 from avemo_harness.recognizers.scaling import Scaling, fit_scaling
 from avemo_harness.recognizers.streams import View
 from avemo_harness.recognizers.training_record import Training
+from avemo_harness.text import fixed
 
 if TYPE_CHECKING:
     import torch
 
 VIEWS: tuple[View, ...] = ("both", "audio", "video")
-SEGMENT_STEPS = 12
-"""Long recordings are cut into pieces of so many values (6 s) where turns are asked for: the calibration."""
 
 _SAY_EVERY = 10
 _LEAST_STEPS = 8
@@ -147,7 +145,8 @@ def train_recognizer(
     names = tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors)
     versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
     card = JudgeCard(described, (), names, versions)
-    return ContinuousRecognizer(features, scaling, weights, _calibration(rated, corpus), card)
+    recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
+    return with_calibration(recognizer, rated, [one.rows for one in held_out])
 
 
 def _split_text(validation: Sequence[RatedRecording]) -> str:
@@ -201,7 +200,7 @@ def _fit(
             if gained > best:
                 best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
             if epoch % _SAY_EVERY == 0:
-                say(f"epoch {epoch}: CCC {gained:.3f} in validation, best {best:.3f}")
+                say(f"epoch {epoch}: CCC {fixed(gained)} in validation, best {fixed(best)}")
             if epoch - best_epoch >= settings.stop_after:
                 break
     return kept
@@ -259,14 +258,3 @@ def _validation_score(
 
 def _weights(network: torch.nn.Module) -> Weights:
     return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
-
-
-def _calibration(recordings: Sequence[RatedRecording], corpus: str) -> Calibration:
-    """Thresholds from the ratings, long recordings cut into pieces of 6 s as if they were turns."""
-    turns: list[Trajectory] = []
-    for one in recordings:
-        values = one.trajectory.values
-        cuts = range(0, len(values), SEGMENT_STEPS) if len(values) > 4 * SEGMENT_STEPS else (0,)
-        length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else len(values)
-        turns += [replace(one.trajectory, values=values[start : start + length]) for start in cuts]
-    return calibrate(turns, corpus)

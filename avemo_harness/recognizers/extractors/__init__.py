@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.arguments import parse_arguments, typed_arguments
 from avemo_harness.errors import UsageError
@@ -25,7 +26,12 @@ EXTRACTORS = {
     "emotiefflib": "avemo_harness.recognizers.extractors.emotiefflib:EmotiEffLib",
 }
 
-REGISTRY = Registry(Kind("extractor", UsageError, {"extract": callable, "identity": callable}), EXTRACTORS)
+EXTRACTOR = Kind(
+    "extractor",
+    UsageError,
+    {"Arguments": dataclasses.is_dataclass, "extract": callable, "identity": callable},
+)
+REGISTRY = Registry(EXTRACTOR, EXTRACTORS)
 
 
 def make_extractor(spec: str) -> FeatureExtractor:
@@ -35,12 +41,24 @@ def make_extractor(spec: str) -> FeatureExtractor:
         spec: ``name`` or ``name:key=value,key=value``.
 
     Raises:
-        UsageError: no such extractor, an argument that it does not take, or a value of the wrong type.
+        UsageError: no such extractor, an argument that it does not take, a value of the wrong type, or a package that
+            is broken.
 
     >>> make_extractor("builtin-sound").modality
     'audio'
     """
     name, _, given = spec.partition(":")
     extractor = REGISTRY.load(name)
+    plugin = REGISTRY.plugin(name)
+    if plugin is None:
+        return _make(name, extractor, given)
+    from avemo_harness.recognizers.extractors.plugin import PluginExtractor
+
+    with plugin.running("its construction"):
+        made = _make(name, extractor, given)
+    return PluginExtractor(made, plugin)
+
+
+def _make(name: str, extractor: Any, given: str) -> FeatureExtractor:
     arguments = typed_arguments(f"extractor {name}", extractor.Arguments, parse_arguments(given))
     return cast("FeatureExtractor", extractor(arguments))

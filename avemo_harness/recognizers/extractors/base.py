@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.errors import AvemoError, RecognitionError, first_line
 from avemo_harness.recognizers.streams import Streams, View
 
 RATE_HZ = 2.0
@@ -51,3 +52,29 @@ class FeatureExtractor(Protocol):
             MediaError: the recording cannot be read.
         """
         ...
+
+
+def extracted(extractor: FeatureExtractor, streams: Streams, count: int, view: View) -> Features:
+    """What an extractor makes of a recording, (count, width).
+
+    Raises:
+        RecognitionError: it fails on the recording, or gives rows of another shape.
+        MediaError: the recording cannot be read.
+    """
+    name = dict(extractor.identity())["extractor"]
+    try:
+        rows = extractor.extract(streams, count, view)
+        shape = np.shape(rows)
+    except RecognitionError as error:
+        raise RecognitionError(f"{streams.name}: {error}") from error
+    except AvemoError:
+        raise
+    except Exception as error:  # a network may run out of memory on one long recording
+        raise RecognitionError(
+            f"{streams.name}: extractor {name} failed ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    if shape != (count, extractor.width):
+        raise RecognitionError(
+            f"{streams.name}: extractor {name} gave rows of shape {shape}, expected {(count, extractor.width)}"
+        )
+    return rows

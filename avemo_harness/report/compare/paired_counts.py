@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import Estimate, Statistic
+from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate, Statistic
 from avemo_harness.metrics.paired import difference, mcnemar_test, swap_test
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 from avemo_harness.metrics.trivial_replies import anchored
 from avemo_harness.report.compare.records import Test
 from avemo_harness.report.scored_run import ScoredItem
 from avemo_harness.scorers.means import Column
+from avemo_harness.scorers.modality_preference import TOO_FEW_GROUPS
 
 Floats = NDArray[np.float64]
 
@@ -69,6 +70,7 @@ class PairedCounts:
         hits: whether each item counts for the metric on either side, shape (2, N); None where the metric is no share
             of items, or where items share dialogues.
         span: how far apart two values can be.
+        few: note of a difference without an interval, for want of clusters.
     """
 
     first: Floats
@@ -78,6 +80,7 @@ class PairedCounts:
     n_undefined: int = 0
     hits: NDArray[np.bool_] | None = None
     span: float = 1.0
+    few: str = TOO_FEW
 
     @property
     def test(self) -> Test:
@@ -96,7 +99,8 @@ class PairedCounts:
 
     def difference(self) -> Estimate:
         """The second side's value less the first's, with a 95 % interval over resampled dialogues."""
-        return difference(self.first, self.second, self.statistic, self.span)
+        estimate = difference(self.first, self.second, self.statistic, self.span)
+        return replace(estimate, note=self.few) if estimate.note == TOO_FEW else estimate
 
     def p_value(self) -> float | None:
         """By McNemar's exact test of single items, else by swapping the sides of whole dialogues."""
@@ -152,7 +156,12 @@ def preference_rates(pairs: Sequence[ItemPair]) -> dict[str, PairedCounts]:
     first, second = (_by_cluster(pairs, partial(_preferences, side=side)) for side in (0, 1))
     return {
         name: PairedCounts(
-            first, second, partial(preference_rate, which=which), len(pairs), hits=_hits(pairs, _SIDES[name])
+            first,
+            second,
+            partial(preference_rate, which=which),
+            len(pairs),
+            hits=_hits(pairs, _SIDES[name]),
+            few=TOO_FEW_GROUPS,
         )
         for name, which in _RATES.items()
     }

@@ -13,6 +13,7 @@ from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.judgements import Place
 from avemo_harness.scorers.judged import Judge, Judged
 from avemo_harness.scorers.means import Column
+from avemo_harness.scorers.reasoning_details import exchange_problem
 from avemo_harness.scorers.reasoning_rows import Exchange, Scores, anchored_columns, companion_columns, shuffled_columns
 
 
@@ -31,10 +32,11 @@ def reply_counts(
     coverage = {"coverage": mean_counts(spoken[0], spoken[1], clusters)}
     profile = _profile(task, first.judge)
     if profile is None:
-        return coverage, "replies are not scored: profile calibrated: the recogniser has no calibration"
+        why = first.judge.no_calibration if first.judge else None
+        return coverage, f"replies are not scored: profile calibrated: {why}"
     both = [pair for pair in pairs if pair[0].verdict == pair[1].verdict == "spoken"]
     exchanges = _exchanges([(task.task, pair[0].item) for pair in both], both, first.judged, second.judged)
-    refusal = next((why for one in exchanges[0] if (why := profile.problem(one.user))), None)
+    refusal = exchange_problem([*exchanges[0], *exchanges[1]], profile)
     if refusal:
         return coverage, f"replies are not scored: {refusal}"
     columns = [_columns(of_side, profile) for of_side in exchanges]
@@ -51,7 +53,7 @@ def _profile(task: TaskSpec, judge: Judge | None) -> Profile | None:
     named = next((scorer.profile for scorer in task.scorers if scorer.name == "reasoning"), None)
     if named != "calibrated" or judge is None:
         return AV_EMO
-    return calibrated_profile(judge.calibration) if judge.calibration else None
+    return calibrated_profile(judge.calibration) if judge.calibration and not judge.no_calibration else None
 
 
 def _exchanges(

@@ -35,9 +35,9 @@ class ValenceScorer:
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if not answer.scorable:
         return unscored_line(answer)
-    reading = read_answer(answer, output)
-    is_right = reading.label is not None and SIDES.get(reading.label) == SIDES.get(answer.item.gold or "")
-    return ScoreLine(answer.item, answer.text, reading.label, "right" if is_right else "wrong", reading.why)
+    parsed = read_answer(answer, output)
+    is_right = parsed.label is not None and SIDES.get(parsed.label) == SIDES.get(answer.item.gold or "")
+    return ScoreLine(answer.item, answer.text, parsed.label, "right" if is_right else "wrong", parsed.why)
 
 
 def _right_and_all(lines: Sequence[ScoreLine]) -> NDArray[np.float64]:

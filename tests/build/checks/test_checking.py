@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip, Dialogue
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.build.checks import checking
 from avemo_harness.build.checks.checking import CheckedRelease, CheckOptions, check_release
 from avemo_harness.build.checks.keeping import write_kept
+from avemo_harness.build.checks.material import LabelledClip
+from avemo_harness.build.checks.opinions import Opinions, Stream
 from avemo_harness.build.checks.verification import VerificationDetails
 from avemo_harness.errors import UsageError
 
@@ -79,6 +83,29 @@ def test_the_built_in_recogniser_tells_emotions_of_speakers_it_never_heard(voted
     assert finding.verdict == "pass"
     assert isinstance(finding.details, VerificationDetails)
     assert {one.stream: one.kept > 0.5 * one.clips for one in finding.details.streams} == {"sound": True, "face": True}
+
+
+def test_a_recogniser_does_not_fail_what_raters_decide(
+    acted: list[Dialogue], acted_folder: Path, conditions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells emotions from sound and from face, but no clip's from both."""
+
+    def contrary(clips: Sequence[LabelledClip]) -> Opinions:
+        said: dict[tuple[str, Stream], tuple[str, ...]] = {}
+        for number, one in enumerate(clips):
+            heard = (number // 4 + number) % 2 == 0
+            said[one.clip.sha256, "sound"] = (one.emotion if heard else "unsure",)
+            said[one.clip.sha256, "face"] = ("unsure" if heard else one.emotion,)
+        return Opinions("contrary", "recognizer", said)
+
+    monkeypatch.setattr(checking, "open_recognizer", lambda *_: contrary)
+    alone = checked(acted_folder, conditions, CheckOptions())
+    assert alone.failed
+    table = votes(tmp_path, acted, DOUBTED)
+    beside = checked(acted_folder, conditions, CheckOptions(votes=table, rule="majority"))
+    verdicts = {one.check: one.verdict for one in beside.findings if one.check.startswith("labels by")}
+    assert verdicts == {"labels by contrary": "warn", "labels by 2 raters of votes.csv": "pass"}
+    assert not beside.failed
 
 
 def test_the_report_holds_everything_and_is_json(voted: CheckedRelease, acted_folder: Path) -> None:

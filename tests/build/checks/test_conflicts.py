@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from support.acted_release import acted_pair, acted_pairs, changed
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, make_release
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Turn, make_release
 from avemo_harness.build.checks.base import Finding
 from avemo_harness.build.checks.conflicts import PairDetails, check_conflicts
 from avemo_harness.build.checks.material import Material
+from avemo_harness.build.checks.survey import ClipProblem
 
 Pairs = list[ConflictPair]
 
@@ -33,8 +34,23 @@ def test_pairs_by_the_rules_pass(material: Material) -> None:
     }
 
 
-def test_a_release_without_pairs_passes(material: Material, acted: list[Dialogue]) -> None:
-    assert checked(material, acted, []).summary == "there are none"
+def test_a_release_without_pairs_leaves_them_open(material: Material, acted: list[Dialogue]) -> None:
+    finding = checked(material, acted, [])
+    assert (finding.verdict, finding.summary) == ("cannot tell", "there are none")
+
+
+def test_durations_of_clips_that_could_not_be_read_are_left_open(material: Material) -> None:
+    one, *_ = (turn.clip.sha256 for _, turn in sides(material) if turn.clip is not None)
+    clips = {**material.clips, one: ClipProblem("missing", "not here")}
+    finding = check_conflicts(replace(material, clips=clips))
+    assert finding.verdict == "cannot tell"
+    assert finding.summary == "the durations of 2 of 32 pairs are unknown, as their clips could not be read"
+
+
+def sides(material: Material) -> list[tuple[ConflictPair, Turn]]:
+    """Every pair with the turn whose sound it has."""
+    release = material.releases["test"]
+    return [(pair, release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn]) for pair in release.pairs]
 
 
 def first(pairs: Pairs, **values: object) -> Pairs:

@@ -14,6 +14,8 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.checks.base import Finding
 from avemo_harness.build.checks.checking import CHECKS, Check
 from avemo_harness.build.checks.decoding import check_media
+from avemo_harness.build.checks.giveaways import check_durations
+from avemo_harness.build.checks.leaks import check_first_frame, check_noise
 from avemo_harness.build.checks.material import Material, load_splits
 from avemo_harness.build.checks.rows import check_balance, check_schema, check_speakers
 from avemo_harness.build.checks.survey import ClipFacts, ClipProblem, look
@@ -124,6 +126,49 @@ def test_a_speaker_in_two_splits_is_told_and_a_clip_in_two_fails(acted: list[Dia
     assert told(shared) == ("warn", "train 1, test 2 speakers; 1 are in several splits, such as 'speaker0'")
     same = check_speakers(material_of({"train": acted[:4], "test": acted[3:16]}))
     assert told(same) == ("fail", "train 1, test 2 speakers; 1 clips are in several splits")
+
+
+def test_a_split_without_a_user_leaves_overlap_open(acted: list[Dialogue]) -> None:
+    mute = [replace(one, turns=(replace(one.turns[1], turn_index=0),)) for one in acted[8:10]]
+    found = check_speakers(material_of({"train": acted[:8], "test": mute}))
+    assert told(found) == ("cannot tell", "train 1, test 0 speakers; test has no user turn")
+
+
+def test_shares_of_a_handful_of_labels_say_nothing(acted: list[Dialogue]) -> None:
+    bare = changed(acted, lambda turn: replace(turn, clip=None))
+    few = told(check_balance(material_of({"test": bare[:19]})))
+    assert few == ("cannot tell", "test: 19 of 19 user turns have a label; shares take 20 or more")
+    unlabelled = changed(bare[20:], lambda turn: replace(turn, emotion=None))
+    enough = told(check_balance(material_of({"test": [*bare[:20], *unlabelled]})))
+    assert enough[0] == "pass"
+    assert enough[1].endswith("sad 25%; 44 user turns have no label")
+
+
+def test_clips_that_are_whole_say_nothing_of_those_that_could_not_be_read(material: Material) -> None:
+    missing = dict.fromkeys(list(material.clips)[:60], ClipProblem("missing", "not here"))
+    some = replace(material, clips={**material.clips, **missing})
+    why = "the clips of 60 of 64 turns could not be read; the others decode to the end"
+    assert told(check_media(some)) == ("cannot tell", why)
+
+
+@pytest.mark.parametrize("check", [check_durations, check_noise, check_first_frame])
+def test_what_most_of_the_clips_may_tell_is_left_open(check: Check, material: Material) -> None:
+    """Sixty-four clips are read, and as many or one more are not."""
+    as_many, one_more = (check(with_unread(material, count)) for count in (64, 65))
+    assert as_many.verdict == "pass", as_many.summary
+    assert one_more.verdict == "cannot tell"
+    assert one_more.summary.endswith("64 of 129 clips could be measured, fewer than 50%")
+
+
+def with_unread(material: Material, count: int) -> Material:
+    """The config with as many labelled clips more that are not here."""
+    dialogues = list(material.releases["test"].dialogues)
+    absent = [Clip.from_bytes(str(number).encode()) for number in range(count)]
+    for clip in absent:
+        first, *rest = dialogues[0].turns
+        dialogues.append(replace(dialogues[0], dialogue_id=clip.sha256, turns=(replace(first, clip=clip), *rest)))
+    missing = {clip.sha256: ClipProblem("missing", "not here") for clip in absent}
+    return Material(CONFIG, {"test": release_of(dialogues)}, {**material.clips, **missing})
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.acted_release import CONFIG, write_acted
 from support.planted_labels import QUICK
 
-from avemo_harness.benchmark.release import Dialogue
+from avemo_harness.benchmark.release import Dialogue, make_release
 from avemo_harness.build.checks.material import Material
 from avemo_harness.build.checks.opinions import Opinions, Rule, Said, Stream
 from avemo_harness.build.checks.recognition import open_recognizer
@@ -84,6 +86,76 @@ def test_clips_of_which_nothing_is_said_are_kept_and_counted(material: Material,
     assert details.pairs.judged == 0
     nobody = verify_labels(material, Opinions("nobody", "majority", {}))
     assert nobody.finding.verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict", "summary"),
+    [
+        (12, "fail", "majority keeps 12 of 64 dialogues (18.8%, fewer than 20%); "),
+        (13, "warn", "majority keeps 13 of 64 dialogues (20.3%, fewer than 50%); "),
+        (31, "warn", "majority keeps 31 of 64 dialogues (48.4%, fewer than 50%); "),
+        (32, "pass", "confirmed: sound 50% of 64 clips, face 100% of 64 clips; majority keeps 32 of 64 dialogues"),
+    ],
+)
+def test_a_release_of_which_little_is_confirmed_does_not_pass(
+    kept: int, verdict: str, summary: str, material: Material
+) -> None:
+    release = material.releases["test"]
+    unpaired = make_release("here", CONFIG, "test", None, release.dialogues, ())
+    refused = np.random.default_rng(0).permutation(64) >= kept
+    doubts: Said = {
+        (one.clip.sha256, "sound"): ("unsure",) * 3
+        for one, drop in zip(material.labelled(), refused, strict=True)
+        if drop
+    }
+    opinions = agreeing(material, dict(doubts), "majority")
+    finding = verify_labels(replace(material, releases={"test": unpaired}), opinions).finding
+    assert finding.verdict == verdict, finding.summary
+    assert summary in finding.summary
+
+
+def test_a_recogniser_that_learned_nothing_is_no_reason_to_fail(material: Material) -> None:
+    said: Said = {(one.clip.sha256, "face"): ("sad",) for one in list(material.labelled())}
+    mostly_sad = {**said, **dict.fromkeys(list(said)[8:], ("unsure",))}
+    by_raters, by_recogniser = (
+        verify_labels(material, Opinions("somebody", rule, mostly_sad)).finding for rule in ("majority", "recognizer")
+    )
+    assert by_raters.verdict == "fail"
+    assert by_recogniser.verdict == "warn"
+    assert "recognizer keeps 2 of 64 dialogues (3.1%, fewer than 20%)" in by_recogniser.summary
+
+
+def test_conflict_pairs_of_which_little_is_confirmed_do_not_pass(material: Material) -> None:
+    doubts: Said = {
+        (one.clip.sha256, "face"): ("neutral",) * 3 for one in material.labelled() if one.emotion == "happy"
+    }
+    few = {
+        **doubts,
+        **{(one.clip.sha256, "sound"): ("sad",) * 3 for one in material.labelled() if one.emotion == "happy"},
+    }
+    by_face = verify_labels(material, agreeing(material, dict(doubts), "majority")).finding
+    assert by_face.verdict == "pass"
+    by_both = verify_labels(material, agreeing(material, dict(few), "majority")).finding
+    assert by_both.verdict == "fail"
+    assert by_both.summary.startswith("both streams of 0 of 32 conflict pairs are confirmed (0.0%, fewer than 20%); ")
+
+
+def test_votes_on_few_of_the_clips_say_nothing_of_the_release(material: Material) -> None:
+    labelled = list(material.labelled())
+    said: Said = {(one.clip.sha256, "both"): (one.emotion,) * 3 for one in labelled[:31]}
+    finding = verify_labels(material, Opinions("three raters", "majority", said, unplaced=7)).finding
+    assert finding.verdict == "cannot tell"
+    assert finding.summary.startswith("31 of 64 labelled clips are judged, fewer than 50%; confirmed: both 100% of 31")
+    assert finding.summary.endswith("; 7 opinions are of other clips")
+    half = {**said, (labelled[31].clip.sha256, "both"): (labelled[31].emotion,)}
+    assert verify_labels(material, Opinions("three raters", "majority", half)).finding.verdict == "pass"
+
+
+def test_agreement_on_three_clips_may_be_chance(material: Material) -> None:
+    said: Said = {(one.clip.sha256, "both"): (one.emotion,) for one in list(material.labelled())[:3]}
+    finding = verify_labels(material, Opinions("a rater", "majority", said)).finding
+    assert finding.verdict == "cannot tell"
+    assert finding.summary.startswith("3 judged clips are too few to tell agreement from chance; ")
 
 
 def test_labels_that_are_confirmed_no_more_often_than_by_chance_are_told(material: Material) -> None:

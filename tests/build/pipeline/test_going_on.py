@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.clips import make_clip, melody
 from support.tool_servers import RATE, ToolServer
+from support.waiting import PATIENCE_S
 
 from avemo_harness.build.pipeline.build import BuildResult, build_release
 from avemo_harness.build.pipeline.config import load_config
@@ -65,13 +66,13 @@ def test_a_tool_may_be_given_more_time_and_another_folder(tmp_path: Path, voices
     spoken = speech(f"{voices.url}/v1", attempts=1)
     with pytest.raises(UsageError, match=r"no dialogue could be made; the first reason: .*did not end within 0\.3 s"):
         build(tmp_path, spoken, face(0.3))
-    result = build(tmp_path, spoken, face(20, cwd=str(tmp_path)), retry_failed=True)
+    result = build(tmp_path, spoken, face(PATIENCE_S, cwd=str(tmp_path)), retry_failed=True)
     assert (result.failed, result.dialogues["singleturn_synthetic"]) == ({}, 4)
-    assert build(tmp_path, spoken, face(30)).failed == {}
+    assert build(tmp_path, spoken, face(2 * PATIENCE_S)).failed == {}
 
 
 def test_a_tool_that_is_called_otherwise_is_another_tool(tmp_path: Path, voices: ToolServer) -> None:
     spoken = speech(f"{voices.url}/v1", attempts=1)
-    build(tmp_path, spoken, face(20))
+    build(tmp_path, spoken, face(PATIENCE_S))
     with pytest.raises(UsageError, match="holds a build of another configuration, or by other tools"):
-        build(tmp_path, spoken, face(20, "--level=2"))
+        build(tmp_path, spoken, face(PATIENCE_S, "--level=2"))

@@ -9,18 +9,19 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from support.waiting import ASLEEP_S, wait_until
 
 from avemo_harness.build.pipeline import tool_process
 from avemo_harness.build.pipeline.tool_process import ToolRun, run_tool
 from avemo_harness.build.pipeline.workers import threads
 from avemo_harness.errors import BuildError
 
-TOOL = "import os, pathlib, time; pathlib.Path(str(os.getpid())).touch(); time.sleep(20)"
+TOOL = f"import os, pathlib, time; pathlib.Path(str(os.getpid())).touch(); time.sleep({ASLEEP_S})"
 
 
 def slow_tool(folder: Path, number: int) -> None:
     log = folder.with_name(f"log{number}")
-    run_tool(ToolRun([sys.executable, "-c", TOOL], folder, {"PATH": os.environ["PATH"]}, log, timeout_s=30))
+    run_tool(ToolRun([sys.executable, "-c", TOOL], folder, {"PATH": os.environ["PATH"]}, log, timeout_s=ASLEEP_S))
 
 
 def interrupt_tools(folder: Path, futures: list[Future[None]]) -> None:
@@ -28,12 +29,10 @@ def interrupt_tools(folder: Path, futures: list[Future[None]]) -> None:
     with threads(2) as pool:
         assert pool is not None
         futures += [pool.submit(slow_tool, folder, number) for number in range(6)]
-        while len(list(folder.iterdir())) < 2:
-            time.sleep(0.01)
+        wait_until(lambda: len(list(folder.iterdir())) == 2, "two tools run")
         raise KeyboardInterrupt
 
 
-@pytest.mark.timeout(15)
 def test_after_an_interruption_no_tool_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kill, folder = tool_process._kill, tmp_path / "begun"
     folder.mkdir()

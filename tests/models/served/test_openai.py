@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from support.chat_server import KEY, MODEL, ChatServer, running
 from support.questions import ask, ask_in_words, clip, silent_clip, sound_clip
+from support.sound_files import SOUND_FORMATS
+from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
@@ -39,7 +42,12 @@ def serve() -> Iterator[Serve]:
 
 
 def model_of(*servers: ChatServer, **arguments: Any) -> OpenAi:
-    given = {"base_url": "+".join(server.url for server in servers), "model": MODEL, "timeout_s": 2.0, **arguments}
+    given = {
+        "base_url": "+".join(server.url for server in servers),
+        "model": MODEL,
+        "timeout_s": PATIENCE_S,
+        **arguments,
+    }
     return OpenAi(OpenAi.Arguments(**given), ModelSetup())
 
 
@@ -93,13 +101,38 @@ def test_a_clip_is_sent_as_a_silent_video_and_its_sound(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     ("shown", "kinds"),
-    [(silent_clip(1.0), ["video_url", "text"]), (sound_clip(1.0), ["input_audio", "text"])],
-    ids=["video alone", "sound alone"],
+    [
+        (silent_clip(1.0), ["video_url", "text"]),
+        *((sound_clip(1.0, kind=kind), ["input_audio", "text"]) for kind in SOUND_FORMATS),
+    ],
+    ids=["video alone", *SOUND_FORMATS],
 )
-def test_a_stream_that_a_clip_lacks_is_not_sent(serve: Serve, shown: Clip, kinds: list[str]) -> None:
+@pytest.mark.parametrize("sound_part", ["input_audio", "in_video"])
+def test_a_stream_that_a_clip_lacks_is_not_sent(serve: Serve, shown: Clip, kinds: list[str], sound_part: str) -> None:
     server = serve()
-    answer(model_of(server), shown)
+    answer(model_of(server, sound_part=sound_part), shown)
     assert [part["type"] for part in sent(server)] == kinds
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_sound_file_is_sent_whole_as_wav(serve: Serve, kind: str) -> None:
+    server, shown = serve(), sound_clip(1.3, 3, kind)
+    answer(model_of(server), shown)
+    samples, rate = media.read_wave(bytes_of(sent(server)[0]))
+    assert (rate, len(samples)) == (16_000, 20_800)
+    assert np.abs(samples - media.decode_sound(shown.read())).max() < 1e-3
+
+
+def test_a_history_of_clips_with_other_streams_is_sent_as_it_is(serve: Serve) -> None:
+    server = serve()
+    request = ask(sound_clip(1.0, 1, "wav"), "I see.", silent_clip(1.0, 2), "Hm.", clip(1.0, 3))
+    assert model_of(server).generate([request])[0].error is None
+    kinds = [
+        [part["type"] for part in message["content"]]
+        for message in server.payloads[-1]["messages"]
+        if isinstance(message["content"], list)
+    ]
+    assert kinds == [["input_audio"], ["video_url"], ["video_url", "input_audio", "text"]]
 
 
 def test_a_sound_can_be_sent_as_a_url(serve: Serve) -> None:
@@ -206,13 +239,22 @@ def test_the_identity_names_server_and_model_and_no_address(serve: Serve) -> Non
 
 
 def test_several_servers_share_the_load(serve: Serve) -> None:
-    servers = [serve(latency_s=0.05) for _ in range(3)]
-    model = model_of(*servers)
+    servers = [serve() for _ in range(3)]
+    model = model_of(*servers, timeout_s=PATIENCE_S)
     model.identity()
     before = [server.asked.total() for server in servers]
-    answers = model.generate([ask_in_words(f"Question {number}?") for number in range(30)])
-    assert all(one.error is None for one in answers)
-    assert [server.asked.total() - count for server, count in zip(servers, before, strict=True)] == [10, 10, 10]
+    for server in servers:
+        server.held_after = 0
+
+    def asked() -> list[int]:
+        return [server.asked.total() - count for server, count in zip(servers, before, strict=True)]
+
+    under_way = [model.submit(ask_in_words(f"Question {number}?")) for number in range(30)]
+    wait_until(lambda: sum(asked()) == 30, "every request has come to a server")
+    assert asked() == [10, 10, 10]
+    for server in servers:
+        server.held_after = math.inf
+    assert all(one.result().error is None for one in under_way)
 
 
 def test_servers_that_share_a_run_must_be_alike(serve: Serve) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.processes import is_alive
+from support.waiting import wait_until
 from support.worker_models import Echo
 
 from avemo_harness.benchmark.release import Clip
@@ -115,12 +115,7 @@ def test_a_prefetched_clip_is_read_during_the_next_call(start: Start) -> None:
     worker = start(replace(ECHO, arguments={"times": 1}))
     clip = Clip.from_bytes(b"abc", "clip")
     worker.prefetch(ask("?", clip))
-    for _ in range(100):
-        (answer,) = worker.generate([asked("How many?")])
-        if answer.text == "How many? [] 1":
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not prefetched: {answer}")
+    wait_until(lambda: worker.generate([asked("How many?")])[0].text == "How many? [] 1", "the clip is prefetched")
 
 
 def test_a_clip_that_cannot_be_read_fails_its_request_alone(worker: Worker) -> None:
@@ -157,10 +152,7 @@ def test_what_the_model_raises_is_raised_here_and_the_worker_goes_on(
 def test_the_traceback_of_a_mistake_is_kept(worker: Worker, written: Path) -> None:
     with pytest.raises(GenerationError):
         worker.generate([asked("raise KeyError")])
-    for _ in range(500):
-        if "KeyError: 'bad KeyError'" in written.read_text():
-            break
-        time.sleep(0.02)
+    wait_until(lambda: "KeyError: 'bad KeyError'" in written.read_text(), "the mistake is written down")
     assert "Traceback" in written.read_text()
 
 
@@ -283,11 +275,7 @@ def test_a_worker_ends_with_its_parent_however_that_ends() -> None:
         assert parent.stdout is not None
         pid, scratch = parent.stdout.readline().split()
         parent.kill()
-    for _ in range(500):
-        if not is_alive(int(pid)) and not Path(scratch).exists():
-            return
-        time.sleep(0.02)
-    raise AssertionError("the worker lives on")
+    wait_until(lambda: not is_alive(int(pid)) and not Path(scratch).exists(), "the worker has ended")
 
 
 def test_an_interrupt_from_the_keyboard_is_left_to_the_parent(start: Start) -> None:

@@ -41,6 +41,7 @@ def test_figures_of_a_small_confusion_by_hand() -> None:
     assert found.accuracy.value == pytest.approx(0.7)
     assert found.balanced_accuracy.value == pytest.approx((3 / 4 + 1 / 2 + 1) / 3)
     assert [score.support for score in found.labels] == [4, 4, 0, 2]
+    found = by_hand(dialogues=True)
     low, value, high = found.weighted_f1.ci_low, found.weighted_f1.value, found.weighted_f1.ci_high
     assert low is not None
     assert value is not None
@@ -52,7 +53,14 @@ def test_intervals_are_over_dialogues_where_recordings_share_them_and_over_speak
     apart, shared = by_hand(), by_hand(dialogues=True)
     assert (apart.clusters, apart.n_clusters) == ("speakers", 3)
     assert (shared.clusters, shared.n_clusters) == ("dialogues", 5)
-    assert apart.weighted_f1 != shared.weighted_f1
+    assert (apart.weighted_f1.ci_low, apart.weighted_f1.n_clusters) == (None, 3)
+    assert shared.weighted_f1.n_clusters == 5
+
+
+def test_the_f1_of_a_label_rests_on_the_clusters_that_have_it_or_were_told_it() -> None:
+    of_labels = {score.label: score.f1 for score in by_hand(dialogues=True).labels}
+    assert {label: f1.n_clusters for label, f1 in of_labels.items()} == {"neutral": 4, "happy": 4, "angry": 2, "sad": 2}
+    assert {f1.note for f1 in of_labels.values()} == {"too few dialogues"}
 
 
 def test_the_table_has_the_published_rows_ours_and_how_much_was_evaluated() -> None:

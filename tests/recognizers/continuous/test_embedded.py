@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media, paths
 from avemo_harness.benchmark.release import Clip, Release
@@ -53,6 +54,24 @@ def test_it_is_trained_once_and_found_again(judge: ContinuousRecognizer, trainin
     again = open_embedded(JudgeSetup(lambda: training, paths.cache_dir(), said.append))
     assert again.identity() == judge.identity()
     assert not said
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_a_recording_of_one_stream_is_followed_by_what_it_has(
+    demo: Path, judge: ContinuousRecognizer, kind: str
+) -> None:
+    whole = next(one.streams for one in rated_turns(load_release(str(demo), "demo", "test")) if one.streams.face)
+    assert whole.sound is not None
+    data = whole.sound.read()
+    heard = Streams.of(Clip.from_bytes(sound_file(kind, media.decode_sound(data))))
+    seen = Streams.of(Clip.from_bytes(media.remove_sound(data)))
+    assert (heard.views, seen.views) == (("audio",), ("video",))
+    for streams, exact in ((heard, kind in ("wav", "flac")), (seen, True)):
+        (view,) = streams.views
+        found, expected = judge.trajectory(streams, view), judge.trajectory(whole, view)
+        assert np.isfinite(found.values).all()
+        # Encoding the sound anew changes it a little.
+        np.testing.assert_allclose(found.values, expected.values[: len(found)], atol=0.02 if exact else 0.1)
 
 
 def test_its_card_warns_of_it(judge: ContinuousRecognizer) -> None:

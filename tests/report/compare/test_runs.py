@@ -112,9 +112,20 @@ def test_equal_answers_differ_by_nothing_and_say_nothing_of_what_could_be_detect
     comparison = compared(pair[0], again)
     assert list(comparison.sides) == ["a (a)", "a (again)"]
     for one in only(comparison).differences:
-        assert (one.difference.value, one.difference.ci_low, one.difference.ci_high) == (0, 0, 0)
+        reach = 1 - 0.025 ** (1 / 40)
+        assert (one.difference.value, one.difference.ci_low, one.difference.ci_high) == (0, -reach, reach)
         assert (one.p_value, one.detectable) == (1.0, None)
     assert only(comparison).flips == ()
+
+
+def test_four_dialogues_are_too_few_for_an_interval_of_a_difference(
+    tmp_path: Path,
+) -> None:
+    few = TextBench.of(tmp_path, dialogues=4, turns=3)
+    contrast = only(compared(few.run(Planted("a", [(0, 1), (1, 0)])), few.run(Planted("b", [(2, 0)]))))
+    accuracy = of_metric(contrast, "accuracy").difference
+    assert accuracy.value == pytest.approx(1 / 12)
+    assert (accuracy.ci_low, accuracy.n_clusters, accuracy.note) == (None, 4, "too few dialogues")
 
 
 def test_every_run_is_compared_with_the_first(bench: TextBench, pair: Sequence[Path]) -> None:

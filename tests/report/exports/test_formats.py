@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_text import hostile_texts
 from support.planted_runs import Planted, TextBench, write_condition_tasks
+from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
 from avemo_harness.errors import UsageError
@@ -242,7 +243,7 @@ def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> N
         cwd=tmp_path,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2_000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 0

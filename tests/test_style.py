@@ -53,7 +53,7 @@ LAYERS = {
     "scorers": {"benchmark", "metrics"},
     "run": {"benchmark", "media", "metrics", "models", "recognizers", "scorers"},
     "report": {"benchmark", "media", "metrics", "run", "scorers"},
-    "human": {"benchmark", "media", "metrics", "report", "run", "scorers"},
+    "human": {"benchmark", "build", "media", "metrics", "report", "run", "scorers"},
     "hf_evaluate": {"benchmark", "metrics", "models", "scorers"},
     "tasks": set(),
 }

@@ -35,14 +35,20 @@ def execute(args: argparse.Namespace) -> int:
     result = analyze(study, key, collection.ratings)
     write_result(args.study, key, result, say)
     write_tables(args.study, key, collection, result)
-    show("\n\n".join(_parts(result)))
+    show("\n\n".join(part for one in (result, *result.apart) for part in _parts(one)))
     print(f"\nwritten: {args.study / HUMAN}, ratings.csv, raters.csv; avemo-eval score RUN shows the scores of a run")
     return 0
 
 
 def _parts(result: HumanResult) -> list[str]:
+    from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE
+
     scores, everyone = result.scores, result.of_everyone
-    lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters"]
+    lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters, on the scales {result.scales}"]
+    if result.scales != BENCHMARK_SCALES:
+        lines.append(
+            f"another wording than {BENCHMARK_SCALES}: these are no {', '.join(PEOPLE)}, and join none of theirs"
+        )
     if result.short_items:
         lines.append(
             f"provisional: {result.short_items} items have fewer raters than planned (avemo-eval human extend)"

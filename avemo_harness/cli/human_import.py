@@ -14,7 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--columns",
         default="",
         metavar="FIELD=COLUMN,...",
-        help="what the files call rater, item (or dialogue and system), er, en, rr, repeat, seconds",
+        help="what the files call rater, item (or dialogue and system), scales, er, en, rr, repeat, seconds",
+    )
+    parser.add_argument(
+        "--scales",
+        metavar="NAME",
+        help="the wording of the scales that the files were rated on, where no column scales says it; ratings on any "
+        "but the study's own are kept apart",
     )
 
 
@@ -27,8 +33,13 @@ def execute(args: argparse.Namespace) -> int:
     study, key = read_study(args.study), read_key(args.study)
     columns = parse_arguments(args.columns)
     for file in args.files:
-        done = import_ratings(args.study, study, key, file, columns)
+        done = import_ratings(args.study, study, key, file, columns, args.scales)
         again = f", {done.known} were there already" if done.known else ""
         print(f"{file}: {done.added} ratings of {done.raters} raters{again}")
+        for scales, number in done.apart.items():
+            print(
+                f"{number} of them on the scales {scales}, which are not the study's ({study.scales_version}): kept "
+                "apart, under names of their own, and never averaged with the others"
+            )
     print(f"next: avemo-eval human analyze {args.study}")
     return 0

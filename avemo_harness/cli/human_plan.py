@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--raters", type=int, default=usual.raters_an_item, metavar="N", help="raters of every item, 5 or more"
     )
-    parser.add_argument("--gold", type=Path, metavar="FILE.jsonl", help="gold items that experts rated")
+    parser.add_argument("--gold", type=Path, metavar="FILE.jsonl", help="gold items that experts rated on these scales")
     parser.add_argument(
         "--most_turns", type=int, default=usual.most_turns, metavar="N", help="user turns of a dialogue shown"
     )

@@ -18,6 +18,7 @@ def execute(args: argparse.Namespace) -> int:
     """Serve until interrupted; returns the exit code."""
     from avemo_harness.human.guards import bracketed, public_address
     from avemo_harness.human.planning import INVITATIONS
+    from avemo_harness.human.scales import SCALES_VERSION
     from avemo_harness.human.server import require_packages, serve
     from avemo_harness.human.study import read_study
 
@@ -26,6 +27,12 @@ def execute(args: argparse.Namespace) -> int:
     address = public_address(args.host, args.port, args.url)
     origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"
     print(f"invitations: {origin}/join/TOKEN, one line of {args.study / INVITATIONS} a rater", flush=True)
+    if study.scales_version != SCALES_VERSION:
+        print(
+            f"rated on the scales {study.scales_version}, as this study was planned: they stand under their own names, "
+            "not as ER, EN and RR; plan a new study for those",
+            flush=True,
+        )
     print(f"{len(study.sessions)} sessions; Ctrl-C stops, the same command goes on", flush=True)
     serve(study, args.study, address, args.host, args.port)
     return 0

@@ -1,12 +1,13 @@
 """From ratings to scores: ER, EN, RR and their mean of every system, and how far the raters agree.
 
-Everything is computed twice, without the raters whom the plan's rules leave out, and of everyone.
+Everything is computed twice, without the raters whom the plan's rules leave out, and of everyone. Ratings on another
+wording of the scales than the study's have scores of their own, under names of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -25,10 +26,8 @@ from avemo_harness.metrics.raters import (
     ordinal_alpha,
     unit_score,
 )
+from avemo_harness.report.results_file import people_columns
 from avemo_harness.scorers.base import Metric, metric_of
-
-COLUMNS = tuple(name.upper() for name in SCALE_NAMES)
-MEAN_COLUMN = "ERS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,10 @@ class Scores:
 
     Args:
         ratings: first ratings of rated items.
-        systems: ER, EN, RR and ERS in [0, 1] by system; of each the items with a rating (`n`), those without
-            (`n_undefined`), and ratings left out since something did not work (`n_errors`).
-        agreement: by column; of ERS there is none.
+        systems: by system the three scales and their mean in [0, 1], named by `people_columns`; of each the items with
+            a rating (`n`), those without (`n_undefined`), and ratings left out since something did not work
+            (`n_errors`).
+        agreement: by column; of the mean there is none.
     """
 
     raters: int
@@ -94,6 +94,8 @@ class HumanResult:
         excluded: raters left out, with the reasons.
         scores: without the raters left out: the result.
         of_everyone: with them.
+        scales: the wording of the scales that the ratings were given on.
+        apart: of the ratings on other wordings than the study's, by wording.
     """
 
     schema_version: int
@@ -105,24 +107,39 @@ class HumanResult:
     repeats: Repeats
     scores: Scores
     of_everyone: Scores
+    scales: str
+    apart: tuple[HumanResult, ...] = ()
 
 
 def analyze(study: Study, key: StudyKey, ratings: Sequence[CollectedRating]) -> HumanResult:
     """Score a study's ratings, complete or not. Pure: the same ratings give the same result."""
+    by_scales: dict[str, list[CollectedRating]] = {study.scales_version: []}
+    for one in ratings:
+        by_scales.setdefault(one.scales, []).append(one)
+    own = _result(study, key, by_scales.pop(study.scales_version), study.scales_version)
+    # Gold items are told by the study's own wording: on another one, nobody knows what is expected.
+    apart = {scales: [one for one in given if one.item.kind != "gold"] for scales, given in sorted(by_scales.items())}
+    return replace(own, apart=tuple(_result(study, key, given, scales) for scales, given in apart.items()))
+
+
+def _result(study: Study, key: StudyKey, ratings: Sequence[CollectedRating], scales: str) -> HumanResult:
+    """Score ratings that were all given on one wording of the scales."""
     excluded = exclusions(ratings, study.rules)
     kept = [one for one in ratings if one.rater not in excluded]
     rated = [item.item_id for item in study.items if item.kind == "rated"]
     raters_of = raters_of_items(study, kept)
+    names = people_columns(scales)
     return HumanResult(
-        schema_version=1,
+        schema_version=2,
         plan=study.digest(),
         task=key.task,
         planned=len(rated) * study.raters_an_item,
         short_items=sum(number < study.raters_an_item for number in raters_of.values()),
         excluded=excluded,
-        repeats=_repeats(kept),
-        scores=_scores(key, rated, kept),
-        of_everyone=_scores(key, rated, ratings),
+        repeats=_repeats(kept, names),
+        scores=_scores(key, rated, kept, names),
+        of_everyone=_scores(key, rated, ratings, names),
+        scales=scales,
     )
 
 
@@ -139,14 +156,24 @@ def raters_of_items(study: Study, ratings: Iterable[CollectedRating]) -> dict[st
     return {item: len(of_item) for item, of_item in raters.items()}
 
 
-def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRating]) -> Scores:
+def _scores(
+    key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRating], columns_of: Sequence[str]
+) -> Scores:
+    """Score every system.
+
+    Args:
+        columns_of: what the three scales and their mean are called.
+    """
+    *of_scales, of_mean = columns_of
     first = [one for one in ratings if not one.repeat and one.item.kind == "rated"]
     raters = sorted({one.rater for one in first})
     names = sorted({key.items[item].dialogue for item in rated})
     dialogues = np.array([names.index(key.items[item].dialogue) for item in rated])
-    points = {name: _matrix(first, rated, raters, name) for name in SCALE_NAMES}
-    columns = {name.upper(): unit_score(matrix)[None] for name, matrix in points.items()}
-    columns[MEAN_COLUMN] = np.concatenate([columns[name] for name in COLUMNS])
+    points = {
+        column: _matrix(first, rated, raters, scale) for column, scale in zip(of_scales, SCALE_NAMES, strict=True)
+    }
+    columns = {name: unit_score(matrix)[None] for name, matrix in points.items()}
+    columns[of_mean] = np.concatenate(list(columns.values()))
     rows = {
         system.label: np.array([key.items[item].system == system.label for item in rated]) for system in key.systems
     }
@@ -173,7 +200,7 @@ def _scores(key: StudyKey, rated: Sequence[str], ratings: Sequence[CollectedRati
             )
             for one, other in combinations(rows, 2)
         ),
-        agreement={name.upper(): _agreement(matrix, dialogues) for name, matrix in points.items()},
+        agreement={name: _agreement(matrix, dialogues) for name, matrix in points.items()},
     )
 
 
@@ -201,7 +228,7 @@ def _agreement(ratings: Floats, dialogues: NDArray[np.int64]) -> Agreement:
     return Agreement(ordinal_alpha(ratings, dialogues), icc.single, icc.mean, icc.raters_an_item)
 
 
-def _repeats(ratings: Sequence[CollectedRating]) -> Repeats:
+def _repeats(ratings: Sequence[CollectedRating], columns: Sequence[str]) -> Repeats:
     first = {(one.rater, one.item.item_id): one.ratings for one in ratings if not one.repeat and one.ratings}
     pairs = [
         (first[one.rater, one.item.item_id], one.ratings)
@@ -209,7 +236,8 @@ def _repeats(ratings: Sequence[CollectedRating]) -> Repeats:
         if one.repeat and one.ratings and (one.rater, one.item.item_id) in first
     ]
     apart = {
-        name.upper(): [abs(a[name] - b[name]) for a, b in pairs if name in a and name in b] for name in SCALE_NAMES
+        column: [abs(a[scale] - b[scale]) for a, b in pairs if scale in a and scale in b]
+        for column, scale in zip(columns, SCALE_NAMES, strict=False)  # The mean has no repeats of its own.
     }
     return Repeats(
         n=len(pairs),

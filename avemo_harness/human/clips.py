@@ -51,7 +51,11 @@ class StudyMedia:
         Raises:
             MediaError: the reply cannot be read.
         """
-        sound = levelled(media.resample(*media.read_sound_file(source), RATE))
+        return self.voice(*media.read_sound_file(source), beeps)
+
+    def voice(self, samples: Samples, rate: int, beeps: int = 0) -> Segment:
+        """A reply's sound, float32 mono, as all replies are heard."""
+        sound = levelled(media.resample(samples, rate, RATE))
         if beeps:
             sound = np.concatenate([sound, np.zeros(int(0.5 * RATE), np.float32), beeping(beeps)])
         return self._keep("reply", media.encode_sound(media.resample(sound, RATE, REPLY_RATE), REPLY_RATE))

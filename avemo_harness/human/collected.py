@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avemo_harness.errors import UsageError
 from avemo_harness.human.ratings_file import RATINGS, RatingsFile
-from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.scales import SCALE_NAMES, SCALES_VERSION
 from avemo_harness.human.study import Study, StudyItem
 
 
@@ -23,6 +23,7 @@ class CollectedRating:
         ratings: by scale; a scale that was not rated is missing.
         seconds: from the start of playing to the rating, where known.
         problem: what did not work, in the rater's words.
+        scales: the name of the wording that it was rated on.
     """
 
     rater: str
@@ -31,6 +32,7 @@ class CollectedRating:
     ratings: Mapping[str, int]
     seconds: float | None = None
     problem: str | None = None
+    scales: str = SCALES_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,21 @@ def _of_pages(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Ite
             item=items[row["item"]],
             repeat=bool(row["repeat"]),
             ratings=_ratings(row),
+            scales=row["scales"],
             seconds=row["seconds"],
             problem=row["problem"],
         )
 
 
 def _of_files(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Iterator[CollectedRating]:
-    for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat"):
+    for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales"):
         yield CollectedRating(
-            row["rater"], items[row["item"]], bool(row["repeat"]), _ratings(row), seconds=row["seconds"]
+            rater=row["rater"],
+            item=items[row["item"]],
+            repeat=bool(row["repeat"]),
+            ratings=_ratings(row),
+            scales=row["scales"],
+            seconds=row["seconds"],
         )
 
 

@@ -165,11 +165,12 @@ class Desk:
         place = self._seats.next_place(tables, rater)
         assert place is not None  # the screen shows it
         tables.execute(
-            "INSERT INTO ratings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO ratings (session, position, rater, item, repeat, er, en, rr, problem, seconds, plays, scales)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(place.session, place.position, rater, place.showing.item, place.showing.repeat),
                 *_values(rating),
-                *(rating.problem, seconds, rating.plays),
+                *(rating.problem, seconds, rating.plays, self._study.scales_version),
             ),
         )
         if self._seats.next_place(tables, rater) is None:
@@ -178,7 +179,10 @@ class Desk:
 
     def _store_training(self, tables: sqlite3.Connection, rater: int, rating: Rating, position: int) -> list[Feedback]:
         turn = int(self._rater(tables, rater)["training_try"])
-        tables.execute("INSERT INTO training VALUES (?, ?, ?, ?, ?, ?)", (rater, turn, position, *_values(rating)))
+        tables.execute(
+            "INSERT INTO training (rater, try, position, er, en, rr, scales) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (rater, turn, position, *_values(rating), self._study.scales_version),
+        )
         if position + 1 == len(self._study.training):
             rows = tables.execute(
                 "SELECT er, en, rr FROM training WHERE rater = ? AND try = ? ORDER BY position", (rater, turn)
@@ -190,7 +194,7 @@ class Desk:
                 self._note(tables, rater, "training failed")
             else:
                 self._leave(tables, rater, "failed")
-        return feedback_on(self._items[self._study.training[position]], rating.ratings or {}, self._study.scales)
+        return feedback_on(self._study, self._items[self._study.training[position]], rating.ratings or {})
 
     def _seconds_since_begin(self, tables: sqlite3.Connection, rater: int, screen: ItemScreen, rating: Rating) -> float:
         """Seconds since the item began to play; refuses ratings of what cannot have been played to the end."""

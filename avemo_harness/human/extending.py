@@ -46,7 +46,8 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
         UsageError: nothing was collected yet.
         StoreError: `ratings.sqlite` or `invitations.txt` cannot be read or written.
     """
-    ratings = read_collection(folder, study).ratings
+    collected = read_collection(folder, study).ratings
+    ratings = [one for one in collected if one.scales == study.scales_version]
     file = RatingsFile(folder, study.digest())
     try:
         with file.transaction() as tables:

@@ -7,29 +7,38 @@ import hashlib
 import hmac
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.errors import UsageError
 from avemo_harness.human.ratings_file import RatingsFile
-from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.scales import SCALE_NAMES, checked_version
 from avemo_harness.human.study import Study, StudyKey
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
-FIELDS = ("rater", "item", "dialogue", "system", "repeat", "seconds", *SCALE_NAMES)
-"""What a row may have: the rater, the item or its dialogue and system, and the ratings; the rest is optional."""
+FIELDS = ("rater", "item", "dialogue", "system", "repeat", "seconds", "scales", *SCALE_NAMES)
+"""What a row may have: the rater, the item or its dialogue and system, the scales, and the ratings."""
 _MAX_BYTES = 64 * 2**20
+_KNOWN = "SELECT er, en, rr, seconds FROM imported WHERE rater = ? AND item = ? AND repeat = ? AND scales = ?"
+_ADD = "INSERT INTO imported (rater, item, repeat, scales, er, en, rr, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did: ratings taken in, and those that were there already."""
+    """What an import did.
+
+    Args:
+        added, known: ratings taken in, and those that were there already.
+        apart: how many of the file's ratings are on another wording of the scales than the study's, by wording.
+    """
 
     added: int
     known: int
     raters: int
+    apart: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +48,35 @@ class _Row:
     repeat: bool
     values: tuple[int | None, ...]
     seconds: float | None
+    scales: str
 
 
-def import_ratings(folder: Path, study: Study, key: StudyKey, source: Path, columns: Mapping[str, str]) -> Imported:
+def import_ratings(
+    folder: Path, study: Study, key: StudyKey, source: Path, columns: Mapping[str, str], scales: str | None = None
+) -> Imported:
     """Add a file's ratings to a study: all of them or, where one row is wrong, none.
 
     Raters' names are not kept: a rater gets a name of the study's own, the same in every file.
 
     Args:
         columns: what the file calls a field of `FIELDS`, where it has another name.
+        scales: the wording that the ratings were given on, where the file has no column of it.
 
     Raises:
-        UsageError: a row is not as expected, or differs from what the study holds.
+        UsageError: a row is not as expected, says no wording, or differs from what the study holds.
         StoreError: `ratings.sqlite` cannot be written.
     """
     known = study.by_id()
     by_place = {
         (one.dialogue, one.system): item_id for item_id, one in key.items.items() if known[item_id].kind == "rated"
     }
-    rows = [_row(values, f"{source}:{number}", known, by_place) for number, values in _read(source, columns)]
+    if scales is not None:
+        checked_version(scales, "--scales")
+    rows = []
+    for number, values in _read(source, columns):
+        where = f"{source}:{number}"
+        named = {**values, "scales": _scales(values["scales"], scales, study, where)}
+        rows.append(_row(named, where, known, by_place))
     file = RatingsFile(folder, study.digest())
     added = 0
     names = set()
@@ -67,13 +86,10 @@ def import_ratings(folder: Path, study: Study, key: StudyKey, source: Path, colu
                 secret_name = hmac.new(file.secret, row.rater.encode(errors="surrogatepass"), hashlib.sha256)
                 name = f"import{secret_name.hexdigest()[:12]}"
                 names.add(name)
-                where = (name, row.item, row.repeat)
-                query = "SELECT er, en, rr, seconds FROM imported WHERE rater = ? AND item = ? AND repeat = ?"
-                before = tables.execute(query, where).fetchone()
+                stored_as = (name, row.item, row.repeat, row.scales)
+                before = tables.execute(_KNOWN, stored_as).fetchone()
                 if before is None:
-                    tables.execute(
-                        "INSERT INTO imported VALUES (?, ?, ?, ?, ?, ?, ?)", (*where, *row.values, row.seconds)
-                    )
+                    tables.execute(_ADD, (*stored_as, *row.values, row.seconds))
                     added += 1
                 elif tuple(before) != (*row.values, row.seconds):
                     raise UsageError(
@@ -82,14 +98,15 @@ def import_ratings(folder: Path, study: Study, key: StudyKey, source: Path, colu
                     )
     finally:
         file.close()
-    return Imported(added, len(rows) - added, len(names))
+    apart = Counter(row.scales for row in rows if row.scales != study.scales_version)
+    return Imported(added, len(rows) - added, len(names), dict(sorted(apart.items())))
 
 
 def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows with their line's number, by our names of fields."""
-    for field in columns:
-        if field not in FIELDS:
-            raise UsageError(f"--columns: no field {field!r}; there are {', '.join(FIELDS)}")
+    for name in columns:
+        if name not in FIELDS:
+            raise UsageError(f"--columns: no field {name!r}; there are {', '.join(FIELDS)}")
     try:
         if source.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{source}: larger than {_MAX_BYTES >> 20} MB; cut it into parts")
@@ -102,7 +119,7 @@ def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[
     if not rows:
         raise UsageError(f"{source}: holds no rating; expected a row for each item of each rater")
     for number, row in rows:
-        yield number, {field: row.get(columns.get(field, field)) for field in FIELDS}
+        yield number, {name: row.get(columns.get(name, name)) for name in FIELDS}
 
 
 def _csv_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -153,7 +170,23 @@ def _row(
     given = tuple(_point(values[name], f"{where}: {name}") for name in SCALE_NAMES)
     if all(value is None for value in given):
         raise UsageError(f"{where}: rates nothing; expected {', '.join(SCALE_NAMES)} from {LOWEST} to {HIGHEST}")
-    return _Row(rater, item, _flag(values["repeat"], where), given, _seconds(values["seconds"], where))
+    return _Row(
+        rater, item, _flag(values["repeat"], where), given, _seconds(values["seconds"], where), values["scales"]
+    )
+
+
+def _scales(value: Any, option: str | None, study: Study, where: str) -> str:
+    """The wording of the scales that a row was rated on, by the row itself or by what was said of the whole file."""
+    of_row = None if value in (None, "") else checked_version(str(value).strip(), f"{where}: scales")
+    if of_row is not None and option is not None and of_row != option:
+        raise UsageError(f"{where}: was rated on the scales {of_row}, --scales says {option}; leave the option out")
+    found = of_row or option
+    if found is None:
+        raise UsageError(
+            f"{where}: does not say on which scales it was rated; add a column `scales`, or say --scales "
+            f"{study.scales_version} where raters saw the study's own wording, and another name where they did not"
+        )
+    return found
 
 
 def _item(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from avemo_harness.benchmark.release import Release
+from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.errors import UsageError
 from avemo_harness.human.clips import StudyMedia
+from avemo_harness.human.examples import EXAMPLES, Example, person_clip, reply_speech
 from avemo_harness.human.recipes import Recipe, put_together_golds, rated_recipe, read_golds, traps
 from avemo_harness.human.schedule import Pool, checks_needed, plan_sessions
 from avemo_harness.human.study import (
@@ -20,6 +21,8 @@ from avemo_harness.human.study import (
     DeviceCheck,
     ExclusionRules,
     ItemKey,
+    Kind,
+    Lesson,
     RatedSystem,
     Segment,
     Study,
@@ -33,8 +36,8 @@ from avemo_harness.paths import write_atomically
 PRESETS = {"default": 30, "paper": 15}
 """Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
 LEAST_RATERS = 5
-TRAINING_GOLDS, TRAINING_TRAPS = 4, 1
-"""At most, of golds; a release of few dialogues gives fewer."""
+TRAINING_GOLDS, TRAINING_TRAPS = 2, 1
+"""Beside the examples. At most, of golds; a release of few dialogues gives fewer."""
 INVITATIONS = "invitations.txt"
 SPARE_INVITATIONS = 2.0
 """Invitations for every session: people stop, or fail the training."""
@@ -91,10 +94,11 @@ def make_study(
     checks, training = _checks(systems, chosen, others, plan, rng)
     rated = [rated_recipe(system, candidate) for candidate in chosen for system in systems]
 
-    made = _Items(StudyMedia(folder), rng, say, total=len(rated) + len(checks) + len(training))
+    total = len(rated) + len(checks) + len(EXAMPLES) + len(training)
+    made = _Items(StudyMedia(folder), rng, say, total)
     ids = [made.add(recipe) for recipe in rated]
     check_ids = [made.add(recipe) for recipe in checks]
-    training_ids = [made.add(recipe) for recipe in training]
+    training_ids = [*(made.add_example(one) for one in EXAMPLES), *(made.add(recipe) for recipe in training)]
     pool = Pool(
         rated=[ids[start : start + len(systems)] for start in range(0, len(ids), len(systems))],
         golds=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "gold"],
@@ -116,6 +120,7 @@ def make_study(
         sessions=sessions,
         device_checks=_device_checks(made.media, rng),
         invitations=tuple(token_digest(token) for token in tokens),
+        lessons={item: made.lessons[item] for item in training_ids if item in made.lessons},
     )
     key = StudyKey(
         task=systems[0].task.task,
@@ -198,14 +203,30 @@ class _Items:
         self.media = media
         self.items: list[StudyItem] = []
         self.keys: dict[str, ItemKey] = {}
+        self.lessons: dict[str, Lesson] = {}
         self._rng = rng
         self._say = say
         self._total = total
 
     def add(self, recipe: Recipe) -> str:
-        item_id = self._rng.bytes(8).hex()
-        self.items.append(StudyItem(item_id, recipe.kind, tuple(self._segments(recipe)), dict(recipe.expected)))
+        item_id = self._add(recipe.kind, self._segments(recipe), recipe.expected)
         self.keys[item_id] = ItemKey(recipe.candidate.dialogue.dialogue_id, recipe.system, recipe.candidate.turns)
+        if recipe.why:
+            self.lessons[item_id] = Lesson(recipe.why)
+        return item_id
+
+    def add_example(self, example: Example) -> str:
+        """Add an exchange of the built-in voice and face."""
+        person = self.media.user(Clip.from_bytes(person_clip(example)))
+        reply = self.media.voice(*reply_speech(example))
+        item_id = self._add("example", (person, reply), example.expected)
+        self.keys[item_id] = ItemKey(f"example: {example.name}", "built-in voice", (0,))
+        self.lessons[item_id] = Lesson(example.why, example.words)
+        return item_id
+
+    def _add(self, kind: Kind, segments: Iterable[Segment], expected: Mapping[str, int]) -> str:
+        item_id = self._rng.bytes(8).hex()
+        self.items.append(StudyItem(item_id, kind, tuple(segments), dict(expected)))
         if len(self.items) % 25 == 0 or len(self.items) == self._total:
             self._say(f"{len(self.items)}/{self._total} items made")
         return item_id

@@ -9,9 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avemo_harness.errors import StoreError
+from avemo_harness.report.results_file import FIRST_SCALES
 
 RATINGS = "ratings.sqlite"
-_SCHEMA = """
+_IMPORTED = """
+CREATE TABLE IF NOT EXISTS imported (
+    rater TEXT NOT NULL, item TEXT NOT NULL, repeat INTEGER NOT NULL,
+    er INTEGER, en INTEGER, rr INTEGER, seconds REAL, scales TEXT NOT NULL, PRIMARY KEY (rater, item, repeat, scales)
+)
+"""
+_SCHEMA = f"""
+{_IMPORTED};
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS raters (
     number INTEGER PRIMARY KEY,
@@ -31,16 +39,12 @@ CREATE TABLE IF NOT EXISTS begun (
 );
 CREATE TABLE IF NOT EXISTS training (
     rater INTEGER NOT NULL REFERENCES raters, try INTEGER NOT NULL, position INTEGER NOT NULL,
-    er INTEGER, en INTEGER, rr INTEGER, PRIMARY KEY (rater, try, position)
+    er INTEGER, en INTEGER, rr INTEGER, scales TEXT NOT NULL, PRIMARY KEY (rater, try, position)
 );
 CREATE TABLE IF NOT EXISTS ratings (
     session INTEGER NOT NULL, position INTEGER NOT NULL, rater INTEGER NOT NULL REFERENCES raters,
     item TEXT NOT NULL, repeat INTEGER NOT NULL, er INTEGER, en INTEGER, rr INTEGER,
-    problem TEXT, seconds REAL NOT NULL, plays INTEGER NOT NULL, PRIMARY KEY (session, position)
-);
-CREATE TABLE IF NOT EXISTS imported (
-    rater TEXT NOT NULL, item TEXT NOT NULL, repeat INTEGER NOT NULL,
-    er INTEGER, en INTEGER, rr INTEGER, seconds REAL, PRIMARY KEY (rater, item, repeat)
+    problem TEXT, seconds REAL NOT NULL, plays INTEGER NOT NULL, scales TEXT NOT NULL, PRIMARY KEY (session, position)
 );
 CREATE TABLE IF NOT EXISTS extra_sessions (number INTEGER PRIMARY KEY, copy_of INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS extra_invitations (digest TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE);
@@ -75,6 +79,8 @@ class RatingsFile:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=FULL")
             self.connection.execute("PRAGMA foreign_keys=ON")
+            with self.transaction() as tables:
+                _name_scales(tables)
             self.connection.executescript(_SCHEMA)
             with self.transaction():
                 known = self._setting("plan", plan)
@@ -111,3 +117,20 @@ class RatingsFile:
         self.connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return str(row["value"])
+
+
+def _name_scales(tables: sqlite3.Connection) -> None:
+    """Name the scales in a file from before they had versions: everything in it was rated on the first."""
+    before = [
+        name
+        for name in ("ratings", "training", "imported")
+        if (columns := {row["name"] for row in tables.execute(f"PRAGMA table_info({name})")})
+        and "scales" not in columns
+    ]
+    for name in before:
+        tables.execute(f"ALTER TABLE {name} ADD COLUMN scales TEXT NOT NULL DEFAULT '{FIRST_SCALES}'")
+    if "imported" in before:  # A rater may rate an item on several wordings, and a key cannot be changed in place.
+        tables.execute("ALTER TABLE imported RENAME TO imported_before")
+        tables.execute(_IMPORTED)
+        tables.execute("INSERT INTO imported SELECT * FROM imported_before")
+        tables.execute("DROP TABLE imported_before")

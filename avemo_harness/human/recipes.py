@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.scales import SCALE_NAMES
+from avemo_harness.human.scales import SCALE_NAMES, SCALES_VERSION
 from avemo_harness.human.study import Kind
 from avemo_harness.human.systems import Candidate, System
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
@@ -18,7 +18,8 @@ from avemo_harness.metrics.raters import HIGHEST, LOWEST
 POSITIVE, NEGATIVE = frozenset({"happy"}), frozenset({"angry", "sad"})
 MOST_TO_MATCH = 200
 """Dialogues among which replies are exchanged; more would only take longer."""
-_UNFIT = 1e6
+_OPPOSITE, _UNFIT = 0.0, 1e6
+_ANOTHERS = "The reply was given to another conversation. It may sound kind, but it is no answer to this person."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Recipe:
         system: whose replies; of gold items that were put together, how.
         replies: a file for every shown turn.
         beeps: heard behind the last reply of a trap.
+        why: by scale, why that rating is expected, for the training.
     """
 
     kind: Kind
@@ -37,6 +39,7 @@ class Recipe:
     replies: tuple[Path, ...]
     expected: Mapping[str, int] = field(default_factory=dict)
     beeps: int = 0
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 def rated_recipe(system: System, candidate: Candidate) -> Recipe:
@@ -55,12 +58,13 @@ def traps(system: System, candidates: Sequence[Candidate], count: int, rng: np.r
 
 
 def put_together_golds(system: System, candidates: Sequence[Candidate], count: int) -> Iterator[Recipe]:
-    """Items whose replies belong to another dialogue: of relevance 1.
+    """Items whose replies belong to another dialogue: of relevance 1, or 2 where general words may fit by chance.
 
     A dialogue gives its clips to one item and its replies to one item, and no two of the dialogues have a sentence in
     common, so that nobody knows a gold item by what was in another. The replies are to the opposite feeling where
-    labels tell and there is one. Nothing is taken to be of relevance 5, not even a release's own answers: people rate
-    those from 2.9 to 4.4 (arXiv 2510.07355, Table 2), so that whoever disagrees may well be right.
+    labels tell and there is one; else kind words for anybody may fit in general, which is no miss. Nothing is taken to
+    be of relevance 5, not even a release's own answers: people rate those from 2.9 to 4.4 (arXiv 2510.07355, Table 2),
+    so that whoever disagrees may well be right.
 
     Args:
         candidates: the ones to take first stand first.
@@ -80,14 +84,17 @@ def put_together_golds(system: System, candidates: Sequence[Candidate], count: i
             replies = _replies(system, other)
             swapped = tuple(replies[place % len(replies)] for place in range(len(asked[row].turns)))
             source = f"replies to dialogue {other.dialogue.dialogue_id}"
-            yield Recipe("gold", asked[row], source, swapped, {"rr": LOWEST})
+            opposite = _unfitness(asked[row], other) == _OPPOSITE
+            expected = {"rr": LOWEST if opposite else LOWEST + 1}
+            yield Recipe("gold", asked[row], source, swapped, expected, why={"rr": _ANOTHERS})
 
 
 def read_golds(path: Path, systems: Sequence[System], candidates: Sequence[Candidate]) -> list[Recipe]:
-    """Gold items that experts rated: a JSON line each with ``dialogue``, ``system`` and one or more of er, en, rr.
+    """Gold items that experts rated: a JSON line each with ``dialogue``, ``system``, ``scales`` and some of er, en, rr.
 
     Raises:
-        UsageError: a line is not of that form, or names a dialogue or a system that the study does not have.
+        UsageError: a line is not of that form, names a dialogue or a system that the study does not have, or was rated
+            on another wording of the scales.
     """
     by_label = {system.label: system for system in systems}
     by_id = {candidate.dialogue.dialogue_id: candidate for candidate in candidates}
@@ -105,9 +112,14 @@ def read_golds(path: Path, systems: Sequence[System], candidates: Sequence[Candi
             candidate, system = by_id[row["dialogue"]], by_label[row["system"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{path}:{number}: expected {{dialogue, system, er, en, rr}} of the study's dialogues and systems, "
-                f"found {line[:80]!r}"
+                f"{path}:{number}: expected {{dialogue, system, scales, er, en, rr}} of the study's dialogues and "
+                f"systems, found {line[:80]!r}"
             ) from error
+        if row.get("scales") != SCALES_VERSION:
+            raise UsageError(
+                f"{path}:{number}: was rated on the scales {row.get('scales')!r}, the study asks on "
+                f"{SCALES_VERSION!r}; let the experts rate on those and say so in every line"
+            )
         if not expected or not all(LOWEST <= value <= HIGHEST for value in expected.values()):
             raise UsageError(f"{path}:{number}: expected ratings from {LOWEST} to {HIGHEST}, found {expected}")
         golds.append(Recipe("gold", candidate, system.label, _replies(system, candidate), expected))
@@ -124,7 +136,7 @@ def _unfitness(asked: Candidate, other: Candidate) -> float:
         return _UNFIT
     here, there = _feeling(asked), _feeling(other)
     if (here in POSITIVE and there in NEGATIVE) or (here in NEGATIVE and there in POSITIVE):
-        return 0.0
+        return _OPPOSITE
     return 1.0 if here != there else 2.0
 
 

@@ -42,11 +42,12 @@ class InstructionsScreen:
 
 @dataclass(frozen=True, slots=True)
 class PlayedSegment:
-    """A file to play, and who speaks in it."""
+    """A file to play, who speaks in it, and the words to show where the voice has none."""
 
     speaker: str
     media: str
     seconds: float
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +104,26 @@ class Feedback:
 
     Args:
         exact: the one rating counts, as with beeps; else those beside it do too.
+        why: the reason, in a sentence or two; may be empty.
     """
 
     title: str
     given: int
     expected: int
     exact: bool
+    why: str = ""
 
 
-def played(item: StudyItem) -> tuple[PlayedSegment, ...]:
-    """An item's files in the order of playing."""
-    return tuple(PlayedSegment(one.speaker, one.media, one.seconds) for one in item.segments)
+def played(item: StudyItem, words: Sequence[str] = ()) -> tuple[PlayedSegment, ...]:
+    """An item's files in the order of playing.
+
+    Args:
+        words: of each, where they are to be shown.
+    """
+    shown = words or [""] * len(item.segments)
+    return tuple(
+        PlayedSegment(one.speaker, one.media, one.seconds, said) for one, said in zip(item.segments, shown, strict=True)
+    )
 
 
 def media_of(screen: Screen) -> frozenset[str]:

@@ -60,10 +60,12 @@ class Stages:
             "SELECT COUNT(*) FROM training WHERE rater = ? AND try = ?", (rater, turn)
         ).fetchone()
         showing = self._seats.showing_id(rater, "training", turn, position)
+        item = self._study.training[position]
+        lesson = self._study.lessons.get(item)
         return ItemScreen(
             showing=showing,
             part="training",
-            segments=played(self._items[self._study.training[position]]),
+            segments=played(self._items[item], lesson.words if lesson else ()),
             scales=self._study.scales,
             number=position + 1,
             of=len(self._study.training),

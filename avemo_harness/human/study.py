@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from avemo_harness.errors import StoreError, UsageError
-from avemo_harness.human.scales import SCALES, Scale
+from avemo_harness.human.scales import SCALES, SCALES_VERSION, Scale, checked_version
 from avemo_harness.paths import write_atomically
+from avemo_harness.report.results_file import FIRST_SCALES
 
-STUDY_SCHEMA = 1
+PLAN_SCHEMA, KEY_SCHEMA = 2, 1
+_FIRST_PLAN = 1
+"""The plans of this schema name no version of their scales, and explain no rating."""
 PLAN, KEY, MEDIA = "plan.json", "key.json", "media"
-Kind = Literal["rated", "gold", "trap"]
+Kind = Literal["rated", "gold", "trap", "example"]
+"""Examples are rated in the training alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class StudyItem:
     """What is shown and rated as one: a dialogue with the replies of one system.
 
     Args:
-        expected: of gold items and traps, the rating expected on each scale that is checked.
+        expected: of all but rated items, the rating expected on each scale that is checked.
     """
 
     item_id: str
@@ -111,6 +115,19 @@ class DeviceCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a training item teaches.
+
+    Args:
+        why: by scale, why its rating is expected; told once it is rated.
+        words: of each segment, shown while it plays; none where the recordings have words of their own.
+    """
+
+    why: Mapping[str, str]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """The content of `plan.json`.
 
@@ -120,6 +137,8 @@ class Study:
         training: items rated with feedback before the session.
         consent: paragraphs that a rater agrees to before anything is asked.
         invitations: SHA-256 of every rater's token.
+        scales_version: the name of the scales' wording; every rating is kept with it.
+        lessons: by item, of those in the training.
     """
 
     title: str
@@ -135,11 +154,16 @@ class Study:
     device_checks: tuple[DeviceCheck, ...]
     invitations: tuple[str, ...]
     scales: tuple[Scale, ...] = SCALES
-    schema_version: int = STUDY_SCHEMA
+    scales_version: str = SCALES_VERSION
+    lessons: Mapping[str, Lesson] = field(default_factory=dict)
+    schema_version: int = PLAN_SCHEMA
 
     def digest(self) -> str:
         """Short name of the plan; ratings are kept with it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        values = asdict(self)
+        if self.schema_version == _FIRST_PLAN:  # Its ratings are kept under the digest of what it then had.
+            del values["scales_version"], values["lessons"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def by_id(self) -> dict[str, StudyItem]:
         return {item.item_id: item for item in self.items}
@@ -179,7 +203,7 @@ class StudyKey:
     systems: tuple[RatedSystem, ...]
     items: Mapping[str, ItemKey]
     left_out: Mapping[str, int]
-    schema_version: int = STUDY_SCHEMA
+    schema_version: int = KEY_SCHEMA
 
 
 def write_study(folder: Path, study: Study, key: StudyKey) -> None:
@@ -194,13 +218,20 @@ def write_study(folder: Path, study: Study, key: StudyKey) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read a study's plan.
+    """Read a study's plan. One that names no version of its scales is worded in the first.
 
     Raises:
         UsageError: there is none.
-        StoreError: it is damaged.
+        StoreError: it is damaged, or its scales are not worded as their version is.
     """
-    study = _read(folder / PLAN, Study)
+    values = {"scales_version": FIRST_SCALES, **_values(folder / PLAN)}
+    study = _record(folder / PLAN, values, Study, (_FIRST_PLAN, PLAN_SCHEMA))
+    if study.scales_version == SCALES_VERSION and study.scales != SCALES:
+        raise StoreError(
+            f"{folder / PLAN}: its scales are not worded as {SCALES_VERSION}; give scales_version a name of your own, "
+            "under which its ratings then stand"
+        )
+    checked_version(study.scales_version, f"{folder / PLAN}: scales_version")
     known = study.by_id()
     for one in _named_items(study):
         if one not in known:
@@ -215,7 +246,7 @@ def read_key(folder: Path) -> StudyKey:
         UsageError: there is no key.
         StoreError: it is damaged.
     """
-    return _read(folder / KEY, StudyKey)
+    return _record(folder / KEY, _values(folder / KEY), StudyKey, (KEY_SCHEMA,))
 
 
 def _named_items(study: Study) -> Iterator[str]:
@@ -231,20 +262,28 @@ def _json(record: Study | StudyKey) -> str:
 Record = TypeVar("Record", Study, StudyKey)
 
 
-def _read(path: Path, kind: type[Record]) -> Record:
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file; make a study with `avemo-eval human plan`") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); plan the study anew") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"{path}: expected an object, found {type(values).__name__}; plan the study anew")
+    return values
+
+
+def _record(path: Path, values: Mapping[str, Any], kind: type[Record], schemas: tuple[int, ...]) -> Record:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         record = TypeAdapter(kind).validate_python(values)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file; make a study with `avemo-eval human plan`") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StoreError(f"{path}: {where}: {first['msg']}; plan the study anew") from error
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); plan the study anew") from error
-    if record.schema_version != STUDY_SCHEMA:
-        raise StoreError(f"{path}: schema {record.schema_version}, this version reads {STUDY_SCHEMA}")
+    if record.schema_version not in schemas:
+        known = " and ".join(map(str, schemas))
+        raise StoreError(f"{path}: schema {record.schema_version}, this version reads {known}")
     return record

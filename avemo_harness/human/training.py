@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from avemo_harness.human.scales import Scale
 from avemo_harness.human.screens import Feedback
-from avemo_harness.human.study import StudyItem
+from avemo_harness.human.study import Study, StudyItem
 
 TRIES = 2
 PASS_SHARE = 0.8
@@ -25,14 +24,21 @@ def passed(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]
         for name, expected in item.expected.items()
     ]
     listened = all(found == expected for kind, expected, found in pairs if kind == "trap")
-    golds = [found is not None and abs(found - expected) <= 1 for kind, expected, found in pairs if kind == "gold"]
+    golds = [found is not None and abs(found - expected) <= 1 for kind, expected, found in pairs if kind != "trap"]
     return listened and sum(golds) >= PASS_SHARE * len(golds)
 
 
-def feedback_on(item: StudyItem, given: Mapping[str, int], scales: Sequence[Scale]) -> list[Feedback]:
+def feedback_on(study: Study, item: StudyItem, given: Mapping[str, int]) -> list[Feedback]:
     """What a rater is told of a training item, by scale; nothing where it was not rated."""
+    why = study.lessons[item.item_id].why if item.item_id in study.lessons else {}
     return [
-        Feedback(scale.title, given[scale.name], item.expected[scale.name], exact=item.kind == "trap")
-        for scale in scales
+        Feedback(
+            scale.title,
+            given[scale.name],
+            item.expected[scale.name],
+            exact=item.kind == "trap",
+            why=why.get(scale.name, ""),
+        )
+        for scale in study.scales
         if scale.name in item.expected and scale.name in given
     ]

@@ -11,7 +11,7 @@ from avemo_harness.report.marks import FEW_RATERS, SENTENCES, marked_metric
 from avemo_harness.report.numbers import DIGITS, digits_of, figure, shortened
 from avemo_harness.report.published import PAPER, Cell, PublishedRow, published_rows
 from avemo_harness.report.results import GroupResult
-from avemo_harness.report.results_file import PEOPLE, FinishedRun, PeopleScores
+from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE, FinishedRun, PeopleScores
 from avemo_harness.scorers.base import Metric
 
 LABELS = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
@@ -261,7 +261,8 @@ def _measured(one: _Asked, differences: Mapping[str, Sequence[str]], notes: Note
     name = one.name if one.group.row == one.run.result.model else f"{one.group.row} ({one.name})"
     cells = _differing(one.cells(one.group.columns, notes), differences, notes)
     rated = {} if people is None else one.cells(rated_columns(people), notes)
-    return BoardRow(name, cells, rated, _judged_by(one.run, one.group))
+    remarks = [*_judged_by(one.run, one.group), *_other_scales(one.run, one.group)]
+    return BoardRow(name, cells, rated, "; ".join(remarks) or None)
 
 
 def rated_columns(people: PeopleScores) -> dict[str, Metric]:
@@ -270,9 +271,13 @@ def rated_columns(people: PeopleScores) -> dict[str, Metric]:
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
 
 
-def _judged_by(run: FinishedRun, group: GroupResult) -> str | None:
+def _judged_by(run: FinishedRun, group: GroupResult) -> Iterator[str]:
     tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
     judge = run.result.judge
-    if judge is None or not any(task.n_spoken for task in tasks):
-        return None
-    return f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+    if judge is not None and any(task.n_spoken for task in tasks):
+        yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+
+
+def _other_scales(run: FinishedRun, group: GroupResult) -> Iterator[str]:
+    for other in sorted({one.scales for one in run.people if one.group == group.group} - {BENCHMARK_SCALES}):
+        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"

@@ -18,7 +18,12 @@ from avemo_harness.scorers.base import Metric
 PEOPLE = ("ER", "EN", "RR", "ERS")
 """The columns that people rate, in the order of the benchmark's table."""
 RATED = "human"
-"""Folder of a run with what people gave its replies, a file a task."""
+"""Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
+BENCHMARK_SCALES = "av-emo-2"
+"""The wording of the three scales whose ratings are `PEOPLE`."""
+FIRST_SCALES = "av-emo-1"
+"""The wording before scales had a version; it asked for something else, under the names of the benchmark's columns."""
+_FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class PeopleScores:
         complete: every item has as many raters as planned.
         raters: how many people's ratings count.
         excluded: how many were left out by the plan's rules.
-        columns: ER, EN, RR and ERS.
+        columns: the three scales and their mean, named by `people_columns`.
+        scales: the wording that the ratings were given on.
     """
 
     task: str
@@ -40,6 +46,7 @@ class PeopleScores:
     raters: int
     excluded: int
     columns: Mapping[str, Metric]
+    scales: str = BENCHMARK_SCALES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class FinishedRun:
     """A run with its results.
 
     Args:
-        people: by task, those whose replies were rated.
+        people: by task and wording of the scales, those whose replies were rated.
     """
 
     folder: Path
@@ -56,8 +63,20 @@ class FinishedRun:
     people: tuple[PeopleScores, ...]
 
     def people_of(self, group: str) -> PeopleScores | None:
-        """What people gave the replies of a group; None where they were not rated."""
-        return next((one for one in self.people if one.group == group), None)
+        """What people gave the replies of a group on the benchmark's scales; None where nobody did."""
+        return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
+
+
+def people_columns(scales: str) -> tuple[str, ...]:
+    """Names of three scales and their mean: `PEOPLE` for the benchmark's wording, names of their own for any other.
+
+    >>> people_columns("av-emo-2")
+    ('ER', 'EN', 'RR', 'ERS')
+    >>> people_columns("av-emo-1")[0], people_columns("lab")[0]
+    ('emotional response (v1)', 'ER (lab)')
+    """
+    known = {BENCHMARK_SCALES: PEOPLE, FIRST_SCALES: _FIRST_COLUMNS}
+    return known[scales] if scales in known else tuple(f"{name} ({scales})" for name in PEOPLE)
 
 
 def read_finished_run(folder: Path) -> FinishedRun:
@@ -89,7 +108,9 @@ def finished_at(folder: Path) -> datetime | None:
 
 
 def read_people(folder: Path) -> tuple[PeopleScores, ...]:
-    """What people gave the replies of a run, by task; nothing where they were not rated.
+    """What people gave the replies of a run, by task and wording of the scales; nothing where they were not rated.
+
+    Files from before scales had a version hold ratings on the first wording, whatever they call them.
 
     Raises:
         StoreError: a file is damaged.
@@ -101,14 +122,17 @@ def _read_scores(path: Path) -> PeopleScores:
     again = "analyze the study again: avemo-eval human analyze STUDY"
     values = _read_json(path, again)
     try:
-        columns = {name: Metric(**values["columns"][name]) for name in PEOPLE}
+        scales = str(values.get("scales", FIRST_SCALES))
+        names = people_columns(scales)
+        stored = zip(names, names if "scales" in values else PEOPLE, strict=True)
         return PeopleScores(
             task=str(values["task"]),
             group=values["group"],
             complete=bool(values["complete"]),
             raters=int(values["raters"]),
             excluded=int(values["excluded"]),
-            columns=columns,
+            columns={name: Metric(**values["columns"][stored_as]) for name, stored_as in stored},
+            scales=scales,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error!r}); {again}") from error

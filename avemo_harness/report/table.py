@@ -11,7 +11,7 @@ from avemo_harness.report.board_text import mark_lines
 from avemo_harness.report.marks import mark_of, sentences_of
 from avemo_harness.report.numbers import UNDEFINED, shortened, shown_interval, shown_value
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
-from avemo_harness.report.results_file import PeopleScores
+from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE, PeopleScores
 from avemo_harness.report.text_cells import Figure, column_blocks, on_the_point
 from avemo_harness.scorers.base import Metric
 from avemo_harness.text_table import aligned
@@ -21,7 +21,7 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     """Lay out a run's results for a terminal of 80 columns or more.
 
     Args:
-        people: what people gave the replies, by task; each joins the rows of its group.
+        people: what people gave the replies, by task and wording of the scales; each joins the rows of its group.
     """
     parts = [part for group in result.groups.values() for part in _parts(group, result, people)]
     parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
@@ -79,7 +79,8 @@ def rated_by(people: PeopleScores) -> str:
     """Which replies how many people rated, and whether more ratings are to come."""
     left_out = f", {people.excluded} left out" if people.excluded else ""
     mark = "" if people.complete else "  (provisional: some items have fewer raters than planned)"
-    return f"{people.task}, rated by {people.raters} people{left_out}{mark}"
+    scales = "" if people.scales == BENCHMARK_SCALES else f" on other scales ({people.scales}), no {', '.join(PEOPLE)}"
+    return f"{people.task}, rated by {people.raters} people{left_out}{scales}{mark}"
 
 
 def _format_people(people: PeopleScores, model: str) -> str:

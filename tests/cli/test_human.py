@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from human.first_study import write_first_study
 from human.runs import Tones, write_run
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.cli import main
+from avemo_harness.human import server
 from avemo_harness.human.study import read_key, read_study
 
 
@@ -52,11 +54,11 @@ def test_imported_ratings_become_a_table_and_join_the_runs(
             rows.append(f"person{number},{one.item},{int(one.repeat)},{given['er']},{given['en']},{given['rr']}")
     ratings = folder.parent / "ratings.csv"
     ratings.write_text("\n".join(rows))
-    assert main(["human", "import", str(folder), str(ratings)]) == 0
+    assert main(["human", "import", str(folder), str(ratings), "--scales", "av-emo-2"]) == 0
     assert f"{len(rows) - 1} ratings of 10 raters" in capsys.readouterr().out
     assert main(["human", "analyze", str(folder)]) == 0
     said = capsys.readouterr().out
-    assert "40 of 40 ratings by 10 raters" in said
+    assert "40 of 40 ratings by 10 raters, on the scales av-emo-2\n" in said
     assert "provisional" not in said
     assert "Krippendorff's alpha" in said
     table, _, written = said.partition("\nwritten: ")
@@ -65,6 +67,31 @@ def test_imported_ratings_become_a_table_and_join_the_runs(
     joined = json.loads((runs[1] / "human" / "multiturn_synthetic_reply.json").read_text())
     assert (joined["label"], joined["group"], joined["complete"]) == ("B", "multiturn_synthetic", True)
     assert joined["columns"]["EN"]["value"] == 0.25
+    ratings.write_text("\n".join([f"{rows[0]},scales", *(f"{row},av-emo-1" for row in rows[1:])]))
+    assert main(["human", "import", str(folder), str(ratings)]) == 0
+    assert f"{len(rows) - 1} of them on the scales av-emo-1, which are not the study's (av-emo-2): kept apart" in (
+        capsys.readouterr().out
+    )
+    assert main(["human", "analyze", str(folder)]) == 0
+    said = capsys.readouterr().out
+    own, _, apart = said.partition("40 of 40 ratings by 10 raters, on the scales av-emo-1\n")
+    assert own.strip() == table.strip()
+    assert apart.startswith("another wording than av-emo-2: these are no ER, EN, RR, ERS")
+    assert "emotional response (v1)" in apart
+    assert json.loads((runs[1] / "human" / "multiturn_synthetic_reply.json").read_text()) == joined
+    assert main(["score", str(runs[1])]) == 0
+    shown = capsys.readouterr().out
+    assert "rated by 10 people\nmodel" in shown
+    assert "rated by 10 people on other scales (av-emo-1), no ER, EN, RR, ERS\nmodel" in shown
+
+
+def test_a_study_from_before_is_served_with_a_word_on_its_scales(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_first_study(tmp_path / "study")
+    monkeypatch.setattr(server, "serve", lambda *settings: None)
+    assert main(["human", "serve", str(tmp_path / "study")]) == 0
+    assert "rated on the scales av-emo-1, as this study was planned" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -79,6 +106,10 @@ def test_imported_ratings_become_a_table_and_join_the_runs(
         (["serve", "{study}", "--host", "0.0.0.0"], "say with --url"),
         (["serve", "{study}", "--url", "example.org"], "--url must be like"),
         (["import", "{study}", "none.csv"], "none.csv: cannot be read"),
+        (
+            ["import", "{study}", "none.csv", "--scales", "My scales"],
+            "--scales: expected the name of the scales' wording",
+        ),
         (["analyze", "{tmp}"], "make a study with"),
     ],
     ids=lambda value: None if isinstance(value, list) else value,

@@ -16,6 +16,7 @@ from avemo_harness.human.study import (
     ExclusionRules,
     ItemKey,
     Kind,
+    Lesson,
     RatedSystem,
     Segment,
     Study,
@@ -42,6 +43,7 @@ def write_small_study(
     runs: Mapping[str, Path] | None = None,
     clip: bytes | None = None,
     turns: int = 1,
+    lessons: bool = False,
 ) -> Study:
     """Write a study of two systems.
 
@@ -50,6 +52,7 @@ def write_small_study(
         runs: the run directory of each system.
         clip: what every file holds; None lets them hold their own names.
         turns: of the user in each dialogue.
+        lessons: the first item of the training shows its words and explains its rating.
     """
     rng = np.random.default_rng(0)
     media = folder / MEDIA
@@ -89,6 +92,7 @@ def write_small_study(
         sessions=sessions,
         device_checks=(DeviceCheck(file(), 7, 3), DeviceCheck(file(), 5, 2)),
         invitations=tuple(token_digest(f"token{number}") for number in range(2 * len(sessions))),
+        lessons={golds[0]: Lesson({"rr": "It answers another."}, ("My train is late.", "Fine!"))} if lessons else {},
     )
     systems = tuple(RatedSystem(name, f"model-{name}", str((runs or {}).get(name, folder)), "demo") for name in SYSTEMS)
     write_study(folder, study, StudyKey("demo_reply", {}, systems, keys, {}))

@@ -225,6 +225,7 @@ def test_results_join_the_runs_that_are_there(tmp_path: Path) -> None:
     joined = json.loads((run / "human" / "demo_reply.json").read_text())
     assert (joined["task"], joined["group"], joined["label"]) == ("demo_reply", "demo", "calm")
     assert set(joined["columns"]) == {"ER", "EN", "RR", "ERS"}
+    assert joined["scales"] == "av-emo-2"
     counts = {"n", "n_invalid", "n_errors", "n_undefined", "n_clusters"}
     assert set(joined["columns"]["ER"]) == {"value", "ci_low", "ci_high", "note", "marks", *counts}
     assert len(said) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,68 @@ def test_a_long_dialogue_fits_the_phone(browser: Any, tmp_path: Path) -> None:
         rater.press("Enter")
         rater.wait("document.querySelector('.part').textContent === 'The reply, 2 of 12'")
         assert rater.fits
+
+
+INSIDE = """[...document.querySelectorAll('.point')].every((point) => {
+    const box = point.getBoundingClientRect();
+    const control = point.querySelector('input').getBoundingClientRect();
+    const range = document.createRange();
+    range.selectNodeContents(point.querySelector('span'));
+    const lines = [...range.getClientRects()];
+    const inside = (one) => one.left >= box.left && one.right <= box.right && one.bottom <= box.bottom + 0.5;
+    const apart = (one) => one.right <= control.left || one.top >= control.bottom || one.bottom <= control.top;
+    return inside(control) && lines.length > 0 && lines.every((one) => inside(one) && apart(one));
+})"""
+"""Whether every point holds its control and its anchor, and neither lies on the other."""
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize("anchor", ["", "Verantwortungsbewusstseinserweiterung durch sehr ausführliche Antworten " * 2])
+def test_anchors_of_any_length_leave_the_controls_where_they_are(
+    browser: Any, tmp_path: Path, width: int, anchor: str
+) -> None:
+    write_small_study(tmp_path, dialogues=3, seconds=0.2, clip=make_clip(0.2))
+    if anchor:
+        plan = json.loads((tmp_path / "plan.json").read_text())
+        for scale in plan["scales"]:
+            scale["anchors"] = [anchor] * 5
+        (tmp_path / "plan.json").write_text(json.dumps({**plan, "scales_version": "long"}))
+    with serving(tmp_path) as server:
+        rater = Rater(browser, server, width, 844)
+        rater.page.goto(f"{server.url}/join/token0")
+        rater.to_training()
+        rater.play_to_the_end()
+        assert rater.page.evaluate("document.querySelectorAll('.point').length") == 15
+        assert rater.page.evaluate(INSIDE)
+        assert rater.fits
+        widths = rater.page.evaluate("[...document.querySelectorAll('.point')].map((one) => one.offsetWidth)")
+        assert max(widths) - min(widths) <= 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_example_shows_what_its_voices_say_and_why_it_is_rated_as_it_is(
+    browser: Any, tmp_path: Path, width: int
+) -> None:
+    write_small_study(tmp_path, dialogues=3, seconds=0.2, clip=make_clip(0.4), lessons=True)
+    with serving(tmp_path) as server:
+        rater = Rater(browser, server, width, 844)
+        rater.page.goto(f"{server.url}/join/token0")
+        rater.to_training()
+        rater.wait("document.activeElement.textContent === 'Play'")
+        assert "voices that have no words" in rater.page.inner_text("main")
+        rater.press("Enter")
+        rater.wait("document.querySelector('.words').textContent === 'The reply: Fine!'")
+        assert rater.page.locator(".words").is_visible()
+        rater.wait("document.querySelector('.words').textContent === 'The person: My train is late.The reply: Fine!'")
+        rater.press("2", "4", "4", "Enter")
+        rater.wait("document.querySelector('table')")
+        assert "It answers another." in rater.page.inner_text(".note")
+        assert "too far off" in rater.page.inner_text("table")
+        assert rater.fits
+        rater.press("Tab", "Enter")
+        rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")
+        assert "no words" not in rater.page.inner_text("main"), "the second item is no example"
+        assert rater.troubles == []
 
 
 def test_a_reload_goes_on_with_the_same_item_and_a_second_tab_shows_it_too(browser: Any, server: Server) -> None:

@@ -13,7 +13,16 @@ from support.hostile_text import hostile_texts
 
 from avemo_harness.cli import EXIT_USAGE, main
 
-ROW = {"rater": "ann", "item": "", "dialogue": "d0", "system": "calm", "er": "1", "repeat": "0", "seconds": "2"}
+ROW = {
+    "rater": "ann",
+    "item": "",
+    "dialogue": "d0",
+    "system": "calm",
+    "er": "1",
+    "repeat": "0",
+    "seconds": "2",
+    "scales": "av-emo-2",
+}
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def test_raters_may_be_called_anything(study: Path, capsys: pytest.CaptureFixtur
 def test_whatever_else_stands_in_a_cell_is_refused_in_printable_lines(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    columns = ("item", "dialogue", "system", "er", "repeat", "seconds")
+    columns = ("item", "dialogue", "system", "er", "repeat", "seconds", "scales")
     for text, column in zip(hostile_texts(), cycle(columns), strict=False):
         code = take(study, [{**ROW, column: text}])
         said = capsys.readouterr()

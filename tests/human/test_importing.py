@@ -11,6 +11,7 @@ from human.studies import write_small_study
 from avemo_harness.errors import UsageError
 from avemo_harness.human.collected import read_collection
 from avemo_harness.human.importing import Imported, import_ratings
+from avemo_harness.human.scales import SCALES_VERSION
 from avemo_harness.human.study import Study, StudyKey, read_key
 
 
@@ -33,7 +34,7 @@ class Importer:
     def __call__(self, name: str, text: str, **columns: str) -> Imported:
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
-        return import_ratings(self.folder / "study", self.study, self.key, path, columns)
+        return import_ratings(self.folder / "study", self.study, self.key, path, columns, SCALES_VERSION)
 
     def ratings(self) -> list[tuple[str, dict[str, int], float | None]]:
         found = read_collection(self.folder / "study", self.study).ratings

@@ -86,9 +86,9 @@ def test_sessions_rate_every_item_by_enough_raters_and_hold_a_dialogue_once(stud
 
 def test_training_and_checks_have_expected_ratings_and_rated_items_none(study: Study) -> None:
     by_id = study.by_id()
-    assert [by_id[one].kind for one in study.training] == ["gold"] * 2 + ["trap"]  # three stories
+    assert [by_id[one].kind for one in study.training] == ["example"] * 4 + ["gold"] * 2 + ["trap"]
     for item in study.items:
-        expected = {"rated": 0, "gold": 1, "trap": 3}[item.kind]
+        expected = {"rated": 0, "gold": 1, "trap": 3, "example": 1}[item.kind]
         assert len(item.expected) == expected
     scheduled = {one.item for session in study.sessions for one in session.showings}
     assert not scheduled & set(study.training)
@@ -105,7 +105,7 @@ def test_nothing_that_raters_get_names_a_system_a_dialogue_or_a_file(folder: Pat
 
 def test_replies_are_equally_loud_and_of_one_rate(folder: Path, study: Study, key: StudyKey) -> None:
     for item in study.items:
-        if item.kind != "rated":
+        if item.kind not in ("rated", "example"):
             continue
         for segment in item.segments:
             path = folder / "media" / f"{segment.media}.mp4"
@@ -148,13 +148,37 @@ def test_no_recording_of_a_gold_item_was_rated_with_feedback_before(study: Study
 def test_gold_items_of_experts_are_taken(runs: Runs, tmp_path: Path) -> None:
     golds = tmp_path / "golds.jsonl"
     names = ["d1a", "d1b", "d2a", "d2b", "d3a"]
-    golds.write_text("\n".join(json.dumps({"dialogue": one, "system": "zweites", "er": 4, "rr": 2}) for one in names))
+    rated = {"system": "zweites", "scales": "av-emo-2", "er": 4, "rr": 2}
+    golds.write_text("\n".join(json.dumps({"dialogue": one, **rated}) for one in names))
     study = runs.plan(tmp_path / "study", golds=golds)
     expected = [item.expected for item in study.items if item.kind == "gold"]
-    assert expected == [{"er": 4, "rr": 2}] * 5
+    assert expected == [{"er": 4, "rr": 2}] * 3  # one for the sessions, two for the training
+    for other in ("av-emo-1", None):
+        golds.write_text(json.dumps({"dialogue": "d1b", **rated, "scales": other}))
+        with pytest.raises(UsageError, match=r"golds\.jsonl:1: was rated on the scales .* asks on 'av-emo-2'"):
+            runs.plan(tmp_path / "none", golds=golds)
     golds.write_text('{"dialogue": "d1b", "system": "nobody", "er": 4}')
     with pytest.raises(UsageError, match=r"golds\.jsonl:1: expected"):
         runs.plan(tmp_path / "none", golds=golds)
+
+
+def test_the_training_begins_with_made_examples_that_show_their_words_and_explain_their_ratings(
+    study: Study, folder: Path
+) -> None:
+    by_id = study.by_id()
+    examples = [by_id[one] for one in study.training if by_id[one].kind == "example"]
+    for item in examples:
+        lesson = study.lessons[item.item_id]
+        assert len(lesson.words) == len(item.segments) == 2
+        assert set(lesson.why) == set(item.expected)
+        person = media.probe(folder / "media" / f"{item.segments[0].media}.mp4")
+        assert person.video is not None
+    golds = [one for one in study.training if by_id[one].kind == "gold"]
+    assert all("another conversation" in study.lessons[one].why["rr"] for one in golds)
+
+
+def test_a_plan_names_the_wording_of_its_scales(folder: Path, study: Study) -> None:
+    assert json.loads((folder / "plan.json").read_text())["scales_version"] == study.scales_version == "av-emo-2"
 
 
 def test_a_study_is_not_planned_over_another(runs: Runs, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Gold items that are put together: replies that cannot fit, none of them heard twice."""
+"""Gold items that are put together: replies that cannot fit the matter, none of them heard twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Turn
-from avemo_harness.human.recipes import NEGATIVE, POSITIVE, put_together_golds
+from avemo_harness.human.recipes import NEGATIVE, POSITIVE, Recipe, put_together_golds
 from avemo_harness.human.systems import Candidate, System
 
 
@@ -28,6 +28,14 @@ def system_of(candidates: list[Candidate]) -> System:
     return System("calm", Path(), None, None, replies)  # type: ignore[arg-type]  # run and task are not looked at
 
 
+def gold_id(gold: Recipe) -> str:
+    return gold.candidate.dialogue.dialogue_id
+
+
+def are_opposite(one: str | None, other: str | None) -> bool:
+    return (one in POSITIVE and other in NEGATIVE) or (one in NEGATIVE and other in POSITIVE)
+
+
 pools = st.lists(st.tuples(st.sampled_from("pqrstuvw"), st.sampled_from(EMOTIONS), st.integers(1, 3)), max_size=14).map(
     lambda rows: [candidate(number, *row) for number, row in enumerate(rows)]
 )
@@ -41,13 +49,14 @@ def test_no_recording_serves_twice_and_no_reply_is_to_the_same_words(pool: list[
     donors = [{reply.name.partition("-")[0] for reply in gold.replies} for gold in golds]
     assert all(len(one) == 1 for one in donors)
     assert len(set.union(set(), *donors)) == len(golds)
+    feeling = {one.dialogue.dialogue_id: one.dialogue.turns[0].emotion for one in pool}
     said = {one.dialogue.dialogue_id: {one.dialogue.turns[turn].text for turn in one.turns} for one in pool}
     asked = [said[gold.candidate.dialogue.dialogue_id] for gold in golds]
     assert len(set.union(set(), *asked)) == sum(map(len, asked)), "a sentence is in two of them"
     for gold, (donor,) in zip(golds, donors, strict=True):
         assert len(gold.replies) == len(gold.candidate.turns)
         assert not said[donor] & said[gold.candidate.dialogue.dialogue_id]
-        assert gold.expected == {"rr": 1}
+        assert gold.expected == {"rr": 1 if are_opposite(feeling[donor], feeling[gold_id(gold)]) else 2}
 
 
 def test_replies_are_to_the_opposite_feeling_where_there_are_enough() -> None:
@@ -58,8 +67,8 @@ def test_replies_are_to_the_opposite_feeling_where_there_are_enough() -> None:
     golds = list(put_together_golds(system_of(pool), pool, 8))
     assert len(golds) == 8
     for gold in golds:
-        here, there = feeling[gold.candidate.dialogue.dialogue_id], feeling[gold.replies[0].name.partition("-")[0]]
-        assert (here in POSITIVE and there in NEGATIVE) or (here in NEGATIVE and there in POSITIVE)
+        assert are_opposite(feeling[gold_id(gold)], feeling[gold.replies[0].name.partition("-")[0]])
+        assert gold.expected == {"rr": 1}
 
 
 def test_dialogues_of_the_same_words_alone_give_no_gold_item() -> None:

@@ -183,7 +183,7 @@ def test_what_people_rated_joins_the_row(run: Path) -> None:
     columns = {
         name: {**metric, "value": value} for name, value in (("ER", 0.5), ("EN", 0.6), ("RR", 0.7), ("ERS", 0.6))
     }
-    study = {"task": "mine_reply", "group": "mine", "complete": False, "raters": 5, "excluded": 0}
+    study = {"task": "mine_reply", "group": "mine", "scales": "av-emo-2", "complete": False, "raters": 5, "excluded": 0}
     (run / "human").mkdir()
     (run / "human" / "mine_reply.json").write_text(json.dumps({**study, "columns": columns}))
     try:
@@ -192,6 +192,11 @@ def test_what_people_rated_joins_the_row(run: Path) -> None:
         assert {cell.mark for cell in row.people.values()} == {"R"}
         assert "  R  provisional: some items have fewer raters than planned" in format_board(board_of(run))
         assert "rated by people" in format_board(board_of(run))
+        before = {name: value for name, value in study.items() if name != "scales"}
+        (run / "human" / "mine_reply.json").write_text(json.dumps({**before, "columns": columns}))
+        row = board_of(run).rows[0]
+        assert row.people == {}
+        assert "rated by people on other scales (av-emo-1), which are no ER, EN, RR, ERS" in (row.remark or "")
     finally:
         shutil.rmtree(run / "human")
 

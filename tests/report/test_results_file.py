@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import cast
 
 import pytest
 from support.planted_runs import Planted, TextBench, write_condition_tasks
@@ -34,6 +35,7 @@ def people(**columns: float) -> dict[str, object]:
     return {
         "task": "mine_reply",
         "group": "mine",
+        "scales": "av-emo-2",
         "complete": True,
         "raters": 5,
         "excluded": 1,
@@ -55,6 +57,7 @@ def test_what_was_written_comes_back_in_the_order_of_the_run(run: Path) -> None:
 def test_what_people_rated_comes_with_it(run: Path) -> None:
     (run / "human").mkdir()
     scores = people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5)
+    columns = cast(dict[str, object], scores["columns"])
     (run / "human" / "mine_reply.json").write_text(json.dumps(scores))
     (run / "human" / "other.json").write_text(json.dumps({**scores, "task": "other", "group": None}))
     finished = read_finished_run(run)
@@ -63,9 +66,30 @@ def test_what_people_rated_comes_with_it(run: Path) -> None:
     assert rated is not None
     assert rated.columns["EN"].value == 0.25
     assert finished.people_of("another") is None
+    (run / "human" / "mine_reply.lab.json").write_text(
+        json.dumps({**scores, "scales": "lab", "columns": {f"{name} (lab)": one for name, one in columns.items()}})
+    )
+    of_lab = next(one for one in read_finished_run(run).people if one.scales == "lab")
+    assert of_lab.columns["EN (lab)"].value == 0.25
+    assert read_finished_run(run).people_of("mine") == rated, "ratings on other scales are not the benchmark's"
     (run / "human" / "other.json").write_text(json.dumps(people(ER=0.5)))
     with pytest.raises(StoreError, match=r"other.json: damaged .*'EN'.* avemo-eval human analyze"):
         read_finished_run(run)
+
+
+def test_what_people_rated_before_scales_had_a_version_is_not_taken_for_the_benchmarks(run: Path) -> None:
+    (run / "human").mkdir()
+    scores = people(ER=0.5, EN=0.25, RR=0.75, ERS=0.5)
+    del scores["scales"]
+    (run / "human" / "mine_reply.json").write_text(json.dumps(scores))
+    finished = read_finished_run(run)
+    assert finished.people_of("mine") is None
+    assert {name: metric.value for name, metric in finished.people[0].columns.items()} == {
+        "emotional response (v1)": 0.5,
+        "emotional naturalness (v1)": 0.25,
+        "relevance (v1)": 0.75,
+        "mean (v1)": 0.5,
+    }
 
 
 def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:

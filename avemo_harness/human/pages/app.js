@@ -280,9 +280,12 @@ function showItem(screen) {
   const title = screen.part === "training" ? "Practice" : "Reply";
   const heading = element("h1", { tabIndex: -1 }, `${title} ${screen.number} of ${screen.of}`);
   const again = screen.again && screen.number === 1
-    ? [element("p", { class: "note" }, "Once more from the start: too many practice replies were rated far from what they are meant to be. Listen for beeps, and for whether the reply fits what was said.")]
+    ? [element("p", { class: "note" }, "Once more from the start: too many practice replies were rated far from what they are meant to be. Listen for beeps, and read again what each scale asks.")]
     : [];
-  main.replaceChildren(heading, ...again, element("div", { class: "item" }, player.root, form));
+  const made = screen.segments.some((segment) => segment.words)
+    ? [element("p", { class: "note" }, "An example with a made-up face and made-up voices that have no words: read what is said below the picture, and listen to how it sounds.")]
+    : [];
+  main.replaceChildren(heading, ...again, ...made, element("div", { class: "item" }, player.root, form));
   player.button.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
@@ -305,6 +308,12 @@ function showFeedback(next) {
   page(
     "How this one is meant to be rated",
     element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
+    ...next.feedback.filter((one) => one.why).map((one) => element(
+      "p",
+      { class: "note" },
+      ...(next.feedback.length > 1 ? [element("b", {}, `${one.title}: `)] : []),
+      one.why,
+    )),
     element("p", { class: "hint" }, next.feedback[0].exact
       ? "It ended in beeps: their number goes on every scale, exactly."
       : "A point more or less is fine. Scales that do not stand here are up to you."),

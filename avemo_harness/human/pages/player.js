@@ -14,7 +14,7 @@ export function element(name, properties = {}, ...children) {
 const SPEAKERS = { user: "The person", reply: "The reply", clip: "The clip" };
 
 /**
- * @param segments the recordings in order: {speaker: user, reply or clip, media}
+ * @param segments the recordings in order: {speaker: user, reply or clip, media, words: shown while it plays, or empty}
  * @param on.begin called when playing starts
  * @param on.end called each time the last recording has ended
  * @param on.fail called with a sentence where a recording does not play
@@ -26,6 +26,7 @@ export function makePlayer(segments, on) {
   const voice = element("div", { class: "voice" }, element("div", {}, bars, who));
   const parts = segments.map((segment) => element("li", { "aria-label": SPEAKERS[segment.speaker] }));
   const part = element("p", { class: "part" }, segments.length > 1 ? `${segments.length} recordings` : "");
+  const words = element("div", { class: "words" });
   const button = element("button", { type: "button" }, "Play");
   const hint = element("p", { class: "hint" });
   const root = element(
@@ -34,6 +35,7 @@ export function makePlayer(segments, on) {
     element("div", { class: "stage" }, video, voice),
     element("ol", { class: "parts" }, ...parts),
     part,
+    words,
     button,
     hint,
   );
@@ -47,6 +49,13 @@ export function makePlayer(segments, on) {
     });
   }
 
+  // What is said, where the voices have no words.
+  function showWords(spoken) {
+    words.replaceChildren(...spoken.filter((segment) => segment.words).map((segment) => (
+      element("p", {}, element("b", {}, `${SPEAKERS[segment.speaker]}: `), segment.words)
+    )));
+  }
+
   function playSegment(index) {
     current = index;
     reached = 0;
@@ -54,6 +63,7 @@ export function makePlayer(segments, on) {
     show(index);
     who.textContent = SPEAKERS[segments[index].speaker];
     part.textContent = segments.length > 1 ? `${who.textContent}, ${index + 1} of ${segments.length}` : who.textContent;
+    showWords([segments[index]]);
     voice.hidden = false;
     video.src = `/media/${segments[index].media}`;
     video.play().catch(failed);
@@ -95,6 +105,7 @@ export function makePlayer(segments, on) {
     plays += 1;
     root.classList.add("heard");
     show(-1);
+    showWords(segments);
     button.textContent = "Play again";
     on.end();
   });

@@ -24,7 +24,7 @@ from avemo_harness.report.html.drawings import share_bar, slopes
 from avemo_harness.report.marks import mark_of
 from avemo_harness.report.numbers import UNDEFINED, figure, shown_interval, shown_value
 from avemo_harness.report.results import GroupResult, TaskResult
-from avemo_harness.report.results_file import FinishedRun
+from avemo_harness.report.results_file import BENCHMARK_SCALES, FinishedRun
 from avemo_harness.report.table import not_asked, rated_by, result_notes
 from avemo_harness.scorers.base import Metric
 
@@ -131,9 +131,9 @@ def _board_cell(cell: BoardCell | None) -> str:
 
 
 def _rated(run: FinishedRun) -> Iterator[str]:
-    """What people gave replies to tasks of no group: no table above has them."""
+    """What people gave replies to tasks of no group, or on other scales: no table above has them."""
     for people in run.people:
-        if people.group not in run.result.groups:
+        if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
             columns = rated_columns(people)
             yield f"<p>{escaped(rated_by(people))}</p>"
             yield table(["", *map(escaped, columns)], [[escaped(people.task), *map(_measured, columns.values())]])

@@ -18,7 +18,7 @@ from support.synthetic_release import write_synthetic_release
 from avemo_harness.report.html.page import Browsed, place_of_recordings, report_page
 from avemo_harness.report.html.recordings import Place, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
-from avemo_harness.report.results_file import PEOPLE, PeopleScores, read_finished_run
+from avemo_harness.report.results_file import PEOPLE, PeopleScores, people_columns, read_finished_run
 from avemo_harness.report.scored_run import read_scored_run
 from avemo_harness.scorers.base import Metric
 from avemo_harness.scorers.judged import Judge
@@ -113,6 +113,17 @@ def test_ratings_of_replies_to_a_task_of_no_group_have_a_table_of_their_own(page
     assert row.split()[0] == "my_reply"
     assert row.count("0.500–0.750") == 4
     assert "Rated by people" not in text_of(page)
+
+
+def test_ratings_on_other_scales_join_no_column_of_the_benchmark(finished: Finished) -> None:
+    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    columns = dict.fromkeys(people_columns("av-emo-1"), metric)
+    people = PeopleScores("multiturn_synthetic_reply", "multiturn_synthetic", True, 12, 0, columns, "av-emo-1")
+    text = text_of(made(finished, people=(people,)))
+    assert "rated by 12 people on other scales (av-emo-1), no ER, EN, RR, ERS" in " ".join(text.split())
+    assert "emotional response (v1)" in text
+    (row,) = (line for line in text.splitlines() if line.count("0.625") == 4)
+    assert row.split()[0] == "multiturn_synthetic_reply"
 
 
 def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Finished) -> None:

@@ -21,7 +21,7 @@ COMMANDS = {
     "score": "score a run again, without a model",
     "report": "write a run as an HTML page: figures, and every turn to look at and listen to",
     "compare": "compare runs on the same items, or the conditions within one run",
-    "leaderboard": "the published table, with runs beside it",
+    "leaderboard": "rows of runs, and apart from them the published table",
     "export": "write a run's results for the Hub, for papers and for other tools",
     "human": "let people rate spoken replies: plan, serve, extend, import, analyze",
     "data": "make, import, check, share or choose a release",

@@ -1,4 +1,4 @@
-"""Show the benchmark's published table, with the rows of runs below it."""
+"""Show the rows of runs in the benchmark's table, and apart from them the published ones."""
 
 from __future__ import annotations
 

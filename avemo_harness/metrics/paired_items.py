@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.metrics.bootstrap import Estimate, ItemBootstrap, Statistic
-from avemo_harness.metrics.paired import CELLS_A_BLOCK, TIES, cluster_swaps
+from avemo_harness.metrics.paired import CELLS_A_BLOCK, TIES, around_zero, cluster_swaps
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -40,7 +40,7 @@ def difference_of_inflated(first: Statistic, second: Statistic, clusters: Intege
         low, high = (float(quantile) for quantile in np.quantile(drawn, (0.025, 0.975)))
         return value - of_second - (high - mean), value + of_first + (mean - low)
 
-    return bootstrap.estimate(lambda weights: second(weights) - first(weights), interval, low=-1.0, high=1.0)
+    return around_zero(bootstrap.estimate(lambda weights: second(weights) - first(weights), interval, low=-1.0))
 
 
 def _inflation(statistic: Statistic, bootstrap: ItemBootstrap) -> float:

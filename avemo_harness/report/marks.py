@@ -7,18 +7,21 @@ board was judged by somebody else, `avemo_harness.report.board_marks` adds in sm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.metrics.bootstrap import APPROXIMATE, CONSTANT, TOO_FEW
+from avemo_harness.metrics.raters import TOO_FEW_OR_RATERS
 from avemo_harness.scorers.base import Metric
+from avemo_harness.scorers.modality_preference import TOO_FEW_GROUPS
 
 if TYPE_CHECKING:
     from avemo_harness.report.results import TaskResult
 
 DEMO_JUDGE, PARTIAL, PROVISIONAL, MIXED_VIEWS = "D", "P", "U", "V"
-FEW_DIALOGUES, FEW_GROUPS, APPROXIMATE, NOTED = "F", "G", "A", "N"
+FEW_DIALOGUES, FEW_GROUPS, APPROXIMATE_INTERVAL, UNVARIED, NOTED = "F", "G", "A", "C", "N"
 FEW_RATERS = "R"
 
 SENTENCES: Mapping[str, str] = {
@@ -26,18 +29,21 @@ SENTENCES: Mapping[str, str] = {
     PARTIAL: "partial: only some of the items were asked for",
     PROVISIONAL: "unfinished, provisional: items failed, or are not answered or not judged yet",
     MIXED_VIEWS: "users judged by unlike streams (sound and face, sound alone, face alone): a mean over unlike values",
-    FEW_DIALOGUES: "too few dialogues for an interval: fewer than 5 have a value",
+    FEW_DIALOGUES: "too few dialogues, or raters, for an interval: fewer than 5 have a value",
     FEW_GROUPS: "too few independent groups for an interval: fewer than 5 share no dialogue or speaker",
-    APPROXIMATE: "the interval is approximate",
+    APPROXIMATE_INTERVAL: "the interval is approximate",
+    UNVARIED: "constant, the same in every dialogue: resampling tells nothing of an interval",
     NOTED: "the interval is to be read with its note in the table of all metrics",
     FEW_RATERS: "provisional: some items have fewer raters than planned",
 }
 """By mark, in the order in which a cell carries them."""
 
 _OF_NOTES = {
-    "too few dialogues": FEW_DIALOGUES,
-    "too few independent groups": FEW_GROUPS,
-    "approximate": APPROXIMATE,
+    TOO_FEW: FEW_DIALOGUES,
+    TOO_FEW_OR_RATERS: FEW_DIALOGUES,
+    TOO_FEW_GROUPS: FEW_GROUPS,
+    APPROXIMATE: APPROXIMATE_INTERVAL,
+    CONSTANT: UNVARIED,
 }
 _UNJUDGED = frozenset({"coverage"})
 _WITHOUT_USERS_FACE = frozenset({"ess", "ct_ess", "ess_rate", "ecs_audio"})
@@ -54,22 +60,26 @@ def with_marks(result: TaskResult, task: TaskSpec, partial: bool) -> TaskResult:
     judged = judged_metrics(task)
     mixed = bool(result.details.get("reasoning", {}).get("mixed_user_views"))
 
-    def marked(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-        return {
-            name: marked_metric(metric, [*common, *_of_judge(name in judged, name, result.comparable, mixed)])
-            for name, metric in metrics.items()
-        }
+    def marks(name: str) -> list[str]:
+        return [*common, *_of_judge(name in judged, name, result.comparable, mixed)]
 
-    rows = {name: marked(metrics) for name, metrics in result.rows.items()}
-    return replace(result, metrics=marked(result.metrics), rows=rows)
+    def marked_row(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+        # Rows beside a model's are shown without intervals, so that there is nothing to say of these.
+        return {name: _with(metric, marks(name)) for name, metric in metrics.items()}
+
+    metrics = {name: marked_metric(metric, marks(name)) for name, metric in result.metrics.items()}
+    return replace(result, metrics=metrics, rows={name: marked_row(row) for name, row in result.rows.items()})
 
 
 def marked_metric(metric: Metric, marks: Iterable[str]) -> Metric:
     """A metric with these marks and that of its note; one without a value has nothing to mark."""
+    return _with(metric, [*marks, *([] if metric.note is None else [_OF_NOTES.get(metric.note, NOTED)])])
+
+
+def _with(metric: Metric, marks: Sequence[str]) -> Metric:
     if metric.value is None:
         return metric
-    found = {*marks, *([] if metric.note is None else [_OF_NOTES.get(metric.note, NOTED)])}
-    return replace(metric, marks=tuple(mark for mark in SENTENCES if mark in found))
+    return replace(metric, marks=tuple(mark for mark in SENTENCES if mark in marks))
 
 
 def marked_contrast(metric: Metric | None, tasks: Iterable[TaskResult], partial: bool) -> Metric | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avemo_harness.metrics.bootstrap import CONSTANT
 from avemo_harness.scorers.base import Metric
 
 UNDEFINED = "—"
@@ -58,7 +59,7 @@ def shown_interval(metric: Metric | None, signed: bool = False, dash: str = "-")
 def shortened(interval: str) -> str:
     """An interval, or what stands for it, for narrow columns; the cell's mark has the whole sentence.
 
-    >>> shortened("too few dialogues"), shortened("0.10-0.20")
-    ('too few', '0.10-0.20')
+    >>> shortened("too few dialogues"), shortened("the same in every dialogue"), shortened("0.10-0.20")
+    ('too few', 'constant', '0.10-0.20')
     """
-    return "too few" if interval.startswith("too few") else interval
+    return "too few" if interval.startswith("too few") else "constant" if interval == CONSTANT else interval

@@ -19,6 +19,8 @@ from avemo_harness.scorers.ranking import RankingError, label_scores
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_DECIMALS = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
@@ -55,7 +57,8 @@ class Forecasts:
         positions = np.array(gold, dtype=np.int64)
         return cls(
             probabilities=probabilities,
-            confidences=probabilities.max(axis=-1),
+            # The sum in a softmax rounds by the order of its labels; equal confidences must stay equal, to share a bin.
+            confidences=probabilities.max(axis=-1).round(_DECIMALS),
             hits=(table.argmax(axis=-1) == positions).astype(np.float64),
             gold=positions,
             clusters=np.unique(np.array(clusters, dtype=np.str_), return_inverse=True)[1].astype(np.int64),

@@ -67,7 +67,9 @@ def test_users_judged_by_unlike_streams_mark_the_metrics_that_depend_on_the_user
     [
         ("too few dialogues", "F"),
         ("too few independent groups", "G"),
+        ("too few dialogues or raters", "F"),
         ("approximate", "A"),
+        ("the same in every dialogue", "C"),
         ("of my own making", "N"),
     ],
 )
@@ -89,6 +91,7 @@ def test_results_hold_the_marks_of_every_cell_with_their_sentences(tmp_path: Pat
     evaluate(model, names, output_path=tmp_path / "run", include_path=(str(tasks),), limit=2)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     group = results["groups"]["mine"]
-    assert {tuple(cell["marks"]) for cell in group["columns"].values()} == {("P", "U")}
-    assert group["fusion_gain"]["marks"] == ["P", "U"]
-    assert {mark: SENTENCES[mark] for mark in "PU"}.items() <= results["marks"].items()
+    assert {tuple(cell["marks"]) for cell in group["columns"].values()} == {("P", "U", "F")}
+    for name in ("fusion_gain", "av_minus_a", "av_minus_v"):
+        assert group[name]["marks"] == ["P", "U", "F"]
+    assert results["marks"] == {mark: SENTENCES[mark] for mark in "PUF"}

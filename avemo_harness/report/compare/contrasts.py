@@ -200,7 +200,6 @@ def _difference(column: str, metric: str, paired: PairedMetric, family: Family) 
         detectable=detectable_difference(estimate),
         n=paired.n,
         n_undefined=paired.n_undefined,
-        n_clusters=paired.n_clusters,
         family=family,
     )
 

@@ -9,7 +9,8 @@ from avemo_harness.report.compare.text import HEADER, described, difference_row,
 from avemo_harness.report.document import Page, escaped, table
 
 _STYLE = """
-svg { width: 11rem; height: 1.2rem; vertical-align: middle; }
+body { max-width: 76rem; }
+svg { width: 9rem; height: 1.2rem; vertical-align: middle; }
 .axis { stroke: var(--faint); } .interval { stroke: var(--mark); stroke-width: 2; } .value { fill: var(--mark); }
 """
 

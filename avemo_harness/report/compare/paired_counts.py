@@ -47,10 +47,6 @@ class PairedMetric(Protocol):
     def n_undefined(self) -> int:
         """Those without one on at least one side."""
 
-    @property
-    def n_clusters(self) -> int:
-        """Dialogues with a value on both sides."""
-
     def values(self) -> tuple[float | None, float | None]: ...
 
     def difference(self) -> Estimate: ...
@@ -85,10 +81,6 @@ class PairedCounts:
     @property
     def test(self) -> Test:
         return "sign-flip" if self.hits is None else "McNemar"
-
-    @property
-    def n_clusters(self) -> int:
-        return len(self.first)
 
     def values(self) -> tuple[float | None, float | None]:
         """Of the first and of the second side."""

@@ -44,10 +44,6 @@ class PairedForecasts:
     def n(self) -> int:
         return len(self.clusters)
 
-    @property
-    def n_clusters(self) -> int:
-        return len(np.unique(self.clusters))
-
     def values(self) -> tuple[float | None, float | None]:
         """ECE of the first and of the second side."""
         first, second = (value_of(side(np.ones((1, self.n)))) for side in self._sides())

@@ -29,7 +29,6 @@ class MetricDifference:
         detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level.
         n: items, or dialogues, with a value on both sides.
         n_undefined: those without one on at least one side.
-        n_clusters: dialogues with a value on both sides.
         family: the metrics whose tests are adjusted together: the table's columns, or all others.
     """
 
@@ -44,7 +43,6 @@ class MetricDifference:
     detectable: float | None
     n: int
     n_undefined: int
-    n_clusters: int
     family: Family = "table"
 
 

@@ -8,8 +8,6 @@ from avemo_harness.report.compare.records import Comparison, Contrast, Flip, Met
 from avemo_harness.report.numbers import UNDEFINED, digits_of, figure, span
 from avemo_harness.text_table import aligned
 
-FEWEST_CLUSTERS = 5
-"""Dialogues below which nothing is said of how far a difference may lie from the true one."""
 SHOWN_ITEMS = 5
 """Items named in each list; all of them are in the JSON file."""
 
@@ -66,8 +64,7 @@ def _interval(one: MetricDifference, digits: int) -> str:
     low, high = one.difference.ci_low, one.difference.ci_high
     if low is not None and high is not None:
         return span(low, high, digits, signed=True)
-    few = one.difference.value is not None and one.n_clusters < FEWEST_CLUSTERS
-    return "too few dialogues" if few else UNDEFINED
+    return one.difference.note or UNDEFINED
 
 
 def shared(contrast: Contrast) -> str:

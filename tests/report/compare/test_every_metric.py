@@ -74,8 +74,10 @@ def test_calibration_of_ranked_labels_is_compared_with_the_values_of_the_runs(re
         one = of_metric(contrast, metric)
         assert [one.first, one.second] == pytest.approx([run[metric].value for run in runs])
         assert one.difference.value == pytest.approx(runs[1][metric].value - runs[0][metric].value)
-        assert (one.n, one.n_undefined, one.n_clusters, one.test) == (40, 0, 40, "sign-flip")
+        assert (one.n, one.n_undefined, one.difference.n_clusters, one.test) == (40, 0, 40, "sign-flip")
     ece = of_metric(contrast, "ece")
+    # Equal confidences share a bin wherever their label stands, so that an honest forecaster has no error.
+    assert (ece.first, ece.second) == (pytest.approx(0, abs=1e-4), pytest.approx(0.22, abs=1e-4))
     assert ece.difference.value is not None
     assert ece.difference.ci_low is not None
     assert ece.difference.ci_high is not None

@@ -23,7 +23,6 @@ ACCURACY = MetricDifference(
     detectable=0.18,
     n=160,
     n_undefined=0,
-    n_clusters=128,
 )
 
 
@@ -41,7 +40,6 @@ def comparison(*texts: str) -> Comparison:
         detectable=None,
         n=0,
         n_undefined=3,
-        n_clusters=0,
     )
     flips = tuple(Flip(text, text, text, text, "right", "wrong") for text in texts)
     contrast = Contrast(

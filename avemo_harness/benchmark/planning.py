@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from avemo_harness.benchmark.conditions import ConditionCache, Stream
+from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.linking import linked
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Stream, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
 from avemo_harness.benchmark.task import (
     ClipTemplate,
@@ -98,11 +98,12 @@ def plan_items(task: TaskSpec, release: Release) -> Plan:
 
 def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
     """The needed stream that a turn is known to lack; None where it may be asked."""
-    if needed and turn.clip is None:
+    if not needed:
+        return None
+    if turn.clip is None:
         return NO_RECORDING
-    if "sound" in needed and turn.has_sound is False:
-        return NO_SOUND
-    return NO_FACE if "picture" in needed and turn.has_picture is False else None
+    lacking = set() if turn.clip.streams is None else needed - turn.clip.streams
+    return NO_SOUND if "sound" in lacking else NO_FACE if lacking else None
 
 
 def turn_item_id(dialogue_id: str, turn_index: int) -> str:

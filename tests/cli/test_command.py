@@ -157,6 +157,9 @@ def test_failed_items_exit_with_1_unless_allowed(tmp_path: Path) -> None:
         "n_invalid": 0,
         "n_errors": 4,
         "n_undefined": 0,
+        "n_clusters": 0,
+        "note": None,
+        "marks": [],
     }
 
 

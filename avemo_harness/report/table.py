@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from avemo_harness.metrics.bootstrap import TOO_FEW
 from avemo_harness.report.board import rated_columns
 from avemo_harness.report.board_text import mark_lines
 from avemo_harness.report.marks import mark_of, sentences_of
@@ -113,7 +114,7 @@ def _task_rows(task: TaskResult) -> _TaskRows:
     """A row for each metric; the first has the task's name and counts."""
     if task.status == "skipped":
         return _TaskRows([[task.task, *[UNDEFINED] * 7]], [(UNDEFINED, "")])
-    shown = [(name, shown_interval(metric), str(metric.n)) for name, metric in task.metrics.items()]
+    shown = [(name, _interval(metric), str(metric.n)) for name, metric in task.metrics.items()]
     figures = [_figure(metric) for metric in task.metrics.values()]
     if task.n_spoken is not None and "coverage" not in task.metrics:
         shown.append(("spoken", UNDEFINED, str(task.n_answered)))
@@ -124,6 +125,12 @@ def _task_rows(task: TaskResult) -> _TaskRows:
     before = [task.task, *[""] * (len(shown) - 1)]
     after = [counts, *[[""] * len(counts)] * (len(shown) - 1)]
     return _TaskRows([[one, *row, *rest] for one, row, rest in zip(before, shown, after, strict=True)], figures)
+
+
+def _interval(metric: Metric) -> str:
+    """The interval, or its note; a note that would make the widest table wider still is left to the value's mark."""
+    interval = shown_interval(metric)
+    return interval if interval == TOO_FEW else shortened(interval)
 
 
 def _below(task: TaskResult) -> Iterator[str]:

@@ -67,10 +67,14 @@ def needed_streams(task: TaskSpec) -> frozenset[Stream]:
     A question that shows no clip needs none. A spoken reply answers what was said, so it needs the sound, and shows the
     face where there is one.
     """
-    if not any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content):
+    if not _shows_clip(task):
         return frozenset()
     needed = NEEDED[task.condition.name]
     return needed - {"picture"} if isinstance(task.output, SpokenOutput) and "sound" in needed else needed
+
+
+def _shows_clip(task: TaskSpec) -> bool:
+    return any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content)
 
 
 def plan_items(task: TaskSpec, release: Release) -> Plan:
@@ -241,7 +245,9 @@ class Asking:
     def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         dialogue = self.release.dialogue(item.dialogue_id)
         turn = dialogue.turns[item.turn_index]
-        return dialogue, turn, self._conditioned(turn.clip, self.task.condition) if turn.clip else None
+        if turn.clip is None or not _shows_clip(self.task):
+            return dialogue, turn, None
+        return dialogue, turn, self._conditioned(turn.clip, self.task.condition)
 
     def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from support.planned import ALONE, CONFLICT, QUESTION, Asked, clip, make_dialogue, make_task, pair, release_of, shown
+from support.planned import (
+    ALONE,
+    CONFLICT,
+    QUESTION,
+    Asked,
+    PlainConditions,
+    clip,
+    make_dialogue,
+    make_task,
+    pair,
+    release_of,
+    shown,
+)
 
-from avemo_harness.benchmark.planning import plan_items, turns_to_answer_first
-from avemo_harness.benchmark.release import Dialogue, Release, Stream
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.planning import Asking, plan_items, turns_to_answer_first
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
 
@@ -106,6 +119,20 @@ def test_a_question_that_shows_no_clip_needs_no_stream() -> None:
     dialogue = make_dialogue("d1")
     bare = replace(dialogue, turns=tuple(replace(turn, clip=None) for turn in dialogue.turns))
     assert len(plan_items(told, release_of(bare)).items) == 2
+
+
+def test_a_clip_that_a_question_does_not_show_is_not_put_under_a_condition() -> None:
+    text = {"type": "text", "text": "How does {{ turn.text }} feel?"}
+    told = make_task(messages=[{"role": "user", "content": [text]}], condition="audio_only", context={"turns": "none"})
+    release = release_of(with_streams(make_dialogue("d1"), 0, sound=False, picture=True))
+
+    class Refusing(PlainConditions):
+        def audio_only(self, clip: Clip) -> Clip:
+            raise AssertionError("made for nobody")
+
+    asking = Asking(told, release, cast(ConditionCache, Refusing()), told.generation, {}, 0)
+    request = asking.request(plan_items(told, release).items[0])
+    assert shown(request) == [("user", "How does d1 0 feel?")]
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,8 @@ def _true_rating() -> float:
 
 
 _SKEW = "the spread of few clusters is skewed or unequal: the t factor widens both sides alike and knows D alone"
+_INFLATED = "the bins' noise adds to the error, and the correction knows only where there is nothing but noise"
+_FEW_RATERS_AN_ITEM = "means of 5 raters an item hide a fifth of the raters' variance from a resample of raters"
 _LABELS = "few items of the rarest label: where it is missing, the score is of the others"
 _LATTICE = "a difference of few turns takes few values, so that no 95 % interval exists"
 
@@ -277,7 +279,7 @@ KINDS: tuple[Kind, ...] = (
         Kind(f"fusion gain ({title})", gain, partial(draw_gain, chances), (*DENSE, "single"), cause=_LATTICE)
         for title, gain, chances in (("A = V", 0.05, (0.65, 0.6, 0.6)), ("A > V", 0.05, (0.75, 0.7, 0.5)))
     ),
-    Kind("ECE", SURPLUS, draw_ece, DENSE, resamples=500),
+    Kind("ECE", SURPLUS, draw_ece, DENSE, cause=_INFLATED, resamples=500),
     Kind("Brier score", _true_brier(), draw_brier, DENSE, two_sided=True, cause=_SKEW, resamples=500),
-    Kind("people's mean", _true_rating(), draw_people, DENSE, resamples=500),
+    Kind("people's mean", _true_rating(), draw_people, DENSE, cause=_FEW_RATERS_AN_ITEM, resamples=500),
 )

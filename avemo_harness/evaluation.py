@@ -5,30 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import paths
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import (
-    Asking,
-    Plan,
-    describe_not_asked,
-    plan_items,
-    turn_item_id,
-    turns_to_answer_first,
-)
-from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
-from avemo_harness.models.base import Capabilities, Concurrent, Logging, ModelSetup, OmniModel, Output
+from avemo_harness.models.base import Capabilities, Concurrent, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.releases import RunReleases
@@ -39,7 +28,7 @@ from avemo_harness.run.items import add_items
 from avemo_harness.run.judgements import Judgements, chosen_judgements
 from avemo_harness.run.judging import judge_run
 from avemo_harness.run.loop import Asker, Listener, Question, Unit
-from avemo_harness.run.selection import Selection
+from avemo_harness.run.questions import group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.side_by_side import SideBySideAsker
 from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 from avemo_harness.scorers import METRICS, is_judged
@@ -247,7 +236,7 @@ def prepare(
         check_model_name(config.model)
     by_task = {task.name: releases.load(task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
-    wanted = {_kind_of(task.spec) for task in tasks}
+    wanted = {output_kind(task.spec) for task in tasks}
     setup = ModelSetup(
         releases=distinct,
         training=lambda which: releases.training(which, distinct),
@@ -257,19 +246,7 @@ def prepare(
     )
     if model is None:
         model = load_model(config.model, config.model_args, setup)
-    skipped = {
-        task.name: reason
-        for task in tasks
-        if (reason := _not_asked(task.spec, by_task[task.name], model.capabilities, config))
-    }
-    plans: dict[str, Plan] = {}
-    for task in tasks:
-        if task.name not in skipped:
-            plan = _plan(task.spec, by_task[task.name], config, model)
-            if plan.items:
-                plans[task.name] = plan
-            else:
-                skipped[task.name] = describe_not_asked(plan.not_asked, task.spec.condition.name)
+    plans, skipped = plan_tasks(tasks, by_task, model.capabilities, config)
     record = RunRecord(
         config=config,
         identity=dict(model.identity()),
@@ -283,82 +260,15 @@ def prepare(
         answers_from_release=model.capabilities.needs_reference,
     )
     asked = [task for task in tasks if task.name not in skipped]
-    selected = _select(asked, by_task, plans, config)
+    selected = select_items(asked, by_task, plans, config)
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
     items, held_more = add_items(folder, plans, selected)
     if held_more and config.names_part:
         say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(paths.cache_dir() / "conditions")
-    units = _units(asked, by_task, items, record, conditions)
+    units = group_into_units(asked, by_task, items, record, conditions)
     return PreparedRun(folder, record, model, units, conditions, releases, say)
-
-
-def _not_asked(task: TaskSpec, release: Release, capabilities: Capabilities, config: RunConfig) -> str | None:
-    """Why a task is outside what the release has, the model can do or the run wants; None where it is asked."""
-    if task.condition.name == "conflict" and not release.pairs:
-        return f"the release has no conflict pairs (config {release.name}_conflict)"
-    needed = _kind_of(task)
-    if needed not in capabilities.outputs:
-        return f"the model gives no {needed.replace('_', ' ')}"
-    if config.skip_speech and needed == "spoken_response":
-        return "spoken replies are left out (--skip_speech)"
-    return None
-
-
-def _kind_of(task: TaskSpec) -> Output:
-    if isinstance(task.output, LabelOutput):
-        return "label_ranking" if task.output.method == "rank" else "label_text"
-    return "spoken_response"
-
-
-def _plan(task: TaskSpec, release: Release, config: RunConfig, model: OmniModel) -> Plan:
-    """What a task asks of the whole split, where the model can answer it."""
-    plan = plan_items(task, release)
-    if not model.capabilities.needs_reference:
-        return plan
-    kept = replace(plan, items=tuple(item for item in plan.items if _has_reply(release, item)))
-    if plan.items and not kept.items:
-        raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
-    return kept
-
-
-def _select(
-    tasks: Sequence[Task], releases: Mapping[str, Release], plans: Mapping[str, Plan], config: RunConfig
-) -> dict[str, list[Item]]:
-    """The items of each task that are asked for now.
-
-    Raises:
-        UsageError: an id that no release has, a property or a limit that cannot be understood, or nothing is left.
-    """
-    by_release = {id(release): Selection(release, config) for release in releases.values()}
-    unknown = [set(selection.unknown_ids()) for selection in by_release.values()]
-    if nowhere := sorted(set.intersection(*unknown)) if unknown else []:
-        raise UsageError(f"--ids: no dialogue, pair or user turn is called {nowhere[0]!r}")
-    selected = {task.name: by_release[id(releases[task.name])].of(plans[task.name].items) for task in tasks}
-    if tasks and not any(selected.values()):
-        available = sum(len(plan.items) for plan in plans.values())
-        raise UsageError(f"--ids, --where and --limit leave nothing to ask of {available} items")
-    for task in tasks:
-        _refuse_holes(task.spec, releases[task.name], selected[task.name])
-    return selected
-
-
-def _refuse_holes(task: TaskSpec, release: Release, items: Sequence[Item]) -> None:
-    """Refuse to ask about a turn without the turns before it, where the model's replies to those are its history."""
-    asked = {item.item_id for item in items}
-    for item in items:
-        for turn in turns_to_answer_first(task, release, item):
-            if turn_item_id(item.dialogue_id, turn) not in asked:
-                raise UsageError(
-                    f"{task.task}: {item.item_id} needs the model's reply to turn {turn}, which --ids or --where leave "
-                    "out; choose whole dialogues"
-                )
-
-
-def _has_reply(release: Release, item: Item) -> bool:
-    turns = release.dialogue(item.dialogue_id).turns
-    return item.turn_index + 1 < len(turns) and turns[item.turn_index + 1].role == "assistant"
 
 
 def _groups(tasks: Sequence[Task], library: TaskLibrary) -> tuple[Any, ...]:
@@ -369,36 +279,3 @@ def _groups(tasks: Sequence[Task], library: TaskLibrary) -> tuple[Any, ...]:
 def _default_name(record: RunRecord) -> str:
     tasks = "+".join(Path(name).stem.replace("*", "all") for name in record.config.tasks)[:60]
     return f"{tasks}-{record.config.model}-{record.digest()}"
-
-
-def _units(
-    tasks: Sequence[Task],
-    releases: Mapping[str, Release],
-    items: Mapping[str, Sequence[Item]],
-    record: RunRecord,
-    conditions: ConditionCache,
-) -> tuple[Unit, ...]:
-    """Group questions into units.
-
-    Long dialogues come first, so that those asked side by side are equally long, and what does not fit into memory is
-    met early; the conditions of a dialogue follow each other, since they share streams.
-    """
-    questions: dict[str, list[Question]] = {}
-    for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
-        asking = Asking(
-            task=task.spec,
-            release=releases[task.name],
-            conditions=conditions,
-            generation=record.config.generation_of(task.spec),
-            identity=record.identity,
-            seed=record.config.seed,
-        )
-        for item in items[task.name]:
-            questions.setdefault(item.unit, []).append(Question(asking, item))
-    units = [
-        Unit(name, tuple(sorted(group, key=lambda question: question.item.turn_index)))
-        for name, group in questions.items()
-    ]
-    return tuple(
-        sorted(units, key=lambda unit: (-unit.questions[-1].item.turn_index, unit.questions[0].item.dialogue_id))
-    )

@@ -16,10 +16,14 @@ settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the second module that needs the private environment come last: it would wait while the first makes it."""
+    """Let modules with slow tests come first, so that no process has one left when the others have nothing more to do.
+
+    The second module that needs the private environment comes after them: it would wait while the first makes it.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
     needing = dict.fromkeys(item.path for item in items if "legacy_python" in getattr(item, "fixturenames", ()))
     second = list(needing)[1:2]
-    items.sort(key=lambda item: item.path in second)
+    items.sort(key=lambda item: 1 if item.path in second else 2 * (item.path not in slow))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,48 +1,16 @@
-"""The code is formatted, linted and typed, its doctests hold, and its imports go one way."""
+"""The code is formatted, linted and typed, and its imports go one way."""
 
 from __future__ import annotations
 
 import ast
-import doctest
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
+from support.sources import EXAMPLES, FILES, PRODUCT, ROOT, module_of
 
-ROOT = Path(__file__).parents[1]
-NOT_OURS = ("build", "dist", "runs")
-"""Folders beside the product that tools make."""
-
-
-def python_files() -> list[Path]:
-    """Every Python file of the checkout; links to folders, as the package's to ``models/``, are not followed."""
-    found = []
-    for folder, below, names in os.walk(ROOT):
-        made = NOT_OURS if Path(folder) == ROOT else ()
-        below[:] = sorted(name for name in below if not name.startswith((".", "__pycache__")) and name not in made)
-        found += [Path(folder, name) for name in sorted(names) if name.endswith(".py")]
-    return found
-
-
-def module_of(path: Path) -> str:
-    """The name under which a file of the product is imported: ``models/`` and ``tasks/`` are links in the package."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    inside = parts if parts[0] == "avemo_harness" else ("avemo_harness", *parts)
-    return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
-
-
-FILES = python_files()
-PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("avemo_harness", "models", "tasks")]
-EXAMPLES = [path for path in FILES if path.relative_to(ROOT).parts[0] == "examples"]
-MODULES = [
-    module_of(path)
-    for path in PRODUCT
-    if path.name != "__main__.py" and (path.parent / "__init__.py").exists()  # (`evaluate` loads scripts by path)
-]
 LAYERS = {
     "metrics": set(),
     "media": set(),
@@ -89,11 +57,6 @@ def test_ruff_is_content(command: list[str]) -> None:
 def test_mypy_is_content_in_strict_mode() -> None:
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_doctests_hold(name: str) -> None:
-    assert doctest.testmod(import_module(name)).failed == 0
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

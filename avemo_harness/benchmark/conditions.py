@@ -6,16 +6,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypeVar
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.clip_streams import streams_of
+from avemo_harness.benchmark.release import Clip, Stream
 from avemo_harness.benchmark.task import ConditionName, NoiseName
 from avemo_harness.errors import MediaError
 from avemo_harness.file_cache import prune_files
@@ -26,14 +26,6 @@ RECIPE_VERSION = 1
 
 SOUND_RATE = 16_000
 
-Stream = Literal["sound", "picture"]
-Value = TypeVar("Value")
-
-_KNOWN_STREAMS: Mapping[str, frozenset[Stream]] = {
-    "picture": frozenset({"picture"}),
-    "picture sound": frozenset({"picture", "sound"}),
-    "sound": frozenset({"sound"}),
-}
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -65,21 +57,6 @@ class ConditionCache:
 
     def __init__(self, folder: Path, max_bytes: int = 4 * 2**30) -> None:
         self.folder, self.max_bytes = folder, max_bytes
-
-    def streams(self, clip: Clip) -> frozenset[Stream]:
-        """The streams that a clip has, at least one; its header is read once for all runs.
-
-        Raises:
-            MediaError: the clip is missing or damaged.
-        """
-        known = self.folder / "streams" / clip.sha256[:2] / clip.sha256
-        found = _KNOWN_STREAMS.get(_text_of(known))
-        if found is None:
-            info = _named(lambda: media.probe(clip.read()), clip.name)
-            names = " ".join(name for name, facts in (("picture", info.video), ("sound", info.sound)) if facts)
-            write_atomically(known, names)
-            found = _KNOWN_STREAMS[names]
-        return found
 
     def full_av(self, clip: Clip) -> Clip:
         """The clip as it is."""
@@ -133,7 +110,7 @@ class ConditionCache:
         return self._noisy(clip, noise) if condition == "video_only" else clip
 
     def _still(self, clip: Clip) -> Clip:
-        if "picture" not in self.streams(clip):
+        if "picture" not in streams_of(clip):
             return clip
         return self._derived("audio_only", clip, clip, "", lambda: media.freeze_video(clip.read()))
 
@@ -141,7 +118,7 @@ class ConditionCache:
         return self._derived("video_only", clip, clip, noise, lambda: _with_noise(clip, noise))
 
     def _require(self, stream: Stream, clip: Clip, condition: ConditionName) -> None:
-        if stream not in self.streams(clip):
+        if stream not in streams_of(clip):
             raise MediaError(
                 f"{clip.name}: it has no {stream}, which {condition} needs; restore it, or ask under another condition"
             )
@@ -194,7 +171,7 @@ def _av_version() -> str:
     return version("av")
 
 
-def _named(make: Callable[[], Value], name: str) -> Value:
+def _named(make: Callable[[], bytes], name: str) -> bytes:
     try:
         return make()
     except MediaError as error:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from avemo_harness.benchmark.conditions import ConditionCache, Stream
+from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.linking import linked
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Stream, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
 from avemo_harness.benchmark.task import (
     ClipTemplate,
@@ -67,10 +67,14 @@ def needed_streams(task: TaskSpec) -> frozenset[Stream]:
     A question that shows no clip needs none. A spoken reply answers what was said, so it needs the sound, and shows the
     face where there is one.
     """
-    if not any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content):
+    if not _shows_clip(task):
         return frozenset()
     needed = NEEDED[task.condition.name]
     return needed - {"picture"} if isinstance(task.output, SpokenOutput) and "sound" in needed else needed
+
+
+def _shows_clip(task: TaskSpec) -> bool:
+    return any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content)
 
 
 def plan_items(task: TaskSpec, release: Release) -> Plan:
@@ -98,11 +102,12 @@ def plan_items(task: TaskSpec, release: Release) -> Plan:
 
 def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
     """The needed stream that a turn is known to lack; None where it may be asked."""
-    if needed and turn.clip is None:
+    if not needed:
+        return None
+    if turn.clip is None:
         return NO_RECORDING
-    if "sound" in needed and turn.has_sound is False:
-        return NO_SOUND
-    return NO_FACE if "picture" in needed and turn.has_picture is False else None
+    lacking = set() if turn.clip.streams is None else needed - turn.clip.streams
+    return NO_SOUND if "sound" in lacking else NO_FACE if lacking else None
 
 
 def turn_item_id(dialogue_id: str, turn_index: int) -> str:
@@ -240,7 +245,9 @@ class Asking:
     def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         dialogue = self.release.dialogue(item.dialogue_id)
         turn = dialogue.turns[item.turn_index]
-        return dialogue, turn, self._conditioned(turn.clip, self.task.condition) if turn.clip else None
+        if turn.clip is None or not _shows_clip(self.task):
+            return dialogue, turn, None
+        return dialogue, turn, self._conditioned(turn.clip, self.task.condition)
 
     def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)

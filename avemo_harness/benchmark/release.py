@@ -28,6 +28,10 @@ CONFLICT = "_conflict"
 
 Role = Literal["user", "assistant"]
 
+Stream = Literal["sound", "picture"]
+STREAM_COLUMNS: Mapping[Stream, str] = {"sound": "has_sound", "picture": "has_picture"}
+"""The columns beside a clip that say which streams it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -37,11 +41,14 @@ class Clip:
         sha256: hex digest of the file's bytes.
         name: how errors call it, such as ``dialogue d12, turn 3``.
         fetch: returns the file's bytes.
+        streams: what the file holds; None where that is not known
+            (`avemo_harness.benchmark.clip_streams.streams_of` looks).
     """
 
     sha256: str
     name: str = field(compare=False)
     fetch: Callable[[], bytes] = field(compare=False, repr=False)
+    streams: frozenset[Stream] | None = field(default=None, compare=False)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "clip in memory") -> Clip:
@@ -70,11 +77,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second.
-
-    Args:
-        has_sound, has_picture: the streams of its clip; None where there is no clip or its release does not say.
-    """
+    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second."""
 
     turn_index: int
     role: Role
@@ -87,8 +90,6 @@ class Turn:
     valence: tuple[float, ...] = ()
     arousal: tuple[float, ...] = ()
     va_rate_hz: float | None = None
-    has_sound: bool | None = None
-    has_picture: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,16 +204,7 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         valence=_unit_values(raw, "valence", where),
         arousal=_unit_values(raw, "arousal", where),
         va_rate_hz=raw.get("va_rate_hz"),
-        has_sound=_flag(raw, "has_sound", where),
-        has_picture=_flag(raw, "has_picture", where),
     )
-
-
-def _flag(raw: Row, key: str, where: str) -> bool | None:
-    value = raw.get(key)
-    if value is not None and not isinstance(value, bool):
-        raise ReleaseError(f"{where}: {key} must be true, false or null, found {value!r}")
-    return value
 
 
 def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Clip | None:
@@ -224,7 +216,17 @@ def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: 
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
         raise ReleaseError(f"{where}: a clip needs its clip_sha256 (64 hex digits) beside it, found {digest!r}")
     path = media.get("path") if media else None
-    return Clip(digest, f"dialogue {dialogue_id}, turn {position}", fetcher(position, path))
+    name = f"dialogue {dialogue_id}, turn {position}"
+    return Clip(digest, name, fetcher(position, path), _stated_streams(raw, where))
+
+
+def _stated_streams(raw: Row, where: str) -> frozenset[Stream] | None:
+    """The streams that a row says its clip has; None where it does not say, or says that there are none."""
+    stated = {stream: raw.get(column) for stream, column in STREAM_COLUMNS.items()}
+    for stream, value in stated.items():
+        if value is not None and not isinstance(value, bool):
+            raise ReleaseError(f"{where}: {STREAM_COLUMNS[stream]} must be true, false or null, found {value!r}")
+    return None if None in stated.values() else frozenset(stream for stream, value in stated.items() if value) or None
 
 
 def _unit_values(raw: Row, key: str, where: str) -> tuple[float, ...]:

@@ -9,8 +9,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.clip_streams import turn_streams
-from avemo_harness.benchmark.release import CONFLICT, Clip, ConflictPair, Dialogue, dialogue_row, pair_row
+from avemo_harness.benchmark.clip_streams import known_streams
+from avemo_harness.benchmark.release import (
+    CONFLICT,
+    STREAM_COLUMNS,
+    Clip,
+    ConflictPair,
+    Dialogue,
+    dialogue_row,
+    pair_row,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +73,8 @@ def _split_file(folder: Path, config: str, split: str) -> Path:
 def _row_with_clips(dialogue: Dialogue, path_of: Callable[[Clip], str] | None) -> dict[str, Any]:
     row = dialogue_row(dialogue)
     for turn, raw in zip(dialogue.turns, row["turns"], strict=True):
-        raw["has_sound"], raw["has_picture"] = turn_streams(turn) or (turn.has_sound, turn.has_picture)
+        streams = None if turn.clip is None else known_streams(turn.clip)
+        raw.update({name: None if streams is None else kind in streams for kind, name in STREAM_COLUMNS.items()})
         if turn.clip is None:
             raw["clip"] = None
         elif path_of is None:
@@ -98,8 +107,7 @@ def _dialogue_schema() -> pa.Schema:
             ("style_prompt", pa.string()),
             ("clip", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
             ("clip_sha256", pa.string()),
-            ("has_sound", pa.bool_()),
-            ("has_picture", pa.bool_()),
+            *((column, pa.bool_()) for column in STREAM_COLUMNS.values()),
             ("duration_s", pa.float64()),
             ("valence", pa.list_(pa.float64())),
             ("arousal", pa.list_(pa.float64())),

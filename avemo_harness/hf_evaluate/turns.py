@@ -43,7 +43,11 @@ def as_trajectories(
             raise ValueError(f"{column}[{place}]: expected as many values of each dimension, found {sorted(lengths)}")
         try:
             values = np.array([turn[name] for name in profile.dimensions], dtype=np.float64)
-            found.append(Trajectory(values.T, profile.dimensions, scale, rate_hz))
+            trajectory = Trajectory(values.T, profile.dimensions, scale, rate_hz)
+            # Of a judge's own values a run counts those that were clipped; here nothing would tell of them.
+            if trajectory.n_clipped:
+                raise ValueError(f"{trajectory.n_clipped} values are off the {scale} scale; clip them first")
+            found.append(trajectory)
         except ValueError as error:
             raise ValueError(f"{column}[{place}]: {error}") from error
         if problem := profile.problem(found[-1]):

@@ -58,7 +58,8 @@ class Mp4Writer:
 
     def copy(self, stream: VideoStream | AudioStream, packets: Iterable[Packet[Stream]]) -> None:
         """Take packets of another file's stream as they are: payload, times and decoder setup."""
-        target = self.container.add_stream_from_template(stream)
+        # As it is: else an encoder of that name is asked for, which dav1d and others that only decode do not have.
+        target = self.container.add_stream_from_template(stream, opaque=True)
         for packet in packets:
             packet.stream = target
             self._packets.append(packet)

@@ -66,6 +66,7 @@ def freeze_video(source: Source) -> bytes:
     """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
 
     The frames decode to identical pixels, within one level of the source's first frame in each of Y, U and V (x264).
+    A last row or column of an odd number is cut off.
 
     Returns:
         The bytes of an MP4, without sound where the clip has none.
@@ -143,7 +144,17 @@ def _first_frame(source: Source) -> VideoFrame:
         first = next(media.container.decode(stream), None)
         if first is None or first.is_corrupt:
             raise MediaError("its first video frame cannot be decoded; restore the clip")
-        return first
+        return _even(first)
+
+
+def _even(frame: VideoFrame) -> VideoFrame:
+    """The frame without the last column or row where their number is odd, which yuv420p cannot have."""
+    if frame.width % 2 == frame.height % 2 == 0:
+        return frame
+    from av import VideoFrame
+
+    pixels = frame.to_ndarray(format="rgb24")[: frame.height & ~1, : frame.width & ~1]
+    return VideoFrame.from_ndarray(np.ascontiguousarray(pixels, dtype=np.uint8), "rgb24")
 
 
 def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Stream]], first: VideoFrame) -> None:

@@ -151,14 +151,14 @@ def resampled_estimate(
         low, high: the statistic's range.
 
     Returns:
-        No interval for few clusters (`TOO_FEW`), nor where all resamples are alike (`CONSTANT`).
+        No interval for few clusters (`TOO_FEW`), nor where 95 of 100 resamples are alike (`CONSTANT`).
     """
     if math.isnan(value):
         return Estimate(None, None, None)
     if clusters < FEWEST_CLUSTERS:
         return Estimate(value, None, None, clusters, TOO_FEW)
     drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn) or np.ptp(drawn) < _ROUNDING:
+    if not len(drawn) or np.subtract(*percentile_interval(value, drawn)) > -_ROUNDING:
         return Estimate(value, None, None, clusters, CONSTANT)
     ends = interval(value, drawn)
     factor = widening(clusters)

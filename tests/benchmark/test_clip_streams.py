@@ -11,7 +11,7 @@ from support.clips import make_clip, melody
 
 from avemo_harness import media
 from avemo_harness.benchmark.clip_streams import with_known_streams
-from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn, make_release
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream, Turn, make_release
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import ReleaseError
@@ -34,8 +34,11 @@ def release_of(dialogue: Dialogue) -> Release:
     return make_release("source", "name", "test", None, [dialogue], [])
 
 
-def streams(release: Release) -> list[tuple[bool | None, bool | None]]:
-    return [(turn.has_sound, turn.has_picture) for turn in release.dialogues[0].turns]
+def streams(release: Release) -> list[frozenset[Stream] | None]:
+    return [turn.clip and turn.clip.streams for turn in release.dialogues[0].turns]
+
+
+BOTH, SOUND, PICTURE = frozenset({"sound", "picture"}), frozenset({"sound"}), frozenset({"picture"})
 
 
 def quiet(sentence: str) -> None:
@@ -45,13 +48,13 @@ def quiet(sentence: str) -> None:
 def test_a_written_release_says_which_streams_each_clip_has(tmp_path: Path) -> None:
     write_release(tmp_path, "name", {"test": [dialogue_of(WHOLE, MUTE, VOICE, None, b"no clip")]})
     read = load_release(str(tmp_path), "name")
-    assert streams(read) == [(True, True), (False, True), (True, False), (None, None), (None, None)]
+    assert streams(read) == [BOTH, PICTURE, SOUND, None, None]
 
 
 def test_streams_are_probed_where_the_release_does_not_say(tmp_path: Path) -> None:
     release = release_of(dialogue_of(WHOLE, MUTE, VOICE, None))
     known = with_known_streams(release, tmp_path, quiet)
-    assert streams(known) == [(True, True), (False, True), (True, False), (None, None)]
+    assert streams(known) == [BOTH, PICTURE, SOUND, None]
     assert known.fingerprint == release.fingerprint
 
 
@@ -73,14 +76,14 @@ def test_a_damaged_memory_is_made_again(tmp_path: Path) -> None:
     release = release_of(dialogue_of(WHOLE))
     known = with_known_streams(release, tmp_path, quiet)
     (file,) = tmp_path.iterdir()
-    for damage in ("", "{", "[]", '{"a": 1}'):
+    for damage in ("", "{", "[]", '{"a": 1}', '{"a": []}', '{"a": ["smell"]}'):
         file.write_text(damage, encoding="utf-8")
         assert streams(with_known_streams(release, tmp_path, quiet)) == streams(known)
 
 
 def test_a_clip_that_cannot_be_read_has_unknown_streams_and_is_tried_again(tmp_path: Path) -> None:
     broken = release_of(dialogue_of(b"no clip"))
-    assert streams(with_known_streams(broken, tmp_path, quiet)) == [(None, None)]
+    assert streams(with_known_streams(broken, tmp_path, quiet)) == [None]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,6 +12,7 @@ from support.clips import melody
 from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
+from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
@@ -53,7 +54,7 @@ def test_a_condition_is_made_once(cache: ConditionCache, clips: tuple[Clip, Clip
     def must_not_be_read() -> bytes:
         raise AssertionError("the source was read again")
 
-    unread = Clip(clips[0].sha256, "unread", must_not_be_read)
+    unread = Clip(clips[0].sha256, "unread", must_not_be_read, streams_of(clips[0]))
     again = ConditionCache(tmp_path).audio_only(unread)
     assert again == made
     assert again.read() == made.read()
@@ -133,7 +134,7 @@ def test_a_voice_in_any_format_is_joined_with_a_face_without_sound(cache: Condit
 def test_a_clip_without_a_picture_is_asked_as_its_sound_whatever_its_format(cache: ConditionCache, kind: str) -> None:
     clip = voice(kind)
     assert cache.audio_only(clip) is clip
-    assert cache.streams(clip) == {"sound"}
+    assert streams_of(clip) == {"sound"}
 
 
 @pytest.mark.parametrize("noise", ["speech_shaped", "white", "pink", "rms_matched"])
@@ -187,7 +188,7 @@ def test_an_earlier_turn_is_shown_with_the_streams_that_it_has(cache: ConditionC
     still = media.decode_frames(cache.shown(face(), "audio_only").read()).pixels
     assert len(still) == 25
     assert (still == still[0]).all()
-    assert cache.streams(cache.shown(face(), "audio_only")) == {"picture"}
+    assert streams_of(cache.shown(face(), "audio_only")) == {"picture"}
     assert cache.shown(face(), "video_only") == cache.video_only(face())
     for silent_or_heard in (face(), said):
         assert cache.shown(silent_or_heard, "conflict") is silent_or_heard
@@ -199,21 +200,11 @@ def test_no_word_of_an_earlier_turn_without_a_picture_is_heard_under_video_only(
 ) -> None:
     said = voice(kind, 1.3)
     shown = cache.shown(said, "video_only")
-    assert cache.streams(shown) == {"sound"}
+    assert streams_of(shown) == {"sound"}
     spoken, noise = noise_of(said), noise_of(shown)
     assert len(noise) == len(spoken)
     assert abs(np.corrcoef(spoken, noise)[0, 1]) < 0.05
     assert level_db(noise) == pytest.approx(-26, abs=0.3)
-
-
-def test_the_streams_of_a_clip_are_found_out_once(cache: ConditionCache, tmp_path: Path) -> None:
-    def must_not_be_read() -> bytes:
-        raise AssertionError("the source was read again")
-
-    for clip in (voice("flac"), face(), make_clip(1)):
-        found = cache.streams(clip)
-        assert ConditionCache(tmp_path).streams(Clip(clip.sha256, "unread", must_not_be_read)) == found
-    assert cache.streams(make_clip(1)) == {"picture", "sound"}
 
 
 @pytest.mark.parametrize("size", [0, 30, 300])

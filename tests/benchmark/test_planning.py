@@ -1,105 +1,30 @@
-"""What a task asks of a release, and that a question's key is of its content alone."""
+"""What a task asks of a release, and what it leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from support.planned import (
+    ALONE,
+    CONFLICT,
+    QUESTION,
+    Asked,
+    PlainConditions,
+    clip,
+    make_dialogue,
+    make_task,
+    pair,
+    release_of,
+    shown,
+)
 
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import Asking, plan_items, turns_to_answer_first
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
-from avemo_harness.benchmark.request import Request, Text
-from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
+from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
-
-
-class PlainConditions:
-    """Conditions of clips that are no media: the condition's name before the clip's bytes."""
-
-    def full_av(self, clip: Clip) -> Clip:
-        return clip
-
-    def audio_only(self, clip: Clip) -> Clip:
-        return Clip.from_bytes(b"sound of " + clip.read())
-
-    def video_only(self, clip: Clip, noise: str) -> Clip:
-        return Clip.from_bytes(f"{noise} over ".encode() + clip.read())
-
-    def conflict(self, audio: Clip, video: Clip) -> Clip:
-        return Clip.from_bytes(b"sound of " + audio.read() + b", face of " + video.read())
-
-    def shown(self, clip: Clip, condition: str, noise: str) -> Clip:
-        if condition == "audio_only":
-            return self.audio_only(clip)
-        return self.video_only(clip, noise) if condition == "video_only" else clip
-
-
-def clip(content: str) -> Clip:
-    return Clip.from_bytes(content.encode())
-
-
-def make_dialogue(name: str, said: str | None = None, emotions: Sequence[str | None] = ("happy", "sad")) -> Dialogue:
-    """User turns at 0, 2, …, the assistant's between them; `said` is what clips and texts are made from."""
-    said = said or name
-    turns: list[Turn] = []
-    for number, emotion in enumerate(emotions):
-        if number:
-            turns.append(Turn(2 * number - 1, "assistant", "bot", f"answer {number} of {said}"))
-        index = 2 * number
-        turns.append(Turn(index, "user", "ann", f"{said} {index}", emotion, "warmly", clip(f"{said}/{index}")))
-    return Dialogue(name, "test", "en", "CC0-1.0", tuple(turns))
-
-
-def make_task(**changes: Any) -> TaskSpec:
-    content = [{"type": "clip"}, {"type": "text", "text": "How does the speaker feel: {{ labels | join(', ') }}?"}]
-    values: dict[str, Any] = {
-        "task": "feeling",
-        "version": 1,
-        "dataset": {"name": "real"},
-        "condition": "full_av",
-        "messages": [{"role": "user", "content": content}],
-        "output": {"type": "label", "labels": ["neutral", "happy", "angry", "sad"]},
-    }
-    return TaskSpec.model_validate({**values, **changes})
-
-
-def release_of(*dialogues: Dialogue, pairs: Sequence[ConflictPair] = ()) -> Release:
-    return make_release("data", "real", "test", None, dialogues, pairs)
-
-
-def pair(name: str, audio: tuple[str, int, str], video: tuple[str, int, str]) -> ConflictPair:
-    return ConflictPair(name, audio[0], audio[1], video[0], video[1], audio[2], video[2], "ann")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A task and a release, whose questions are asked of a model."""
-
-    release: Release = field(default_factory=lambda: release_of(make_dialogue("d1")))
-    task: TaskSpec = field(default_factory=make_task)
-    generation: GenerationSpec = field(default_factory=GenerationSpec)
-    identity: tuple[tuple[str, str], ...] = (("model", "random"), ("version", "1"))
-    seed: int = 0
-
-    def requests(self) -> list[Request]:
-        conditions = cast(ConditionCache, PlainConditions())
-        asking = Asking(self.task, self.release, conditions, self.generation, dict(self.identity), self.seed)
-        return [asking.request(item) for item in plan_items(self.task, self.release).items]
-
-
-def shown(request: Request) -> list[tuple[str, str]]:
-    """Who says what in a request; clips are shown as their bytes."""
-    return [
-        (message.role, block.text if isinstance(block, Text) else block.read().decode())
-        for message in request.messages
-        for block in message.content
-    ]
-
-
-QUESTION = ("user", "How does the speaker feel: neutral, happy, angry, sad?")
 
 
 def test_every_labelled_turn_of_the_user_is_asked_in_release_order() -> None:
@@ -135,12 +60,10 @@ def test_without_context_only_the_question_is_asked() -> None:
 
 def with_streams(dialogue: Dialogue, turn: int, sound: bool, picture: bool) -> Dialogue:
     """The same dialogue with known streams of one turn's clip, and both streams in the others."""
+    both: frozenset[Stream] = frozenset({"sound", "picture"})
+    lacking = {stream for stream, is_there in (("sound", sound), ("picture", picture)) if not is_there}
     turns = tuple(
-        replace(
-            one,
-            has_sound=one.clip and (sound if one.turn_index == turn else True),
-            has_picture=one.clip and (picture if one.turn_index == turn else True),
-        )
+        replace(one, clip=one.clip and replace(one.clip, streams=both - (lacking if one.turn_index == turn else set())))
         for one in dialogue.turns
     )
     return replace(dialogue, turns=turns)
@@ -198,6 +121,20 @@ def test_a_question_that_shows_no_clip_needs_no_stream() -> None:
     assert len(plan_items(told, release_of(bare)).items) == 2
 
 
+def test_a_clip_that_a_question_does_not_show_is_not_put_under_a_condition() -> None:
+    text = {"type": "text", "text": "How does {{ turn.text }} feel?"}
+    told = make_task(messages=[{"role": "user", "content": [text]}], condition="audio_only", context={"turns": "none"})
+    release = release_of(with_streams(make_dialogue("d1"), 0, sound=False, picture=True))
+
+    class Refusing(PlainConditions):
+        def audio_only(self, clip: Clip) -> Clip:
+            raise AssertionError("made for nobody")
+
+    asking = Asking(told, release, cast(ConditionCache, Refusing()), told.generation, {}, 0)
+    request = asking.request(plan_items(told, release).items[0])
+    assert shown(request) == [("user", "How does d1 0 feel?")]
+
+
 @pytest.mark.parametrize(
     ("heard", "seen", "lacking"),
     [
@@ -240,10 +177,6 @@ def test_a_condition_changes_all_clips_of_the_user_or_the_asked_one_alone(
 ) -> None:
     said = shown(Asked(task=make_task(condition=condition)).requests()[1])
     assert (said[0], said[2]) == (("user", history), ("user", question))
-
-
-CONFLICT = make_task(condition="conflict")
-ALONE = make_task(condition="conflict", context={"turns": "none"})
 
 
 def test_a_pair_within_a_dialogue_swaps_the_asked_clip_alone() -> None:
@@ -335,103 +268,3 @@ def test_a_release_that_a_task_cannot_ask_is_refused(task: TaskSpec, release: Re
         plan_items(task, release)
     assert str(refused.value).startswith("feeling: ")
     assert said in str(refused.value)
-
-
-def keys(asked: Asked) -> list[str]:
-    return [request.key for request in asked.requests()]
-
-
-def test_the_same_question_has_the_same_key_whatever_task_file_or_dialogue_it_comes_from() -> None:
-    asked = Asked()
-    renamed = replace(asked.release.dialogues[0], dialogue_id="z9", source="other", licence="other")
-    elsewhere = replace(release_of(renamed), source="/another/place", name="other", split="train")
-    for same in (
-        Asked(),
-        replace(asked, task=make_task(task="another", version=7, group="others", headline=None)),
-        replace(asked, task=make_task(output={**make_task().output.model_dump(), "synonyms": {"sad": ["sorrow"]}})),
-        replace(asked, release=elsewhere),
-    ):
-        assert keys(same) == keys(asked)
-
-
-def test_what_decides_a_ranking_changes_the_task_and_not_the_question() -> None:
-    output = {**make_task().output.model_dump(), "method": "rank"}
-    raw, corrected = make_task(output=output), make_task(output={**output, "rank_by": "prior_corrected"})
-    assert raw.model_dump() != corrected.model_dump()
-    assert keys(Asked(task=raw)) == keys(Asked(task=corrected))
-
-
-def test_whatever_may_change_the_answer_changes_the_key() -> None:
-    asked = Asked()
-    (dialogue,) = asked.release.dialogues
-
-    def with_turn(number: int, **change: Any) -> Asked:
-        turns = tuple(replace(turn, **change) if turn.turn_index == number else turn for turn in dialogue.turns)
-        return replace(asked, release=release_of(replace(dialogue, turns=turns)))
-
-    others = {
-        "model": replace(asked, identity=(("model", "constant"), ("version", "1"))),
-        "model's version": replace(asked, identity=(("model", "random"), ("version", "2"))),
-        "another field of the model": replace(asked, identity=(*asked.identity, ("dtype", "bfloat16"))),
-        "seed": replace(asked, seed=1),
-        "asked clip": with_turn(2, clip=clip("another")),
-        "earlier clip": with_turn(0, clip=clip("another")),
-        "earlier reply": with_turn(1, text="another"),
-        "condition": replace(asked, task=make_task(condition="audio_only")),
-        "what the condition concerns": replace(
-            asked, task=make_task(condition={"name": "audio_only", "applies_to": "asked_turn"})
-        ),
-        "noise": replace(asked, task=make_task(condition={"name": "video_only", "noise": "white"})),
-        "context": replace(asked, task=make_task(context={"turns": "none"})),
-        "prompt": replace(asked, task=make_task(messages=[{"role": "user", "content": [{"type": "clip"}]}])),
-        "labels": replace(asked, task=make_task(output={"type": "label", "labels": ["sad", "happy"]})),
-        "method": replace(
-            asked, task=make_task(output={**make_task().output.model_dump(), "method": "rank", "synonyms": {}})
-        ),
-        "length": replace(asked, generation=GenerationSpec(max_new_tokens=17)),
-        "sampling": replace(asked, generation=GenerationSpec(do_sample=True, temperature=0.5)),
-        "temperature": replace(asked, generation=GenerationSpec(do_sample=True, temperature=0.7)),
-        "nucleus": replace(asked, generation=GenerationSpec(do_sample=True, top_p=0.9)),
-    }
-    last = {"nothing": keys(asked)[-1], **{name: keys(other)[-1] for name, other in others.items()}}
-    assert len(set(last.values())) == len(last)
-
-
-def test_clips_that_swap_their_places_make_another_question() -> None:
-    release = release_of(
-        make_dialogue("a"),
-        make_dialogue("b"),
-        pairs=[pair("p1", ("a", 0, "happy"), ("b", 2, "sad")), pair("p2", ("b", 2, "sad"), ("a", 0, "happy"))],
-    )
-    first, second = Asked(release, ALONE).requests()
-    assert first.key != second.key
-
-
-def test_a_request_is_the_same_whatever_the_labels_are() -> None:
-    release = release_of(make_dialogue("d1", emotions=("happy", "sad", "angry")))
-    other = release_of(make_dialogue("d1", emotions=("angry", "neutral", "neutral")))
-    assert Asked(release).requests() == Asked(other).requests()
-
-
-def test_neither_label_nor_style_nor_clip_name_stands_in_a_request() -> None:
-    plain = make_task(
-        messages=[{"role": "user", "content": [{"type": "clip"}, {"type": "text", "text": "{{ turn.text }}?"}]}]
-    )
-    shared = [make_dialogue("a", "same", ("angry", "happy")), make_dialogue("b", "same", ("angry", "sad"))]
-    release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
-    conflict = plain.model_copy(update={"condition": CONFLICT.condition})
-    for task in (plain, conflict):
-        for request in Asked(release, task).requests():
-            said = repr(request.messages)
-            assert not any(word in said for word in ("angry", "happy", "sad", "warmly"))
-
-
-def test_an_items_labels_are_not_in_its_request() -> None:
-    request = Asked().requests()[0]
-    assert {"gold", "audio_label", "video_label", "cluster", "item_id"}.isdisjoint(request.__slots__)
-
-
-def test_a_request_draws_by_its_key() -> None:
-    first, second = Asked().requests()
-    assert first.seed != second.seed
-    assert first.seed == Asked().requests()[0].seed == int(first.key[:15], 16)

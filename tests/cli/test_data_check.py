@@ -16,6 +16,8 @@ from avemo_harness.build.pipeline.build import build_release
 from avemo_harness.build.pipeline.config import BuildConfig, SplitConfig, SplitsConfig
 from avemo_harness.cli import main
 
+pytestmark = pytest.mark.slow
+
 CONFIG = BuildConfig(
     name="tiny",
     speakers=4,

@@ -20,7 +20,7 @@ from avemo_harness.cli.signals import end_on_signals
 TOOL = """
 import os, pathlib, time
 pathlib.Path(os.environ["STOCK"], str(os.getpid())).touch()
-time.sleep(540)
+time.sleep(900)
 """
 ARGV = [sys.executable, "-c", TOOL, "{in.wav}", "{emotion}", "{out.mp4}"]
 YAML = f"""licence: CC0-1.0

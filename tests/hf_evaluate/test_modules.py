@@ -224,6 +224,7 @@ def test_the_predecessor_s_profile_takes_dominance_and_its_own_rate() -> None:
         ({"valence": [0.5], "arousal": [0.5], "dominance": [0.5]}, "and no other; found valence, arousal, dominance"),
         ({"valence": [0.5], "arousal": [0.5, 0.5]}, r"references\[1\]: expected as many values of each dimension"),
         ({"valence": [0.5], "arousal": [1.5]}, r"references\[1\]: expected values in \[0, 1\].* arousal = 1\.5"),
+        ({"valence": [0.5], "arousal": [1.01]}, r"references\[1\]: 1 values are off the unit scale; clip them first"),
         ({"valence": [None], "arousal": [0.5]}, r"references\[1\]: expected values in .* valence = nan"),
         (None, r"references\[1\]: .*; found nothing"),
     ],

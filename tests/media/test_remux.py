@@ -92,6 +92,41 @@ def test_uneven_frame_times_survive_freezing(silent_film: bytes) -> None:
     assert media.probe(frozen).duration_s == media.probe(silent_film).duration_s
 
 
+@pytest.mark.parametrize(("width", "height"), [(63, 65), (64, 65), (63, 64)])
+def test_a_clip_of_odd_size_is_frozen_without_its_last_row_or_column(width: int, height: int) -> None:
+    source = encoded("mpeg4", [pattern(position, width, height) for position in range(5)])
+    frozen = media.decode_frames(media.freeze_video(source)).pixels
+    assert frozen.shape == (5, height & ~1, width & ~1, 3)
+    assert (frozen == frozen[0]).all()
+    first = media.decode_frames(source).pixels[0][: height & ~1, : width & ~1]
+    assert np.abs(frozen[0].astype(int) - first).mean() < 4
+
+
+def test_packets_are_copied_of_a_codec_that_is_only_decoded_here() -> None:
+    """AV1, whose decoder (dav1d) has no encoder of its name."""
+    source = encoded("libsvtav1", [pattern(position) for position in range(25)])
+    for made in (media.replace_sound(source, melody(1.0)), media.join_streams(source, media.encode_sound(melody(1.0)))):
+        assert media.packet_digests(made).video == media.packet_digests(source).video
+        np.testing.assert_array_equal(media.decode_frames(made).pixels, media.decode_frames(source).pixels)
+
+
+def encoded(codec: str, frames: list[np.ndarray]) -> bytes:
+    """An MP4 of frames, 25 a second, in some codec; the test is skipped where FFmpeg cannot write it."""
+    import av
+
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg has no {codec}")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def test_a_frozen_clip_is_small_and_plays_anywhere(clip: bytes) -> None:
     import av
 

@@ -59,6 +59,13 @@ def test_what_is_the_same_in_every_cluster_has_no_interval() -> None:
     assert cluster_estimate(np.tile([1.0, 4.0], (30, 1)), share) == Estimate(0.25, None, None, 30, CONSTANT)
 
 
+def test_a_score_that_only_rare_resamples_change_has_no_interval_of_no_width() -> None:
+    # The recall of a label that 6 of 40 clusters have, found always: undefined, so 0, where none of them is drawn.
+    counts = np.array([[1.0, 1.0]] * 6 + [[0.0, 1.0]] * 34)
+    found = cluster_estimate(counts, lambda sums: np.where(sums[:, 0] > 0, 0.25, 0.0))
+    assert found == Estimate(0.25, None, None, 40, CONSTANT)
+
+
 @pytest.mark.parametrize("clusters", [5, 40, 400])
 def test_at_an_end_of_the_range_the_other_end_is_that_of_hits_without_a_miss(clusters: int) -> None:
     exact = stats.binomtest(clusters, clusters).proportion_ci(method="exact")

@@ -37,7 +37,8 @@ def test_answers_of_a_batch_are_those_of_single_requests(seen: dict[str, Any], o
 
 def test_answers_are_those_of_the_published_chat(seen: dict[str, Any]) -> None:
     for answer, published in zip(seen["texts"], seen["published"], strict=True):
-        for mark in ("<|spk_bos|>", "<|spk|>", "<|spk_eos|>", "<|tts_bos|>"):
+        # The published code keeps special tokens that a text has by chance.
+        for mark in ("<|spk_bos|>", "<|spk|>", "<|spk_eos|>", "<|tts_bos|>", "</slice>"):
             published = published.replace(mark, "")
         # The published code drops every exclamation mark that is a token of its own.
         assert answer["text"].replace("!", "") == published

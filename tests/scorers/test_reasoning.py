@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,6 +182,44 @@ def test_turns_within_the_judges_error_of_a_threshold_are_counted() -> None:
     assert extreme["by_dimension"] == {"valence": 1, "arousal": 1}
 
 
+def test_a_turn_exactly_as_far_from_a_threshold_as_the_judge_errs_is_not_near_it_however_long_it_is() -> None:
+    users = [steady((0.465 - 0.05, 0.5), length) for length in range(1, 121)]
+    scores = score([answer(f"d{i}", 0, user, user) for i, user in enumerate(users)])
+    assert scores.details["reasoning"]["extreme"]["near_threshold"] == 0
+    nearer = [steady((0.465 - 0.0499, 0.5), length) for length in range(1, 121)]
+    scores = score([answer(f"d{i}", 0, user, user) for i, user in enumerate(nearer)])
+    assert scores.details["reasoning"]["extreme"]["near_threshold"] == 120
+
+
+def test_a_mean_over_users_who_were_judged_by_unlike_streams_says_so() -> None:
+    def details(*views: str | None) -> dict[str, Any]:
+        judged = [answer(f"d{i}", 0, steady(SAD), steady(SAD), user_view=view) for i, view in enumerate(views)]
+        # One that is not scored counts nowhere.
+        failed = answer("failed", 0, None, None, error="MediaError: damaged", user_view="video")
+        found: dict[str, Any] = score([*judged, failed]).details["reasoning"]
+        return found
+
+    mixed = details("audio_video", "audio", "audio")
+    assert (mixed["users_by_view"], mixed["mixed_user_views"]) == ({"audio": 2, "audio_video": 1}, True)
+    alike = details("audio", "audio")
+    assert (alike["users_by_view"], alike["mixed_user_views"]) == ({"audio": 2}, False)
+    before = details(None, "audio")
+    assert (before["users_by_view"], before["mixed_user_views"]) == ({"audio": 1, "unknown": 1}, False)
+
+
+def test_values_that_were_clipped_are_told_apart_from_those_that_were_not() -> None:
+    judged = [answer(f"d{i}", 0, steady(SAD), steady(SAD), n_clipped=count) for i, count in enumerate((0, 3, 2))]
+    assert score(judged).details["reasoning"]["clipped"] == {"items": 2, "values": 5}
+
+
+def test_a_reply_that_lacks_a_dimension_refuses_the_profile_by_name() -> None:
+    half = Trajectory(np.full((4, 1), 0.5), ("valence",), "unit", 2.0)
+    scores = score([answer("whole", 0, steady(SAD), steady(SAD)), answer("half", 0, steady(SAD), half)])
+    refused = scores.details["reasoning"]["profile_refused"]
+    assert refused == "it needs arousal, which the recogniser does not give"
+    assert scores.metrics["ecs"].value is None
+
+
 def test_ers_is_also_told_apart_by_its_parts() -> None:
     scores = score([answer("calm", 0, steady(CALM), steady(CALM)), answer("sad", 0, steady(SAD), steady(SAD))])
     ers = scores.details["reasoning"]["ers"]
@@ -218,3 +257,30 @@ def test_a_task_may_be_scored_by_the_judges_own_thresholds_and_says_so_where_the
     refused = score([answer("sad", 0, steady(SAD), steady(SAD))], task)
     assert "no calibration" in refused.details["reasoning"]["profile_refused"]
     assert refused.metrics["ebs"].value is None
+
+
+@pytest.mark.parametrize(
+    ("judge", "why"),
+    [
+        (
+            replace(JUDGE, calibration=replace(CALIBRATION, delta_v=0.0)),
+            "the recogniser's calibration cannot be used: delta_v is 0: the turns of lowest valence are no lower than",
+        ),
+        (
+            replace(JUDGE, calibration=replace(CALIBRATION, theta=0.0)),
+            "the recogniser's calibration cannot be used: theta is 0: at least nine in ten steps",
+        ),
+        (
+            replace(JUDGE, card={"no_calibration": "delta_a is 0: nobody is excited"}),
+            "the recogniser has no calibration: delta_a is 0: nobody is excited",
+        ),
+    ],
+)
+def test_no_reply_is_scored_by_a_calibration_that_would_reward_mirroring(judge: Judge, why: str) -> None:
+    scorer = ScorerSpec(name="reasoning", metrics=("ebs",), profile="calibrated")
+    task = REPLY.model_copy(update={"scorers": (scorer,)})
+    mirrored = [answer("sad", 0, steady(SAD), steady(SAD), judge=judge)]
+    scores = score(mirrored, task)
+    assert scores.details["reasoning"]["profile_refused"].startswith(f"profile calibrated: {why}")
+    assert scores.metrics["ebs"].value is None
+    assert score(mirrored).details["reasoning"]["profiles"]["calibrated"]["refused"].startswith(why)

@@ -44,7 +44,7 @@ class Kind:
         two_sided: covering too often is outside the target too.
         cause: why figures miss the target where they do.
         repeats: how often to multiply the number of simulations by, where they are cheap.
-        resamples: of an interval; from 500 on, coverage does not depend on them within its error.
+        resamples: of an interval; 500 instead of 2,000 lower coverage by 0.003 to 0.005.
     """
 
     name: str
@@ -248,7 +248,8 @@ def _true_rating() -> float:
     return float(sum(1 - ndtr((point + 0.5 - RATED) / spread) for point in range(1, 5)) / 4)
 
 
-_SKEW = "percentiles of few skewed values: the t factor widens both sides alike, the missing tail is one-sided"
+_SKEW = "the spread of few clusters is skewed or unequal: the t factor widens both sides alike and knows D alone"
+_LABELS = "few items of the rarest label: where it is missing, the score is of the others"
 _LATTICE = "a difference of few turns takes few values, so that no 95 % interval exists"
 
 KINDS: tuple[Kind, ...] = (
@@ -260,12 +261,12 @@ KINDS: tuple[Kind, ...] = (
         Kind(f"rate {share}", share, partial(draw_share, share, 0.35), ("unequal",), share, repeats=2)
         for share in (0.6, 0.25, 0.1)
     ),
-    Kind("macro F1", float(_macro_f1(TRUE_CONFUSION)), partial(draw_labels, _macro_f1), cause=_SKEW),
+    Kind("macro F1", float(_macro_f1(TRUE_CONFUSION)), partial(draw_labels, _macro_f1), cause=_LABELS),
     Kind(
         "balanced accuracy",
         float(classification.balanced_accuracy(TRUE_CONFUSION)),
         partial(draw_labels, classification.balanced_accuracy),
-        cause=_SKEW,
+        cause=_LABELS,
     ),
     Kind("continuous mean (ECS)", 0.75, draw_mean, two_sided=True, cause=_SKEW),
     Kind("mean with zeros (EBS)", 0.8 * 0.45, draw_balancing, two_sided=True, cause=_SKEW),
@@ -273,7 +274,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("difference of shares", 0.1, draw_difference_of_shares, two_sided=True, cause=_LATTICE),
     Kind("difference of means", -0.05, draw_difference_of_means, two_sided=True, cause=_SKEW),
     *(
-        Kind(f"fusion gain ({title})", gain, partial(draw_gain, chances), ("equal", "unequal", "single"))
+        Kind(f"fusion gain ({title})", gain, partial(draw_gain, chances), (*DENSE, "single"), cause=_LATTICE)
         for title, gain, chances in (("A = V", 0.05, (0.65, 0.6, 0.6)), ("A > V", 0.05, (0.75, 0.7, 0.5)))
     ),
     Kind("ECE", SURPLUS, draw_ece, DENSE, resamples=500),

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-ASLEEP_S = 540
+ASLEEP_S = 900
 SLEEPER = f"import time; time.sleep({ASLEEP_S})"
 
 

@@ -195,7 +195,9 @@ class OmniAudioTokenizer(nn.Module):
 
     def forward(self, audios, encoder_length, bridge_length):
         sounds = zip(audios.to(self.encoder[0].weight.dtype), bridge_length.tolist(), strict=True)
-        pooled = [mel[:, : n * self.pool].reshape(MELS, n, self.pool).mean(dim=2).T for mel, n in sounds]
+        # The last token may be of fewer frames than the others.
+        padded = [(nn.functional.pad(mel, (0, self.pool))[:, : n * self.pool], n) for mel, n in sounds]
+        pooled = [mel.reshape(MELS, n, self.pool).mean(dim=2).T for mel, n in padded]
         states = torch.cat(pooled)[:, None]
         edges = nn.functional.pad(bridge_length.cumsum(0), (1, 0)).int()
         longest = int(bridge_length.max())

@@ -22,6 +22,8 @@ from avemo_harness.build.checks.opinions import Opinions, Stream
 from avemo_harness.build.checks.verification import VerificationDetails
 from avemo_harness.errors import UsageError
 
+pytestmark = pytest.mark.slow
+
 CHECK_NAMES = [
     "schema",
     "media",

@@ -51,6 +51,7 @@ def test_noise_of_a_fixed_level_does_not_leak_it_and_the_loudness_itself_is_told
     assert means["sad"] < means["neutral"] < means["happy"] < means["angry"]
 
 
+@pytest.mark.slow
 def test_clips_that_open_in_emotion_leak_it_in_their_first_frame(
     acted: list[Dialogue], conditions: Path, tmp_path: Path
 ) -> None:

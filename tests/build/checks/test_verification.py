@@ -165,6 +165,7 @@ def test_labels_that_are_confirmed_no_more_often_than_by_chance_are_told(materia
     assert finding.summary.startswith("no better than chance, face: 0.25 (chance 0.25, up to ")
 
 
+@pytest.mark.slow
 def test_a_recogniser_that_was_trained_before_judges_each_stream_alone(
     material: Material, acted: list[Dialogue], tmp_path: Path
 ) -> None:

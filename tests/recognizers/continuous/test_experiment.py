@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from support.planted_features import planted_recording, rated
 
+from avemo_harness.recognizers.continuous.evaluation import agreements
 from avemo_harness.recognizers.continuous.experiment import (
     Method,
     Predicted,
@@ -93,6 +95,40 @@ def test_what_is_written_names_the_fold_of_every_recording(corpus: Corpus, subje
     assert written["corpus"] == "planted"
     assert len(written["splits"][0]["folds"]) == len(corpus.rated)
     assert {one["view"] for one in written["splits"][0]["agreements"]} == {"both", "audio", "video"}
+
+
+def test_concordance_with_what_stands_still_is_zero_or_left_out_and_never_minus_zero() -> None:
+    """Of four recordings one has ratings that stand still, one is predicted as standing still."""
+    recordings = [planted_recording(f"r{number}", f"s{number}", seed=number) for number in range(4)]
+    still = np.full((12, 2), 0.3)
+    recordings[0] = replace(recordings[0], trajectory=rated(still))
+    predicted = [{"audio": one.trajectory.values} for one in recordings]
+    predicted[1] = {"audio": still}
+    found = agreements(recordings, predicted, "subject-wise")
+    assert {(one.n_constant, one.n_recordings) for one in found} == {(1, 4)}
+    assert [one.ccc_of_recordings for one in found] == pytest.approx([2 / 3, 2 / 3])
+    shown = [Predicted(one, 0, values) for one, values in zip(recordings, predicted, strict=True)]
+    lines = modalities_table([SplitResult("subject-wise", found, tuple(shown), (0.0,))])
+    assert "ratings of valence stand still in 1, left out of the mean of recordings" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("ratings", "prediction", "printed"), [(0.3, None, "0.000"), (None, 0.3, "0.000"), (0.3, 0.4, "—")]
+)
+def test_a_constant_side_prints_zero_without_a_sign_and_two_print_nothing(
+    ratings: float | None, prediction: float | None, printed: str
+) -> None:
+    recordings, values = [], []
+    for number in range(7):
+        one = planted_recording(f"r{number}", f"s{number}", seed=number)
+        moving = one.trajectory.values
+        values.append({"audio": moving if prediction is None else np.full_like(moving, prediction)})
+        recordings.append(one if ratings is None else replace(one, trajectory=rated(np.full_like(moving, ratings))))
+    found = agreements(recordings, values, "all")
+    shown = [Predicted(one, 0, each) for one, each in zip(recordings, values, strict=True)]
+    lines = modalities_table([SplitResult("all", found, tuple(shown), (0.0,))])
+    assert lines[2].split()[3] == printed
+    assert not any(re.search(r"(?<!\d)-0\.00", line) for line in lines)
 
 
 def flat_but(name: str, start: int, step: float) -> Predicted:

@@ -71,7 +71,7 @@ def test_marks_are_raised_in_their_cells_and_no_measured_value_is_bold(
     assert table.count() == 2
     measured, published = table.nth(0), table.nth(1)
     value = measured.locator("tbody tr", has_text="speaker").locator("td").first
-    assert value.locator("sup").inner_text() == "D"
+    assert value.locator("sup").inner_text().startswith("D")
     assert value.evaluate("one => getComputedStyle(one).fontWeight") == "400"
     assert "Qwen2.5-Omni" not in measured.inner_text()
     assert "speaker" not in published.inner_text()

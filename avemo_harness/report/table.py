@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from avemo_harness.metrics.bootstrap import TOO_FEW
-from avemo_harness.report.board import rated_columns
+from avemo_harness.report.board import LABELS, rated_columns
 from avemo_harness.report.board_text import mark_lines
 from avemo_harness.report.marks import mark_of, sentences_of
 from avemo_harness.report.numbers import UNDEFINED, shortened, shown_interval, shown_value
@@ -39,13 +39,13 @@ def _parts(group: GroupResult, result: RunResult, people: Sequence[PeopleScores]
 
 
 def _format_group(group: GroupResult, result: RunResult) -> str:
-    scored_by_judge = [name for name in group.columns if any(row.get(name) for row in group.trivial.values())]
-    labelled = [name for name in group.columns if name not in scored_by_judge]
+    labelled = [name for name in group.columns if name in LABELS]
+    scored_by_judge = [name for name in group.columns if name not in LABELS]
     lines = [group.title + _state(result)]
     if scored_by_judge:
-        lines += [*_model_block(group.row, group.columns, scored_by_judge, group.trivial), ""]
+        lines += _model_block(group.row, group.columns, scored_by_judge, group.trivial)
     if labelled:
-        lines += _model_block(group.row, group.columns, labelled, {})
+        lines += [*([""] if scored_by_judge else []), *_model_block(group.row, group.columns, labelled, {})]
     for name, contrast in group.contrasts.items():
         if contrast is not None and contrast.value is not None:
             value = shown_value(contrast, signed=True) + mark_of(contrast)
@@ -68,7 +68,7 @@ def _model_block(
 
 def _model_column(name: str, metric: Metric | None, trivial: Sequence[Metric | None]) -> list[str]:
     first, *others = on_the_point([_figure(one) for one in (metric, *trivial)])
-    n = "" if metric is None or metric.value is None else str(metric.n)
+    n = UNDEFINED if metric is None or metric.value is None else str(metric.n)
     return [name, first, shortened(shown_interval(metric)), n, *others]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.build.checks.base import Finding, Problems, told
 from avemo_harness.build.checks.material import Material, PlacedTurn
-from avemo_harness.build.checks.survey import ClipProblem
+from avemo_harness.build.checks.survey import ClipFacts, ClipProblem
 
 _LEAST_OF_EVEN = 0.5
 _LEAST_LABELLED = 5 * len(EMOTIONS)
@@ -33,9 +33,13 @@ class SchemaDetails:
 
 
 def check_schema(material: Material) -> Finding:
-    """Whether clips are those of their digests. That rows keep to the schema is known from their having been read."""
+    """Whether clips are those of their digests and have the streams that their rows state.
+
+    That rows keep to the schema is known from their having been read.
+    """
     clips = material.clips.values()
-    problems = tuple(one.text for one in clips if isinstance(one, ClipProblem) and one.kind == "altered")
+    altered = (one.text for one in clips if isinstance(one, ClipProblem) and one.kind == "altered")
+    problems = (*altered, *_misstated_streams(material))
     absent = [one for one in clips if isinstance(one, ClipProblem) and one.kind == "missing"]
     releases = material.releases.values()
     details = SchemaDetails(
@@ -53,6 +57,19 @@ def check_schema(material: Material) -> Finding:
         why = f"{counts}; {len(absent):,} clips are not here: {absent[0].text}"
         return Finding("schema", material.config, "cannot tell", why, details)
     return Finding("schema", material.config, "pass", counts, details)
+
+
+def _misstated_streams(material: Material) -> Iterator[str]:
+    """Clips that lack a stream which their row states, or have one which it denies: plans go by the columns."""
+    for place in material.turns():
+        clip = place.turn.clip
+        facts = None if clip is None else material.clips[clip.sha256]
+        if clip is None or clip.streams is None or not isinstance(facts, ClipFacts):
+            continue
+        for stream, seconds in (("sound", facts.sound_s), ("picture", facts.video_s)):
+            if (stream in clip.streams) != (seconds is not None):
+                stated = f"has_{stream} is {str(stream in clip.streams).lower()}"
+                yield f"{place.name}: {stated}, and the clip has {'no ' if seconds is None else ''}{stream}"
 
 
 def unreadable(config: str, error: Exception) -> Finding:

@@ -57,6 +57,16 @@ def test_a_clip_of_other_bytes_than_its_digest_fails(acted: list[Dialogue]) -> N
     assert "are not those of its digest" in summary
 
 
+def test_a_row_that_states_other_streams_than_its_clip_has_fails(acted: list[Dialogue]) -> None:
+    def silenced(turn: Turn) -> Turn:
+        assert turn.clip is not None
+        return replace(turn, clip=replace(turn.clip, streams=frozenset({"picture"})))
+
+    verdict, summary = told(check_schema(material_of({"test": changed(acted[:2], silenced, acted[0].dialogue_id)})))
+    assert verdict == "fail"
+    assert f"test, dialogue {acted[0].dialogue_id}, turn 0: has_sound is false, and the clip has sound" in summary
+
+
 def test_clips_that_are_not_here_leave_it_open(acted: list[Dialogue], tmp_path: Path) -> None:
     absent = surveyed_without_clips(tmp_path / "release", acted)
     verdict, summary = told(check_schema(absent))

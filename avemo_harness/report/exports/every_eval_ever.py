@@ -142,7 +142,7 @@ def _uncertainty(run: FinishedRun, metric: Metric) -> dict[str, Any]:
             "lower": metric.ci_low,
             "upper": metric.ci_high,
             "confidence_level": 0.95,
-            "method": "bootstrap over dialogues",
+            "method": "over dialogues: bootstrap, of shares exact on an effective number of items",
         }
     return uncertainty
 

@@ -271,7 +271,7 @@ def _setup(run: FinishedRun) -> Iterator[str]:
         *([["generation", escaped(str(dict(config.generation)))]] if config.generation else []),
         ["seed", str(config.seed)],
         ["identity", escaped(", ".join(f"{k} {v}" for k, v in publishable(run.result.identity).items()))],
-        ["intervals", f"{run.result.bootstrap['resamples']:,} resamples of whole dialogues"],
+        ["intervals", f"95 %, {run.result.bootstrap['resamples']:,} resamples of whole dialogues; shares: exact"],
         *([escaped(name), f"version {r.version}, digest {r.digest[:12]}"] for name, r in run.result.tasks.items()),
     ]
     lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)

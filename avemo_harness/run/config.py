@@ -17,6 +17,7 @@ from typing import Any
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StoreError, UsageError
+from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -182,7 +183,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f".run.{secrets.token_hex(6)}.part"
         with open(fresh, "w", encoding="utf-8") as handle:
-            handle.write(json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n")
+            handle.write(sealed_json(record.to_json()))
             handle.flush()
             os.fsync(handle.fileno())
         try:
@@ -209,7 +210,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / "run.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_sealed_json(path.read_text(encoding="utf-8"))
         return RunRecord(
             config=RunConfig.from_mapping(values, str(path)),
             identity=values["identity"],

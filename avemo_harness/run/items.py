@@ -7,7 +7,6 @@ over all that they hold.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from avemo_harness.errors import StoreError
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.lines import json_lines
+from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 ITEMS_SCHEMA = 1
 
@@ -104,7 +104,7 @@ def read_counts(folder: Path, task: str) -> ItemCounts:
     if not path.exists():
         return ItemCounts(len(_read(_path(folder, task))), None)
     try:
-        return ItemCounts(**json.loads(path.read_text(encoding="utf-8"))["tasks"][task])
+        return ItemCounts(**read_sealed_json(path.read_text(encoding="utf-8"))["tasks"][task])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"{path}: cannot be read as the counts of {task} ({error!r}); give the run's command again, which writes it"
@@ -128,7 +128,7 @@ def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
         "schema_version": ITEMS_SCHEMA,
         "tasks": {task: asdict(of_task) for task, of_task in counts.items()},
     }
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    text = sealed_json(content)
     path = folder / "items.json"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_atomically(path, text)

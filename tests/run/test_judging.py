@@ -22,10 +22,11 @@ from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.cli import main
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import RunResult, score_run
+from avemo_harness.run.lines import CHECKSUM
 
 TASK = f"{CONFIG}_reply"
 
@@ -345,7 +346,10 @@ def test_judgements_of_before_are_read_though_they_lack_what_is_noted_now(
     folder = tmp_path / "run"
     run(release, folder)
     file = next((folder / "judgements").glob("*.jsonl"))
-    rows = [{key: value for key, value in row.items() if key != "user_view"} for row in rows_of(folder, "judgements")]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("user_view", CHECKSUM)}
+        for row in rows_of(folder, "judgements")
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     details = score_run(folder).tasks[TASK].details["reasoning"]
     assert (details["users_by_view"], details["mixed_user_views"]) == ({"unknown": 12}, False)
@@ -403,5 +407,9 @@ def test_a_damaged_judgement_names_its_file_and_line(release: Path, tmp_path: Pa
     lines = file.read_text().splitlines()
     lines[3] = lines[3].replace("0.5", "NaN", 1)
     file.write_text("\n".join(lines) + "\n")
-    with pytest.raises(StoreError, match=f"{file.name}, line 4: damaged"):
-        score_run(folder)
+    result = score_run(folder)
+    (told,) = result.damage
+    assert told.startswith(f"judgements/{file.name}, line 4: damaged (")
+    assert (result.tasks[TASK].n_unjudged, result.provisional) == (1, True)
+    again = run(release, folder)
+    assert (again.tasks[TASK].n_unjudged, again.provisional) == (0, False)

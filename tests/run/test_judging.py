@@ -27,6 +27,7 @@ from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.lines import CHECKSUM
+from avemo_harness.run.sealed import read_sealed_json
 
 TASK = f"{CONFIG}_reply"
 
@@ -377,7 +378,7 @@ def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
 def test_a_release_that_changed_since_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
     folder = tmp_path / "run"
     run(release, folder)
-    record = json.loads((folder / "run.json").read_text())
+    record = read_sealed_json((folder / "run.json").read_text())
     record["releases"][0]["fingerprint"] = "0" * 64
     (folder / "run.json").write_text(json.dumps(record))
     assert main(["judge", str(folder)]) == 2

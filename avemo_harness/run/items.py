@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,12 @@ def add_items(
         for task, plan in plans.items():
             path = _path(folder, task)
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
-            held = {item.item_id for item in _read(path)} if path.exists() else set()
+            held = _held_ids(path, folder, task, plan)
             wanted = {item.item_id for item in selected[task]}
             held_more = held_more or not held <= wanted
             items[task] = [item for item in plan.items if item.item_id in held | wanted]
             text = json_lines(asdict(item) for item in items[task])
-            if not held or held != {item.item_id for item in items[task]}:
+            if not path.exists() or path.read_bytes() != text.encode():
                 write_atomically(path, text)
             counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(path.read_bytes()))
         _write_counts(folder, counts)
@@ -85,13 +86,12 @@ def read_items(folder: Path, task: str) -> list[Item]:
     """
     path = _path(folder, task)
     expected = read_counts(folder, task).sha256
-    items = _read(path)
-    if expected is not None and _digest(path.read_bytes()) != expected:
+    if expected is not None and path.exists() and _digest(path.read_bytes()) != expected:
         raise StoreError(
             f"{path}: is not the list that {folder / 'items.json'} names (another digest); give the run's command "
             "again, which writes both"
         )
-    return items
+    return _read(path)
 
 
 def read_counts(folder: Path, task: str) -> ItemCounts:
@@ -111,6 +111,28 @@ def read_counts(folder: Path, task: str) -> ItemCounts:
         ) from error
 
 
+def _held_ids(path: Path, folder: Path, task: str, plan: Plan) -> set[str]:
+    """The ids that a list holds; of a damaged one, those of its readable lines, or all where all were asked."""
+    if not path.exists():
+        return set()
+    try:
+        return {item.item_id for item in read_items(folder, task)}
+    except StoreError:
+        with suppress(StoreError):  # the counts may be damaged, too
+            counts = read_counts(folder, task)
+            if counts.asked == counts.available:
+                return {item.item_id for item in plan.items}
+    return {str(row["item_id"]) for row in map(_row, path.read_bytes().splitlines()) if "item_id" in row}
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
 def _path(folder: Path, task: str) -> Path:
     return folder / "items" / f"{task}.jsonl"
 
@@ -119,7 +141,7 @@ def _read(path: Path) -> list[Item]:
     try:
         with jsonlines.open(path) as reader:
             return [Item(**line) for line in reader]
-    except (OSError, jsonlines.InvalidLineError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import MediaError, ReleaseError, first_line
+from avemo_harness.file_reading import check_file, read_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,12 @@ class ParquetSource:
     @classmethod
     def local(cls, path: Path) -> ParquetSource:
         """A file on this machine."""
-        return cls(str(path), lambda: path)
+        return cls(str(path), partial(_checked, path))
+
+
+def _checked(path: Path) -> Path:
+    check_file(path)
+    return path
 
 
 def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Iterator[Dialogue]:
@@ -90,7 +96,7 @@ def _readable(source: ParquetSource) -> Iterator[None]:
         with source.guard():
             yield
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise ReleaseError(
             f"{source.name}: not a readable Parquet file ({reason}); restore it or rebuild it"
         ) from error
@@ -124,7 +130,7 @@ def read_named_clip(root: Path | None, path: str | None, where: str) -> bytes:
     if not full.is_relative_to(root.resolve()):
         raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root")
     try:
-        return full.read_bytes()
+        return read_file(full)
     except OSError as error:
         raise MediaError(
             f"{full}: the clip cannot be read ({error.strerror}); give the corpus' folder as --media_root"

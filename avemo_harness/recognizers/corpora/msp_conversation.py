@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
+from avemo_harness.file_reading import read_file
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.base import Corpus, Part, RatedRecording
+from avemo_harness.recognizers.corpora.encodings import decode_text
 from avemo_harness.recognizers.corpora.gold_standard import fuse_ratings
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.parts import parse_part
@@ -162,7 +164,7 @@ def _lines(path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        return decode_text(read_file(path), str(path))
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
+MAX_GROUP_VALUES = 20_000_000
+"""Values of one column in one row group that are read at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParquetSource:
     """A Parquet file and how to reach it.
@@ -60,6 +64,7 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
             columns = [name for name in _columns(parquet) if name not in clip_bytes]
             for group in range(parquet.num_row_groups):
                 clips = _RowGroupClips(source, group, clip_bytes, media_root)
+                _check_size(parquet, group, columns, source)
                 with _readable(source):
                     rows = parquet.read_row_group(group, columns=columns).to_pylist()
                 for position, row in enumerate(rows):
@@ -100,6 +105,18 @@ def _readable(source: ParquetSource) -> Iterator[None]:
         raise ReleaseError(
             f"{source.name}: not a readable Parquet file ({reason}); restore it or rebuild it"
         ) from error
+
+
+def _check_size(parquet: pq.ParquetFile, group: int, columns: list[str], source: ParquetSource) -> None:
+    """Refuse a row group of too many values for memory; with run lengths, a small file has any number of them."""
+    facts = parquet.metadata.row_group(group)
+    for number in range(facts.num_columns):
+        column = facts.column(number)
+        if column.path_in_schema in columns and column.num_values > MAX_GROUP_VALUES:
+            raise ReleaseError(
+                f"{source.name}: row group {group} has {column.num_values:,} values of {column.path_in_schema}, at "
+                f"most {MAX_GROUP_VALUES:,} are read; write it in smaller row groups"
+            )
 
 
 def _columns(parquet: pq.ParquetFile) -> list[str]:

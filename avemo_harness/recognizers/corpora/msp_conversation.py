@@ -39,6 +39,7 @@ _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal", "dominance")
 _HEADER_END = "%%%%%%,%%%%%%"
 _LARGEST = 100.0
 _ROUNDING = 1e-3
+_LONGEST_S = 86_400.0
 
 Floats = NDArray[np.float64]
 
@@ -141,6 +142,11 @@ def _times(path: Path) -> Iterator[tuple[str, float, float]]:
             start, end = float(cells[1]), float(cells[2])
         except ValueError as error:
             raise ReleaseError(f"{where}: expected name;start;end in seconds ({error}); correct the line") from error
+        if not 0 <= start < end <= _LONGEST_S:
+            raise ReleaseError(
+                f"{where}: expected a start and a later end from 0 to {_LONGEST_S:g} s, found {start:g} and {end:g}; "
+                "correct the line"
+            )
         yield cells[0], start, end
 
 

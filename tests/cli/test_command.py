@@ -46,7 +46,7 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     ("what", "line"),
     [
         ("corpora", "recola:PATH,gold=avec2018"),
-        ("corpora", "release:PATH,config=CONFIG"),
+        ("corpora", "release:PATH,config=CONFIG,media_root=None"),
         ("extractors", "builtin-sound"),
         ("extractors", "hicmae:checkout=CHECKOUT,checkpoint=CHECKPOINT,crop=centre,device=None"),
         ("judges", "embedded"),

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from avemo_harness.benchmark.task import LabelOutput, RankBy
-from avemo_harness.scorers.answer_announcement import find_announcement
-from avemo_harness.scorers.answer_claims import find_claims
+from avemo_harness.scorers.answer_claims import find_announcement, find_claims
 from avemo_harness.scorers.answer_text import clean_answer
-from avemo_harness.scorers.answer_tokens import Token, Vocabulary
-from avemo_harness.scorers.answer_words import Kind
+from avemo_harness.scorers.answer_words import Kind, Token, Vocabulary
 from avemo_harness.scorers.base import Answer, ScoreLine
 from avemo_harness.scorers.ranking import RankingError, label_scores
 

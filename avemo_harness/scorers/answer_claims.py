@@ -13,7 +13,6 @@ from avemo_harness.scorers.answer_words import Kind, Token, is_unspaced
 
 SENTENCE_END = frozenset({Kind.STOP, Kind.QUESTION, Kind.NEWLINE})
 CLAUSE_END = SENTENCE_END | {Kind.COMMA, Kind.COLON, Kind.CONTRAST, Kind.ARROW}
-_PAUSE = SENTENCE_END | {Kind.COMMA}
 _LISTING = {Kind.COMMA, Kind.OR, Kind.AND, Kind.NEWLINE}
 _COVERS = {Kind.NEGATION, Kind.REPORT, Kind.CONDITION, Kind.REASON}
 _SUBORDINATING = {"that", "dass", "que", "qu"}
@@ -113,8 +112,9 @@ def _is_other_answer(tokens: Sequence[Token], at: int) -> bool:
     """Whether an emotion that is no label is the answer: alone at the beginning or behind a marker, and explained."""
     if tokens[at].kind is not Kind.EMOTION:
         return False
-    announced = kind_at(tokens, at - 1) in (Kind.COLON, Kind.COPULA) and kind_at(tokens, at - 2) is Kind.MARKER
-    if not (announced or at == 0) or kind_at(tokens, at + 1) not in (_PAUSE if announced else SENTENCE_END):
+    announced = kind_at(tokens, at - 1) in (Kind.COLON, Kind.VERB) and kind_at(tokens, at - 2) is Kind.MARKER
+    closed = {Kind.STOP, Kind.NEWLINE, Kind.COMMA} if announced else {Kind.STOP, Kind.NEWLINE}
+    if not (announced or at == 0) or kind_at(tokens, at + 1) not in closed:
         return False
     # A label alone behind it says the same in the task's words: "frustrated (angry)".
     return not (kind_at(tokens, at + 2) is Kind.LABEL and kind_at(tokens, at + 3) in (*CLAUSE_END, None))
@@ -124,7 +124,7 @@ def _ends(tokens: Sequence[Token], at: int, cover: Kind) -> bool:
     """Whether a cover ends at a token."""
     kind, before, after = tokens[at].kind, kind_at(tokens, at - 1), kind_at(tokens, at + 1)
     if cover in (Kind.EXPLANATION, Kind.EMOTION):
-        announced = kind is Kind.MARKER and after in (Kind.COLON, Kind.COPULA) and before is not Kind.WORD
+        announced = kind is Kind.MARKER and (after is Kind.COLON or (after is Kind.VERB and before is not Kind.WORD))
         if cover is Kind.EMOTION:
             return announced or kind in (Kind.SUMMARY, Kind.ARROW)
         return announced or (kind is Kind.NEWLINE and before is not Kind.COLON)
@@ -133,7 +133,7 @@ def _ends(tokens: Sequence[Token], at: int, cover: Kind) -> bool:
     if cover is Kind.CONDITION:
         return False
     if kind is Kind.AND:
-        return after is Kind.COPULA
+        return after is Kind.VERB
     if cover is Kind.REPORT and kind in (Kind.COMMA, Kind.COLON) and before is Kind.REPORT:
         return False
     return kind in CLAUSE_END and after is not Kind.OR and not (kind is Kind.COMMA and _goes_on(tokens, at))
@@ -188,7 +188,7 @@ def _denied_behind(tokens: Sequence[Token], at: int) -> bool:
     after = rest[0]
     if after.kind in (Kind.COLON, Kind.ARROW) or after.text == "=":
         return rest[1].kind is Kind.NEGATION and rest[2].kind in CLAUSE_END
-    if after.kind in (Kind.COPULA, Kind.AUXILIARY, Kind.TENTATIVE):
+    if after.kind in (Kind.VERB, Kind.TENTATIVE):
         return any(token.kind is Kind.NEGATION for token in clause)
     if after.kind is Kind.NEGATION:
         # French sets its negation there, Chinese writes no comma before it.
@@ -253,7 +253,7 @@ def _marker_announces(claims: Claims, marker: int) -> bool:
             return linked or at == marker + 1
         if kind is Kind.NOT_FINAL or (kind in SENTENCE_END and not (kind is Kind.NEWLINE and linked)):
             return False
-        linked = linked or kind in (Kind.COPULA, Kind.COLON, Kind.ARROW)
+        linked = linked or kind in (Kind.VERB, Kind.COLON, Kind.ARROW)
     return False
 
 

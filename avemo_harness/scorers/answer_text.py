@@ -27,7 +27,7 @@ _SPECIAL_TOKEN = re.compile(r"<\|([^<>|]{1,40})\|>")
 _TAG = re.compile(r"<[^<>]{0,80}>")
 _LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it)|boldsymbol|emph|underline|quad|left|right)\b")
 _ENUMERATION = re.compile(r"(?m)^[ \t]*(?:[-*•·+]|\(?(?:\d{1,2}|[a-h])[.)、])(?=[ \t(]+\w)")
-_QUOTED_QUESTION = re.compile(r"[\"“„«「]([^\"“”„«»「」\n]{0,200})\?[\"”»」]")
+_QUOTED_QUESTION = re.compile(r"[\"“„«「](?=[^\s\"“”„«»「」]{1,40} )([^\"“”„«»「」\n]{0,200})\?[\"”»」]")
 _DASH = re.compile(r"[—–―]|--+|(?<=\s)-(?=\s)")
 
 _HELPING = (

@@ -50,13 +50,12 @@ class Kind(Enum):
     ARROW = auto()
     NOT_FINAL = auto()
     """Beside a marker or arrow: it announces one of several emotions."""
-    COPULA = auto()
+    VERB = auto()
+    """Ties a marker to its label, a label to a negation behind (sad would be wrong)."""
     EXPLANATION = auto()
     """With a colon: what follows explains the answer."""
     THEME = auto()
     """Behind a label: it belongs to what is talked about (a sad movie)."""
-    AUXILIARY = auto()
-    """Behind a label and before a negation: the label does not fit (sad would be wrong)."""
     COMMA = auto()
     COLON = auto()
     QUESTION = auto()
@@ -66,19 +65,18 @@ class Kind(Enum):
 
 _LISTS: dict[Kind, str] = {
     Kind.NEGATION: """
-        not, no, never, neither, nor, none, nothing, nobody, without, hardly, barely, cannot, non, lack, lacks,
-        lacked, lacking, absence of, absent, free of, free from, far from, anything but, less,
-        than, instead of, unlike, except, apart from, little, unlikely, wrong, incorrect,
-        doubt, doubts, whether, rule out, rules out, ruled out, ruling out, deny, denies, fail to, fails to,
-        failed to, failing to, unable to, refuse to, refuses to, refused to, used to, pretends, pretending, pretend,
-        too, isnt, arent, wasnt, werent, dont, doesnt, didnt, cant, couldnt, wont, wouldnt, shouldnt, hasnt, havent,
-        aint, nicht, kein, keine, keinen, keiner, keinem, keines, keinerlei, nie, niemals, nichts, niemand, wenig,
-        weder, ohne, kaum, statt, anstatt, anstelle, keineswegs, ob, weniger, ni, nunca, nada, poco, sin, tampoco,
-        ningún, ninguna, apenas, en lugar de, en vez de, menos, ne, pas, peu, rien, jamais, sans, aucun, aucune,
-        guère, plutôt que, au lieu de, moins, exclude, excluded, least likely, zero, 0, hesitate to, claims to,
-        hard to believe, false, nein, alles andere als, nadie, lejos de, loin, opposite, avoids, allegedly, nowhere
-        不, 虽然, 雖然, 尽管, 儘管, 没, 沒, 無, 无, 非, 未, 是否, 而不是, 而非, 缺乏, 难以, 難以, 别, 別, 否,
-        いいえ
+        not, no, never, neither, nor, none, nothing, nobody, without, hardly, barely, cannot, non, lack, lacks, lacked,
+        lacking, absence of, absent, free of, free from, far from, anything but, less, than, instead of, unlike, except,
+        apart from, little, unlikely, wrong, incorrect, doubt, doubts, whether, rule out, rules out, ruled out,
+        ruling out, deny, denies, fail to, fails to, failed to, failing to, unable to, refuse to, refuses to,
+        refused to, used to, pretends, pretending, pretend, too, isnt, arent, wasnt, werent, dont, doesnt, didnt, cant,
+        couldnt, wont, wouldnt, shouldnt, hasnt, havent, aint, nicht, kein, keine, keinen, keiner, keinem, keines,
+        keinerlei, nie, niemals, nichts, niemand, wenig, weder, ohne, kaum, statt, anstatt, anstelle, keineswegs, ob,
+        weniger, ni, nunca, nada, poco, sin, tampoco, ningún, ninguna, apenas, en lugar de, en vez de, menos, ne, pas,
+        peu, rien, jamais, sans, aucun, aucune, guère, plutôt que, au lieu de, moins, exclude, excluded, least likely,
+        zero, 0, hesitate to, claims to, hard to believe, false, nein, alles andere als, nadie, lejos de, loin,
+        opposite, avoids, allegedly, nowhere
+        不, 虽然, 雖然, 尽管, 儘管, 没, 沒, 無, 无, 非, 未, 是否, 而不是, 而非, 缺乏, 难以, 難以, 别, 別, 否, いいえ
         안, 아니오
     """,
     Kind.END_NEGATION: """
@@ -87,9 +85,9 @@ _LISTS: dict[Kind, str] = {
     """,
     Kind.REPORT: """
         says, said, saying, asks, tells, telling, mentions, mentioned, mentioning, hopes, wishes, wish, wants, want,
-        tries to, try to, trying to, would like to, make you, titled, about, the word, the words, talks of,
-        speaks of, quote, quotes, sagt, über, hofft, dice, habla de, sobre, espera, dit, parle de, espère,
-        is called, was called, i hope, listener, other person, someone, everyone
+        tries to, try to, trying to, would like to, make you, titled, about, the word, the words, talks of, speaks of,
+        quote, quotes, sagt, über, hofft, dice, habla de, sobre, espera, dit, parle de, espère, is called, was called,
+        i hope, listener, other person, someone, everyone
         谈到, 談到, 提到, 关于, 關於, 讲述, 講述, 希望, について
     """,
     Kind.CONCESSION: """
@@ -111,16 +109,14 @@ _LISTS: dict[Kind, str] = {
         但, 但是, 而是, 所以, 因此, 可是, 然而, 不过, 不過, しかし, でも, だから
     """,
     Kind.TENTATIVE: """
-        might, may, could, thought, first, initial, initially, earlier, previous, at the beginning,
-        at the start, between, considered, leaning, zuerst, anfangs, könnte, al principio, podría, d abord,
-        au début
+        might, may, could, perhaps, maybe, possibly, thought, at first, earlier, previous, at the beginning,
+        at the start, between, considered, leaning, zuerst, anfangs, könnte, al principio, podría, d abord, au début
         起初, 一开始, 可能, 最初
     """,
     Kind.EMOTION: """
         surprised, surprise, excited, excitement, frustrated, frustration, annoyed, fear, fearful, afraid, scared,
         anxious, anxiety, nervous, worried, disgust, disgusted, disappointed, amused, amusement, confused, contempt,
-        überrascht, überraschung, angst, ekel, sorprendido, sorprendida, sorpresa, miedo, asco, peur, surpris,
-        dégoût
+        überrascht, überraschung, angst, ekel, sorprendido, sorprendida, sorpresa, miedo, asco, peur, surpris, dégoût
         惊讶, 恐惧, 害怕, 厌恶, 驚き, 恐れ
         놀람, 두려움
     """,
@@ -136,8 +132,8 @@ _LISTS: dict[Kind, str] = {
     """,
     Kind.MARKER: """
         answer, answers, emotion, emotions, label, prediction, classification, verdict, my choice, final choice,
-        emotional state, last clip, closest, antwort, emotionen, gefühl, respuesta, emoción, etiqueta, réponse,
-        émotion, étiquette
+        emotional state, last clip, closest, antwort, emotionen, gefühl, respuesta, emoción, etiqueta, réponse, émotion,
+        étiquette
         答案, 情绪, 情緒, 情感, 标签, 標籤, 结论, 結論, 选择, 選擇, 答え, 回答, 感情, ラベル
         정답, 답, 답변, 감정, 라벨, 결론
     """,
@@ -154,40 +150,35 @@ _LISTS: dict[Kind, str] = {
         →
     """,
     Kind.NOT_FINAL: """
-        voice, vocal, face, facial, audio, video, visual, visually, tone, expression, words, text, speech, sound,
-        other, another, assistant, stimme, gesicht, voz, cara, rostro, voix, visage
+        voice, vocal, face, facial, audio, video, visual, visually, tone, expression, words, text, speech, sound, other,
+        another, also, first, initial, initially, assistant, stimme, gesicht, voz, cara, rostro, voix, visage
         语音, 語音, 声音, 聲音, 面部, 表情, 脸, 臉, 文字, 文本, 视频, 視頻, 音频, 音頻, 声, 顔
         목소리, 얼굴, 표정
     """,
-    Kind.COPULA: """
-        is, are, was, were, be, being, seems, seem, appears, appear, remains, sounds, looks, feels, speaks,
-        would be, =, ist, wäre, war, es, est, era, sería, serait, était, parece, semble, klingt, wirkt, scheint,
-        suena, está
+    Kind.VERB: """
+        is, are, was, were, be, being, seems, seem, appears, appear, remains, sounds, looks, feels, speaks, does, do,
+        did, would, can, would be, =, ist, wäre, war, es, est, era, sería, serait, était, parece, semble, klingt, wirkt,
+        scheint, suena, está
         是, 为, 為, は, が
     """,
     Kind.EXPLANATION: """
-        reason, reasons, reasoning, explanation, analysis, transcript, transcription, description, thoughts,
-        thinking, cues, confidence, scores, begründung, erklärung, grund, razón, explicación,
-        motivo, raison, explication
+        reason, reasons, reasoning, explanation, analysis, transcript, transcription, description, thoughts, thinking,
+        cues, confidence, scores, begründung, erklärung, grund, razón, explicación, motivo, raison, explication
         理由, 原因, 解释, 解釋, 分析, 说明, 說明, 根拠
         이유, 설명, 근거
     """,
     Kind.THEME: """
-        story, stories, movie, movies, film, films, song, songs, news, music, birthday, new, scene, scenes, topic,
-        ai
-    """,
-    Kind.AUXILIARY: """
-        does, do, did, would, could, can
+        story, stories, movie, movies, film, films, song, songs, news, music, birthday, new, scene, scenes, topic, ai
     """,
     Kind.WORD: """
         not only, not just, not merely, not simply, no doubt, not hide, not conceal, not contain, without a doubt,
-        without doubt, without question, no question, beyond doubt, beyond a doubt, a little, more than,
-        nothing but, as if, as though, un peu, un poco, ein wenig, nicht nur, ohne zweifel, zweifellos, no solo,
-        no sólo, sin duda, pas seulement, sans doute, sans aucun doute, als ob
-        非常, 不仅, 不僅, 不但, 不难, 不難, 不禁, 不由, 不得不, 不错, 不錯, 无疑, 無疑, 无论,
-        無論, 除非, 没错, 沒錯, 说话, 不已, 无奈, 無奈, 不安, 不满, 不滿, 不快, 情况, 情況, 無視, 無理, 無念, 無言,
-        無口, 不機嫌, かもしれない, かもしれません, に違いない, に違いありません, しかない, 少なく, 少ない,
-        間違いなく, まちがいなく, 危ない, 特别, 特別, 性别
+        without doubt, without question, no question, beyond doubt, beyond a doubt, a little, more than, nothing but,
+        could hear, could see, could tell, as if, as though, un peu, un poco, ein wenig, nicht nur, ohne zweifel,
+        zweifellos, no solo, no sólo, sin duda, pas seulement, sans doute, sans aucun doute, als ob
+        非常, 不仅, 不僅, 不但, 不难, 不難, 不禁, 不由, 不得不, 不错, 不錯, 无疑, 無疑, 无论, 無論, 除非, 没错, 沒錯,
+        说话, 不已, 无奈, 無奈, 不安, 不满, 不滿, 不快, 情况, 情況, 無視, 無理, 無念, 無言, 無口, 不機嫌, かもしれない,
+        かもしれません, に違いない, に違いありません, しかない, 少なく, 少ない, 間違いなく, まちがいなく, 危ない, 特别,
+        特別, 性别
     """,
 }
 
@@ -197,17 +188,8 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
 """Phrases by what they do, case folded, without apostrophes (n't is read as not)."""
 
 MARKS: dict[str, Kind] = {
-    ",": Kind.COMMA,
-    ":": Kind.COLON,
-    "?": Kind.QUESTION,
-    ".": Kind.STOP,
-    "。": Kind.STOP,
-    "!": Kind.STOP,
-    ";": Kind.STOP,
-    "(": Kind.STOP,
-    ")": Kind.STOP,
-    "—": Kind.STOP,
-    "\n": Kind.NEWLINE,
+    **dict.fromkeys(".。!;()—", Kind.STOP),
+    **{",": Kind.COMMA, ":": Kind.COLON, "?": Kind.QUESTION, "\n": Kind.NEWLINE},
 }
 """Punctuation after Unicode form NFKC, in which full-width marks are the narrow ones."""
 
@@ -323,7 +305,7 @@ def _hangul_ending(word: str, token: Token) -> Iterator[Token]:
     if token.kind is Kind.LABEL and _HANGUL_NEGATION.search(ending):
         yield Token(Kind.END_NEGATION, ending)
     if token.kind is Kind.MARKER and ending in ("은", "는", "이", "가"):
-        yield Token(Kind.COPULA, ending)
+        yield Token(Kind.VERB, ending)
 
 
 def _is_hangul(word: str) -> bool:

@@ -33,19 +33,19 @@ class Claims:
 
     Args:
         claimed: positions of labels that are said of the speaker.
-        weak: those that count only where no other claim does: reasons (because …), and what a contrast corrects.
+        reasons: those of the claimed that stand in a reason (because …), which count only where no other does.
         dropped: why labels that the answer names are not claimed; None where all are.
     """
 
     tokens: Sequence[Token]
     claimed: frozenset[int]
-    weak: frozenset[int]
+    reasons: frozenset[int]
     dropped: str | None
 
     def labels(self, start: int = 0) -> set[str]:
         """Distinct labels claimed from a token on."""
         positions = [at for at in self.claimed if at >= start]
-        firm = [at for at in positions if at not in self.weak]
+        firm = [at for at in positions if at not in self.reasons]
         return {label for at in firm or positions if (label := self.tokens[at].label) is not None}
 
 
@@ -57,11 +57,11 @@ def find_claims(tokens: Sequence[Token], n_labels: int) -> Claims:
     named = {at for at, token in enumerate(tokens) if token.label is not None}
     listed = _lists_of_all(tokens, n_labels)
     denied, reasons = _covered(tokens)
-    claimed = named - listed - denied - _covered_before(tokens)
+    claimed = named - listed - denied - _covered_before(tokens) - _corrected(tokens)
     dropped = None
     if named - claimed:
         dropped = "list of all labels" if named <= listed else "negated label"
-    return Claims(tokens, frozenset(claimed), frozenset(reasons | _corrected(tokens)), dropped)
+    return Claims(tokens, frozenset(claimed), frozenset(reasons), dropped)
 
 
 def _lists_of_all(tokens: Sequence[Token], n_labels: int) -> set[int]:
@@ -109,15 +109,16 @@ def _begun(tokens: Sequence[Token], at: int) -> Kind | None:
 
 
 def _is_other_answer(tokens: Sequence[Token], at: int) -> bool:
-    """Whether an emotion that is no label is the answer: alone at the beginning or behind a marker, and explained."""
-    if tokens[at].kind is not Kind.EMOTION:
-        return False
+    """Whether a word that is no label is the answer: alone behind "emotion:", or an emotion alone at the beginning."""
     announced = kind_at(tokens, at - 1) in (Kind.COLON, Kind.VERB) and kind_at(tokens, at - 2) is Kind.MARKER
     closed = {Kind.STOP, Kind.NEWLINE, Kind.COMMA} if announced else {Kind.STOP, Kind.NEWLINE}
     if not (announced or at == 0) or kind_at(tokens, at + 1) not in closed:
         return False
     # A label alone behind it says the same in the task's words: "frustrated (angry)".
-    return not (kind_at(tokens, at + 2) is Kind.LABEL and kind_at(tokens, at + 3) in (*CLAUSE_END, None))
+    if kind_at(tokens, at + 2) is Kind.LABEL and kind_at(tokens, at + 3) in (*CLAUSE_END, None):
+        return False
+    filled = announced and kind_at(tokens, at - 1) is Kind.COLON and not is_unspaced(tokens[at].text)
+    return tokens[at].kind is Kind.EMOTION or (filled and tokens[at].kind is Kind.WORD)
 
 
 def _ends(tokens: Sequence[Token], at: int, cover: Kind) -> bool:
@@ -197,12 +198,14 @@ def _denied_behind(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _corrected(tokens: Sequence[Token]) -> set[int]:
-    """Labels that are only weighed before a contrast that is firm: "it could be sad, but it is neutral"."""
+    """Labels that are only weighed before a contrast that names one firmly: "it could be sad, but it is neutral"."""
     corrected: set[int] = set()
     weighed: list[int] = []
-    tentative = contrasted = False
+    tentative = contrasted = named = False
     for at, token in enumerate([*tokens, _END]):
-        if token.label is not None and tentative and not contrasted:
+        if token.label is not None and contrasted:
+            named = True
+        elif token.label is not None and tentative:
             weighed.append(at)
         elif token.kind is Kind.TENTATIVE:
             tentative, weighed = not contrasted, [] if contrasted else weighed
@@ -211,8 +214,8 @@ def _corrected(tokens: Sequence[Token]) -> set[int]:
         elif token.kind is Kind.CONTRAST:
             contrasted = tentative
         elif token.kind in SENTENCE_END and (contrasted or kind_at(tokens, at + 1) is not Kind.CONTRAST):
-            corrected.update(weighed if contrasted else ())
-            weighed, tentative, contrasted = [], False, False
+            corrected.update(weighed if named else ())
+            weighed, tentative, contrasted, named = [], False, False, False
     return corrected
 
 

@@ -36,7 +36,7 @@ class Kind(Enum):
     CONTRAST = auto()
     """Ends a clause."""
     TENTATIVE = auto()
-    """With a contrast behind: what it weighs counts only where nothing else does."""
+    """Weighs what a contrast then corrects."""
     EMOTION = auto()
     """No label, unless of the task: as the whole answer, what follows explains it."""
     OR = auto()
@@ -189,7 +189,10 @@ PHRASES: dict[Kind, tuple[str, ...]] = {
 
 MARKS: dict[str, Kind] = {
     **dict.fromkeys(".。!;()—", Kind.STOP),
-    **{",": Kind.COMMA, ":": Kind.COLON, "?": Kind.QUESTION, "\n": Kind.NEWLINE},
+    ",": Kind.COMMA,
+    ":": Kind.COLON,
+    "?": Kind.QUESTION,
+    "\n": Kind.NEWLINE,
 }
 """Punctuation after Unicode form NFKC, in which full-width marks are the narrow ones."""
 

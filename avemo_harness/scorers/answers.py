@@ -37,10 +37,9 @@ class ParsedLabel:
 def read_label(text: str, output: LabelOutput) -> ParsedLabel:
     """Read a label from generated text by version 2 of the rule, in linear time.
 
-    Thoughts, markup and polite formulas are no answer. Labels that are negated, asked about or reported are dropped, and
-    those that explain another emotion. If what follows the last "answer:", "emotion is" or "->" claims exactly one
-    label, it decides; else the one label that the whole answer claims, reasons and what a contrast corrects only where
-    nothing else. Everything else is invalid.
+    Thoughts, markup and polite formulas are no answer. Labels are dropped that are negated, asked about, reported or
+    explain another emotion. If what follows the last "answer:", "emotion is" or "->" claims exactly one label, it
+    decides; else the one label that the whole answer claims. Everything else is invalid.
 
     >>> emotions = LabelOutput(type="label", labels=["happy", "sad"], synonyms={"en": {"happy": ["joyful"]}})
     >>> read_label("**Joyful!**", emotions)

@@ -275,6 +275,7 @@ KINDS: dict[str, dict[str | None, tuple[str, ...]]] = {
         None: (
             "It could be sad, but it could be angry.",
             "It might be happy, but also sad.",
+            "Perhaps neutral, but that sigh says sad.",
             "It might look happy, but the voice is sad.",
             "The man is happy, but the woman is angry.",
         ),
@@ -285,11 +286,17 @@ KINDS: dict[str, dict[str | None, tuple[str, ...]]] = {
     },
     "other emotions than the labels": {
         "angry": ("Annoyed, so angry", "Emotion: frustrated (angry)", "Emotion: irritated → angry"),
-        "happy": ("Excited. Happy.", "Emotion: amused\nFinal answer: happy", "Fear? No, he is happy."),
+        "happy": (
+            "Excited. Happy.",
+            "Emotion: amused\nFinal answer: happy",
+            "Fear? No, he is happy.",
+            "The emotion is clear. He is happy.",
+        ),
         "sad": ("Disappointed, which is closest to sad", "Worried.\n\nOverall: sad"),
         None: (
             "Surprised. Her wide eyes look happy.",
             "Emotion: excited, nearly happy",
+            "Emotion: awe, tinged with joy",
             "Label: disgust. There is anger in it.",
             "The emotion is fear. A sad voice.",
             "Nervous.\n\nThe speaker laughs, which is not a happy laugh, and sounds sad.",

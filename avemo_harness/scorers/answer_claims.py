@@ -19,6 +19,8 @@ _SUBORDINATING = {"that", "dass", "que", "qu"}
 _NOR = {"nor", "noch", "ni"}
 _NO = {"no", "nein", "non"}
 _END = Token(Kind.STOP, "")
+_CLOSING_WORDS = 2
+"""Words beside the label that may follow a closing colon, as in "my impression: probably sad"."""
 _DENIAL_REACH = 3
 """Tokens within which a label's denial follows its verb."""
 LOOKAHEAD = 12
@@ -222,9 +224,25 @@ def _corrected(tokens: Sequence[Token]) -> set[int]:
 def find_announcement(claims: Claims) -> int | None:
     """Position behind the last marker that announces a label ("answer:", "the emotion is", "->"); None without one.
 
-    A marker of one of several emotions ("facial emotion", "the emotion in the voice is") announces nothing.
+    A colon that little more than a label closes is one. A marker of one of several emotions ("facial emotion", "the
+    emotion in the voice is") announces nothing, nor does a colon beside another label ("voice: sad, face: happy").
     """
+    colons = [at for at, token in enumerate(claims.tokens) if token.kind is Kind.COLON]
+    if colons and _closes(claims, colons):
+        return colons[-1] + 1
     return next((at + 1 for at in range(len(claims.tokens) - 1, -1, -1) if _announces(claims, at)), None)
+
+
+def _closes(claims: Claims, colons: Sequence[int]) -> bool:
+    """Whether little more than a label follows the last colon, and no colon stands beside another label."""
+    tokens, last = claims.tokens, colons[-1]
+    words = [at for at in range(last + 1, len(tokens)) if tokens[at].kind not in CLAUSE_END]
+    if not any(at in claims.claimed for at in words) or sum(tokens[at].label is None for at in words) > _CLOSING_WORDS:
+        return False
+    several = any(at - 1 in claims.claimed or at + 1 in claims.claimed for at in colons[:-1])
+    # What is claimed straight before a colon has a score or a reason behind it.
+    scored = last - 1 in claims.claimed and not any(tokens[at].kind is Kind.OR for at in range(last))
+    return not (several or scored or kind_at(tokens, last - 1) is Kind.NOT_FINAL)
 
 
 def _announces(claims: Claims, at: int) -> bool:

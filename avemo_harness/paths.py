@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from avemo_harness.errors import StoreError
@@ -23,8 +24,11 @@ def config_dir() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avemo-harness"
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Write a file so that a reader, or a kill at any moment, sees the old content or the new one, never a part.
+
+    Args:
+        mode: permissions that the file has from the first moment; those of the umask where none are given.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
@@ -33,7 +37,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     partly = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partly, "wb") as handle:
+        with open(partly, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as handle:
+            if mode is not None:
+                os.fchmod(handle.fileno(), mode)  # the umask may have taken bits of it
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())

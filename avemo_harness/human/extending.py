@@ -17,10 +17,10 @@ from avemo_harness.human.analysis import raters_of_items
 from avemo_harness.human.collected import CollectedRating, read_collection
 from avemo_harness.human.exclusions import exclusions
 from avemo_harness.human.planning import INVITATIONS, SPARE_INVITATIONS, token_digest
+from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.ratings_file import RatingsFile
 from avemo_harness.human.seats import sessions_of
 from avemo_harness.human.study import Session, Study
-from avemo_harness.paths import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +109,4 @@ def _append(path: Path, tokens: Iterable[str]) -> None:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}); restore it") from error
-    write_atomically(path, before + "".join(f"{token}\n" for token in tokens))
-    path.chmod(0o600)
+    write_privately(path, before + "".join(f"{token}\n" for token in tokens))

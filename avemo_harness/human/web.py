@@ -69,6 +69,7 @@ def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clo
         StoreError: a recording is missing.
     """
     from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect
     from starlette.routing import Route
 
     site = _Site(study, folder, address, desk)
@@ -83,7 +84,8 @@ def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clo
         Route("/api/begin", site.begin, methods=["POST"]),
         Route("/api/rate", site.rate, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={RefusedError: _refused, StoreError: _not_saved})
+    handlers = {RefusedError: _refused, StoreError: _not_saved, ClientDisconnect: _left}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     return Guard(app, address, clock, COOKIE)
 
 
@@ -127,6 +129,8 @@ class _Site:
         path = self._media.get(name)
         if path is None or not self._desk.may_play(rater, name):
             raise RefusedError(404, "There is no such recording here.")
+        if not path.is_file():
+            raise StoreError(f"{path}: is missing; restore the study's folder")
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, max-age=3600"})
 
     def screen(self, request: Request) -> Response:
@@ -205,6 +209,11 @@ def _json(status: int, content: Any) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)  # registered for it
     return _json(error.status, {"message": str(error)})
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """An answer that nobody reads, to a client that left before its request was whole."""
+    return _json(400, {"message": "The request was not sent to its end."})
 
 
 async def _not_saved(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def one_at_a_time(path: Path, before_waiting: Callable[[], object]) -> Iterator[
         before_waiting: called when another process is in the block.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     with _opened(path) as handle:
         try:
@@ -40,4 +40,4 @@ def _opened(path: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "w", encoding="ascii")
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); make room, or set AVEMO_CACHE") from error
+        raise StorageError(path, "written", error) from error

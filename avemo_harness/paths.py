@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 
 
 def cache_dir() -> Path:
@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
         mode: permissions that the file has from the first moment; those of the umask where none are given.
 
     Raises:
-        StoreError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     partly = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
@@ -47,6 +47,4 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
     except OSError as error:
         with suppress(OSError):  # the first error is the one to tell
             partly.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror}); make room, or choose another folder"
-        ) from error
+        raise StorageError(path, "written", error) from error

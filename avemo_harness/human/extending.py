@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 from avemo_harness.human.analysis import raters_of_items
 from avemo_harness.human.collected import CollectedRating, read_collection
 from avemo_harness.human.exclusions import exclusions
@@ -108,5 +108,5 @@ def _append(path: Path, tokens: Iterable[str]) -> None:
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); restore it") from error
+        raise StorageError(path, "read", error) from error
     write_privately(path, before + "".join(f"{token}\n" for token in tokens))

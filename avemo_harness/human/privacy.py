@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 from avemo_harness.paths import write_atomically
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
@@ -16,7 +16,7 @@ def make_private_folder(folder: Path) -> None:
     """Make a folder that its owner alone can enter, whatever the umask; one that is there stays as it is.
 
     Raises:
-        StoreError: it cannot be made.
+        StorageError: it cannot be made.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -25,14 +25,14 @@ def make_private_folder(folder: Path) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+        raise StorageError(folder, "made", error) from error
 
 
 def write_privately(path: Path, content: str) -> None:
     """Write a file of a study atomically; at no moment can others read it.
 
     Raises:
-        StoreError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written.
     """
     make_private_folder(path.parent)
     write_atomically(path, content, mode=PRIVATE_FILE)

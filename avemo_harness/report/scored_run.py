@@ -10,7 +10,7 @@ from typing import Any
 import jsonlines
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results_file import read_results
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judgements import Place, chosen_judgements
@@ -86,7 +86,9 @@ def _read_items(path: Path) -> dict[str, ScoredItem]:
     try:
         with jsonlines.open(path) as lines:
             return {line["item"]: _item(line) for line in lines}
-    except (OSError, jsonlines.InvalidLineError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except (jsonlines.InvalidLineError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); score the run again: avemo-eval score {path.parents[1]}"
         ) from error

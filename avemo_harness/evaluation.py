@@ -178,6 +178,7 @@ class PreparedRun:
                 live = claims.live_workers()
                 listener.stored(store.refresh())
                 cut = cut_torn_lines(store, live)
+                paths.remove_leftovers(self.folder, 0.0 if live == {worker} else paths.UNLOCKED_AGE_S)
             if cut:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)

@@ -1,14 +1,24 @@
-"""Where the package keeps what it makes: the cache and the user's remembered settings."""
+"""Where the package keeps what it makes, and how a file is written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from avemo_harness.errors import StorageError
+from avemo_harness.locks import lock_file, try_lock_file
+
+UNLOCKED_AGE_S = 600.0
+"""Seconds after which a file whose writer may hold no lock is not being written any more."""
+_PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(?P<audio>\.flac)?")
+"""Names of files that are being written."""
 
 
 def cache_dir() -> Path:
@@ -34,17 +44,71 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
         StorageError: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    partly = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partly, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as handle:
-            if mode is not None:
-                os.fchmod(handle.fileno(), mode)  # the umask may have taken bits of it
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        partly.replace(path)
+        with part_of(path, mode) as part:
+            part.write(data)
+            part.flush()
+            os.fsync(part.fileno())
+            os.replace(part.name, path)
     except OSError as error:
-        with suppress(OSError):  # the first error is the one to tell
-            partly.unlink(missing_ok=True)
         raise StorageError(path, "written", error) from error
+
+
+@contextmanager
+def part_of(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Open a new file beside `path` that is to take its place; it is removed where the block fails.
+
+    The writer's lock on it tells `remove_leftovers` that it is being written.
+    """
+    with _locked_part(path, mode) as part:
+        try:
+            yield part
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to tell
+                os.unlink(part.name)
+            raise
+
+
+def remove_leftovers(folder: Path, unlocked_age_s: float) -> int:
+    """Remove what killed writers left of files in a folder, or in one right below it; returns how many went.
+
+    Args:
+        folder: may be written by other processes at the same time.
+        unlocked_age_s: seconds after which the writer of an audio file, which holds no lock, is taken to be dead; so
+            is any writer on a file system without locks, but never before `UNLOCKED_AGE_S`.
+    """
+    gone = 0
+    for path in (*folder.glob(".*"), *folder.glob("*/.*")):
+        kind = _PART.fullmatch(path.name)
+        if kind and path.is_file() and not path.is_symlink():
+            with suppress(OSError):  # it only takes room, or its writer has just put it into place
+                gone += _remove_abandoned(path, unlocked_age_s if kind["audio"] else None)
+    return gone
+
+
+def _locked_part(path: Path, mode: int | None) -> IO[bytes]:
+    opener = partial(os.open, mode=0o666 if mode is None else mode)
+    while True:
+        part = open(  # noqa: SIM115  (closed by the caller)
+            path.with_name(f".{path.name}.{secrets.token_hex(6)}.part"), "xb", opener=opener
+        )
+        if mode is not None:
+            os.fchmod(part.fileno(), mode)  # the umask may have taken bits of it
+        lock_file(part)
+        if os.fstat(part.fileno()).st_nlink:
+            return part
+        part.close()  # removed as a leftover before it was locked
+
+
+def _remove_abandoned(path: Path, unlocked_age_s: float | None) -> bool:
+    with open(path, "rb") as part:
+        locked = try_lock_file(part)
+        if locked is False:
+            return False
+        if locked is None:
+            unlocked_age_s = UNLOCKED_AGE_S
+        if unlocked_age_s and time.time() - os.fstat(part.fileno()).st_mtime < unlocked_age_s:
+            return False
+        path.unlink()
+    return True

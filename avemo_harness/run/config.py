@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +16,7 @@ from typing import Any
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StoreError, UsageError
+from avemo_harness.paths import part_of
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -180,23 +180,21 @@ def open_run(folder: Path, record: RunRecord) -> None:
     path = folder / "run.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".run.{secrets.token_hex(6)}.part"
-        with open(fresh, "w", encoding="utf-8") as handle:
-            handle.write(json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            # A link, unlike a rename, fails where another worker was first.
-            os.link(fresh, path)
-        except FileExistsError:
-            differences = _differences(read_run(folder).defining(), record.defining())
-            if differences:
-                raise RunConflictError(
-                    f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
-                    "same:\n" + "\n".join(differences)
-                ) from None
-        finally:
-            fresh.unlink()
+        with part_of(path) as fresh:
+            fresh.write((json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n").encode())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            try:
+                # A link, unlike a rename, fails where another worker was first.
+                os.link(fresh.name, path)
+            except FileExistsError:
+                differences = _differences(read_run(folder).defining(), record.defining())
+                if differences:
+                    raise RunConflictError(
+                        f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
+                        "same:\n" + "\n".join(differences)
+                    ) from None
+            os.unlink(fresh.name)
     except OSError as error:
         raise StoreError(f"{folder}: the run directory cannot be written ({error.strerror})") from error
 

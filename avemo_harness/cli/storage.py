@@ -32,12 +32,12 @@ def advise(error: StorageError, args: argparse.Namespace) -> str:
 
 
 def _name(error: OSError, args: argparse.Namespace) -> str:
-    """The file that an error of the system is about; where it does not say, as when a disk is full, what is read."""
+    """The file that an error of the system is about; where it names none, as when reading fails, its folder."""
     path = error.filename2 or error.filename
     if path is not None:
         return str(path)
-    source = next(_sources(args), None)
-    return "a file" if source is None else f"a file of {source}"
+    folder = next(_sources(args), None) or getattr(args, "output_path", None)
+    return "a file" if folder is None else f"a file of {folder}"
 
 
 def _elsewhere(path: Path, args: argparse.Namespace) -> str:

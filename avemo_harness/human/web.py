@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -37,6 +38,7 @@ _ENTER = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equi
 <title>Rating study</title><p><a href="/">Go on to the study</a></p></html>"""
 """A page that leads on: after a redirect from another site browsers would hold the cookie back."""
 _COOKIE_DAYS = 30
+_LOG = logging.getLogger("uvicorn.error")  # the one that the server shows
 _MAX_PROBLEM = 500
 
 
@@ -217,4 +219,6 @@ async def _left(request: Request, error: Exception) -> Response:
 
 
 async def _not_saved(request: Request, error: Exception) -> Response:
+    """Tell the rater to try again, and the one who serves the study what to mend."""
+    _LOG.error("%s", error)
     return _json(503, {"message": "This could not be saved just now. Nothing is lost; try again in a minute."})

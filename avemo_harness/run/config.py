@@ -15,7 +15,7 @@ from typing import Any
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
-from avemo_harness.errors import RunConflictError, StoreError, UsageError
+from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError
 from avemo_harness.paths import part_of
 
 RUN_SCHEMA = 1
@@ -196,7 +196,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
                     ) from None
             os.unlink(fresh.name)
     except OSError as error:
-        raise StoreError(f"{folder}: the run directory cannot be written ({error.strerror})") from error
+        raise StorageError(path, "written", error) from error
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -222,7 +222,9 @@ def read_run(folder: Path) -> RunRecord:
         raise UsageError(
             f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
         ) from error
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except (ValueError, KeyError) as error:
         raise StoreError(f"{path}: cannot be read as a run ({error})") from error
 
 

@@ -14,6 +14,7 @@ import pytest
 from human.studies import write_small_study
 from support.faults import CHANGES, build_faults, run_with_fault
 from support.planted_runs import Planted, TextBench
+from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.cli import main
 from avemo_harness.cli.storage import advise, explain
@@ -159,6 +160,35 @@ def test_every_command_that_cannot_read_ends_with_one_sentence(faults: Path, run
     assert "Traceback" not in done.stderr
     assert "Input/output error" in done.stderr
     assert f"{run}/" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_release_that_cannot_be_read_or_a_check_that_cannot_be_written_is_one_sentence(
+    faults: Path, tmp_path: Path
+) -> None:
+    release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
+    unread = run_with_fault(faults, errno.EIO, "[read]", f"{release}/", "data", "check", release)
+    report = tmp_path / "report.json"
+    unwritten = run_with_fault(faults, errno.EDQUOT, CHANGES, report.stem, "data", "check", release, "--report", report)
+    for done, said in (
+        (unread, "the disk or the connection to it fails"),
+        (unwritten, "choose another place with --report"),
+    ):
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr.splitlines()[-1]
+        assert str(tmp_path) in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_recogniser_that_cannot_be_read_is_one_sentence(faults: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "judge"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    done = run_with_fault(faults, errno.EMFILE, "[open]", f"{folder}/", "recognizer", "predict", folder, "clip.wav")
+    assert done.returncode == 2, done.stderr
+    assert "ulimit -n" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

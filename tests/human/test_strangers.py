@@ -133,7 +133,7 @@ def test_clients_that_leave_in_the_middle_put_no_traceback_into_the_log(server: 
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_recording_that_is_gone_is_an_answer_and_no_traceback(server: Server) -> None:
+def test_a_recording_that_is_gone_is_an_answer_and_a_line_in_the_log(server: Server) -> None:
     with httpx.Client(base_url=server.url, headers={"Origin": server.url}) as rater:
         rater.get("/join/token2")
         media = rater.post("/api/consent", json={"agree": True}).json()["media"]
@@ -143,7 +143,9 @@ def test_a_recording_that_is_gone_is_an_answer_and_no_traceback(server: Server) 
             assert rater.get(f"/media/{media}").status_code == 503
         finally:
             hidden.rename(path)
-    assert "Traceback" not in server.log.read_text()
+    log = server.log.read_text()
+    assert f"{path}: is missing; restore the study's folder" in log
+    assert "Traceback" not in log
 
 
 def test_a_crowd_of_idle_clients_keeps_no_rater_out(tmp_path: Path) -> None:

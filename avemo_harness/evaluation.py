@@ -34,6 +34,8 @@ from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 from avemo_harness.scorers import METRICS, is_judged
 
 LARGEST_BATCH = 64
+_DAMAGE_SAID = 20
+"""Damaged lines that are named one by one."""
 
 BatchSize = int | Literal["auto"] | None
 """Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
@@ -178,7 +180,9 @@ class PreparedRun:
                 live = claims.live_workers()
                 listener.stored(store.refresh())
                 cut = cut_torn_lines(store, live)
-                paths.remove_leftovers(self.folder, 0.0 if live == {worker} else paths.UNLOCKED_AGE_S)
+                paths.remove_leftovers(self.folder)
+            for sentence in store.damage[:_DAMAGE_SAID]:
+                self.say(sentence)
             if cut:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)

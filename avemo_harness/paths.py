@@ -15,10 +15,10 @@ from typing import IO
 from avemo_harness.errors import StorageError
 from avemo_harness.locks import lock_file, try_lock_file
 
-UNLOCKED_AGE_S = 600.0
-"""Seconds after which a file whose writer may hold no lock is not being written any more."""
-_PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(?P<audio>\.flac)?")
-"""Names of files that are being written."""
+_UNLOCKED_AGE_S = 600.0
+"""Seconds after which a file is not being written any more, where no lock can tell."""
+_PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(\.flac)?")
+"""Names of files that are being written; those of speech had an ending once."""
 
 
 def cache_dir() -> Path:
@@ -70,20 +70,16 @@ def part_of(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
             raise
 
 
-def remove_leftovers(folder: Path, unlocked_age_s: float) -> int:
+def remove_leftovers(folder: Path) -> int:
     """Remove what killed writers left of files in a folder, or in one right below it; returns how many went.
 
-    Args:
-        folder: may be written by other processes at the same time.
-        unlocked_age_s: seconds after which the writer of an audio file, which holds no lock, is taken to be dead; so
-            is any writer on a file system without locks, but never before `UNLOCKED_AGE_S`.
+    Other processes may be writing there: their locks tell, and where the file system has none, the file's age.
     """
     gone = 0
     for path in (*folder.glob(".*"), *folder.glob("*/.*")):
-        kind = _PART.fullmatch(path.name)
-        if kind and path.is_file() and not path.is_symlink():
+        if _PART.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             with suppress(OSError):  # it only takes room, or its writer has just put it into place
-                gone += _remove_abandoned(path, unlocked_age_s if kind["audio"] else None)
+                gone += _remove_abandoned(path)
     return gone
 
 
@@ -101,14 +97,11 @@ def _locked_part(path: Path, mode: int | None) -> IO[bytes]:
         part.close()  # removed as a leftover before it was locked
 
 
-def _remove_abandoned(path: Path, unlocked_age_s: float | None) -> bool:
+def _remove_abandoned(path: Path) -> bool:
     with open(path, "rb") as part:
-        locked = try_lock_file(part)
-        if locked is False:
-            return False
-        if locked is None:
-            unlocked_age_s = UNLOCKED_AGE_S
-        if unlocked_age_s and time.time() - os.fstat(part.fileno()).st_mtime < unlocked_age_s:
-            return False
-        path.unlink()
-    return True
+        abandoned = try_lock_file(part)
+        if abandoned is None:
+            abandoned = time.time() - os.fstat(part.fileno()).st_mtime > _UNLOCKED_AGE_S
+        if abandoned:
+            path.unlink()
+    return abandoned

@@ -44,7 +44,7 @@ def write_report(
     *,
     gather: Gather | None = None,
     releases: RunReleases | None = None,
-    say: Callable[[str], None],
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> Path:
     """Write a run's page and return its path.
 

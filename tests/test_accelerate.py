@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.byte_clips import write_lost_clips_task
 from support.packages import write_package
 from support.releases import write_text_release, write_text_task
 from support.waiting import PATIENCE_S, wait_until
@@ -213,11 +214,10 @@ def test_a_wrong_command_is_told_by_each_process_with_its_rank(
 
 
 def test_only_the_main_process_of_a_launch_tells_of_failed_items_in_its_exit_code(
-    task: Path, environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
-    asks_for_clips = tmp_path / "clips.yaml"
-    asks_for_clips.write_text(task.read_text().replace("{type: text,", "{type: clip}, {type: text,"))
-    command = [sys.executable, "-m", "avemo_harness", "--model", "random", "--tasks", str(asks_for_clips)]
+    lost = write_lost_clips_task(tmp_path, dialogues=2)
+    command = [sys.executable, "-m", "avemo_harness", "--model", "random", "--tasks", str(lost)]
     for rank, code in (("1", 0), ("0", 1)):
         started = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**environment, "RANK": rank}, cwd=tmp_path

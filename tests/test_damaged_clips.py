@@ -9,6 +9,7 @@ import pytest
 from support.damage import damaged_copies
 
 from avemo_harness import evaluate, media
+from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import MediaError
@@ -55,7 +56,7 @@ def spoil_after_release(whole: bytes, copies: list[bytes]) -> list[Clip]:
         def read(self) -> bytes:
             return self.fetch()
 
-    return [Spoiled(honest.sha256, "spoiled", lambda data=data: data) for data in copies]
+    return [Spoiled(honest.sha256, "spoiled", lambda data=data: data, streams_of(honest)) for data in copies]
 
 
 @pytest.mark.parametrize(("condition", "model"), [("full_av", "video-oracle"), ("audio_only", "random")])
@@ -77,5 +78,8 @@ def test_clips_released_damaged_are_errors_unless_they_still_decode_whole(tmp_pa
         decodable += 1
         assert abs(len(frames) - FRAMES) <= 1
     result = run(tmp_path, [Clip.from_bytes(data) for data in copies], "full_av", "video-oracle")
-    assert (result.n_errors, result.n_answered, result.n_missing) == (COPIES - decodable, decodable, 0)
+    # In a few of them the damage took the announcement of a stream, which as released they do not have.
+    unasked = sum(result.not_asked.values())
+    assert (result.n_errors, result.n_answered, result.n_missing) == (COPIES - decodable - unasked, decodable, 0)
+    assert unasked < COPIES // 20
     assert decodable < COPIES // 3

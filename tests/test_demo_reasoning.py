@@ -21,6 +21,7 @@ from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.baseline import Baseline
 from avemo_harness.models.baseline_reply import Place, Rule
 from avemo_harness.report.results import score_run
+from avemo_harness.run.lines import checked_lines, parse_line
 
 pytestmark = pytest.mark.slow
 
@@ -111,11 +112,11 @@ def test_the_judge_tells_the_rules_apart_on_the_same_turns(
 def test_replies_in_another_order_than_the_anchors_are_worth_nothing(scored: dict[str, Scored], tmp_path: Path) -> None:
     run = Path(shutil.copytree(scored["mirror"].folder, tmp_path / "shuffled"))
     (judgements,) = run.glob("judgements/*.jsonl")
-    rows = [json.loads(line) for line in judgements.read_text().splitlines()]
+    rows = [parse_line(line) for line in judgements.read_bytes().splitlines()]
     dialogues = [scored["mirror"].dialogues[row["item"]] for row in rows]
     order = next(iter(shuffles(dialogues, seed=7)))
     shuffled = [{**row, "reply": rows[place]["reply"]} for row, place in zip(rows, order, strict=True)]
-    judgements.write_text("".join(json.dumps(row) + "\n" for row in shuffled))
+    judgements.write_text(checked_lines(shuffled))
     metrics = score_run(run).tasks["demo_reply"].metrics
     for name in ("ecs_anchored", "ebs_anchored"):
         found = metrics[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from support.planted_runs import Planted, TextBench
 from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness.errors import StorageError
-from avemo_harness.paths import UNLOCKED_AGE_S, part_of, remove_leftovers, write_atomically
+from avemo_harness.paths import part_of, remove_leftovers, write_atomically
 
 WRITE = """
 import os, signal, sys, time
@@ -43,7 +45,7 @@ def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path) -> None:
     for path in (tmp_path / "results.json", tmp_path / "scores" / "task.jsonl"):
         leave_part(path)
     assert len(parts(tmp_path)) == 2
-    assert remove_leftovers(tmp_path, UNLOCKED_AGE_S) == 2
+    assert remove_leftovers(tmp_path) == 2
     assert parts(tmp_path) == []
 
 
@@ -52,7 +54,7 @@ def test_what_is_being_written_stays_and_gets_into_its_place(tmp_path: Path) -> 
     with subprocess.Popen([sys.executable, "-c", SLOW, str(path), str(go)]) as writer:
         wait_until(lambda: parts(tmp_path), "the other process writes")
         wait_until(lambda: all((tmp_path / name).stat().st_size for name in parts(tmp_path)), "it has written")
-        assert remove_leftovers(tmp_path, 0.0) == 0
+        assert remove_leftovers(tmp_path) == 0
         go.touch()
         assert writer.wait(PATIENCE_S) == 0
     assert path.read_text() == "whole"
@@ -64,7 +66,7 @@ def test_no_writer_loses_its_file_to_one_who_tidies_up(tmp_path: Path) -> None:
 
     def tidy() -> None:
         while not over.is_set():
-            remove_leftovers(tmp_path, 0.0)
+            remove_leftovers(tmp_path)
 
     tidying = threading.Thread(target=tidy)
     tidying.start()
@@ -77,16 +79,19 @@ def test_no_writer_loses_its_file_to_one_who_tidies_up(tmp_path: Path) -> None:
     assert [(tmp_path / f"{number}.json").read_text() for number in range(200)] == [str(one) for one in range(200)]
 
 
-def test_speech_that_others_may_be_writing_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    speech = tmp_path / "speech"
-    speech.mkdir()
-    fresh, old = speech / ".aa.0123abcd.part.flac", speech / ".bb.0123abcd.part.flac"
+def test_without_locks_what_is_old_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    fresh, old = tmp_path / ".a.0123456789ab.part", tmp_path / ".b.0123456789ab.part"
     for path in (fresh, old):
-        path.write_bytes(b"fLaC")
-    os.utime(old, (0, time.time() - UNLOCKED_AGE_S - 1))
-    assert remove_leftovers(tmp_path, UNLOCKED_AGE_S) == 1
+        path.touch()
+    os.utime(old, (0, time.time() - 3600))
+    assert remove_leftovers(tmp_path) == 1
     assert parts(tmp_path) == [fresh.name]
-    assert remove_leftovers(tmp_path, 0.0) == 1
+    write_atomically(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
 
 
 def test_files_that_only_look_alike_stay(tmp_path: Path) -> None:
@@ -95,7 +100,7 @@ def test_files_that_only_look_alike_stay(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / ".folder.0123456789ab.part").mkdir()
     (tmp_path / ".link.0123456789ab.part").symlink_to(tmp_path / ".hidden")
-    assert remove_leftovers(tmp_path, 0.0) == 0
+    assert remove_leftovers(tmp_path) == 0
     assert all((tmp_path / name).exists() for name in names)
 
 

@@ -31,6 +31,7 @@ SHARED = frozenset(
         "arguments",
         "errors",
         "file_cache",
+        "file_reading",
         "inference",
         "locks",
         "names",

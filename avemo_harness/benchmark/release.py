@@ -15,6 +15,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from avemo_harness.benchmark.row_values import (
+    MAX_RATE_HZ,
+    MAX_SECONDS,
+    Row,
+    bounded_number,
+    rated_values,
+    required,
+    turn_records,
+)
 from avemo_harness.errors import MediaError, ReleaseError
 
 EMOTIONS = ("neutral", "happy", "angry", "sad")
@@ -152,7 +161,6 @@ class Release:
         return self._pairs[pair_id]
 
 
-Row = Mapping[str, Any]
 ClipFetcher = Callable[[int, str | None], Callable[[], bytes]]
 """(turn position, path in the row) -> a function that returns the clip's bytes. Called for turns that have a clip."""
 
@@ -163,12 +171,11 @@ def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
     Raises:
         ReleaseError: a column is missing or holds something that the schema does not allow.
     """
-    dialogue_id = _required(row, "dialogue_id", str, where)
+    dialogue_id = required(row, "dialogue_id", str, where)
     where = f"{where}: dialogue {dialogue_id!r}"
-    raw_turns = row.get("turns")
-    if not isinstance(raw_turns, Sequence) or not raw_turns:
-        raise ReleaseError(f"{where}: 'turns' must be a non-empty list")
-    turns = tuple(_parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(raw_turns))
+    turns = tuple(
+        _parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(turn_records(row, where))
+    )
     if turns[0].role != "user":
         raise ReleaseError(f"{where}: the first turn must be the user's, found {turns[0].role!r}")
     return Dialogue(
@@ -186,24 +193,26 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         raise ReleaseError(f"{where}: a turn must be a record, found {type(raw).__name__}")
     if raw.get("turn_index") != position:
         raise ReleaseError(f"{where}: turn_index must be {position}, found {raw.get('turn_index')!r}")
-    role = _required(raw, "role", str, where)
+    role = required(raw, "role", str, where)
     if role not in ("user", "assistant"):
         raise ReleaseError(f"{where}: role must be 'user' or 'assistant', found {role!r}")
     emotion = raw.get("emotion")
     if emotion is not None and emotion not in EMOTIONS:
-        raise ReleaseError(f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}")
+        number = ", a class number: write the label itself" if isinstance(emotion, int | float) else ""
+        raise ReleaseError(f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}{number}")
+    valence, arousal = rated_values(raw, where)
     return Turn(
         turn_index=position,
         role=cast(Role, role),
-        speaker_id=_required(raw, "speaker_id", str, where),
+        speaker_id=required(raw, "speaker_id", str, where),
         text=str(raw.get("text") or ""),
         emotion=emotion,
         style_prompt=raw.get("style_prompt"),
         clip=_parse_clip(raw, position, dialogue_id, where, fetcher),
-        duration_s=raw.get("duration_s"),
-        valence=_unit_values(raw, "valence", where),
-        arousal=_unit_values(raw, "arousal", where),
-        va_rate_hz=raw.get("va_rate_hz"),
+        duration_s=bounded_number(raw, "duration_s", MAX_SECONDS, where),
+        valence=valence,
+        arousal=arousal,
+        va_rate_hz=bounded_number(raw, "va_rate_hz", MAX_RATE_HZ, where),
     )
 
 
@@ -229,23 +238,15 @@ def _stated_streams(raw: Row, where: str) -> frozenset[Stream] | None:
     return None if None in stated.values() else frozenset(stream for stream, value in stated.items() if value) or None
 
 
-def _unit_values(raw: Row, key: str, where: str) -> tuple[float, ...]:
-    values = raw.get(key) or ()
-    for value in values:
-        if not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise ReleaseError(f"{where}: {key} must hold numbers from 0 to 1, found {value!r}")
-    return tuple(values)
-
-
 def parse_pair(row: Row, where: str) -> ConflictPair:
     """Check one row of a ``<split>_conflict`` config.
 
     Raises:
         ReleaseError: a column is missing, or both emotions are the same.
     """
-    pair_id = _required(row, "pair_id", str, where)
+    pair_id = required(row, "pair_id", str, where)
     where = f"{where}: pair {pair_id!r}"
-    audio, video = (_required(row, f"{side}_emotion", str, where) for side in ("audio", "video"))
+    audio, video = (required(row, f"{side}_emotion", str, where) for side in ("audio", "video"))
     if audio == video:
         raise ReleaseError(f"{where}: sound and face must disagree, both are {audio!r}")
     for emotion in (audio, video):
@@ -253,22 +254,14 @@ def parse_pair(row: Row, where: str) -> ConflictPair:
             raise ReleaseError(f"{where}: emotions must be among {', '.join(EMOTIONS)}, found {emotion!r}")
     return ConflictPair(
         pair_id=pair_id,
-        audio_dialogue_id=_required(row, "audio_dialogue_id", str, where),
-        audio_turn=_required(row, "audio_turn", int, where),
-        video_dialogue_id=_required(row, "video_dialogue_id", str, where),
-        video_turn=_required(row, "video_turn", int, where),
+        audio_dialogue_id=required(row, "audio_dialogue_id", str, where),
+        audio_turn=required(row, "audio_turn", int, where),
+        video_dialogue_id=required(row, "video_dialogue_id", str, where),
+        video_turn=required(row, "video_turn", int, where),
         audio_emotion=audio,
         video_emotion=video,
-        speaker_id=_required(row, "speaker_id", str, where),
+        speaker_id=required(row, "speaker_id", str, where),
     )
-
-
-def _required(row: Row, key: str, kind: type, where: str) -> Any:
-    value = row.get(key)
-    if not isinstance(value, kind):
-        found = "nothing" if value is None else repr(value)
-        raise ReleaseError(f"{where}: column {key!r} must hold a {kind.__name__}, found {found}")
-    return value
 
 
 def make_release(

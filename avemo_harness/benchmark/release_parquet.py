@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, parse_dialogue, parse_pair
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import MediaError, ReleaseError, first_line
+from avemo_harness.file_reading import check_file, read_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+MAX_GROUP_VALUES = 20_000_000
+"""Values of one column in one row group that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,12 @@ class ParquetSource:
     @classmethod
     def local(cls, path: Path) -> ParquetSource:
         """A file on this machine."""
-        return cls(str(path), lambda: path)
+        return cls(str(path), partial(_checked, path))
+
+
+def _checked(path: Path) -> Path:
+    check_file(path)
+    return path
 
 
 def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Iterator[Dialogue]:
@@ -54,6 +64,7 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
             columns = [name for name in _columns(parquet) if name not in clip_bytes]
             for group in range(parquet.num_row_groups):
                 clips = _RowGroupClips(source, group, clip_bytes, media_root)
+                _check_size(parquet, group, columns, source)
                 with _readable(source):
                     rows = parquet.read_row_group(group, columns=columns).to_pylist()
                 for position, row in enumerate(rows):
@@ -90,10 +101,22 @@ def _readable(source: ParquetSource) -> Iterator[None]:
         with source.guard():
             yield
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise ReleaseError(
             f"{source.name}: not a readable Parquet file ({reason}); restore it or rebuild it"
         ) from error
+
+
+def _check_size(parquet: pq.ParquetFile, group: int, columns: list[str], source: ParquetSource) -> None:
+    """Refuse a row group of too many values for memory; with run lengths, a small file has any number of them."""
+    facts = parquet.metadata.row_group(group)
+    for number in range(facts.num_columns):
+        column = facts.column(number)
+        if column.path_in_schema in columns and column.num_values > MAX_GROUP_VALUES:
+            raise ReleaseError(
+                f"{source.name}: row group {group} has {column.num_values:,} values of {column.path_in_schema}, at "
+                f"most {MAX_GROUP_VALUES:,} are read; write it in smaller row groups"
+            )
 
 
 def _columns(parquet: pq.ParquetFile) -> list[str]:
@@ -124,7 +147,7 @@ def read_named_clip(root: Path | None, path: str | None, where: str) -> bytes:
     if not full.is_relative_to(root.resolve()):
         raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root")
     try:
-        return full.read_bytes()
+        return read_file(full)
     except OSError as error:
         raise MediaError(
             f"{full}: the clip cannot be read ({error.strerror}); give the corpus' folder as --media_root"

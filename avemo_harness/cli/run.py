@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avemo_harness.cli.data_options import add_data_options, data_values, words
 from avemo_harness.cli.output import say, show
 from avemo_harness.cli.processes import rank
 from avemo_harness.cli.signals import end_on_signals
@@ -35,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder with more task YAMLs; may be repeated",
     )
     what.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
-    what.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
     what.add_argument(
         "--config",
         type=Path,
@@ -43,25 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="options from a YAML or JSON file, or from a saved run.json",
     )
     data = parser.add_argument_group("of which data")
-    data.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
-    data.add_argument("--revision", help="Hub revision of the release")
-    data.add_argument("--media_root", metavar="DIR", help="folder of the clips that a release names by path")
-    data.add_argument(
-        "--streaming", action="store_true", default=None, help="download clips of a Hub release only when asked"
-    )
-    data.add_argument(
-        "--limit",
-        type=float,
-        metavar="N",
-        help="N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
-    )
-    data.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
-    data.add_argument(
-        "--where",
-        action="append",
-        metavar="FIELD=VALUE",
-        help="only such turns, e.g. emotion=angry; may be repeated",
-    )
+    add_data_options(data)
     data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
@@ -134,11 +116,11 @@ def _config(args: argparse.Namespace) -> Any:
     given: dict[str, Any] = {
         "model": args.model,
         "model_args": parse_arguments(args.model_args) if args.model_args else None,
-        "tasks": _words(args.tasks),
+        "tasks": words(args.tasks),
         "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
-        "ids": _words(args.ids),
-        **{name: getattr(args, name) for name in ("dataset", "revision", "media_root", "streaming", "limit")},
-        **{name: getattr(args, name) for name in ("include_path", "where", "skip_speech", "seed")},
+        "include_path": args.include_path,
+        "skip_speech": args.skip_speech,
+        **data_values(args),
     }
     values.update({key: value for key, value in given.items() if value is not None})
     for required in ("model", "tasks"):
@@ -167,10 +149,6 @@ def _from_file(path: Path) -> dict[str, Any]:
     config = RunConfig.from_mapping({"model": "", "tasks": (), **values.get("config", values)}, str(path))
     named = values.get("config", values)
     return {field.name: getattr(config, field.name) for field in fields(config) if field.name in named}
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None
 
 
 def _keep_quiet(sentence: str) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avemo_harness.cli.data_options import add_data_options, data_values
 from avemo_harness.cli.output import show
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
     parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
-    parser.add_argument("--dataset", metavar="ID_OR_PATH", help="release to take the questions from")
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )
+    add_data_options(parser.add_argument_group("which questions"))
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -71,7 +72,8 @@ def _print_questions(args: argparse.Namespace) -> None:
     from avemo_harness.evaluation import prepare
     from avemo_harness.run.config import RunConfig
 
-    config = RunConfig("random", (args.task,), dataset=args.dataset, include_path=tuple(args.include_path))
+    asked = {"model": "random", "tasks": [args.task], "include_path": args.include_path, **data_values(args)}
+    config = RunConfig.from_mapping(asked, "command line")
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(config, output_path=folder)
         questions = [question for unit in prepared.units for question in unit.questions]

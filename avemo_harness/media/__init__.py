@@ -6,7 +6,7 @@ Importing this package imports neither; every failure is a `MediaError` that nam
 from __future__ import annotations
 
 from avemo_harness.media.decode import decode_frames, decode_sound, probe
-from avemo_harness.media.encode import encode_clip, encode_sound, read_sound_file, write_flac
+from avemo_harness.media.encode import encode_clip, encode_flac, encode_sound, read_sound_file
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
 from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, remove_sound, replace_sound
@@ -45,6 +45,7 @@ __all__ = [
     "decode_frames",
     "decode_sound",
     "encode_clip",
+    "encode_flac",
     "encode_sound",
     "freeze_video",
     "is_wave",
@@ -60,6 +61,5 @@ __all__ = [
     "resample",
     "stretch_frames",
     "stretch_sound",
-    "write_flac",
     "write_wave",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -80,16 +81,20 @@ def read_sound_file(path: Path) -> tuple[Samples, int]:
         return samples.mean(axis=1, dtype=np.float32), int(rate)
 
 
-def write_flac(path: Path, samples: NDArray[np.float32], rate: int) -> None:
-    """Write mono sound, float [n] with full scale at 1, as 16-bit FLAC; louder samples are clipped.
+def encode_flac(samples: NDArray[np.float32], rate: int) -> bytes:
+    """Encode mono sound, float [n] with full scale at 1, as 16-bit FLAC; louder samples are clipped.
+
+    It is made in memory: libsndfile loses the error of its last write to a full disk.
 
     Raises:
-        MediaError: the samples are not finite, or the file cannot be written.
+        MediaError: the samples are not finite, or the encoder cannot take them.
     """
     import soundfile
 
-    with media_errors(str(path)):
-        soundfile.write(path, np.clip(checked_sound(samples), -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+    with media_errors("speech"):
+        made = io.BytesIO()
+        soundfile.write(made, np.clip(checked_sound(samples), -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+        return made.getvalue()
 
 
 def _picture_options(quality: Quality) -> dict[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avemo_harness.metrics.bootstrap import CONSTANT
 from avemo_harness.scorers.base import Metric
+from avemo_harness.text import fixed
 
 UNDEFINED = "—"
 DIGITS = 3
@@ -26,10 +27,7 @@ def figure(value: float | None, digits: int = DIGITS, signed: bool = False) -> s
     >>> figure(-0.0001), figure(0.25, digits=2, signed=True), figure(None)
     ('0.000', '+0.25', '—')
     """
-    if value is None:
-        return UNDEFINED
-    rounded = round(value, digits) + 0.0  # a negative zero plus zero is zero
-    return f"{rounded:{'+' if signed else ''}.{digits}f}"
+    return UNDEFINED if value is None else fixed(value, digits, "+" if signed else "-")
 
 
 def span(low: float, high: float, digits: int = DIGITS, signed: bool = False, dash: str = "-") -> str:

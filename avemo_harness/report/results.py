@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +17,8 @@ from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.items import read_counts
 from avemo_harness.run.judgements import Place, chosen_judgements
-from avemo_harness.run.lines import json_lines
+from avemo_harness.run.lines import checked_lines
+from avemo_harness.run.sealed import sealed_json
 from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
@@ -109,6 +109,7 @@ class RunResult:
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
         marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
+        damage: lines and files of the run that are damaged, in sentences; none of them is scored.
     """
 
     schema_version: int
@@ -122,6 +123,7 @@ class RunResult:
     tasks: Mapping[str, TaskResult]
     groups: Mapping[str, GroupResult]
     marks: Mapping[str, str] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
 
     @property
     def n_errors(self) -> int:
@@ -133,7 +135,7 @@ class RunResult:
 
     def to_json(self) -> str:
         """The text of `results.json`: keys in a fixed order, equal for equal answers."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return sealed_json(asdict(self))
 
 
 def score_run(folder: Path) -> RunResult:
@@ -200,6 +202,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         tasks=tasks,
         groups=groups,
         marks=sentences_of(_shown(tasks, groups)),
+        damage=(*store.damage, *(judgements.damage if judgements else ())),
     )
     return result, lines
 
@@ -359,4 +362,4 @@ def _score_lines(lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> str:
         }
         for line in lines
     )
-    return json_lines(rows)
+    return checked_lines(rows)

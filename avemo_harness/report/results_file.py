@@ -13,6 +13,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.sealed import read_sealed_json
 from avemo_harness.scorers.base import Metric
 
 PEOPLE = ("ER", "EN", "RR", "ERS")
@@ -187,11 +188,8 @@ def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
 
 def _read_json(path: Path, again: str) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return read_sealed_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StorageError(path, "read", error) from error
     except ValueError as error:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
-    if not isinstance(values, dict):
-        raise StoreError(f"{path}: damaged, expected an object; {again}")
-    return values

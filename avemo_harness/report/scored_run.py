@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results_file import read_results
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judgements import Place, chosen_judgements
+from avemo_harness.run.lines import parse_line
 from avemo_harness.scorers.judged import Judge, Judged
 
 UNSCORED = frozenset({"error", "missing", "unjudged"})
@@ -84,11 +83,11 @@ def _read_items(path: Path) -> dict[str, ScoredItem]:
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; score the run first: avemo-eval score {path.parents[1]}")
     try:
-        with jsonlines.open(path) as lines:
-            return {line["item"]: _item(line) for line in lines}
+        lines = [parse_line(line) for line in path.read_bytes().splitlines()]
+        return {line["item"]: _item(line) for line in lines}
     except OSError as error:
         raise StorageError(path, "read", error) from error
-    except (jsonlines.InvalidLineError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); score the run again: avemo-eval score {path.parents[1]}"
         ) from error

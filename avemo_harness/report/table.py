@@ -151,7 +151,7 @@ def not_asked(task: TaskResult) -> str:
 
 def result_notes(result: RunResult) -> list[str]:
     """What a reader must know of a run before holding its figures against others, in sentences."""
-    notes = []
+    notes = [f"damage: {sentence}" for sentence in result.damage]
     if result.partial:
         notes.append("partial: only some of the tasks' items were asked for (--limit, --ids or --where)")
     if result.n_errors:

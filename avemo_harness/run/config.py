@@ -17,6 +17,7 @@ from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError
 from avemo_harness.paths import part_of
+from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -181,7 +182,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part_of(path) as fresh:
-            fresh.write((json.dumps(record.to_json(), indent=1, sort_keys=True) + "\n").encode())
+            fresh.write(sealed_json(record.to_json()).encode())
             fresh.flush()
             os.fsync(fresh.fileno())
             try:
@@ -207,7 +208,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / "run.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_sealed_json(path.read_text(encoding="utf-8"))
         return RunRecord(
             config=RunConfig.from_mapping(values, str(path)),
             identity=values["identity"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from avemo_harness.errors import StoreError
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.paths import write_atomically
 from avemo_harness.run.lines import json_lines
+from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 ITEMS_SCHEMA = 1
 
@@ -65,12 +67,12 @@ def add_items(
         for task, plan in plans.items():
             path = _path(folder, task)
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
-            held = {item.item_id for item in _read(path)} if path.exists() else set()
+            held = _held_ids(path, folder, task, plan)
             wanted = {item.item_id for item in selected[task]}
             held_more = held_more or not held <= wanted
             items[task] = [item for item in plan.items if item.item_id in held | wanted]
             text = json_lines(asdict(item) for item in items[task])
-            if not held or held != {item.item_id for item in items[task]}:
+            if not path.exists() or path.read_bytes() != text.encode():
                 write_atomically(path, text)
             counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(path.read_bytes()))
         _write_counts(folder, counts)
@@ -85,13 +87,12 @@ def read_items(folder: Path, task: str) -> list[Item]:
     """
     path = _path(folder, task)
     expected = read_counts(folder, task).sha256
-    items = _read(path)
-    if expected is not None and _digest(path.read_bytes()) != expected:
+    if expected is not None and path.exists() and _digest(path.read_bytes()) != expected:
         raise StoreError(
             f"{path}: is not the list that {folder / 'items.json'} names (another digest); give the run's command "
             "again, which writes both"
         )
-    return items
+    return _read(path)
 
 
 def read_counts(folder: Path, task: str) -> ItemCounts:
@@ -104,11 +105,33 @@ def read_counts(folder: Path, task: str) -> ItemCounts:
     if not path.exists():
         return ItemCounts(len(_read(_path(folder, task))), None)
     try:
-        return ItemCounts(**json.loads(path.read_text(encoding="utf-8"))["tasks"][task])
+        return ItemCounts(**read_sealed_json(path.read_text(encoding="utf-8"))["tasks"][task])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"{path}: cannot be read as the counts of {task} ({error!r}); give the run's command again, which writes it"
         ) from error
+
+
+def _held_ids(path: Path, folder: Path, task: str, plan: Plan) -> set[str]:
+    """The ids that a list holds; of a damaged one, those of its readable lines, or all where all were asked."""
+    if not path.exists():
+        return set()
+    try:
+        return {item.item_id for item in read_items(folder, task)}
+    except StoreError:
+        with suppress(StoreError):  # the counts may be damaged, too
+            counts = read_counts(folder, task)
+            if counts.asked == counts.available:
+                return {item.item_id for item in plan.items}
+    return {str(row["item_id"]) for row in map(_row, path.read_bytes().splitlines()) if "item_id" in row}
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
 
 
 def _path(folder: Path, task: str) -> Path:
@@ -119,7 +142,7 @@ def _read(path: Path) -> list[Item]:
     try:
         with jsonlines.open(path) as reader:
             return [Item(**line) for line in reader]
-    except (OSError, jsonlines.InvalidLineError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
 
 
@@ -128,7 +151,7 @@ def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
         "schema_version": ITEMS_SCHEMA,
         "tasks": {task: asdict(of_task) for task, of_task in counts.items()},
     }
-    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+    text = sealed_json(content)
     path = folder / "items.json"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_atomically(path, text)

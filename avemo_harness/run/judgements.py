@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +14,8 @@ from avemo_harness.errors import StoreError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.paths import write_atomically
-from avemo_harness.run.lines import LineWriter, complete_lines
+from avemo_harness.run.lines import LineWriter, complete_lines, parse_line
+from avemo_harness.run.sealed import read_sealed_json, sealed_json
 from avemo_harness.scorers.judged import Judge, Judged
 
 DECIMALS = 4
@@ -39,31 +39,33 @@ class Judgements:
 
     def write_judge(self) -> None:
         """Keep who judges, beside the judgements."""
-        write_atomically(self._path("json"), json.dumps(asdict(self.judge), indent=1, sort_keys=True) + "\n")
+        write_atomically(self._path("json"), sealed_json(asdict(self.judge)))
 
     def choose(self) -> None:
         """Let the run be scored by this judge from now on."""
-        write_atomically(self.folder / "judge.json", json.dumps({"digest": self.judge.digest}) + "\n")
+        write_atomically(self.folder / "judge.json", sealed_json({"digest": self.judge.digest}))
 
     def read(self) -> dict[Place, Judged]:
-        """Every judgement, the last one of each item.
+        """Every judgement that is whole, the last one of each item."""
+        return self._read()[0]
 
-        Raises:
-            StoreError: a line is damaged.
-        """
+    @property
+    def damage(self) -> list[str]:
+        """Which lines are damaged, in sentences; their items count as not judged."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict[Place, Judged], list[str]]:
         path = self._path("jsonl")
-        if not path.exists():
-            return {}
-        found = {}
-        for number, line in enumerate(complete_lines(path)[0], 1):
+        found: dict[Place, Judged] = {}
+        damage: list[str] = []
+        for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
             try:
-                row = json.loads(line)
+                row = parse_line(line)
                 found[row["task"], row["item"]] = self._judged(row)
             except (ValueError, TypeError, KeyError) as error:
-                raise StoreError(
-                    f"{path}, line {number}: damaged ({error}); remove that line, and the item is judged again"
-                ) from error
-        return found
+                where = f"{path.relative_to(self.folder)}, line {number}"
+                damage.append(f"{where}: damaged ({error}); avemo-eval judge RUN judges its item again")
+        return found, damage
 
     def writer(self) -> LineWriter:
         """Appends judgements (`judgement_row`); what a killed judge left half written is cut off first."""
@@ -100,8 +102,8 @@ def chosen_judgements(folder: Path) -> Judgements | None:
     if not chosen.exists():
         return None
     try:
-        digest = json.loads(chosen.read_text(encoding="utf-8"))["digest"]
-        values = json.loads((folder / "judgements" / f"{digest[:16]}.json").read_text(encoding="utf-8"))
+        digest = read_sealed_json(chosen.read_text(encoding="utf-8"))["digest"]
+        values = read_sealed_json((folder / "judgements" / f"{digest[:16]}.json").read_text(encoding="utf-8"))
         calibration = values["calibration"]
         judge = Judge(**{**values, "calibration": Calibration(**calibration) if calibration else None})
     except (OSError, ValueError, KeyError, TypeError) as error:

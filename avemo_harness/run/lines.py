@@ -1,8 +1,14 @@
-"""Files of JSON lines that survive a kill at any moment: a line is durable once `append` returns, or torn and known."""
+"""Files of JSON lines that survive a kill at any moment and tell of damage.
+
+A line is durable once `append` returns, or torn and known. It carries a checksum of its content, so that a changed bit
+is found and not taken for another answer.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +37,7 @@ class LineWriter:
             handle = self._opened()
             writer = jsonlines.Writer(handle, compact=True, sort_keys=True)
             for row in rows:
-                writer.write(row)
+                writer.write(with_checksum(row))
                 count += 1
             handle.flush()
             os.fsync(handle.fileno())
@@ -50,11 +56,45 @@ class LineWriter:
         return self._handle
 
 
+CHECKSUM = "sum"
+"""The key of a line's checksum, which no row has."""
+
+
+def with_checksum(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with a digest of its other content under `CHECKSUM`."""
+    return {**row, CHECKSUM: _checksum(row)}
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """The row of a line, whose checksum is held against it; a line of a run made before they had some has none.
+
+    Raises:
+        ValueError: it is no JSON object, or not the one that was written.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    stated = row.pop(CHECKSUM, None)
+    if stated is not None and stated != _checksum(row):
+        raise ValueError("its checksum does not fit: it was changed after it was written")
+    return row
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    content = json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The text of a .jsonl file."""
+    """The text of a .jsonl file without checksums."""
     text = io.StringIO()
     jsonlines.Writer(text, compact=True, sort_keys=True).write_all(rows)
     return text.getvalue()
+
+
+def checked_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a .jsonl file whose lines carry checksums."""
+    return json_lines(map(with_checksum, rows))
 
 
 def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:

@@ -17,9 +17,10 @@ from typing import Protocol
 
 from avemo_harness.benchmark.planning import Asking, turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.errors import GenerationError, SampleError, UsageError, describe
+from avemo_harness.errors import GenerationError, SampleError, StoreError, UsageError, describe
 from avemo_harness.models.base import OmniModel, Prefetching
 from avemo_harness.run.claims import Claims
+from avemo_harness.run.responses import checked_response
 from avemo_harness.run.store import Record, RunStore, Segment
 
 POLL_S = 0.2
@@ -203,8 +204,8 @@ class Asker:
             item = one.question.item
             try:
                 request = one.request.result() if one.request else self._prepare(one.question)
-            except SampleError as error:
-                records[one.question.place] = Record.of(item, None, Response(error=describe(error)))
+            except Exception as error:
+                records[one.question.place] = unprepared(item, error)
                 continue
             if request.key in asked or request.key in self.store.by_key:
                 sharing.append((item, request.key))
@@ -220,11 +221,17 @@ class Asker:
         records.update({record.place: record for record in answered.values()})
         self._store(batch, records)
 
-    def _record(self, item: Item, request: Request, response: Response) -> Record:
-        """The record of an answer, whose speech is stored first."""
-        if not _has_answer(response):
-            response = _no_answer()
-        speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+    def _record(self, item: Item, request: Request, returned: object) -> Record:
+        """The record of what the model returned, whose speech is stored first; whatever is wrong with it is its error.
+
+        Raises:
+            StoreError: the run directory cannot be written.
+        """
+        response = checked_response(returned, request)
+        try:
+            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+        except SampleError as error:
+            response, speech = Response(error=describe(error)), None
         return Record.of(item, request.key, response, speech)
 
     def _generate(self, requests: Sequence[Request]) -> Sequence[Response]:
@@ -257,14 +264,17 @@ class Asker:
                 self.claims.release(unit)
 
 
+def unprepared(item: Item, error: Exception) -> Record:
+    """The record of an item whose request cannot be made.
+
+    Raises:
+        UsageError, StoreError: the error is one of these, which concern the whole run.
+    """
+    if isinstance(error, UsageError | StoreError):
+        raise error
+    return Record.of(item, None, Response(error=describe(error)))
+
+
 def copy_for(item: Item, known: Record) -> Record:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
-
-
-def _has_answer(response: Response) -> bool:
-    return any(part is not None for part in (response.text, response.label_logprobs, response.speech, response.error))
-
-
-def _no_answer() -> Response:
-    return Response(error="GenerationError: the model returned neither text, label scores, speech nor an error")

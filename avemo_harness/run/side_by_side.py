@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.errors import SampleError, UsageError, describe
+from avemo_harness.errors import GenerationError, UsageError, describe
 from avemo_harness.models.base import Concurrent
-from avemo_harness.run.loop import Asker, InFlight, Question, Unit, copy_for
+from avemo_harness.run.loop import Asker, InFlight, Question, Unit, copy_for, unprepared
 from avemo_harness.run.store import Record
 
 AHEAD = 8
@@ -79,9 +79,8 @@ class SideBySideAsker(Asker):
             chain = flow.preparing.pop(prepared)
             try:
                 flow.ready.append((chain, prepared.result()))
-            except SampleError as error:
-                record = Record.of(chain.questions[0].item, None, Response(error=describe(error)))
-                flow.settled.append((chain, record))
+            except Exception as error:
+                flow.settled.append((chain, unprepared(chain.questions[0].item, error)))
 
     def _send(self, flow: _Flow) -> None:
         assert isinstance(self.model, Concurrent)
@@ -113,10 +112,13 @@ class SideBySideAsker(Asker):
 
 
 def _submitted(model: Concurrent, request: Request) -> Future[Response]:
+    failed: Future[Response] = Future()
     try:
-        return model.submit(request)
+        submitted: object = model.submit(request)
+        if isinstance(submitted, Future):
+            return submitted
+        raise GenerationError(f"the model's submit gave {type(submitted).__name__}, expected a Future")
     except Exception as error:  # as if the answer had failed
-        failed: Future[Response] = Future()
         failed.set_exception(error)
         return failed
 

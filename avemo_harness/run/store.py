@@ -5,19 +5,18 @@ Nothing is ever rewritten. A line is durable before the next batch is asked; a k
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
-from avemo_harness.errors import StoreError
+from avemo_harness.paths import write_atomically
 from avemo_harness.run.items import read_items
-from avemo_harness.run.lines import LineWriter, complete_lines
+from avemo_harness.run.lines import LineWriter, complete_lines, parse_line
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.judged import Judged
 from avemo_harness.text import storable
@@ -27,12 +26,23 @@ LOGPROB_DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSpeech:
+    """A spoken answer on disk: its path inside the run directory, its digest and its length in samples."""
+
+    path: str
+    sha256: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One finished request of one item, as a line of a segment.
 
     Args:
         label_tokens, label_priors: with `label_logprobs`, what every way of ranking is computed from.
         speech: path of the spoken answer inside the run directory.
+        speech_sha256: digest of that file.
+        speech_samples: how many samples it holds.
         error: why there is no answer; a record has an answer or an error.
         flags: what is odd about the answer.
     """
@@ -43,6 +53,8 @@ class Record:
     text: str | None = None
     label_logprobs: dict[str, float] | None = None
     speech: str | None = None
+    speech_sha256: str | None = None
+    speech_samples: int | None = None
     prompt_tokens: int | None = None
     new_tokens: int | None = None
     error: str | None = None
@@ -55,15 +67,17 @@ class Record:
         return (self.task, self.item)
 
     @classmethod
-    def of(cls, item: Item, key: str | None, response: Response, speech: str | None = None) -> Record:
-        """Make the record of an item's response."""
+    def of(cls, item: Item, key: str | None, response: Response, speech: StoredSpeech | None = None) -> Record:
+        """Make the record of an item's response, whose speech is stored already."""
         return cls(
             task=item.task,
             item=item.item_id,
             key=key,
             text=response.text and storable(response.text),
             label_logprobs=_rounded(response.label_logprobs),
-            speech=speech,
+            speech=speech.path if speech else None,
+            speech_sha256=speech.sha256 if speech else None,
+            speech_samples=speech.samples if speech else None,
             prompt_tokens=response.prompt_tokens,
             new_tokens=response.new_tokens,
             error=response.error and storable(response.error),
@@ -94,11 +108,11 @@ def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if logprobs is None else {label: round(float(x), LOGPROB_DECIMALS) for label, x in logprobs.items()}
 
 
-_FIELDS = {field.name for field in fields(Record)}
-
-
 class RunStore:
     """The responses of a run. Reading never writes; `Segment` writes.
+
+    A damaged line, or one whose speech is missing or another, is no answer: it joins `damage`, and its item counts as
+    not asked.
 
     Args:
         folder: the run directory.
@@ -109,24 +123,59 @@ class RunStore:
         self.answers: dict[tuple[str, str], Record] = {}
         self.errors: dict[tuple[str, str], Record] = {}
         self.by_key: dict[str, Record] = {}
+        self._damaged: list[tuple[tuple[str, str] | None, str]] = []
+        self._lines_read: dict[Path, int] = {}
         self._read_up_to: dict[Path, int] = {}
 
     def refresh(self) -> list[Record]:
-        """Read what was appended since the last call, by any worker.
-
-        Raises:
-            StoreError: a complete line is not a record.
-        """
+        """Read what was appended since the last call, by any worker; what is damaged joins `damage`."""
         new: list[Record] = []
         for segment in sorted(self.folder.glob("responses/*.jsonl")):
             start = self._read_up_to.get(segment, 0)
             if segment.stat().st_size <= start:
                 continue
             lines, self._read_up_to[segment] = complete_lines(segment, start)
-            new += [_parse(line, segment, start) for line in lines]
-        for record in new:
-            self._remember(record)
+            before = self._lines_read.get(segment, 0)
+            self._lines_read[segment] = before + len(lines)
+            for number, line in enumerate(lines, before + 1):
+                record = self._record(line, f"{segment.relative_to(self.folder)}, line {number}")
+                if record is not None:
+                    self._remember(record)
+                    new.append(record)
         return new
+
+    def _record(self, line: bytes, where: str) -> Record | None:
+        """The record of a line; None where it is damaged."""
+        place = None
+        try:
+            values = parse_line(line)
+            record = Record(**{**values, "flags": tuple(values.get("flags", ()))})
+            place = record.place
+            problem = self._speech_problem(record)
+        except (ValueError, TypeError, AttributeError) as error:
+            problem = f"damaged ({error})"
+        if problem is None:
+            return record
+        self._damaged.append((place, f"{where}: {problem}; the run's command asks its item again"))
+        return None
+
+    @property
+    def damage(self) -> list[str]:
+        """What is wrong with which file and line, but for items that have another answer by now."""
+        return [sentence for place, sentence in self._damaged if place is None or place not in self.answers]
+
+    def _speech_problem(self, record: Record) -> str | None:
+        """Why the speech that a record names is not that answer; None where it is, or none is named."""
+        if record.speech is None:
+            return None
+        path = self.folder / record.speech
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            return f"the speech {record.speech} cannot be read ({error.strerror})"
+        if record.speech_sha256 is not None and hashlib.sha256(data).hexdigest() != record.speech_sha256:
+            return f"the speech {record.speech} is not the one that was given (another digest)"
+        return None
 
     def _remember(self, record: Record) -> None:
         if record.error is not None:
@@ -147,16 +196,6 @@ class RunStore:
     def read_items(self, task: str) -> list[Item]:
         """What the run asks of a task; see `avemo_harness.run.items`."""
         return read_items(self.folder, task)
-
-
-def _parse(line: bytes, segment: Path, start: int) -> Record:
-    try:
-        values = {key: value for key, value in json.loads(line).items() if key in _FIELDS}
-        return Record(**{**values, "flags": tuple(values.get("flags", ()))})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{segment}: a line after byte {start} is damaged ({error}); remove that line, and the item is asked again"
-        ) from error
 
 
 class Segment:
@@ -180,17 +219,17 @@ class Segment:
         """
         self.written += self._lines.append(record.line() for record in records)
 
-    def write_speech(self, key: str, speech: Speech) -> str:
-        """Store a spoken answer, whole and durable before it gets its name; returns its path inside the run."""
+    def write_speech(self, key: str, speech: Speech) -> StoredSpeech:
+        """Store a spoken answer, whole and durable before it gets its name.
+
+        Raises:
+            MediaError: it cannot be encoded.
+            StoreError: the disk is full or the folder cannot be written.
+        """
         name = f"speech/{key}.flac"
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        partly = path.with_name(f".{key}.{secrets.token_hex(4)}.part.flac")
-        media.write_flac(partly, speech.samples, speech.rate_hz)
-        with open(partly, "rb") as handle:
-            os.fsync(handle.fileno())
-        partly.replace(path)
-        return name
+        data = media.encode_flac(speech.samples, speech.rate_hz)
+        write_atomically(self.folder / name, data)
+        return StoredSpeech(name, hashlib.sha256(data).hexdigest(), len(speech.samples))
 
     def close(self) -> None:
         self._lines.close()

@@ -1,12 +1,13 @@
-"""Plain text from a generated answer: without thoughts, special tokens, markup and polite formulas."""
+"""Plain text from a generated answer: without thoughts, special tokens, markup and polite formulas.
+
+A label's word in a formula or idiom ("I'd be happy to help") says nothing of the speaker.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from dataclasses import dataclass
-
-from avemo_harness.scorers.answer_formulas import FORMULAS
 
 EDGE = 2_000
 """Characters at each end of an answer that are looked at; a longer one is cut in the middle."""
@@ -26,7 +27,47 @@ _SPECIAL_TOKEN = re.compile(r"<\|([^<>|]{1,40})\|>")
 _TAG = re.compile(r"<[^<>]{0,80}>")
 _LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it)|boldsymbol|emph|underline|quad|left|right)\b")
 _ENUMERATION = re.compile(r"(?m)^[ \t]*(?:[-*•·+]|\(?(?:\d{1,2}|[a-h])[.)、])(?=[ \t(]+\w)")
+_QUOTED_QUESTION = re.compile(r"[\"“„«「](?=[^\s\"“”„«»「」]{1,40} )([^\"“”„«»「」\n]{0,200})\?[\"”»」]")
 _DASH = re.compile(r"[—–―]|--+|(?<=\s)-(?=\s)")
+
+_HELPING = (
+    "help|assist|answer|provide|try|analy[sz]e|do|explain|share|look|be of|hear|see you|say|tell|inform|report|admit|"
+    "discuss|chat|continue|take|support|offer|guide|work|know|listen|describe"
+)
+_FIRST_PERSON = (
+    "i'?m|i am|i'd be|i would be|i'll be|i will be|i feel|we'?re|we are|we'd be|we would be|we'll be|"
+    "makes? me|made me|makes? us"
+)
+_DEGREE = "so|very|really|more than|always|truly|just|only|quite|also|a bit|a little|deeply|absolutely|genuinely"
+
+# Every repetition is bounded, so that replacing takes linear time.
+_PATTERNS = (
+    # English
+    rf"\b(?:happy|glad|sad|mad|joyful) to (?:{_HELPING})\b",
+    rf"\b(?:{_FIRST_PERSON}) (?:(?:{_DEGREE}) ){{0,3}}(?:happy|sad|angry|mad|neutral|joyful)\b",
+    r"\bit(?:'s| is) (?:so |very |really )?sad (?:that|to)\b",
+    r"\bif (?:i|we) (?:really )?(?:had|have|were forced|must|needed|need|were) (?:to )?"
+    r"(?:choose|pick|guess|say|decide|select|answer|name)\b",
+    r"\bif (?:forced|pressed|asked|required|anything)\b(?: to \w+)?",
+    r", ?(?:isn't|aren't|doesn't|don't|wasn't) (?:he|she|it|they)\?|, ?right\?",
+    r"\bseasonal affective disorder(?: ?\(?sad\b\)?)?",
+    # Chinese
+    r"(?:很|非常|十分)?(?:高[兴興]|[开開]心)"
+    r"(?:能|可以|[为為]您|[为為]你|帮|幫|回答|认识|認識|见到|見到|协助|協助|地?告诉)",
+    # Japanese, Korean
+    r"(?:お役に立て|お手伝い|お会い|ご一緒)[^。\n]{0,12}(?:嬉し|うれし|幸せ)",
+    r"(?:도움|도와|만나|뵙|함께)[^.。\n]{0,20}(?:기쁩|기뻐|기쁘|행복)",
+    # German, Spanish, French
+    r"\b(?:glücklich|froh|freudig)[ ,]{1,2}(?:\w+ ){0,4}zu (?:helfen|unterstützen|assistieren|beantworten)\b",
+    r"\bmit freude\b",
+    r"\b(?:feliz|felices|contento|contenta|alegre) de (?:poder )?(?:ayudar|asistir|responder|atender)\w*",
+    r"\bcon (?:mucha )?alegría\b|\bfeliz (?:cumpleaños|navidad|año)",
+    r"\b(?:heureux|heureuse|content|contente|triste) (?:de|d')\s?(?:(?:pouvoir|vous|te|t'|l'|le|la) ?){0,3}"
+    r"(?:aider|assister|répondre|renseigner|dire|annoncer|informer)\b",
+    r"\bavec joie\b|\bjoyeux (?:noël|anniversaire)",
+)
+_FORMULAS = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
+"""Matches in text that is folded, with plain apostrophes and single spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +121,8 @@ def _without_markup(text: str) -> str:
     text = _LATEX.sub(" ", _TAG.sub(" ", text))
     text = re.sub(r"\\[nr]", "\n", text)
     text = re.sub(r"--?>|=>|⇒|➡", "→", text)
+    # A question that is quoted is a sentence of its own.
+    text = _QUOTED_QUESTION.sub(r" — \1? ", text)
     text = re.sub(r"[*_`#>~$\"“”„«»‹›「」『』\[\]\\]", " ", text)
     text = re.sub(r"[{}|]", "\n", text)
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
@@ -88,4 +131,4 @@ def _without_markup(text: str) -> str:
     text = _DASH.sub(" — ", text)
     text = re.sub(r"[ \t]+", " ", text)
     text = re.sub(r"\bfinal ?:", "final answer:", text)
-    return FORMULAS.sub(" ", text)
+    return _FORMULAS.sub(" ", text)

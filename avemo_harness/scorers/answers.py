@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from avemo_harness.benchmark.task import LabelOutput, RankBy
-from avemo_harness.scorers.answer_announcement import find_announcement
-from avemo_harness.scorers.answer_claims import find_claims
+from avemo_harness.scorers.answer_claims import find_announcement, find_claims
 from avemo_harness.scorers.answer_text import clean_answer
-from avemo_harness.scorers.answer_tokens import Token, Vocabulary
-from avemo_harness.scorers.answer_words import Kind
+from avemo_harness.scorers.answer_words import Kind, Token, Vocabulary
 from avemo_harness.scorers.base import Answer, ScoreLine
 from avemo_harness.scorers.ranking import RankingError, label_scores
 
@@ -39,9 +37,9 @@ class ParsedLabel:
 def read_label(text: str, output: LabelOutput) -> ParsedLabel:
     """Read a label from generated text by version 2 of the rule, in linear time.
 
-    Thoughts, markup and polite formulas are no answer. Labels that are negated, asked about or reported are dropped. If
-    what follows the last "answer:", "emotion is", "->" or closing colon claims exactly one label, it decides; else the
-    one label that the whole answer claims. Everything else is invalid.
+    Thoughts, markup and polite formulas are no answer. Labels are dropped that are negated, asked about, reported or
+    explain another emotion. If what follows the last "answer:", "emotion is" or "->" claims exactly one label, it
+    decides; else the one label that the whole answer claims. Everything else is invalid.
 
     >>> emotions = LabelOutput(type="label", labels=["happy", "sad"], synonyms={"en": {"happy": ["joyful"]}})
     >>> read_label("**Joyful!**", emotions)

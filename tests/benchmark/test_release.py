@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -93,6 +94,24 @@ def test_a_row_becomes_a_dialogue_and_what_is_optional_may_be_left_out() -> None
         ),
         (in_turn(1, "arousal", [float("nan")]), "dialogue 'd1', turn 1", "arousal must hold numbers from 0 to 1"),
         (in_turn(1, "arousal", [None]), "dialogue 'd1', turn 1", "arousal must hold numbers from 0 to 1, found None"),
+        (in_turn(1, "arousal", 0.5), "dialogue 'd1', turn 1", "arousal must be a list of at most 100,000 numbers"),
+        (in_turn(1, "arousal", [0.5] * 100_001), "dialogue 'd1', turn 1", "at most 100,000 numbers, found 100,001"),
+        (
+            in_turn(0, "arousal", [0.5] * 3),
+            "dialogue 'd1', turn 0",
+            "valence and arousal must have as many values as each other, found 2 and 3",
+        ),
+        (in_turn(0, "emotion", 2), "dialogue 'd1', turn 0", "found 2, a class number: write the label itself"),
+        (lambda row: row.update(turns=row["turns"] * 10_000), "dialogue 'd1'", "at most 1,000 turns, found 20,000"),
+        *(
+            (
+                in_turn(0, column, value),
+                "dialogue 'd1', turn 0",
+                f"{column} must be a number above 0 and at most {high}, or null, found {value!r}",
+            )
+            for column, high in (("duration_s", "3600"), ("va_rate_hz", "1000"))
+            for value in (1e308, -1.0, 0, math.inf, math.nan, "2", True)
+        ),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_file_dialogue_and_turn(change: Change, where: str, expectation: str) -> None:
@@ -111,6 +130,12 @@ PAIR = ConflictPair("p1", "d1", 0, "d2", 2, "happy", "sad", "ann")
 
 def test_a_pair_row_becomes_a_pair() -> None:
     assert parse_pair(pair_row(PAIR), FILE) == PAIR
+
+
+def test_a_turn_of_a_pair_that_pandas_took_for_a_float_is_whole() -> None:
+    assert parse_pair({**pair_row(PAIR), "audio_turn": 0.0, "video_turn": 2.0}, FILE) == PAIR
+    with pytest.raises(ReleaseError, match=r"column 'video_turn' must hold a int, found 1\.5"):
+        parse_pair({**pair_row(PAIR), "video_turn": 1.5}, FILE)
 
 
 @pytest.mark.parametrize("column", [field.name for field in fields(ConflictPair)])

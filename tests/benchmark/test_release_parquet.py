@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.corpus_trees import LFS_POINTER
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
+from avemo_harness.benchmark.release_parquet import MAX_GROUP_VALUES
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import MediaError, ReleaseError
 
 CONFIG = "multiturn_real"
 FILE = f"{CONFIG}/test-00000.parquet"
 
-unit_values = st.lists(st.floats(0, 1), max_size=4).map(tuple)
+numbers = st.floats(0, 1)
+ratings = st.one_of(
+    # Valence and arousal together, or one of them.
+    st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4).map(lambda pairs: tuple(zip(*pairs, strict=True))),
+    st.lists(numbers, max_size=4).map(lambda values: (tuple(values), ())),
+    st.lists(numbers, max_size=4).map(lambda values: ((), tuple(values))),
+)
 clips = st.none() | st.binary(max_size=50).map(Clip.from_bytes)
 
 
 @st.composite
 def turns(draw: st.DrawFn, position: int) -> Turn:
+    valence, arousal = draw(ratings)
     return Turn(
         turn_index=position,
         role="user" if position == 0 else draw(st.sampled_from(["user", "assistant"])),
@@ -38,8 +49,8 @@ def turns(draw: st.DrawFn, position: int) -> Turn:
         style_prompt=draw(st.none() | st.text(max_size=5)),
         clip=draw(clips),
         duration_s=draw(st.none() | st.floats(0.1, 1e3)),
-        valence=draw(unit_values),
-        arousal=draw(unit_values),
+        valence=valence,
+        arousal=arousal,
         va_rate_hz=draw(st.none() | st.floats(0.1, 100)),
     )
 
@@ -119,6 +130,42 @@ def embedded(data: bytes, path: str | None = None) -> dict[str, Any]:
 
 def only_clip(source: Path, media_root: Path | None = None) -> Clip:
     return all_clips(load_release(str(source), CONFIG, options=ReleaseOptions(media_root=media_root)))[0]
+
+
+def test_a_row_group_of_more_values_than_memory_holds_is_refused_unread(tmp_path: Path) -> None:
+    count = MAX_GROUP_VALUES + 1
+    valence = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), pa.array(np.zeros(count, np.float32)))
+    turn = pa.StructArray.from_arrays([pa.array([0]), valence], ["turn_index", "valence"])
+    turns = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), turn)
+    pq.write_table(pa.table({"dialogue_id": ["d"], "turns": turns}), tmp_path / "test.parquet")
+    assert (tmp_path / "test.parquet").stat().st_size < 2**20
+    with pytest.raises(ReleaseError, match=r"test\.parquet: row group 0 has 20,000,001 values of turns\..*valence"):
+        load_release(str(tmp_path / "test.parquet"), CONFIG)
+
+
+def test_a_file_that_git_lfs_has_not_fetched_is_named(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).mkdir()
+    (tmp_path / FILE).write_text(LFS_POINTER)
+    with pytest.raises(
+        ReleaseError, match=r"test-00000\.parquet: .*it is a git-lfs pointer, not the file: run git lfs"
+    ):
+        load_release(str(tmp_path), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("pipe.mp4", "it is a pipe, a socket or a device, not a file"),
+        ("dev/zero", "it is a pipe, a socket or a device, not a file"),
+        ("pointer.mp4", "it is a git-lfs pointer, not the file: run git lfs pull"),
+    ],
+)
+def test_what_is_no_file_is_no_clip(path: str, said: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "pointer.mp4").write_text(LFS_POINTER)
+    root = Path("/") if path == "dev/zero" else tmp_path
+    with pytest.raises(MediaError, match=said):
+        only_clip(write_raw(tmp_path / "test.parquet", named(path)), root).read()
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts the bytes read by /proc/self/io")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.byte_clips import write_lost_clips_task
 from support.releases import write_text_release, write_text_task
 from support.waiting import PATIENCE_S
 
@@ -45,7 +46,7 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
     ("what", "line"),
     [
         ("corpora", "recola:PATH,gold=avec2018"),
-        ("corpora", "release:PATH,config=CONFIG"),
+        ("corpora", "release:PATH,config=CONFIG,media_root=None"),
         ("extractors", "builtin-sound"),
         ("extractors", "hicmae:checkout=CHECKOUT,checkpoint=CHECKPOINT,crop=centre,device=None"),
         ("judges", "embedded"),
@@ -139,18 +140,14 @@ def test_what_a_user_can_fix_exits_with_2_and_one_clear_message(
 
 
 def test_failed_items_exit_with_1_unless_allowed(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    write_text_release(folder, 4)
-    text = write_text_task(tmp_path / "text.yaml", folder).read_text()
-    asks_for_clips = tmp_path / "clips.yaml"
-    asks_for_clips.write_text(text.replace("{type: text,", "{type: clip}, {type: text,"))
-    done = avemo_eval("--model", "random", "--tasks", str(asks_for_clips), "--output_path", str(tmp_path / "run"))
+    task = write_lost_clips_task(tmp_path, dialogues=2)
+    done = avemo_eval("--model", "random", "--tasks", str(task), "--output_path", str(tmp_path / "run"))
     assert done.returncode == 1
     assert "provisional: 4 items failed" in done.stdout
     allowed = avemo_eval("score", str(tmp_path / "run"), "--max_errors", "4")
     assert allowed.returncode == 0
     results = json.loads((tmp_path / "run/results.json").read_text())
-    assert results["tasks"]["text_only"]["metrics"]["accuracy"] == {
+    assert results["tasks"]["lost"]["metrics"]["accuracy"] == {
         "value": None,
         "ci_low": None,
         "ci_high": None,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.corpus_trees import write_clip
+from support.imports import import_corpus
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import media
@@ -45,6 +49,55 @@ def test_the_messages_of_the_first_questions_are_shown_with_history_and_without_
     assert "d00000/0  gold: neutral" in said
     assert "user      sentence 0 of dialogue 0\n  assistant sentence 1 of dialogue 0" in said
     assert "\x1b" not in said
+
+
+def test_clips_of_an_imported_corpus_are_found_under_the_media_root(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    write_clip(corpus / "a.mp4", 0.4, 0)
+    (corpus / "clips.csv").write_text("path,emotion,speaker\na.mp4,sad,Ann\n")
+    import_corpus("folder", corpus, tmp_path / "release")
+    command = ["show", "singleturn_synthetic_video_only", "--n", "1", "--dataset", str(tmp_path / "release")]
+    assert main(command) == 2
+    assert "give the corpus' folder as --media_root" in capsys.readouterr().err
+    assert main([*command, "--media_root", str(corpus)]) == 0
+    assert "[clip " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--ids", "d00001,d00002/0"], {"d00001", "d00002"}),
+        (["--where", "emotion=angry", "--where", "speaker_id=speaker2"], {"d00002"}),
+        (["--limit", "1", "--seed", "0"], {"d00000"}),
+        (["--limit", "1", "--seed", "4"], {"d00004"}),
+    ],
+)
+def test_questions_are_those_that_a_run_with_the_same_options_asks(
+    options: list[str], shown: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 5))
+    assert main(["show", str(task), "--n", "9", *options]) == 0
+    assert set(re.findall(r"(d\d+)/0  gold", capsys.readouterr().out)) == shown
+    assert main(["--model", "constant", "--tasks", str(task), "--output_path", str(tmp_path / "run"), *options]) == 0
+    (file,) = (tmp_path / "run" / "responses").glob("*.jsonl")
+    asked = [json.loads(line)["item"] for line in file.read_text().splitlines()]
+    assert {item.partition("/")[0] for item in asked} == shown
+
+
+def test_run_and_show_declare_the_same_data_options(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = []
+    for command in ("run", "show"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        helps.append(capsys.readouterr().out)
+    names = "dataset revision media_root streaming limit ids where seed"
+    for name in names.split():
+        declared = [re.search(rf"^  --{name} .*?(?=^  -|^\S|\Z)", text, re.DOTALL | re.MULTILINE) for text in helps]
+        assert declared[0] is not None
+        assert declared[1] is not None
+        assert declared[0][0].strip() == declared[1][0].strip()
 
 
 def test_clips_are_shown_by_their_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

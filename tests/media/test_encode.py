@@ -94,7 +94,7 @@ def test_an_error_of_the_frames_own_source_passes_unchanged() -> None:
 
 def test_flac_keeps_sixteen_bits(tmp_path: Path) -> None:
     sound = melody(0.5)
-    media.write_flac(tmp_path / "a.flac", sound, 16_000)
+    (tmp_path / "a.flac").write_bytes(media.encode_flac(sound, 16_000))
     again, rate = media.read_sound_file(tmp_path / "a.flac")
     assert rate == 16_000
     assert again.dtype == np.float32
@@ -102,7 +102,7 @@ def test_flac_keeps_sixteen_bits(tmp_path: Path) -> None:
 
 
 def test_loud_flac_is_clipped(tmp_path: Path) -> None:
-    media.write_flac(tmp_path / "a.flac", np.array([2.0, -2.0, 0.0], np.float32), 16_000)
+    (tmp_path / "a.flac").write_bytes(media.encode_flac(np.array([2.0, -2.0, 0.0], np.float32), 16_000))
     np.testing.assert_allclose(media.read_sound_file(tmp_path / "a.flac")[0], [1, -1, 0], atol=1 / 2**15)
 
 
@@ -111,8 +111,6 @@ def test_sound_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for name in ("text.wav", "missing.wav"):
         with pytest.raises(MediaError, match=name):
             media.read_sound_file(tmp_path / name)
-    with pytest.raises(MediaError, match=r"missing/a\.flac"):
-        media.write_flac(tmp_path / "missing" / "a.flac", melody(0.1), 16_000)
 
 
 @pytest.mark.parametrize(("rate_in", "rate_out"), [(44_100, 16_000), (16_000, 48_000), (22_050, 16_000)])

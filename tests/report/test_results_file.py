@@ -14,6 +14,7 @@ from avemo_harness import evaluate
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA
 from avemo_harness.report.results_file import finished_at, read_finished_run
+from avemo_harness.run.sealed import SEAL
 
 NAMES = ("video_only", "full_av", "audio_only")
 
@@ -27,7 +28,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def edit(path: Path, **changes: object) -> None:
-    values = json.loads(path.read_text())
+    """Change a file as a version that does not seal it would have written it."""
+    values = {name: value for name, value in json.loads(path.read_text()).items() if name != SEAL}
     path.write_text(json.dumps({**values, **changes}))
 
 
@@ -100,6 +102,9 @@ def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
         read_finished_run(run)
     edit(run / "results.json", schema_version=RESULTS_SCHEMA, tasks={"full_av": {}})
     with pytest.raises(StoreError, match=r"results.json: damaged at tasks.full_av"):
+        read_finished_run(run)
+    edit(run / "results.json", **{SEAL: "0" * 64})
+    with pytest.raises(StoreError, match=r"results.json: cannot be read \(its digest does not fit"):
         read_finished_run(run)
     (run / "results.json").write_text("{")
     with pytest.raises(StoreError, match=r"results.json: cannot be read"):

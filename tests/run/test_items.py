@@ -59,6 +59,18 @@ def test_a_list_of_another_digest_is_refused_and_made_fit_by_the_runs_command(tm
     assert read_items(tmp_path, "task") == [item(0), item(1), item(2)]
 
 
+@pytest.mark.parametrize("asked", [(0, 1, 2), (0, 1, 2, 3, 4, 5)])
+def test_a_list_with_a_damaged_line_keeps_what_can_be_read_and_all_where_all_were_asked(
+    asked: tuple[int, ...], tmp_path: Path
+) -> None:
+    add(tmp_path, *asked)
+    path = tmp_path / "items" / "task.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:-1], b"\xff" + lines[-1]]))
+    kept = range(6) if len(asked) == 6 else (0, 1)
+    assert add(tmp_path, 1)[0] == read_items(tmp_path, "task") == [item(number) for number in kept]
+
+
 def test_a_run_without_counts_was_made_before_lists_could_grow(tmp_path: Path) -> None:
     add(tmp_path, 0, 1)
     (tmp_path / "items.json").unlink()

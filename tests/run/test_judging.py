@@ -22,10 +22,12 @@ from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.cli import main
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import RunResult, score_run
+from avemo_harness.run.lines import CHECKSUM
+from avemo_harness.run.sealed import read_sealed_json
 
 TASK = f"{CONFIG}_reply"
 
@@ -296,22 +298,44 @@ def single_streams(folder: Path) -> Path:
     return folder / "streams"
 
 
+def judged_users(folder: Path) -> tuple[dict[str, str | None], list[str]]:
+    """By which streams each user was judged, and the errors of those who were not."""
+    rows = rows_of(folder, "judgements")
+    return {row["item"]: row.get("user_view") for row in rows}, [row["error"] for row in rows if "error" in row]
+
+
+def test_a_user_without_a_face_is_judged_by_sound_and_the_mean_says_so(tmp_path: Path, judge: LevelJudge) -> None:
+    reply = run(single_streams(tmp_path), tmp_path / "run").tasks[TASK]
+    assert judged_users(tmp_path / "run") == ({"both/0": "audio_video", "sound/0": "audio"}, [])
+    assert reply.not_asked == {"no sound": 1}
+    details = reply.details["reasoning"]
+    assert details["users_by_view"] == {"audio": 1, "audio_video": 1}
+    assert details["mixed_user_views"] is True
+
+
+def face_task(folder: Path) -> str:
+    """A task that asks for replies to faces, heard under noise."""
+    shipped = Path(__file__).parents[2] / "tasks" / "_reply_dialogue.yaml"
+    text = f"task: faces\nextends: {shipped}\ndataset: {{name: {CONFIG}}}\ncondition: video_only\n"
+    (folder / "faces.yaml").write_text(text, encoding="utf-8")
+    return str(folder / "faces.yaml")
+
+
 @pytest.mark.parametrize("modalities", [("audio", "video"), ("audio",)])
-def test_users_without_a_face_or_without_sound_are_judged_by_what_there_is(
+def test_a_user_without_sound_is_judged_by_face_where_the_judge_looks(
     modalities: tuple[str, ...], tmp_path: Path, judge: LevelJudge
 ) -> None:
     judge.modalities = frozenset(modalities)
-    reply = run(single_streams(tmp_path), tmp_path / "run").tasks[TASK]
-    views = {row["item"]: row.get("user_view") for row in rows_of(tmp_path / "run", "judgements")}
-    errors = [row["error"] for row in rows_of(tmp_path / "run", "judgements") if "error" in row]
-    details = reply.details["reasoning"]
+    release = single_streams(tmp_path)
+    result = evaluate(Speaking(), face_task(tmp_path), dataset=str(release), output_path=tmp_path / "run")
+    reply = result.tasks["faces"]
+    views, errors = judged_users(tmp_path / "run")
     if "video" in modalities:
-        assert views == {"both/0": "audio_video", "sound/0": "audio", "face/0": "video"}
-        assert details["users_by_view"] == {"audio": 1, "audio_video": 1, "video": 1}
-        assert (details["mixed_user_views"], errors) == (True, [])
+        assert (views, errors) == ({"both/0": "audio_video", "face/0": "video"}, [])
+        assert reply.details["reasoning"]["mixed_user_views"] is True
     else:
-        assert views == {"both/0": "audio", "sound/0": "audio", "face/0": None}
-        assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio": 2}, False)
+        assert views == {"both/0": "audio", "face/0": None}
+        assert reply.details["reasoning"]["users_by_view"] == {"audio": 1}
         (error,) = errors
         assert "the judge makes use of sound alone, and the turn has none" in error
         assert reply.n_errors == 1
@@ -323,7 +347,10 @@ def test_judgements_of_before_are_read_though_they_lack_what_is_noted_now(
     folder = tmp_path / "run"
     run(release, folder)
     file = next((folder / "judgements").glob("*.jsonl"))
-    rows = [{key: value for key, value in row.items() if key != "user_view"} for row in rows_of(folder, "judgements")]
+    rows = [
+        {key: value for key, value in row.items() if key not in ("user_view", CHECKSUM)}
+        for row in rows_of(folder, "judgements")
+    ]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     details = score_run(folder).tasks[TASK].details["reasoning"]
     assert (details["users_by_view"], details["mixed_user_views"]) == ({"unknown": 12}, False)
@@ -351,7 +378,7 @@ def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
 def test_a_release_that_changed_since_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
     folder = tmp_path / "run"
     run(release, folder)
-    record = json.loads((folder / "run.json").read_text())
+    record = read_sealed_json((folder / "run.json").read_text())
     record["releases"][0]["fingerprint"] = "0" * 64
     (folder / "run.json").write_text(json.dumps(record))
     assert main(["judge", str(folder)]) == 2
@@ -381,5 +408,9 @@ def test_a_damaged_judgement_names_its_file_and_line(release: Path, tmp_path: Pa
     lines = file.read_text().splitlines()
     lines[3] = lines[3].replace("0.5", "NaN", 1)
     file.write_text("\n".join(lines) + "\n")
-    with pytest.raises(StoreError, match=f"{file.name}, line 4: damaged"):
-        score_run(folder)
+    result = score_run(folder)
+    (told,) = result.damage
+    assert told.startswith(f"judgements/{file.name}, line 4: damaged (")
+    assert (result.tasks[TASK].n_unjudged, result.provisional) == (1, True)
+    again = run(release, folder)
+    assert (again.tasks[TASK].n_unjudged, again.provisional) == (0, False)

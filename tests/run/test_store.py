@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from avemo_harness.benchmark.request import Item, Response
-from avemo_harness.errors import StoreError
+from avemo_harness import media
+from avemo_harness.benchmark.request import Item, Response, Speech
 from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
 
 
@@ -88,12 +93,69 @@ def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> N
     "damage",
     [b"\x00\x00\x00\n", b"[1, 2]\n", b'{"task": "x"}\n', b"not json\n", b'{"task": "x", "item": "y", "flags": 1}\n'],
 )
-def test_a_damaged_line_is_an_error_that_names_the_file(tmp_path: Path, damage: bytes) -> None:
-    path = write(tmp_path, "worker", Record("task", "d0/0", text="sad"))
+def test_a_damaged_line_is_named_and_is_no_answer(tmp_path: Path, damage: bytes) -> None:
+    answered = Record("task", "d0/0", text="sad")
+    path = write(tmp_path, "worker", answered)
     with open(path, "ab") as handle:
         handle.write(damage)
-    with pytest.raises(StoreError, match=r"worker\.jsonl: a line after byte 0 is damaged"):
-        RunStore(tmp_path).refresh()
+    store = RunStore(tmp_path)
+    assert store.refresh() == [answered]
+    (told,) = store.damage
+    assert told.startswith("responses/worker.jsonl, line 2: damaged (")
+    assert told.endswith("the run's command asks its item again")
+
+
+@given(st.data())
+def test_no_single_byte_that_is_changed_gives_another_answer(data: st.DataObject) -> None:
+    record = Record.of(item(0), "key", Response(text="sad ☔", label_logprobs={"sad": -0.5}, flags=("truncated",)))
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder), "worker", record)
+        line = bytearray(path.read_bytes())
+        position = data.draw(st.integers(0, len(line) - 1))
+        line[position] = data.draw(st.integers(0, 255).filter(lambda value: value != line[position]))
+        path.write_bytes(line)
+        store = RunStore(Path(folder))
+        store.refresh()
+        # A space or another spelling of a character changes no content.
+        assert list(store.answers.values()) in ([], [record])
+
+
+def spoken(folder: Path) -> tuple[Path, Record]:
+    """A segment with one spoken answer."""
+    segment = Segment(folder, "worker")
+    speech = segment.write_speech("key", Speech(np.full(800, 0.25, np.float32), 16_000))
+    record = Record.of(item(0), "key", Response(text="well"), speech)
+    segment.append([record])
+    segment.close()
+    return folder / speech.path, record
+
+
+def test_a_spoken_answer_says_what_its_file_holds(tmp_path: Path) -> None:
+    path, record = spoken(tmp_path)
+    assert record.speech_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert record.speech_samples == 800
+    assert RunStore(tmp_path).refresh() == [record]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "another"])
+def test_an_answer_whose_speech_is_not_the_one_that_was_given_is_no_answer(damage: str, tmp_path: Path) -> None:
+    path, record = spoken(tmp_path)
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:-1] if damage == "cut" else media.encode_flac(np.zeros(800, np.float32), 16_000))
+    store = RunStore(tmp_path)
+    assert store.refresh() == []
+    assert (store.answers, store.by_key) == ({}, {})
+    assert len(store.damage) == 1
+    assert "the speech speech/key.flac" in store.damage[0]
+    path.write_bytes(whole)
+    again = Segment(tmp_path, "again")
+    again.append([record])
+    again.close()
+    assert store.refresh() == [record]
+    assert store.damage == []
 
 
 def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> None:

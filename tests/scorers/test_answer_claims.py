@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from avemo_harness.benchmark.task import LabelOutput
-from avemo_harness.scorers.answer_announcement import find_announcement
-from avemo_harness.scorers.answer_claims import Claims, find_claims
+from avemo_harness.scorers.answer_claims import Claims, find_announcement, find_claims
 from avemo_harness.scorers.answer_text import clean_answer
-from avemo_harness.scorers.answer_tokens import Vocabulary, spell
+from avemo_harness.scorers.answer_words import Vocabulary, spell
 
 LABELS = LabelOutput(type="label", labels=("red", "blue", "green"), synonyms={"zh": {"red": ["红色", "红"]}})
 
@@ -38,7 +37,6 @@ def claims(text: str) -> Claims:
         ("is it red? blue!", {"blue"}),
         ("blue. Or red?", {"blue", "red"}),
         ("red: no, blue: yes", {"blue"}),
-        ("red. No.", set()),
         ("blue. Red? No.", {"blue"}),
         ("red, blue or green", set()),
         ("red blue green", set()),
@@ -48,6 +46,17 @@ def claims(text: str) -> Claims:
         ("because it is red", {"red"}),
         ("blue, reason: red light", {"blue"}),
         ("a red film in blue", {"blue"}),
+        ("it could be red, but it is blue", {"blue"}),
+        ("it could be red, but it may be blue", {"red", "blue"}),
+        ("it could be red, but not blue", set()),
+        ("it could be red, but not now", {"red"}),
+        ("it is red, but it could be blue", {"red", "blue"}),
+        ("not red and looks blue", {"blue"}),
+        ("not said, that it is red", set()),
+        ("surprise. red light", set()),
+        ("surprise. red.", {"red"}),
+        ("surprise at red", {"red"}),
+        ("surprise. red light. answer: blue", {"blue"}),
         ("红的", {"red"}),
         ("不红", set()),
         ("非常红", {"red"}),
@@ -70,12 +79,14 @@ def test_why_labels_were_dropped_is_told(text: str, dropped: str | None) -> None
     [
         ("red or blue? The answer is blue.", {"blue"}),
         ("red, hm, emotion expressed: blue", {"blue"}),
-        ("red or blue: blue", {"blue"}),
         ("not green -> blue", {"blue"}),
         ("red, overall blue", {"blue"}),
         ("red. Actually, blue.", {"blue"}),
         ("answer: red. answer: blue", {"blue"}),
         ("red -> blue", None),
+        ("voice -> blue", None),
+        ("roof -> red, door -> blue", {"red", "blue"}),
+        ("red or blue, i'd go with blue", {"blue"}),
         ("voice: red, face: blue", None),
         ("the facial emotion is blue", None),
         ("the emotion of the face is blue", None),

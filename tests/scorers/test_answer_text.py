@@ -51,6 +51,7 @@ def test_an_unfinished_thought_leaves_nothing_and_is_told(text: str) -> None:
         ("'a' don't “b”", "a don't b"),
         ("Final: a", "final answer: a"),
         ('{"a": "b"}', "a : b"),
+        ('a "b c?" d', "a — b c? d"),
     ],
 )
 def test_markup_goes_and_clause_marks_stay(text: str, left: str) -> None:
@@ -64,7 +65,7 @@ def test_markup_goes_and_clause_marks_stay(text: str, left: str) -> None:
         ("I'm really sad, a", ", a"),
         ("If I had to choose, a", ", a"),
         ("很高兴能帮助你", "帮助你"),
-        ("Ich bin glücklich, a", ", a"),
+        ("Ich bin glücklich, Ihnen zu helfen. a", "ich bin . a"),
     ],
 )
 def test_polite_formulas_go(text: str, left: str) -> None:

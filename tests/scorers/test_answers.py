@@ -128,7 +128,11 @@ def calls_to_read(text: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "part", ["happy or sad ", "not ", "emotion: ", "happy, then ", ": ", "if i ", "<", "不高", "화가 ", "so "]
+    "part",
+    [
+        *("happy or sad ", "not ", "emotion: ", "happy, then ", ": ", "if i ", "<", "不高", "화가 ", "so "),
+        *('"a ', '"', "-> happy ", "could happy but "),
+    ],
 )
 def test_work_grows_with_the_answer_and_ends_at_its_first_and_last_two_thousand_characters(part: str) -> None:
     short, long = (part * (size // len(part)) for size in (1_000, 4_000))

@@ -50,6 +50,18 @@ def write_clips_beside(folder: Path, dialogues: int = 3) -> Path:
     return write_byte_release(folder, dialogues, path_of=clip_path)
 
 
+def write_lost_clips_task(folder: Path, dialogues: int, name: str = "lost") -> Path:
+    """A task about two turns a dialogue whose clips are named and not there: each item is an error."""
+    release = write_byte_release(folder / "lost", dialogues, path_of=clip_path)
+    shipped = Path(__file__).parents[2] / "tasks" / "_understanding.yaml"
+    file = folder / f"{name}.yaml"
+    file.write_text(
+        f"task: {name}\nextends: {shipped}\ndataset: {{path: {release}, name: {CONFIG}}}\ncondition: audio_only\n",
+        encoding="utf-8",
+    )
+    return file
+
+
 def clip_path(clip: Clip) -> str:
     """Where `write_clips_beside` puts a clip."""
     return f"clips/{clip.sha256}.mp4"

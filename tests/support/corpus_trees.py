@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 from support.clips import make_clip, pattern
 from support.tiny_corpora import dialogue_name, write_multidialog_metadata, write_wav
@@ -35,6 +36,17 @@ def write_clip(path: Path, seconds: float, seed: int) -> None:
     """A clip with sound and a moving bar."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(make_clip(seconds, seed))
+
+
+def write_silent_video(path: Path, seconds: float) -> None:
+    """A video without sound, in the container that its name ends in: ``.flv`` with that format's own codec, or mp4."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("flv1" if path.suffix == ".flv" else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for position in range(round(25 * seconds)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pattern(position % 100), "rgb24")))
+        container.mux(stream.encode(None))
 
 
 def write_ravdess(folder: Path, names: Sequence[str]) -> Path:
@@ -73,6 +85,9 @@ def write_crema_d_responses(folder: Path, votes: Sequence[tuple[str, int, str]])
         rows.append([str(cell) for cell in row])
     _write_csv(folder / "finishedResponses.csv", rows, csv.QUOTE_ALL)
 
+
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n"
+"""What a clone holds in the place of a file that git-lfs has not fetched."""
 
 MeldRow = tuple[int, int, str, str, str]
 """Dialogue, utterance, speaker, emotion, words."""

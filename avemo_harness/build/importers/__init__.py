@@ -28,7 +28,7 @@ def importer_options(name: str) -> type[Any]:
 
 
 def find_corpus(name: str, source: Source, options: Any) -> Found:
-    """Find the dialogues of a corpus; no clip is touched. KeyError where there is no such importer.
+    """Find the dialogues of a corpus; of clips, headers are read at most. KeyError where there is no such importer.
 
     Raises:
         ReleaseError: files are missing or malformed.

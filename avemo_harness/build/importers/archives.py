@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
 from avemo_harness.errors import ReleaseError
 
+_BLOCK = 2**16
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Methods of packing that zipfile unpacks by no more than is asked for; others turn a kilobyte into a gigabyte."""
+_UTF8_FLAG = 0x800
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -68,11 +73,23 @@ class ZipArchive(Archive):
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        return {one.filename: one.file_size for one in self._opened.infolist() if not one.is_dir()}
+        return {name: member.file_size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:
-        with _damage(self.path):
-            return self._opened.read(name)
+        member = self._members[name]
+        if member.compress_type not in _BOUNDED:
+            raise ReleaseError(
+                f"{self.path}: {name} is packed by method {member.compress_type}; pack it by deflate, the usual one of "
+                "zip, or unpack the archive"
+            )
+        content = io.BytesIO()
+        with _damage(self.path), self._opened.open(member) as handle:
+            # Asked for all at once, zipfile unpacks far more than the size that the archive states.
+            while block := handle.read(_BLOCK):
+                content.write(block)
+            if content.tell() != member.file_size:
+                raise zipfile.BadZipFile(f"{name} has {content.tell()} bytes, its header says {member.file_size}")
+        return content.getvalue()
 
     def close(self) -> None:
         self._opened.close()
@@ -81,6 +98,20 @@ class ZipArchive(Archive):
     def _opened(self) -> zipfile.ZipFile:
         with _damage(self.path):
             return zipfile.ZipFile(self.path)
+
+    @cached_property
+    def _members(self) -> dict[str, zipfile.ZipInfo]:
+        return {_name(one): one for one in self._opened.infolist() if not one.is_dir()}
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """A member's name in UTF-8 where it is that, flag or none, with the slashes that some tools of Windows turn."""
+    name = member.filename
+    if not member.flag_bits & _UTF8_FLAG:
+        # Finder leaves the flag out, and zipfile then takes the name for code page 437, which knows all 256 bytes.
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/")
 
 
 class TarArchive(Archive):

@@ -87,7 +87,7 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an importer found. No clip has been touched.
+    """What an importer found. No clip has been decoded.
 
     Args:
         config: the config that dialogues like these are written as.

@@ -3,7 +3,7 @@
 Expected, in a folder, in archives or on the Hub::
 
     VideoFlash/1001_DFA_ANG_XX.flv      actor, sentence, emotion, level; or .mp4
-    AudioWAV/1001_DFA_ANG_XX.wav        taken where there is no video of that name
+    AudioWAV/1001_DFA_ANG_XX.wav        taken where there is no video of that name, or a silent one
     processedResults/summaryTable.csv   for the label that most raters of voice and face together chose
     finishedResponses.csv               the same, from each single vote
 """
@@ -18,10 +18,11 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from avemo_harness.build.importers import tables
-from avemo_harness.build.importers.base import SINGLE_TURN, About, Found, ReadFile
+from avemo_harness.build.importers.base import SINGLE_TURN, About, Found, ReadFile, Recording
 from avemo_harness.build.importers.recordings import recording_of
 from avemo_harness.build.importers.single_clips import TEST_SPEAKERS_HELP, parts_of_speakers, single_turn
 from avemo_harness.build.importers.source import Source, by_stem
+from avemo_harness.build.importers.voiced import VoicedVideo
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.corpora.tables import Table
 from avemo_harness.recognizers.corpora.tally import left_out
@@ -72,9 +73,8 @@ def find_crema_d(source: Source, options: CremaDOptions) -> Found:
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    # Video comes first: a sound file stands in only where there is none.
-    clips = by_stem(names, ".wav") | by_stem(names, ".flv", ".mp4")
-    clips = {stem: clips[stem] for stem in sorted(clips) if _NAME.fullmatch(stem)}
+    sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
+    clips = sorted(sounds | videos)
     if not clips:
         raise ReleaseError(
             f"{source}: expected clips named like 1001_DFA_ANG_XX.flv, .mp4 or .wav; give the folder that holds "
@@ -97,12 +97,32 @@ def find_crema_d(source: Source, options: CremaDOptions) -> Found:
             stem[:4],
             _SENTENCES.get(stem.split("_")[1], ""),
             emotion,
-            recording_of(source, clips[stem]),
+            _recording(source, videos.get(stem), sounds.get(stem)),
         )
         for stem, emotion in kept.items()
     )
     order = {name: place for place, name in enumerate(names)}
     return Found(ABOUT, SINGLE_TURN, dialogues, order, left_out(dropped), read)
+
+
+def _by_clip(names: Mapping[str, str]) -> dict[str, str]:
+    """Files by the names of their clips; those that are not named like clips are passed over."""
+    return {_clip_name(stem): names[stem] for stem in sorted(names) if _NAME.fullmatch(stem)}
+
+
+def _clip_name(stem: str) -> str:
+    """One name for a clip whose level is written as X in one place and as XX in another.
+
+    >>> _clip_name("1040_ITH_SAD_X")
+    '1040_ITH_SAD_XX'
+    """
+    return f"{stem}X" if stem.endswith("_X") else stem
+
+
+def _recording(source: Source, video: str | None, sound: str | None) -> Recording:
+    if video is not None and sound is not None:
+        return VoicedVideo(source, video, sound)
+    return recording_of(source, video or sound or "")
 
 
 def _read_votes(source: Source, names: Sequence[str]) -> tuple[Mapping[str, str], tuple[ReadFile, ...]]:
@@ -122,7 +142,7 @@ def _read_votes(source: Source, names: Sequence[str]) -> tuple[Mapping[str, str]
 
 def _summarised(table: Table) -> dict[str, str]:
     clip, vote = table.find("filename"), table.find("multimodalvote")
-    return {row.cells[clip]: _label(row.cells[vote].split(":")) for row in table.rows}
+    return {_clip_name(row.cells[clip]): _label(row.cells[vote].split(":")) for row in table.rows}
 
 
 def _counted(table: Table) -> dict[str, str]:
@@ -130,7 +150,7 @@ def _counted(table: Table) -> dict[str, str]:
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for row in table.rows:
         if row.cells[kind] == _BOTH:
-            votes[row.cells[clip]][row.cells[answer]] += 1
+            votes[_clip_name(row.cells[clip])][row.cells[answer]] += 1
     return {
         name: _label([vote for vote, count in counts.items() if count == max(counts.values())])
         for name, counts in votes.items()

@@ -1,6 +1,7 @@
 """Clips of one's own, and a table that tells what they are.
 
-The table is the one ``.csv`` or ``.jsonl`` at the top of the folder, with a row for each clip. Columns or keys:
+The table is the one ``.csv``, ``.tsv`` or ``.jsonl`` at the top of the folder, with a row for each clip. Between cells
+stand commas, semicolons or tabs; paths have slashes or the backslashes of Windows. Columns or keys:
 
 - ``path``: of the clip, from the table's folder; ``emotion``; ``speaker``;
 - if wanted, ``text``; ``part`` (train, validation, test; default test);
@@ -25,8 +26,9 @@ from avemo_harness.build.importers.source import Source
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.names import hint
 from avemo_harness.recognizers.corpora.base import Part
+from avemo_harness.recognizers.corpora.encodings import decode_text, path_spellings
 from avemo_harness.recognizers.corpora.parts import parse_part
-from avemo_harness.recognizers.corpora.tables import parse_table
+from avemo_harness.recognizers.corpora.tables import parse_table, whole_number
 from avemo_harness.recognizers.corpora.tally import left_out
 
 _COLUMNS = ("path", "emotion", "speaker", "text", "part", "dialogue", "turn", "role")
@@ -49,7 +51,7 @@ class FolderOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of the table. `name` is the path as it is there, `turn` None where it tells none."""
+    """A row of the table. `name` is the path as it is there, with slashes, `turn` None where it tells none."""
 
     where: str
     name: str
@@ -85,10 +87,7 @@ def find_folder(source: Source, options: FolderOptions) -> Found:
         else:
             dialogues.append(_dialogue(source, name, talk, label_map))
     if not dialogues:
-        raise ReleaseError(
-            f"{table}: expected clips with a label of {', '.join(label_map)}, found none among {len(rows)} rows; "
-            "translate the others with label_map"
-        )
+        raise _no_such_label(table, rows, label_map)
     about = About(
         name=options.name,
         homepage="",
@@ -104,16 +103,32 @@ def find_folder(source: Source, options: FolderOptions) -> Found:
 
 
 def _label_map(text: str) -> Mapping[str, str]:
-    given = {own.lower(): label for own, label in parse_arguments(text).items()}
+    given = {_label(own): label for own, label in parse_arguments(text).items()}
     for own, label in given.items():
         if label not in EMOTIONS:
             raise UsageError(f"label_map: {own}={label}: {label!r} is none of the emotions{hint(label, EMOTIONS)}")
     return {**{label: label for label in EMOTIONS}, **given}
 
 
+def _label(text: str) -> str:
+    """A label as it is compared: lower case, and class numbers without the fraction of a float."""
+    number = whole_number(text)
+    return text.lower() if number is None else str(number)
+
+
+def _no_such_label(table: str, rows: Sequence[_Row], label_map: Mapping[str, str]) -> ReleaseError:
+    found = Counter(row.label for row in rows)
+    shown = ", ".join(label or "nothing" for label, _ in found.most_common(8))
+    example = "0=neutral,1=happy" if any(label.isdecimal() for label in found) else "joy=happy"
+    return ReleaseError(
+        f"{table}: expected clips with a label of {', '.join(label_map)} in column 'emotion', found none among "
+        f"{len(rows)} rows, but {shown}; translate them with label_map, such as {example}"
+    )
+
+
 def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
     # In an archive the top may be a folder or two further down.
-    found = [name for name in names if name.lower().endswith((".csv", ".jsonl"))]
+    found = [name for name in names if name.lower().endswith((".csv", ".tsv", ".jsonl"))]
     if named:
         chosen = [name for name in found if name == named or name.endswith(f"/{named}")]
     else:
@@ -121,7 +136,7 @@ def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
         chosen = [name for name in found if len(PurePosixPath(name).parts) == top]
     if len(chosen) != 1:
         raise ReleaseError(
-            f"{source}: expected one table (.csv or .jsonl) with a row for each clip, found {len(chosen)}"
+            f"{source}: expected one table (.csv, .tsv or .jsonl) with a row for each clip, found {len(chosen)}"
             f"{': ' + ', '.join(chosen[:5]) if chosen else ''}; name it with --table"
         )
     return chosen[0]
@@ -132,7 +147,8 @@ def _rows(table: str, data: bytes, names: set[str]) -> list[_Row]:
     seen: set[str] = set()
     rows = []
     for where, cells in _cells(table, data):
-        clip = str(folder / cells["path"])
+        meant = [str(folder / path) for path in path_spellings(cells["path"])]
+        clip = next((path for path in meant if path in names), meant[0])
         if clip not in names or clip in seen:
             problem = "is there twice" if clip in seen else "is no file"
             raise ReleaseError(f"{where}: {clip!r} {problem}; correct the path")
@@ -146,25 +162,26 @@ def _row(where: str, clip: str, cells: Mapping[str, str]) -> _Row:
         raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
     if cells["role"] not in ("", "user", "assistant"):
         raise ReleaseError(f"{where}: expected the role user or assistant, found {cells['role']!r}; correct it")
-    if bool(cells["dialogue"]) != bool(cells["turn"]) or (cells["turn"] and not cells["turn"].isdecimal()):
+    turn = whole_number(cells["turn"])
+    if bool(cells["dialogue"]) != bool(cells["turn"]) or (cells["turn"] and turn is None):
         raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
     return _Row(
         where=where,
-        name=cells["path"],
+        name=cells["path"].replace("\\", "/"),
         clip=clip,
         speaker=cells["speaker"],
         text=cells["text"],
-        label=cells["emotion"].lower(),
+        label=_label(cells["emotion"]),
         part=parse_part(cells["part"], where) if cells["part"] else "test",
         dialogue=cells["dialogue"],
-        turn=int(cells["turn"]) if cells["turn"] else None,
+        turn=turn,
         role=cells["role"],
     )
 
 
 def _cells(table: str, data: bytes) -> list[tuple[str, dict[str, str]]]:
     """Each row's file and line, and its cells by column; empty where it has none."""
-    text = tables.decoded(data)
+    text = decode_text(data, table)
     if table.lower().endswith(".jsonl"):
         return [
             (f"{table}:{line}", _object(f"{table}:{line}", row))
@@ -184,7 +201,10 @@ def _object(where: str, text: str) -> dict[str, str]:
         raise ReleaseError(f"{where}: not JSON ({error}); correct the line") from error
     if not isinstance(row, dict) or not {"path", "emotion", "speaker"} <= row.keys():
         raise ReleaseError(f"{where}: expected an object with path, emotion and speaker; correct the line")
-    return {name: "" if row.get(name) is None else str(row[name]).strip() for name in _COLUMNS}
+    # A NaN, which is unequal to itself, is how pandas writes an empty cell.
+    return {
+        name: str(value).strip() if (value := row.get(name)) == value and value is not None else "" for name in _COLUMNS
+    }
 
 
 def _talks(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:

@@ -12,22 +12,25 @@ are stretches of two people who take turns.
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import PurePosixPath
 
+from avemo_harness import media
 from avemo_harness.build.importers import tables
 from avemo_harness.build.importers.archives import is_archive
 from avemo_harness.build.importers.base import MULTI_TURN, About, Found, FoundDialogue, FoundTurn, ReadFile
 from avemo_harness.build.importers.recordings import recording_of
 from avemo_harness.build.importers.segments import LONGEST, SHORTEST, Utterance, cut_segments
 from avemo_harness.build.importers.source import Source
-from avemo_harness.errors import ReleaseError
+from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.recognizers.corpora.base import Part
-from avemo_harness.recognizers.corpora.tables import Table
+from avemo_harness.recognizers.corpora.tables import Table, whole_number
 from avemo_harness.recognizers.corpora.tally import left_out
 
 ABOUT = About(
@@ -48,6 +51,9 @@ _CLIP = re.compile(r"dia(\d+)_utt(\d+)\.mp4")
 _COPY = re.compile(r"final_videos_testdia\d+_utt\d+\.mp4")
 _CROWDS = re.compile(r"all|both|everyone|everybody|.*(?:\band\b|[&/,+]).*", re.IGNORECASE)
 """Speakers that are no one person."""
+_LONGER, _LONGER_S = 2.0, 5.0
+"""A clip is much longer than its utterance from so many times its length on, if those are so many seconds more."""
+_ANY_LENGTH = media.MediaLimits(max_bytes=2**30, max_seconds=86_400.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class _Line:
     Args:
         number: in its dialogue.
         serial: number in the whole table; None where that tells none.
+        stated_s: seconds that the table says it lasts; NaN where that tells none.
         clip: name of its file; None where there is none.
     """
 
@@ -69,6 +76,7 @@ class _Line:
     dialogue: int
     number: int
     serial: int | None
+    stated_s: float
     speaker: str
     text: str
     label: str
@@ -79,7 +87,7 @@ def find_meld(source: Source, options: MeldOptions) -> Found:
     """Every segment of two people who take turns, each of whose user turns has one of the benchmark's emotions.
 
     Raises:
-        ReleaseError: tables or clips are missing, or a table is malformed.
+        ReleaseError: tables or clips are missing, a table is malformed, or no segment is left.
     """
     names = source.names()
     clips = _clips(names)
@@ -90,13 +98,18 @@ def find_meld(source: Source, options: MeldOptions) -> Found:
         read.append(said)
     if not any(line.clip for line in lines):
         raise ReleaseError(f"{source}: none of {len(lines)} utterances has its clip; {_where_clips_are(names)}")
+    order = {name: place for place, name in enumerate(names)}
+    overlong = _overlong(source, lines, order)
     dropped: Counter[str] = Counter({"copies of clips named final_videos_test…": _copies(names)})
     dialogues: list[FoundDialogue] = []
     for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
-        dialogues += _segments(source, list(talk), dropped)
+        dialogues += _segments(source, list(talk), overlong, dropped)
     if not dialogues:
-        raise ReleaseError(f"{source}: no segment of {SHORTEST} to {LONGEST} turns among {len(lines)} utterances")
-    order = {name: place for place, name in enumerate(names)}
+        reasons = ", ".join(f"{one.count}: {one.reason}" for one in left_out(dropped))
+        raise ReleaseError(
+            f"{source}: no segment of {SHORTEST} to {LONGEST} turns among {len(lines)} utterances ({reasons}); restore "
+            "the clips and tables"
+        )
     return Found(ABOUT, MULTI_TURN, tuple(dialogues), order, left_out(dropped), tuple(read))
 
 
@@ -142,17 +155,60 @@ def _lines(named: tuple[str, Table], clips: Mapping[tuple[str, int, int], str]) 
     lines = []
     for row in table.rows:
         dialogue, number, speaker, text, label = (row.cells[column] for column in columns)
-        if not (dialogue.isdecimal() and number.isdecimal()):
+        place = whole_number(dialogue), whole_number(number)
+        if place[0] is None or place[1] is None:
             raise ReleaseError(f"{table.path}:{row.line}: expected numbers of a dialogue and an utterance; correct it")
-        place, serial = (int(dialogue), int(number)), table.text(row, "sr no.")
-        counted = int(serial) if serial.isdecimal() else None
-        lines.append(_Line(part, *place, counted, speaker, text, label.lower(), clips.get((folder, *place))))
+        serial = whole_number(table.text(row, "sr no."))
+        stated_s = _seconds(table.text(row, "endtime")) - _seconds(table.text(row, "starttime"))
+        clip = clips.get((folder, place[0], place[1]))
+        lines.append(_Line(part, place[0], place[1], serial, stated_s, _person(speaker), text, label.lower(), clip))
     return sorted(lines, key=lambda line: (line.dialogue, line.number))
 
 
-def _segments(source: Source, talk: Sequence[_Line], dropped: Counter[str]) -> list[FoundDialogue]:
+def _person(speaker: str) -> str:
+    """A speaker under one spelling.
+
+    >>> _person("Person  One ") == _person("person one")
+    True
+    """
+    return " ".join(unicodedata.normalize("NFC", speaker).lower().split())
+
+
+def _seconds(time: str) -> float:
+    """A time of subtitles in seconds; NaN where it is none.
+
+    >>> _seconds("00:16:16,059"), _seconds("0:00:01.5"), _seconds("")
+    (976.059, 1.5, nan)
+    """
+    match = re.fullmatch(r"(\d{1,2}):(\d{1,2}):(\d{1,2}(?:[.,]\d{1,6})?)", time)
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3].replace(",", ".")) if match else math.nan
+
+
+def _overlong(source: Source, lines: Iterable[_Line], order: Mapping[str, int]) -> frozenset[str]:
+    """Names of the clips that last much longer than the table says: others are heard in them, or all of an episode.
+
+    Headers are read in the order of the source, as its archives can be read.
+    """
+    stated = {line.clip: line.stated_s for line in lines if line.clip is not None and line.stated_s > 0}
+    return frozenset(
+        name
+        for name in sorted(stated, key=order.__getitem__)
+        if _length_s(source, name) > max(_LONGER * stated[name], stated[name] + _LONGER_S)
+    )
+
+
+def _length_s(source: Source, name: str) -> float:
+    """How long a clip's header says that it lasts, in seconds; NaN where it cannot be read, which is told later."""
+    try:
+        clip = source.files.local(name) if source.is_local(name) else source.read(name)
+        return media.probe(clip, _ANY_LENGTH).duration_s
+    except MediaError:
+        return math.nan
+
+
+def _segments(source: Source, talk: Sequence[_Line], overlong: Set[str], dropped: Counter[str]) -> list[FoundDialogue]:
     """The segments of a conversation; what is in none of them is counted under one reason each."""
-    usable = [line for line in talk if line.clip is not None and not _CROWDS.fullmatch(line.speaker)]
+    usable = [line for line in talk if _why_unusable(line, overlong) is None]
     segments = cut_segments(
         [
             Utterance(line.speaker, line.label in ABOUT.label_map, place > 0 and _follows(line, usable[place - 1]))
@@ -162,7 +218,7 @@ def _segments(source: Source, talk: Sequence[_Line], dropped: Counter[str]) -> l
     used = {usable[place].number for segment in segments for place in segment}
     for line in talk:
         if line.number not in used:
-            dropped[_why_not(line)] += 1
+            dropped[_why_unusable(line, overlong) or _why_in_no_segment(line)] += 1
     return [_dialogue(source, [usable[place] for place in segment]) for segment in segments]
 
 
@@ -173,11 +229,15 @@ def _follows(line: _Line, before: _Line) -> bool:
     return line.number == before.number + 1
 
 
-def _why_not(line: _Line) -> str:
+def _why_unusable(line: _Line, overlong: Set[str]) -> str | None:
     if line.clip is None:
         return "utterances without a clip"
-    if _CROWDS.fullmatch(line.speaker):
-        return "utterances of several people at once"
+    if line.clip in overlong:
+        return "clips much longer than their utterance"
+    return "utterances of several people at once" if _CROWDS.fullmatch(line.speaker) else None
+
+
+def _why_in_no_segment(line: _Line) -> str:
     if line.label not in ABOUT.label_map:
         return f"label {line.label}"
     return f"utterances in no segment of {SHORTEST} to {LONGEST} turns"
@@ -188,7 +248,7 @@ def _dialogue(source: Source, lines: Sequence[_Line]) -> FoundDialogue:
     turns = tuple(
         FoundTurn(
             "assistant" if place % 2 else "user",
-            line.speaker.lower(),
+            line.speaker,
             line.text,
             ABOUT.label_map.get(line.label),
             recording_of(source, line.clip or ""),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -18,9 +18,7 @@ from typing import Protocol
 from avemo_harness.build.importers.archives import Archive, is_archive, open_archive
 from avemo_harness.build.importers.hub_files import HubFiles
 from avemo_harness.errors import MediaError, ReleaseError
-
-MAX_BYTES = 2**30
-"""No file of a corpus that is read as a whole may be larger."""
+from avemo_harness.file_reading import MAX_BYTES, check_content, check_file, read_file
 
 
 class Files(Protocol):
@@ -113,13 +111,14 @@ class Source:
         if archive is not None:
             member = name.removeprefix(f"{archive}/")
             self._check_size(name, self._archive(archive).sizes[member])
-            return self._archive(archive).read(member)
+            data = self._archive(archive).read(member)
+            with _unreadable(name):
+                check_content(data)
+            return data
         path = self.files.local(name)
-        try:
+        with _unreadable(str(path)):
             self._check_size(name, path.stat().st_size)
-            return path.read_bytes()
-        except OSError as error:
-            raise MediaError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+            return read_file(path, MAX_BYTES)
 
     def is_local(self, name: str) -> bool:
         """Whether this is a file of a local folder, so that it can be read again by its name."""
@@ -139,7 +138,10 @@ class Source:
 
     def _archive(self, name: str) -> Archive:
         if name not in self._archives:
-            self._archives[name] = archive = open_archive(self.files.local(name))
+            path = self.files.local(name)
+            with _unreadable(str(path)):
+                check_file(path)
+            self._archives[name] = archive = open_archive(path)
             self._closing.callback(archive.close)
         return self._archives[name]
 
@@ -175,6 +177,14 @@ def by_stem(names: Iterable[str], *endings: str) -> dict[str, str]:
         if path.suffix.lower() in endings:
             found.setdefault(path.stem, name)
     return found
+
+
+@contextmanager
+def _unreadable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MediaError(f"{name}: cannot be read ({error.strerror}); put the file there") from error
 
 
 def _is_hidden(name: str) -> bool:

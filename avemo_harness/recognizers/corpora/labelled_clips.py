@@ -1,8 +1,8 @@
 """Clips that a user has labelled: a table with a row for each.
 
-Columns are found by name, separated by commas: ``path`` (from the table's folder), ``label`` (neutral, happy, angry,
-sad) and ``speaker``; if there, ``face`` (whose face is seen, where that is another), ``part`` (train, validation, test)
-and ``dialogue``.
+Columns are found by name, separated by commas, semicolons or tabs: ``path`` (from the table's folder), ``label``
+(neutral, happy, angry, sad) and ``speaker``; if there, ``face`` (whose face is seen, where that is another), ``part``
+(train, validation, test) and ``dialogue``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording
+from avemo_harness.recognizers.corpora.encodings import path_spellings
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.parts import parse_part
 from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
@@ -53,7 +54,8 @@ def read_labelled_clips(arguments: LabelledClipsArguments) -> Corpus:
     recordings = []
     with LocalClips(path.parent) as clips:
         for row in rows:
-            clip = path.parent / table.text(row, "path")
+            meant = [path.parent / one for one in path_spellings(table.text(row, "path"))]
+            clip = next((one for one in meant if one.is_file()), meant[0])
             if not clip.is_file() or clip in seen:
                 problem = "is there twice" if clip in seen else "is no file"
                 raise ReleaseError(f"{path}:{row.line}: {str(clip)!r} {problem}; correct the path")

@@ -19,6 +19,7 @@ from types import TracebackType
 from avemo_harness import media, paths
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, StoreError
+from avemo_harness.file_reading import check_file, read_file
 from avemo_harness.recognizers.streams import Streams
 
 _BLOCK = 2**20
@@ -108,6 +109,7 @@ class LocalClips:
     def _facts_of(self, path: Path, key: str, look: Callable[[], tuple[str, media.MediaInfo]]) -> ClipFacts:
         try:
             stat = path.stat()
+            check_file(path)
         except OSError as error:
             raise MediaError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
         known = self._facts.get(key)
@@ -146,7 +148,7 @@ def _look_at_bytes(make: Callable[[], bytes]) -> tuple[str, media.MediaInfo]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read ({error.strerror}); put the file back") from error
 

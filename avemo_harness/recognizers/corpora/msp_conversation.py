@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
+from avemo_harness.file_reading import read_file
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.base import Corpus, Part, RatedRecording
+from avemo_harness.recognizers.corpora.encodings import decode_text
 from avemo_harness.recognizers.corpora.gold_standard import fuse_ratings
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.parts import parse_part
@@ -37,6 +39,7 @@ _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal", "dominance")
 _HEADER_END = "%%%%%%,%%%%%%"
 _LARGEST = 100.0
 _ROUNDING = 1e-3
+_LONGEST_S = 86_400.0
 
 Floats = NDArray[np.float64]
 
@@ -139,6 +142,11 @@ def _times(path: Path) -> Iterator[tuple[str, float, float]]:
             start, end = float(cells[1]), float(cells[2])
         except ValueError as error:
             raise ReleaseError(f"{where}: expected name;start;end in seconds ({error}); correct the line") from error
+        if not 0 <= start < end <= _LONGEST_S:
+            raise ReleaseError(
+                f"{where}: expected a start and a later end from 0 to {_LONGEST_S:g} s, found {start:g} and {end:g}; "
+                "correct the line"
+            )
         yield cells[0], start, end
 
 
@@ -162,7 +170,7 @@ def _lines(path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        return decode_text(read_file(path), str(path))
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
 

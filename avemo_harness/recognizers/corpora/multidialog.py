@@ -22,6 +22,7 @@ from typing import Any
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import ReleaseError
+from avemo_harness.file_reading import read_file
 from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.tally import left_out
@@ -173,9 +174,9 @@ def part_of_path(path: str) -> Part | None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
-        raise ReleaseError(f"{path}: cannot be read ({error}); download it again") from error
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); download it again") from error
 
 
 def _rows(name: str, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

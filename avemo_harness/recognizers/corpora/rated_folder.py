@@ -36,6 +36,7 @@ _BOUNDS: dict[RatingScale, tuple[float, float]] = {
     "unit": (0.0, 1.0),
 }
 _ROUNDING = 1e-6
+_SLOWEST_HZ, _FASTEST_HZ = 0.001, 1_000.0
 _ENDINGS = (".wav", ".flac", ".mp4")
 _SPEAKERS = "speakers.csv"
 _CONVERSATION = re.compile(r"(MSP-Conversation_\d+)_.+")
@@ -75,8 +76,10 @@ def read_rated_folder(arguments: RatedFolderArguments) -> Corpus:
         ReleaseError: files are missing or malformed, a value is beyond the scale, or it is not known who is recorded.
         MediaError: a recording cannot be read.
     """
-    if not arguments.rate_hz > 0:
-        raise UsageError(f"rate_hz={arguments.rate_hz:g}: expected rows a second, above 0")
+    if not _SLOWEST_HZ <= arguments.rate_hz <= _FASTEST_HZ:
+        raise UsageError(
+            f"rate_hz={arguments.rate_hz:g}: expected rows a second, above 0: {_SLOWEST_HZ:g} to {_FASTEST_HZ:g}"
+        )
     folder = arguments.path.expanduser()
     people = _read_people(folder / _SPEAKERS)
     dropped: Counter[str] = Counter()

@@ -39,6 +39,7 @@ _VIDEO_ENDINGS = (".mp4", ".avi", ".mkv", ".mov")
 _GROUP_COLUMNS = ("group_id", "group", "groupid", "dyad", "dyad_id")
 _USER_COLUMNS = ("user", "user_id", "userid", "participant", "participant_id", "id")
 _BEYOND_ROUNDING = 1e-6
+_LONGEST_S = 86_400.0
 _OTHER_SCALE = 1.5
 """A rating this large is not a little beyond 1 but on another scale."""
 
@@ -115,8 +116,11 @@ def _consensus(path: Path, gold: GoldStandard) -> NDArray[np.float64]:
     raters = [place for place, name in enumerate(table.columns) if name and place != time]
     values = table.numbers([time, *raters])
     times, ratings = values[:, 0], values[:, 1:]
-    if not len(times) or not raters or not (np.isfinite(times).all() and (np.diff(times) > 0).all() and times[0] >= 0):
-        raise ReleaseError(f"{path}: expected rising times in seconds and a column for each rater; restore the file")
+    if not len(times) or not raters or not ((np.diff(times) > 0).all() and 0 <= times[0] <= times[-1] <= _LONGEST_S):
+        raise ReleaseError(
+            f"{path}: expected rising times in seconds, from 0 to {_LONGEST_S:g}, and a column for each rater; restore "
+            "the file"
+        )
     trace = window_means(times, fuse_ratings(ratings, gold), count_steps(float(times[-1]), RATE_HZ))
     if not len(trace) or np.isnan(trace).any():
         raise ReleaseError(f"{path}: nobody rated anything; restore the file, or leave the person out")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn
-from avemo_harness.benchmark.release_loader import has_split, load_release
+from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part, RatedRecording
@@ -25,10 +26,12 @@ class ReleaseArguments:
     Args:
         path: folder or Hub id of a release.
         config: which of its configs.
+        media_root: folder of the clips that it names by path; its own if not given.
     """
 
     path: str
     config: str
+    media_root: Path | None = None
 
 
 def read_release(arguments: ReleaseArguments) -> Corpus:
@@ -39,9 +42,10 @@ def read_release(arguments: ReleaseArguments) -> Corpus:
         MediaError: a clip cannot be read.
     """
     path, config = arguments.path, arguments.config
-    releases: dict[Part, Release] = {"test": load_release(path, config, "test")}
+    options = ReleaseOptions(media_root=arguments.media_root)
+    releases: dict[Part, Release] = {"test": load_release(path, config, "test", options)}
     if has_split(releases["test"], path, "train"):
-        releases["train"] = load_release(path, config, "train")
+        releases["train"] = load_release(path, config, "train", options)
     rated = [replace(one, part=part) for part in PARTS if part in releases for one in rated_turns(releases[part])]
     labelled = [replace(one, part=part) for part in PARTS if part in releases for one in labelled_turns(releases[part])]
     if not rated and not labelled:

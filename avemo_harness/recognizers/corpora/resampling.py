@@ -27,10 +27,11 @@ def window_means(times: Floats, values: Floats, count: int) -> Floats:
     >>> window_means(np.array([0.0, 0.4, 1.0]), np.array([1.0, 3.0, 6.0]), 4)
     array([2., 4., 6., 6.])
     """
-    steps = ((times + _ROUNDING_S) * RATE_HZ).astype(np.int64)
-    used = np.isfinite(values) & (steps < count)
-    numbers = np.bincount(steps[used], minlength=count)
-    sums = np.bincount(steps[used], weights=values[used], minlength=count)
+    # Times beyond the end are left out first: the largest floats are no integers.
+    used = np.isfinite(values) & (times + _ROUNDING_S < count / RATE_HZ)
+    steps = ((times[used] + _ROUNDING_S) * RATE_HZ).astype(np.int64)
+    numbers = np.bincount(steps, minlength=count)
+    sums = np.bincount(steps, weights=values[used], minlength=count)
     known = np.flatnonzero(numbers)
     return interpolated(step_times(count, RATE_HZ)[known], sums[known] / numbers[known], count)
 

@@ -1,9 +1,13 @@
-"""Tables of text as corpora bring them: a header with the names of the columns, then one row a line."""
+"""Tables of text as corpora bring them: a header with the names of the columns, then one row a line.
+
+Between the cells stand commas, semicolons, tabs or bars, whichever the header has.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
+from avemo_harness.file_reading import read_file
 from avemo_harness.names import hint
+from avemo_harness.recognizers.corpora.encodings import decode_text
+
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_EXCEL_DELIMITER = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
+"""The line that Excel writes before a header, and hides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +85,21 @@ def read_table(path: Path, delimiter: str) -> Table:
         ReleaseError: the file is missing or empty, names a column twice, or has more cells in a row.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        data = read_file(path)
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
-    return parse_table(path, text, delimiter)
+    return parse_table(path, decode_text(data, str(path)), delimiter)
+
+
+def whole_number(text: str) -> int | None:
+    """A number as counts and indices are written, also after a program took them for floats; None for anything else.
+
+    >>> whole_number("3"), whole_number("0.0"), whole_number("1.5"), whole_number("-1")
+    (3, 0, None, None)
+    """
+    # 18 digits fit any counter; int() refuses numbers of thousands of digits in its own way.
+    match = re.fullmatch(r"([0-9]{1,18})(?:\.0*)?", text)
+    return int(match[1]) if match else None
 
 
 def parse_table(path: Path, text: str, delimiter: str) -> Table:
@@ -86,17 +107,21 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
 
     Args:
         path: how messages call the file.
+        delimiter: what is usual between the cells; another is taken where the header has that, and not this one.
 
     Raises:
         ReleaseError: the text is empty or not a table, names a column twice, or has more cells in a row.
     """
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        used = _find_delimiter(text, delimiter)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=used)
+        if _EXCEL_DELIMITER.match(text):
+            next(reader)
         header = next(reader, [])
         rows = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
     except csv.Error as error:
         raise ReleaseError(
-            f"{path}: not a table ({error}); save it as text with {delimiter!r} between cells"
+            f"{path}: not a table ({error}); save it as text with {_DELIMITER_NAMES[delimiter]} between cells"
         ) from error
     columns = tuple(name.strip().lower() for name in header)
     if not any(columns):
@@ -108,8 +133,20 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
         extra = len(row.cells) - len(columns)
         if any(row.cells[len(columns) :]):
             raise ReleaseError(
-                f"{path}:{row.line}: {extra} cells more than columns in the first line; correct the line"
+                f"{path}:{row.line}: {extra} cells more than columns in the first line, separated by "
+                f"{_DELIMITER_NAMES[used]}; correct the line"
             )
         if any(row.cells):
             kept.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
     return Table(path, columns, tuple(kept))
+
+
+def _find_delimiter(text: str, usual: str) -> str:
+    """The usual delimiter unless the header is a single cell with it and several with another one."""
+    if stated := _EXCEL_DELIMITER.match(text):
+        return stated[1]
+
+    def count(delimiter: str) -> int:
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+
+    return usual if count(usual) > 1 else max((usual, *_DELIMITER_NAMES), key=count)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.corpus_trees import write_crema_d, write_crema_d_responses, write_crema_d_summary
+from support.clips import positions
+from support.corpus_trees import (
+    LFS_POINTER,
+    write_clip,
+    write_crema_d,
+    write_crema_d_responses,
+    write_crema_d_summary,
+    write_silent_video,
+)
 from support.imports import import_corpus, left_out
+from support.tiny_corpora import write_wav
 
+from avemo_harness import media
+from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.build.importers.base import Imported
 from avemo_harness.errors import MediaError, ReleaseError
 
@@ -88,6 +100,58 @@ def test_labels_by_votes_need_votes(tmp_path: Path) -> None:
 def test_clips_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
     corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
     clip = corpus / "VideoFlash" / f"{STEMS[1]}.mp4"
-    clip.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n")
-    with pytest.raises(MediaError, match=STEMS[1]):
+    clip.write_text(LFS_POINTER)
+    with pytest.raises(MediaError, match=rf"{STEMS[1]}.*it is a git-lfs pointer, not the file: run git lfs pull"):
         import_corpus("crema-d", corpus, tmp_path / "out")
+
+
+def test_votes_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
+    (corpus / "finishedResponses.csv").write_text(LFS_POINTER)
+    with pytest.raises(MediaError, match=r"finishedResponses\.csv: .*git lfs pull"):
+        import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
+
+
+def test_a_clip_whose_level_is_spelled_in_two_ways_is_one_clip(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    write_clip(corpus / "VideoFlash" / "1040_ITH_SAD_XX.mp4", 0.4, 0)
+    write_wav(corpus / "AudioWAV" / "1040_ITH_SAD_X.wav", 0.4)
+    write_wav(corpus / "AudioWAV" / "1041_ITH_HAP_X.wav", 0.4)
+    write_crema_d_summary(corpus, {"1040_ITH_SAD_X": "S", "1041_ITH_HAP_XX": "H"})
+    imported = import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
+    assert labels(imported) == {"1040_ITH_SAD_XX": "sad", "1041_ITH_HAP_XX": "happy"}
+    assert set(imported.paths.values()) == {"VideoFlash/1040_ITH_SAD_XX.mp4", "AudioWAV/1041_ITH_HAP_X.wav"}
+
+
+def import_with_silent_video(tmp_path: Path, ending: str, sound_s: float) -> bytes:
+    """The bytes of a clip whose video, of 2 s, has no sound; another clip of the corpus is whole."""
+    corpus = tmp_path / "corpus"
+    write_silent_video(corpus / "VideoFlash" / f"1064_IEO_HAP_MD{ending}", 2.0)
+    write_wav(corpus / "AudioWAV" / "1064_IEO_HAP_MD.wav", sound_s)
+    write_clip(corpus / "VideoFlash" / "1065_IEO_HAP_MD.mp4", 0.4, 1)
+    write_wav(corpus / "AudioWAV" / "1065_IEO_HAP_MD.wav", 0.4)
+    import_corpus("crema-d", corpus, tmp_path / "out")
+    clip = load_release(str(tmp_path / "out"), "singleturn_synthetic").dialogues[0].turns[0].clip
+    assert clip is not None
+    return clip.read()
+
+
+@pytest.mark.parametrize("ending", [".flv", ".mp4"])
+def test_a_silent_video_has_the_sound_of_its_sound_file(ending: str, tmp_path: Path) -> None:
+    clip = import_with_silent_video(tmp_path, ending, 1.9)
+    info = media.probe(clip)
+    assert info.video is not None
+    assert info.sound is not None
+    assert (info.video.duration_s, info.sound.duration_s) == (pytest.approx(1.88), pytest.approx(1.88, abs=0.01))
+    heard, sound = (
+        media.decode_sound(clip),
+        media.decode_sound(tmp_path / "corpus" / "AudioWAV" / "1064_IEO_HAP_MD.wav"),
+    )
+    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.9
+    assert positions(media.decode_frames(clip))[::20] == [0, 20, 40]
+
+
+def test_the_sound_stands_alone_where_the_silent_video_is_of_another_length(tmp_path: Path) -> None:
+    info = media.probe(import_with_silent_video(tmp_path, ".flv", 1.0))
+    assert info.video is None
+    assert info.duration_s == pytest.approx(1.0)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 from support.corpus_trees import write_clip
 from support.imports import import_corpus, left_out
 
 from avemo_harness.errors import ReleaseError, UsageError
+
+Form = Literal["NFC", "NFD"]
 
 
 def write_folder(folder: Path, rows: str, table: str = "clips.csv") -> Path:
@@ -81,6 +85,67 @@ def test_clips_of_one_name_are_told_apart_by_their_users(tmp_path: Path) -> None
     write_clip(folder / "0.mov", 0.4, 1)
     with pytest.raises(ReleaseError, match=r"clips\.csv:3: '0\.mov' would have the id '0'"):
         import_corpus("folder", folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_tables_of_spreadsheets_are_read(encoding: str, delimiter: str, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "")
+    rows = "path,emotion,speaker\n0.mp4,sad,Zoë\n".replace(",", delimiter)
+    (folder / "clips.csv").write_bytes(rows.encode(encoding))
+    (dialogue,) = import_corpus("folder", folder, tmp_path / "out").dialogues["test"]
+    assert (dialogue.turns[0].emotion, dialogue.turns[0].speaker_id) == ("sad", "Zoë")
+
+
+def test_a_table_may_end_in_tsv(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "path\temotion\tspeaker\n0.mp4\tsad\tAnn\n", "clips.tsv")
+    assert len(import_corpus("folder", folder, tmp_path / "out").dialogues["test"]) == 1
+
+
+@pytest.mark.parametrize("table", ["clips.csv", "clips.jsonl"])
+def test_paths_of_windows_lead_to_the_same_ids_as_those_with_slashes(table: str, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    write_clip(folder / "sub" / "a.mp4", 0.4, 0)
+    row = {"path": "sub\\a.mp4", "emotion": "sad", "speaker": "Ann"}
+    text = json.dumps(row) if table.endswith("jsonl") else f"{','.join(row)}\n{','.join(row.values())}\n"
+    (folder / table).write_text(text)
+    imported = import_corpus("folder", folder, tmp_path / "out")
+    assert [one.dialogue_id for one in imported.dialogues["test"]] == ["sub/a"]
+
+
+@pytest.mark.parametrize(("of_file", "in_table"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_accents_may_be_composed_in_one_place_and_not_in_the_other(
+    of_file: Form, in_table: Form, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clips"
+    write_clip(folder / normalize(of_file, "fröhlich.mp4"), 0.4, 0)
+    (folder / "clips.csv").write_text(normalize(in_table, "path,emotion,speaker\nfröhlich.mp4,happy,Ann\n"), "utf-8")
+    assert len(import_corpus("folder", folder, tmp_path / "out").dialogues["test"]) == 1
+
+
+def test_turns_that_a_program_took_for_floats_are_whole(tmp_path: Path) -> None:
+    head, others = "path,emotion,speaker,dialogue,turn", "1.mp4,sad,Ann,d,2.0\n2.mp4,sad,Bob,d,1.\n"
+    folder = write_folder(tmp_path / "clips", f"{head}\n0.mp4,happy,Ann,d,0.0\n{others}")
+    (dialogue,) = import_corpus("folder", folder, tmp_path / "out").dialogues["test"]
+    assert [(turn.speaker_id, turn.role) for turn in dialogue.turns] == [
+        ("Ann", "user"),
+        ("Bob", "assistant"),
+        ("Ann", "user"),
+    ]
+
+
+def test_empty_cells_of_pandas_are_empty(tmp_path: Path) -> None:
+    row = '{"path": "0.mp4", "emotion": "sad", "speaker": "Ann", "dialogue": NaN, "turn": NaN, "part": null}'
+    folder = write_folder(tmp_path / "clips", row, "clips.jsonl")
+    assert [one.dialogue_id for one in import_corpus("folder", folder, tmp_path / "out").dialogues["test"]] == ["0"]
+
+
+def test_class_numbers_are_named_with_their_column_and_can_be_mapped(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "path,emotion,speaker\n0.mp4,2.0,Ann\n1.mp4,0.0,Ann\n2.mp4,2.0,Ann\n")
+    with pytest.raises(ReleaseError, match=r"in column 'emotion', found none among 3 rows, but 2, 0; .*0=neutral"):
+        import_corpus("folder", folder, tmp_path / "out")
+    imported = import_corpus("folder", folder, tmp_path / "out", label_map="0=neutral,2=sad")
+    assert [one.turns[0].emotion for one in imported.dialogues["test"]] == ["sad", "neutral", "sad"]
 
 
 def test_the_table_must_be_clear(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from support.corpus_trees import MeldRow, pack_tar, write_clip, write_meld
+from support.corpus_trees import MeldRow, pack_tar, write_clip, write_meld, write_silent_video
 from support.imports import import_corpus, left_out
 
 from avemo_harness.errors import ReleaseError
@@ -110,6 +111,53 @@ def test_archives_inside_an_archive_are_named(corpus: Path, tmp_path: Path) -> N
     raw = pack_tar(inner, tmp_path / "MELD.Raw.tar.gz")
     with pytest.raises(ReleaseError, match=r"unpack MELD\.Raw\.tar\.gz/train\.tar\.gz"):
         import_corpus("meld", raw, tmp_path / "out")
+
+
+def test_one_person_in_two_spellings_takes_no_turns_with_herself(tmp_path: Path) -> None:
+    rows = tuple((0, n, ["Person One", "person  one "][n % 2], "joy", "Yes.") for n in range(3))
+    imported = import_corpus("meld", write_meld(tmp_path / "corpus", {"train": rows, "test": TEST}), tmp_path / "out")
+    assert set(imported.dialogues) == {"test"}
+    assert left_out(imported) == {"utterances in no segment of 3 to 5 turns": 3}
+
+
+def test_a_clip_that_is_much_longer_than_its_utterance_is_left_out_with_its_dialogue(tmp_path: Path) -> None:
+    rows = tuple((0, n, "AB"[n % 2], "joy", "Yes.") for n in range(3))
+    corpus = write_meld(tmp_path / "corpus", {"train": rows, "test": TEST})
+    write_silent_video(corpus / "train_splits" / "dia0_utt0.mp4", 6.5)
+    imported = import_corpus("meld", corpus, tmp_path / "out")
+    assert set(imported.dialogues) == {"test"}
+    assert left_out(imported) == {
+        "clips much longer than their utterance": 1,
+        "utterances in no segment of 3 to 5 turns": 2,
+    }
+
+
+def test_the_reason_is_told_where_every_clip_is_much_longer_than_its_utterance(tmp_path: Path) -> None:
+    corpus = write_meld(tmp_path / "corpus", {"test": TEST})
+    for n in range(3):
+        write_silent_video(corpus / "output_repeated_splits_test" / f"dia0_utt{n}.mp4", 6.5)
+    with pytest.raises(ReleaseError, match=r"no segment .* \(3: clips much longer than their utterance\)"):
+        import_corpus("meld", corpus, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"), [("00:00:09,500", {"train"}), ("", {"train"}), ("soon", {"train"}), ("00:00:01,000", set())]
+)
+def test_lengths_are_compared_where_the_table_tells_them(end: str, expected: set[str], tmp_path: Path) -> None:
+    rows = tuple((0, n, "AB"[n % 2], "joy", "Yes.") for n in range(3))
+    corpus = write_meld(tmp_path / "corpus", {"train": rows, "test": TEST})
+    write_silent_video(corpus / "train_splits" / "dia0_utt0.mp4", 6.5)
+    table = corpus / "train_sent_emo.csv"
+    table.write_text(table.read_text().replace('"00:00:00,000","00:00:01,000"', f'"00:00:00,000","{end}"'))
+    imported = import_corpus("meld", corpus, tmp_path / "out")
+    assert set(imported.dialogues) == {"test", *expected}
+
+
+def test_numbers_that_a_program_took_for_floats_are_whole(corpus: Path, tmp_path: Path) -> None:
+    table = corpus / "train_sent_emo.csv"
+    table.write_text(re.sub(r",neutral,(\d),(\d),", r",neutral,\1.0,\2.0,", table.read_text(encoding="utf-8")))
+    imported = import_corpus("meld", corpus, tmp_path / "out")
+    assert [one.dialogue_id for one in imported.dialogues["train"]] == ["meld-train-0000-00", "meld-train-0000-03"]
 
 
 def test_a_line_without_numbers_is_an_error_that_names_it(corpus: Path, tmp_path: Path) -> None:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.corpus_trees import pack_multidialog, pack_tar, pack_zip, write_clip, write_crema_d, write_multidialog
+from support.corpus_trees import (
+    LFS_POINTER,
+    pack_multidialog,
+    pack_tar,
+    pack_zip,
+    write_clip,
+    write_crema_d,
+    write_multidialog,
+)
 from support.hub_server import Repository, serve
 from support.imports import import_corpus
 
@@ -118,6 +129,96 @@ def test_a_damaged_archive_is_an_error_that_names_it(ending: str, tmp_path: Path
     with (
         pytest.raises(ReleaseError, match=rf"broken{ending}: the archive cannot be read"),
         open_source(str(archive)) as source,
+    ):
+        source.read(source.names()[0])
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"), [("fröhlich.txt".encode(), "fröhlich.txt"), (b"fr\x94hlich.txt", "fröhlich.txt")]
+)
+def test_names_in_a_zip_without_the_flag_of_utf8_are_read_as_what_they_are(
+    stored: bytes, shown: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x" * len(stored), b"1")
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace(b"x" * len(stored), stored))
+    with open_source(str(tmp_path / "a.zip")) as source:
+        assert source.names() == [f"a.zip/{shown}"]
+        assert source.read(f"a.zip/{shown}") == b"1"
+
+
+def test_names_in_a_zip_have_slashes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("sub\\one.txt", b"1")
+    with open_source(str(tmp_path / "a.zip")) as source:
+        assert source.names() == ["a.zip/sub/one.txt"]
+
+
+def change_stated_size(archive: Path, stated: int) -> None:
+    """Let the table of contents of a zip state another size of its last file."""
+    data = bytearray(archive.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", data, entry + 24, stated)
+    archive.write_bytes(data)
+
+
+@pytest.mark.parametrize("stated", [10, 2**20])
+def test_a_zip_that_lies_about_a_size_is_refused_in_bounded_memory(stated: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("one.bin", bytes(2**26))
+    change_stated_size(path, stated)
+    with open_source(str(path)) as source:
+        name = source.names()[0]
+        tracemalloc.start()
+        try:
+            with pytest.raises(ReleaseError, match=r"a\.zip: the archive cannot be read"):
+                source.read(name)
+            used = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert used < 2**23
+
+
+def test_a_zip_that_states_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    path = pack_zip(write_crema_d(tmp_path / "crema", STEMS[:1]), tmp_path / "a.zip")
+    change_stated_size(path, 2**29)
+    with open_source(str(path)) as source, pytest.raises(ReleaseError, match=r"its header says 536870912"):
+        source.read(source.names()[0])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_cannot_be_unpacked_within_bounds_is_refused(method: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("one.bin", b"1")
+    with open_source(str(tmp_path / "a.zip")) as source, pytest.raises(ReleaseError, match="pack it by deflate"):
+        source.read(source.names()[0])
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "a.zip")
+    source = Source(LocalFiles(tmp_path))
+    for name in ("a.wav", "a.zip/a.wav"):
+        with pytest.raises(MediaError, match="it is a pipe, a socket or a device, not a file"):
+            source.read(name) if name == "a.wav" else source.names()
+
+
+def test_a_device_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to("/dev/zero")
+    with pytest.raises(MediaError, match="it is a pipe, a socket or a device, not a file"):
+        Source(LocalFiles(tmp_path)).read("a.wav")
+
+
+@pytest.mark.parametrize("pack", [pack_tar, pack_zip])
+def test_a_pointer_of_git_lfs_in_an_archive_is_named(pack: Callable[[Path, Path], Path], tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.wav").write_text(LFS_POINTER)
+    archive = pack(tmp_path / "files", tmp_path / f"x{'.zip' if pack is pack_zip else '.tar.gz'}")
+    with (
+        open_source(str(archive)) as source,
+        pytest.raises(MediaError, match=r"a\.wav: .*it is a git-lfs pointer, not the file: run git lfs pull"),
     ):
         source.read(source.names()[0])
 

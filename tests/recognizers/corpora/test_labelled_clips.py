@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from support.tiny_corpora import write_clip, write_wav
@@ -46,6 +47,16 @@ def test_face_part_and_dialogue_are_read_where_they_are_given(folder: Path) -> N
         ("ann", "validation", "d1"),
         ("bob", None, "voices/a.wav"),
     ]
+
+
+@pytest.mark.parametrize("path", ["voices\\a.wav", "./voices/a.wav"])
+def test_paths_of_windows_are_found(path: str, folder: Path) -> None:
+    assert len(read(folder, f"path;label;speaker\n{path};sad;bob\n").labelled) == 1
+
+
+def test_accents_may_be_composed_in_the_table_and_not_in_the_file_system(folder: Path) -> None:
+    (folder / "b.mp4").rename(folder / normalize("NFD", "fröhlich.mp4"))
+    assert len(read(folder, normalize("NFC", "path,label,speaker\nfröhlich.mp4,sad,bob\n")).labelled) == 1
 
 
 def test_other_labels_are_left_out_and_counted(folder: Path) -> None:

@@ -107,6 +107,10 @@ def test_folders_need_not_be_nested_and_the_split_need_not_be_there(folder: Path
         (VALENCE / f"{NAME}_1_001.csv", "%%%%%%,%%%%%%\n1.0,140\n", "expected values from -100 to 100, found 140"),
         (TIMES / "conversations.txt", f"{NAME};10.0\n", r"conversations\.txt:1: expected 3 cells"),
         (TIMES / "conversations.txt", f"{NAME};10.0;16.0\n", "MSP-Conversation_0005_1 is of a conversation that"),
+        *(
+            (TIMES / "conversation_parts.txt", f"{NAME}_1;{times}\n", r"parts\.txt:1: expected a start and a later end")
+            for times in ("0;1e308", "nan;3", "0;inf", "-1;3", "3;1")
+        ),
         (TIMES / "conversation_parts.txt", f"\n{NAME}_1;ten;11\n", r"parts\.txt:2: expected name;start;end"),
         (Path("partitions.txt"), f"{NAME};Holdout\n", r"partitions\.txt:1: expected one of the parts"),
     ],

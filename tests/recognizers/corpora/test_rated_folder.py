@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,6 @@ def test_a_folder_without_rated_recordings_is_refused(folder: Path) -> None:
         read_rated_folder(RatedFolderArguments(folder, "signed"))
     with pytest.raises(UsageError, match="rate_hz=0: expected rows a second, above 0"):
         read_rated_folder(RatedFolderArguments(folder, "signed", rate_hz=0.0))
+    for rate_hz in (1e308, 1e-308, math.inf, math.nan, -1.0):
+        with pytest.raises(UsageError, match=r"expected rows a second, above 0: 0\.001 to 1000"):
+            read_rated_folder(RatedFolderArguments(folder, "signed", rate_hz=rate_hz))

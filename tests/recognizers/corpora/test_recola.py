@@ -118,6 +118,15 @@ def test_ratings_that_cannot_be_right_are_refused(folder: Path, ratings: np.ndar
         read_recola(RecolaArguments(folder))
 
 
+@pytest.mark.parametrize("last", ["1e308", "inf", "nan", "90000", "-1"])
+def test_times_that_cannot_be_right_are_refused(last: str, folder: Path) -> None:
+    path = folder / RATINGS / "arousal" / "P16.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([*lines[:-1], f"{last};{lines[-1].partition(';')[2]}"]), encoding="utf-8")
+    with pytest.raises(ReleaseError, match=r"P16\.csv: expected rising times in seconds, from 0 to 86400"):
+        read_recola(RecolaArguments(folder))
+
+
 def test_a_folder_without_the_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match=r"expected RECOLA-Annotation.*found 0 rated persons and 0 sound files"):
         read_recola(RecolaArguments(tmp_path))

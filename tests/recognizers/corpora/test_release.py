@@ -43,6 +43,18 @@ def test_turns_of_both_splits_are_rated_and_labelled_recordings_of_their_part(tm
     assert not corpus.rated_live
 
 
+def test_clips_that_a_release_names_are_read_below_the_folder_that_is_given(tmp_path: Path) -> None:
+    out, media = tmp_path / "release", tmp_path / "media"
+    media.mkdir()
+    written = dialogues(0, "ann")
+    for dialogue in written:
+        for one in dialogue.turns:
+            assert one.clip is not None
+            (media / one.clip.sha256).write_bytes(one.clip.read())
+    write_release(out, "talk", {"test": written}, path_of=lambda clip: clip.sha256)
+    assert len(open_corpus(f"release:{out},config=talk,media_root={media}").labelled) == 2
+
+
 def test_turns_at_another_rate_or_without_ratings_are_not_rated(tmp_path: Path) -> None:
     slow = replace(turn(0, "ann"), valence=(0.2,), arousal=(0.3,), va_rate_hz=1.0)
     unrated = replace(turn(1, "ann"), valence=(), arousal=(), va_rate_hz=None)

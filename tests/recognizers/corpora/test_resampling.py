@@ -22,6 +22,11 @@ def test_half_seconds_without_a_value_lie_on_a_line_between_their_neighbours() -
     np.testing.assert_allclose(found, [0.0, 0.2, 0.4, 0.6, 0.6])
 
 
+def test_values_beyond_the_end_are_left_out_however_late_they_are() -> None:
+    times = np.array([0.1, 0.6, 1.0, 1e300, 1.7e308])
+    np.testing.assert_allclose(window_means(times, np.arange(5.0), 2), [0.0, 1.0])
+
+
 def test_values_that_are_not_numbers_are_left_out() -> None:
     times, values = np.array([0.1, 0.2, 0.6]), np.array([0.5, np.nan, np.nan])
     np.testing.assert_allclose(window_means(times, values, 2), [0.5, 0.5])

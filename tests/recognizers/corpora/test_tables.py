@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.corpus_trees import LFS_POINTER
 
 from avemo_harness.errors import ReleaseError
+from avemo_harness.recognizers.corpora.encodings import decode_text
 from avemo_harness.recognizers.corpora.parts import parse_part
-from avemo_harness.recognizers.corpora.tables import Table, read_table
+from avemo_harness.recognizers.corpora.tables import Table, parse_table, read_table
+
+WORD = st.text(st.characters(codec="utf-16", exclude_categories=("Cc", "Cs")), max_size=6)
 
 
 def table(tmp_path: Path, text: str, delimiter: str = ",") -> Table:
@@ -50,6 +58,64 @@ def test_cells_that_are_missing_at_the_end_are_empty(tmp_path: Path) -> None:
 def test_a_malformed_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ReleaseError, match=message):
         table(tmp_path, text)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("usual", [",", ";"])
+@pytest.mark.parametrize("first", ["", "sep={}\r\n", '"sep={}"\n'])
+def test_cells_are_separated_by_what_the_header_has(delimiter: str, usual: str, first: str, tmp_path: Path) -> None:
+    lines = ("name,words", 'ann,"1;2,3\t|4"')
+    text = first.format(delimiter) + "\n".join(line.replace(",", delimiter, 1) for line in lines)
+    found = table(tmp_path, text, usual)
+    assert found.columns == ("name", "words")
+    assert found.rows[0].cells == ("ann", "1;2,3\t|4")
+    assert found.rows[0].line == (3 if first else 2)
+
+
+def test_a_header_of_one_cell_is_one_column(tmp_path: Path) -> None:
+    found = table(tmp_path, "name\nAnn; Bob\n", ",")
+    assert (found.columns, found.rows[0].cells) == (("name",), ("Ann; Bob",))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_a_table_is_read_in_the_encodings_of_spreadsheets(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("name,city\nZoë,Köln\n".encode(encoding))
+    found = read_table(path, ",")
+    assert (found.columns, found.rows[0].cells) == (("name", "city"), ("Zoë", "Köln"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PK\x03\x04\x14\0\0\0", r"a\.csv: expected text, found an Excel workbook"),
+        (b"\xff\xfea", r"a\.csv: begins as utf-16 and is not"),
+        (b"a,b\n1,\0\n", r"a\.csv: expected text, found bytes of 0"),
+        (LFS_POINTER.encode(), r"a\.csv: .*run git lfs pull"),
+    ],
+)
+def test_what_is_no_text_is_named(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    with pytest.raises(ReleaseError, match=message):
+        read_table(path, ",")
+
+
+@given(st.binary(max_size=80))
+def test_whatever_bytes_are_there_become_text_or_one_sentence(data: bytes) -> None:
+    try:
+        text = decode_text(data, "a.csv")
+    except ReleaseError:
+        return
+    assert "\0" not in text
+
+
+@given(st.lists(st.tuples(WORD, WORD), max_size=4), st.sampled_from([",", ";", "\t", "|"]))
+def test_a_written_table_is_read_back(rows: list[tuple[str, str]], delimiter: str) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows([("one", "two"), *rows])
+    found = parse_table(Path("a.csv"), decode_text(text.getvalue().encode("utf-16"), "a.csv"), ",")
+    assert [row.cells for row in found.rows] == [tuple(map(str.strip, row)) for row in rows if any(map(str.strip, row))]
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:

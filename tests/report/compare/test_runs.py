@@ -15,6 +15,7 @@ from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.metrics.paired import mcnemar_test
 from avemo_harness.report.compare.comparing import compare_runs
 from avemo_harness.report.compare.records import Comparison, Contrast, MetricDifference
+from avemo_harness.run.sealed import read_sealed_json
 
 WRONG_OF_A = [(number, 0) for number in range(6)]
 WRONG_OF_B = [(number, 0) for number in range(4, 20)]
@@ -152,7 +153,7 @@ def test_runs_on_one_commit_are_compared_also_where_one_has_read_but_a_part(
     folders = [tmp_path / name for name in ("whole", "part")]
     for source, folder in zip(pair, folders, strict=True):
         shutil.copytree(source, folder)
-        record = json.loads((folder / "run.json").read_text())
+        record = read_sealed_json((folder / "run.json").read_text())
         release = {"source": "lab/release", "commit": "c" * 40, "fingerprint": folder.name}
         record["releases"] = [{**one, **release} for one in record["releases"]]
         (folder / "run.json").write_text(json.dumps(record))

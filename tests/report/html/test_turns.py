@@ -14,6 +14,7 @@ from support.synthetic_release import write_synthetic_release
 from avemo_harness.report.html import turns
 from avemo_harness.report.html.turns import list_entries, most_interesting, shown_tasks
 from avemo_harness.report.scored_run import read_scored_run
+from avemo_harness.run.lines import parse_line
 
 
 def test_a_turn_has_the_answers_of_every_task_that_asked_about_it(finished: Finished) -> None:
@@ -56,7 +57,7 @@ def test_without_a_release_there_are_no_words_and_the_labels_stay(finished: Fini
 def test_labels_that_were_ranked_are_shown_with_their_log_probabilities(finished: Finished, tmp_path: Path) -> None:
     run = shutil.copytree(finished.folder, tmp_path / "run")
     for segment in (run / "responses").glob("*.jsonl"):
-        records = [json.loads(line) for line in segment.read_text(encoding="utf-8").splitlines()]
+        records = [parse_line(line) for line in segment.read_bytes().splitlines()]
         ranked = [{**one, "text": None, "label_logprobs": {"sad": -4.0, "happy": -0.5}} for one in records]
         segment.write_text("".join(json.dumps(one) + "\n" for one in ranked), encoding="utf-8")
     shown = next(one.shown for one in list_entries(read_scored_run(run), {}) if one.shown.key == "d1a/4")

@@ -1,0 +1,54 @@
+"""Options that say which questions are asked: of which release, and which part of it. `run` and `show` have them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Protocol
+
+
+class _Options(Protocol):
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action: ...
+
+
+def add_data_options(options: _Options) -> None:
+    """Declare them; those that are not given are None.
+
+    Args:
+        options: a parser, or a group of its options.
+    """
+    options.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
+    options.add_argument("--revision", help="Hub revision of the release")
+    options.add_argument("--media_root", metavar="DIR", help="folder of the clips that a release names by path")
+    options.add_argument(
+        "--streaming", action="store_true", default=None, help="download clips of a Hub release only when asked"
+    )
+    options.add_argument(
+        "--limit",
+        type=float,
+        metavar="N",
+        help="N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
+    )
+    options.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
+    options.add_argument(
+        "--where",
+        action="append",
+        metavar="FIELD=VALUE",
+        help="only such turns, e.g. emotion=angry; may be repeated",
+    )
+    options.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
+
+
+def data_values(args: argparse.Namespace) -> dict[str, Any]:
+    """What was given of these options, by the names of `avemo_harness.run.config.RunConfig`."""
+    names = ("dataset", "revision", "media_root", "streaming", "limit", "where", "seed")
+    values = {**{name: getattr(args, name) for name in names}, "ids": words(args.ids)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def words(text: str | None) -> tuple[str, ...] | None:
+    """The words of a list with commas; None where there is no list.
+
+    >>> words("a, b,")
+    ('a', 'b')
+    """
+    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None

@@ -7,6 +7,7 @@ AvemoError
 │   ├── ModelError        an unknown model, or arguments it does not take
 │   └── RunConflictError  the run directory holds a run of another configuration
 ├── StoreError            a run directory is damaged or cannot be written
+│   └── StorageError      the system refuses to read or write a file
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
     ├── GenerationError   a model failed on one request
@@ -15,6 +16,9 @@ AvemoError
 """
 
 from __future__ import annotations
+
+import errno
+from pathlib import Path
 
 
 class AvemoError(Exception):
@@ -43,6 +47,66 @@ class RunConflictError(UsageError):
 
 class StoreError(AvemoError):
     """A run directory is damaged or cannot be written."""
+
+
+class StorageError(StoreError):
+    """The system refuses to read or write a file; the message says what to do about it.
+
+    Args:
+        path: the file or folder.
+        done: what cannot be done, such as ``written``.
+        reason: the system's error.
+    """
+
+    def __init__(self, path: Path | str, done: str, reason: OSError) -> None:
+        super().__init__(path, done, reason)  # all of them, so that a worker process can pass the error on
+        self.path = path
+        self.done = done
+        self.reason = reason
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the file or the place is one that may only be read."""
+        return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+    def __str__(self) -> str:
+        return self.advise("choose another folder")
+
+    def advise(self, elsewhere: str) -> str:
+        """The message, where `elsewhere` is the advice that leads to another place.
+
+        >>> full = OSError(errno.ENOSPC, "No space left on device")
+        >>> StorageError("runs/a.json", "written", full).advise("choose another folder with --out")
+        'runs/a.json: cannot be written (No space left on device); make room, or choose another folder with --out'
+        """
+        advice = _ADVICE.get(self.reason.errno or 0, "see whether it is in order, or {elsewhere}")
+        why = self.reason.strerror or first_line(self.reason)
+        return f"{self.path}: cannot be {self.done} ({why}); {advice.format(elsewhere=elsewhere)}"
+
+
+_FULL = "make room, or {elsewhere}"
+_FORBIDDEN = "change its permissions, or {elsewhere}"
+_BROKEN = "the disk or the connection to it fails; see the system's log, and {elsewhere}"
+_FILES = "allow more open files, with ulimit -n 4096"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "allow larger files (ulimit -f), or {elsewhere}",
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: "it can only be read; {elsewhere}",
+    errno.EIO: _BROKEN,
+    errno.ESTALE: _BROKEN,
+    errno.ENODEV: _BROKEN,
+    errno.ENXIO: _BROKEN,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOENT: "there is no such file or folder; {elsewhere}",
+    errno.ENOTDIR: "a file is where a folder should be; {elsewhere}",
+    errno.EISDIR: "a folder is where a file should be; move it away, or {elsewhere}",
+    errno.ENAMETOOLONG: "the name is too long; {elsewhere}",
+}
+"""What to do, by the system's error."""
 
 
 class SampleError(AvemoError):

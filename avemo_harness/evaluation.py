@@ -180,6 +180,7 @@ class PreparedRun:
                 live = claims.live_workers()
                 listener.stored(store.refresh())
                 cut = cut_torn_lines(store, live)
+                paths.remove_leftovers(self.folder)
             for sentence in store.damage[:_DAMAGE_SAID]:
                 self.say(sentence)
             if cut:

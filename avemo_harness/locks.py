@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 
 
 @contextmanager
@@ -22,17 +22,30 @@ def one_at_a_time(path: Path, before_waiting: Callable[[], object]) -> Iterator[
         before_waiting: called when another process is in the block.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     with _opened(path) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if try_lock_file(handle) is False:
             before_waiting()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:  # no locks here
-            pass
+            lock_file(handle)
         yield
+
+
+def lock_file(handle: IO[Any]) -> None:
+    """Wait for the lock on an open file, which is kept until the file is closed; no wait where there are no locks."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def try_lock_file(handle: IO[Any]) -> bool | None:
+    """Lock an open file unless another process has: True, or False; None where the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _opened(path: Path) -> IO[str]:
@@ -40,4 +53,4 @@ def _opened(path: Path) -> IO[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "w", encoding="ascii")
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); make room, or set AVEMO_CACHE") from error
+        raise StorageError(path, "written", error) from error

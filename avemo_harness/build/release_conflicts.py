@@ -13,7 +13,7 @@ from avemo_harness.benchmark.release_hub import resolve_commit
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release, local_splits
 from avemo_harness.benchmark.release_writer import write_pairs
 from avemo_harness.build.conflicts import Polarity, Sharing, find_recordings, measure_clip, pair_opposites
-from avemo_harness.errors import ReleaseError, StoreError, UsageError, first_line
+from avemo_harness.errors import ReleaseError, StorageError, UsageError, first_line
 from avemo_harness.names import hint
 
 
@@ -87,7 +87,7 @@ def add_pairs(folder: Path, config: str, pairs: dict[str, list[ConflictPair]]) -
     """Put a conflict config into a release; it is there whole or not at all.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     name = config + CONFLICT
     try:
@@ -96,7 +96,7 @@ def add_pairs(folder: Path, config: str, pairs: dict[str, list[ConflictPair]]) -
             (Path(place) / name).rename(folder / name)
         write_pairs(folder, config, {})
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error.strerror}); make room, or write elsewhere") from error
+        raise StorageError(folder, "written", error) from error
 
 
 def fetch_release(release: str, revision: str | None) -> Path:
@@ -125,7 +125,7 @@ def copy_release(folder: Path, out: Path) -> None:
     """Copy a release to a new folder, whole or not at all.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -133,4 +133,4 @@ def copy_release(folder: Path, out: Path) -> None:
             shutil.copytree(folder, Path(place) / "release")
             (Path(place) / "release").rename(out)
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error.strerror}); make room, or name another folder") from error
+        raise StorageError(out, "written", error) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from avemo_harness.cli.processes import rank
-from avemo_harness.errors import AvemoError
+from avemo_harness.cli.storage import advise, explain
+from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.text import printable_lines
 
 COMMANDS = {
@@ -52,8 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = import_module(f"avemo_harness.cli.{name}")
     parser = argparse.ArgumentParser(prog=f"avemo-eval {name}", description=command.__doc__, formatter_class=_Formatter)
     command.add_arguments(parser)
+    args = parser.parse_args(rest)
     try:
-        code: int = command.execute(parser.parse_args(rest))
+        code: int = command.execute(args)
+        sys.stdout.flush()
+    except StorageError as error:
+        return _refuse(advise(error, args))
     except AvemoError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
@@ -64,7 +70,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe, such as `head`, has seen enough.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        _drop_output()
+        return _refuse(explain(error, args))
     return code
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from writing once more, at its end, what standard output could not take."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):

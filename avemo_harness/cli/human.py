@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 from avemo_harness.cli import human_analyze, human_extend, human_import, human_plan, human_serve
+from avemo_harness.cli.output import say
 
 ACTIONS = {
     "plan": human_plan,
@@ -32,5 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Do one of them; returns the exit code."""
+    from avemo_harness.human.privacy import warning_of_openness
+
+    warning = warning_of_openness(args.out if args.action == "plan" else args.study)
+    if warning:
+        say(warning)
     code: int = ACTIONS[args.action].execute(args)
     return code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from avemo_harness.cli.output import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `human serve`."""
@@ -26,6 +28,11 @@ def execute(args: argparse.Namespace) -> int:
     study = read_study(args.study)
     address = public_address(args.host, args.port, args.url)
     origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"
+    if address.exposed:
+        say(
+            f"{origin} is not encrypted: whoever is on the way reads the invitations and ratings, and can rate in "
+            "others' names; let a proxy with TLS stand before this server, and name it with --url https://..."
+        )
     print(f"invitations: {origin}/join/TOKEN, one line of {args.study / INVITATIONS} a rater", flush=True)
     if study.scales_version != SCALES_VERSION:
         print(

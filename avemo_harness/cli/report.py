@@ -15,8 +15,9 @@ from avemo_harness.cli.output import say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `report`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    page = "the page (default: RUN/report.html)"
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("-o", "--output_path", type=Path, metavar="FILE", help="the page (default: RUN/report.html)")
+    where.add_argument("-o", "--out", "--output_path", dest="output_path", type=Path, metavar="FILE", help=page)
     where.add_argument("--bundle", type=Path, metavar="DIR", help="a folder for the page with all recordings beside it")
     parser.add_argument("--no_media", action="store_true", help="no recordings")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="also figures for papers, as PDF and PNG")

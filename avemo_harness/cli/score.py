@@ -1,11 +1,20 @@
-"""Score a run again from its directory, without a model, print its table, and bring its report up to date."""
+"""Score a run again from its directory, without a model, print its table, and bring its report up to date.
+
+Of a run that can only be read the table is printed, and nothing is stored.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.output import say, show
+from avemo_harness.errors import StorageError
+
+if TYPE_CHECKING:
+    from avemo_harness.report.results import RunResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,13 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Score, print the results, return the exit code."""
-    from avemo_harness.report.results import score_run
-    from avemo_harness.report.results_file import read_people
-    from avemo_harness.report.table import format_results
+    from avemo_harness.report.results import compute_results, score_run
     from avemo_harness.reporting import REPORT, write_report
 
-    result = score_run(args.run)
-    show(format_results(result, read_people(args.run)))
-    if (args.run / REPORT).exists():
-        write_report(args.run, say=say)
+    try:
+        result = score_run(args.run)
+    except StorageError as error:
+        if not error.forbidden:
+            raise
+        result = compute_results(args.run)
+        _show(result, args.run)
+        say(
+            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.done} "
+            f"({error.reason.strerror}); to keep them, copy {shlex.quote(str(args.run))} to where you may write, and "
+            "score the copy"
+        )
+    else:
+        _show(result, args.run)
+        if (args.run / REPORT).exists():
+            write_report(args.run, say=say)
     return 1 if result.n_errors > args.max_errors else 0
+
+
+def _show(result: RunResult, run: Path) -> None:
+    from avemo_harness.report.results_file import read_people
+    from avemo_harness.report.table import format_results
+
+    show(format_results(result, read_people(run)))

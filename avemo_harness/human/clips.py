@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.human.loudness import RATE, TARGET_LUFS, levelled
+from avemo_harness.human.privacy import make_private_folder
 from avemo_harness.human.study import MEDIA, DeviceCheck, Segment
 from avemo_harness.media import Samples
 from avemo_harness.paths import write_atomically
@@ -24,9 +25,14 @@ _PLAYABLE = "h264"
 
 
 class StudyMedia:
-    """The folder of a study's files; equal content is written once."""
+    """The folder of a study's files; equal content is written once.
+
+    Raises:
+        StoreError: the study's folder cannot be made.
+    """
 
     def __init__(self, folder: Path) -> None:
+        make_private_folder(folder)
         self._folder = folder / MEDIA
 
     def user(self, clip: Clip) -> Segment:

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 from avemo_harness.human.analysis import raters_of_items
 from avemo_harness.human.collected import CollectedRating, read_collection
 from avemo_harness.human.exclusions import exclusions
 from avemo_harness.human.planning import INVITATIONS, SPARE_INVITATIONS, token_digest
+from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.ratings_file import RatingsFile
 from avemo_harness.human.seats import sessions_of
 from avemo_harness.human.study import Session, Study
-from avemo_harness.paths import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,5 @@ def _append(path: Path, tokens: Iterable[str]) -> None:
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); restore it") from error
-    write_atomically(path, before + "".join(f"{token}\n" for token in tokens))
-    path.chmod(0o600)
+        raise StorageError(path, "read", error) from error
+    write_privately(path, before + "".join(f"{token}\n" for token in tokens))

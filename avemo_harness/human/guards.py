@@ -55,6 +55,11 @@ class PublicAddress:
     def encrypted(self) -> bool:
         return all(origin.startswith("https://") for origin in self.origins)
 
+    @property
+    def exposed(self) -> bool:
+        """Whether others on the way to the server read and may change what raters and the server send each other."""
+        return not self.encrypted and not all(is_loopback(urlsplit(one).hostname or "") for one in self.origins)
+
 
 def public_address(host: str, port: int, url: str | None) -> PublicAddress:
     """The address that a server at `host` and `port` is reached by.

@@ -12,6 +12,7 @@ from typing import Any
 
 from avemo_harness.human.analysis import HumanResult
 from avemo_harness.human.collected import Collection
+from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.study import RatedSystem, StudyKey
 from avemo_harness.paths import write_atomically
@@ -31,7 +32,7 @@ def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable
     Raises:
         StoreError: a folder cannot be written.
     """
-    write_atomically(folder / HUMAN, _json(asdict(result)))
+    write_privately(folder / HUMAN, _json(asdict(result)))
     for system in key.systems:
         run = Path(system.run)
         if (run / "run.json").exists():
@@ -112,8 +113,7 @@ def write_tables(folder: Path, key: StudyKey, collection: Collection, result: Hu
         stage, code = stages.get(name, ("imported", ""))
         raters.append([name, stage, code, str(count), "; ".join(left_out.get(name, ()))])
     for path, rows in ((folder / "ratings.csv", ratings), (folder / "raters.csv", raters)):
-        write_atomically(path, _csv(rows))
-        path.chmod(0o600)
+        write_privately(path, _csv(rows))
 
 
 def _left_out(result: HumanResult) -> dict[str, list[str]]:

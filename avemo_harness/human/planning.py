@@ -14,6 +14,7 @@ from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.errors import UsageError
 from avemo_harness.human.clips import StudyMedia
 from avemo_harness.human.examples import EXAMPLES, Example, person_clip, reply_speech
+from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.recipes import Recipe, put_together_golds, rated_recipe, read_golds, traps
 from avemo_harness.human.schedule import Pool, checks_needed, plan_sessions
 from avemo_harness.human.study import (
@@ -31,7 +32,6 @@ from avemo_harness.human.study import (
     write_study,
 )
 from avemo_harness.human.systems import Candidate, System, rateable, release_of
-from avemo_harness.paths import write_atomically
 
 PRESETS = {"default": 30, "paper": 15}
 """Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
@@ -131,8 +131,7 @@ def make_study(
         items=made.keys,
         left_out=left_out,
     )
-    write_atomically(folder / INVITATIONS, "\n".join(tokens) + "\n")
-    (folder / INVITATIONS).chmod(0o600)
+    write_privately(folder / INVITATIONS, "\n".join(tokens) + "\n")
     write_study(folder, study, key)
     return study
 

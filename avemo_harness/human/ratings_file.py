@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError, StoreError
 from avemo_harness.report.results_file import FIRST_SCALES
 
 RATINGS = "ratings.sqlite"
+_REFUSALS = {
+    "readonly": errno.EROFS,
+    "disk is full": errno.ENOSPC,
+    "disk I/O": errno.EIO,
+    "unable to open": errno.EACCES,
+}
+"""Errors of the system by the words in which SQLite tells of them."""
 _IMPORTED = """
 CREATE TABLE IF NOT EXISTS imported (
     rater TEXT NOT NULL, item TEXT NOT NULL, repeat INTEGER NOT NULL,
@@ -85,7 +93,10 @@ class RatingsFile:
             with self.transaction():
                 known = self._setting("plan", plan)
                 self.secret = bytes.fromhex(self._setting("secret", secrets.token_hex(32)))
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
+            raise StorageError(self.path, "opened", error) from error
+        except sqlite3.Error as error:
+            _pass_refusal_on(self.path, error)
             raise StoreError(
                 f"{self.path}: cannot be opened ({error}); restore it from a copy, or free the disk and try again"
             ) from error
@@ -107,6 +118,7 @@ class RatingsFile:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
+                _pass_refusal_on(self.path, error)
                 raise StoreError(f"{self.path}: cannot be written ({error}); make room and try again") from error
             raise
 
@@ -117,6 +129,13 @@ class RatingsFile:
         self.connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         row = self.connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return str(row["value"])
+
+
+def _pass_refusal_on(path: Path, error: sqlite3.Error) -> None:
+    """Raise a StorageError where SQLite only passes an error of the system on, which it does in words alone."""
+    for words, code in _REFUSALS.items():
+        if words in str(error):
+            raise StorageError(path, "written", OSError(code, str(error))) from error
 
 
 def _name_scales(tables: sqlite3.Connection) -> None:

@@ -29,6 +29,8 @@ def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: i
     """
     import uvicorn
 
+    from avemo_harness.human.connections import BoundedProtocol
+
     desk = Desk(folder, study, time.time)
     try:
         # Without an access log: its lines would hold invitations.
@@ -36,6 +38,9 @@ def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: i
             make_app(study, folder, address, desk, time.monotonic),
             host=host,
             port=port,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
             log_level="warning",
             access_log=False,
             server_header=False,

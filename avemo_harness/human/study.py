@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, StoreError, UsageError
+from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.scales import SCALES, SCALES_VERSION, Scale, checked_version
-from avemo_harness.paths import write_atomically
 from avemo_harness.report.results_file import FIRST_SCALES
 
 PLAN_SCHEMA, KEY_SCHEMA = 2, 1
@@ -212,9 +212,8 @@ def write_study(folder: Path, study: Study, key: StudyKey) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    write_atomically(folder / KEY, _json(key))
-    (folder / KEY).chmod(0o600)
-    write_atomically(folder / PLAN, _json(study))
+    write_privately(folder / KEY, _json(key))
+    write_privately(folder / PLAN, _json(study))
 
 
 def read_study(folder: Path) -> Study:
@@ -267,7 +266,9 @@ def _values(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; make a study with `avemo-eval human plan`") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except ValueError as error:
         raise StoreError(f"{path}: cannot be read ({error}); plan the study anew") from error
     if not isinstance(values, dict):
         raise StoreError(f"{path}: expected an object, found {type(values).__name__}; plan the study anew")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -37,6 +38,7 @@ _ENTER = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equi
 <title>Rating study</title><p><a href="/">Go on to the study</a></p></html>"""
 """A page that leads on: after a redirect from another site browsers would hold the cookie back."""
 _COOKIE_DAYS = 30
+_LOG = logging.getLogger("uvicorn.error")  # the one that the server shows
 _MAX_PROBLEM = 500
 
 
@@ -69,6 +71,7 @@ def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clo
         StoreError: a recording is missing.
     """
     from starlette.applications import Starlette
+    from starlette.requests import ClientDisconnect
     from starlette.routing import Route
 
     site = _Site(study, folder, address, desk)
@@ -83,7 +86,8 @@ def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clo
         Route("/api/begin", site.begin, methods=["POST"]),
         Route("/api/rate", site.rate, methods=["POST"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={RefusedError: _refused, StoreError: _not_saved})
+    handlers = {RefusedError: _refused, StoreError: _not_saved, ClientDisconnect: _left}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     return Guard(app, address, clock, COOKIE)
 
 
@@ -127,6 +131,8 @@ class _Site:
         path = self._media.get(name)
         if path is None or not self._desk.may_play(rater, name):
             raise RefusedError(404, "There is no such recording here.")
+        if not path.is_file():
+            raise StoreError(f"{path}: is missing; restore the study's folder")
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, max-age=3600"})
 
     def screen(self, request: Request) -> Response:
@@ -207,5 +213,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     return _json(error.status, {"message": str(error)})
 
 
+async def _left(request: Request, error: Exception) -> Response:
+    """An answer that nobody reads, to a client that left before its request was whole."""
+    return _json(400, {"message": "The request was not sent to its end."})
+
+
 async def _not_saved(request: Request, error: Exception) -> Response:
+    """Tell the rater to try again, and the one who serves the study what to mend."""
+    _LOG.error("%s", error)
     return _json(503, {"message": "This could not be saved just now. Nothing is lost; try again in a minute."})

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, UsageError
 from avemo_harness.recognizers.extractors import make_extractor
 from avemo_harness.recognizers.extractors.base import FeatureExtractor
 
@@ -30,7 +30,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
     Raises:
         UsageError: it holds something already.
-        StoreError: it cannot be written.
+        StorageError: it cannot be written.
     """
     require_new_folder(folder)
     hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
@@ -41,7 +41,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         hidden.rename(folder)
     except OSError as error:
         shutil.rmtree(hidden, ignore_errors=True)
-        raise StoreError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise StorageError(folder, "written", error) from error
 
 
 @contextmanager
@@ -53,7 +53,9 @@ def reading(folder: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UsageError(f"{folder}: not a trained recogniser ({error.filename} is missing)") from error
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise StorageError(error.filename or folder, "read", error) from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{folder}: the recogniser is damaged ({error!r}); train it again") from error
 
 

@@ -142,16 +142,31 @@ def score_run(folder: Path) -> RunResult:
     """Score what a run directory holds, and write `scores/<task>.jsonl` and `results.json`. Needs no model.
 
     Raises:
-        StoreError: the directory is damaged.
+        StoreError: the directory is damaged or cannot be written.
         UsageError: it is not a run.
     """
     run = read_run(folder)
     # Of several processes that score at the end, the last one sees all answers and writes last.
     with one_at_a_time(folder / "claims" / ".scoring", before_waiting=lambda: None):
-        return _score_answers(folder, run)
+        result, lines = _score_answers(folder, run)
+        for task, text in lines.items():
+            write_atomically(folder / "scores" / f"{task}.jsonl", text)
+        write_atomically(folder / "results.json", result.to_json())
+    return result
 
 
-def _score_answers(folder: Path, run: RunRecord) -> RunResult:
+def compute_results(folder: Path) -> RunResult:
+    """Score what a run directory holds, and write nothing, so that it need not be writable.
+
+    Raises:
+        StoreError: the directory is damaged.
+        UsageError: it is not a run.
+    """
+    return _score_answers(folder, read_run(folder))[0]
+
+
+def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, str]]:
+    """The results, and by task the text of its `scores/<task>.jsonl`."""
     store = RunStore(folder)
     store.refresh()
     judgements = chosen_judgements(folder)
@@ -159,6 +174,7 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
     judge = judgements.judge if judgements else None
     scored: dict[str, TaskScores] = {}
     tasks: dict[str, TaskResult] = {}
+    lines: dict[str, str] = {}
     for task in run.tasks:
         if task.task in run.skipped:
             tasks[task.task] = _skipped(task, run)
@@ -167,7 +183,7 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
-            _write_lines(folder, task.task, scores.lines, answers)
+            lines[task.task] = _score_lines(scores.lines, answers)
         counts = read_counts(folder, task.task)
         of_task = replace(
             _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
@@ -188,8 +204,7 @@ def _score_answers(folder: Path, run: RunRecord) -> RunResult:
         marks=sentences_of(_shown(tasks, groups)),
         damage=(*store.damage, *(judgements.damage if judgements else ())),
     )
-    write_atomically(folder / "results.json", result.to_json())
-    return result
+    return result, lines
 
 
 def _asks_part(task: TaskResult) -> bool:
@@ -329,7 +344,7 @@ def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fu
     return compare_streams(*single) if len(single) == 3 else None
 
 
-def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> None:
+def _score_lines(lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> str:
     flags = {answer.item.item_id: answer.flags for answer in answers}
     rows = (
         {
@@ -347,4 +362,4 @@ def _write_lines(folder: Path, task: str, lines: Sequence[ScoreLine], answers: S
         }
         for line in lines
     )
-    write_atomically(folder / "scores" / f"{task}.jsonl", checked_lines(rows))
+    return checked_lines(rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.sealed import read_sealed_json
@@ -104,7 +104,9 @@ def finished_at(folder: Path) -> datetime | None:
         entries = json.loads(path.read_text(encoding="utf-8"))
         ends = [entry["started"] + entry["seconds"] for entry in entries]
         return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path}: damaged ({error!r}); remove it, only times are lost") from error
 
 
@@ -187,5 +189,7 @@ def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
 def _read_json(path: Path, again: str) -> dict[str, Any]:
     try:
         return read_sealed_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except ValueError as error:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results_file import read_results
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judgements import Place, chosen_judgements
@@ -85,7 +85,9 @@ def _read_items(path: Path) -> dict[str, ScoredItem]:
     try:
         lines = [parse_line(line) for line in path.read_bytes().splitlines()]
         return {line["item"]: _item(line) for line in lines}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); score the run again: avemo-eval score {path.parents[1]}"
         ) from error

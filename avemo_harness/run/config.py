@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -16,7 +15,8 @@ from typing import Any
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
-from avemo_harness.errors import RunConflictError, StoreError, UsageError
+from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError
+from avemo_harness.paths import part_of
 from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 RUN_SCHEMA = 1
@@ -181,25 +181,23 @@ def open_run(folder: Path, record: RunRecord) -> None:
     path = folder / "run.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".run.{secrets.token_hex(6)}.part"
-        with open(fresh, "w", encoding="utf-8") as handle:
-            handle.write(sealed_json(record.to_json()))
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            # A link, unlike a rename, fails where another worker was first.
-            os.link(fresh, path)
-        except FileExistsError:
-            differences = _differences(read_run(folder).defining(), record.defining())
-            if differences:
-                raise RunConflictError(
-                    f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
-                    "same:\n" + "\n".join(differences)
-                ) from None
-        finally:
-            fresh.unlink()
+        with part_of(path) as fresh:
+            fresh.write(sealed_json(record.to_json()).encode())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            try:
+                # A link, unlike a rename, fails where another worker was first.
+                os.link(fresh.name, path)
+            except FileExistsError:
+                differences = _differences(read_run(folder).defining(), record.defining())
+                if differences:
+                    raise RunConflictError(
+                        f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
+                        "same:\n" + "\n".join(differences)
+                    ) from None
+            os.unlink(fresh.name)
     except OSError as error:
-        raise StoreError(f"{folder}: the run directory cannot be written ({error.strerror})") from error
+        raise StorageError(path, "written", error) from error
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -225,7 +223,9 @@ def read_run(folder: Path) -> RunRecord:
         raise UsageError(
             f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
         ) from error
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    except (ValueError, KeyError) as error:
         raise StoreError(f"{path}: cannot be read as a run ({error})") from error
 
 

@@ -25,10 +25,16 @@ class Server:
 
     Args:
         folder: the study's.
+        limits: Python that sets other limits on connections, by names of `avemo_harness.human.connections`.
+
+    Attributes:
+        log: what the process writes to its standard error.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: str = "") -> None:
         self.folder = folder
+        self.log = folder.parent / "server.log"
+        self._limits = f"from avemo_harness.human import connections\n{limits}" if limits else ""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -37,8 +43,11 @@ class Server:
 
     def start(self) -> None:
         """Start, and return when it answers."""
-        command = [sys.executable, "-m", "avemo_harness", "human", "serve", str(self.folder), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        arguments = ["human", "serve", str(self.folder), "--port", str(self.port)]
+        program = f"{self._limits}\nfrom avemo_harness.cli import main\nmain({arguments})"
+        with open(self.log, "ab") as log:
+            command = [sys.executable, "-c", program]
+            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -46,7 +55,7 @@ class Server:
                 return
             except httpx.TransportError:
                 assert time.monotonic() < end, "the server does not start"
-                assert self.process.poll() is None, "the server has ended"
+                assert self.process.poll() is None, self.log.read_text()
                 time.sleep(0.05)
 
     def kill(self) -> None:
@@ -56,9 +65,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, limits: str = "") -> Iterator[Server]:
     """Serve until the block ends."""
-    server = Server(folder)
+    server = Server(folder, limits)
     try:
         yield server
     finally:

@@ -56,7 +56,7 @@ def write_small_study(
     """
     rng = np.random.default_rng(0)
     media = folder / MEDIA
-    media.mkdir(parents=True)
+    media.mkdir(parents=True, exist_ok=True)
     items: list[StudyItem] = []
     keys: dict[str, ItemKey] = {}
 

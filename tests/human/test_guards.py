@@ -34,6 +34,21 @@ def test_addresses_are_those_that_browsers_send(port: int, url: str | None, orig
     assert public_address("127.0.0.1", port, url).origins == origins
 
 
+@pytest.mark.parametrize(
+    ("url", "exposed"),
+    [
+        (None, False),
+        ("http://localhost:9000", False),
+        ("http://[::1]:9000", False),
+        ("https://ratings.example.org", False),
+        ("http://ratings.example.org", True),
+        ("http://192.168.1.5:8765", True),
+    ],
+)
+def test_what_is_sent_in_the_clear_beyond_this_machine_is_exposed(url: str | None, exposed: bool) -> None:
+    assert public_address("127.0.0.1", 8000, url).exposed is exposed
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
 def test_a_server_that_others_reach_needs_its_address(host: str) -> None:
     with pytest.raises(UsageError, match="--url"):

@@ -19,7 +19,7 @@ from avemo_harness.build.checks.material import Material
 from avemo_harness.build.checks.opinions import Rule
 from avemo_harness.build.checks.verification import Verification
 from avemo_harness.build.importers.writing import require_new_folder
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +61,7 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
 
     Raises:
         UsageError: the folder holds something, a config could not be checked, or nothing of a split would be left.
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     out = out.expanduser()
     require_new_folder(out)
@@ -90,7 +90,7 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
             (folder / RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
             folder.rename(out)
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error.strerror}); make room, or name another folder") from error
+        raise StorageError(out, "written", error) from error
     return kept
 
 

@@ -17,7 +17,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.importers.base import Found, Imported
 from avemo_harness.build.importers.checking import MEDIA, OnDamage, check_corpus
 from avemo_harness.build.sharing.readme import GENERATED
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, UsageError
 
 RECORD = "import.json"
 
@@ -89,7 +89,7 @@ def write_import(found: Found, importing: Importing, target: Target, say: Callab
         UsageError: the folder holds something.
         MediaError: a clip is damaged.
         ReleaseError: the corpus cannot be read.
-        StoreError: the folder cannot be written.
+        StorageError: the folder cannot be written.
     """
     out = target.out.expanduser()
     require_new_folder(out)
@@ -105,7 +105,7 @@ def write_import(found: Found, importing: Importing, target: Target, say: Callab
             _write_record(folder, imported, _record(imported, importing, holding, config))
             folder.rename(out)
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error.strerror}); make room, or name another folder") from error
+        raise StorageError(out, "written", error) from error
     return imported
 
 

@@ -22,7 +22,7 @@ from avemo_harness.build.conflicts import find_recordings, pair_opposites
 from avemo_harness.build.pipeline.backends import Utterance
 from avemo_harness.build.pipeline.builtin_clips import affect_of
 from avemo_harness.build.pipeline.config import BuildConfig
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, UsageError
 
 SCHEMA = 1
 RECORD, PROVENANCE = "build.json", "provenance.jsonl"
@@ -102,7 +102,7 @@ def package(
 
     Raises:
         UsageError: no dialogue is complete.
-        StoreError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written.
     """
     if not any(dialogues.values()):
         why = next(iter(failed.values()), "none was asked for")
@@ -121,7 +121,7 @@ def package(
                 shutil.rmtree(out)
             hidden.rename(out)
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error.strerror}); make room, then go on") from error
+        raise StorageError(out, "written", error) from error
     return pairs
 
 

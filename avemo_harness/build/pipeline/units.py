@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness import paths
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class UnitStore:
                 self._whole.add(key)
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
-            raise StoreError(f"{place}: cannot be written ({error.strerror}); make room, then go on") from error
+            raise StorageError(place, "written", error) from error
         self._failure(key).unlink(missing_ok=True)
 
     def fail(self, key: UnitKey, unit: str, error: str) -> None:

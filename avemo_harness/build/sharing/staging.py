@@ -9,7 +9,7 @@ from typing import Literal
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.build.sharing.contents import Contents
-from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.errors import StorageError, UsageError
 
 Sharing = Literal["whole", "ids"]
 """Rows with the clips that are here, or rows alone: ids, texts, labels and the clips' digests."""
@@ -31,7 +31,7 @@ def stage(contents: Contents, sharing: Sharing, scratch: Path) -> Path:
 
     Raises:
         UsageError: only some of the clips are here.
-        StoreError: there is no room in `scratch`.
+        StorageError: there is no room in `scratch`.
     """
     if contents.absent and shares_clips(contents, sharing):
         raise UsageError(
@@ -57,5 +57,5 @@ def _written(contents: Contents, scratch: Path, path_of: Callable[[Clip], str] |
             pairs = {split: release.pairs for split, release in releases.items() if release.pairs}
             write_release(scratch, config, dialogues, pairs, path_of)
     except OSError as error:
-        raise StoreError(f"{scratch}: cannot be written ({error.strerror}); make room, or set TMPDIR") from error
+        raise StorageError(scratch, "written", error) from error
     return scratch

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError
 from avemo_harness.publishing import publishable
 from avemo_harness.report.document import Page, escaped
 from avemo_harness.report.html.overview import background, figures
@@ -84,7 +84,7 @@ def place_of_recordings(page: Path) -> Place | None:
     """Where the recordings of a written page are; None where there is no page, or one that does not say.
 
     Raises:
-        StoreError: the file cannot be read.
+        StorageError: the file cannot be read.
     """
     if not page.exists():
         return None
@@ -92,7 +92,7 @@ def place_of_recordings(page: Path) -> Place | None:
         with open(page, encoding="utf-8", errors="replace") as file:
             found = _PLACE.search(file.read(_HEAD))
     except OSError as error:
-        raise StoreError(f"{page}: cannot be read ({error.strerror}); remove it") from error
+        raise StorageError(page, "read", error) from error
     return cast(Place, found[1]) if found else None
 
 

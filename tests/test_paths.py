@@ -1,0 +1,128 @@
+"""Files are written whole or not at all, and what killed writers leave is removed once nobody writes it any more."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.planted_runs import Planted, TextBench
+from support.waiting import PATIENCE_S, wait_until
+
+from avemo_harness.errors import StorageError
+from avemo_harness.paths import part_of, remove_leftovers, write_atomically
+
+WRITE = """
+import os, signal, sys, time
+from pathlib import Path
+from avemo_harness.paths import write_atomically
+def pause(handle):
+    {pause}
+os.fsync = pause
+write_atomically(Path(sys.argv[1]), "whole")
+"""
+KILLED = WRITE.format(pause="os.kill(os.getpid(), signal.SIGKILL)")
+SLOW = WRITE.format(pause="while not Path(sys.argv[2]).exists(): time.sleep(0.01)")
+
+
+def parts(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob(".*.part*"))
+
+
+def leave_part(path: Path) -> None:
+    """Let a process be killed while it writes a file."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode < 0
+
+
+def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path) -> None:
+    for path in (tmp_path / "results.json", tmp_path / "scores" / "task.jsonl"):
+        leave_part(path)
+    assert len(parts(tmp_path)) == 2
+    assert remove_leftovers(tmp_path) == 2
+    assert parts(tmp_path) == []
+
+
+def test_what_is_being_written_stays_and_gets_into_its_place(tmp_path: Path) -> None:
+    path, go = tmp_path / "results.json", tmp_path / "go"
+    with subprocess.Popen([sys.executable, "-c", SLOW, str(path), str(go)]) as writer:
+        wait_until(lambda: parts(tmp_path), "the other process writes")
+        wait_until(lambda: all((tmp_path / name).stat().st_size for name in parts(tmp_path)), "it has written")
+        assert remove_leftovers(tmp_path) == 0
+        go.touch()
+        assert writer.wait(PATIENCE_S) == 0
+    assert path.read_text() == "whole"
+    assert parts(tmp_path) == []
+
+
+def test_no_writer_loses_its_file_to_one_who_tidies_up(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def tidy() -> None:
+        while not over.is_set():
+            remove_leftovers(tmp_path)
+
+    tidying = threading.Thread(target=tidy)
+    tidying.start()
+    try:
+        for number in range(200):
+            write_atomically(tmp_path / f"{number}.json", str(number))
+    finally:
+        over.set()
+        tidying.join()
+    assert [(tmp_path / f"{number}.json").read_text() for number in range(200)] == [str(one) for one in range(200)]
+
+
+def test_without_locks_what_is_old_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    fresh, old = tmp_path / ".a.0123456789ab.part", tmp_path / ".b.0123456789ab.part"
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (0, time.time() - 3600))
+    assert remove_leftovers(tmp_path) == 1
+    assert parts(tmp_path) == [fresh.name]
+    write_atomically(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_files_that_only_look_alike_stay(tmp_path: Path) -> None:
+    names = [".hidden", "a.0123456789ab.part", ".a.part", ".a.0123456789ab.part.txt", ".a.nohexnumbers.part"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.0123456789ab.part").mkdir()
+    (tmp_path / ".link.0123456789ab.part").symlink_to(tmp_path / ".hidden")
+    assert remove_leftovers(tmp_path) == 0
+    assert all((tmp_path / name).exists() for name in names)
+
+
+def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_atomically(tmp_path / "folder", "text")
+    with pytest.raises(KeyboardInterrupt), part_of(tmp_path / "file"):
+        raise KeyboardInterrupt
+    assert parts(tmp_path) == []
+
+
+def test_the_next_run_command_removes_what_killed_ones_left(tmp_path: Path) -> None:
+    bench = TextBench.of(tmp_path, dialogues=2)
+    folder = bench.run(Planted("mine"))
+    results = (folder / "results.json").read_bytes()
+    for name in ("run.json", "results.json", "items/text_only.jsonl", "scores/text_only.jsonl", "report.html"):
+        leave_part(folder / name)
+    (folder / ".run.0123456789ab.part").touch()
+    (folder / "speech").mkdir()
+    (folder / "speech" / ".key.0123abcd.part.flac").touch()
+    assert len(parts(folder)) == 7
+    bench.run(Planted("mine"))
+    assert parts(folder) == []
+    assert (folder / "results.json").read_bytes() == results

@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jsonlines
 import numpy as np
 import pytest
-from support.clips import make_clip, melody
+from support.clips import melody
+from support.judged_runs import TASK, Speaking, rows_of, run
 from support.planted_judge import LevelJudge, plant
 from support.synthetic_release import CONFIG, write_synthetic_release
-from support.tiny_corpora import write_silent_clip
 
-from avemo_harness import evaluate, media
-from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness import evaluate
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.benchmark.release_writer import write_release
-from avemo_harness.benchmark.request import Request, Response, Speech
+from avemo_harness.benchmark.request import Response, Speech
 from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.models.base import Capabilities
-from avemo_harness.report.results import RunResult, score_run
+from avemo_harness.report.results import score_run
 from avemo_harness.run.lines import CHECKSUM
 from avemo_harness.run.sealed import read_sealed_json
-
-TASK = f"{CONFIG}_reply"
-
-
-class Speaking:
-    """Says a melody to every turn; what it says to chosen turns is a planted answer."""
-
-    capabilities = Capabilities(frozenset({"spoken_response"}), largest_batch=4)
-
-    def __init__(self, planted: Mapping[tuple[str, int], Response] | None = None) -> None:
-        self.planted, self.asked = dict(planted or {}), 0
-
-    def identity(self) -> Mapping[str, str]:
-        return {"model": "speaking"}
-
-    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        self.asked += len(requests)
-        said = Response(text="I see.", speech=Speech(melody(1.0, seed=5), 16_000))
-        return [self.planted.get((one.dialogue_id, one.turn_index), said) for one in requests]
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +34,6 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> LevelJudge:
     return plant(monkeypatch, LevelJudge())
-
-
-def run(release: Path, folder: Path, model: Speaking | None = None, **options: object) -> RunResult:
-    return evaluate(model or Speaking(), TASK, dataset=str(release), output_path=folder, **options)
 
 
 def contents(folder: Path, *parts: str) -> dict[str, bytes]:
@@ -228,16 +201,6 @@ def test_whatever_a_judge_does_on_one_clip_is_an_error_that_names_it_and_the_jud
     assert result.metrics["coverage"].n == 10
 
 
-def rows_of(folder: Path, part: str, newest: bool = False) -> list[dict[str, Any]]:
-    """The lines of every file of a part of a run, or of the file that was written last."""
-    files = sorted((folder / part).glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
-    found: list[dict[str, Any]] = []
-    for path in files[-1:] if newest else files:
-        with jsonlines.open(path) as lines:
-            found += list(lines)
-    return found
-
-
 def test_a_judge_that_cannot_work_ends_in_one_sentence(
     release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,82 +226,6 @@ def test_values_a_little_off_the_scale_are_clipped_and_counted(
     assert {item: row["n_clipped"] for item, row in rows.items() if "n_clipped" in row} == {"d0a/0": 8, "d0b/0": 8}
     assert reply.n_errors == 0
     assert reply.details["reasoning"]["clipped"] == {"items": 2, "values": 16}
-
-
-def test_what_a_users_turn_is_judged_by_is_kept(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
-    reply = run(release, tmp_path / "run").tasks[TASK]
-    assert {row["user_view"] for row in rows_of(tmp_path / "run", "judgements")} == {"audio_video"}
-    details = reply.details["reasoning"]
-    assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio_video": 12}, False)
-
-
-def test_a_judge_of_sound_alone_says_so_of_every_user(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
-    judge.modalities = frozenset({"audio"})
-    details = run(release, tmp_path / "run").tasks[TASK].details["reasoning"]
-    assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio": 12}, False)
-
-
-def test_a_judge_of_faces_alone_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
-    judge.modalities = frozenset({"video"})
-    with pytest.raises(UsageError, match="the recogniser 'embedded' looks at faces alone, and replies are heard"):
-        run(release, tmp_path / "run")
-
-
-def single_streams(folder: Path) -> Path:
-    """A release of three turns: with sound and face, with sound alone, with the face alone."""
-    both = make_clip(2.0, seed=1)
-    write_silent_clip(folder / "face.mp4", 2.0)
-    sound = media.encode_sound(melody(2.0, seed=2), 16_000)
-    clips = {"both": both, "sound": sound, "face": (folder / "face.mp4").read_bytes()}
-    dialogues = [
-        Dialogue(name, "test", "en", "CC0-1.0", (Turn(0, "user", name, "Well.", "sad", clip=Clip.from_bytes(data)),))
-        for name, data in clips.items()
-    ]
-    write_release(folder / "streams", CONFIG, {"test": dialogues})
-    return folder / "streams"
-
-
-def judged_users(folder: Path) -> tuple[dict[str, str | None], list[str]]:
-    """By which streams each user was judged, and the errors of those who were not."""
-    rows = rows_of(folder, "judgements")
-    return {row["item"]: row.get("user_view") for row in rows}, [row["error"] for row in rows if "error" in row]
-
-
-def test_a_user_without_a_face_is_judged_by_sound_and_the_mean_says_so(tmp_path: Path, judge: LevelJudge) -> None:
-    reply = run(single_streams(tmp_path), tmp_path / "run").tasks[TASK]
-    assert judged_users(tmp_path / "run") == ({"both/0": "audio_video", "sound/0": "audio"}, [])
-    assert reply.not_asked == {"no sound": 1}
-    details = reply.details["reasoning"]
-    assert details["users_by_view"] == {"audio": 1, "audio_video": 1}
-    assert details["mixed_user_views"] is True
-
-
-def face_task(folder: Path) -> str:
-    """A task that asks for replies to faces, heard under noise."""
-    shipped = Path(__file__).parents[2] / "tasks" / "_reply_dialogue.yaml"
-    text = f"task: faces\nextends: {shipped}\ndataset: {{name: {CONFIG}}}\ncondition: video_only\n"
-    (folder / "faces.yaml").write_text(text, encoding="utf-8")
-    return str(folder / "faces.yaml")
-
-
-@pytest.mark.parametrize("modalities", [("audio", "video"), ("audio",)])
-def test_a_user_without_sound_is_judged_by_face_where_the_judge_looks(
-    modalities: tuple[str, ...], tmp_path: Path, judge: LevelJudge
-) -> None:
-    judge.modalities = frozenset(modalities)
-    release = single_streams(tmp_path)
-    result = evaluate(Speaking(), face_task(tmp_path), dataset=str(release), output_path=tmp_path / "run")
-    reply = result.tasks["faces"]
-    views, errors = judged_users(tmp_path / "run")
-    if "video" in modalities:
-        assert (views, errors) == ({"both/0": "audio_video", "face/0": "video"}, [])
-        assert reply.details["reasoning"]["mixed_user_views"] is True
-    else:
-        assert views == {"both/0": "audio", "face/0": None}
-        assert reply.details["reasoning"]["users_by_view"] == {"audio": 1}
-        (error,) = errors
-        assert "the judge makes use of sound alone, and the turn has none" in error
-        assert reply.n_errors == 1
 
 
 def test_judgements_of_before_are_read_though_they_lack_what_is_noted_now(

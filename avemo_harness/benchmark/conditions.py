@@ -21,7 +21,7 @@ from avemo_harness.errors import MediaError
 from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised whenever a condition is made differently."""
 
 SOUND_RATE = 16_000
@@ -74,7 +74,7 @@ class ConditionCache:
         return self._still(clip)
 
     def video_only(self, clip: Clip, noise: NoiseName = "speech_shaped") -> Clip:
-        """Noise as long as the video for sound, seeded by content; the video's packets are the original's.
+        """Noise up to the video's end for sound, seeded by content; the video's packets are the original's.
 
         A clip without sound gets the same noise; ``rms_matched``, which finds no level there, is ``speech_shaped``.
 
@@ -191,7 +191,7 @@ def _with_noise(clip: Clip, noise: NoiseName) -> bytes:
     info = media.probe(data)
     if noise == "rms_matched" and info.sound is None:
         noise = "speech_shaped"
-    samples = round((info.video.duration_s if info.video else info.duration_s) * SOUND_RATE)
+    samples = round((info.video.end_s if info.video else info.duration_s) * SOUND_RATE)
     seed = int(hashlib.sha256(f"{clip.sha256} {noise}".encode()).hexdigest()[:15], 16)
     reference = media.decode_sound(data, rate=SOUND_RATE) if noise == "rms_matched" else None
     made = media.make_noise(noise, samples, rate=SOUND_RATE, seed=seed, reference=reference)

@@ -20,19 +20,30 @@ _BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov")
 _MAX_BOXES = 100_000
 
 
-def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> None:
-    """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown turned.
+def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> int:
+    """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown mirrored.
 
     The handle's position is restored.
+
+    Returns:
+        By how many quarter turns, counterclockwise, the video is to be shown turned: 0 to 3.
 
     Raises:
         MediaError: without the clip's name, which the caller adds.
     """
     start = handle.tell()
+    turns: set[int] = set()
     for header in _headers(handle):
         for box in _BOXES.finditer(header):
-            _check_box(box.group(), header, box.end(), limits)
+            if box.group() == b"tkhd":
+                turns.add(_quarter_turns(header, box.end()))
+            else:
+                _check_box(box.group(), header, box.end(), limits)
     handle.seek(start)
+    # Sound is never turned, so that its tracks say 0.
+    if len(turns - {0}) > 1:
+        raise MediaError("its videos are stored turned in several ways; re-encode one of them upright")
+    return max(turns, default=0)
 
 
 def _headers(handle: BinaryIO) -> Iterator[bytes]:
@@ -61,10 +72,7 @@ def _check_box(kind: bytes, header: bytes, at: int, limits: MediaLimits) -> None
     """Check the box whose content begins at `at`."""
     if kind == b"cmov":
         raise MediaError("its header is compressed; re-encode the clip")
-    if kind == b"tkhd":
-        if _is_turned(header, at):
-            raise MediaError("its video is stored turned or mirrored; re-encode it upright")
-    elif (samples := _announced_samples(kind, header, at)) > limits.max_packets:
+    if (samples := _announced_samples(kind, header, at)) > limits.max_packets:
         raise MediaError(f"its header announces {samples} packets in a stream, the limit is {limits.max_packets}")
 
 
@@ -78,10 +86,18 @@ def _announced_samples(kind: bytes, header: bytes, at: int) -> int:
     return sum(count for count, _ in struct.iter_unpack(">II", table[: len(table) // 8 * 8]))
 
 
-def _is_turned(header: bytes, at: int) -> bool:
-    """Whether a track's display matrix [a b; c d] does anything but scale."""
+def _quarter_turns(header: bytes, at: int) -> int:
+    """What a track's display matrix [a b; c d] does besides scaling; x goes to the right and y down."""
     matrix = at + (52 if header[at : at + 1] == b"\1" else 40)
     if len(header) < matrix + 20:
-        return False
+        return 0
     a, b, _, c, d = struct.unpack_from(">5i", header, matrix)
-    return bool(b or c or a < 0 or d < 0)
+    if not (b or c) and a >= 0 and d >= 0:
+        return 0
+    if not (a or d) and b < 0 < c:
+        return 1
+    if not (b or c) and a < 0 and d < 0:
+        return 2
+    if not (a or d) and c < 0 < b:
+        return 3
+    raise MediaError("its video is stored turned askew or mirrored; re-encode it upright")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,26 @@ def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DE
         return np.clip(resample(mono, info.rate, rate), -1.0, 1.0)
 
 
+def check_whole(source: Source, limits: MediaLimits = DEFAULT_LIMITS) -> MediaInfo:
+    """Decode both streams of a clip to the end and keep nothing; a video that is stored turned is as good as another.
+
+    Returns:
+        What the header says.
+
+    Raises:
+        MediaError: the clip cannot be read, exceeds a limit, or decodes to another length than its header says.
+    """
+    with open_media(source, limits) as media, media_errors(media.name):
+        info = media.info
+        if info.video is not None:
+            deque(_video_frames(media), maxlen=0)
+    # Packets of the other stream were passed over: it is read from the beginning.
+    if info.sound is not None:
+        with open_media(source, limits) as media, media_errors(media.name):
+            deque(_sound_frames(media), maxlen=0)
+    return info
+
+
 def _video_frames(media: OpenMedia) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame with its time in seconds on the clip's clock; ends with an error where frames are missing."""
     stream, info = media.require_video()
@@ -120,7 +141,7 @@ def _video_frames(media: OpenMedia) -> Iterator[tuple[float, VideoFrame]]:
         for frame in packet.decode():
             if frame.is_corrupt or frame.pts is None:
                 raise MediaError(f"video frame {count} is damaged; restore the clip")
-            if (frame.width, frame.height) != (info.width, info.height):
+            if (frame.width, frame.height) != media.stored_size:
                 raise MediaError(f"video frame {count} has another size than its header says; re-encode the clip")
             first = frame.time if count == 0 else first
             longest = max(longest, frame.time - first - last)

@@ -61,6 +61,9 @@ def _headers(handle: BinaryIO) -> Iterator[bytes]:
         end = min(start + size, length) if size else length
         if end < start + used:
             return
+        if kind == b"moov" and size and start + size > length:
+            # FFmpeg takes what is left of it, so that a stream would be missing and nobody told.
+            raise MediaError("its header is cut off; restore the clip")
         if kind != b"mdat":
             handle.seek(start)
             yield handle.read(end - start)

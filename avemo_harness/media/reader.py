@@ -68,6 +68,12 @@ class OpenMedia:
         """Whether it is an MP4 or QuickTime file, whose header times every packet."""
         return bool(self.container.format.name.startswith("mov"))
 
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the frames before they are turned."""
+        _, info = self.require_video()
+        return (info.height, info.width) if self.quarter_turns % 2 else (info.width, info.height)
+
     def require_upright(self) -> None:
         """MediaError where the stored frames are to be turned."""
         if self.quarter_turns:

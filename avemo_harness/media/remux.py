@@ -63,6 +63,24 @@ def remove_sound(source: Source) -> bytes:
         return writer.finish()
 
 
+def copy_streams(source: Source) -> bytes:
+    """A clip's video and sound, whichever it has, in a new file; every packet is copied.
+
+    Returns:
+        The bytes of an MP4.
+
+    Raises:
+        MediaError: the clip cannot be read, or packets of its kind cannot be copied.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
+        packets = read_packets(media)
+        if media.video is not None:
+            writer.copy(media.video, packets.video)
+        if media.sound is not None:
+            writer.copy(media.sound, packets.sound)
+        return writer.finish()
+
+
 def freeze_video(source: Source) -> bytes:
     """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
 

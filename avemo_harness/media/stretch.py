@@ -127,8 +127,7 @@ def _require_room(size: float, limits: MediaLimits) -> None:
 
 def _timed_frames(media: OpenMedia, start_s: float) -> Iterator[tuple[float, VideoFrame]]:
     """Frames in order of time, from the last key frame before `start_s` on, with seconds from the clip's beginning."""
-    stream, info = media.require_video()
-    size = (info.height, info.width) if media.quarter_turns % 2 else (info.width, info.height)
+    stream, _ = media.require_video()
     if start_s > _SEEK_FROM_S:
         media.container.seek(round((start_s + float(media.clock_zero)) * 1_000_000))
     for packet in media.container.demux(stream):
@@ -137,7 +136,7 @@ def _timed_frames(media: OpenMedia, start_s: float) -> Iterator[tuple[float, Vid
         for frame in packet.decode():
             if frame.is_corrupt or frame.pts is None:
                 raise MediaError("a frame of its video is damaged; restore the clip")
-            if (frame.width, frame.height) != size:
+            if (frame.width, frame.height) != media.stored_size:
                 raise MediaError("a frame of its video has another size than its header says; re-encode the clip")
             yield _since_start(media, frame.time), frame
 

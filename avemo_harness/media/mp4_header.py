@@ -10,40 +10,76 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import MediaLimits
 
-_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov")
+_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov|hdlr|vmhd|smhd")
+_STREAMS = {b"vide": "video", b"soun": "sound", b"vmhd": "video", b"smhd": "sound"}
 _MAX_BOXES = 100_000
 
 
-def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> int:
+@dataclass(frozen=True, slots=True)
+class Mp4Header:
+    """What a header says of its tracks.
+
+    Args:
+        quarter_turns: by how many, counterclockwise, the video is to be shown turned: 0 to 3.
+        streams: of video and sound those that there must be. FFmpeg passes over a track whose description is damaged.
+    """
+
+    quarter_turns: int
+    streams: frozenset[str]
+
+
+def read_mp4_header(handle: BinaryIO, limits: MediaLimits) -> Mp4Header:
     """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown mirrored.
 
     The handle's position is restored.
-
-    Returns:
-        By how many quarter turns, counterclockwise, the video is to be shown turned: 0 to 3.
 
     Raises:
         MediaError: without the clip's name, which the caller adds.
     """
     start = handle.tell()
     turns: set[int] = set()
+    streams: set[str] = set()
     for header in _headers(handle):
+        if header[4:8] == b"moov":
+            _check_boxes(header, 8, len(header), (b"trak", b"mdia", b"minf", b"stbl"))
         for box in _BOXES.finditer(header):
-            if box.group() == b"tkhd":
-                turns.add(_quarter_turns(header, box.end()))
-            else:
-                _check_box(box.group(), header, box.end(), limits)
+            kind, at = box.group(), box.end()
+            if kind == b"tkhd":
+                turns.add(_quarter_turns(header, at))
+            elif named := _STREAMS.get(header[at + 8 : at + 12] if kind == b"hdlr" else kind):
+                streams.add(named)
+            elif kind != b"hdlr":
+                _check_box(kind, header, at, limits)
     handle.seek(start)
     # Sound is never turned, so that its tracks say 0.
     if len(turns - {0}) > 1:
         raise MediaError("its videos are stored turned in several ways; re-encode one of them upright")
-    return max(turns, default=0)
+    return Mp4Header(max(turns, default=0), frozenset(streams))
+
+
+def _check_boxes(header: bytes, start: int, end: int, path: Sequence[bytes]) -> None:
+    """Refuse a header that is blank where a box should begin: FFmpeg would pass over all that follows.
+
+    Args:
+        start, end: where the boxes lie.
+        path: the boxes of this kind are looked into, and the next kind in them, and so on.
+    """
+    while start + 8 <= end:
+        size, kind = int.from_bytes(header[start : start + 4], "big"), header[start + 4 : start + 8]
+        if kind == bytes(4) and any(header[start:end]):
+            raise MediaError("its header is damaged; restore the clip")
+        if size < 8:
+            return
+        if path and kind == path[0]:
+            _check_boxes(header, start + 8, min(start + size, end), path[1:])
+        start += size
 
 
 def _headers(handle: BinaryIO) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from avemo_harness.media.clock import (
     says_too_little,
     stated_duration,
 )
-from avemo_harness.media.mp4_header import check_mp4_header
+from avemo_harness.media.mp4_header import Mp4Header, read_mp4_header
 from avemo_harness.media.types import MediaInfo, MediaLimits, SoundInfo, Source, VideoInfo
 from avemo_harness.media.wave import is_wave, with_known_sizes
 
@@ -152,14 +152,14 @@ def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
     with ExitStack() as stack:
         with media_errors(name):
             handle = stack.enter_context(_open_bytes(source, limits))
-            turns, container = _open_container(handle, limits)
+            header, container = _open_container(handle, limits)
             stack.enter_context(container)
             counted: dict[int, CountedStream] = {}
             if says_too_little(container):
                 counted = count_packets(container, limits)
                 container.close()
                 container = stack.enter_context(_open_container(handle, limits)[1])
-            media = _checked(name, container, limits, counted, turns)
+            media = _checked(name, container, limits, counted, header)
         yield media
 
 
@@ -237,8 +237,8 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
             yield handle
 
 
-def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[int, InputContainer]:
-    """A container, and by how many quarter turns its video is to be shown turned."""
+def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[Mp4Header, InputContainer]:
+    """A container, and what its header says of its tracks, which is nothing where it is no MP4."""
     import av
 
     handle.seek(0)
@@ -246,14 +246,14 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[int, InputCo
     beginning = handle.read(4)
     formats = "mp3" if _is_mp3_frame(beginning) else _OTHER_FORMATS.get(beginning, _MP4)
     handle.seek(0)
-    turns = check_mp4_header(handle, limits) if formats == _MP4 else 0
+    header = read_mp4_header(handle, limits) if formats == _MP4 else Mp4Header(0, frozenset())
     options = {
         "err_detect": "explode",
         "format_whitelist": formats,
         "max_pixels": str(limits.max_pixels),
         "max_streams": str(limits.max_streams + 1),
     }
-    return turns, av.open(handle, "r", options=options, metadata_errors="replace")
+    return header, av.open(handle, "r", options=options, metadata_errors="replace")
 
 
 def _is_mp3_frame(beginning: bytes) -> bool:
@@ -262,16 +262,19 @@ def _is_mp3_frame(beginning: bytes) -> bool:
 
 
 def _checked(
-    name: str, container: InputContainer, limits: MediaLimits, counted: Mapping[int, CountedStream], turns: int
+    name: str, container: InputContainer, limits: MediaLimits, counted: Mapping[int, CountedStream], header: Mp4Header
 ) -> OpenMedia:
     if len(container.streams) > limits.max_streams:
         raise MediaError(f"it has {len(container.streams)} streams, the limit is {limits.max_streams}")
     video = next((stream for stream in container.streams.video if not _is_picture(stream)), None)
     sound = next(iter(container.streams.audio), None)
+    for stream, what in ((video, "video"), (sound, "sound")):
+        if stream is None and what in header.streams:
+            raise MediaError(f"its header names {what} that cannot be found; restore the clip")
     if video is None and sound is None:
         raise MediaError("it has neither video nor sound; restore the clip")
     clock = read_clock(video, sound)
-    facts = _HeaderFacts(container, limits, counted, clock, turns)
+    facts = _HeaderFacts(container, limits, counted, clock, header.quarter_turns)
     info = MediaInfo(
         video=facts.of_video(video) if video is not None else None,
         sound=facts.of_sound(sound) if sound is not None else None,
@@ -281,7 +284,7 @@ def _checked(
             # One thread: workers run side by side, and more threads only compete. Errors are errors.
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
-    return OpenMedia(name, container, video, sound, info, limits, clock.zero, turns)
+    return OpenMedia(name, container, video, sound, info, limits, clock.zero, header.quarter_turns)
 
 
 def _check_video(packets: Sequence[Packet[Stream]], stated: VideoInfo) -> None:

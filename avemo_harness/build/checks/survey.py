@@ -33,7 +33,7 @@ class ClipFacts:
     """What a clip holds; None for a stream that it does not have.
 
     Args:
-        sound_s, video_s: lengths of the streams in seconds.
+        sound_s, video_s: when the streams end, in seconds after the beginning of the clip.
         level_dbfs: RMS of the active speech, dB re full scale.
         sound, face: features, for labelled clips of the user.
         traces: what the conditions leave of it, for labelled clips of the user with both streams.

@@ -303,11 +303,14 @@ def _check_video(packets: Sequence[Packet[Stream]], stated: VideoInfo) -> None:
 
 
 def _check_sound(packets: Sequence[Packet[Stream]], stated_s: float, tolerance_s: float) -> None:
-    """Refuse sound whose packets on show share a time or do not last as long as its header says."""
+    """Refuse sound whose packets on show share a time or do not last as long as its header says.
+
+    They may last longer by the padding of encoders, which MP3 has at both ends and every decoder cuts off.
+    """
     shown = _with_own_times(packets, "sound")
     start = min((packet.pts or 0) * packet.time_base for packet in shown)
     end = max(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base for packet in shown)
-    if abs(float(end - start) - stated_s) > tolerance_s + TIME_SLACK_S:
+    if not -tolerance_s - TIME_SLACK_S <= float(end - start) - stated_s <= 2 * tolerance_s + TIME_SLACK_S:
         raise MediaError(
             f"its sound has packets for {float(end - start):.3f} s, its header says {stated_s:.3f} s; restore the clip"
         )

@@ -56,6 +56,18 @@ def pcm_clip() -> bytes:
     )
 
 
+def mp3_clip() -> bytes:
+    """With sound that is padded at both ends."""
+    pictures = [pattern(place) for place in range(50)]
+    return recorded(pictures, melody(2.0, 48_000), rate=48_000, codecs=("libx264", "libmp3lame"))
+
+
+def fragmented_clip() -> bytes:
+    """Of a browser that streams MP4, whose header announces no frame."""
+    options = {"movflags": "frag_keyframe+empty_moov+delay_moov"}
+    return recorded([pattern(place) for place in range(50)], melody(2.0), options=options)
+
+
 def uneven_browser_recording() -> bytes:
     """Of a browser that left out frames, without a duration."""
     ticks = [tick for tick in range(50) if tick % 7 not in (1, 2)]
@@ -78,6 +90,8 @@ AS_THEY_ARE: dict[str, Callable[[], bytes]] = {
     "no_edit_list.mp4": clip_without_edit_list,
     "late.mp4": lambda: flash_and_click(0.36),
     "pcm.mov": pcm_clip,
+    "mp3.mp4": mp3_clip,
+    "fragments.mp4": fragmented_clip,
     "voice.wav": lambda: media.write_wave(melody(0.4), 16_000),
     "voice.m4a": lambda: media.encode_sound(melody(0.4)),
 }

@@ -21,7 +21,7 @@ from avemo_harness.errors import MediaError
 from avemo_harness.file_cache import prune_files
 from avemo_harness.paths import write_atomically
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 """Raised whenever a condition is made differently."""
 
 SOUND_RATE = 16_000
@@ -74,7 +74,7 @@ class ConditionCache:
         return self._still(clip)
 
     def video_only(self, clip: Clip, noise: NoiseName = "speech_shaped") -> Clip:
-        """Noise as long as the video for sound, seeded by content; the video's packets are the original's.
+        """Noise up to the video's end for sound, seeded by content; the video's packets are the original's.
 
         A clip without sound gets the same noise; ``rms_matched``, which finds no level there, is ``speech_shaped``.
 
@@ -158,6 +158,19 @@ class ConditionCache:
         return prune_files(self.folder.glob("clips/*/*.mp4"), self.max_bytes)
 
 
+def require_conditions(data: bytes) -> None:
+    """Prove of a clip that every condition can be made with the streams that it has, and decodes.
+
+    Raises:
+        MediaError: its packets cannot be copied, its first frame cannot be held, or a copy does not decode.
+    """
+    has_video = media.probe(data).video is not None
+    if has_video or _is_mp4(data):
+        media.check_whole(media.copy_streams(data))
+    if has_video:
+        media.check_whole(media.freeze_video(data))
+
+
 def _text_of(path: Path) -> str:
     """The content of a small file; empty where there is none."""
     try:
@@ -180,10 +193,14 @@ def _named(make: Callable[[], bytes], name: str) -> bytes:
 
 def _joined(video: Clip, audio: Clip) -> bytes:
     heard = audio.read()
-    # Packets are copied from MP4 files only, which begin with the box that names their brand.
-    if heard[4:8] != b"ftyp":
+    if not _is_mp4(heard):
         heard = media.encode_sound(media.decode_sound(heard, rate=SOUND_RATE), SOUND_RATE)
     return media.join_streams(video.read(), heard)
+
+
+def _is_mp4(data: bytes) -> bool:
+    """Whether packets can be copied, which is from MP4 files only; they begin with the box that names their brand."""
+    return data[4:8] == b"ftyp"
 
 
 def _with_noise(clip: Clip, noise: NoiseName) -> bytes:
@@ -191,7 +208,7 @@ def _with_noise(clip: Clip, noise: NoiseName) -> bytes:
     info = media.probe(data)
     if noise == "rms_matched" and info.sound is None:
         noise = "speech_shaped"
-    samples = round((info.video.duration_s if info.video else info.duration_s) * SOUND_RATE)
+    samples = round((info.video.end_s if info.video else info.duration_s) * SOUND_RATE)
     seed = int(hashlib.sha256(f"{clip.sha256} {noise}".encode()).hexdigest()[:15], 16)
     reference = media.decode_sound(data, rate=SOUND_RATE) if noise == "rms_matched" else None
     made = media.make_noise(noise, samples, rate=SOUND_RATE, seed=seed, reference=reference)

@@ -6,7 +6,9 @@
 SOURCE is a folder, an archive (zip, tar, tar.gz), a folder of archives, or a Hub id. Dialogues are written as the
 config multiturn_real, single clips as singleturn_synthetic (real ones too: the tasks of single turns read that
 config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
-then holds their digests and paths; `--embed` puts them in, for your own use. Exit code 1: damaged clips were left out.
+then holds their digests and paths; `--embed` puts them in, for your own use. Of every clip each condition is made once;
+one that does not fit is encoded anew, and one that is damaged is left out with its dialogue and listed at the end.
+Exit code 1: more than `--max_bad` of the clips were left out.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the release")
         one.add_argument("--config", metavar="NAME", help="config to write (default: see above)")
         one.add_argument("--embed", action="store_true", help="put the clips into the Parquet files")
-        one.add_argument("--skip_damaged", action="store_true", help="leave out dialogues with a damaged clip, counted")
+        one.add_argument(
+            "--max_bad", type=_share, default=0.05, metavar="SHARE", help="of the clips, that may be bad (default: 5%%)"
+        )
+        one.add_argument("--strict", action="store_true", help="end at the first bad clip")
+        one.add_argument("--skip_damaged", action="store_true", help="go on past bad clips, as without --strict")
         one.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
         _add_options(one, importer_options(name))
 
@@ -63,12 +69,23 @@ def execute(args: argparse.Namespace) -> int:
         target = Target(
             out=args.out,
             clips="inside" if args.embed or found.about.redistributable else "outside",
-            on_damage="leave out" if args.skip_damaged else "refuse",
+            on_damage="refuse" if args.strict else "leave out",
             config=args.config,
         )
         imported = write_import(found, Importing(args.importer, args.source, commit, options), target, say)
     _report(imported, args)
-    return 1 if imported.damaged else 0
+    return 1 if imported.bad_share > args.max_bad else 0
+
+
+def _share(text: str) -> float:
+    """A share from 0 to 1, also in percent."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share such as 0.05 or 5%, found {text!r}")
+    return share
 
 
 def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
@@ -85,8 +102,15 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 
 def _report(imported: Imported, args: argparse.Namespace) -> None:
-    from avemo_harness.build.importers.checking import MEDIA
+    from avemo_harness.build.importers.checking import MEDIA, count_reasons
 
+    if imported.bad_files:
+        share = f"{imported.bad_share:.1%}, allowed are {args.max_bad:.1%}"
+        show(f"{len(imported.bad_files):,} of {imported.checked:,} clips cannot be used ({share}):")
+        for name, reason in imported.bad_files.items():
+            show(f"  {name}: {reason}")
+        for reason, count in count_reasons(imported.bad_files):
+            show(f"  {count:,} × {reason}")
     for one in imported.dropped:
         show(f"left out {one.count:,}: {one.reason}")
     for note in imported.notes:

@@ -5,11 +5,18 @@ Importing this package imports neither; every failure is a `MediaError` that nam
 
 from __future__ import annotations
 
-from avemo_harness.media.decode import decode_frames, decode_sound, probe
+from avemo_harness.media.decode import check_whole, decode_frames, decode_sound, probe
 from avemo_harness.media.encode import encode_clip, encode_flac, encode_sound, read_sound_file
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
-from avemo_harness.media.remux import freeze_video, join_streams, packet_digests, remove_sound, replace_sound
+from avemo_harness.media.remux import (
+    copy_streams,
+    freeze_video,
+    join_streams,
+    packet_digests,
+    remove_sound,
+    replace_sound,
+)
 from avemo_harness.media.stretch import stretch_frames, stretch_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,
@@ -25,7 +32,7 @@ from avemo_harness.media.types import (
     Source,
     VideoInfo,
 )
-from avemo_harness.media.wave import is_wave, read_pcm16, read_wave, write_wave
+from avemo_harness.media.wave import is_wave, read_pcm16, read_wave, with_known_sizes, write_wave
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -42,6 +49,8 @@ __all__ = [
     "Source",
     "VideoInfo",
     "active_level",
+    "check_whole",
+    "copy_streams",
     "decode_frames",
     "decode_sound",
     "encode_clip",
@@ -61,5 +70,6 @@ __all__ = [
     "resample",
     "stretch_frames",
     "stretch_sound",
+    "with_known_sizes",
     "write_wave",
 ]

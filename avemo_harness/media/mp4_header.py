@@ -10,18 +10,33 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import MediaLimits
 
-_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov")
+_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov|hdlr|vmhd|smhd")
+_STREAMS = {b"vide": "video", b"soun": "sound", b"vmhd": "video", b"smhd": "sound"}
 _MAX_BOXES = 100_000
 
 
-def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> None:
-    """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown turned.
+@dataclass(frozen=True, slots=True)
+class Mp4Header:
+    """What a header says of its tracks.
+
+    Args:
+        quarter_turns: by how many, counterclockwise, the video is to be shown turned: 0 to 3.
+        streams: of video and sound those that there must be. FFmpeg passes over a track whose description is damaged.
+    """
+
+    quarter_turns: int
+    streams: frozenset[str]
+
+
+def read_mp4_header(handle: BinaryIO, limits: MediaLimits) -> Mp4Header:
+    """Refuse a header that announces more samples than `limits` allow, or a video that is to be shown mirrored.
 
     The handle's position is restored.
 
@@ -29,10 +44,42 @@ def check_mp4_header(handle: BinaryIO, limits: MediaLimits) -> None:
         MediaError: without the clip's name, which the caller adds.
     """
     start = handle.tell()
+    turns: set[int] = set()
+    streams: set[str] = set()
     for header in _headers(handle):
+        if header[4:8] == b"moov":
+            _check_boxes(header, 8, len(header), (b"trak", b"mdia", b"minf", b"stbl"))
         for box in _BOXES.finditer(header):
-            _check_box(box.group(), header, box.end(), limits)
+            kind, at = box.group(), box.end()
+            if kind == b"tkhd":
+                turns.add(_quarter_turns(header, at))
+            elif named := _STREAMS.get(header[at + 8 : at + 12] if kind == b"hdlr" else kind):
+                streams.add(named)
+            elif kind != b"hdlr":
+                _check_box(kind, header, at, limits)
     handle.seek(start)
+    # Sound is never turned, so that its tracks say 0.
+    if len(turns - {0}) > 1:
+        raise MediaError("its videos are stored turned in several ways; re-encode one of them upright")
+    return Mp4Header(max(turns, default=0), frozenset(streams))
+
+
+def _check_boxes(header: bytes, start: int, end: int, path: Sequence[bytes]) -> None:
+    """Refuse a header that is blank where a box should begin: FFmpeg would pass over all that follows.
+
+    Args:
+        start, end: where the boxes lie.
+        path: the boxes of this kind are looked into, and the next kind in them, and so on.
+    """
+    while start + 8 <= end:
+        size, kind = int.from_bytes(header[start : start + 4], "big"), header[start + 4 : start + 8]
+        if kind == bytes(4) and any(header[start:end]):
+            raise MediaError("its header is damaged; restore the clip")
+        if size < 8:
+            return
+        if path and kind == path[0]:
+            _check_boxes(header, start + 8, min(start + size, end), path[1:])
+        start += size
 
 
 def _headers(handle: BinaryIO) -> Iterator[bytes]:
@@ -50,6 +97,9 @@ def _headers(handle: BinaryIO) -> Iterator[bytes]:
         end = min(start + size, length) if size else length
         if end < start + used:
             return
+        if kind == b"moov" and size and start + size > length:
+            # FFmpeg takes what is left of it, so that a stream would be missing and nobody told.
+            raise MediaError("its header is cut off; restore the clip")
         if kind != b"mdat":
             handle.seek(start)
             yield handle.read(end - start)
@@ -61,10 +111,7 @@ def _check_box(kind: bytes, header: bytes, at: int, limits: MediaLimits) -> None
     """Check the box whose content begins at `at`."""
     if kind == b"cmov":
         raise MediaError("its header is compressed; re-encode the clip")
-    if kind == b"tkhd":
-        if _is_turned(header, at):
-            raise MediaError("its video is stored turned or mirrored; re-encode it upright")
-    elif (samples := _announced_samples(kind, header, at)) > limits.max_packets:
+    if (samples := _announced_samples(kind, header, at)) > limits.max_packets:
         raise MediaError(f"its header announces {samples} packets in a stream, the limit is {limits.max_packets}")
 
 
@@ -78,10 +125,18 @@ def _announced_samples(kind: bytes, header: bytes, at: int) -> int:
     return sum(count for count, _ in struct.iter_unpack(">II", table[: len(table) // 8 * 8]))
 
 
-def _is_turned(header: bytes, at: int) -> bool:
-    """Whether a track's display matrix [a b; c d] does anything but scale."""
+def _quarter_turns(header: bytes, at: int) -> int:
+    """What a track's display matrix [a b; c d] does besides scaling; x goes to the right and y down."""
     matrix = at + (52 if header[at : at + 1] == b"\1" else 40)
     if len(header) < matrix + 20:
-        return False
+        return 0
     a, b, _, c, d = struct.unpack_from(">5i", header, matrix)
-    return bool(b or c or a < 0 or d < 0)
+    if not (b or c) and a >= 0 and d >= 0:
+        return 0
+    if not (a or d) and b < 0 < c:
+        return 1
+    if not (b or c) and a < 0 and d < 0:
+        return 2
+    if not (a or d) and c < 0 < b:
+        return 3
+    raise MediaError("its video is stored turned askew or mirrored; re-encode it upright")

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, BinaryIO
 
 from avemo_harness.errors import MediaError
-from avemo_harness.media.mp4_header import check_mp4_header
+from avemo_harness.media.clock import (
+    TIME_SLACK_S,
+    Clock,
+    CountedStream,
+    count_packets,
+    ends_as_stated,
+    read_clock,
+    says_too_little,
+    stated_duration,
+)
+from avemo_harness.media.mp4_header import Mp4Header, read_mp4_header
 from avemo_harness.media.types import MediaInfo, MediaLimits, SoundInfo, Source, VideoInfo
+from avemo_harness.media.wave import is_wave, with_known_sizes
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
@@ -33,13 +44,15 @@ _OTHER_FORMATS = {
 }
 _AAC_FRAME = 1024
 
-TIME_SLACK_S = 1e-6
-"""Rounding of times in seconds."""
-
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """A clip whose header has passed the limits, with its first video and its first sound stream."""
+    """A clip whose header has passed the limits, with its first video and its first sound stream.
+
+    Args:
+        clock_zero: the clip's beginning in seconds of the container.
+        quarter_turns: by how many, counterclockwise, the stored frames are to be turned when they are shown.
+    """
 
     name: str
     container: InputContainer
@@ -47,6 +60,24 @@ class OpenMedia:
     sound: AudioStream | None
     info: MediaInfo
     limits: MediaLimits
+    clock_zero: Fraction
+    quarter_turns: int
+
+    @property
+    def is_mp4(self) -> bool:
+        """Whether it is an MP4 or QuickTime file, whose header times every packet."""
+        return bool(self.container.format.name.startswith("mov"))
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the frames before they are turned."""
+        _, info = self.require_video()
+        return (info.height, info.width) if self.quarter_turns % 2 else (info.width, info.height)
+
+    def require_upright(self) -> None:
+        """MediaError where the stored frames are to be turned."""
+        if self.quarter_turns:
+            raise MediaError(f"{self.name}: its video is stored turned; re-encode it upright")
 
     def require_video(self) -> tuple[VideoStream, VideoInfo]:
         """The video stream and its facts; MediaError where there is none."""
@@ -121,7 +152,14 @@ def open_media(source: Source, limits: MediaLimits) -> Iterator[OpenMedia]:
     with ExitStack() as stack:
         with media_errors(name):
             handle = stack.enter_context(_open_bytes(source, limits))
-            media = _checked(name, stack.enter_context(_open_container(handle, limits)), limits)
+            header, container = _open_container(handle, limits)
+            stack.enter_context(container)
+            counted: dict[int, CountedStream] = {}
+            if says_too_little(container):
+                counted = count_packets(container, limits)
+                container.close()
+                container = stack.enter_context(_open_container(handle, limits)[1])
+            media = _checked(name, container, limits, counted, header)
         yield media
 
 
@@ -150,26 +188,28 @@ def demux_packets(media: OpenMedia) -> StreamPackets:
 
 
 def read_packets(media: OpenMedia) -> StreamPackets:
-    """All packets of an MP4's video and of its sound, fit to be copied.
+    """All packets of an MP4's video and of its sound, fit to be copied, timed by the clip's clock.
 
     Raises:
-        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), or a packet is
-            incomplete or missing.
+        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), its video is
+            stored turned, or a packet is incomplete or missing.
     """
     with media_errors(media.name):
-        if not media.container.format.name.startswith("mov"):
+        if not media.is_mp4:
             raise MediaError("packets can be copied from MP4 files only; re-encode the clip as mp4")
+        media.require_upright()
         packets = demux_packets(media)
         for number, packet in (*enumerate(packets.video), *enumerate(packets.sound)):
             if packet.pts is None or packet.dts is None:
                 raise MediaError(f"packet {number} of its {packet.stream.type} is damaged; restore the clip")
         if media.info.video is not None:
-            stated = media.info.video
-            if len(packets.video) < stated.frames:
-                raise MediaError(f"it holds {len(packets.video)} of the {stated.frames} video packets of its header")
-            _check_whole(packets.video, "video", stated.duration_s, stated.frame_s)
+            _check_video(packets.video, media.info.video)
         if media.sound is not None and media.info.sound is not None:
-            _check_whole(packets.sound, "sound", media.info.sound.duration_s, sound_tolerance_s(media.sound))
+            _check_sound(packets.sound, media.info.sound.duration_s, sound_tolerance_s(media.sound))
+        if media.clock_zero:
+            for packet in (*packets.video, *packets.sound):
+                earlier = round(media.clock_zero / packet.time_base)
+                packet.pts, packet.dts = (packet.pts or 0) - earlier, (packet.dts or 0) - earlier
         return packets
 
 
@@ -190,24 +230,30 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
     if size > limits.max_bytes:
         raise MediaError(f"it has {size} bytes, the limit is {limits.max_bytes}; cut or compress the clip")
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as handle:
-        yield handle
+        if is_wave(handle.read(12)):
+            handle.seek(0)
+            yield io.BytesIO(with_known_sizes(handle.read()))
+        else:
+            yield handle
 
 
-def _open_container(handle: BinaryIO, limits: MediaLimits) -> InputContainer:
+def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[Mp4Header, InputContainer]:
+    """A container, and what its header says of its tracks, which is nothing where it is no MP4."""
     import av
+
+    handle.seek(0)
 
     beginning = handle.read(4)
     formats = "mp3" if _is_mp3_frame(beginning) else _OTHER_FORMATS.get(beginning, _MP4)
     handle.seek(0)
-    if formats == _MP4:
-        check_mp4_header(handle, limits)
+    header = read_mp4_header(handle, limits) if formats == _MP4 else Mp4Header(0, frozenset())
     options = {
         "err_detect": "explode",
         "format_whitelist": formats,
         "max_pixels": str(limits.max_pixels),
         "max_streams": str(limits.max_streams + 1),
     }
-    return av.open(handle, "r", options=options, metadata_errors="replace")
+    return header, av.open(handle, "r", options=options, metadata_errors="replace")
 
 
 def _is_mp3_frame(beginning: bytes) -> bool:
@@ -215,36 +261,67 @@ def _is_mp3_frame(beginning: bytes) -> bool:
     return len(beginning) > 1 and beginning[0] == 0xFF and beginning[1] & 0xE6 == 0xE2
 
 
-def _checked(name: str, container: InputContainer, limits: MediaLimits) -> OpenMedia:
+def _checked(
+    name: str, container: InputContainer, limits: MediaLimits, counted: Mapping[int, CountedStream], header: Mp4Header
+) -> OpenMedia:
     if len(container.streams) > limits.max_streams:
         raise MediaError(f"it has {len(container.streams)} streams, the limit is {limits.max_streams}")
     video = next((stream for stream in container.streams.video if not _is_picture(stream)), None)
     sound = next(iter(container.streams.audio), None)
+    for stream, what in ((video, "video"), (sound, "sound")):
+        if stream is None and what in header.streams:
+            raise MediaError(f"its header names {what} that cannot be found; restore the clip")
     if video is None and sound is None:
         raise MediaError("it has neither video nor sound; restore the clip")
+    clock = read_clock(video, sound)
+    facts = _HeaderFacts(container, limits, counted, clock, header.quarter_turns)
     info = MediaInfo(
-        video=_video_info(container, video, limits) if video is not None else None,
-        sound=_sound_info(container, sound, limits) if sound is not None else None,
+        video=facts.of_video(video) if video is not None else None,
+        sound=facts.of_sound(sound) if sound is not None else None,
     )
     for stream in (video, sound):
         if stream is not None:
             # One thread: workers run side by side, and more threads only compete. Errors are errors.
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
-    return OpenMedia(name, container, video, sound, info, limits)
+    return OpenMedia(name, container, video, sound, info, limits, clock.zero, header.quarter_turns)
 
 
-def _check_whole(packets: Sequence[Packet[Stream]], what: str, stated_s: float, tolerance_s: float) -> None:
-    """Refuse a stream whose packets on show share a time or do not last as long as its header says."""
+def _check_video(packets: Sequence[Packet[Stream]], stated: VideoInfo) -> None:
+    """Refuse a video whose packets on show are too few, share a time or do not end where its header says."""
+    if len(packets) < stated.frames:
+        raise MediaError(f"it holds {len(packets)} of the {stated.frames} video packets of its header")
+    shown = _with_own_times(packets, "video")
+    starts = sorted(packet.pts * packet.time_base for packet in shown if packet.pts is not None)
+    longest = float(max((packet.duration or 0) * packet.time_base for packet in shown))
+    last = float(starts[-1] - starts[0])
+    if not ends_as_stated(stated, last, longest):
+        raise MediaError(
+            f"the last packet of its video begins at {last:.3f} s, its header says that it lasts "
+            f"{stated.duration_s:.3f} s; restore the clip"
+        )
+
+
+def _check_sound(packets: Sequence[Packet[Stream]], stated_s: float, tolerance_s: float) -> None:
+    """Refuse sound whose packets on show share a time or do not last as long as its header says.
+
+    They may last longer by the padding of encoders, which MP3 has at both ends and every decoder cuts off.
+    """
+    shown = _with_own_times(packets, "sound")
+    start = min((packet.pts or 0) * packet.time_base for packet in shown)
+    end = max(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base for packet in shown)
+    if not -tolerance_s - TIME_SLACK_S <= float(end - start) - stated_s <= 2 * tolerance_s + TIME_SLACK_S:
+        raise MediaError(
+            f"its sound has packets for {float(end - start):.3f} s, its header says {stated_s:.3f} s; restore the clip"
+        )
+
+
+def _with_own_times(packets: Sequence[Packet[Stream]], what: str) -> Sequence[Packet[Stream]]:
+    """The packets on show; MediaError where there is none, or where two share a time."""
     shown = [packet for packet in packets if not packet.is_discard]
     if not shown or len({packet.pts for packet in shown}) < len(shown):
         raise MediaError(f"the {len(shown)} packets of its {what} have no time each of their own; restore the clip")
-    start = min((packet.pts or 0) * packet.time_base for packet in shown)
-    end = max(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base for packet in shown)
-    if abs(float(end - start) - stated_s) > tolerance_s + TIME_SLACK_S:
-        raise MediaError(
-            f"its {what} has packets for {float(end - start):.3f} s, its header says {stated_s:.3f} s; restore the clip"
-        )
+    return shown
 
 
 def _is_picture(stream: VideoStream) -> bool:
@@ -253,32 +330,59 @@ def _is_picture(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _video_info(container: InputContainer, stream: VideoStream, limits: MediaLimits) -> VideoInfo:
-    codec = _codec_name(stream)
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if width <= 0 or height <= 0:
-        raise MediaError("its video has no size; re-encode the clip")
-    if width * height > limits.max_pixels:
-        raise MediaError(f"its frames have {width}x{height} pixels, the limit is {limits.max_pixels} in all")
-    duration = _duration(container, stream, limits)
-    rate = stream.average_rate or stream.guessed_rate
-    frames = stream.frames or (round(duration * rate) if rate else 0)
-    if frames <= 0:
-        raise MediaError("its header announces no video frames; re-encode the clip as mp4")
-    fps = float(rate) if rate else frames / duration
-    if max(fps, frames / duration) > limits.max_fps:
-        raise MediaError(f"it has {max(fps, frames / duration):.6g} frames a second, the limit is {limits.max_fps:g}")
-    return VideoInfo(width, height, fps, frames, duration, codec)
+@dataclass(frozen=True, slots=True)
+class _HeaderFacts:
+    """A header's facts within the limits; what it does not say is taken from what was counted."""
 
+    container: InputContainer
+    limits: MediaLimits
+    counted: Mapping[int, CountedStream]
+    clock: Clock
+    turns: int
 
-def _sound_info(container: InputContainer, stream: AudioStream, limits: MediaLimits) -> SoundInfo:
-    codec = _codec_name(stream)
-    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
-    if not 0 < rate <= limits.max_rate:
-        raise MediaError(f"its sound has {rate} samples a second, the limit is {limits.max_rate}")
-    if not 0 < channels <= limits.max_channels:
-        raise MediaError(f"its sound has {channels} channels, the limit is {limits.max_channels}")
-    return SoundInfo(rate, channels, _duration(container, stream, limits), codec)
+    def of_video(self, stream: VideoStream) -> VideoInfo:
+        codec, limits = _codec_name(stream), self.limits
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width <= 0 or height <= 0:
+            raise MediaError("its video has no size; re-encode the clip")
+        if width * height > limits.max_pixels:
+            raise MediaError(f"its frames have {width}x{height} pixels, the limit is {limits.max_pixels} in all")
+        duration = self._duration(stream)
+        frames = stream.frames or (self.counted[stream.index].packets if stream.index in self.counted else 0)
+        if frames <= 0:
+            raise MediaError("it holds no video frames; re-encode the clip as mp4")
+        rate = stream.average_rate or stream.guessed_rate
+        # Live recordings are written before their rate is known: what their header says is a guess.
+        guessed = not stream.frames and rate is not None and abs(float(rate) * duration - frames) > 1
+        fps = float(rate) if rate and not guessed else frames / duration
+        if max(fps, frames / duration) > limits.max_fps:
+            raise MediaError(
+                f"it has {max(fps, frames / duration):.6g} frames a second, the limit is {limits.max_fps:g}"
+            )
+        if self.turns % 2:
+            width, height = height, width
+        return VideoInfo(width, height, fps, frames, duration, codec, self.clock.video_s)
+
+    def of_sound(self, stream: AudioStream) -> SoundInfo:
+        codec, limits = _codec_name(stream), self.limits
+        rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+        if not 0 < rate <= limits.max_rate:
+            raise MediaError(f"its sound has {rate} samples a second, the limit is {limits.max_rate}")
+        if not 0 < channels <= limits.max_channels:
+            raise MediaError(f"its sound has {channels} channels, the limit is {limits.max_channels}")
+        return SoundInfo(rate, channels, self._duration(stream), codec, self.clock.sound_s)
+
+    def _duration(self, stream: VideoStream | AudioStream) -> float:
+        seconds = stated_duration(self.container, stream)
+        if seconds is None:
+            if stream.index not in self.counted:
+                raise MediaError(f"its {stream.type} has no packets; restore the clip")
+            seconds = self.counted[stream.index].duration_s
+        if not 0 < seconds <= self.limits.max_seconds:
+            raise MediaError(
+                f"its {stream.type} lasts {seconds:.6g} s; it must be above 0 and at most {self.limits.max_seconds:g} s"
+            )
+        return seconds
 
 
 def _codec_name(stream: Stream) -> str:
@@ -286,21 +390,3 @@ def _codec_name(stream: Stream) -> str:
     if stream.codec_context is None:
         raise MediaError(f"its {stream.type} is in a format that cannot be decoded; re-encode it as h264 or aac")
     return stream.codec_context.codec.canonical_name
-
-
-def _duration(container: InputContainer, stream: Stream, limits: MediaLimits) -> float:
-    """Seconds that the header gives for a stream; Matroska gives them as a tag or for the whole file only."""
-    tag = re.fullmatch(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    elif tag:
-        seconds = 3600.0 * int(tag[1]) + 60.0 * int(tag[2]) + float(tag[3])
-    elif container.duration is not None:
-        seconds = container.duration / 1e6
-    else:
-        raise MediaError(f"its header gives no duration for the {stream.type}; re-encode the clip as mp4")
-    if not 0 < seconds <= limits.max_seconds:
-        raise MediaError(
-            f"its {stream.type} lasts {seconds:.6g} s; it must be above 0 and at most {limits.max_seconds:g} s"
-        )
-    return seconds

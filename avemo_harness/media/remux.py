@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
+from avemo_harness.media.clock import last_frame_end, shown_durations
 from avemo_harness.media.mp4_writer import Mp4Writer
 from avemo_harness.media.reader import OpenMedia, demux_packets, media_errors, open_media, read_packets
 from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
@@ -62,6 +63,24 @@ def remove_sound(source: Source) -> bytes:
         return writer.finish()
 
 
+def copy_streams(source: Source) -> bytes:
+    """A clip's video and sound, whichever it has, in a new file; every packet is copied.
+
+    Returns:
+        The bytes of an MP4.
+
+    Raises:
+        MediaError: the clip cannot be read, or packets of its kind cannot be copied.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
+        packets = read_packets(media)
+        if media.video is not None:
+            writer.copy(media.video, packets.video)
+        if media.sound is not None:
+            writer.copy(media.sound, packets.sound)
+        return writer.finish()
+
+
 def freeze_video(source: Source) -> bytes:
     """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
 
@@ -86,8 +105,9 @@ def freeze_video(source: Source) -> bytes:
 def join_streams(video_from: Source, sound_from: Source) -> bytes:
     """Join the video of one clip with the sound of another; no packet is changed.
 
-    Both are cut to the shorter. The video ends at a frame behind which no earlier frame is stored, so that every
-    frame that is left decodes as in its source; the sound ends with the packet that is heard at the video's end.
+    Each begins when it does on its own clip's clock, and both are cut to the shorter. The video ends at a frame behind
+    which no earlier frame is stored, so that every frame that is left decodes as in its source; the sound ends with the
+    packet that is heard at the video's end.
 
     Returns:
         The bytes of an MP4. Its streams end within one video frame and one AAC frame of each other.
@@ -96,15 +116,19 @@ def join_streams(video_from: Source, sound_from: Source) -> bytes:
         MediaError: a clip cannot be read or lacks the stream asked of it, or not even the first frame fits.
     """
     with open_media(video_from, DEFAULT_LIMITS) as pictures, open_media(sound_from, DEFAULT_LIMITS) as voice:
-        video_stream, _ = pictures.require_video()
+        video_stream, facts = pictures.require_video()
         sound_stream, _ = voice.require_sound()
         sound = read_packets(voice).sound
-        video, end = _closed_prefix(read_packets(pictures).video, max(map(_end, sound)))
+        packets = read_packets(pictures).video
+        video, end = _closed_prefix(packets, last_frame_end(packets, facts), max(map(_end, sound)))
         if not video:
             raise MediaError(f"not one frame of {pictures.name} fits the sound of {voice.name}; choose another pair")
         with media_errors(f"{pictures.name} with the sound of {voice.name}"), Mp4Writer() as writer:
+            heard = [packet for packet in sound if _start(packet) < end]
+            if not heard:
+                raise MediaError("the sound begins after the video's end; choose another pair")
             writer.copy(video_stream, video)
-            writer.copy(sound_stream, [packet for packet in sound if _start(packet) < end])
+            writer.copy(sound_stream, heard)
             return writer.finish()
 
 
@@ -119,8 +143,13 @@ def packet_digests(source: Source) -> PacketDigests:
         return PacketDigests(tuple(map(_digest, packets.video)), tuple(map(_digest, packets.sound)))
 
 
-def _closed_prefix(packets: Sequence[Packet[Stream]], limit: Fraction) -> tuple[Sequence[Packet[Stream]], Fraction]:
+def _closed_prefix(
+    packets: Sequence[Packet[Stream]], whole_end: Fraction, limit: Fraction
+) -> tuple[Sequence[Packet[Stream]], Fraction]:
     """The longest beginning, in decode order, that is also a beginning in display order and ends by `limit`.
+
+    Args:
+        whole_end: when all of the packets end, in seconds.
 
     Returns:
         The packets and the time at which they end, in seconds.
@@ -132,7 +161,7 @@ def _closed_prefix(packets: Sequence[Packet[Stream]], limit: Fraction) -> tuple[
         latest = max(latest, _start(packet))
         if latest != starts[count - 1]:
             continue
-        end = starts[count] if count < len(packets) else max(map(_end, packets))
+        end = starts[count] if count < len(packets) else whole_end
         if end <= limit:
             best, best_end = count, end
     return packets[:best], best_end
@@ -160,7 +189,7 @@ def _even(frame: VideoFrame) -> VideoFrame:
 def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Stream]], first: VideoFrame) -> None:
     """Encode `first` once for every frame that `packets` show, at the same times."""
     source, info = media.require_video()
-    durations = {packet.pts or 0: packet.duration for packet in packets if not packet.is_discard}
+    durations = shown_durations(packets, info)
     time_base = packets[0].time_base
     stream = writer.new_video(Fraction(info.fps).limit_denominator(1001), _STILL)
     context, given = stream.codec_context, source.codec_context

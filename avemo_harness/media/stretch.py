@@ -1,6 +1,7 @@
 """Stretches of a recording, frame by frame: for long recordings, and for containers whose header tells little.
 
-Times are those of the container, so that sound and video of one stretch belong together.
+Times are those of the clip's clock, so that sound and video of one stretch belong together. A video that is stored
+turned is given upright.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
+from avemo_harness.media.clock import missing_samples
 from avemo_harness.media.rate import resample
 from avemo_harness.media.reader import OpenMedia, media_errors, open_media
 from avemo_harness.media.types import DEFAULT_LIMITS, MediaLimits, Samples, Source
@@ -49,16 +51,16 @@ def stretch_frames(
         count, last_s = 0, start_s
         for time_s, frame in _timed_frames(media, start_s):
             while shown is not None and count < wanted and start_s + count / fps < time_s - 0.5 / fps:
-                yield _rgb(shown)
+                yield _rgb(shown, media.quarter_turns)
                 count += 1
             if count >= wanted:
                 return
             shown, last_s = frame, time_s
-        expected_s = info.duration_s if end_s is None else end_s
+        expected_s = info.end_s if end_s is None else end_s
         if shown is None or last_s + info.frame_s < expected_s - MAX_MISSING_S:
             raise MediaError(f"its video ends at {last_s:.2f} s, expected were {expected_s:.2f} s; restore the clip")
         for _ in range(1 if math.isinf(wanted) else int(wanted) - count):
-            yield _rgb(shown)
+            yield _rgb(shown, media.quarter_turns)
 
 
 def stretch_sound(
@@ -81,22 +83,28 @@ def stretch_sound(
 
     with open_media(source, limits) as media, media_errors(media.name):
         stream, info = media.require_sound()
-        _require_room(info.duration_s * info.rate * 4, limits)
+        _require_room(info.end_s * info.rate * 4, limits)
         floats = AudioResampler(format="fltp")
         parts: list[Samples] = []
-        first_s = 0.0
+        first_s, samples, silence = 0.0, 0, 0
         for packet in media.container.demux(stream):
             if packet.is_corrupt:
                 raise MediaError("a packet of its sound is damaged; restore the clip")
             for frame in packet.decode():
-                first_s = first_s if parts else _since_start(media, frame.time)
+                first_s = first_s if parts else frame.time or 0.0
+                silent = missing_samples(frame, first_s, samples) if media.video else 0
+                silence += silent
+                if silence > MAX_MISSING_S * info.rate:
+                    raise MediaError(f"its sound has gaps of more than {MAX_MISSING_S} s; restore the clip")
+                samples += silent + frame.samples
+                parts.append(np.zeros(silent, np.float32))
                 parts += [part.to_ndarray().mean(axis=0) for part in floats.resample(frame)]
         if not parts:
             raise MediaError("its sound holds nothing; restore the clip")
         mono = resample(np.concatenate(parts), info.rate, rate)
-        placed = np.concatenate([np.zeros(max(0, round(first_s * rate)), np.float32), mono])
+        placed = np.concatenate([np.zeros(max(0, round(_since_start(media, first_s) * rate)), np.float32), mono])
         stop = len(placed) if end_s is None else round(end_s * rate)
-        expected_s = info.duration_s if end_s is None else end_s
+        expected_s = info.end_s if end_s is None else end_s
         if len(placed) / rate < expected_s - MAX_MISSING_S:
             raise MediaError(
                 f"its sound ends at {len(placed) / rate:.2f} s, expected were {expected_s:.2f} s; restore the clip"
@@ -107,8 +115,9 @@ def stretch_sound(
         return np.clip(whole, -1.0, 1.0)
 
 
-def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
-    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+def _rgb(frame: VideoFrame, quarter_turns: int) -> NDArray[np.uint8]:
+    stored = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    return np.ascontiguousarray(np.rot90(stored, quarter_turns))
 
 
 def _require_room(size: float, limits: MediaLimits) -> None:
@@ -117,24 +126,20 @@ def _require_room(size: float, limits: MediaLimits) -> None:
 
 
 def _timed_frames(media: OpenMedia, start_s: float) -> Iterator[tuple[float, VideoFrame]]:
-    """Frames in order of time, from the last key frame before `start_s` on, with seconds from the container's start."""
-    stream, info = media.require_video()
+    """Frames in order of time, from the last key frame before `start_s` on, with seconds from the clip's beginning."""
+    stream, _ = media.require_video()
     if start_s > _SEEK_FROM_S:
-        media.container.seek(round((start_s + _start_s(media)) * 1_000_000))
+        media.container.seek(round((start_s + float(media.clock_zero)) * 1_000_000))
     for packet in media.container.demux(stream):
         if packet.is_corrupt:
             raise MediaError("a packet of its video is damaged; restore the clip")
         for frame in packet.decode():
             if frame.is_corrupt or frame.pts is None:
                 raise MediaError("a frame of its video is damaged; restore the clip")
-            if (frame.width, frame.height) != (info.width, info.height):
+            if (frame.width, frame.height) != media.stored_size:
                 raise MediaError("a frame of its video has another size than its header says; re-encode the clip")
             yield _since_start(media, frame.time), frame
 
 
 def _since_start(media: OpenMedia, time_s: float | None) -> float:
-    return (time_s or 0.0) - _start_s(media)
-
-
-def _start_s(media: OpenMedia) -> float:
-    return (media.container.start_time or 0) / 1_000_000
+    return (time_s or 0.0) - float(media.clock_zero)

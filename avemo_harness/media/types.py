@@ -68,7 +68,8 @@ SMALL = Quality(crf=30, qscale=10, sound_bits=24_000)
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the header says of the video: pixels, frames a second on average, frames, seconds, FFmpeg's codec name."""
+    """What the header says of the video: pixels as shown, frames a second on average, frames, seconds, FFmpeg's codec
+    name, and seconds after the clip's beginning at which it begins."""
 
     width: int
     height: int
@@ -76,21 +77,34 @@ class VideoInfo:
     frames: int
     duration_s: float
     codec: str
+    start_s: float = 0.0
 
     @property
     def frame_s(self) -> float:
         """Seconds that a frame is shown, on average."""
         return self.duration_s / self.frames
 
+    @property
+    def end_s(self) -> float:
+        """Seconds after the clip's beginning at which it ends."""
+        return self.start_s + self.duration_s
+
 
 @dataclass(frozen=True, slots=True)
 class SoundInfo:
-    """What the header says of the sound: samples a second, channels, seconds, FFmpeg's codec name."""
+    """What the header says of the sound: samples a second, channels, seconds, FFmpeg's codec name, and seconds after
+    the clip's beginning at which it begins."""
 
     rate: int
     channels: int
     duration_s: float
     codec: str
+    start_s: float = 0.0
+
+    @property
+    def end_s(self) -> float:
+        """Seconds after the clip's beginning at which it ends."""
+        return self.start_s + self.duration_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +116,8 @@ class MediaInfo:
 
     @property
     def duration_s(self) -> float:
-        """Length of the longer stream in seconds."""
-        return max(stream.duration_s for stream in (self.video, self.sound) if stream is not None)
+        """Seconds from the beginning of the first stream to the end of the last."""
+        return max(stream.end_s for stream in (self.video, self.sound) if stream is not None)
 
 
 @dataclass(frozen=True, slots=True)

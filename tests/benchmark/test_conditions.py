@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.clips import melody
+from support.people_clips import flash_and_click
 from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
@@ -100,6 +101,39 @@ def test_a_conflict_ends_with_the_shorter_of_its_two_clips(cache: ConditionCache
         assert info.sound is not None
         assert info.duration_s <= 1.07
         assert abs(info.video.duration_s - info.sound.duration_s) <= 0.04 + 0.064
+
+
+def brightest_s(made: bytes) -> float:
+    return float(media.decode_frames(made, fps=25.0).pixels.mean(axis=(1, 2, 3)).argmax()) / 25
+
+
+def loudest_s(made: bytes) -> float:
+    return float(np.abs(media.decode_sound(made)).argmax()) / 16_000
+
+
+@pytest.mark.parametrize(("late_video_s", "late_sound_s"), [(0.0, 0.0), (0.36, 0.0), (0.0, 0.35), (0.6, 0.36)])
+def test_a_flash_and_its_click_stay_at_one_moment_under_every_condition(
+    cache: ConditionCache, late_video_s: float, late_sound_s: float
+) -> None:
+    clip = Clip.from_bytes(flash_and_click(late_video_s, late_sound_s), "late")
+    other = make_clip(9)
+    moment = loudest_s(clip.read())
+    assert loudest_s(cache.audio_only(clip).read()) == pytest.approx(moment, abs=0.001)
+    assert loudest_s(cache.conflict(clip, Clip.from_bytes(flash_and_click(), "face")).read()) == pytest.approx(moment)
+    assert brightest_s(cache.video_only(clip).read()) == pytest.approx(moment, abs=0.04)
+    assert brightest_s(cache.conflict(Clip.from_bytes(flash_and_click(), "v"), clip).read()) == pytest.approx(
+        moment, abs=0.04
+    )
+    assert media.probe(cache.conflict(other, clip).read()).duration_s <= 1.07
+
+
+@pytest.mark.parametrize("late_video_s", [0.0, 0.36])
+def test_noise_lasts_until_the_video_ends(cache: ConditionCache, late_video_s: float) -> None:
+    made = media.probe(cache.video_only(Clip.from_bytes(flash_and_click(late_video_s), "late")).read())
+    assert made.video is not None
+    assert made.sound is not None
+    assert made.sound.end_s == pytest.approx(made.video.end_s, abs=0.001)
+    assert made.sound.start_s == 0.0
 
 
 def voice(kind: str = "m4a", seconds: float = 1.0) -> Clip:

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from support.clips import melody
 from support.corpus_trees import MeldRow, write_meld, write_ravdess
 
 from avemo_harness.cli import main
+from avemo_harness.media import write_wave
 
 ROWS: tuple[MeldRow, ...] = (
     (0, 0, "Ross", "joy", "Hi."),
@@ -57,15 +59,56 @@ def test_an_import_can_be_asked_about(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "multiturn_real_conflict" in capsys.readouterr().out
 
 
-def test_damaged_clips_end_with_their_names_or_are_left_out_with_code_1(
+def test_damaged_clips_are_listed_with_code_1_or_end_with_their_names_where_that_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus, out = write_ravdess(tmp_path / "corpus", ["01-01-03-01-01-01-01.mp4", "01-01-04-01-01-01-01.mp4"]), "out"
     (corpus / "Actor_01" / "01-01-03-01-01-01-01.mp4").write_bytes(b"no clip")
-    assert run("ravdess", str(corpus), "--out", str(tmp_path / out)) == 2
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / out), "--strict") == 2
     assert "Actor_01/01-01-03-01-01-01-01.mp4" in capsys.readouterr().err
-    assert run("ravdess", str(corpus), "--out", str(tmp_path / out), "--skip_damaged") == 1
-    assert "left out 1: dialogues with a damaged clip" in capsys.readouterr().out
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / out)) == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 clips cannot be used (50.0%, allowed are 5.0%):\n  Actor_01/01-01-03-01-01-01-01.mp4: the" in said
+    assert "left out 1: dialogues with a damaged clip" in said
+
+
+@pytest.mark.parametrize(("share", "code"), [("50%", 0), ("0.5", 0), ("49%", 1), ("0", 1)])
+def test_the_share_of_bad_clips_decides_the_exit_code(share: str, code: int, tmp_path: Path) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", ["03-01-03-01-01-01-01.wav", "03-01-04-01-01-01-01.wav"])
+    (corpus / "Actor_01" / "03-01-03-01-01-01-01.wav").write_bytes(b"no clip")
+    arguments = ["--out", str(tmp_path / "out"), "--max_bad", share, "--skip_damaged"]
+    assert run("ravdess", str(corpus), *arguments) == code
+
+
+@pytest.mark.parametrize("share", ["5", "101%", "some"])
+def test_a_share_must_be_one(share: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("ravdess", str(tmp_path), "--out", str(tmp_path / "out"), "--max_bad", share)
+    assert "expected a share such as 0.05 or 5%" in capsys.readouterr().err
+
+
+def test_twelve_bad_files_of_three_hundred_are_one_import_and_one_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = tmp_path / "corpus", tmp_path / "out"
+    corpus.mkdir()
+    sounds = [write_wave(melody(0.1, seed=seed), 16_000) for seed in range(300)]
+    bad = {f"{place}.wav": (sounds[place][:-900] if place % 2 else b"no clip") for place in range(7, 300, 25)}
+    rows = ["path,emotion,speaker"]
+    for place, sound in enumerate(sounds):
+        (corpus / f"{place}.wav").write_bytes(bad.get(f"{place}.wav", sound))
+        rows.append(f"{place}.wav,{('happy', 'sad')[place % 2]},{place % 10}")
+    (corpus / "clips.csv").write_text("\n".join(rows))
+    assert len(bad) == 12
+    assert run("folder", str(corpus), "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert "12 of 300 clips cannot be used (4.0%, allowed are 5.0%):" in said
+    assert all(f"\n  {name}: " in said for name in bad)
+    assert [line[:5] for line in said.splitlines() if " × " in line] == ["  6 ×"] * 2
+    assert "singleturn_synthetic, test: 288 dialogues" in said
+    record = json.loads((out / "import.json").read_text())
+    assert (record["clips_checked"], sorted(record["bad_files"])) == (300, sorted(bad))
+    assert all(record["bad_files"].values())
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

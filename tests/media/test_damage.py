@@ -57,6 +57,25 @@ def test_a_cut_off_file_is_an_error(clip: bytes, kept: float) -> None:
         lengths(clip[: int(kept * len(clip))])
 
 
+def test_a_cut_off_header_is_an_error_even_where_one_stream_is_left(clip: bytes) -> None:
+    last_track = clip.rindex(b"trak") - 4
+    for end in (last_track, last_track + 100, len(clip) - 1):
+        with pytest.raises(MediaError, match="its header is cut off"):
+            media.probe(clip[:end])
+
+
+@pytest.mark.parametrize("lost", [b"soun", b"vide", b"smhd", b"vmhd", b"mdia", b"trak", b"minf"])
+def test_a_stream_whose_description_is_damaged_is_not_passed_over(clip: bytes, lost: bytes) -> None:
+    """FFmpeg makes a track of data of it, or sees none, and the clip would seem to have one stream."""
+    at = clip.rindex(lost)
+    for damaged in (clip[:at] + bytes(4) + clip[at + 4 :], clip[: at - 4] + bytes(60) + clip[at + 56 :]):
+        try:
+            info = media.probe(damaged)
+        except MediaError:
+            continue
+        assert info == media.probe(clip)
+
+
 def test_a_file_whose_media_were_cut_before_an_intact_header_is_an_error(clip: bytes) -> None:
     media_data, header = clip.index(b"mdat") - 4, clip.index(b"moov") - 4
     front = clip[:media_data] + clip[header:]

@@ -33,7 +33,7 @@ class ClipFacts:
     """What a clip holds; None for a stream that it does not have.
 
     Args:
-        sound_s, video_s: lengths of the streams in seconds.
+        sound_s, video_s: when the streams end, in seconds after the beginning of the clip.
         level_dbfs: RMS of the active speech, dB re full scale.
         sound, face: features, for labelled clips of the user.
         traces: what the conditions leave of it, for labelled clips of the user with both streams.
@@ -113,8 +113,8 @@ class Surveyor:
         if samples is not None and frames is not None:
             traces = condition_traces(clip, samples, frames, self.conditions, self.noise)
         return ClipFacts(
-            sound_s=info.sound.duration_s if info.sound else None,
-            video_s=info.video.duration_s if info.video else None,
+            sound_s=info.sound.end_s if info.sound else None,
+            video_s=info.video.end_s if info.video else None,
             level_dbfs=None if samples is None else _level_dbfs(samples),
             sound=None if samples is None else sound_features(samples),
             face=None if frames is None else face_features(frames),
@@ -146,8 +146,8 @@ def look(clip: Clip) -> ClipFacts | ClipProblem:
     except MediaError as error:
         return ClipProblem("damaged", _naming(clip, error))
     return ClipFacts(
-        sound_s=info.sound.duration_s if info.sound else None,
-        video_s=info.video.duration_s if info.video else None,
+        sound_s=info.sound.end_s if info.sound else None,
+        video_s=info.video.end_s if info.video else None,
         level_dbfs=None if samples is None else _level_dbfs(samples),
     )
 

@@ -113,7 +113,8 @@ class Imported:
         dialogues: of each part, by id.
         pairs: conflict pairs of each part that has some.
         paths: by the digest of a clip, its path below the folder that readers give as ``media_root``.
-        damaged: names of the files that were left out with their dialogues.
+        checked: how many clips were looked at.
+        bad_files: why each file that was left out with its dialogue cannot be used, by name.
     """
 
     about: About
@@ -124,4 +125,15 @@ class Imported:
     tables: tuple[ReadFile, ...]
     notes: tuple[str, ...]
     paths: Mapping[str, str]
-    damaged: tuple[str, ...]
+    checked: int
+    bad_files: Mapping[str, str]
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Names of the files that were left out with their dialogues."""
+        return tuple(self.bad_files)
+
+    @property
+    def bad_share(self) -> float:
+        """Which part of the clips, from 0 to 1, was left out."""
+        return len(self.bad_files) / self.checked

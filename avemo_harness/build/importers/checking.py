@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +15,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.build.conflicts import find_recordings, pair_opposites
 from avemo_harness.build.importers.base import Found, FoundDialogue, Imported, Recording
+from avemo_harness.build.importers.recordings import fit_conditions
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.paths import write_atomically
 from avemo_harness.recognizers.corpora.base import Part
@@ -24,7 +26,8 @@ MEDIA = "media"
 """The folder of a release in which clips are kept that had to be made."""
 
 _TELL_EVERY = 200
-_LOOK = (16, 16)
+_CALLED = re.compile("^clip sha256:[0-9a-f]+…: ")
+"""How errors of `media` begin, where they have only a clip's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,14 @@ class _Checked:
     has_sound: bool
     has_video: bool
     path: str
+    encoded_anew: bool = False
 
 
 def check_corpus(found: Found, folder: Path, on_damage: OnDamage, say: Callable[[str], None]) -> Imported:
-    """Read every clip and put the corpus together.
+    """Read every clip, prove that every condition can be made of it, and put the corpus together.
 
-    Clips that can be read in place again are. If one of them cannot, because it was made of files or came out of an
-    archive or from the Hub, all are kept in ``<folder>/media`` under their digests.
+    Clips that can be read in place again are. If one of them cannot, because it was made of files, was encoded anew or
+    came out of an archive or from the Hub, all are kept in ``<folder>/media`` under their digests.
 
     Raises:
         MediaError: a clip is damaged and `on_damage` is to refuse; the message names the file.
@@ -48,19 +52,7 @@ def check_corpus(found: Found, folder: Path, on_damage: OnDamage, say: Callable[
     """
     recordings = [turn.recording for dialogue in found.dialogues for turn in dialogue.turns]
     recordings.sort(key=lambda one: (found.order.get(one.name, -1), one.name))
-    in_place = all(one.readable_in_place for one in recordings)
-    checked: dict[str, _Checked] = {}
-    damaged = []
-    for place, one in enumerate(recordings, 1):
-        try:
-            checked[one.name] = _check(one, None if in_place else folder)
-        except MediaError as error:
-            if on_damage == "refuse":
-                raise _naming(one, error) from error
-            damaged.append(one.name)
-            say(f"left out: {_naming(one, error)}")
-        if place % _TELL_EVERY == 0 or place == len(recordings):
-            say(f"{place:,} of {len(recordings):,} clips checked")
+    checked, bad_files = _check_all(recordings, folder, on_damage, say)
     whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
     if not whole:
         raise ReleaseError("no dialogue is left, the clips of all are damaged; restore the corpus")
@@ -73,32 +65,68 @@ def check_corpus(found: Found, folder: Path, on_damage: OnDamage, say: Callable[
         pairs=_pairs(dialogues, checked.values()),
         dropped=dropped,
         tables=found.tables,
-        notes=(*found.notes, *_streams_note(checked.values())),
+        notes=(*found.notes, *_streams_note(checked.values()), *_encoding_note(checked.values())),
         paths={one.clip.sha256: one.path for one in checked.values()},
-        damaged=tuple(sorted(damaged)),
+        checked=len(recordings),
+        bad_files=dict(sorted(bad_files.items())),
     )
+
+
+def count_reasons(bad_files: Mapping[str, str]) -> list[tuple[str, int]]:
+    """How many files cannot be used for each reason, the most frequent first; numbers in it are left open.
+
+    >>> count_reasons({"a.mp4": "lasts 3.5 s", "b.mp4": "lasts 12 s"})
+    [('lasts … s', 2)]
+    """
+    return Counter(re.sub(r"\d+(?:\.\d+)?", "…", reason) for reason in bad_files.values()).most_common()
+
+
+def _check_all(
+    recordings: Sequence[Recording], folder: Path, on_damage: OnDamage, say: Callable[[str], None]
+) -> tuple[dict[str, _Checked], dict[str, str]]:
+    """The clips that can be used, and why others cannot, by name."""
+    keep = not all(one.readable_in_place for one in recordings)
+    checked: dict[str, _Checked] = {}
+    bad_files: dict[str, str] = {}
+    for place, one in enumerate(recordings, 1):
+        try:
+            found, data = _check(one)
+        except MediaError as error:
+            if on_damage == "refuse":
+                raise _naming(one, error) from error
+            bad_files[one.name] = _CALLED.sub("", str(error).removeprefix(f"{one.name}: "))
+            say(f"left out: {_naming(one, error)}")
+        else:
+            if found.encoded_anew and not keep:
+                keep = True
+                for earlier in (earlier for earlier in recordings[: place - 1] if earlier.name in checked):
+                    checked[earlier.name] = _kept(earlier, checked[earlier.name], folder, earlier.make())
+            checked[one.name] = _kept(one, found, folder, data) if keep else found
+        if place % _TELL_EVERY == 0 or place == len(recordings):
+            say(f"{place:,} of {len(recordings):,} clips checked")
+    return checked, bad_files
+
+
+def _check(one: Recording) -> tuple[_Checked, bytes]:
+    made = one.make()
+    data = fit_conditions(made)
+    info = media.probe(data)
+    clip = Clip(hashlib.sha256(data).hexdigest(), one.name, one.make)
+    has_sound, has_video = info.sound is not None, info.video is not None
+    return _Checked(clip, info.duration_s, has_sound, has_video, one.name, data != made), data
+
+
+def _kept(one: Recording, checked: _Checked, folder: Path, data: bytes) -> _Checked:
+    """The clip with its bytes in the release's folder."""
+    digest = checked.clip.sha256
+    ending = ".mp4" if checked.encoded_anew and not media.is_wave(data) else one.ending
+    path = f"{MEDIA}/{digest[:2]}/{digest}{ending}"
+    write_atomically(folder / path, data)
+    return replace(checked, clip=replace(checked.clip, fetch=partial(_read_kept, folder / path)), path=path)
 
 
 def _naming(one: Recording, error: MediaError) -> MediaError:
     return error if one.name in str(error) else MediaError(f"{one.name}: {error}")
-
-
-def _check(one: Recording, keep: Path | None) -> _Checked:
-    data = one.make()
-    info = media.probe(data)
-    if info.sound is not None:
-        media.decode_sound(data)
-    if info.video is not None:
-        # One small frame a second is kept; all are decoded.
-        media.decode_frames(data, fps=1.0, size=_LOOK)
-    digest = hashlib.sha256(data).hexdigest()
-    path, fetch = one.name, one.make
-    if keep is not None:
-        path = f"{MEDIA}/{digest[:2]}/{digest}{one.ending}"
-        write_atomically(keep / path, data)
-        fetch = partial(_read_kept, keep / path)
-    clip = Clip(digest, one.name, fetch)
-    return _Checked(clip, info.duration_s, info.sound is not None, info.video is not None, path)
 
 
 def _read_kept(path: Path) -> bytes:
@@ -145,6 +173,13 @@ def _pairs(
 
     found = {part: pair_opposites(find_recordings(those, "speaker", measure)) for part, those in dialogues.items()}
     return {part: tuple(pairs) for part, pairs in found.items() if pairs}
+
+
+def _encoding_note(checked: Iterable[_Checked]) -> list[str]:
+    count = sum(one.encoded_anew for one in checked)
+    if not count:
+        return []
+    return [f"{count:,} clips were encoded anew, since not every condition can be made of them as they are"]
 
 
 def _streams_note(checked: Iterable[_Checked]) -> list[str]:

@@ -1,6 +1,7 @@
 """The ways in which files of a corpus become clips: as they are, encoded anew, or the sound of one with another's face.
 
-Conditions copy packets, which only MP4 files allow: video in any other container is encoded anew.
+Conditions copy packets, which only MP4 files allow: video in any other container is encoded anew, and so is an MP4 of
+which a condition cannot be made, such as one that is stored turned.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness import media
+from avemo_harness.benchmark.conditions import require_conditions
 from avemo_harness.build.importers.base import Recording
 from avemo_harness.build.importers.source import Source
 from avemo_harness.errors import MediaError
@@ -47,7 +49,7 @@ class WholeFile:
 
 @dataclass(frozen=True)
 class EncodedAnew:
-    """A file in another container, as h264 and AAC in MP4 at 25 frames and 16,000 samples a second."""
+    """A file in another container, encoded anew."""
 
     source: Source
     name: str
@@ -55,9 +57,7 @@ class EncodedAnew:
     readable_in_place: bool = False
 
     def make(self) -> bytes:
-        data = self.source.read(self.name)
-        frames = map(even_sized, media.stretch_frames(data, fps=FPS))
-        return media.encode_clip(frames, media.stretch_sound(data, rate=RATE), fps=FPS, rate=RATE)
+        return encode_anew(self.source.read(self.name))
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,48 @@ class Dubbed:
         video = media.probe(face).video
         if video is None:
             raise MediaError(f"{self.face}: it has no video; give a file with video")
-        drift_s = abs(video.duration_s - len(samples) / RATE)
+        drift_s = abs(video.end_s - len(samples) / RATE)
         if drift_s > MAX_DRIFT_S:
             raise MediaError(
-                f"{self.face}: its video lasts {video.duration_s:.2f} s, the sound of {self.name} "
+                f"{self.face}: its video lasts {video.end_s:.2f} s, the sound of {self.name} "
                 f"{len(samples) / RATE:.2f} s; cut the video where the sound begins and ends"
             )
-        return media.join_streams(video_from=face, sound_from=media.encode_sound(samples, RATE))
+        return media.join_streams(video_from=fit_conditions(face), sound_from=media.encode_sound(samples, RATE))
+
+
+def encode_anew(data: bytes) -> bytes:
+    """Encode a clip with the streams that it has as h264 and AAC in MP4: upright, of even size, 25 frames and 16,000
+    samples a second.
+
+    Raises:
+        MediaError: the clip is damaged.
+    """
+    info = media.probe(data)
+    if info.video is None:
+        return media.encode_sound(media.stretch_sound(data, rate=RATE), RATE)
+    frames = map(even_sized, media.stretch_frames(data, fps=FPS))
+    if info.sound is None:
+        return media.remove_sound(media.encode_clip(frames, np.zeros(1, np.float32), fps=FPS, rate=RATE))
+    return media.encode_clip(frames, media.stretch_sound(data, rate=RATE), fps=FPS, rate=RATE)
+
+
+def fit_conditions(data: bytes) -> bytes:
+    """A clip as it is where it is whole and every condition can be made of it, else encoded anew.
+
+    A WAV file out of a pipe only gets its sizes.
+
+    Raises:
+        MediaError: the clip is damaged, or does not become fit either.
+    """
+    media.check_whole(data)
+    if media.is_wave(data):
+        return media.with_known_sizes(data)
+    try:
+        require_conditions(data)
+    except MediaError:
+        data = encode_anew(data)
+        require_conditions(data)
+    return data
 
 
 def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -92,7 +127,7 @@ def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def recording_of(source: Source, name: str) -> Recording:
-    """A file as it is where conditions can work on it, else encoded anew.
+    """A file as it is, or encoded anew where its container says that conditions cannot copy its packets.
 
     Raises:
         MediaError: the file's name does not end like that of a clip.

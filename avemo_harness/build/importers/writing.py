@@ -148,6 +148,8 @@ def _record(imported: Imported, importing: Importing, holding: Holding, config: 
         "label_map": dict(about.label_map),
         "dropped": [asdict(one) for one in imported.dropped],
         "damaged": list(imported.damaged),
+        "bad_files": dict(imported.bad_files),
+        "clips_checked": imported.checked,
         "notes": list(imported.notes),
         "splits": {part: _counts(dialogues) for part, dialogues in imported.dialogues.items()},
         "conflict_pairs": {part: len(pairs) for part, pairs in imported.pairs.items()},

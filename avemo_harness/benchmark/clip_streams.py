@@ -1,4 +1,4 @@
-"""Which streams the clips of a release have: by its columns, else probed once and remembered by content."""
+"""Streams of the clips of a release: read from its columns, else probed once and cached by content."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def with_known_streams(release: Release, cache: Path, say: Callable[[str], None]
 
 
 def _read(file: Path) -> dict[str, Streams]:
-    """What an earlier run probed; nothing where the file is missing or damaged, since it can be made again."""
+    """Streams that an earlier run probed; none where the file is missing or damaged, since it can be made again."""
     try:
         values: dict[str, list[Stream]] = json.loads(file.read_text(encoding="utf-8"))
         known = {digest: frozenset(streams) for digest, streams in values.items()}

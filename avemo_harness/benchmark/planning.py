@@ -32,12 +32,12 @@ NEEDED: Mapping[ConditionName, frozenset[Stream]] = {
 """The streams that a condition needs of a clip; of a conflict pair, the sound of one and the picture of the other."""
 
 NO_RECORDING, NO_SOUND, NO_FACE = "no recording", "no sound", "no face"
-"""What a turn that is not asked lacks."""
+"""Reasons why a turn is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a task asks of a whole split.
+    """The items of a task over a whole split.
 
     Args:
         items: in release order.

@@ -68,7 +68,7 @@ def sampling_order(candidates: Iterable[Candidate], seed: int) -> list[str]:
 
 
 class _Pool:
-    """What is left to draw, in classes of equal label counts: members of a class are alike but for their speakers."""
+    """Candidates not drawn yet, in classes of equal label counts; members of a class differ by speaker alone."""
 
     def __init__(self, candidates: Sequence[Candidate], seed: int, used: Counter[str]) -> None:
         import numpy as np

@@ -56,7 +56,7 @@ class RunConfig:
 
     @property
     def names_part(self) -> bool:
-        """Whether only some of the tasks' items are asked for now."""
+        """True where only some of the tasks' items are asked for now."""
         return self.limit is not None or bool(self.ids) or bool(self.where)
 
     def generation_of(self, task: TaskSpec) -> GenerationSpec:

@@ -1,4 +1,4 @@
-"""What a run has ever been asked: a file of items a task, and `items.json` with their counts and digests.
+"""The items that a run was ever asked: a file a task, and `items.json` with their counts and digests.
 
 The amount is no part of a run's identity, so the lists only grow: by a larger ``--limit``, other ``--ids``. Results are
 over all that they hold.
@@ -29,7 +29,7 @@ ITEMS_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class ItemCounts:
-    """How much of a task's plan the run holds.
+    """Counts of a task's items in the run and in its plan.
 
     Args:
         asked: items that were ever asked for.
@@ -80,7 +80,7 @@ def add_items(
 
 
 def read_items(folder: Path, task: str) -> list[Item]:
-    """What a run asks of a task, in the order of its plan.
+    """Read the items of a task, in the order of its plan.
 
     Raises:
         StoreError: the list is missing, damaged, or not the one that `items.json` names.
@@ -96,7 +96,7 @@ def read_items(folder: Path, task: str) -> list[Item]:
 
 
 def read_counts(folder: Path, task: str) -> ItemCounts:
-    """How much of a task's plan a run holds.
+    """Read the counts of a task.
 
     Raises:
         StoreError: `items.json` is damaged or names no such task.

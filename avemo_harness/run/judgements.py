@@ -51,7 +51,7 @@ class Judgements:
 
     @property
     def damage(self) -> list[str]:
-        """Which lines are damaged, in sentences; their items count as not judged."""
+        """Damaged lines, a sentence each; their items count as not judged."""
         return self._read()[1]
 
     def _read(self) -> tuple[dict[Place, Judged], list[str]]:

@@ -1,4 +1,4 @@
-"""Which part of a task's items a run asks: a balanced number of dialogues, some ids, some properties of the turn."""
+"""Selection of a part of a task's items: a balanced number of dialogues, some ids, some properties of the turn."""
 
 from __future__ import annotations
 

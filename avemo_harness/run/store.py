@@ -161,7 +161,7 @@ class RunStore:
 
     @property
     def damage(self) -> list[str]:
-        """What is wrong with which file and line, but for items that have another answer by now."""
+        """Damaged lines and speech, a sentence each, but for items that have another answer by now."""
         return [sentence for place, sentence in self._damaged if place is None or place not in self.answers]
 
     def _speech_problem(self, record: Record) -> str | None:
@@ -194,7 +194,7 @@ class RunStore:
         }
 
     def read_items(self, task: str) -> list[Item]:
-        """What the run asks of a task; see `avemo_harness.run.items`."""
+        """Read the items of a task; see `avemo_harness.run.items`."""
         return read_items(self.folder, task)
 
 

@@ -55,7 +55,7 @@ class ChatServer:
     payloads: list[dict[str, Any]] = field(default_factory=list)
     keep_payloads: bool = True
     most_at_once: int = 0
-    _busy: int = 0
+    busy: int = 0
 
     @property
     def url(self) -> str:
@@ -86,12 +86,12 @@ class ChatServer:
             return await _send(writer, *self._page(path))
         if path != "/v1/chat/completions":
             return await _send(writer, 404, {"detail": "Not Found"})
-        self._busy += 1
-        self.most_at_once = max(self.most_at_once, self._busy)
+        self.busy += 1
+        self.most_at_once = max(self.most_at_once, self.busy)
         try:
             return await self._completion(writer, body)
         finally:
-            self._busy -= 1
+            self.busy -= 1
 
     def _page(self, path: str) -> tuple[int, Any]:
         if path == "/v1/models":

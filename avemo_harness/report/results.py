@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from avemo_harness.paths import write_atomically
 from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.items import read_counts
-from avemo_harness.run.judgements import Place, chosen_judgements
+from avemo_harness.run.judgements import Judgements, Place, chosen_judgements
 from avemo_harness.run.lines import checked_lines
 from avemo_harness.run.sealed import sealed_json
 from avemo_harness.run.store import RunStore
@@ -109,7 +109,7 @@ class RunResult:
         partial: only some of the items were asked for (`--limit`, `--ids`, `--where`).
         provisional: some items failed or are missing, so the scores may still change.
         marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
-        damage: lines and files of the run that are damaged, in sentences; none of them is scored.
+        damage: lines and files of the run that are damaged and were not asked or judged again since, in sentences.
     """
 
     schema_version: int
@@ -202,9 +202,17 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         tasks=tasks,
         groups=groups,
         marks=sentences_of(_shown(tasks, groups)),
-        damage=(*store.damage, *(judgements.damage if judgements else ())),
+        damage=tuple(_damage(store, judgements, tasks.values())),
     )
     return result, lines
+
+
+def _damage(store: RunStore, judgements: Judgements | None, tasks: Collection[TaskResult]) -> Iterator[str]:
+    """Damage that costs something still: once all is answered and judged again, a damaged line is only litter."""
+    if any(task.n_missing for task in tasks):
+        yield from store.damage
+    if judgements is not None and any(task.n_unjudged for task in tasks):
+        yield from judgements.damage
 
 
 def _asks_part(task: TaskResult) -> bool:

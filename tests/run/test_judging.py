@@ -300,4 +300,4 @@ def test_a_damaged_judgement_names_its_file_and_line(release: Path, tmp_path: Pa
     assert told.startswith(f"judgements/{file.name}, line 4: damaged (")
     assert (result.tasks[TASK].n_unjudged, result.provisional) == (1, True)
     again = run(release, folder)
-    assert (again.tasks[TASK].n_unjudged, again.provisional) == (0, False)
+    assert (again.tasks[TASK].n_unjudged, again.provisional, again.damage) == (0, False, ())

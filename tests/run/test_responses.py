@@ -17,6 +17,7 @@ from support.releases import write_text_release, write_text_task
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.models.base import Capabilities
+from avemo_harness.report.results import score_run
 from avemo_harness.run.responses import LONGEST_TEXT, checked_response
 
 LABELS = ("neutral", "happy", "angry", "sad")
@@ -128,6 +129,19 @@ class Careless:
 
     def generate(self, requests: Sequence[Request]) -> list[Any]:
         return [self.returned if one.dialogue_id == "d00003" else Response(text="sad") for one in requests]
+
+
+def test_a_damaged_line_is_named_until_its_item_is_asked_again(tmp_path: Path) -> None:
+    task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", dialogues=8))
+    whole = evaluate(Careless(Response(text="sad")), str(task), output_path=tmp_path / "run")
+    (segment,) = (tmp_path / "run" / "responses").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join([*lines[:2], b"\x00" + lines[2][:20] + b"\n", *lines[3:]]))
+    damaged = score_run(tmp_path / "run")
+    assert damaged.tasks["text_only"].n_missing == 1
+    assert len(damaged.damage) == 1
+    again = evaluate(Careless(Response(text="sad")), str(task), output_path=tmp_path / "run")
+    assert again == whole
 
 
 @pytest.mark.parametrize("name", ["nothing", "text alone", "text of a number", "a flag of its own"])

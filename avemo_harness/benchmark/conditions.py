@@ -199,7 +199,7 @@ def _joined(video: Clip, audio: Clip) -> bytes:
 
 
 def _is_mp4(data: bytes) -> bool:
-    """Whether packets can be copied, which is from MP4 files only; they begin with the box that names their brand."""
+    """True for MP4, the one format whose packets can be copied: it begins with the box that names its brand."""
     return data[4:8] == b"ftyp"
 
 

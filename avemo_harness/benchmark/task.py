@@ -141,7 +141,7 @@ ANY_LANGUAGE = "any"
 
 SynonymsByLanguage = dict[str, dict[str, tuple[str, ...]]]
 _SynonymsInYaml = dict[str, Words | dict[str, Words | None] | None] | None
-"""What a file may hold: lists by label too, and a null for what a child takes away from its parent."""
+"""Synonyms as a file writes them: by language or by label, with null for those that a child takes away."""
 
 
 def _by_language(synonyms: Any) -> Any:

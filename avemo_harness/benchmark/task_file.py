@@ -138,7 +138,7 @@ def _merge(parent: Document, child: Document) -> Document:
 
 
 def _lies_in(path: KeyPath, places: Collection[KeyPath]) -> bool:
-    """Whether a key or one of those that enclose it is among the places; the document itself is no key."""
+    """True where a key, or one that encloses it, is among the places; the document itself is no key."""
     return any(path[:end] in places for end in range(1, len(path) + 1))
 
 

@@ -39,7 +39,7 @@ class BoundedProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # (as uvicorn narrows it)
         """Take a connection; of too many, the one goes that has let the server wait for longest."""
         super().connection_made(transport)
         self.since = self.loop.time()

@@ -6,7 +6,6 @@ is found and not taken for another answer.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from typing import IO, Any
 import jsonlines
 
 from avemo_harness.errors import StoreError
+from avemo_harness.run.sealed import content_digest
 
 
 class LineWriter:
@@ -81,8 +81,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
 
 
 def _checksum(row: Mapping[str, Any]) -> str:
-    content = json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return content_digest(row)[:16]
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -13,7 +13,8 @@ SEAL = "content_sha256"
 
 def sealed_json(content: Mapping[str, Any]) -> str:
     """The text of a file that holds a JSON object and its digest: keys in a fixed order, equal for equal content."""
-    return json.dumps({**content, SEAL: _digest(content)}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    sealed = {**content, SEAL: content_digest(content)}
+    return json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_sealed_json(text: str) -> dict[str, Any]:
@@ -26,11 +27,12 @@ def read_sealed_json(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object, found {type(content).__name__}")
     stated = content.pop(SEAL, None)
-    if stated is not None and stated != _digest(content):
+    if stated is not None and stated != content_digest(content):
         raise ValueError("its digest does not fit: it was changed after it was written")
     return content
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of a JSON object, whatever the order of its keys and the spelling of its characters."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -21,7 +21,7 @@ Side = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class PairDetails:
-    """How many pairs of which emotions (sound, face) there are, and what is wrong with them.
+    """Counts of conflict pairs by emotions (sound, face), and their problems.
 
     Args:
         unread: pairs of which a clip could not be read, so that their durations are not compared.

@@ -49,7 +49,7 @@ class Guess:
 
     @property
     def decides(self) -> bool:
-        """Whether there are clips enough for an accuracy of 1 to lie above the chance band."""
+        """True where the clips suffice for an accuracy of 1 to lie above the chance band."""
         return self.chance_high < 1
 
     def __str__(self) -> str:

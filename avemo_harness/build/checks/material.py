@@ -67,7 +67,7 @@ class Material:
                 yield LabelledClip(place, turn.emotion, turn.speaker_id, turn.clip, facts)
 
     def unread(self) -> int:
-        """How many clips of labelled user turns could not be decoded."""
+        """Number of clips of labelled user turns that could not be decoded."""
         asked, _ = clips_of(self.releases)
         return sum(not isinstance(self.clips[clip.sha256], ClipFacts) for clip in asked)
 

@@ -33,7 +33,7 @@ class SchemaDetails:
 
 
 def check_schema(material: Material) -> Finding:
-    """Whether clips are those of their digests and have the streams that their rows state.
+    """Check that clips are those of their digests and have the streams that their rows state.
 
     That rows keep to the schema is known from their having been read.
     """

@@ -87,7 +87,7 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What an importer found. No clip has been decoded.
+    """Dialogues that an importer found. No clip has been decoded.
 
     Args:
         config: the config that dialogues like these are written as.
@@ -135,5 +135,5 @@ class Imported:
 
     @property
     def bad_share(self) -> float:
-        """Which part of the clips, from 0 to 1, was left out."""
+        """Share of the clips, from 0 to 1, that was left out."""
         return len(self.bad_files) / self.checked

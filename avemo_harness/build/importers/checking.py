@@ -27,7 +27,7 @@ MEDIA = "media"
 
 _TELL_EVERY = 200
 _CALLED = re.compile("^clip sha256:[0-9a-f]+…: ")
-"""How errors of `media` begin, where they have only a clip's bytes."""
+"""Beginning of the errors of `media` that have only a clip's bytes."""
 
 
 @dataclass(frozen=True, slots=True)

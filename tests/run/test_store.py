@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
-from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
+from avemo_harness.run.store import Record, RunStore, Segment
 
 
 def item(number: int) -> Item:
@@ -75,7 +75,7 @@ def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path
         store = RunStore(folder)
         assert store.refresh() == records[: whole[:cut].count(b"\n")]
         torn = cut > 0 and whole[cut - 1 : cut] != b"\n"
-        assert cut_torn_lines(store, live_workers=set()) == int(torn)
+        assert store.cut_torn_lines(live_workers=set()) == int(torn)
         assert segment.read_bytes() == whole[: whole.rfind(b"\n", 0, cut) + 1]
 
 
@@ -85,7 +85,7 @@ def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> N
         handle.write(b'{"task":')
     store = RunStore(tmp_path)
     store.refresh()
-    assert cut_torn_lines(store, live_workers={"worker"}) == 0
+    assert store.cut_torn_lines(live_workers={"worker"}) == 0
     assert path.read_bytes().endswith(b'{"task":')
 
 

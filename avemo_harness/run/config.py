@@ -222,7 +222,10 @@ def read_run(folder: Path) -> RunRecord:
             f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
         ) from error
     except (ValueError, KeyError) as error:
-        raise StoreError(f"{path}: cannot be read as a run ({error})") from error
+        raise StoreError(
+            f"{path}: cannot be read as a run ({error}); restore it from a copy, or begin another run in a folder of "
+            "its own"
+        ) from error
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:

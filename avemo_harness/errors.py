@@ -11,6 +11,7 @@ AvemoError
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
     ├── GenerationError   a model failed on one request
+    │   └── HistoryError  a history needs a reply that the model did not give
     ├── RecognitionError  a recogniser or a feature extractor failed on one recording
     └── BuildError        a tool failed on one unit of a release that is being made
 """
@@ -135,6 +136,10 @@ class MediaError(SampleError):
 
 class GenerationError(SampleError):
     """A model failed on one request."""
+
+
+class HistoryError(GenerationError):
+    """A history needs the model's own reply to an earlier turn, and there is none."""
 
 
 class RecognitionError(SampleError):

@@ -16,19 +16,19 @@ from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
-from avemo_harness.models.base import Capabilities, Concurrent, Logging, ModelSetup, OmniModel
+from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
 from avemo_harness.releases import RunReleases
 from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
+from avemo_harness.run.failures import FailureStreak
 from avemo_harness.run.items import add_items, items_path
 from avemo_harness.run.judgements import Judgements, chosen_judgements
 from avemo_harness.run.judging import judge_run
-from avemo_harness.run.loop import Asker, Listener, Question, Unit
-from avemo_harness.run.questions import group_into_units, output_kind, plan_tasks, select_items
-from avemo_harness.run.side_by_side import SideBySideAsker
+from avemo_harness.run.loop import Asker, Listener
+from avemo_harness.run.questions import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import Record, RunStore, Segment
 from avemo_harness.run.timing import Shift, read_timing, write_timing
 from avemo_harness.scorers import METRICS, is_judged
@@ -52,6 +52,7 @@ def evaluate(
     batch_size: BatchSize = None,
     device: str | None = None,
     recognizer: str | None = None,
+    max_errors: int = 0,
     **options: Any,
 ) -> RunResult:
     """Evaluate a model on tasks, as the command does: start or continue the run, judge it, score it.
@@ -63,6 +64,7 @@ def evaluate(
         batch_size: requests given to the model at once; ``auto``: as many as fit; by default what the model declares.
         device: where a neural model should run.
         recognizer: judges spoken replies; see `judge_replies`.
+        max_errors: items that may fail alike one after the other before the run is ended; 20 may in any case.
         options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
 
     Raises:
@@ -75,7 +77,7 @@ def evaluate(
     config = RunConfig.from_mapping(asked, "evaluate()")
     given = None if isinstance(model, str) else model
     prepared = prepare(config, output_path=output_path, device=device, model=given)
-    prepared.ask(batch_size=batch_size)
+    prepared.ask(batch_size=batch_size, max_errors=max_errors)
     judge_replies(prepared.folder, recognizer, prepared.releases, device=device)
     return score_run(prepared.folder)
 
@@ -165,8 +167,12 @@ class PreparedRun:
     def _by_place(self) -> dict[tuple[str, str], Question]:
         return {question.place: question for unit in self.units for question in unit.questions}
 
-    def ask(self, *, batch_size: BatchSize = None, listener: Listener | None = None) -> None:
-        """Ask what is not answered yet, together with any other worker on the same directory."""
+    def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
+        """Ask what is not answered yet, together with any other worker on the same directory.
+
+        Args:
+            max_errors: see `evaluate`.
+        """
         worker = secrets.token_hex(6)
         started = time.time()
         listener = listener or _Silent()
@@ -188,8 +194,8 @@ class PreparedRun:
             segment = Segment(self.folder, worker)
             size = _requests_at_once(batch_size, self.model.capabilities)
             try:
-                asker = SideBySideAsker if isinstance(self.model, Concurrent) else Asker
-                asker(self.model, store, segment, claims, size, listener).ask(self.units)
+                failures = FailureStreak(max_errors)
+                Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
             finally:
                 segment.close()
                 with claims.alone():

@@ -19,6 +19,17 @@ def own_device() -> str:
     return "cpu"
 
 
+def device_is_lost(error: BaseException) -> bool:
+    """Whether an error leaves a GPU of no more use to this process, such as a failed assertion in a kernel.
+
+    Memory that runs out does not.
+    """
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "AcceleratorError" or said.startswith(("CUDA error:", "HIP error:"))
+    )
+
+
 _declared: list[Any] = []
 """Keeps torchvision's declared operators alive: they vanish with the library object."""
 

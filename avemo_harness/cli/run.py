@@ -55,7 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="judges spoken replies (default: the one that judged this run before, else the embedded one)",
     )
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
-    how.add_argument("--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success")
+    how.add_argument(
+        "--max_errors",
+        type=int,
+        default=0,
+        metavar="N",
+        help="failed items that still count as success; 20 in a row that fail alike end the run unless N is more",
+    )
     how.add_argument(
         "--log_samples",
         action="store_true",
@@ -73,12 +79,13 @@ def execute(args: argparse.Namespace) -> int:
     from avemo_harness.report.results_file import read_people
     from avemo_harness.report.table import format_results
     from avemo_harness.reporting import write_report
+    from avemo_harness.run.failures import describe_failures, read_errors
 
     end_on_signals()
     is_main = rank() == 0
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=say if is_main else _keep_quiet)
     with make_progress(prepared) if is_main else nullcontext() as progress:
-        prepared.ask(batch_size=batch_size, listener=progress)
+        prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
     # Every process scores: whichever is the last to find nothing left has seen all answers, and equal answers give
     # equal bytes.
@@ -87,6 +94,8 @@ def execute(args: argparse.Namespace) -> int:
         # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
         return 0
     show(format_results(result, read_people(prepared.folder)))
+    for sentence in describe_failures(read_errors(prepared.folder)):
+        say(sentence)
     print(f"\nrun directory: {prepared.folder}")
     print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
     return 1 if result.n_errors > args.max_errors else 0

@@ -1,4 +1,4 @@
-"""The asking loop: claim units, make their requests ahead of the model, ask in batches, store.
+"""The asking loop: claim units, make their requests ahead of the model, ask, store each answer.
 
 Any number of processes run this loop on one run directory. They meet only in claims and segments.
 """
@@ -7,50 +7,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
-from typing import Protocol
+from typing import Any, Protocol
 
-from avemo_harness.benchmark.planning import Asking, turn_item_id, turns_to_answer_first
+from avemo_harness.benchmark.planning import turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.errors import GenerationError, SampleError, StoreError, UsageError, describe
-from avemo_harness.models.base import OmniModel, Prefetching
+from avemo_harness.errors import (
+    HistoryError,
+    ModelError,
+    StoreError,
+    UsageError,
+    describe,
+    first_line,
+)
+from avemo_harness.inference import device_is_lost
+from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
 from avemo_harness.run.claims import Claims
+from avemo_harness.run.failures import FailureStreak
+from avemo_harness.run.questions import Question, Unit
 from avemo_harness.run.responses import checked_response
 from avemo_harness.run.store import Record, RunStore, Segment
+from avemo_harness.run.submission import submit
 
 POLL_S = 0.2
 PREPARING_THREADS = 2
-BATCHES_AHEAD = 2
-"""Batches whose requests are made, and whose clips are decoded, while another one is answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """An item with what turns it into a request."""
-
-    asking: Asking
-    item: Item
-
-    @property
-    def place(self) -> tuple[str, str]:
-        return (self.item.task, self.item.item_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Questions that are claimed together: those of one dialogue under one condition.
-
-    Args:
-        questions: in turn order; about one turn, those for labels come before those for replies.
-    """
-
-    name: str
-    questions: tuple[Question, ...]
 
 
 class Listener(Protocol):
@@ -65,13 +49,61 @@ class Listener(Protocol):
         ...
 
 
-@dataclass
-class InFlight:
-    """A question that is being prepared; None where that must wait for the replies to earlier turns."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a model takes its requests.
 
-    unit: Unit
-    question: Question
-    request: Future[Request] | None
+    Args:
+        step: requests given to it at once.
+        lanes: steps that it answers side by side.
+        ahead: steps beyond these whose requests are made, and whose clips are decoded, meanwhile.
+        in_order: no step overtakes another one.
+    """
+
+    step: int
+    lanes: int
+    ahead: int
+    in_order: bool
+
+    @classmethod
+    def of(cls, model: OmniModel, batch_size: int) -> Pace:
+        """The pace of a model that is given `batch_size` requests at once."""
+        if isinstance(model, Concurrent):
+            return cls(step=1, lanes=batch_size, ahead=8, in_order=False)
+        return cls(step=batch_size, lanes=1, ahead=1, in_order=True)
+
+
+@dataclass(eq=False)
+class Step:
+    """Questions that the model is given at once.
+
+    Args:
+        questions: with the names of their units.
+        after: items whose answers the histories of these need.
+        requests: being made, one for each question.
+    """
+
+    questions: tuple[tuple[str, Question], ...]
+    after: frozenset[tuple[str, str]]
+    requests: tuple[Future[Request], ...] = ()
+
+
+@dataclass
+class Flow:
+    """Steps on their way: blocked by others, being prepared, ready; requests that are being answered."""
+
+    blocked: list[Step] = field(default_factory=list)
+    preparing: list[Step] = field(default_factory=list)
+    ready: list[Step] = field(default_factory=list)
+    asked: dict[Future[Response], Request] = field(default_factory=dict)
+    by_key: dict[str, list[tuple[str, Item]]] = field(default_factory=dict)
+    """Items, with their units, that wait for the answer to a request."""
+    settled: list[tuple[str, Record]] = field(default_factory=list)
+    """Records to be stored, with their units."""
+
+    @property
+    def size(self) -> int:
+        return len(self.preparing) + len(self.ready) + len(self.asked)
 
 
 @dataclass
@@ -79,10 +111,13 @@ class Asker:
     """Asks a model the units of a run until every item has an answer, or an error of this invocation.
 
     Units are claimed as many at a time as a batch has places, and asked side by side, turn after turn: a batch joins
-    questions about equal turns, whose histories are about equally long.
+    questions about equal turns, whose histories are about equally long. A model that answers concurrently is given
+    one request after the other, as many as it may have under way. Only what needs an answer as its history waits
+    for it.
 
     Args:
-        batch_size: requests given to the model at once.
+        batch_size: requests given to the model at once, or under way at once.
+        failures: ends the asking where item after item fails alike.
     """
 
     model: OmniModel
@@ -91,14 +126,29 @@ class Asker:
     claims: Claims
     batch_size: int
     listener: Listener
+    failures: FailureStreak
+    _pace: Pace = field(init=False)
     _failed_before: set[tuple[str, str]] = field(default_factory=set)
     _open: dict[str, int] = field(default_factory=dict)
+    _due: set[tuple[str, str]] = field(default_factory=set)
+    """Items of claimed units that are not settled yet."""
+    _end: ModelError | None = None
+
+    def __post_init__(self) -> None:
+        self._pace = Pace.of(self.model, self.batch_size)
 
     def ask(self, units: Sequence[Unit]) -> None:
-        """Ask everything that is missing. Items that failed in an earlier invocation are asked once more."""
+        """Ask everything that is missing; last of all, and once more, the units with items that failed before.
+
+        Raises:
+            UsageError: the model itself cannot answer, or too many items in a row failed alike.
+            StoreError: the run directory cannot be written.
+        """
         self._refresh()
         self._failed_before = set(self.store.errors)
         remaining = [unit for unit in units if self._missing(unit)]
+        # What may end the run again must not keep the rest from being asked.
+        remaining.sort(key=lambda unit: any(question.place in self._failed_before for question in unit.questions))
         pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
         try:
             while remaining:
@@ -112,42 +162,62 @@ class Asker:
             pool.shutdown(cancel_futures=True)
 
     def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
-        batches = self._batches(units, pool)
-        ready: deque[list[InFlight]] = deque()
-        more = True
-        while more or ready:
-            while more and len(ready) < BATCHES_AHEAD:
-                following = next(batches, None)
-                if following is None:
-                    more = False
-                else:
-                    ready.append(following)
-            if ready:
-                self._ask_batch(ready.popleft())
+        flow, steps = Flow(), self._steps(units)
+        while True:
+            self._prepare_steps(flow, steps, pool)
+            if not flow.size:
+                return
+            self._wait(flow)
+            self._take_prepared(flow)
+            self._send(flow)
+            self._take_answered(flow)
+            self._store_settled(flow)
+            if self._end is not None:
+                raise self._end
 
-    def _batches(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> Iterator[list[InFlight]]:
-        """Batches of claimed units, in the making when they are given out."""
+    def _steps(self, units: Sequence[Unit]) -> Iterator[Step]:
+        """The missing questions of units, which are claimed as they are needed, in the order of their turns."""
         claimed = self._claimed(units)
         while cohort := list(islice(claimed, self._units_at_once(units))):
-            questions = [(unit, question) for unit, missing in cohort for question in missing]
+            questions = [(unit.name, question) for unit, missing in cohort for question in missing]
+            self._due.update(question.place for _, question in questions)
             questions.sort(key=lambda one: one[1].item.turn_index)
-            for _, step in groupby(questions, key=lambda one: one[1].item.turn_index):
+            for _, turn in groupby(questions, key=lambda one: one[1].item.turn_index):
                 # Labels, then replies.
-                by_kind = sorted(step, key=lambda one: one[1].asking.task.output.type)
-                for start in range(0, len(by_kind), self.batch_size):
-                    batch = by_kind[start : start + self.batch_size]
-                    yield [InFlight(unit, one, self._preparing(one, pool)) for unit, one in batch]
+                by_kind = sorted(turn, key=lambda one: one[1].asking.task.output.type)
+                for start in range(0, len(by_kind), self._pace.step):
+                    batch = tuple(by_kind[start : start + self._pace.step])
+                    yield Step(batch, frozenset(place for _, one in batch for place in _needed_first(one)))
 
     def _units_at_once(self, units: Sequence[Unit]) -> int:
         """As many as a batch has places, but no more than this worker's share of what is left."""
-        workers = 1 if self.batch_size == 1 else len(self.claims.live_workers())
+        workers = 1 if self._pace.step == 1 else len(self.claims.live_workers())
         if workers == 1:
-            return self.batch_size
+            return self._pace.step
         left = sum(bool(self._missing(unit)) for unit in units)
-        return max(1, min(self.batch_size, math.ceil(left / workers)))
+        return max(1, min(self._pace.step, math.ceil(left / workers)))
 
-    def _preparing(self, question: Question, pool: ThreadPoolExecutor) -> Future[Request] | None:
-        return None if question.asking.task.context.needs_own_replies else pool.submit(self._prepare, question)
+    def _prepare_steps(self, flow: Flow, steps: Iterator[Step], pool: ThreadPoolExecutor) -> None:
+        """Begin to make the requests of as many steps as may be on their way."""
+        while flow.size < self._pace.lanes + self._pace.ahead:
+            step = self._next_step(flow, steps)
+            if step is None:
+                return
+            step.requests = tuple(pool.submit(self._prepare, question) for _, question in step.questions)
+            flow.preparing.append(step)
+
+    def _next_step(self, flow: Flow, steps: Iterator[Step]) -> Step | None:
+        """The next step that waits for no answer; None while there is none."""
+        for step in flow.blocked:
+            if step.after.isdisjoint(self._due):
+                flow.blocked.remove(step)
+                return step
+        while not flow.blocked or (not self._pace.in_order and flow.size < self._pace.lanes):
+            following = next(steps, None)
+            if following is None or following.after.isdisjoint(self._due):
+                return following
+            flow.blocked.append(following)
+        return None
 
     def _prepare(self, question: Question) -> Request:
         request = question.asking.request(question.item, self._own_replies(question))
@@ -164,9 +234,7 @@ class Asker:
         for turn in turns_to_answer_first(asking.task, asking.release, item):
             record = self.store.answers.get((item.task, turn_item_id(item.dialogue_id, turn)))
             if record is None or record.text is None:
-                raise GenerationError(
-                    f"the model's own reply to turn {turn} is needed for the history, and there is none"
-                )
+                raise HistoryError(f"the model's own reply to turn {turn} is needed for the history, and there is none")
             replies[turn] = record.text
         return replies
 
@@ -196,65 +264,55 @@ class Asker:
         if new:
             self.listener.stored(new)
 
-    def _ask_batch(self, batch: Sequence[InFlight]) -> None:
-        records: dict[tuple[str, str], Record] = {}
-        asked: dict[str, tuple[Item, Request]] = {}
-        sharing: list[tuple[Item, str]] = []
-        for one in batch:
-            item = one.question.item
-            try:
-                request = one.request.result() if one.request else self._prepare(one.question)
-            except Exception as error:
-                records[one.question.place] = unprepared(item, error)
-                continue
-            if request.key in asked or request.key in self.store.by_key:
-                sharing.append((item, request.key))
-            else:
-                asked[request.key] = (item, request)
-        answered: dict[str, Record] = {}
-        responses = self._generate([request for _, request in asked.values()])
-        for (item, request), response in zip(asked.values(), responses, strict=True):
-            answered[request.key] = self._record(item, request, response)
-        for item, key in sharing:
-            known = answered.get(key) or self.store.by_key[key]
-            records[(item.task, item.item_id)] = copy_for(item, known)
-        records.update({record.place: record for record in answered.values()})
-        self._store(batch, records)
+    def _wait(self, flow: Flow) -> None:
+        if flow.ready and len(flow.asked) < self._pace.lanes:
+            return
+        if self._pace.in_order:
+            wait(flow.preparing[0].requests)
+        else:
+            going_on: list[Future[Any]] = [one for step in flow.preparing for one in step.requests]
+            wait([*going_on, *flow.asked], return_when=FIRST_COMPLETED)
 
-    def _record(self, item: Item, request: Request, returned: object) -> Record:
-        """The record of what the model returned, whose speech is stored first; whatever is wrong with it is its error.
+    def _take_prepared(self, flow: Flow) -> None:
+        for step in list(flow.preparing):
+            if all(request.done() for request in step.requests):
+                flow.preparing.remove(step)
+                flow.ready.append(step)
+            elif self._pace.in_order:
+                return
 
-        Raises:
-            StoreError: the run directory cannot be written.
-        """
-        response = checked_response(returned, request)
-        try:
-            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
-        except SampleError as error:
-            response, speech = Response(error=describe(error)), None
-        return Record.of(item, request.key, response, speech)
+    def _send(self, flow: Flow) -> None:
+        while flow.ready and len(flow.asked) < self._pace.lanes:
+            new: dict[str, Request] = {}
+            step = flow.ready.pop(0)
+            for (unit, question), made in zip(step.questions, step.requests, strict=True):
+                item = question.item
+                try:
+                    request = made.result()
+                except Exception as error:
+                    flow.settled.append((unit, unprepared(item, error)))
+                    continue
+                if known := self.store.by_key.get(request.key):
+                    flow.settled.append((unit, copy_for(item, known)))
+                else:
+                    if request.key not in flow.by_key:
+                        new[request.key] = request
+                    flow.by_key.setdefault(request.key, []).append((unit, item))
+            flow.asked.update(zip(submit(self.model, list(new.values())), new.values(), strict=True))
 
-    def _generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        if not requests:
-            return []
-        try:
-            responses = self.model.generate(requests)
-            if len(responses) != len(requests):
-                raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
-            return responses
-        except UsageError:
-            # The model itself cannot answer, whatever it is asked: the user must know before all items have failed.
-            raise
-        except Exception as error:
-            # One bad sample must not void the others, so a failed batch is asked one by one.
-            if len(requests) > 1:
-                return [response for request in requests for response in self._generate([request])]
-            return [Response(error=describe(error))]
+    def _take_answered(self, flow: Flow) -> None:
+        for answered in [one for one in flow.asked if one.done()]:
+            request = flow.asked.pop(answered)
+            waiting = flow.by_key.pop(request.key)
+            record = self._record(waiting[0][1], request, answered)
+            flow.settled += [(unit, copy_for(item, record)) for unit, item in waiting]
 
-    def _store(self, batch: Sequence[InFlight], records: dict[tuple[str, str], Record]) -> None:
+    def _store_settled(self, flow: Flow) -> None:
+        if not flow.settled:
+            return
         by_unit: dict[str, list[Record]] = {}
-        for one in batch:
-            by_unit.setdefault(one.unit.name, []).append(records[one.question.place])
+        for unit, record in flow.settled:
+            by_unit.setdefault(unit, []).append(record)
         with self.claims.kept(by_unit) as ours:
             self.segment.append(record for unit in by_unit if unit in ours for record in by_unit[unit])
         self._refresh()
@@ -262,6 +320,31 @@ class Asker:
             self._open[unit] -= len(done)
             if self._open[unit] == 0:
                 self.claims.release(unit)
+        records = [record for _, record in flow.settled]
+        flow.settled.clear()
+        self._due.difference_update(record.place for record in records)
+        self.failures.add(records)
+
+    def _record(self, item: Item, request: Request, answered: Future[Response]) -> Record:
+        """The record of an answer, whose speech is stored first; whatever is wrong with it is the item's error.
+
+        Raises:
+            UsageError: the model itself cannot answer.
+            StoreError: the run directory cannot be written.
+        """
+        try:
+            response = checked_response(answered.result(), request)
+            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+        except (UsageError, StoreError):
+            raise
+        except Exception as error:
+            if device_is_lost(error):
+                self._end = ModelError(
+                    f"the model's device is lost ({first_line(error)}); what is answered is kept: the same command "
+                    "goes on, and asks what was asked at that moment last; with --batch_size 1, that is one item"
+                )
+            response, speech = Response(error=describe(error)), None
+        return Record.of(item, request.key, response, speech)
 
 
 def unprepared(item: Item, error: Exception) -> Record:
@@ -278,3 +361,10 @@ def unprepared(item: Item, error: Exception) -> Record:
 def copy_for(item: Item, known: Record) -> Record:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
+
+
+def _needed_first(question: Question) -> set[tuple[str, str]]:
+    """The items whose answers a question's history needs."""
+    item, asking = question.item, question.asking
+    turns = turns_to_answer_first(asking.task, asking.release, item)
+    return {(item.task, turn_item_id(item.dialogue_id, turn)) for turn in turns}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import (
@@ -21,8 +21,31 @@ from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities, Output
 from avemo_harness.run.config import RunConfig, RunRecord
-from avemo_harness.run.loop import Question, Unit
 from avemo_harness.run.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item with what turns it into a request."""
+
+    asking: Asking
+    item: Item
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.item.task, self.item.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Questions that are claimed together: those of one dialogue under one condition.
+
+    Args:
+        questions: in turn order; about one turn, those for labels come before those for replies.
+    """
+
+    name: str
+    questions: tuple[Question, ...]
 
 
 def plan_tasks(

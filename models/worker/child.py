@@ -21,6 +21,7 @@ from typing import Any, NoReturn, cast
 
 from avemo_harness.arguments import typed_arguments
 from avemo_harness.errors import AvemoError, GenerationError, ModelError, first_line
+from avemo_harness.inference import device_is_lost
 from avemo_harness.models.base import ModelSetup, OmniModel, Output, Prefetching
 from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
 from avemo_harness.models.worker.payloads import (
@@ -33,6 +34,8 @@ from avemo_harness.models.worker.payloads import (
 )
 
 PREFETCHING_THREADS = 2
+LOST_DEVICE = 71
+"""Exit status of a process whose GPU is of no more use to it."""
 
 Answer = tuple[dict[str, Any], list[Buffer]]
 
@@ -99,6 +102,9 @@ class _Host:
             )
             self._fail(call, lacking)
         except Exception as error:  # whatever the model raises is for the parent to know
+            if device_is_lost(error):
+                traceback.print_exc()
+                os._exit(LOST_DEVICE)  # another process gets the device anew
             self._fail(call, error)
         finally:
             done.set()

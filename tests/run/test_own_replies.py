@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,21 @@ class Counting:
         if (request.dialogue_id, request.turn_index) == self.fails_at:
             return Response(error="GenerationError: planted")
         return Response(text=f"own reply to {request.dialogue_id}/{request.turn_index}")
+
+
+class Concurrently(Counting):
+    """The same, each reply after a while that differs from request to request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = ThreadPoolExecutor(8)
+
+    def submit(self, request: Request) -> Future[Response]:
+        return self.pool.submit(self._later, request)
+
+    def _later(self, request: Request) -> Response:
+        time.sleep(0.002 * (request.seed % 7))
+        return self.generate([request])[0]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +105,18 @@ def test_the_history_holds_what_the_model_itself_replied(own: str, tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+def test_a_model_that_answers_concurrently_gets_a_turn_once_the_turns_before_it_have_replies(
+    own: str, data: Path, tmp_path: Path, concurrency: int
+) -> None:
+    both = [own, write_task(tmp_path / "gold.yaml", data, "gold")]
+    whole = evaluate(Counting(), both, output_path=tmp_path / "batches")
+    model = Concurrently()
+    result = evaluate(model, both, output_path=tmp_path / "run", batch_size=concurrency)
+    assert result.to_json() == whole.to_json()
+    assert len(model.asked) == 25
+
+
 def test_replies_after_the_releases_own_are_another_question(own: str, data: Path, tmp_path: Path) -> None:
     gold = write_task(tmp_path / "gold.yaml", data, "gold")
     model = Counting()
@@ -115,3 +144,10 @@ def test_turns_cannot_be_left_out_of_a_dialogue(own: str, tmp_path: Path) -> Non
         evaluate(Counting(), own, output_path=tmp_path / "run", where=("turn_index=2",))
     part = evaluate(Counting(), own, output_path=tmp_path / "part", ids=("d00003",))
     assert part.tasks["own"].n_answered == 3
+
+
+def test_the_turns_after_a_missing_reply_are_no_failures_of_their_own(tmp_path: Path) -> None:
+    long = write_text_release(tmp_path / "long", dialogues=2, turns=30)
+    task = write_task(tmp_path / "own.yaml", long, "own")
+    result = evaluate(Counting(fails_at=("d00000", 0)), task, output_path=tmp_path / "run", batch_size=1)
+    assert (result.tasks["own"].n_errors, result.tasks["own"].n_answered) == (30, 30)

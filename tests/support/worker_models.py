@@ -23,7 +23,8 @@ class Echo:
     """Answers with what it was asked, clips by their content; words in a question make it fail.
 
     ``crash`` kills the process, ``crash once`` only if no file of the argument `mark` is there yet, ``hang`` stops it,
-    ``wait`` waits for ever, ``raise NAME`` raises an error, ``refuse`` answers with one.
+    ``wait`` waits for ever, ``lose`` fails as with a GPU that is lost, ``raise NAME`` raises an error, ``refuse``
+    answers with one.
     """
 
     @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class Echo:
         if order == "crash":
             print("the allocator is out of its depth", file=sys.stderr)
             os._exit(3)
+        if order == "lose":
+            raise RuntimeError("CUDA error: device-side assert triggered")
         if order == "hang":
             os.kill(os.getpid(), signal.SIGSTOP)
         if order == "wait":

@@ -67,6 +67,15 @@ def test_a_batch_that_loses_two_workers_is_an_error_and_the_next_one_is_answered
     assert len(started) == 3
 
 
+def test_a_worker_that_lost_its_gpu_is_replaced_by_one_that_has_it_anew(host_of: Make, started: list[Worker]) -> None:
+    host = host_of(ECHO)
+    assert host.generate([asked("well?")])[0].error is None
+    with pytest.raises(WorkerLostError, match=r"exit status 71.*CUDA error: device-side assert triggered"):
+        host.generate([asked("lose the GPU")])
+    assert host.generate([asked("well?")])[0].error is None
+    assert len(started) == 3
+
+
 def test_a_worker_that_never_answers_is_not_started_for_ever(host_of: Make, started: list[Worker]) -> None:
     host = host_of(ECHO)
     for _ in range(HOPELESS):

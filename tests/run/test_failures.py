@@ -1,0 +1,167 @@
+"""Items that fail alike end a run before all have failed, and are told once, in their own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from support.packages import write_package
+from support.releases import write_text_release, write_text_task
+
+from avemo_harness import evaluate
+from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.cli import main
+from avemo_harness.errors import ModelError, UsageError
+from avemo_harness.models.base import Capabilities
+from avemo_harness.run.failures import describe_failures, kind_of_error, read_errors
+
+EMOTIONS = ("neutral", "happy", "angry", "sad")
+
+
+class Failing:
+    """Fails on the dialogues it is told to, with a message that differs from request to request."""
+
+    def __init__(self, fails_from: int, fails_to: int = 1_000, batch: int = 4) -> None:
+        self.capabilities = Capabilities(frozenset({"label_text"}), largest_batch=8, usual_batch=batch)
+        self.fails = {f"d{number:05d}" for number in range(fails_from, fails_to)}
+        self.asked: list[str] = []
+
+    def identity(self) -> Mapping[str, str]:
+        return {"model": "failing"}
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        self.asked += [request.dialogue_id for request in requests]
+        if failing := [request for request in requests if request.dialogue_id in self.fails]:
+            raise self.error(failing[0])
+        return [Response(text=EMOTIONS[request.seed % 4]) for request in requests]
+
+    def error(self, request: Request) -> Exception:
+        return TypeError(f"generate() got an unexpected argument for {request.key}")
+
+
+class LosesDevice(Failing):
+    """Loses its GPU with such a dialogue, and has none for anything after it."""
+
+    lost = False
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        self.lost = self.lost or any(request.dialogue_id in self.fails for request in requests)
+        if self.lost:
+            raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later")
+        return super().generate(requests)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("release")
+    return str(write_text_task(folder / "text.yaml", write_text_release(folder / "data", dialogues=50, turns=1)))
+
+
+def test_twenty_items_in_a_row_that_fail_alike_end_the_run_which_goes_on_later(task: str, tmp_path: Path) -> None:
+    model = Failing(fails_from=0)
+    with pytest.raises(UsageError, match=r"20 items in a row failed alike, .* TypeError: generate\(\) got an unexp"):
+        evaluate(model, task, output_path=tmp_path / "run")
+    assert len(set(model.asked)) == 20
+    whole = evaluate(Failing(fails_from=99), task, output_path=tmp_path / "run")
+    assert (whole.n_errors, whole.tasks["text_only"].n_answered) == (0, 50)
+
+
+def test_more_may_fail_alike_where_the_user_says_so(task: str, tmp_path: Path) -> None:
+    result = evaluate(Failing(fails_from=20), task, output_path=tmp_path / "allowed", max_errors=30)
+    assert (result.n_errors, result.tasks["text_only"].n_answered) == (30, 20)
+    with pytest.raises(UsageError, match="30 items in a row failed alike"):
+        evaluate(Failing(fails_from=20), task, output_path=tmp_path / "refused", max_errors=29)
+
+
+def test_an_answer_in_between_begins_the_count_anew(task: str, tmp_path: Path) -> None:
+    class Sometimes(Failing):
+        def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+            self.fails = {f"d{number:05d}" for number in range(50) if number % 20}
+            return super().generate(requests)
+
+    result = evaluate(Sometimes(0, batch=1), task, output_path=tmp_path / "run")
+    assert result.n_errors == 47
+
+
+def test_unlike_errors_are_no_streak(task: str, tmp_path: Path) -> None:
+    class Various(Failing):
+        def error(self, request: Request) -> Exception:
+            kinds = (TypeError, ValueError, KeyError)
+            return kinds[int(request.dialogue_id[1:]) % 3]("failed")
+
+    assert evaluate(Various(0), task, output_path=tmp_path / "run").n_errors == 50
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("MediaError: clips/d1/u0.mp4: no video after 2.5 s", "MediaError: clips/d2/u4.mp4: no video after 11 s"),
+        ("KeyError: 'abc'", "KeyError: 'b'"),
+        ("OSError: a.wav is short", "OSError: other-name.flac is short"),
+    ],
+)
+def test_names_and_numbers_make_no_other_kind(one: str, other: str) -> None:
+    assert kind_of_error(one) == kind_of_error(other)
+
+
+def test_other_words_make_another_kind() -> None:
+    assert kind_of_error("GenerationError: too long") != kind_of_error("GenerationError: too short")
+
+
+def test_each_kind_of_failure_is_told_once_and_the_commonest_first(task: str, tmp_path: Path) -> None:
+    evaluate(Failing(fails_from=45), task, output_path=tmp_path / "run")
+    (sentence,) = describe_failures(read_errors(tmp_path / "run"))
+    assert sentence.startswith("5 of 5 failed items: TypeError: generate() got an unexpected argument for ")
+    told = describe_failures(["A: x 1", "B: y", "A: x 2", "C: z", "D: w"])
+    assert told[:2] == ["2 of 5 failed items: A: x 1", "1 of 5 failed items: B: y"]
+    assert len(told) == 3
+
+
+def test_the_command_tells_each_reason_once_and_counts_the_rest(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_package(
+        tmp_path / "site", "flaky", {"avemo_harness.models": {"flaky": "flaky_model:Model"}}, {"flaky_model.py": FLAKY}
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    command = ["--model", "flaky", "--tasks", task, "--output_path", str(tmp_path / "run"), "--limit", "12"]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert told.count("does not fit") == 1
+    assert "6 of 6 failed items: ValueError: tensor of 2 rows does not fit" in told
+
+
+FLAKY = """
+from avemo_harness.benchmark.request import Response
+from avemo_harness.models.base import Capabilities, NoArguments
+class Model:
+    Arguments = NoArguments
+    capabilities = Capabilities(outputs=frozenset({"label_text"}))
+    count = 0
+    def __init__(self, arguments, setup): pass
+    def identity(self): return {}
+    def generate(self, requests):
+        self.count += 1
+        if self.count % 2 == 0:
+            raise ValueError(f"tensor of {self.count} rows does not fit")
+        return [Response(text="sad")]
+"""
+
+
+def test_a_lost_device_ends_the_run_with_one_sentence_and_costs_no_other_items(task: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"device is lost \(CUDA error: device-side assert triggered\); what is ans"):
+        evaluate(LosesDevice(24, 25), task, output_path=tmp_path / "run")
+    assert len(read_errors(tmp_path / "run")) == 4
+
+
+def test_what_lost_the_device_is_asked_last(task: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        model = LosesDevice(24, 25)
+        with pytest.raises(ModelError, match="device is lost"):
+            evaluate(model, task, output_path=tmp_path / "run", batch_size=1)
+    assert model.asked[:2] == ["d00025", "d00026"]
+    errors = read_errors(tmp_path / "run")
+    assert len(errors) == 1
+    whole = evaluate(Failing(99), task, output_path=tmp_path / "run")
+    assert whole.tasks["text_only"].n_answered == 50

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+
+def note_use(path: Path) -> None:
+    """Let a file count as used now; a folder that can only be read, and is pruned by others, stays as it is."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def prune_files(paths: Iterable[Path], max_bytes: int) -> int:

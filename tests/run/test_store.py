@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
+from avemo_harness.errors import StorageError
 from avemo_harness.run.store import Record, RunStore, Segment
 
 
@@ -156,6 +157,18 @@ def test_an_answer_whose_speech_is_not_the_one_that_was_given_is_no_answer(damag
     again.close()
     assert store.refresh() == [record]
     assert store.damage == []
+
+
+def test_speech_that_the_system_will_not_read_is_an_error_and_its_answer_is_not_taken_for_lost(tmp_path: Path) -> None:
+    path, record = spoken(tmp_path)
+    whole = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match=f"{path}: cannot be read .* a folder is where a file should be"):
+        RunStore(tmp_path).refresh()
+    path.rmdir()
+    path.write_bytes(whole)
+    assert RunStore(tmp_path).refresh() == [record]
 
 
 def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> None:

@@ -135,21 +135,24 @@ def test_a_second_name_is_given_once(tmp_path: Path) -> None:
     assert read_whole(tmp_path / "name") == b"content"
 
 
-def test_where_there_are_no_hard_links_another_file_system_is_the_way_out_and_of_a_full_one_it_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.EPERM, "put the run on a file system that has them"),
+        (errno.EOPNOTSUPP, "put the run on a file system that has them"),
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "it can only be read"),
+    ],
+)
+def test_another_file_system_is_the_way_out_where_there_are_no_hard_links_and_only_there(
+    code: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "link", refuse)
-    for code, advice in (
-        (errno.EPERM, "put the run on a file system that has them"),
-        (errno.EOPNOTSUPP, "put the run on a file system that has them"),
-        (errno.ENOSPC, "make room"),
-        (errno.EROFS, "it can only be read"),
-    ):
-        with pytest.raises(StoreError, match=advice):
-            link_new(tmp_path / "file", tmp_path / "name")
+    with pytest.raises(StoreError, match=advice):
+        link_new(tmp_path / "file", tmp_path / "name")
 
 
 def test_a_missing_file_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:

@@ -209,8 +209,8 @@ class PreparedRun:
             before = read_timing(self.folder)
         except StorageError:
             raise
-        except StoreError as error:
-            self.say(f"{error}; it is begun anew")
+        except StoreError:
+            self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
             before = []
         seconds = time.time() - started
         write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])

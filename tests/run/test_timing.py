@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.planted_runs import Planted, TextBench
 
 from avemo_harness.errors import StoreError
 from avemo_harness.run.timing import Shift, read_timing, write_timing
@@ -34,3 +35,13 @@ def test_damaged_times_are_named_with_the_remedy(damage: str | bytes, tmp_path: 
     (tmp_path / "timing.json").write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     with pytest.raises(StoreError, match=r"timing\.json: damaged \(.*; remove it, only times are lost"):
         read_timing(tmp_path)
+
+
+def test_a_run_goes_on_past_damaged_times_and_begins_them_anew(tmp_path: Path) -> None:
+    bench = TextBench.of(tmp_path, dialogues=2)
+    run = bench.run(Planted("mine"))
+    (first,) = read_timing(run)
+    (run / "timing.json").write_text("{")
+    bench.run(Planted("mine"))
+    (again,) = read_timing(run)
+    assert (first.records, again.records) == (2, 0)

@@ -51,7 +51,6 @@ class OpenMedia:
 
     Args:
         clock_zero: the clip's beginning in seconds of the container.
-        quarter_turns: by how many, counterclockwise, the stored frames are to be turned when they are shown.
     """
 
     name: str
@@ -61,7 +60,6 @@ class OpenMedia:
     info: MediaInfo
     limits: MediaLimits
     clock_zero: Fraction
-    quarter_turns: int
 
     @property
     def is_mp4(self) -> bool:
@@ -72,12 +70,7 @@ class OpenMedia:
     def stored_size(self) -> tuple[int, int]:
         """Width and height of the frames before they are turned."""
         _, info = self.require_video()
-        return (info.height, info.width) if self.quarter_turns % 2 else (info.width, info.height)
-
-    def require_upright(self) -> None:
-        """MediaError where the stored frames are to be turned."""
-        if self.quarter_turns:
-            raise MediaError(f"{self.name}: its video is stored turned; re-encode it upright")
+        return (info.height, info.width) if info.quarter_turns % 2 else (info.width, info.height)
 
     def require_video(self) -> tuple[VideoStream, VideoInfo]:
         """The video stream and its facts; MediaError where there is none."""
@@ -191,13 +184,12 @@ def read_packets(media: OpenMedia) -> StreamPackets:
     """All packets of an MP4's video and of its sound, fit to be copied, timed by the clip's clock.
 
     Raises:
-        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), its video is
-            stored turned, or a packet is incomplete or missing.
+        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), or a packet is
+            incomplete or missing.
     """
     with media_errors(media.name):
         if not media.is_mp4:
             raise MediaError("packets can be copied from MP4 files only; re-encode the clip as mp4")
-        media.require_upright()
         packets = demux_packets(media)
         for number, packet in (*enumerate(packets.video), *enumerate(packets.sound)):
             if packet.pts is None or packet.dts is None:
@@ -284,7 +276,7 @@ def _checked(
             # One thread: workers run side by side, and more threads only compete. Errors are errors.
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
-    return OpenMedia(name, container, video, sound, info, limits, clock.zero, header.quarter_turns)
+    return OpenMedia(name, container, video, sound, info, limits, clock.zero)
 
 
 def _check_video(packets: Sequence[Packet[Stream]], stated: VideoInfo) -> None:
@@ -361,7 +353,7 @@ class _HeaderFacts:
             )
         if self.turns % 2:
             width, height = height, width
-        return VideoInfo(width, height, fps, frames, duration, codec, self.clock.video_s)
+        return VideoInfo(width, height, fps, frames, duration, codec, self.clock.video_s, self.turns)
 
     def of_sound(self, stream: AudioStream) -> SoundInfo:
         codec, limits = _codec_name(stream), self.limits

@@ -1,7 +1,7 @@
 """The ways in which files of a corpus become clips: as they are, encoded anew, or the sound of one with another's face.
 
 Conditions copy packets, which only MP4 files allow: video in any other container is encoded anew, and so is an MP4 of
-which a condition cannot be made, such as one that is stored turned.
+which a condition cannot be made or that is stored turned.
 """
 
 from __future__ import annotations
@@ -110,15 +110,24 @@ def fit_conditions(data: bytes) -> bytes:
     Raises:
         MediaError: the clip is damaged, or does not become fit either.
     """
-    media.check_whole(data)
+    info = media.check_whole(data)
     if media.is_wave(data):
         return media.with_known_sizes(data)
+    # Servers of models are sent the file, and not every one of them turns what is stored turned.
+    turned = info.video is not None and info.video.quarter_turns > 0
+    if not turned and _allows_conditions(data):
+        return data
+    data = encode_anew(data)
+    require_conditions(data)
+    return data
+
+
+def _allows_conditions(data: bytes) -> bool:
     try:
         require_conditions(data)
     except MediaError:
-        data = encode_anew(data)
-        require_conditions(data)
-    return data
+        return False
+    return True
 
 
 def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

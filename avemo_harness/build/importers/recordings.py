@@ -24,8 +24,8 @@ MAX_DRIFT_S = 0.25
 """By how much the face's file may be longer or shorter than that of the sound."""
 
 OTHER_CONTAINERS = (".flv", ".avi", ".mkv", ".webm")
-SOUNDS = (".wav", ".flac", ".ogg", ".m4a")
-VIDEOS = (".mp4", ".m4v", ".mov", *OTHER_CONTAINERS)
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
+VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".3g2", *OTHER_CONTAINERS)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class WholeFile:
 
     def make(self) -> bytes:
         return self.source.read(self.name)
+
+
+@dataclass(frozen=True)
+class UnusableFile:
+    """A file that a corpus names and that gives no clip, as others turn out to be damaged."""
+
+    name: str
+    reason: str
+    ending: str = ""
+    readable_in_place: bool = True
+
+    def make(self) -> bytes:
+        raise MediaError(f"{self.name}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -138,10 +151,9 @@ def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def recording_of(source: Source, name: str) -> Recording:
     """A file as it is, or encoded anew where its container says that conditions cannot copy its packets.
 
-    Raises:
-        MediaError: the file's name does not end like that of a clip.
+    One whose name does not end like that of a clip gives none.
     """
     ending = PurePosixPath(name).suffix.lower()
     if ending not in SOUNDS + VIDEOS:
-        raise MediaError(f"{name}: expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
+        return UnusableFile(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
     return EncodedAnew(source, name) if ending in OTHER_CONTAINERS else WholeFile(source, name)

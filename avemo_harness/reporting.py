@@ -52,7 +52,7 @@ def write_report(
         folder: the run directory, scored.
         path: the page's; `report.html` in the run directory where none is given.
         gather: where recordings go; None for where those of the page that is there are, or else `embed`.
-        releases: those of the run's config, where they are loaded already.
+        releases: those of the run's config, where they are loaded already or their clips have moved.
         say: takes a sentence for the user before something slow.
 
     Raises:
@@ -63,14 +63,15 @@ def write_report(
     gather = gather or _as_before(path)
     run = read_finished_run(folder)
     scored = read_scored_run(folder)
-    found, notes = _at_hand(releases or RunReleases(run.record.config, say), run.record)
+    releases = releases or RunReleases(run.record.config, say)
+    found, notes = _at_hand(releases, run.record)
     entries = list_entries(scored, found)
     sources = Sources(
         run=folder,
         releases=found,
         conditions=ConditionCache(paths.cache_dir() / "conditions"),
         cache=paths.cache_dir() / "shown",
-        withheld=_withheld(run.record, found),
+        withheld=_withheld(run.record, releases, found),
     )
     page = report_page(run, Browsed(shown_tasks(scored), entries, gather(entries, sources), notes))
     write_atomically(path, page)
@@ -106,9 +107,9 @@ def _at_hand(releases: RunReleases, record: RunRecord) -> tuple[dict[Dataset, Re
     return found, notes
 
 
-def _withheld(record: RunRecord, found: Mapping[Dataset, Release]) -> dict[Speaker, str]:
+def _withheld(record: RunRecord, releases: RunReleases, found: Mapping[Dataset, Release]) -> dict[Speaker, str]:
     """By speaker, why recordings must not be passed on."""
-    private = record.config.media_root is not None or any(map(_private, found.values()))
+    private = releases.config.media_root is not None or any(map(_private, found.values()))
     withheld: dict[Speaker, str] = {}
     if private:
         withheld["user"] = "the users' recordings must not be passed on and are left out"

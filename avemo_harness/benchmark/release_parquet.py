@@ -137,20 +137,18 @@ def read_named_clip(root: Path | None, path: str | None, where: str) -> bytes:
     if not path:
         raise MediaError(f"{where}: the clip is missing: the release holds neither its bytes nor its path")
     if root is None:
-        raise MediaError(
-            f"{path}: this release names its clips without holding them; give their folder as --media_root"
-        )
+        raise MediaError(f"{path}: this release names its clips without holding them; give their folder as media_root")
     try:
         full = (root / path).resolve()
     except (ValueError, RuntimeError) as error:
         raise MediaError(f"{where}: {path!r} is no path of a clip ({error})") from error
     if not full.is_relative_to(root.resolve()):
-        raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as --media_root")
+        raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as media_root")
     try:
         return read_file(full)
     except OSError as error:
         raise MediaError(
-            f"{full}: the clip cannot be read ({error.strerror}); give the corpus' folder as --media_root"
+            f"{full}: the clip cannot be read ({error.strerror}); give the corpus' folder as media_root"
         ) from error
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,9 @@ from avemo_harness.cli.output import say, show
 
 if TYPE_CHECKING:
     from avemo_harness.build.importers.base import Imported
+
+_MOST_NAMED = 200
+"""Bad files that are named in the terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,12 +107,16 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 def _report(imported: Imported, args: argparse.Namespace) -> None:
     from avemo_harness.build.importers.checking import MEDIA, count_reasons
+    from avemo_harness.build.importers.writing import RECORD
 
     if imported.bad_files:
         share = f"{imported.bad_share:.1%}, allowed are {args.max_bad:.1%}"
         show(f"{len(imported.bad_files):,} of {imported.checked:,} clips cannot be used ({share}):")
-        for name, reason in imported.bad_files.items():
+        for name, reason in islice(imported.bad_files.items(), _MOST_NAMED):
             show(f"  {name}: {reason}")
+        if len(imported.bad_files) > _MOST_NAMED:
+            more = len(imported.bad_files) - _MOST_NAMED
+            show(f"  … and {more:,} more: {args.out / RECORD} names all")
         for reason, count in count_reasons(imported.bad_files):
             show(f"  {count:,} × {reason}")
     for one in imported.dropped:

@@ -1,9 +1,18 @@
-"""Options that say which questions are asked: of which release, and which part of it. `run` and `show` have them."""
+"""Options that say which questions are asked: of which release, and which part of it. `run` and `show` have them.
+
+Commands that read the release of a run again take one of them, since its clips may lie elsewhere by now.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from avemo_harness.releases import RunReleases
+    from avemo_harness.run.config import RunConfig
 
 
 class _Options(Protocol):
@@ -18,7 +27,7 @@ def add_data_options(options: _Options) -> None:
     """
     options.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
     options.add_argument("--revision", help="Hub revision of the release")
-    options.add_argument("--media_root", metavar="DIR", help="folder of the clips that a release names by path")
+    add_media_root(options, "folder of the clips that a release names by path")
     options.add_argument(
         "--streaming", action="store_true", default=None, help="download clips of a Hub release only when asked"
     )
@@ -36,6 +45,23 @@ def add_data_options(options: _Options) -> None:
         help="only such turns, e.g. emotion=angry; may be repeated",
     )
     options.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
+
+
+def add_media_root(options: _Options, usage: str) -> None:
+    """Declare the folder of clips alone."""
+    options.add_argument("--media_root", metavar="DIR", help=usage)
+
+
+def add_moved_media_root(options: _Options) -> None:
+    """Declare it for a command that reads a run again."""
+    add_media_root(options, "folder of the clips that the run's release names by path (default: the run's)")
+
+
+def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[str], None]) -> RunReleases:
+    """The releases of a run, whose clips may have moved since."""
+    from avemo_harness.releases import RunReleases
+
+    return RunReleases(replace(config, media_root=args.media_root or config.media_root), say)
 
 
 def data_values(args: argparse.Namespace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from avemo_harness.cli.data_options import add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say
 
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lease_minutes", type=float, default=usual.lease_minutes, help="silence after which a session is re-issued"
     )
     parser.add_argument("--seed", type=int, default=usual.seed, help="of every draw")
+    add_moved_media_root(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -41,13 +43,12 @@ def execute(args: argparse.Namespace) -> int:
     from avemo_harness.human.planning import CONSENT, INVITATIONS, StudyPlan, make_study
     from avemo_harness.human.schedule import longest_session_s
     from avemo_harness.human.systems import open_systems
-    from avemo_harness.releases import RunReleases
 
     for name in ("dialogues", "most_turns", "lease_minutes"):
         if getattr(args, name) is not None and getattr(args, name) <= 0:
             raise UsageError(f"--{name} must be above 0, found {getattr(args, name)}")
     systems = open_systems(args.runs, args.task)
-    release = RunReleases(systems[0].run.config, say).load(systems[0].task)
+    release = releases_of_run(systems[0].run.config, args, say).load(systems[0].task)
     plan = StudyPlan(
         title=args.title,
         consent=_paragraphs(args.consent) if args.consent else CONSENT,

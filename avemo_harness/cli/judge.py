@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from avemo_harness.cli.data_options import add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say
 
 
@@ -21,15 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: the one that judged the run before, else the embedded one)",
     )
     parser.add_argument("--device", help="where a neural recogniser runs, e.g. cuda:0")
+    add_moved_media_root(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Judge, say by whom, return the exit code."""
     from avemo_harness.evaluation import judge_replies
-    from avemo_harness.releases import RunReleases
     from avemo_harness.run.config import read_run
 
-    releases = RunReleases(read_run(args.run).config, say)
+    releases = releases_of_run(read_run(args.run).config, args, say)
     judgements = judge_replies(args.run, args.recognizer, releases, device=args.device)
     if judgements is None:
         print("nothing to judge: the run holds no spoken replies")

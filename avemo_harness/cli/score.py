@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avemo_harness.cli.data_options import add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import StorageError
 
@@ -23,12 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success"
     )
+    add_moved_media_root(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Score, print the results, return the exit code."""
     from avemo_harness.report.results import compute_results, score_run
     from avemo_harness.reporting import REPORT, write_report
+    from avemo_harness.run.config import read_run
 
     try:
         result = score_run(args.run)
@@ -45,7 +48,7 @@ def execute(args: argparse.Namespace) -> int:
     else:
         _show(result, args.run)
         if (args.run / REPORT).exists():
-            write_report(args.run, say=say)
+            write_report(args.run, releases=releases_of_run(read_run(args.run).config, args, say), say=say)
     return 1 if result.n_errors > args.max_errors else 0
 
 

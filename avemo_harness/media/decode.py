@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.clock import TIME_SLACK_S, ends_as_stated, missing_samples
+from avemo_harness.media.orientation import upright_pixels
 from avemo_harness.media.rate import resample
 from avemo_harness.media.reader import OpenMedia, media_errors, open_media, sound_tolerance_s
-from avemo_harness.media.types import DEFAULT_LIMITS, Frames, MediaInfo, MediaLimits, Samples, Source, VideoInfo
+from avemo_harness.media.types import DEFAULT_LIMITS, Frames, MediaInfo, MediaLimits, Samples, Source
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
@@ -52,25 +53,25 @@ def decode_frames(
         first frame, held.
 
     Raises:
-        MediaError: the clip cannot be read, has no video, is stored turned, exceeds a limit, or decodes to another
-            length than its header says (more than one frame off).
+        MediaError: the clip cannot be read, has no video, exceeds a limit, or decodes to another length than its
+            header says (more than one frame off).
     """
     with open_media(source, limits) as media, media_errors(media.name):
         _, info = media.require_video()
-        media.require_upright()
+        shown = size or (info.width, info.height)
         frames = _video_frames(media)
         if fps is None:
             held = round(info.start_s * info.fps)
-            pixels = _empty(info, held + info.frames + 1, size, limits)
+            pixels = _empty(held + info.frames + 1, shown, limits)
             count = held
             for count, (_, frame) in enumerate(frames, held + 1):
-                pixels[count - 1] = _rgb(frame, pixels)
+                pixels[count - 1] = upright_pixels(frame, info.quarter_turns, shown)
             pixels[:held] = pixels[held]
             return Frames(pixels[:count], info.fps)
         if not 0 < fps <= limits.max_fps:
             raise MediaError(f"{fps:g} frames a second were asked for, allowed are more than 0 to {limits.max_fps:g}")
-        pixels = _empty(info, max(1, round(info.end_s * fps)), size, limits)
-        _sample(frames, fps, pixels)
+        pixels = _empty(max(1, round(info.end_s * fps)), shown, limits)
+        _sample(frames, fps, pixels, info.quarter_turns)
         return Frames(pixels, float(fps))
 
 
@@ -109,7 +110,7 @@ def decode_sound(source: Source, *, rate: int = 16_000, limits: MediaLimits = DE
 
 
 def check_whole(source: Source, limits: MediaLimits = DEFAULT_LIMITS) -> MediaInfo:
-    """Decode both streams of a clip to the end and keep nothing; a video that is stored turned is as good as another.
+    """Decode both streams of a clip to the end and keep nothing.
 
     Returns:
         What the header says.
@@ -186,8 +187,11 @@ def _sound_frames(media: OpenMedia) -> Iterator[tuple[int, AudioFrame]]:
         )
 
 
-def _sample(frames: Iterable[tuple[float, VideoFrame]], fps: float, pixels: NDArray[np.uint8]) -> None:
+def _sample(
+    frames: Iterable[tuple[float, VideoFrame]], fps: float, pixels: NDArray[np.uint8], quarter_turns: int
+) -> None:
     """Fill `pixels` with the frame on show at 0, 1 / fps, 2 / fps … seconds."""
+    _, height, width, _ = pixels.shape
     slot = 0
     shown: VideoFrame | None = None
     for time, frame in frames:
@@ -195,15 +199,15 @@ def _sample(frames: Iterable[tuple[float, VideoFrame]], fps: float, pixels: NDAr
         while end < len(pixels) and end / fps < time - TIME_SLACK_S:
             end += 1
         if shown is not None and end > slot:
-            pixels[slot:end] = _rgb(shown, pixels)
+            pixels[slot:end] = upright_pixels(shown, quarter_turns, (width, height))
             slot = end
         shown = frame
     if shown is not None and slot < len(pixels):
-        pixels[slot:] = _rgb(shown, pixels)
+        pixels[slot:] = upright_pixels(shown, quarter_turns, (width, height))
 
 
-def _empty(info: VideoInfo, count: int, size: tuple[int, int] | None, limits: MediaLimits) -> NDArray[np.uint8]:
-    width, height = size or (info.width, info.height)
+def _empty(count: int, size: tuple[int, int], limits: MediaLimits) -> NDArray[np.uint8]:
+    width, height = size
     if min(width, height) < 1 or width * height > limits.max_pixels:
         raise MediaError(
             f"frames of {width}x{height} were asked for, allowed are 1 to {limits.max_pixels} pixels in all"
@@ -214,8 +218,3 @@ def _empty(info: VideoInfo, count: int, size: tuple[int, int] | None, limits: Me
             "ask for fewer or smaller frames"
         )
     return np.empty((count, height, width, 3), dtype=np.uint8)
-
-
-def _rgb(frame: VideoFrame, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    _, height, width, _ = like.shape
-    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)

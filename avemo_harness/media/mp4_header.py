@@ -1,23 +1,23 @@
 """What an MP4 header announces, read before FFmpeg builds its index from it.
 
 FFmpeg allocates an index entry for every sample that the tables announce, so that a few bytes can cost gigabytes. The
-boxes are those of ISO/IEC 14496-12 ("ISO base media file format"), sections 4.2 (boxes), 8.3 (tkhd), 8.6 (stts, ctts),
-8.7 (stsz, stz2) and 8.8 (trun). FFmpeg finds tables at any depth and in boxes of any name, so they are looked for by
-name in everything but the media data.
+boxes are those of ISO/IEC 14496-12 ("ISO base media file format"), sections 4.2 (boxes), 8.3 (tkhd), 8.5 (stsd), 8.6
+(stts, ctts), 8.7 (stsz, stz2) and 8.8 (trun). FFmpeg finds tables at any depth and in boxes of any name, so they are
+looked for by name in everything but the media data.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import MediaLimits
 
-_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov|hdlr|vmhd|smhd")
+_BOXES = re.compile(b"stsz|stz2|trun|stts|ctts|tkhd|cmov|hdlr|vmhd|smhd|stsd")
 _STREAMS = {b"vide": "video", b"soun": "sound", b"vmhd": "video", b"smhd": "sound"}
 _MAX_BOXES = 100_000
 
@@ -29,10 +29,13 @@ class Mp4Header:
     Args:
         quarter_turns: by how many, counterclockwise, the video is to be shown turned: 0 to 3.
         streams: of video and sound those that there must be. FFmpeg passes over a track whose description is damaged.
+        formats: the four characters that name the format of each, such as ``avc1``; known also where FFmpeg has no
+            decoder.
     """
 
     quarter_turns: int
     streams: frozenset[str]
+    formats: Mapping[str, str]
 
 
 def read_mp4_header(handle: BinaryIO, limits: MediaLimits) -> Mp4Header:
@@ -46,22 +49,41 @@ def read_mp4_header(handle: BinaryIO, limits: MediaLimits) -> Mp4Header:
     start = handle.tell()
     turns: set[int] = set()
     streams: set[str] = set()
+    formats: dict[str, str] = {}
+    handler = ""
+    has_header = False
     for header in _headers(handle):
+        has_header |= header[4:8] in (b"moov", b"moof")
         if header[4:8] == b"moov":
             _check_boxes(header, 8, len(header), (b"trak", b"mdia", b"minf", b"stbl"))
         for box in _BOXES.finditer(header):
             kind, at = box.group(), box.end()
             if kind == b"tkhd":
                 turns.add(_quarter_turns(header, at))
+            elif kind == b"stsd":
+                formats.setdefault(handler, _printable(header[at + 12 : at + 16]))
             elif named := _STREAMS.get(header[at + 8 : at + 12] if kind == b"hdlr" else kind):
                 streams.add(named)
+                handler = named
             elif kind != b"hdlr":
                 _check_box(kind, header, at, limits)
     handle.seek(start)
+    if not has_header and _is_mp4(handle):
+        raise MediaError("it has no header: its recording was broken off, or it is cut off; restore the clip")
     # Sound is never turned, so that its tracks say 0.
     if len(turns - {0}) > 1:
         raise MediaError("its videos are stored turned in several ways; re-encode one of them upright")
-    return Mp4Header(max(turns, default=0), frozenset(streams))
+    return Mp4Header(max(turns, default=0), frozenset(streams), formats)
+
+
+def _is_mp4(handle: BinaryIO) -> bool:
+    beginning = handle.read(8)
+    handle.seek(-len(beginning), 1)
+    return beginning[4:] == b"ftyp"
+
+
+def _printable(name: bytes) -> str:
+    return "".join(char if char.isprintable() else "?" for char in name.decode("latin-1"))
 
 
 def _check_boxes(header: bytes, start: int, end: int, path: Sequence[bytes]) -> None:

@@ -21,6 +21,7 @@ from avemo_harness.media.clock import (
     says_too_little,
     stated_duration,
 )
+from avemo_harness.media.formats import MP4, codec_name, formats_of
 from avemo_harness.media.mp4_header import Mp4Header, read_mp4_header
 from avemo_harness.media.types import MediaInfo, MediaLimits, SoundInfo, Source, VideoInfo
 from avemo_harness.media.wave import is_wave, with_known_sizes
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.stream import Stream
 
-_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-# Only formats that hold their own media, since playlists could name other files; told apart by how a file begins.
-_OTHER_FORMATS = {
-    b"\x1aE\xdf\xa3": "matroska,webm",
-    b"RIFF": "avi,wav",
-    b"fLaC": "flac",
-    b"OggS": "ogg",
-    b"FLV\x01": "flv",
-    b"ID3\x02": "mp3",
-    b"ID3\x03": "mp3",
-    b"ID3\x04": "mp3",
-}
 _AAC_FRAME = 1024
 
 
@@ -51,7 +40,6 @@ class OpenMedia:
 
     Args:
         clock_zero: the clip's beginning in seconds of the container.
-        quarter_turns: by how many, counterclockwise, the stored frames are to be turned when they are shown.
     """
 
     name: str
@@ -61,7 +49,6 @@ class OpenMedia:
     info: MediaInfo
     limits: MediaLimits
     clock_zero: Fraction
-    quarter_turns: int
 
     @property
     def is_mp4(self) -> bool:
@@ -72,12 +59,7 @@ class OpenMedia:
     def stored_size(self) -> tuple[int, int]:
         """Width and height of the frames before they are turned."""
         _, info = self.require_video()
-        return (info.height, info.width) if self.quarter_turns % 2 else (info.width, info.height)
-
-    def require_upright(self) -> None:
-        """MediaError where the stored frames are to be turned."""
-        if self.quarter_turns:
-            raise MediaError(f"{self.name}: its video is stored turned; re-encode it upright")
+        return (info.height, info.width) if info.quarter_turns % 2 else (info.width, info.height)
 
     def require_video(self) -> tuple[VideoStream, VideoInfo]:
         """The video stream and its facts; MediaError where there is none."""
@@ -191,13 +173,12 @@ def read_packets(media: OpenMedia) -> StreamPackets:
     """All packets of an MP4's video and of its sound, fit to be copied, timed by the clip's clock.
 
     Raises:
-        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), its video is
-            stored turned, or a packet is incomplete or missing.
+        MediaError: the clip is no MP4 (other formats time their packets too coarsely to copy them), or a packet is
+            incomplete or missing.
     """
     with media_errors(media.name):
         if not media.is_mp4:
             raise MediaError("packets can be copied from MP4 files only; re-encode the clip as mp4")
-        media.require_upright()
         packets = demux_packets(media)
         for number, packet in (*enumerate(packets.video), *enumerate(packets.sound)):
             if packet.pts is None or packet.dts is None:
@@ -227,6 +208,8 @@ def _open_bytes(source: Source, limits: MediaLimits) -> Iterator[BinaryIO]:
         raise MediaError("no such file; check the path, which must be that of a regular file")
     else:
         size = source.stat().st_size
+    if size == 0:
+        raise MediaError("it is empty; restore the clip")
     if size > limits.max_bytes:
         raise MediaError(f"it has {size} bytes, the limit is {limits.max_bytes}; cut or compress the clip")
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as handle:
@@ -242,11 +225,9 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[Mp4Header, I
     import av
 
     handle.seek(0)
-
-    beginning = handle.read(4)
-    formats = "mp3" if _is_mp3_frame(beginning) else _OTHER_FORMATS.get(beginning, _MP4)
+    formats = formats_of(handle.read(4))
     handle.seek(0)
-    header = read_mp4_header(handle, limits) if formats == _MP4 else Mp4Header(0, frozenset())
+    header = read_mp4_header(handle, limits) if formats == MP4 else Mp4Header(0, frozenset(), {})
     options = {
         "err_detect": "explode",
         "format_whitelist": formats,
@@ -254,11 +235,6 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[Mp4Header, I
         "max_streams": str(limits.max_streams + 1),
     }
     return header, av.open(handle, "r", options=options, metadata_errors="replace")
-
-
-def _is_mp3_frame(beginning: bytes) -> bool:
-    """The frame header of ISO/IEC 11172-3: eleven bits set, two of the version, then layer III."""
-    return len(beginning) > 1 and beginning[0] == 0xFF and beginning[1] & 0xE6 == 0xE2
 
 
 def _checked(
@@ -274,7 +250,7 @@ def _checked(
     if video is None and sound is None:
         raise MediaError("it has neither video nor sound; restore the clip")
     clock = read_clock(video, sound)
-    facts = _HeaderFacts(container, limits, counted, clock, header.quarter_turns)
+    facts = _HeaderFacts(container, limits, counted, clock, header)
     info = MediaInfo(
         video=facts.of_video(video) if video is not None else None,
         sound=facts.of_sound(sound) if sound is not None else None,
@@ -284,7 +260,7 @@ def _checked(
             # One thread: workers run side by side, and more threads only compete. Errors are errors.
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(limits.max_pixels)}
-    return OpenMedia(name, container, video, sound, info, limits, clock.zero, header.quarter_turns)
+    return OpenMedia(name, container, video, sound, info, limits, clock.zero)
 
 
 def _check_video(packets: Sequence[Packet[Stream]], stated: VideoInfo) -> None:
@@ -338,10 +314,10 @@ class _HeaderFacts:
     limits: MediaLimits
     counted: Mapping[int, CountedStream]
     clock: Clock
-    turns: int
+    header: Mp4Header
 
     def of_video(self, stream: VideoStream) -> VideoInfo:
-        codec, limits = _codec_name(stream), self.limits
+        codec, limits = self._codec(stream), self.limits
         width, height = stream.codec_context.width, stream.codec_context.height
         if width <= 0 or height <= 0:
             raise MediaError("its video has no size; re-encode the clip")
@@ -359,18 +335,22 @@ class _HeaderFacts:
             raise MediaError(
                 f"it has {max(fps, frames / duration):.6g} frames a second, the limit is {limits.max_fps:g}"
             )
-        if self.turns % 2:
+        turns = self.header.quarter_turns
+        if turns % 2:
             width, height = height, width
-        return VideoInfo(width, height, fps, frames, duration, codec, self.clock.video_s)
+        return VideoInfo(width, height, fps, frames, duration, codec, self.clock.video_s, turns)
 
     def of_sound(self, stream: AudioStream) -> SoundInfo:
-        codec, limits = _codec_name(stream), self.limits
+        codec, limits = self._codec(stream), self.limits
         rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
         if not 0 < rate <= limits.max_rate:
             raise MediaError(f"its sound has {rate} samples a second, the limit is {limits.max_rate}")
         if not 0 < channels <= limits.max_channels:
             raise MediaError(f"its sound has {channels} channels, the limit is {limits.max_channels}")
         return SoundInfo(rate, channels, self._duration(stream), codec, self.clock.sound_s)
+
+    def _codec(self, stream: VideoStream | AudioStream) -> str:
+        return codec_name(stream, self.header.formats.get("video" if stream.type == "video" else "sound"))
 
     def _duration(self, stream: VideoStream | AudioStream) -> float:
         seconds = stated_duration(self.container, stream)
@@ -383,10 +363,3 @@ class _HeaderFacts:
                 f"its {stream.type} lasts {seconds:.6g} s; it must be above 0 and at most {self.limits.max_seconds:g} s"
             )
         return seconds
-
-
-def _codec_name(stream: Stream) -> str:
-    # PyAV gives no codec context where FFmpeg knows no decoder.
-    if stream.codec_context is None:
-        raise MediaError(f"its {stream.type} is in a format that cannot be decoded; re-encode it as h264 or aac")
-    return stream.codec_context.codec.canonical_name

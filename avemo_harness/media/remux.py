@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from avemo_harness.errors import MediaError
 from avemo_harness.media.clock import last_frame_end, shown_durations
 from avemo_harness.media.mp4_writer import Mp4Writer
+from avemo_harness.media.orientation import upright_frame
 from avemo_harness.media.reader import OpenMedia, demux_packets, media_errors, open_media, read_packets
 from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
 
@@ -85,7 +86,7 @@ def freeze_video(source: Source) -> bytes:
     """Replace every video frame by the clip's first; frame count, timestamps and sound packets stay.
 
     The frames decode to identical pixels, within one level of the source's first frame in each of Y, U and V (x264).
-    A last row or column of an odd number is cut off.
+    A last row or column of an odd number is cut off. Frames that are stored turned become upright.
 
     Returns:
         The bytes of an MP4, without sound where the clip has none.
@@ -94,7 +95,8 @@ def freeze_video(source: Source) -> bytes:
         MediaError: the clip cannot be read or has no video.
     """
     with open_media(source, DEFAULT_LIMITS) as media, media_errors(media.name), Mp4Writer() as writer:
-        first = _first_frame(source)
+        _, info = media.require_video()
+        first = upright_frame(_first_frame(source), info.quarter_turns)
         packets = read_packets(media)
         _add_still(writer, media, packets.video, first)
         if media.sound is not None:
@@ -195,7 +197,8 @@ def _add_still(writer: Mp4Writer, media: OpenMedia, packets: Sequence[Packet[Str
     context, given = stream.codec_context, source.codec_context
     context.time_base = stream.time_base = time_base
     context.width, context.height = first.width, first.height
-    context.sample_aspect_ratio = given.sample_aspect_ratio or Fraction(1)
+    aspect = given.sample_aspect_ratio or Fraction(1)
+    context.sample_aspect_ratio = 1 / aspect if info.quarter_turns % 2 else aspect
     context.color_range, context.colorspace = given.color_range, given.colorspace
     context.color_primaries, context.color_trc = given.color_primaries, given.color_trc
     still = first.reformat(format="yuv420p")

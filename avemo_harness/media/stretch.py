@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.clock import missing_samples
+from avemo_harness.media.orientation import upright_pixels
 from avemo_harness.media.rate import resample
 from avemo_harness.media.reader import OpenMedia, media_errors, open_media
 from avemo_harness.media.types import DEFAULT_LIMITS, MediaLimits, Samples, Source
@@ -51,7 +52,7 @@ def stretch_frames(
         count, last_s = 0, start_s
         for time_s, frame in _timed_frames(media, start_s):
             while shown is not None and count < wanted and start_s + count / fps < time_s - 0.5 / fps:
-                yield _rgb(shown, media.quarter_turns)
+                yield upright_pixels(shown, info.quarter_turns)
                 count += 1
             if count >= wanted:
                 return
@@ -60,7 +61,7 @@ def stretch_frames(
         if shown is None or last_s + info.frame_s < expected_s - MAX_MISSING_S:
             raise MediaError(f"its video ends at {last_s:.2f} s, expected were {expected_s:.2f} s; restore the clip")
         for _ in range(1 if math.isinf(wanted) else int(wanted) - count):
-            yield _rgb(shown, media.quarter_turns)
+            yield upright_pixels(shown, info.quarter_turns)
 
 
 def stretch_sound(
@@ -113,11 +114,6 @@ def stretch_sound(
         missing = max(0, stop - round(start_s * rate) - len(cut))
         whole: Samples = np.concatenate([cut, np.zeros(missing, np.float32)])
         return np.clip(whole, -1.0, 1.0)
-
-
-def _rgb(frame: VideoFrame, quarter_turns: int) -> NDArray[np.uint8]:
-    stored = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    return np.ascontiguousarray(np.rot90(stored, quarter_turns))
 
 
 def _require_room(size: float, limits: MediaLimits) -> None:

@@ -69,7 +69,8 @@ SMALL = Quality(crf=30, qscale=10, sound_bits=24_000)
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What the header says of the video: pixels as shown, frames a second on average, frames, seconds, FFmpeg's codec
-    name, and seconds after the clip's beginning at which it begins."""
+    name, seconds after the clip's beginning at which it begins, and quarter turns, counterclockwise, by which stored
+    frames are turned when they are shown (0 to 3)."""
 
     width: int
     height: int
@@ -78,6 +79,7 @@ class VideoInfo:
     duration_s: float
     codec: str
     start_s: float = 0.0
+    quarter_turns: int = 0
 
     @property
     def frame_s(self) -> float:

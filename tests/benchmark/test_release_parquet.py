@@ -226,7 +226,7 @@ def test_clips_by_path_lie_beside_the_release_or_under_the_media_root(tmp_path: 
         ("/etc/passwd", "must stay inside"),
         ("link.mp4", "must stay inside"),
         ("folder-link/secret.mp4", "must stay inside"),
-        ("missing.mp4", "cannot be read (No such file or directory); give the corpus' folder as --media_root"),
+        ("missing.mp4", "cannot be read (No such file or directory); give the corpus' folder as media_root"),
         ("clips", "cannot be read (Is a directory)"),
         ("a\0b.mp4", "is no path of a clip"),
         ("loop", "loop"),

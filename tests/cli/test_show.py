@@ -60,7 +60,7 @@ def test_clips_of_an_imported_corpus_are_found_under_the_media_root(
     import_corpus("folder", corpus, tmp_path / "release")
     command = ["show", "singleturn_synthetic_video_only", "--n", "1", "--dataset", str(tmp_path / "release")]
     assert main(command) == 2
-    assert "give the corpus' folder as --media_root" in capsys.readouterr().err
+    assert "give the corpus' folder as media_root" in capsys.readouterr().err
     assert main([*command, "--media_root", str(corpus)]) == 0
     assert "[clip " in capsys.readouterr().out
 

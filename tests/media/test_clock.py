@@ -179,9 +179,6 @@ def test_a_turned_video_is_given_upright_in_stretches(degrees: int, bright: tupl
     assert frame.shape == (info.video.height, info.video.width, 3) == ((64, 96, 3) if degrees == 180 else (96, 64, 3))
     assert frame[bright].mean() > 240
     assert frame.mean() == pytest.approx(127, abs=8)
-    for refuse in (media.decode_frames, media.freeze_video, media.remove_sound):
-        with pytest.raises(MediaError, match="turned; re-encode it upright"):
-            refuse(clip)
 
 
 def test_a_mirrored_video_is_refused() -> None:

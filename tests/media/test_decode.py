@@ -193,19 +193,3 @@ def test_webm_is_decoded() -> None:
     assert positions(frames) == list(range(25))
     with pytest.raises(MediaError, match="MP4"):
         media.freeze_video(file.getvalue())
-
-
-def test_a_turned_video_is_refused() -> None:
-    import av
-
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        if not hasattr(stream, "set_display_rotation"):
-            pytest.skip("this PyAV cannot write a turned video")
-        stream.set_display_rotation(90)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(pattern(0), "rgb24")))
-        container.mux(stream.encode(None))
-    with pytest.raises(MediaError, match="turned"):
-        media.decode_frames(file.getvalue())

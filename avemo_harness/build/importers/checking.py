@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.build.conflicts import find_recordings, pair_opposites
 from avemo_harness.build.importers.base import Found, FoundDialogue, Imported, Recording
 from avemo_harness.build.importers.recordings import fit_conditions
+from avemo_harness.build.importers.voiced import VoicedVideo
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.paths import write_atomically
 from avemo_harness.recognizers.corpora.base import Part
@@ -38,6 +39,7 @@ class _Checked:
     has_video: bool
     path: str
     encoded_anew: bool = False
+    lost_face: bool = False
 
 
 def check_corpus(found: Found, folder: Path, on_damage: OnDamage, say: Callable[[str], None]) -> Imported:
@@ -113,7 +115,8 @@ def _check(one: Recording) -> tuple[_Checked, bytes]:
     info = media.probe(data)
     clip = Clip(hashlib.sha256(data).hexdigest(), one.name, one.make)
     has_sound, has_video = info.sound is not None, info.video is not None
-    return _Checked(clip, info.duration_s, has_sound, has_video, one.name, data != made), data
+    lost_face = isinstance(one, VoicedVideo) and one.is_silent and not has_video
+    return _Checked(clip, info.duration_s, has_sound, has_video, one.name, data != made, lost_face), data
 
 
 def _kept(one: Recording, checked: _Checked, folder: Path, data: bytes) -> _Checked:
@@ -182,11 +185,16 @@ def _encoding_note(checked: Iterable[_Checked]) -> list[str]:
     return [f"{count:,} clips were encoded anew, since not every condition can be made of them as they are"]
 
 
-def _streams_note(checked: Iterable[_Checked]) -> list[str]:
+def _streams_note(checked: Collection[_Checked]) -> list[str]:
     counts = Counter((one.has_sound, one.has_video) for one in checked)
     lacking = {"face": counts[True, False], "sound": counts[False, True]}
-    return [
+    notes = [
         f"{count:,} clips have no {what}; tasks that need it cannot ask about them"
         for what, count in lacking.items()
         if count
     ]
+    if lost := sum(one.lost_face for one in checked):
+        notes.append(
+            f"{lost:,} silent videos are longer or shorter than the files with their sound; that sound stands alone"
+        )
+    return notes

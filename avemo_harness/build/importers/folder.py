@@ -20,9 +20,17 @@ from pathlib import Path, PurePosixPath
 from avemo_harness.arguments import parse_arguments
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.build.importers import tables
-from avemo_harness.build.importers.base import MULTI_TURN, SINGLE_TURN, About, Found, FoundDialogue, FoundTurn
-from avemo_harness.build.importers.recordings import recording_of
-from avemo_harness.build.importers.source import Source
+from avemo_harness.build.importers.base import (
+    MULTI_TURN,
+    SINGLE_TURN,
+    About,
+    Found,
+    FoundDialogue,
+    FoundTurn,
+    Recording,
+)
+from avemo_harness.build.importers.recordings import UnusableFile, recording_of
+from avemo_harness.build.importers.source import LocalFiles, Source
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.names import hint
 from avemo_harness.recognizers.corpora.base import Part
@@ -31,6 +39,8 @@ from avemo_harness.recognizers.corpora.parts import parse_part
 from avemo_harness.recognizers.corpora.tables import parse_table, whole_number
 from avemo_harness.recognizers.corpora.tally import left_out
 
+_OTHER_TABLES = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".txt")
+_MISSING = "correct the path, which begins at the table's folder"
 _COLUMNS = ("path", "emotion", "speaker", "text", "part", "dialogue", "turn", "role")
 
 
@@ -50,12 +60,25 @@ class FolderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table. `name` is the path as it is there, with slashes, `turn` None where it tells none."""
+class _File:
+    """A file as a row names it.
 
-    where: str
+    Args:
+        name: path as it is in the row, with slashes; from the table's folder.
+        clip: name in the source, or where it would be.
+    """
+
     name: str
     clip: str
+    is_there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table. `turn` is None where it tells none."""
+
+    where: str
+    file: _File
     speaker: str
     text: str
     label: str
@@ -69,15 +92,15 @@ def find_folder(source: Source, options: FolderOptions) -> Found:
     """Every clip of the table, alone or in its dialogue; a dialogue with a user turn of another label is left out.
 
     Raises:
-        ReleaseError: the table is missing or malformed, names a file twice or one that is not there, or has no clip
-            in one of the benchmark's emotions.
+        ReleaseError: the table is missing or malformed, names a file twice or none that is there, or has no clip in
+            one of the benchmark's emotions.
         UsageError: the label map names an emotion that is not the benchmark's.
     """
     label_map = _label_map(options.label_map)
     names = source.names()
     table = _choose_table(source, names, options.table)
     data = source.read(table)
-    rows = _rows(table, data, set(names))
+    rows = _rows(source, table, data, names)
     dropped: Counter[str] = Counter()
     dialogues = []
     for name, talk in _talks(rows).items():
@@ -117,6 +140,8 @@ def _label(text: str) -> str:
 
 
 def _no_such_label(table: str, rows: Sequence[_Row], label_map: Mapping[str, str]) -> ReleaseError:
+    if not rows:
+        return ReleaseError(f"{table}: expected a row for each clip below the names of the columns; add the rows")
     found = Counter(row.label for row in rows)
     shown = ", ".join(label or "nothing" for label, _ in found.most_common(8))
     example = "0=neutral,1=happy" if any(label.isdecimal() for label in found) else "joy=happy"
@@ -135,29 +160,56 @@ def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
         top = min((len(PurePosixPath(name).parts) for name in found), default=0)
         chosen = [name for name in found if len(PurePosixPath(name).parts) == top]
     if len(chosen) != 1:
+        others = [name for name in names if name.lower().endswith(_OTHER_TABLES)][:5]
+        advice = f"save {', '.join(others)} as CSV" if others and not found else "name it with --table"
         raise ReleaseError(
             f"{source}: expected one table (.csv, .tsv or .jsonl) with a row for each clip, found {len(chosen)}"
-            f"{': ' + ', '.join(chosen[:5]) if chosen else ''}; name it with --table"
+            f"{': ' + ', '.join(chosen[:5]) if chosen else ''}; {advice}"
         )
     return chosen[0]
 
 
-def _rows(table: str, data: bytes, names: set[str]) -> list[_Row]:
+def _rows(source: Source, table: str, data: bytes, names: Sequence[str]) -> list[_Row]:
     folder = PurePosixPath(table).parent
     seen: set[str] = set()
     rows = []
+    known, in_any_case = _from_root(source, names), _by_folded_case(names)
     for where, cells in _cells(table, data):
         meant = [str(folder / path) for path in path_spellings(cells["path"])]
-        clip = next((path for path in meant if path in names), meant[0])
-        if clip not in names or clip in seen:
-            problem = "is there twice" if clip in seen else "is no file"
-            raise ReleaseError(f"{where}: {clip!r} {problem}; correct the path")
+        spelled = [known.get(path) or in_any_case.get(path.casefold()) for path in meant]
+        found = next(filter(None, spelled), None)
+        clip = found or meant[0]
+        if clip in seen:
+            raise ReleaseError(f"{where}: {clip!r} is there twice; correct the path")
         seen.add(clip)
-        rows.append(_row(where, clip, cells))
+        name = cells["path"].replace("\\", "/")
+        if name.startswith("/") and found:
+            name = str(PurePosixPath(clip).relative_to(folder))
+        rows.append(_row(where, _File(name, clip, found is not None), cells))
+    if rows and not any(row.file.is_there for row in rows):
+        raise ReleaseError(
+            f"{rows[0].where}: {rows[0].file.clip!r} is no file, nor is any other of the table; {_MISSING}"
+        )
     return rows
 
 
-def _row(where: str, clip: str, cells: Mapping[str, str]) -> _Row:
+def _from_root(source: Source, names: Sequence[str]) -> dict[str, str]:
+    """Files by their names, and those of a folder also by their paths from the root of this machine."""
+    known = {name: name for name in names}
+    if isinstance(source.files, LocalFiles) and source.files.root.is_dir():
+        root = source.files.root.absolute().as_posix()
+        known.update({f"{root}/{name}": name for name in names})
+    return known
+
+
+def _by_folded_case(names: Sequence[str]) -> dict[str, str]:
+    """Files by their names in lower case, which are one to Windows and macOS; without those that only case tells
+    apart."""
+    counts = Counter(map(str.casefold, names))
+    return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
+
+
+def _row(where: str, file: _File, cells: Mapping[str, str]) -> _Row:
     if not cells["speaker"]:
         raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
     if cells["role"] not in ("", "user", "assistant"):
@@ -167,8 +219,7 @@ def _row(where: str, clip: str, cells: Mapping[str, str]) -> _Row:
         raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
     return _Row(
         where=where,
-        name=cells["path"].replace("\\", "/"),
-        clip=clip,
+        file=file,
         speaker=cells["speaker"],
         text=cells["text"],
         label=_label(cells["emotion"]),
@@ -211,12 +262,12 @@ def _talks(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
     """Rows with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
     grouped: dict[str, list[_Row]] = {}
     for row in rows:
-        name = row.dialogue or str(PurePosixPath(row.name).with_suffix(""))
+        name = row.dialogue or str(PurePosixPath(row.file.name).with_suffix(""))
         group = grouped.setdefault(name, [])
         if group and not (row.dialogue and group[0].dialogue):
             raise ReleaseError(
-                f"{row.where}: {row.name!r} would have the id {name!r} as {group[0].name!r} of {group[0].where} has; "
-                "rename the clip that stands alone, or the dialogue"
+                f"{row.where}: {row.file.name!r} would have the id {name!r} as {group[0].file.name!r} of "
+                f"{group[0].where} has; rename the clip that stands alone, or the dialogue"
             )
         group.append(row)
     talks = {}
@@ -235,6 +286,12 @@ def _talks(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
     return talks
 
 
+def _recording(source: Source, row: _Row) -> Recording:
+    if row.file.is_there:
+        return recording_of(source, row.file.clip)
+    return UnusableFile(row.file.clip, f"is no file, and {row.where} names it; {_MISSING}")
+
+
 def _dialogue(
     source: Source, name: str, talk: Sequence[tuple[_Row, str]], label_map: Mapping[str, str]
 ) -> FoundDialogue:
@@ -244,7 +301,7 @@ def _dialogue(
             row.speaker,
             row.text,
             label_map.get(row.label),
-            recording_of(source, row.clip),
+            _recording(source, row),
         )
         for row, role in talk
     )

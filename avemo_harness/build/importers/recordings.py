@@ -1,7 +1,7 @@
 """The ways in which files of a corpus become clips: as they are, encoded anew, or the sound of one with another's face.
 
 Conditions copy packets, which only MP4 files allow: video in any other container is encoded anew, and so is an MP4 of
-which a condition cannot be made, such as one that is stored turned.
+which a condition cannot be made or that is stored turned.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MAX_DRIFT_S = 0.25
 """By how much the face's file may be longer or shorter than that of the sound."""
 
 OTHER_CONTAINERS = (".flv", ".avi", ".mkv", ".webm")
-SOUNDS = (".wav", ".flac", ".ogg", ".m4a")
-VIDEOS = (".mp4", ".m4v", ".mov", *OTHER_CONTAINERS)
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
+VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".3g2", *OTHER_CONTAINERS)
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ class WholeFile:
 
     def make(self) -> bytes:
         return self.source.read(self.name)
+
+
+@dataclass(frozen=True)
+class UnusableFile:
+    """A file that a corpus names and that gives no clip, as others turn out to be damaged."""
+
+    name: str
+    reason: str
+    ending: str = ""
+    readable_in_place: bool = True
+
+    def make(self) -> bytes:
+        raise MediaError(f"{self.name}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -110,15 +123,24 @@ def fit_conditions(data: bytes) -> bytes:
     Raises:
         MediaError: the clip is damaged, or does not become fit either.
     """
-    media.check_whole(data)
+    info = media.check_whole(data)
     if media.is_wave(data):
         return media.with_known_sizes(data)
+    # Servers of models are sent the file, and not every one of them turns what is stored turned.
+    turned = info.video is not None and info.video.quarter_turns > 0
+    if not turned and _allows_conditions(data):
+        return data
+    data = encode_anew(data)
+    require_conditions(data)
+    return data
+
+
+def _allows_conditions(data: bytes) -> bool:
     try:
         require_conditions(data)
     except MediaError:
-        data = encode_anew(data)
-        require_conditions(data)
-    return data
+        return False
+    return True
 
 
 def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -129,10 +151,9 @@ def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def recording_of(source: Source, name: str) -> Recording:
     """A file as it is, or encoded anew where its container says that conditions cannot copy its packets.
 
-    Raises:
-        MediaError: the file's name does not end like that of a clip.
+    One whose name does not end like that of a clip gives none.
     """
     ending = PurePosixPath(name).suffix.lower()
     if ending not in SOUNDS + VIDEOS:
-        raise MediaError(f"{name}: expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
+        return UnusableFile(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
     return EncodedAnew(source, name) if ending in OTHER_CONTAINERS else WholeFile(source, name)

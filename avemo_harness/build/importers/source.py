@@ -116,7 +116,7 @@ class Source:
                 check_content(data)
             return data
         path = self.files.local(name)
-        with _unreadable(str(path)):
+        with _unreadable(name):
             self._check_size(name, path.stat().st_size)
             return read_file(path, MAX_BYTES)
 

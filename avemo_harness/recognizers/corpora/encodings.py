@@ -17,6 +17,7 @@ _MARKS = (
 )
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How files of Excel begin, new and old."""
+_PARQUET = b"PAR1"
 _C1 = re.compile("[\x80-\x9f]")
 
 
@@ -38,6 +39,8 @@ def decode_text(data: bytes, where: str) -> str:
     """
     if data.startswith(_WORKBOOKS):
         raise ReleaseError(f"{where}: expected text, found an Excel workbook or an archive; save the table as CSV")
+    if data.startswith(_PARQUET):
+        raise ReleaseError(f"{where}: expected text, found a Parquet file; save the table as CSV")
     encoding = _wide_encoding(data)
     try:
         text = data.decode(encoding or "utf-8-sig")

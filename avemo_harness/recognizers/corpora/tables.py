@@ -114,11 +114,17 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
     """
     try:
         used = _find_delimiter(text, delimiter)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=used)
+        lines = list(io.StringIO(text, newline=""))
+        reader = csv.reader(lines, delimiter=used)
         if _EXCEL_DELIMITER.match(text):
             next(reader)
         header = next(reader, [])
-        rows = [Row(reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader]
+        rows = []
+        before = reader.line_num
+        for cells in reader:
+            _require_closed_quotes(path, lines, before, reader.line_num, used)
+            rows.append(Row(reader.line_num, tuple(cell.strip() for cell in cells)))
+            before = reader.line_num
     except csv.Error as error:
         raise ReleaseError(
             f"{path}: not a table ({error}); save it as text with {_DELIMITER_NAMES[delimiter]} between cells"
@@ -139,6 +145,23 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
         if any(row.cells):
             kept.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
     return Table(path, columns, tuple(kept))
+
+
+def _require_closed_quotes(path: Path, lines: Sequence[str], start: int, end: int, delimiter: str) -> None:
+    """Refuse a row that goes over several lines because a quotation mark at the beginning of a cell is not closed.
+
+    Args:
+        start, end: the row is the lines from `start` to before `end`, counted from 0.
+    """
+    if end - start < 2:
+        return
+    try:
+        list(csv.reader(lines[start:end], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ReleaseError(
+            f"{path}:{start + 1}: a quotation mark at the beginning of a cell is not closed, so that its row goes on "
+            f"to line {end}; close it, or write it twice in a cell that has marks around it"
+        ) from error
 
 
 def _find_delimiter(text: str, usual: str) -> str:

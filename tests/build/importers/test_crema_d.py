@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,15 @@ def import_with_silent_video(tmp_path: Path, ending: str, sound_s: float) -> byt
     return clip.read()
 
 
+@pytest.mark.parametrize(("sound_s", "kept_s"), [(1.55, 1.52), (2.2, 2.0)])
+def test_a_silent_video_may_go_on_after_its_sound_more_than_the_sound_after_it(
+    sound_s: float, kept_s: float, tmp_path: Path
+) -> None:
+    info = media.probe(import_with_silent_video(tmp_path, ".flv", sound_s))
+    assert info.video is not None
+    assert info.video.duration_s == pytest.approx(kept_s)
+
+
 @pytest.mark.parametrize("ending", [".flv", ".mp4"])
 def test_a_silent_video_has_the_sound_of_its_sound_file(ending: str, tmp_path: Path) -> None:
     clip = import_with_silent_video(tmp_path, ending, 1.9)
@@ -151,7 +161,10 @@ def test_a_silent_video_has_the_sound_of_its_sound_file(ending: str, tmp_path: P
     assert positions(media.decode_frames(clip))[::20] == [0, 20, 40]
 
 
-def test_the_sound_stands_alone_where_the_silent_video_is_of_another_length(tmp_path: Path) -> None:
-    info = media.probe(import_with_silent_video(tmp_path, ".flv", 1.0))
+@pytest.mark.parametrize("sound_s", [1.0, 2.4])
+def test_the_sound_stands_alone_where_the_silent_video_is_of_another_length(sound_s: float, tmp_path: Path) -> None:
+    info = media.probe(import_with_silent_video(tmp_path, ".flv", sound_s))
     assert info.video is None
-    assert info.duration_s == pytest.approx(1.0)
+    assert info.duration_s == pytest.approx(sound_s)
+    notes = json.loads((tmp_path / "out" / "import.json").read_text())["notes"]
+    assert "1 silent videos are longer or shorter than the files with their sound; that sound stands alone" in notes

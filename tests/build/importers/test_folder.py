@@ -8,8 +8,10 @@ from typing import Literal
 from unicodedata import normalize
 
 import pytest
+from support.clips import melody, pattern
 from support.corpus_trees import write_clip
 from support.imports import import_corpus, left_out
+from support.people_clips import recorded
 
 from avemo_harness.errors import ReleaseError, UsageError
 
@@ -58,7 +60,7 @@ def test_dialogues_follow_their_turns_and_whoever_begins_is_the_user(tmp_path: P
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("9.mp4,sad,Ann,,,", r"clips\.csv:2: '9\.mp4' is no file"),
+        ("9.mp4,sad,Ann,,,", r"clips\.csv:2: '9\.mp4' is no file, nor is any other of the table"),
         ("0.mp4,sad,,,,", r"clips\.csv:2: expected a speaker"),
         ("0.mp4,sad,Ann,d,,", "a turn of a dialogue needs both"),
         ("0.mp4,sad,Ann,d,one,", "turn as a number"),
@@ -161,3 +163,59 @@ def test_the_label_map_leads_to_the_four_emotions(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "clips", "path,emotion,speaker\n0.mp4,joy,Ann\n")
     with pytest.raises(UsageError, match="'happyness' is none of the emotions; nearest: 'happy'"):
         import_corpus("folder", folder, tmp_path / "out", label_map="joy=happyness")
+
+
+def test_rows_whose_file_is_missing_or_no_clip_are_listed_with_the_bad_files(tmp_path: Path) -> None:
+    rows = "0.mp4,sad,Ann\n9.mp4,sad,Ann\nnotes.txt,sad,Ann\n8.mp4,happy,Bob\n"
+    folder = write_folder(tmp_path / "clips", f"path,emotion,speaker\n{rows}")
+    (folder / "notes.txt").write_text("hello")
+    imported = import_corpus("folder", folder, tmp_path / "out", on_damage="leave out")
+    assert [one.dialogue_id for one in imported.dialogues["test"]] == ["0"]
+    assert imported.bad_files["8.mp4"].startswith("is no file, and clips.csv:5 names it; correct the path")
+    assert imported.bad_files["9.mp4"].startswith("is no file, and clips.csv:3 names it")
+    assert imported.bad_files["notes.txt"].startswith("expected a clip that ends in one of")
+    assert (imported.checked, left_out(imported)) == (4, {"dialogues with a damaged clip": 3})
+
+
+def test_a_path_may_begin_at_the_root_of_this_machine(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "")
+    (folder / "clips.csv").write_text(f"path,emotion,speaker\n{folder}/0.mp4,sad,Ann\n{folder}/1.mp4,happy,Ann\n")
+    imported = import_corpus("folder", folder, tmp_path / "out")
+    assert [one.dialogue_id for one in imported.dialogues["test"]] == ["0", "1"]
+    assert sorted(imported.paths.values()) == ["0.mp4", "1.mp4"]
+
+
+def test_the_case_of_a_path_may_differ_where_only_one_file_is_meant(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    for seed, name in enumerate(("A.MP4", "b.mp4", "B.mp4")):
+        write_clip(folder / name, 0.4, seed)
+    (folder / "clips.csv").write_text("path,emotion,speaker\na.mp4,sad,Ann\nb.mp4,happy,Ann\nB.MP4,happy,Bob\n")
+    imported = import_corpus("folder", folder, tmp_path / "out", on_damage="leave out")
+    assert sorted(imported.paths.values()) == ["A.MP4", "b.mp4"]
+    assert list(imported.bad_files) == ["B.MP4"]
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "path,emotion,speaker\n")
+    with pytest.raises(ReleaseError, match=r"clips\.csv: expected a row for each clip"):
+        import_corpus("folder", folder, tmp_path / "out")
+
+
+def test_tables_of_other_programs_are_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "", "clips.xlsx")
+    with pytest.raises(ReleaseError, match=r"found 0; save clips\.xlsx as CSV"):
+        import_corpus("folder", folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("ending", [".mp3", ".opus", ".3gp"])
+def test_sounds_and_videos_of_phones_and_players_are_clips(ending: str, tmp_path: Path) -> None:
+    data = {".mp3": ("mp3", "libmp3lame"), ".opus": ("ogg", "libopus"), ".3gp": ("3gp", "aac")}[ending]
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    pictures = [pattern(place) for place in range(25)] if ending == ".3gp" else None
+    rate = 48_000 if ending == ".opus" else 16_000
+    clip = recorded(pictures, melody(1.0, rate), rate=rate, codecs=("mpeg4", data[1]), container=data[0])
+    (folder / f"a{ending}").write_bytes(clip)
+    (folder / "clips.csv").write_text(f"path,emotion,speaker\na{ending},sad,Ann\n")
+    (dialogue,) = import_corpus("folder", folder, tmp_path / "out").dialogues["test"]
+    assert dialogue.turns[0].duration_s == pytest.approx(1.0, abs=0.1)

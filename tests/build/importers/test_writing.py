@@ -38,7 +38,7 @@ def test_clips_that_must_not_be_passed_on_are_named_by_their_paths(corpus: Path,
     assert clip.read() == (corpus / "output_repeated_splits_test" / "dia0_utt0.mp4").read_bytes()
     unread = load_release(str(out), CONFIG).dialogues[0].turns[0].clip
     assert unread is not None
-    with pytest.raises(MediaError, match="--media_root"):
+    with pytest.raises(MediaError, match="media_root"):
         unread.read()
 
 

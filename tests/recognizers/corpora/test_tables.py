@@ -136,3 +136,20 @@ def test_parts_go_by_several_names() -> None:
     assert [parse_part(name, "x:1") for name in names] == ["train"] * 2 + ["validation"] * 4 + ["test"] * 3
     with pytest.raises(ReleaseError, match="x:1: expected one of the parts"):
         parse_part("trial", "x:1")
+
+
+@pytest.mark.parametrize("text", ['a,"open\nb,c\n', 'a,"open\nb,"closed"\nc,d\n'])
+def test_a_quotation_mark_that_is_not_closed_swallows_no_rows(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"a\.csv:2: a quotation mark .* is not closed.*goes on to line 3"):
+        table(tmp_path, f"name,text\n{text}")
+
+
+def test_cells_may_hold_quotation_marks_and_lines(tmp_path: Path) -> None:
+    found = table(tmp_path, 'name,text\r\na,"He said ""no"",\r\nand left"\r\nb,5" of "snow"\r\n')
+    assert [row.cells for row in found.rows] == [("a", 'He said "no",\r\nand left'), ("b", '5" of "snow"')]
+
+
+def test_a_parquet_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"PAR1\x15\x04\x15\x00")
+    with pytest.raises(ReleaseError, match="found a Parquet file; save the table as CSV"):
+        read_table(tmp_path / "a.csv", ",")

@@ -106,8 +106,7 @@ def judge_replies(
     store.refresh()
     if not {task.task for task in tasks} & {task for task, _ in store.answers}:
         return None
-    before = chosen_judgements(folder)
-    name = recognizer or (before.judge.name if before else EMBEDDED)
+    name = recognizer or _judge_before(folder) or EMBEDDED
     setup = JudgeSetup(releases.demo_training, paths.cache_dir(), releases.say, device)
     judge = open_judge(name, setup)
     by_task = {task.task: releases.load(task) for task in tasks}
@@ -119,6 +118,12 @@ def judge_replies(
                 "restore that release"
             )
     return judge_run(folder, name, judge, by_task, releases.say)
+
+
+def _judge_before(folder: Path) -> str | None:
+    """The name of the recogniser that judged a run."""
+    before = chosen_judgements(folder)
+    return before.judge.name if before else None
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:

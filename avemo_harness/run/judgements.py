@@ -95,22 +95,25 @@ def chosen_judgements(folder: Path) -> Judgements | None:
     """The judgements that a run is scored by; None where no judge was asked yet.
 
     Raises:
-        StoreError: what names the judge is damaged.
+        StorageError: what names the judge cannot be read.
+        StoreError: it is damaged.
     """
-    chosen = folder / "judge.json"
-    if not chosen.exists():
+    path = folder / "judge.json"
+    if not path.exists():
         return None
+    again = f"name the judge again, which keeps what it judged: avemo-eval judge {folder} --recognizer NAME"
     try:
-        digest = read_sealed_json(chosen)["digest"]
-        values = read_sealed_json(folder / "judgements" / f"{digest[:16]}.json")
+        digest = read_sealed_json(path)["digest"]
+        path = folder / "judgements" / f"{digest[:16]}.json"
+        values = read_sealed_json(path)
         calibration = values["calibration"]
         judge = Judge(**{**values, "calibration": Calibration(**calibration) if calibration else None})
     except StorageError as error:
         if not error.missing:
             raise
-        raise StoreError(f"{chosen}: {error.path} is missing; judge the run again") from error
+        raise StoreError(f"{path}: is missing; {again}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{chosen}: the judge cannot be read ({error}); judge the run again") from error
+        raise StoreError(f"{path}: the judge cannot be read ({error}); {again}") from error
     return Judgements(folder, judge)
 
 

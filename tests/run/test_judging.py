@@ -288,6 +288,31 @@ def test_an_unknown_judge_is_refused_with_those_that_there_are(
         run(release, tmp_path / "run", recognizer="embeded")
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("which", ["judge.json", "judgements/*.json"])
+def test_a_judge_that_cannot_be_read_is_whole_again_once_it_is_named(
+    which: str, damage: str, release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    run(release, folder)
+    before = (folder / "results.json").read_bytes()
+    (path,) = folder.glob(which)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        path.unlink()
+    shown = len(judge.shown)
+    named = which != "judge.json" or damage == "cut"  # without that file, a run was not judged yet
+    assert main(["score", str(folder)]) == (2 if named else 0)
+    assert (f"{path}: " in capsys.readouterr().err) is named
+    assert main(["judge", str(folder)]) == (2 if named else 0)
+    assert (f"avemo-eval judge {folder} --recognizer NAME" in capsys.readouterr().err) is named
+    assert main(["judge", str(folder), "--recognizer", "embedded"]) == 0
+    assert main(["score", str(folder)]) == 0
+    assert (folder / "results.json").read_bytes() == before
+    assert len(judge.shown) == shown, "nothing is judged again"
+
+
 def test_a_damaged_judgement_names_its_file_and_line(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
     folder = tmp_path / "run"
     run(release, folder)

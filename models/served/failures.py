@@ -48,6 +48,10 @@ class AnswerError(Exception):
     """An answer that cannot be used, though the server called it one; another attempt may give a whole one."""
 
 
+class RequestRefusedError(GenerationError):
+    """The server calls a request malformed (400 or 422), which an unknown field may be the reason of."""
+
+
 def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """What an answer of another status than 200 means."""
     why = f"the server answered {status}: {server_message(body) or 'nothing'}"
@@ -61,7 +65,7 @@ def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> F
         return Fatal(ModelError(f"{why}; is the key right? api_key_env names the variable that holds it"))
     if status == 404:
         return Fatal(ModelError(f"{why}; base_url ends in /v1 with most servers"))
-    return Fatal(GenerationError(why))
+    return Fatal((RequestRefusedError if status in (400, 422) else GenerationError)(why))
 
 
 def failure_of_body(body: object) -> Failure | None:

@@ -172,6 +172,7 @@ class ChatServer:
         return {
             "text": text,
             "sound": sound,
+            "format": payload.get("audio", {}).get("format"),
             "usage": {"prompt_tokens": 7 * kinds["text"] + 90 * videos + 30 * sounds + 5, "completion_tokens": 6},
             "logprobs": _logprobs(number) if payload.get("logprobs") else None,
         }
@@ -202,9 +203,10 @@ class ChatServer:
         if told["sound"] and self.kind == "vllm-omni":
             events.append(event({"content": base64.b64encode(told["sound"]).decode()}, modality="audio"))
         elif told["sound"]:
-            # One string of base64, cut wherever it suits.
-            bare = base64.b64encode(told["sound"][44:]).decode()
-            pieces = [bare[start : start + 1001] for start in range(0, len(bare), 1001)]
+            # One string of base64, cut wherever it suits; Alibaba's streams lack the header, whatever was asked for.
+            is_bare = self.kind == "hosted" or told["format"] == "pcm16"
+            data = base64.b64encode(told["sound"][44 if is_bare else 0 :]).decode()
+            pieces = [data[start : start + 1001] for start in range(0, len(data), 1001)]
             events += [event({"audio": {"data": piece}}) for piece in pieces]
         return [*events, event({}, "stop"), {"id": "c", "choices": [], "usage": told["usage"]}]
 

@@ -181,18 +181,27 @@ def test_the_settings_are_those_of_the_request(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "stream"), [("vllm", False), ("vllm", True), ("vllm-omni", False), ("vllm-omni", True), ("hosted", True)]
+    ("kind", "stream", "form"),
+    [
+        ("vllm", False, "wav"),
+        ("vllm", True, "wav"),
+        ("vllm", True, "pcm16"),
+        ("vllm-omni", False, "wav"),
+        ("vllm-omni", True, "wav"),
+        ("hosted", True, "bare_wav"),
+    ],
 )
-def test_a_reply_is_spoken(serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str, stream: bool) -> None:
+def test_a_reply_is_spoken(serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str, stream: bool, form: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server = serve(kind)
-    response = answer(model_of(server, speech=True, stream=stream, voice="chelsie"), clip(1.0), output="reply")
+    model = model_of(server, speech=True, stream=stream, voice="chelsie", speech_format=form)
+    response = answer(model, clip(1.0), output="reply")
     assert response.error is None
     assert response.speech is not None
     assert response.speech.rate_hz == 24_000
     assert len(response.speech.samples) == 4_800
     assert 0.2 < np.abs(response.speech.samples).max() < 0.4
-    assert server.payloads[-1]["audio"]["voice"] == "chelsie"
+    assert server.payloads[-1]["audio"] == {"voice": "chelsie", "format": form.removeprefix("bare_")}
     assert response.flags == ()
 
 

@@ -18,6 +18,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.build.importers.recordings import encode_anew
+from avemo_harness.errors import MediaError
 from avemo_harness.models.harmless import harmless
 from avemo_harness.models.minicpm_layout import GRID_FPS, Seen, clip_parts
 from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
@@ -87,7 +88,7 @@ class Messenger:
             yield _video(_as_mp4(clip.read()))
             return
         if has_video:
-            yield _video(media.remove_sound(_as_mp4(clip.read())))
+            yield _video(_without_sound(clip.read()))
         if samples is not None:
             yield self._sound(samples)
 
@@ -102,6 +103,15 @@ class Messenger:
 def _as_mp4(data: bytes) -> bytes:
     """A clip as servers take it: MP4 as it is, another container, such as a browser's WebM, encoded anew."""
     return data if media.sound_container(data) == "MP4" else encode_anew(data)
+
+
+def _without_sound(data: bytes) -> bytes:
+    """The video of a clip as MP4: its own packets, or encoded anew where they cannot be copied, as those of WebM."""
+    try:
+        return media.remove_sound(data)
+    except MediaError:
+        media.check_whole(data)  # what is damaged stays an error
+        return media.remove_sound(encode_anew(data))
 
 
 def _video(mp4: bytes) -> Part:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support.chat_server import KEY, MODEL, ChatServer, running
+from support.clips import melody, pattern
+from support.people_clips import browser_recording, prores_clip, recorded
 from support.questions import ask, ask_in_words, clip, silent_clip, sound_clip
 from support.sound_files import SOUND_FORMATS
 from support.waiting import PATIENCE_S, wait_until
@@ -121,6 +123,47 @@ def test_a_sound_file_is_sent_whole_as_wav(serve: Serve, kind: str) -> None:
     samples, rate = media.read_wave(bytes_of(sent(server)[0]))
     assert (rate, len(samples)) == (16_000, 20_800)
     assert np.abs(samples - media.decode_sound(shown.read())).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        browser_recording,
+        prores_clip,
+        lambda seconds: recorded([pattern(place) for place in range(round(25 * seconds))], turned=90),
+    ],
+)
+def test_a_clip_whose_packets_cannot_be_copied_is_sent_as_mp4(serve: Serve, made: Callable[[float], bytes]) -> None:
+    server, shown = serve(), Clip.from_bytes(made(1.2), "clip.webm")
+    response = answer(model_of(server, probe=False), shown)
+    assert response.error is None
+    video = bytes_of(sent(server)[0])
+    info = media.probe(video)
+    assert (media.sound_container(video), info.sound) == ("MP4", None)
+    assert info.video is not None
+    assert info.video.duration_s == pytest.approx(1.2, abs=0.05)
+
+
+def test_a_video_that_is_heard_is_sent_as_mp4_too(serve: Serve) -> None:
+    server, shown = serve(), Clip.from_bytes(browser_recording(1.2), "clip.webm")
+    assert answer(model_of(server, probe=False, sound_part="in_video"), shown).error is None
+    video = bytes_of(sent(server)[0])
+    assert media.sound_container(video) == "MP4"
+    assert media.probe(video).sound is not None
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("webm", "libopus"), ("mov", "pcm_s16le"), ("flv", "aac"), ("avi", "pcm_s16le")]
+)
+@pytest.mark.parametrize("layout", ["clips", "seconds"])
+def test_sound_alone_is_sent_as_wav_from_every_container(serve: Serve, container: str, codec: str, layout: str) -> None:
+    rate = 44_100 if container == "flv" else 48_000
+    data = recorded(None, melody(1.0, rate), rate=rate, codecs=("libx264", codec), container=container)
+    server = serve()
+    response = answer(model_of(server, probe=False, layout=layout), Clip.from_bytes(data, f"sound.{container}"))
+    assert response.error is None
+    assert [part["type"] for part in sent(server)] == ["input_audio", "text"]
+    assert len(media.read_wave(bytes_of(sent(server)[0]))[0]) == pytest.approx(16_000, abs=400)
 
 
 def test_a_history_of_clips_with_other_streams_is_sent_as_it_is(serve: Serve) -> None:

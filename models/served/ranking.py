@@ -163,6 +163,6 @@ def _too_little(share: float, alternatives: Alternatives) -> str:
     thinks = "think" in likely[0][0].casefold()
     advice = "the model thinks first: switch that off" if thinks else "ask for generated labels (method: generate)"
     return (
-        f"the labels hold {share:.2g} of the first token's probability, at least {LEAST_SHARE} is needed to choose "
+        f"the labels hold {share:.3g} of the first token's probability, at least {LEAST_SHARE} is needed to choose "
         f"among them; the likeliest tokens: {tokens}; {advice}"
     )

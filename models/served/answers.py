@@ -14,7 +14,7 @@ import numpy as np
 from avemo_harness import media
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, MediaError
-from avemo_harness.models.served.failures import AnswerError
+from avemo_harness.http_errors import AnswerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +97,6 @@ def read_events(events: Iterable[Any]) -> Told:
         raise AnswerError("an answer with neither text nor speech")
     prompt, new = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     return Told(text, _decoded(sound), _ended(reasons), prompt, new)
-
-
-def parse_event(line: str) -> Any | None:
-    """The content of a line of an event stream; None for one without.
-
-    Raises:
-        AnswerError: it is no JSON.
-
-    >>> parse_event('data: {"choices": []}'), parse_event(": ping"), parse_event("data: [DONE]")
-    ({'choices': []}, None, None)
-    """
-    name, colon, rest = line.partition(":")
-    if name != "data" or not colon or rest.strip() == "[DONE]":
-        return None
-    try:
-        return json.loads(rest)
-    except ValueError as error:
-        raise AnswerError(f"an event that is no JSON ({error})") from error
 
 
 def speech_of(sound: Sequence[bytes], rate_hz: int) -> Speech | None:

@@ -10,7 +10,7 @@ import pytest
 from support.tool_servers import KEY, SLOW_S, Fault, ToolServer
 from support.waiting import PATIENCE_S
 
-from avemo_harness.build.pipeline.tool_server import BOUNDS, Answer, Bounds, JsonRequest, Server, UnusableAnswerError
+from avemo_harness.build.pipeline.tool_server import BOUNDS, Answer, AnswerError, Bounds, JsonRequest, Server
 from avemo_harness.errors import BuildError, UsageError
 
 REQUEST = JsonRequest("/audio/speech", {"model": "m", "input": "Hello.", "voice": "v", "response_format": "pcm"})
@@ -62,7 +62,7 @@ def test_it_is_not_tried_for_ever(server: ToolServer, fault: Fault, said: str) -
 
 
 def test_an_answer_that_is_nested_without_end_is_no_json() -> None:
-    with pytest.raises(UnusableAnswerError, match=r"no JSON but '\[\[\["):
+    with pytest.raises(AnswerError, match=r"no JSON but '\[\[\["):
         Answer({}, b"[" * 100_000).json()
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from avemo_harness import media
 from avemo_harness.errors import GenerationError
+from avemo_harness.http_errors import AnswerError
 from avemo_harness.models.served.answers import parse_event, read_answer, read_events, speech_of
-from avemo_harness.models.served.failures import AnswerError
 
 TONE = (np.sin(np.arange(480) / 9) * 0.3).astype(np.float32)
 WAVE = media.write_wave(TONE, 24_000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from avemo_harness.models.served.failures import Fatal, RateLimited, Transient, failure_of_body, failure_of_status
 
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.served.failures import Fatal, RateLimited, Transient, failure_of_body, failure_of_status
 
 
 @pytest.mark.parametrize(

@@ -182,13 +182,12 @@ class Client:
                 return await self._attempt(server, send, bounds)
             except RequestError as failure:
                 # That one of several servers is away is no attempt: another takes the request at once.
-                number += not (failure.unreachable and any(not one.failures for one in servers))
-                pause = max(0.0, server.closed_until - monotonic())
-                if not failure.unreachable:
-                    pause = max(pause, self._pause(failure, number))
+                passed_on = failure.unreachable and any(not one.failures for one in servers)
+                number += not passed_on
+                pause = 0.0 if passed_on else self._pause(server, failure, number)
                 self._give_up(servers, failure, number, monotonic() - begun + pause, bounds)
                 if failure.rate_limited:
-                    server.closed_until = monotonic() + pause
+                    server.closed_until = max(server.closed_until, monotonic() + pause)
                 elif not failure.unreachable:
                     await sleep(pause)
 
@@ -248,7 +247,9 @@ class Client:
             reason, scope = f"not answered in {number} attempts; the last one: {reason}", "request"
         raise RequestError(self.clean(reason), scope, status=failure.status, told=failure.told)
 
-    def _pause(self, failure: RequestError, number: int) -> float:
+    def _pause(self, server: Server, failure: RequestError, number: int) -> float:
+        if failure.unreachable:
+            return max(0.0, server.closed_until - monotonic())
         if failure.retry_after_s is not None:
             return min(failure.retry_after_s, self.bounds.longest_pause_s)
         return min(self._backoff(number) * self._jitter.uniform(0.5, 1.5), self.bounds.longest_pause_s)
@@ -341,16 +342,15 @@ def _pool(url: httpx.URL, key: str | None, bounds: Bounds) -> httpx.AsyncClient:
 def _tls() -> ssl.SSLContext:
     import httpx
 
-    named = [variable for variable in CERTIFICATE_VARIABLES if os.environ.get(variable)]
+    given = {variable: value for variable in CERTIFICATE_VARIABLES if (value := os.environ.get(variable))}
+    for variable, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+        if variable in given and not is_there(given[variable]):
+            raise UsageError(f"{variable}={given[variable]}: there are no certificates; correct it, or unset it")
     try:
-        if "SSL_CERT_DIR" in named and not os.path.isdir(os.environ["SSL_CERT_DIR"]):
-            raise FileNotFoundError("no such folder")
         return httpx.create_ssl_context()
     except OSError as error:
-        given = " or ".join(f"{variable}={os.environ[variable]}" for variable in named) or "the certificates"
-        raise UsageError(
-            f"{given} cannot be used for TLS ({first_line(error)}); correct or unset the variable"
-        ) from error
+        named = " or ".join(f"{variable}={value}" for variable, value in given.items()) or "the certificates"
+        raise UsageError(f"{named} cannot be used for TLS ({first_line(error)}); correct it, or unset it") from error
 
 
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:

@@ -199,7 +199,7 @@ def _page_text(text: str) -> str:
     """The title of an HTML page, or where it has none its text; other texts as they are."""
     if not re.match(r"\s*<[!a-zA-Z]", text):
         return text
-    title = re.search(r"<title[^>]*>([^<]*\S[^<]*)", text, re.IGNORECASE)
+    title = re.search(r"<title[^>]*>([^<]*[^<\s][^<]*)", text, re.IGNORECASE)
     if title:
         return html.unescape(title[1])
     # What is left of a script is the end of its last tag, which goes with the other tags.

@@ -22,7 +22,7 @@ def test_a_server_may_say_when_to_come_back() -> None:
         (b'{"error": {"message": "too long", "code": 400}}', "too long"),
         (b'{"detail": [{"msg": "field required"}]}', '[{"msg": "field required"}]'),
         (b'{"message": "busy"}', "busy"),
-        (b"<html>\n<h1>502</h1>", "<html> <h1>502</h1>"),
+        (b"<html>\n<h1>502</h1><script>if (1 < 2) x()</script> <i>nginx</i>", "502 nginx"),
         (b"\xff\x00\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
         (b"", ""),
         (b"[" * 100_000, "[" * LONGEST_MESSAGE),

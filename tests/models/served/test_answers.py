@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from avemo_harness import media
 from avemo_harness.errors import GenerationError
 from avemo_harness.http_errors import AnswerError
-from avemo_harness.models.served.answers import parse_event, read_answer, read_events, speech_of
+from avemo_harness.models.served.answers import read_answer, read_events, speech_of
 
 TONE = (np.sin(np.arange(480) / 9) * 0.3).astype(np.float32)
 WAVE = media.write_wave(TONE, 24_000)
@@ -126,11 +126,6 @@ def test_transcripts_stand_for_a_text() -> None:
 def test_a_stream_without_its_end_is_cut_off() -> None:
     with pytest.raises(AnswerError, match="cut off"):
         read_events([delta(content="Hel")])
-
-
-def test_events_that_are_no_json_are_an_error() -> None:
-    with pytest.raises(AnswerError, match="no JSON"):
-        parse_event("data: {")
 
 
 @pytest.mark.parametrize(

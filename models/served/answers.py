@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.served.failures import AnswerError
+from avemo_harness.http_errors import AnswerError, server_message, shown
 from avemo_harness.models.served.logprobs import Alternatives, first_alternatives
 from avemo_harness.models.served.speech import decode_base64
-from avemo_harness.server_words import server_message, shown
 
 CLEAN_ENDS = frozenset(
     {"stop", "tool_calls", "function_call", "tool_use", "end_turn", "stop_sequence", "eos", "eos_token"}
@@ -83,24 +82,6 @@ def read_events(events: Iterable[Any]) -> Told:
     if told.ended is None:
         raise AnswerError("the stream was cut off: no reason to finish came")
     return told
-
-
-def parse_event(line: str) -> Any | None:
-    """The content of a line of an event stream; None for one without.
-
-    Raises:
-        AnswerError: it is no JSON.
-
-    >>> parse_event('data: {"choices": []}'), parse_event(": ping"), parse_event("data: [DONE]")
-    ({'choices': []}, None, None)
-    """
-    name, colon, rest = line.partition(":")
-    if name != "data" or not colon or rest.strip() == "[DONE]":
-        return None
-    try:
-        return json.loads(rest)
-    except ValueError as error:
-        raise AnswerError(f"an event that is no JSON ({error})") from error
 
 
 def without_thoughts(text: str) -> str:

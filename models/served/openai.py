@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import ModelError, SampleError, describe
+from avemo_harness.http import Bounds, EventLoop, read_key
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.sampling import flags_of
 from avemo_harness.models.served.answers import Told, without_thoughts
-from avemo_harness.models.served.client import Bounds, Client
+from avemo_harness.models.served.client import Client
 from avemo_harness.models.served.messages import Layout, Messenger, SoundPart, Wording
 from avemo_harness.models.served.ranking import fitting_priors, label_priors, rank_labels
 from avemo_harness.models.served.server import Server, check_senses, identify, takes_choices
 from avemo_harness.models.served.speech import speech_of
-from avemo_harness.models.served.text_requests import TextFirstClient
 
 VERSION = "2"
 MOST, USUAL = 1024, 16
@@ -34,7 +32,6 @@ ALTERNATIVES = 20
 """Likeliest first tokens that a ranking is read from; what most servers tell at most."""
 
 SpeechFormat = Literal["wav", "pcm16", "bare_wav"]
-Result = TypeVar("Result")
 
 
 class OpenAi:
@@ -208,6 +205,7 @@ class OpenAi:
         return {
             "model": self._arguments.model,
             "temperature": 0.0,
+            "modalities": ["text"],  # some servers speak all they say
             **({"stream": True, "stream_options": {"include_usage": True}} if self._arguments.stream else {}),
         }
 
@@ -215,7 +213,7 @@ class OpenAi:
     def _server(self) -> Server:
         given = self._arguments
         self._setup.say(f"asking {' and '.join(self._urls)} what it is")
-        server = self._loop.submit(identify(self._client, self._urls, given.model)).result()
+        server = self._loop.submit(identify(self._client, self._urls, given.model, given.total_s)).result()
         if given.probe:
             self._setup.say("showing it a picture and a tone, to see that both are noticed")
             self._loop.submit(check_senses(self._client, self._request, self._messenger)).result()
@@ -228,24 +226,12 @@ class OpenAi:
     @cached_property
     def _client(self) -> Client:
         given = self._arguments
-        bounds = Bounds(given.attempts, given.timeout_s, given.total_s)
-        return TextFirstClient(self._urls, os.environ.get(given.api_key_env) or None, bounds)
+        bounds = Bounds(given.attempts, timeout_s=given.timeout_s, silence_s=given.timeout_s, total_s=given.total_s)
+        return Client(self._urls, read_key(given.api_key_env), bounds, self._setup.say)
 
     @cached_property
-    def _loop(self) -> _Loop:
-        return _Loop()
-
-
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
-
-    def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Begin some work; the future is done with it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _loop(self) -> EventLoop:
+        return EventLoop()
 
 
 def _urls(text: str) -> tuple[str, ...]:

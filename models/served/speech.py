@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, MediaError
-from avemo_harness.models.served.failures import AnswerError
+from avemo_harness.http_errors import AnswerError
 
 _SPACE = re.compile(r"\s+")
 _DATA_URL = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)

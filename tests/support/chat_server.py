@@ -29,6 +29,7 @@ KEY = "sk-loopback-0123456789"
 FAULTS: tuple[Fault, ...] = ("429", "500", "no answer", "cut", "truncated wav", "no json", "error in the body")
 WORDS = ("I hear you.", "That sounds hard.", "Tell me more about it.", "What happened then?")
 RATE = 24_000
+BLIND_PARTS, DEAF_PARTS = ("video_url", "image_url"), ("input_audio", "audio_url")
 
 
 @dataclass
@@ -112,7 +113,7 @@ class ChatServer:
             await asyncio.sleep(0.01)
         if self.kind == "hosted" and not payload.get("stream"):
             return await _send(writer, 400, {"error": {"message": "only streams are supported"}})
-        told = self._told(payload, digest)
+        told = self._told(payload)
         fault = self._fault(digest, self.asked[digest])
         if fault is not None:
             self.failed[fault] += 1
@@ -153,15 +154,21 @@ class ChatServer:
         await writer.drain()
         return False
 
-    def _told(self, payload: dict[str, Any], digest: str) -> dict[str, Any]:
+    def _perceived(self, payload: dict[str, Any]) -> str:
+        """A request without what is dropped, on which answers cannot depend."""
+        dropped = {*(DEAF_PARTS if self.deaf else ()), *(BLIND_PARTS if self.blind else ())}
+        parts = [part for one in payload["messages"] for part in _parts(one["content"]) if part["type"] not in dropped]
+        return json.dumps({**payload, "messages": [_without_sound(part) for part in parts]})
+
+    def _told(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What is answered, and what is counted."""
-        number = int(digest[:8], 16)
+        number = int(hashlib.sha256(self._perceived(payload).encode()).hexdigest()[:8], 16)
         choices = payload.get("structured_outputs", {}).get("choice") if self.kind != "hosted" else None
         text = choices[number % len(choices)] if choices else WORDS[number % len(WORDS)]
         parts = [part for message in payload["messages"] for part in _parts(message["content"])]
         kinds = Counter(part["type"] for part in parts)
-        videos = 0 if self.blind else kinds["video_url"] + kinds["image_url"]
-        sounds = 0 if self.deaf else kinds["input_audio"] + kinds["audio_url"]
+        videos = 0 if self.blind else sum(kinds[kind] for kind in BLIND_PARTS)
+        sounds = 0 if self.deaf else sum(kinds[kind] for kind in DEAF_PARTS)
         if not choices and (videos or sounds):
             text = f"{videos} videos, {sounds} sounds. {text}"
         sound = b""
@@ -213,6 +220,14 @@ class ChatServer:
 
 def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _without_sound(part: dict[str, Any]) -> dict[str, Any]:
+    """A part as a server takes it that hears no sound in a video."""
+    if part["type"] != "video_url":
+        return part
+    data = base64.b64decode(part["video_url"]["url"].partition("base64,")[2])
+    return {"type": "video_url", "digest": media.packet_digests(data).video}
 
 
 def _logprobs(number: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from support.answering_server import choice, completion, events_of
 
 from avemo_harness import media
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.served.answers import Told, parse_event, read_answer, read_events
-from avemo_harness.models.served.failures import AnswerError
+from avemo_harness.http_errors import AnswerError
+from avemo_harness.models.served.answers import Told, read_answer, read_events
 from avemo_harness.models.served.speech import speech_of
 
 TONE = (np.sin(np.arange(480) / 9) * 0.3).astype(np.float32)
@@ -121,11 +121,6 @@ def test_transcripts_stand_for_a_text() -> None:
 def test_a_stream_without_its_end_is_cut_off() -> None:
     with pytest.raises(AnswerError, match="cut off"):
         read_events([delta(content="Hel")])
-
-
-def test_events_that_are_no_json_are_an_error() -> None:
-    with pytest.raises(AnswerError, match="no JSON"):
-        parse_event("data: {")
 
 
 @pytest.mark.parametrize(

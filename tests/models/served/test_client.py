@@ -95,7 +95,7 @@ def test_a_page_in_place_of_an_answer_is_told_by_its_text(serve: Serve) -> None:
 
 
 def test_an_error_in_a_stream_is_one(serve: Serve) -> None:
-    with pytest.raises(GenerationError, match="in 2 attempts.*500: overloaded"):
+    with pytest.raises(GenerationError, match=r"in 2 attempts.*500: overloaded"):
         ask(serve(lambda asked: events({"message": "overloaded"}, name="error")), STREAMED)
 
 

@@ -208,9 +208,11 @@ class Client:
             if failure.unreachable:
                 self._missed(server, failure)
             raise failure from error
-        except RequestError:
+        except RequestError as failure:
             self._heard(server)
-            raise
+            # Its frames hold what was read of the answer, up to the next collection of garbage.
+            failure.__context__ = None
+            raise failure.with_traceback(None) from None
         finally:
             server.busy -= 1
 

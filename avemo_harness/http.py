@@ -10,6 +10,7 @@ from asyncio import sleep
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address
 from time import monotonic
@@ -126,8 +127,7 @@ class Client:
         """
 
         async def send(server: Server) -> Result:
-            url = server.url.copy_with(path=server.url.path.rstrip("/") + path)
-            async with server.pool.stream("POST", url, **body) as response:
+            async with server.pool.stream("POST", _below(server.url, path), **body) as response:
                 if response.status_code != 200:
                     raise await _refusal(response)
                 return await read(response)
@@ -208,9 +208,11 @@ class Client:
             if failure.unreachable:
                 self._missed(server, failure)
             raise failure from error
-        except RequestError:
+        except RequestError as failure:
             self._heard(server)
-            raise
+            # Its frames hold what was read of the answer, up to the next collection of garbage.
+            failure.__context__ = None
+            raise failure.with_traceback(None) from None
         finally:
             server.busy -= 1
 
@@ -278,6 +280,11 @@ def _choose(servers: Sequence[Server], last: Server | None) -> Server:
     now = monotonic()
     others = [server for server in servers if server is not last] or servers
     return min(others, key=lambda one: (max(0.0, one.closed_until - now), one.busy if one.failures else 0, one.busy))
+
+
+@lru_cache(maxsize=64)
+def _below(url: httpx.URL, path: str) -> httpx.URL:
+    return url.copy_with(path=url.path.rstrip("/") + path)
 
 
 async def _refusal(response: httpx.Response) -> RequestError:

@@ -33,7 +33,7 @@ async def read_body(response: httpx.Response, most_bytes: int) -> bytes:
     async for piece in read_pieces(response):
         body += piece
         if len(body) > most_bytes:
-            raise AnswerError(f"an answer of more than {most_bytes} bytes")
+            raise AnswerError(f"an answer of more than {most_bytes} bytes", "request")
     return bytes(body)
 
 
@@ -72,7 +72,7 @@ async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
             if data and text.strip() != b"[DONE]":
                 elements += count_elements(text)
                 if elements > MOST_ELEMENTS:
-                    raise AnswerError(f"a stream of more than {MOST_ELEMENTS} values")
+                    raise AnswerError(f"a stream of more than {MOST_ELEMENTS} values", "request")
                 event = parse_json(text)
                 events.append({"error": event} if name == b"error" else event)
             name, data = b"", []
@@ -91,7 +91,7 @@ async def read_lines(response: httpx.Response, most_bytes: int) -> AsyncIterator
     async for piece in read_pieces(response):
         size += len(piece)
         if size > most_bytes:
-            raise AnswerError(f"a stream of more than {most_bytes} bytes")
+            raise AnswerError(f"a stream of more than {most_bytes} bytes", "request")
         first, *rest = _LINE_END.split(piece[1:] if after_cr and piece.startswith(b"\n") else piece)
         after_cr = piece.endswith(b"\r") or (after_cr and not piece)
         begun.append(first)
@@ -132,7 +132,7 @@ def parse_json(data: bytes) -> Any:
         AnswerError: it is none, is nested too deeply, or holds more values than are read.
     """
     if count_elements(data) > MOST_ELEMENTS:
-        raise AnswerError(f"JSON of more than {MOST_ELEMENTS} values")
+        raise AnswerError(f"JSON of more than {MOST_ELEMENTS} values", "request")
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -154,4 +154,4 @@ def _require_flat(value: Any) -> None:
         level = [child for children in lists for child in children]
         if not level:
             return
-    raise AnswerError(f"JSON of more than {DEEPEST} levels")
+    raise AnswerError(f"JSON of more than {DEEPEST} levels", "request")

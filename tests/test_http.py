@@ -189,6 +189,17 @@ def test_an_answer_that_does_not_end_is_given_up(serve: Serve) -> None:
         asyncio.run(get())
 
 
+def test_an_answer_without_an_end_is_not_asked_for_again(serve: Serve) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b" " * 2**16
+
+    server = serve(lambda asked: Reply(200, endless()))
+    (error,) = post(Client([server.url]))
+    assert (str(error), error.scope) == ("an answer of more than 1048576 bytes", "request")
+    assert len(server.asked) == 1
+
+
 def test_a_page_is_got_beside_v1_and_waited_for_while_the_server_starts(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

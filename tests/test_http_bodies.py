@@ -169,7 +169,7 @@ from avemo_harness.http_errors import RequestError
 from avemo_harness.errors import ModelError
 
 async def ask(mode):
-    client = Client([f"http://127.0.0.1:{sys.argv[1]}/v1"], bounds=Bounds(attempts=2, timeout_s=20.0, pause_s=0.01))
+    client = Client([f"http://127.0.0.1:{sys.argv[1]}/v1"], bounds=Bounds(attempts=6, timeout_s=20.0, pause_s=0.01))
     most = client.bounds.most_bytes
     async def whole(response):
         return parse_json(await read_body(response, most))

@@ -107,8 +107,9 @@ async def check_senses(client: Client, request: Mapping[str, Any], messenger: Me
         return await _told(client, request, messenger, clips, question)
 
     silent, loud = _clips()
+    after = await ask(QUESTION)
     for sense, without, clip in (("video", (), silent), ("sound", (silent,), loud)):
-        before, after = await ask(QUESTION, *without), await ask(QUESTION, clip)
+        before, after = after, await ask(QUESTION, clip)
         noticed = before.text != after.text
         # Counts alone prove nothing: a server may count words only, or count a place that it leaves empty.
         if noticed and _count_alike(before, after):

@@ -101,7 +101,9 @@ class Server:
             answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.most_bytes))
             try:
                 return read(answer)
-            except (AnswerError, MediaError) as error:
+            except AnswerError as error:
+                raise AnswerError(f"it answered {error}", error.scope) from error
+            except MediaError as error:
                 raise AnswerError(f"it answered {error}") from error
 
         try:

@@ -19,6 +19,8 @@ AvemoError
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -55,7 +57,7 @@ class StorageError(StoreError):
 
     Args:
         path: the file or folder.
-        done: what cannot be done, such as ``written``.
+        done: what cannot be done, such as ``written``, ``read`` or ``removed``.
         reason: the system's error.
     """
 
@@ -70,6 +72,11 @@ class StorageError(StoreError):
         """Whether the file or the place is one that may only be read."""
         return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
+    @property
+    def missing(self) -> bool:
+        """Whether there is no such file."""
+        return self.reason.errno == errno.ENOENT
+
     def __str__(self) -> str:
         return self.advise("choose another folder")
 
@@ -83,6 +90,15 @@ class StorageError(StoreError):
         advice = _ADVICE.get(self.reason.errno or 0, "see whether it is in order, or {elsewhere}")
         why = self.reason.strerror or first_line(self.reason)
         return f"{self.path}: cannot be {self.done} ({why}); {advice.format(elsewhere=elsewhere)}"
+
+
+@contextmanager
+def storage_errors(path: Path | str, done: str) -> Iterator[None]:
+    """Raise the system's errors in the block as a `StorageError` about a file or folder; the arguments are its own."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(path, done, error) from error
 
 
 _FULL = "make room, or {elsewhere}"

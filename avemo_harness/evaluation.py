@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from avemo_harness import paths
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
-from avemo_harness.errors import TaskError, UsageError
+from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
 from avemo_harness.models import check_model_name, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
@@ -25,12 +24,13 @@ from avemo_harness.report.results import RunResult, score_run
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
 from avemo_harness.run.failures import FailureStreak
-from avemo_harness.run.items import add_items
+from avemo_harness.run.items import add_items, items_path
 from avemo_harness.run.judgements import Judgements, chosen_judgements
 from avemo_harness.run.judging import judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.questions import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
-from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
+from avemo_harness.run.store import Record, RunStore, Segment
+from avemo_harness.run.timing import Shift, read_timing, write_timing
 from avemo_harness.scorers import METRICS, is_judged
 
 LARGEST_BATCH = 64
@@ -185,7 +185,7 @@ class PreparedRun:
                 # Who lives is asked first: what a worker stored before it went is then read, and not cut.
                 live = claims.live_workers()
                 listener.stored(store.refresh())
-                cut = cut_torn_lines(store, live)
+                cut = store.cut_torn_lines(live)
                 paths.remove_leftovers(self.folder)
             for sentence in store.damage[:_DAMAGE_SAID]:
                 self.say(sentence)
@@ -205,16 +205,15 @@ class PreparedRun:
         self.conditions.prune()
 
     def _write_timing(self, worker: str, started: float, records: int) -> None:
-        path = self.folder / "timing.json"
-        entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        try:
+            before = read_timing(self.folder)
+        except StorageError:
+            raise
+        except StoreError:
+            self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
+            before = []
         seconds = time.time() - started
-        entry = {
-            "worker": worker,
-            "started": round(started, 3),
-            "seconds": round(seconds, 3),
-            "records": records,
-        }
-        paths.write_atomically(path, json.dumps([*entries, entry], indent=1) + "\n")
+        write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])
 
 
 class _Silent:
@@ -274,11 +273,16 @@ def prepare(
     selected = select_items(asked, by_task, plans, config)
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
-    items, held_more = add_items(folder, plans, selected)
-    if held_more and config.names_part:
+    held = add_items(folder, plans, selected)
+    for name, count in held.forgotten.items():
+        say(
+            f"{items_path(folder, name)}: was damaged; {count} of its items, which were not asked yet, are forgotten; "
+            "name them again with --limit, --ids or --where"
+        )
+    if held.more and config.names_part:
         say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(paths.cache_dir() / "conditions")
-    units = group_into_units(asked, by_task, items, record, conditions)
+    units = group_into_units(asked, by_task, held.by_task, record, conditions)
     return PreparedRun(folder, record, model, units, conditions, releases, say)
 
 

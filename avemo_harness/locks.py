@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from avemo_harness.errors import StorageError
+from avemo_harness.errors import storage_errors
 
 
 @contextmanager
@@ -49,8 +49,6 @@ def try_lock_file(handle: IO[Any]) -> bool | None:
 
 
 def _opened(path: Path) -> IO[str]:
-    try:
+    with storage_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "w", encoding="ascii")
-    except OSError as error:
-        raise StorageError(path, "written", error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -12,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from avemo_harness.errors import StorageError
+from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.locks import lock_file, try_lock_file
 
 _UNLOCKED_AGE_S = 600.0
 """Seconds after which a file is not being written any more, where no lock can tell."""
 _PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(\.flac)?")
 """Names of files that are being written; those of speech had an ending once."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Errors of systems that have no hard links, or not that many of one file."""
 
 
 def cache_dir() -> Path:
@@ -44,15 +47,44 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
         StorageError: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    try:
+    with storage_errors(path, "written"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with part_of(path, mode) as part:
             part.write(data)
             part.flush()
             os.fsync(part.fileno())
             os.replace(part.name, path)
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file that the package wrote.
+
+    Raises:
+        StorageError: it is missing or cannot be read.
+    """
+    with storage_errors(path, "read"):
+        return path.read_bytes()
+
+
+def link_new(path: Path, name: Path) -> bool:
+    """Give a file a second name, which is atomic; False where the name is taken.
+
+    Raises:
+        StoreError: the file system has no hard links.
+        StorageError: the folder cannot be written.
+    """
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        return False
     except OSError as error:
-        raise StorageError(path, "written", error) from error
+        if error.errno in _NO_LINKS:
+            raise StoreError(
+                f"{name.parent}: cannot make a hard link ({error.strerror}); put the run on a file system that has "
+                "them with --output_path"
+            ) from error
+        raise StorageError(name, "written", error) from error
+    return True
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import pytest
 from support.planted_runs import Planted, TextBench
 from support.waiting import PATIENCE_S, wait_until
 
-from avemo_harness.errors import StorageError
-from avemo_harness.paths import part_of, remove_leftovers, write_atomically
+from avemo_harness.errors import StorageError, StoreError
+from avemo_harness.paths import link_new, part_of, read_whole, remove_leftovers, write_atomically
 
 WRITE = """
 import os, signal, sys, time
@@ -126,3 +126,37 @@ def test_the_next_run_command_removes_what_killed_ones_left(tmp_path: Path) -> N
     bench.run(Planted("mine"))
     assert parts(folder) == []
     assert (folder / "results.json").read_bytes() == results
+
+
+def test_a_second_name_is_given_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    assert link_new(tmp_path / "file", tmp_path / "name")
+    assert not link_new(tmp_path / "file", tmp_path / "name")
+    assert read_whole(tmp_path / "name") == b"content"
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.EPERM, "put the run on a file system that has them"),
+        (errno.EOPNOTSUPP, "put the run on a file system that has them"),
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "it can only be read"),
+    ],
+)
+def test_another_file_system_is_the_way_out_where_there_are_no_hard_links_and_only_there(
+    code: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(StoreError, match=advice):
+        link_new(tmp_path / "file", tmp_path / "name")
+
+
+def test_a_missing_file_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, missing in ((tmp_path / "none", True), (tmp_path, False)):
+        with pytest.raises(StorageError, match=f"{path}: cannot be read") as found:
+            read_whole(path)
+        assert found.value.missing is missing

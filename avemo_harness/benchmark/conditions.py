@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +17,7 @@ from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.release import Clip, Stream
 from avemo_harness.benchmark.task import ConditionName, NoiseName
 from avemo_harness.errors import MediaError
-from avemo_harness.file_cache import prune_files
+from avemo_harness.file_cache import note_use, prune_files
 from avemo_harness.paths import write_atomically
 
 RECIPE_VERSION = 2
@@ -137,11 +136,11 @@ class ConditionCache:
 
     def _read(self, digest: str, make: Callable[[], bytes], name: str) -> bytes:
         path = self._path(digest)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what cannot be read is made again, and a StorageError where it cannot be written
             data = path.read_bytes()
             # A full disk or a crash of the machine may have cut the file.
             if hashlib.sha256(data).hexdigest() == digest:
-                os.utime(path)
+                note_use(path)
                 return data
         data = _named(make, name)
         self._keep(digest, data)
@@ -172,10 +171,10 @@ def require_conditions(data: bytes) -> None:
 
 
 def _text_of(path: Path) -> str:
-    """The content of a small file; empty where there is none."""
+    """The content of a small file; empty where it cannot be read."""
     try:
         return path.read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return ""
 
 

@@ -1,4 +1,7 @@
-"""Compute ER, EN, RR and their mean with intervals, and how far the raters agree."""
+"""Compute ER, EN, RR and their mean with intervals, and how far the raters agree.
+
+A run that cannot be written goes without its scores; the others get theirs, and the exit code is 1.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,13 @@ def execute(args: argparse.Namespace) -> int:
     study, key = read_study(args.study), read_key(args.study)
     collection = read_collection(args.study, study)
     result = analyze(study, key, collection.ratings)
-    write_result(args.study, key, result, say)
+    refused = write_result(args.study, key, result, say)
     write_tables(args.study, key, collection, result)
     show("\n\n".join(part for one in (result, *result.apart) for part in _parts(one)))
     print(f"\nwritten: {args.study / HUMAN}, ratings.csv, raters.csv; avemo-eval score RUN shows the scores of a run")
-    return 0
+    for error in refused:
+        say(error.advise("leave that run without its scores"))
+    return 1 if refused else 0
 
 
 def _parts(result: HumanResult) -> list[str]:

@@ -10,40 +10,56 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.errors import StorageError, storage_errors
 from avemo_harness.human.analysis import HumanResult
 from avemo_harness.human.collected import Collection
 from avemo_harness.human.privacy import write_privately
 from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.study import RatedSystem, StudyKey
-from avemo_harness.paths import write_atomically
+from avemo_harness.paths import read_whole, write_atomically
 from avemo_harness.report.results_file import BENCHMARK_SCALES, FIRST_SCALES, RATED
 from avemo_harness.text import safe_cell
 
 HUMAN = "human.json"
 
 
-def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable[[str], None]) -> None:
+def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable[[str], None]) -> list[StorageError]:
     """Write `human.json` of the study, and the scores of every run that is still where it was planned from.
 
     A run's `human/<task>.json` holds its own system alone: ``columns`` has the values of ER, EN, RR and ERS that join
     its table. Ratings on another wording of the scales are in `human/<task>.<scales>.json`, under names of their own.
     Each takes the place of that of an earlier study of the task on the same wording.
 
+    Returns:
+        Why runs do not have their scores: an error of each that the system refuses to read or write.
+
     Raises:
-        StoreError: a folder cannot be written.
+        StorageError: the study's folder cannot be written.
     """
     write_privately(folder / HUMAN, _json(asdict(result)))
+    refused = []
     for system in key.systems:
         run = Path(system.run)
-        if (run / "run.json").exists():
-            _name_first_scales(run / RATED, result.task)
-            for one in (result, *result.apart):
-                path = _scores_file(run / RATED, result.task, one.scales)
-                if (earlier := _study_of(path)) not in (None, str(folder.resolve())):
-                    say(f"{run}: the scores of {earlier} are replaced by those of {folder}")
-                write_atomically(path, _json(_of_run(folder, system, one)))
-        else:
-            say(f"{run}: is no longer there, so that its table does not get the scores of {system.label}")
+        try:
+            with storage_errors(run / "run.json", "read"):
+                there = (run / "run.json").exists()
+            if there:
+                _write_scores(folder, system, result, say)
+            else:
+                say(f"{run}: is no longer there, so that its table does not get the scores of {system.label}")
+        except StorageError as error:
+            refused.append(error)
+    return refused
+
+
+def _write_scores(folder: Path, system: RatedSystem, result: HumanResult, say: Callable[[str], None]) -> None:
+    run = Path(system.run)
+    _name_first_scales(run / RATED, result.task)
+    for one in (result, *result.apart):
+        path = _scores_file(run / RATED, result.task, one.scales)
+        if (earlier := _study_of(path)) not in (None, str(folder.resolve())):
+            say(f"{run}: the scores of {earlier} are replaced by those of {folder}")
+        write_atomically(path, _json(_of_run(folder, system, one)))
 
 
 def _scores_file(folder: Path, task: str, scales: str) -> Path:
@@ -54,7 +70,8 @@ def _name_first_scales(folder: Path, task: str) -> None:
     """Move scores from before scales had a version, which are on the first wording, to where that wording's are."""
     path = _scores_file(folder, task, BENCHMARK_SCALES)
     if "columns" in (found := _read_scores(path)) and "scales" not in found:
-        path.replace(_scores_file(folder, task, FIRST_SCALES))
+        with storage_errors(path, "renamed"):
+            path.replace(_scores_file(folder, task, FIRST_SCALES))
 
 
 def _study_of(path: Path) -> str | None:
@@ -66,8 +83,12 @@ def _study_of(path: Path) -> str | None:
 def _read_scores(path: Path) -> Mapping[str, Any]:
     """A run's file; empty where there is none, or one of which nothing is lost by writing it anew."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(read_whole(path))
+    except StorageError as error:
+        if not error.missing:
+            raise
+        return {}
+    except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from avemo_harness.errors import MediaError
 from avemo_harness.media.mp4_writer import Mp4Writer, checked_sound
 from avemo_harness.media.reader import media_errors
-from avemo_harness.media.types import FINE, Quality, Samples
+from avemo_harness.media.types import FINE, Quality, Samples, Source
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -63,8 +63,8 @@ def encode_sound(sound: NDArray[np.float32], rate: int = 16_000, quality: Qualit
         return writer.finish()
 
 
-def read_sound_file(path: Path) -> tuple[Samples, int]:
-    """Read a WAV, FLAC or other sound file.
+def read_sound_file(source: Source) -> tuple[Samples, int]:
+    """Read a WAV, FLAC or other sound file, or its bytes.
 
     Returns:
         float32 [n] mono (the mean of the channels), and samples a second.
@@ -74,10 +74,11 @@ def read_sound_file(path: Path) -> tuple[Samples, int]:
     """
     import soundfile
 
-    with media_errors(str(path)):
-        if not path.is_file():
+    with media_errors("sound in memory" if isinstance(source, bytes) else str(source)):
+        if isinstance(source, Path) and not source.is_file():
             raise MediaError("no such file; check the path, which must be that of a regular file")
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
         return samples.mean(axis=1, dtype=np.float32), int(rate)
 
 

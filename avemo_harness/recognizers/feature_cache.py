@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from avemo_harness.errors import RecognitionError, StoreError
-from avemo_harness.file_cache import prune_files
+from avemo_harness.file_cache import note_use, prune_files
 from avemo_harness.paths import write_atomically
 from avemo_harness.recognizers.extractors.base import FeatureExtractor, Features, extracted
 from avemo_harness.recognizers.streams import Streams, View
@@ -83,9 +82,9 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
 
     try:
         rows = load(path.read_bytes())["rows"]
-        os.utime(path)
     except (OSError, SafetensorError, KeyError):
         return None
+    note_use(path)
     return rows if rows.shape == shape and rows.dtype == np.float16 else None
 
 

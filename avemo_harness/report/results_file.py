@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.errors import StorageError, StoreError, UsageError
+from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.sealed import read_sealed_json
+from avemo_harness.run.timing import read_timing
 from avemo_harness.scorers.base import Metric
 
 PEOPLE = ("ER", "EN", "RR", "ERS")
@@ -97,17 +97,8 @@ def finished_at(folder: Path) -> datetime | None:
     Raises:
         StoreError: `timing.json` is damaged.
     """
-    path = folder / "timing.json"
-    if not path.exists():
-        return None
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        ends = [entry["started"] + entry["seconds"] for entry in entries]
-        return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc)
-    except OSError as error:
-        raise StorageError(path, "read", error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: damaged ({error!r}); remove it, only times are lost") from error
+    ends = [shift.started + shift.seconds for shift in read_timing(folder)]
+    return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc) if ends else None
 
 
 def read_people(folder: Path) -> tuple[PeopleScores, ...]:
@@ -188,8 +179,6 @@ def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
 
 def _read_json(path: Path, again: str) -> dict[str, Any]:
     try:
-        return read_sealed_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StorageError(path, "read", error) from error
+        return read_sealed_json(path)
     except ValueError as error:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error

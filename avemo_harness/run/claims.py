@@ -12,10 +12,11 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import storage_errors
+from avemo_harness.paths import link_new
 
 LEASE_S = 120.0
 
@@ -23,39 +24,46 @@ LEASE_S = 120.0
 class Claims:
     """One worker's claims in a run.
 
+    Every method raises a `StorageError` where the system refuses to read or write the folder.
+
     Args:
         folder: shared by all workers of the run.
         worker: this worker's unique name.
         lease_s: how long an untouched claim stays valid where its lock cannot tell.
-
-    Raises:
-        StoreError: the folder's file system has no hard links.
     """
 
     def __init__(self, folder: Path, worker: str, lease_s: float = LEASE_S) -> None:
         self.folder, self.lease_s = folder, lease_s
-        folder.mkdir(parents=True, exist_ok=True)
         self._own = folder / f"worker-{worker}"
-        self._handle = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        _lock(self._handle, fcntl.LOCK_EX)
-        self._inode = os.fstat(self._handle).st_ino
-        self._gate = os.open(folder / "gate", os.O_RDWR | os.O_CREAT, 0o644)
+        with storage_errors(self._own, "written"), ExitStack() as opened:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            opened.callback(os.close, handle)
+            _lock(handle, fcntl.LOCK_EX)
+            self._inode = os.fstat(handle).st_ino
+            self._gate = os.open(folder / "gate", os.O_RDWR | os.O_CREAT, 0o644)
+            opened.callback(os.close, self._gate)
+            self._opened = opened.pop_all()
         self._held: set[Path] = set()
         self._closing = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="claims-heartbeat", daemon=True)
         self._heart.start()
 
     def take(self, unit: str) -> bool:
-        """Claim a unit; False while another live worker holds it."""
+        """Claim a unit; False while another live worker holds it.
+
+        Raises:
+            StoreError: the folder's file system has no hard links.
+        """
         claim = self._path(unit)
-        if not self._link(claim):
+        if not link_new(self._own, claim):
             if not self._abandoned(claim):
                 return False
             with self._locked_gate(fcntl.LOCK_EX):
                 if not self._abandoned(claim):
                     return False
-                claim.unlink(missing_ok=True)
-                if not self._link(claim):
+                _remove(claim)
+                if not link_new(self._own, claim):
                     return False
         self._held.add(claim)
         return True
@@ -74,7 +82,7 @@ class Claims:
         claim = self._path(unit)
         with self._locked_gate(fcntl.LOCK_SH):
             if self._is_own(claim):
-                claim.unlink()
+                _remove(claim)
         self._held.discard(claim)
 
     @contextmanager
@@ -85,44 +93,34 @@ class Claims:
 
     def live_workers(self) -> set[str]:
         """Names of the workers that may be writing: this one and those that hold their lock or lease."""
-        workers = {path: path.name.removeprefix("worker-") for path in self.folder.glob("worker-*")}
+        with storage_errors(self.folder, "read"):
+            workers = {path: path.name.removeprefix("worker-") for path in self.folder.glob("worker-*")}
         return {name for path, name in workers.items() if path == self._own or not self._abandoned(path)}
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back. What cannot be removed is free for others all the same: this worker's lock is gone."""
         self._closing.set()
         self._heart.join()
-        with self._locked_gate(fcntl.LOCK_SH):
+        with self._opened, self._locked_gate(fcntl.LOCK_SH):
             for claim in self._held:
                 if self._is_own(claim):
-                    claim.unlink()
-            self._own.unlink(missing_ok=True)
-        os.close(self._handle)
-        os.close(self._gate)
+                    _remove(claim)
+            _remove(self._own)
 
     def _path(self, unit: str) -> Path:
         return self.folder / hashlib.sha256(unit.encode()).hexdigest()[:32]
 
-    def _link(self, claim: Path) -> bool:
-        try:
-            os.link(self._own, claim)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise StoreError(
-                f"{self.folder}: cannot make a hard link ({error.strerror}); put the run on a file system that has "
-                "them with --output_path"
-            ) from error
-        return True
-
     def _is_own(self, claim: Path) -> bool:
-        try:
+        with storage_errors(claim, "read"), suppress(FileNotFoundError):
             return os.stat(claim).st_ino == self._inode
-        except FileNotFoundError:
-            return False
+        return False
 
     def _abandoned(self, claim: Path) -> bool:
         """Whether no live worker stands behind a claim; a claim that is gone by now counts as abandoned."""
+        with storage_errors(claim, "read"):
+            return self._is_abandoned(claim)
+
+    def _is_abandoned(self, claim: Path) -> bool:
         try:
             handle = os.open(claim, os.O_RDWR)
         except FileNotFoundError:
@@ -149,8 +147,14 @@ class Claims:
 
     def _beat(self) -> None:
         while not self._closing.wait(self.lease_s / 8):
-            with suppress(FileNotFoundError):  # the folder may be deleted under a running worker
+            # The folder may be deleted under a running worker; and where one beat fails, the next is within the lease.
+            with suppress(OSError):
                 os.utime(self._own)
+
+
+def _remove(claim: Path) -> None:
+    with storage_errors(claim, "removed"):
+        claim.unlink(missing_ok=True)
 
 
 def _lock(handle: int, mode: int) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
-from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError
-from avemo_harness.paths import part_of
+from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
+from avemo_harness.paths import link_new, part_of
 from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 RUN_SCHEMA = 1
@@ -179,25 +179,21 @@ def open_run(folder: Path, record: RunRecord) -> None:
         StoreError: the directory cannot be written.
     """
     path = folder / "run.json"
-    try:
+    with storage_errors(path, "written"):
         folder.mkdir(parents=True, exist_ok=True)
         with part_of(path) as fresh:
             fresh.write(sealed_json(record.to_json()).encode())
             fresh.flush()
             os.fsync(fresh.fileno())
-            try:
-                # A link, unlike a rename, fails where another worker was first.
-                os.link(fresh.name, path)
-            except FileExistsError:
+            # A link, unlike a rename, fails where another worker was first.
+            if not link_new(Path(fresh.name), path):
                 differences = _differences(read_run(folder).defining(), record.defining())
                 if differences:
                     raise RunConflictError(
                         f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
                         "same:\n" + "\n".join(differences)
-                    ) from None
+                    )
             os.unlink(fresh.name)
-    except OSError as error:
-        raise StorageError(path, "written", error) from error
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -208,7 +204,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / "run.json"
     try:
-        values = read_sealed_json(path.read_text(encoding="utf-8"))
+        values = read_sealed_json(path)
         return RunRecord(
             config=RunConfig.from_mapping(values, str(path)),
             identity=values["identity"],
@@ -219,14 +215,17 @@ def read_run(folder: Path) -> RunRecord:
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
         )
-    except FileNotFoundError as error:
+    except StorageError as error:
+        if not error.missing:
+            raise
         raise UsageError(
             f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
         ) from error
-    except OSError as error:
-        raise StorageError(path, "read", error) from error
     except (ValueError, KeyError) as error:
-        raise StoreError(f"{path}: cannot be read as a run ({error})") from error
+        raise StoreError(
+            f"{path}: cannot be read as a run ({error}); restore it from a copy, or begin another run in a folder of "
+            "its own"
+        ) from error
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:

@@ -7,21 +7,18 @@ over all that they hold.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-
 from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.request import Item
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.locks import one_at_a_time
-from avemo_harness.paths import write_atomically
-from avemo_harness.run.lines import json_lines
+from avemo_harness.paths import read_whole, write_atomically
+from avemo_harness.run.lines import complete_lines, json_lines, parse_line
 from avemo_harness.run.sealed import read_sealed_json, sealed_json
 
 ITEMS_SCHEMA = 1
@@ -44,106 +41,148 @@ class ItemCounts:
     sha256: str | None = None
 
 
-def add_items(
-    folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]]
-) -> tuple[dict[str, list[Item]], bool]:
+@dataclass(frozen=True, slots=True)
+class HeldItems:
+    """All items that a run holds.
+
+    Args:
+        by_task: in the order of the plan.
+        more: the run held some that are not selected now.
+        forgotten: how many of a task's items a damaged list held that nothing tells any more; they were never asked.
+    """
+
+    by_task: Mapping[str, list[Item]]
+    more: bool
+    forgotten: Mapping[str, int]
+
+
+def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]]) -> HeldItems:
     """Add the selected items to what the run holds already; any number of workers may.
+
+    A list that is damaged is made anew.
 
     Args:
         plans: of every task that is asked, for the whole split.
         selected: the items of each that are asked for now.
 
-    Returns:
-        All items that the run now holds, by task and in the order of the plan, and whether it held some that are not
-        selected now.
-
     Raises:
-        StoreError: the directory is damaged or cannot be written.
+        StorageError: the directory cannot be read or written.
     """
     with one_at_a_time(folder / "claims" / ".items", before_waiting=lambda: None):
         items: dict[str, list[Item]] = {}
         counts: dict[str, ItemCounts] = {}
-        held_more = False
+        forgotten: dict[str, int] = {}
+        more = False
         for task, plan in plans.items():
-            path = _path(folder, task)
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
-            held = _held_ids(path, folder, task, plan)
+            held, n_held = _held_ids(folder, task, plan)
             wanted = {item.item_id for item in selected[task]}
-            held_more = held_more or not held <= wanted
+            more = more or not held <= wanted
             items[task] = [item for item in plan.items if item.item_id in held | wanted]
+            if n_held > len(items[task]):
+                forgotten[task] = n_held - len(items[task])
             text = json_lines(asdict(item) for item in items[task])
-            if not path.exists() or path.read_bytes() != text.encode():
-                write_atomically(path, text)
-            counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(path.read_bytes()))
+            _write_changed(items_path(folder, task), text)
+            counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
         _write_counts(folder, counts)
-    return items, held_more
+    return HeldItems(items, more, forgotten)
 
 
 def read_items(folder: Path, task: str) -> list[Item]:
     """Read the items of a task, in the order of its plan.
 
     Raises:
-        StoreError: the list is missing, damaged, or not the one that `items.json` names.
+        StorageError: the list cannot be read.
+        StoreError: it is missing, damaged, or not the one that `items.json` names.
     """
-    path = _path(folder, task)
+    path = items_path(folder, task)
+    if not path.exists():
+        raise StoreError(f"{path}: is missing; give the run's command again, which writes it")
+    data = read_whole(path)
     expected = read_counts(folder, task).sha256
-    if expected is not None and path.exists() and _digest(path.read_bytes()) != expected:
+    if expected is not None and _digest(data) != expected:
         raise StoreError(
             f"{path}: is not the list that {folder / 'items.json'} names (another digest); give the run's command "
             "again, which writes both"
         )
-    return _read(path)
+    try:
+        return [Item(**parse_line(line)) for line in data.splitlines()]
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"{path}: the list of the task's items cannot be read ({error}); give the run's command again, which "
+            "writes it"
+        ) from error
 
 
 def read_counts(folder: Path, task: str) -> ItemCounts:
     """Read the counts of a task.
 
     Raises:
-        StoreError: `items.json` is damaged or names no such task.
+        StorageError: `items.json` cannot be read.
+        StoreError: it is damaged or names no such task.
     """
     path = folder / "items.json"
     if not path.exists():
-        return ItemCounts(len(_read(_path(folder, task))), None)
+        return ItemCounts(len(read_whole(items_path(folder, task)).splitlines()), None)
     try:
-        return ItemCounts(**read_sealed_json(path.read_text(encoding="utf-8"))["tasks"][task])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return ItemCounts(**read_sealed_json(path)["tasks"][task])
+    except (ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"{path}: cannot be read as the counts of {task} ({error!r}); give the run's command again, which writes it"
         ) from error
 
 
-def _held_ids(path: Path, folder: Path, task: str, plan: Plan) -> set[str]:
-    """The ids that a list holds; of a damaged one, those of its readable lines, or all where all were asked."""
-    if not path.exists():
-        return set()
-    try:
-        return {item.item_id for item in read_items(folder, task)}
-    except StoreError:
-        with suppress(StoreError):  # the counts may be damaged, too
-            counts = read_counts(folder, task)
-            if counts.asked == counts.available:
-                return {item.item_id for item in plan.items}
-    return {str(row["item_id"]) for row in map(_row, path.read_bytes().splitlines()) if "item_id" in row}
-
-
-def _row(line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
-
-
-def _path(folder: Path, task: str) -> Path:
+def items_path(folder: Path, task: str) -> Path:
+    """The list of a task's items in a run directory."""
     return folder / "items" / f"{task}.jsonl"
 
 
-def _read(path: Path) -> list[Item]:
+def _held_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
+    """The ids that a list holds, and how many it held before it was damaged."""
     try:
-        with jsonlines.open(path) as reader:
-            return [Item(**line) for line in reader]
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"{path}: the list of the task's items cannot be read ({error})") from error
+        held = {item.item_id for item in read_items(folder, task)}
+    except StorageError:
+        raise
+    except StoreError:
+        return _restored_ids(folder, task, plan)
+    return held, len(held)
+
+
+def _restored_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
+    """As `_held_ids`, of a damaged or missing list: all where all were asked, else those of whole lines and answers."""
+    path = items_path(folder, task)
+    lines = set(read_whole(path).splitlines() if path.exists() else ())
+    counts = _counts_if_whole(folder, task) or ItemCounts(len(lines), None)
+    if counts.asked == counts.available:
+        return {item.item_id for item in plan.items}, counts.asked
+    asked = _asked_ids(folder, task)
+    whole = {item.item_id for item in plan.items if json_lines([asdict(item)]).strip().encode() in lines}
+    return whole | asked, counts.asked
+
+
+def _counts_if_whole(folder: Path, task: str) -> ItemCounts | None:
+    if not (folder / "items.json").exists():
+        return None
+    try:
+        return read_counts(folder, task)
+    except StorageError:
+        raise
+    except StoreError:
+        return None
+
+
+def _asked_ids(folder: Path, task: str) -> set[str]:
+    """The ids of a task's items that have an answer or an error."""
+    asked = set()
+    with storage_errors(folder / "responses", "read"):
+        segments = list(folder.glob("responses/*.jsonl"))
+    for segment in segments:
+        for line in complete_lines(segment)[0]:
+            with suppress(ValueError, KeyError):  # another damaged line, which `RunStore` names
+                row = parse_line(line)
+                if row["task"] == task:
+                    asked.add(str(row["item"]))
+    return asked
 
 
 def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
@@ -151,9 +190,12 @@ def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
         "schema_version": ITEMS_SCHEMA,
         "tasks": {task: asdict(of_task) for task, of_task in counts.items()},
     }
-    text = sealed_json(content)
-    path = folder / "items.json"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    _write_changed(folder / "items.json", sealed_json(content))
+
+
+def _write_changed(path: Path, text: str) -> None:
+    """Write a file unless it has this content already, so that nothing is written into a run that stays as it is."""
+    if not path.exists() or read_whole(path) != text.encode():
         write_atomically(path, text)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import StorageError, StoreError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.paths import write_atomically
-from avemo_harness.run.lines import LineWriter, complete_lines, parse_line
+from avemo_harness.run.lines import LineWriter, complete_lines, cut_after, parse_line
 from avemo_harness.run.sealed import read_sealed_json, sealed_json
 from avemo_harness.scorers.judged import Judge, Judged
 
@@ -71,7 +70,7 @@ class Judgements:
         """Appends judgements (`judgement_row`); what a killed judge left half written is cut off first."""
         path = self._path("jsonl")
         if path.exists():
-            os.truncate(path, complete_lines(path)[1])
+            cut_after(path, complete_lines(path)[1])
         return LineWriter(path)
 
     def _judged(self, row: Mapping[str, Any]) -> Judged:
@@ -102,11 +101,15 @@ def chosen_judgements(folder: Path) -> Judgements | None:
     if not chosen.exists():
         return None
     try:
-        digest = read_sealed_json(chosen.read_text(encoding="utf-8"))["digest"]
-        values = read_sealed_json((folder / "judgements" / f"{digest[:16]}.json").read_text(encoding="utf-8"))
+        digest = read_sealed_json(chosen)["digest"]
+        values = read_sealed_json(folder / "judgements" / f"{digest[:16]}.json")
         calibration = values["calibration"]
         judge = Judge(**{**values, "calibration": Calibration(**calibration) if calibration else None})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except StorageError as error:
+        if not error.missing:
+            raise
+        raise StoreError(f"{chosen}: {error.path} is missing; judge the run again") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{chosen}: the judge cannot be read ({error}); judge the run again") from error
     return Judgements(folder, judge)
 

@@ -18,6 +18,7 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.errors import RecognitionError, SampleError, StoreError, UsageError, describe
 from avemo_harness.locks import one_at_a_time
 from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.paths import read_whole
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import TrajectoryJudge, judge_modalities
 from avemo_harness.recognizers.streams import Modality, Streams, View
@@ -156,13 +157,13 @@ class _Judging:
             return self._users[key]
 
     def _reply(self, speech: str) -> _Heard:
-        path = self.folder / speech
-        samples, rate = media.read_sound_file(path)
+        data = read_whole(self.folder / speech)
+        samples, rate = media.read_sound_file(data)
         if not len(samples):
             return _Heard(why="empty")
         if media.active_level(samples, rate) < SILENT_LEVEL:
             return _Heard(why="silent")
-        clip = Clip.from_bytes(path.read_bytes(), speech)
+        clip = Clip.from_bytes(data, speech)
         return _Heard(self._follow(Streams(clip, None, len(samples) / rate), "audio"))
 
     def _follow(self, streams: Streams, view: View) -> Trajectory:

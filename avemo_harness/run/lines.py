@@ -11,11 +11,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import jsonlines
 
-from avemo_harness.errors import StoreError
+from avemo_harness.errors import storage_errors
 from avemo_harness.run.sealed import content_digest
 
 
@@ -24,35 +24,34 @@ class LineWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle: IO[str] | None = None
+        self._handle: BinaryIO | None = None
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Append rows and return, once they are durable, how many they were.
 
         Raises:
-            StoreError: the disk is full or the folder cannot be written.
+            StorageError: the disk is full or the folder cannot be written.
         """
-        count = 0
-        try:
-            handle = self._opened()
-            writer = jsonlines.Writer(handle, compact=True, sort_keys=True)
-            for row in rows:
-                writer.write(with_checksum(row))
-                count += 1
-            handle.flush()
-            os.fsync(handle.fileno())
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be written ({error.strerror})") from error
-        return count
+        lines = [checked_lines([row]) for row in rows]
+        if lines:
+            with storage_errors(self.path, "written"):
+                handle = self._opened()
+                left = memoryview("".join(lines).encode())
+                while left:
+                    left = left[handle.write(left) :]
+                os.fsync(handle.fileno())
+        return len(lines)
 
     def close(self) -> None:
         if self._handle is not None:
-            self._handle.close()
+            with storage_errors(self.path, "written"):
+                self._handle.close()
 
-    def _opened(self) -> IO[str]:
+    def _opened(self) -> BinaryIO:
         if self._handle is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  (closed by `close`)
+            # Without a buffer: what could not be written is not written once more when the file is closed.
+            self._handle = open(self.path, "ab", buffering=0)  # noqa: SIM115  (closed by `close`)
         return self._handle
 
 
@@ -100,9 +99,28 @@ def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:
     """The lines after byte `start` that end in a newline, and the byte after the last of them.
 
     A line without its newline is one that is being written, or was when its writer was killed: it is left alone.
+
+    Raises:
+        StorageError: the file is missing or cannot be read.
     """
-    with open(path, "rb") as handle:
-        handle.seek(start)
-        data = handle.read()
+    with storage_errors(path, "read"):
+        if path.stat().st_size <= start:
+            return [], start
+        with open(path, "rb") as handle:
+            handle.seek(start)
+            data = handle.read()
     complete = data[: data.rfind(b"\n") + 1]
     return complete.splitlines(), start + len(complete)
+
+
+def cut_after(path: Path, end: int) -> bool:
+    """Cut off what a killed writer left after byte `end`; False where that is nothing.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with storage_errors(path, "written"):
+        longer = path.stat().st_size > end
+        if longer:
+            os.truncate(path, end)
+    return longer

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from avemo_harness.paths import read_whole
 
 SEAL = "content_sha256"
 """The key of the digest, at the top of the file."""
@@ -17,13 +20,14 @@ def sealed_json(content: Mapping[str, Any]) -> str:
     return json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_sealed_json(text: str) -> dict[str, Any]:
+def read_sealed_json(path: Path) -> dict[str, Any]:
     """The object of a file, whose digest is held against it; a file of an older version has none.
 
     Raises:
+        StorageError: the file is missing or cannot be read.
         ValueError: it is no JSON object, or not the one that was written.
     """
-    content = json.loads(text)
+    content = json.loads(read_whole(path).decode())
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object, found {type(content).__name__}")
     stated = content.pop(SEAL, None)

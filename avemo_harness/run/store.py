@@ -6,17 +6,17 @@ Nothing is ever rewritten. A line is durable before the next batch is asked; a k
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
-from avemo_harness.paths import write_atomically
+from avemo_harness.errors import StorageError, storage_errors
+from avemo_harness.paths import read_whole, write_atomically
 from avemo_harness.run.items import read_items
-from avemo_harness.run.lines import LineWriter, complete_lines, parse_line
+from avemo_harness.run.lines import LineWriter, complete_lines, cut_after, parse_line
 from avemo_harness.scorers.base import Answer
 from avemo_harness.scorers.judged import Judged
 from avemo_harness.text import storable
@@ -109,7 +109,7 @@ def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
 
 
 class RunStore:
-    """The responses of a run. Reading never writes; `Segment` writes.
+    """The responses of a run. Reading never writes; `Segment` writes, and only `cut_torn_lines` takes something away.
 
     A damaged line, or one whose speech is missing or another, is no answer: it joins `damage`, and its item counts as
     not asked.
@@ -128,13 +128,16 @@ class RunStore:
         self._read_up_to: dict[Path, int] = {}
 
     def refresh(self) -> list[Record]:
-        """Read what was appended since the last call, by any worker; what is damaged joins `damage`."""
+        """Read what was appended since the last call, by any worker; what is damaged joins `damage`.
+
+        Raises:
+            StorageError: a file cannot be read. Nothing is known of its answers, so they are not asked again.
+        """
         new: list[Record] = []
-        for segment in sorted(self.folder.glob("responses/*.jsonl")):
-            start = self._read_up_to.get(segment, 0)
-            if segment.stat().st_size <= start:
-                continue
-            lines, self._read_up_to[segment] = complete_lines(segment, start)
+        with storage_errors(self.folder / "responses", "read"):
+            segments = sorted(self.folder.glob("responses/*.jsonl"))
+        for segment in segments:
+            lines, self._read_up_to[segment] = complete_lines(segment, self._read_up_to.get(segment, 0))
             before = self._lines_read.get(segment, 0)
             self._lines_read[segment] = before + len(lines)
             for number, line in enumerate(lines, before + 1):
@@ -168,11 +171,12 @@ class RunStore:
         """Why the speech that a record names is not that answer; None where it is, or none is named."""
         if record.speech is None:
             return None
-        path = self.folder / record.speech
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            return f"the speech {record.speech} cannot be read ({error.strerror})"
+            data = read_whole(self.folder / record.speech)
+        except StorageError as error:
+            if not error.missing:
+                raise
+            return f"the speech {record.speech} is missing"
         if record.speech_sha256 is not None and hashlib.sha256(data).hexdigest() != record.speech_sha256:
             return f"the speech {record.speech} is not the one that was given (another digest)"
         return None
@@ -187,11 +191,10 @@ class RunStore:
         if record.key is not None:
             self.by_key.setdefault(record.key, record)
 
-    def torn_lines(self) -> dict[Path, int]:
-        """Segments that end in the middle of a line, with the number of bytes after the last newline."""
-        return {
-            segment: rest for segment, end in self._read_up_to.items() if (rest := segment.stat().st_size - end) > 0
-        }
+    def cut_torn_lines(self, live_workers: Collection[str]) -> int:
+        """Cut the torn last line off segments whose workers are gone; returns how many were cut."""
+        gone = [(path, end) for path, end in self._read_up_to.items() if path.stem not in live_workers]
+        return sum(cut_after(path, end) for path, end in gone)
 
     def read_items(self, task: str) -> list[Item]:
         """Read the items of a task; see `avemo_harness.run.items`."""
@@ -215,7 +218,7 @@ class Segment:
         """Append records and return once they are durable.
 
         Raises:
-            StoreError: the disk is full or the folder cannot be written.
+            StorageError: the disk is full or the folder cannot be written.
         """
         self.written += self._lines.append(record.line() for record in records)
 
@@ -224,7 +227,7 @@ class Segment:
 
         Raises:
             MediaError: it cannot be encoded.
-            StoreError: the disk is full or the folder cannot be written.
+            StorageError: the disk is full or the folder cannot be written.
         """
         name = f"speech/{key}.flac"
         data = media.encode_flac(speech.samples, speech.rate_hz)
@@ -233,11 +236,3 @@ class Segment:
 
     def close(self) -> None:
         self._lines.close()
-
-
-def cut_torn_lines(store: RunStore, live_workers: set[str]) -> int:
-    """Cut the torn last line off segments whose workers are gone; returns how many were cut."""
-    torn = {path: rest for path, rest in store.torn_lines().items() if path.stem not in live_workers}
-    for path, rest in torn.items():
-        os.truncate(path, path.stat().st_size - rest)
-    return len(torn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.errors import MediaError
+from avemo_harness.errors import MediaError, StorageError
 
 
 def make_clip(seed: int, seconds: float = 1.0) -> Clip:
@@ -250,6 +251,30 @@ def test_a_file_of_the_cache_that_was_cut_is_made_again(
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
         path.write_bytes(path.read_bytes()[:size])
         assert ConditionCache(tmp_path).audio_only(clips[0]).read() == before
+
+
+def test_a_cache_that_can_only_be_read_serves_as_any_other(
+    cache: ConditionCache, clips: tuple[Clip, Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = cache.audio_only(clips[0]).read()
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for call in ("utime", "replace", "mkdir"):
+        monkeypatch.setattr(os, call, refuse)
+    assert cache.audio_only(clips[0]).read() == before
+
+
+def test_a_file_of_the_cache_that_cannot_be_read_or_made_again_is_named(
+    cache: ConditionCache, clips: tuple[Clip, Clip], tmp_path: Path
+) -> None:
+    made = cache.audio_only(clips[0])
+    (path,) = tmp_path.glob("clips/*/*.mp4")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match=f"{path}: cannot be written .* a folder is where a file should be"):
+        made.read()
 
 
 def test_a_clip_that_cannot_be_read_is_an_error_that_names_it(cache: ConditionCache) -> None:

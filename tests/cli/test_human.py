@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from human.first_study import write_first_study
 from human.runs import Tones, write_run
+from human.studies import write_small_study
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.cli import main
@@ -83,6 +84,32 @@ def test_imported_ratings_become_a_table_and_join_the_runs(
     shown = capsys.readouterr().out
     assert "rated by 10 people\nmodel" in shown
     assert "rated by 10 people on other scales (av-emo-1), no ER, EN, RR, ERS\nmodel" in shown
+
+
+def test_a_run_that_cannot_be_written_costs_no_other_run_its_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {name: tmp_path / name for name in ("calm", "loud")}
+    for run in runs.values():
+        run.mkdir()
+        (run / "run.json").write_text("{}")
+    (runs["calm"] / "human").touch()
+    study = tmp_path / "study"
+    first = write_small_study(study, runs=runs).sessions[0].showings[0]
+    ratings = tmp_path / "ratings.csv"
+    ratings.write_text(f"rater,item,repeat,er,en,rr\nperson,{first.item},{int(first.repeat)},1,2,3\n")
+    study.chmod(0o700)
+    assert main(["human", "import", str(study), str(ratings), "--scales", "av-emo-2"]) == 0
+    capsys.readouterr()
+    assert main(["human", "analyze", str(study)]) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        f"{runs['calm']}/human/demo_reply.json: cannot be read (Not a directory); a file is where a folder should be; "
+        "leave that run without its scores"
+    ]
+    assert "of 40 ratings by" in said.out
+    assert (runs["loud"] / "human" / "demo_reply.json").exists()
+    assert (study / "ratings.csv").exists()
 
 
 def test_a_study_from_before_is_served_with_a_word_on_its_scales(

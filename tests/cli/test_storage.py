@@ -162,6 +162,57 @@ def test_every_command_that_cannot_read_ends_with_one_sentence(faults: Path, run
     assert f"{run}/" in done.stderr
 
 
+RUN_FAULTS = [
+    ("[link]", "run.json", errno.EIO),
+    ("[write]", "items", errno.EDQUOT),
+    ("[read]", "items.json", errno.EIO),
+    ("[open]", "items", errno.EMFILE),
+    ("[mkdir]", "claims", errno.EROFS),
+    ("[link]", "claims/", errno.ENOSPC),
+    ("[unlink]", "claims/", errno.EIO),
+    ("[change]", "responses/", errno.EACCES),
+    ("[write]", "responses/", errno.ENOSPC),
+    ("[fsync]", "responses/", errno.EIO),
+    ("[open]", "responses/", errno.EMFILE),
+    ("[read]", "responses/", errno.ESTALE),
+    ("[rename]", "timing.json", errno.ENOSPC),
+    ("[rename]", "results.json", errno.EDQUOT),
+]
+
+
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command of a run; ``--output_path`` is to follow."""
+    release = write_synthetic_release(tmp_path_factory.mktemp("asked") / "release", dialogues=2, turns=1)
+    asked = ["--tasks", "multiturn_synthetic_full_av", "--dataset", str(release)]
+    return ["run", "--model", "constant", *asked, "--output_path"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(asking: list[str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    assert main([*asking, str(folder)]) == 0
+    return (folder / "results.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("calls", "part", "code"), RUN_FAULTS)
+def test_a_run_that_the_system_stops_says_so_in_one_sentence_and_goes_on_as_if_nothing_had_happened(
+    faults: Path, asking: list[str], undisturbed: bytes, tmp_path: Path, calls: str, part: str, code: int
+) -> None:
+    folder = tmp_path / "run"
+    done = run_with_fault(faults, code, calls, f"{folder}/{part}", *asking, folder)
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("avemo-eval")]
+    assert len(said) == 1
+    assert "Traceback" not in done.stderr
+    assert f"{folder}/{part}" in said[0]
+    assert f"({os.strerror(code)})" in said[0]
+    assert "cannot be read or written" not in said[0], "no more than a guess of the command line"
+    assert main([*asking, str(folder)]) == 0
+    assert (folder / "results.json").read_bytes() == undisturbed
+
+
 @pytest.mark.slow
 def test_a_release_that_cannot_be_read_or_a_check_that_cannot_be_written_is_one_sentence(
     faults: Path, tmp_path: Path

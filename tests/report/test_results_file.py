@@ -15,6 +15,7 @@ from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA
 from avemo_harness.report.results_file import finished_at, read_finished_run
 from avemo_harness.run.sealed import SEAL
+from avemo_harness.run.timing import Shift, write_timing
 
 NAMES = ("video_only", "full_av", "audio_only")
 
@@ -115,11 +116,7 @@ def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_ends_with_its_last_worker(run: Path) -> None:
-    entries = [{"started": 100.0, "seconds": 20.5}, {"started": 90.0, "seconds": 1_000.0}]
-    (run / "timing.json").write_text(json.dumps(entries))
+    write_timing(run, [Shift("one", 100.0, 20.5, 3), Shift("other", 90.0, 1_000.0, 4)])
     assert finished_at(run) == datetime(1970, 1, 1, 0, 18, 10, tzinfo=timezone.utc)
-    (run / "timing.json").write_text("[]")
-    with pytest.raises(StoreError, match="only times are lost"):
-        finished_at(run)
     (run / "timing.json").unlink()
     assert finished_at(run) is None

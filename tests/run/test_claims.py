@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from avemo_harness.errors import StorageError
 from avemo_harness.run.claims import Claims
 
 HOLD = """
@@ -96,3 +98,46 @@ def test_closing_leaves_no_claim_behind(tmp_path: Path) -> None:
     claims.take("unit")
     claims.close()
     assert [path.name for path in tmp_path.iterdir()] == ["gate"]
+
+
+def refuse(*arguments: object, **options: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_claim_that_cannot_be_removed_is_named_and_free_for_others_once_its_worker_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, other = Claims(tmp_path, "refused"), Claims(tmp_path, "other")
+    assert refused.take("unit")
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", refuse)
+        for give_back in (lambda: refused.release("unit"), refused.close):
+            with pytest.raises(StorageError, match=f"{tmp_path}/.* cannot be removed .Input/output error"):
+                give_back()
+    assert other.live_workers() == {"other"}
+    assert other.take("unit")
+    other.close()
+
+
+@pytest.mark.parametrize("call", ["link", "stat", "open"])
+def test_a_folder_that_the_system_refuses_is_named(
+    call: str, claims: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Claims(tmp_path, "two")
+    assert other.take("held")
+    ask = claims.release if call == "stat" else claims.take
+    with monkeypatch.context() as broken:
+        broken.setattr(os, call, refuse)
+        with pytest.raises(StorageError, match=f"{tmp_path}/"):
+            ask("held")
+    other.close()
+
+
+def test_a_worker_that_cannot_open_the_gate_leaves_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "gate").mkdir()
+    with pytest.raises(StorageError, match="a folder is where a file should be"):
+        Claims(tmp_path, "one")
+    (tmp_path / "gate").rmdir()
+    other = Claims(tmp_path, "two")
+    assert other.live_workers() == {"two"}
+    other.close()

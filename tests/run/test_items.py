@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.request import Item
 from avemo_harness.errors import StoreError
-from avemo_harness.run.items import add_items, read_counts, read_items
+from avemo_harness.run.items import HeldItems, add_items, items_path, read_counts, read_items
+from avemo_harness.run.store import Record, Segment
 
 
 def item(number: int) -> Item:
@@ -19,9 +22,18 @@ def item(number: int) -> Item:
 PLAN = Plan(tuple(map(item, range(6))), {"no face": 3})
 
 
+def items(*numbers: int) -> list[Item]:
+    return [item(number) for number in numbers]
+
+
+def ask(folder: Path, *numbers: int) -> HeldItems:
+    return add_items(folder, {"task": PLAN}, {"task": items(*numbers)})
+
+
 def add(folder: Path, *numbers: int) -> tuple[list[Item], bool]:
-    items, held_more = add_items(folder, {"task": PLAN}, {"task": [item(number) for number in numbers]})
-    return items["task"], held_more
+    held = ask(folder, *numbers)
+    assert held.forgotten == {}
+    return held.by_task["task"], held.more
 
 
 def test_lists_grow_in_the_order_of_the_plan(tmp_path: Path) -> None:
@@ -59,16 +71,73 @@ def test_a_list_of_another_digest_is_refused_and_made_fit_by_the_runs_command(tm
     assert read_items(tmp_path, "task") == [item(0), item(1), item(2)]
 
 
-@pytest.mark.parametrize("asked", [(0, 1, 2), (0, 1, 2, 3, 4, 5)])
-def test_a_list_with_a_damaged_line_keeps_what_can_be_read_and_all_where_all_were_asked(
-    asked: tuple[int, ...], tmp_path: Path
-) -> None:
-    add(tmp_path, *asked)
-    path = tmp_path / "items" / "task.jsonl"
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def garble(path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:-1], b"\xff" + lines[-1]]))
-    kept = range(6) if len(asked) == 6 else (0, 1)
-    assert add(tmp_path, 1)[0] == read_items(tmp_path, "task") == [item(number) for number in kept]
+
+
+def name_another(path: Path) -> None:
+    """The last line is whole, and of an item that there is not."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join([*lines[:-1], lines[-1].replace('"d', '"e')]), encoding="utf-8")
+
+
+DAMAGE = pytest.mark.parametrize("damage", [cut, garble, name_another, Path.unlink])
+
+
+@DAMAGE
+def test_a_damaged_list_is_whole_again_when_the_same_is_asked(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    add(tmp_path, 0, 2, 3)
+    before = {path: path.read_bytes() for path in (tmp_path / "items.json", items_path(tmp_path, "task"))}
+    damage(items_path(tmp_path, "task"))
+    with pytest.raises(StoreError, match="give the run's command again"):
+        read_items(tmp_path, "task")
+    assert add(tmp_path, 0, 2, 3) == (items(0, 2, 3), False)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@DAMAGE
+def test_a_damaged_list_of_all_items_holds_all_again_whatever_is_asked(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    add(tmp_path, *range(6))
+    damage(items_path(tmp_path, "task"))
+    assert add(tmp_path, 1) == (items(*range(6)), True)
+
+
+@DAMAGE
+def test_what_was_answered_comes_back_to_a_damaged_list(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    add(tmp_path, 0, 2, 3)
+    segment = Segment(tmp_path, "worker")
+    segment.append(Record("task", item(number).item_id, text="sad") for number in (0, 2, 3))
+    segment.append([Record("another", item(1).item_id, text="sad")])
+    segment.close()
+    damage(items_path(tmp_path, "task"))
+    assert add(tmp_path, 2) == (items(0, 2, 3), True)
+
+
+def test_items_that_nothing_tells_of_any_more_are_counted_once(tmp_path: Path) -> None:
+    add(tmp_path, 0, 2, 3)
+    garble(items_path(tmp_path, "task"))
+    assert ask(tmp_path, 1).by_task == {"task": items(0, 1, 2)}
+    add(tmp_path, 0, 2, 3)
+    items_path(tmp_path, "task").unlink()
+    held = ask(tmp_path, 1)
+    assert (held.by_task, held.forgotten) == ({"task": items(1)}, {"task": 3})
+    add(tmp_path, 1)
+
+
+def test_damaged_counts_beside_a_whole_list_are_made_anew(tmp_path: Path) -> None:
+    add(tmp_path, 0, 2, 3)
+    before = (tmp_path / "items.json").read_bytes()
+    (tmp_path / "items.json").write_bytes(before.replace(b'"asked": 3', b'"asked": 4'))
+    assert json.loads((tmp_path / "items.json").read_bytes())["tasks"]["task"]["asked"] == 4
+    assert add(tmp_path, 2) == (items(0, 2, 3), True)
+    assert (tmp_path / "items.json").read_bytes() == before
 
 
 def test_a_run_without_counts_was_made_before_lists_could_grow(tmp_path: Path) -> None:
@@ -87,5 +156,5 @@ def test_damaged_counts_are_one_sentence(damage: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_list_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match=r"task\.jsonl: is missing; give the run's command again"):
         read_items(tmp_path, "task")

@@ -265,7 +265,7 @@ def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
 def test_a_release_that_changed_since_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:
     folder = tmp_path / "run"
     run(release, folder)
-    record = read_sealed_json((folder / "run.json").read_text())
+    record = read_sealed_json(folder / "run.json")
     record["releases"][0]["fingerprint"] = "0" * 64
     (folder / "run.json").write_text(json.dumps(record))
     assert main(["judge", str(folder)]) == 2

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Response, Speech
-from avemo_harness.run.store import Record, RunStore, Segment, cut_torn_lines
+from avemo_harness.errors import StorageError
+from avemo_harness.run.store import Record, RunStore, Segment
 
 
 def item(number: int) -> Item:
@@ -75,7 +76,7 @@ def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path
         store = RunStore(folder)
         assert store.refresh() == records[: whole[:cut].count(b"\n")]
         torn = cut > 0 and whole[cut - 1 : cut] != b"\n"
-        assert cut_torn_lines(store, live_workers=set()) == int(torn)
+        assert store.cut_torn_lines(live_workers=set()) == int(torn)
         assert segment.read_bytes() == whole[: whole.rfind(b"\n", 0, cut) + 1]
 
 
@@ -85,7 +86,7 @@ def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> N
         handle.write(b'{"task":')
     store = RunStore(tmp_path)
     store.refresh()
-    assert cut_torn_lines(store, live_workers={"worker"}) == 0
+    assert store.cut_torn_lines(live_workers={"worker"}) == 0
     assert path.read_bytes().endswith(b'{"task":')
 
 
@@ -156,6 +157,18 @@ def test_an_answer_whose_speech_is_not_the_one_that_was_given_is_no_answer(damag
     again.close()
     assert store.refresh() == [record]
     assert store.damage == []
+
+
+def test_speech_that_the_system_will_not_read_is_an_error_and_its_answer_is_not_taken_for_lost(tmp_path: Path) -> None:
+    path, record = spoken(tmp_path)
+    whole = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match=f"{path}: cannot be read .* a folder is where a file should be"):
+        RunStore(tmp_path).refresh()
+    path.rmdir()
+    path.write_bytes(whole)
+    assert RunStore(tmp_path).refresh() == [record]
 
 
 def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> None:

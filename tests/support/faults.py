@@ -51,6 +51,14 @@ int rename(const char *from, const char *to) {
     REAL(int, rename, (const char *, const char *));
     return fails("[rename]", to) ? -1 : real(from, to);
 }
+int fsync(int file) {
+    REAL(int, fsync, (int));
+    return fails_on("[fsync]", file) ? -1 : real(file);
+}
+int link(const char *from, const char *to) {
+    REAL(int, link, (const char *, const char *));
+    return fails("[link]", to) ? -1 : real(from, to);
+}
 int unlink(const char *path) {
     REAL(int, unlink, (const char *));
     return fails("[unlink]", path) ? -1 : real(path);

@@ -153,7 +153,7 @@ def test_runs_on_one_commit_are_compared_also_where_one_has_read_but_a_part(
     folders = [tmp_path / name for name in ("whole", "part")]
     for source, folder in zip(pair, folders, strict=True):
         shutil.copytree(source, folder)
-        record = read_sealed_json((folder / "run.json").read_text())
+        record = read_sealed_json(folder / "run.json")
         release = {"source": "lab/release", "commit": "c" * 40, "fingerprint": folder.name}
         record["releases"] = [{**one, **release} for one in record["releases"]]
         (folder / "run.json").write_text(json.dumps(record))

@@ -77,8 +77,8 @@ class HfOmni:
         talker_do_sample: bool = True
         talker_max_new_tokens: int = 4096
 
-    # Below 5.23 processors lay sound out otherwise, without a word, and several models fail.
-    requires: ClassVar[Requires] = {"transformers": ">=5.23,<5.25"}
+    # Below 5.23 processors lay sound out otherwise, without a word, and several models fail; it needs that Python.
+    requires: ClassVar[Requires] = {"python": ">=3.11", "transformers": ">=5.23,<5.25"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )

@@ -96,8 +96,8 @@ class QwenOmni:
         talker_max_new_tokens: int = 4096
         shared_context: bool = True
 
-    # Below 5.21 the language model lies elsewhere, and frames and features come in other shapes.
-    requires: ClassVar[Requires] = {"transformers": ">=5.21,<5.25"}
+    # The processors and encoders of 5.13 take other arguments and give other shapes.
+    requires: ClassVar[Requires] = {"transformers": ">=5.18,<5.25"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )

@@ -214,7 +214,7 @@ class Thinker:
 
     def step(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """One pass of the language model; the cache grows. Returns the last hidden states, [B, n, hidden]."""
-        network = self.model.model.language_model
+        network = self.model.get_decoder()
         hidden: Tensor = network(
             inputs_embeds=embedded, position_ids=positions, attention_mask=mask, **with_cache(network, cache)
         ).last_hidden_state

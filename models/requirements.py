@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -9,8 +10,9 @@ from typing import Any
 
 from avemo_harness.errors import ModelError
 
+PYTHON = "python"
 Requires = Mapping[str, str]
-"""Version ranges by package, as pip writes them, such as ``{"transformers": ">=5.21,<5.25"}``."""
+"""Version ranges of packages and of ``python``, as pip writes them, such as ``{"transformers": ">=5.18,<5.25"}``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +56,31 @@ def unmet(requires: Requires) -> list[Unmet]:
     return [row for row in rows if row.found is None or not SpecifierSet(row.wanted).contains(row.found, True)]
 
 
-def pip_command(rows: list[Unmet]) -> str:
-    """The command that installs what is required."""
+def remedy(rows: list[Unmet]) -> str:
+    """What to do about unmet requirements: a command of pip, or another Python."""
+    if any(row.package == PYTHON for row in rows):
+        return "install avemo-harness with such a Python"
     return "pip install " + " ".join(f"'{row.package}{row.wanted}'" for row in rows)
 
 
-def check_requires(name: str, requires: Requires, remedy: str | None = None) -> None:
+def check_requires(name: str, requires: Requires, advice: str | None = None) -> None:
     """Refuse a model that does not run on the installed versions.
 
     Args:
         name: of the model.
-        remedy: what to do about it; by default a command of pip.
+        advice: what to do about it; by default as `remedy` says.
 
     Raises:
         ModelError: names every package with the range that is wanted and the version that is installed.
     """
     if rows := unmet(requires):
         needed = "; ".join(map(str, rows))
-        raise ModelError(f"{name} runs on {needed}: {remedy or pip_command(rows)}")
+        raise ModelError(f"{name} runs on {needed}: {advice or remedy(rows)}")
 
 
 def _installed(package: str) -> str | None:
+    if package == PYTHON:
+        return platform.python_version()
     try:
         return version(package)
     except PackageNotFoundError:

@@ -64,14 +64,14 @@ def _model_fact(name: str) -> str:
     from avemo_harness.models import load_class
     from avemo_harness.models.environments.places import Environment
     from avemo_harness.models.environments.recipes import RECIPES, find_recipe
-    from avemo_harness.models.requirements import pip_command, requires_of, unmet
+    from avemo_harness.models.requirements import remedy, requires_of, unmet
 
     if name in RECIPES:
         Environment(find_recipe(name)).check_ready()
         return "runs here, in an environment of its own"
     requires = requires_of(load_class(name))
     if rows := unmet(requires):
-        return f"does not run here: it needs {'; '.join(map(str, rows))}: {pip_command(rows)}"
+        return f"does not run here: it needs {'; '.join(map(str, rows))}: {remedy(rows)}"
     wanted = ", ".join(f"{package} {versions}" for package, versions in requires.items())
     return f"runs here: it needs {wanted}" if wanted else "no requirement of its own"
 

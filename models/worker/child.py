@@ -130,8 +130,8 @@ class _Host:
         self._name = order.name
         module, attribute = order.place.split(":")
         model_class = getattr(import_module(module), attribute)
-        remedy = f"make its environment anew: `avemo-eval env remove {order.name}`, then create"
-        check_requires(order.name, requires_of(model_class), remedy)
+        advice = f"make its environment anew: `avemo-eval env remove {order.name}`, then create"
+        check_requires(order.name, requires_of(model_class), advice)
         arguments = typed_arguments(order.name, model_class.Arguments, order.arguments, ModelError)
         self._model = model_class(arguments, setup)
         return {"stand_ins": [name for name in order.stand_ins if _comes_from(name, order.paths)]}, []

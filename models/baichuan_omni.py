@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, ClassVar
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
@@ -26,6 +26,7 @@ from avemo_harness.models.hf_generation import Told
 from avemo_harness.models.perception import Perception, Recent
 from avemo_harness.models.ranking import Ranker
 from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
@@ -79,6 +80,7 @@ class BaichuanOmni:
         vocoder: str = ""
         codes_do_sample: bool = True
 
+    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )

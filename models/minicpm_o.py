@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from avemo_harness.models.minicpm_speech import Speaker
 from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
 from avemo_harness.models.ranking import Ranker
 from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.weights import file_digest
 
@@ -75,6 +76,7 @@ class MiniCpmO:
         language: str = "en"
         voice: str = "assets/input_examples/assistant_female_voice.wav"
 
+    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )

@@ -87,6 +87,8 @@ def full_size(folder: Path) -> Any:
             "tts_text_end_token_id": ids["<tts_text_eos>"],
             "tts_text_pad_token_id": ids["<tts_pad>"],
         },
+        # Random weights may speak any code of the talker, control codes included.
+        token2wav_config={"dit_config": {"num_embeds": 8448}},
         dtype="bfloat16",
     )
     config.save_pretrained(folder)

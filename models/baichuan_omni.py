@@ -25,7 +25,14 @@ from avemo_harness.models.decoding import complete, label_logprobs
 from avemo_harness.models.hf_generation import Told
 from avemo_harness.models.perception import Perception, Recent
 from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.remote_code import (
+    Placement,
+    RemoteCheckpoint,
+    check_trust,
+    load_remote,
+    load_tokenizer,
+    resolve_remote,
+)
 from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
@@ -58,6 +65,7 @@ class BaichuanOmni:
         Args:
             pretrained: Hub id or folder of the checkpoint.
             revision: commit of a Hub id, whole; its code is run, so a branch or tag is refused.
+            trust_code: the code in a local folder may run, the vocoder's too; without it, a folder is refused.
             dtype: ``auto`` takes the one that the checkpoint was saved in.
             device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
             max_pixels: of a frame after scaling; 28 x 28 make a token. The published 602112 fill the model's 8192
@@ -71,6 +79,7 @@ class BaichuanOmni:
 
         pretrained: str = "baichuan-inc/Baichuan-Omni-1d5"
         revision: str | None = None
+        trust_code: bool = False
         dtype: DType = "auto"
         device_map: str | None = None
         max_pixels: int = 128 * 28 * 28
@@ -191,13 +200,20 @@ class BaichuanOmni:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        checkpoint = resolve_remote("baichuan-omni", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote(
+            "baichuan-omni", given.pretrained, given.revision, given.trust_code, self._setup.say
+        )
         checkpoint.check_type("baichuan-omni", "omni")
         return checkpoint
 
     @cached_property
     def _vocoder(self) -> VocoderFolder | None:
-        return find_vocoder(self._arguments.vocoder, self._setup.say) if self._arguments.vocoder else None
+        given = self._arguments
+        if not given.vocoder:
+            return None
+        vocoder = find_vocoder(given.vocoder, self._setup.say)
+        check_trust("baichuan-omni", vocoder.path, given.trust_code)
+        return vocoder
 
     @cached_property
     def _network(self) -> BaichuanNetwork:

@@ -190,7 +190,7 @@ class HfOmni:
         from transformers import AutoProcessor
 
         processor_class: Any = AutoProcessor
-        where: dict[str, Any] = {"revision": self._checkpoint.revision}
+        where: dict[str, Any] = {"revision": self._checkpoint.revision, "trust_remote_code": False}
         try:
             with quiet_loading():
                 return processor_class.from_pretrained(self._checkpoint.path, **where)
@@ -209,7 +209,7 @@ class HfOmni:
         given, checkpoint = self._arguments, self._checkpoint
         builder = self._builder
         try:
-            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision)
+            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision, trust_remote_code=False)
             model_class: Any = MODEL_FOR_MULTIMODAL_LM_MAPPING[type(config)]
         except (KeyError, ValueError) as error:
             raise self._unfit(

@@ -61,6 +61,7 @@ class MiniCpmO:
         Args:
             pretrained: Hub id or folder of the checkpoint.
             revision: commit of a Hub id, whole; its code is run, so a branch or tag is refused.
+            trust_code: the code in a local folder may run; without it, a folder is refused.
             dtype: ``auto`` takes the one that the checkpoint was saved in.
             attn: implementation of attention.
             device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
@@ -70,6 +71,7 @@ class MiniCpmO:
 
         pretrained: str = "openbmb/MiniCPM-o-2_6"
         revision: str | None = None
+        trust_code: bool = False
         dtype: DType = "auto"
         attn: Attention = "sdpa"
         device_map: str | None = None
@@ -182,7 +184,7 @@ class MiniCpmO:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, given.trust_code, self._setup.say)
         checkpoint.check_type("minicpm-o", "minicpmo")
         return checkpoint
 

@@ -15,7 +15,7 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
-from avemo_harness.models import check_model_name, load_model
+from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judges import JudgeSetup, open_judge
@@ -239,8 +239,8 @@ def prepare(
 ) -> PreparedRun:
     """Resolve a config and start its run directory, or join the same run there. The model is made, not yet asked.
 
-    What can be refused cheaply is refused first: tasks, then releases, then the model's name, before anything is built
-    or loaded.
+    What can be refused cheaply is refused first: tasks, then releases, then the model's name and the versions that
+    it runs on, before anything is built or loaded.
     """
     library = TaskLibrary(METRICS, [Path(folder) for folder in config.include_path])
     tasks = library.load(config.tasks)
@@ -248,7 +248,7 @@ def prepare(
     for task in tasks:
         releases.source(task.spec)
     if model is None:
-        check_model_name(config.model)
+        check_model(config.model)
     by_task = {task.name: releases.load(task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     wanted = {output_kind(task.spec) for task in tasks}

@@ -154,6 +154,7 @@ def load_model(
                 revision=weights.revision,
                 dtype=getattr(torch, dtype),
                 weights_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
     except (OSError, ValueError, RuntimeError, UnpicklingError) as error:

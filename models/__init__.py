@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.arguments import typed_arguments
 from avemo_harness.errors import ModelError
+from avemo_harness.models.requirements import check_requires, is_requires, requires_of
 from avemo_harness.plugins import Kind, Plugin, Registry, is_json_mapping
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ def load_model(name: str, arguments: Mapping[str, Any], setup: ModelSetup) -> Om
         setup: what the run offers every model.
 
     Raises:
-        ModelError: no such model, an argument it does not take, a value of the wrong type, or a broken package.
+        ModelError: no such model, one whose `requires` is not met, an argument it does not take, a value of the wrong
+            type, or a broken package.
     """
-    model_class = REGISTRY.load(name)
+    model_class = load_class(name)
+    check_requires(name, requires_of(model_class))
     plugin = REGISTRY.plugin(name)
     if plugin is None:
         return _make(name, model_class, arguments, setup)
@@ -77,6 +80,19 @@ def _check_model(model: OmniModel, plugin: Plugin) -> None:
     plugin.read("its identity()", lambda: model.identity(), is_json_mapping, "a mapping of names to texts")
 
 
-def check_model_name(name: str) -> None:
-    """Refuse a name that no model has, without importing any (ModelError)."""
-    REGISTRY.check(name)
+def load_class(name: str) -> Any:
+    """Import a model class; what a built-in one needs of heavy packages is not imported with it.
+
+    Raises:
+        ModelError: no such model, or a broken package.
+    """
+    model_class = REGISTRY.load(name)
+    if plugin := REGISTRY.plugin(name):
+        expected = "a mapping of package names to version ranges"
+        plugin.read("its requires", lambda: requires_of(model_class), is_requires, expected)
+    return model_class
+
+
+def check_model(name: str) -> None:
+    """Refuse a name that no model has, and a model that does not run on what is installed (ModelError)."""
+    check_requires(name, requires_of(load_class(name)))

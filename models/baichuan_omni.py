@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, ClassVar
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
@@ -25,7 +25,15 @@ from avemo_harness.models.decoding import complete, label_logprobs
 from avemo_harness.models.hf_generation import Told
 from avemo_harness.models.perception import Perception, Recent
 from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.remote_code import (
+    Placement,
+    RemoteCheckpoint,
+    check_trust,
+    load_remote,
+    load_tokenizer,
+    resolve_remote,
+)
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
@@ -57,6 +65,7 @@ class BaichuanOmni:
         Args:
             pretrained: Hub id or folder of the checkpoint.
             revision: commit of a Hub id, whole; its code is run, so a branch or tag is refused.
+            trust_code: the code in a local folder may run, the vocoder's too; without it, a folder is refused.
             dtype: ``auto`` takes the one that the checkpoint was saved in.
             device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
             max_pixels: of a frame after scaling; 28 x 28 make a token. The published 602112 fill the model's 8192
@@ -70,6 +79,7 @@ class BaichuanOmni:
 
         pretrained: str = "baichuan-inc/Baichuan-Omni-1d5"
         revision: str | None = None
+        trust_code: bool = False
         dtype: DType = "auto"
         device_map: str | None = None
         max_pixels: int = 128 * 28 * 28
@@ -79,6 +89,7 @@ class BaichuanOmni:
         vocoder: str = ""
         codes_do_sample: bool = True
 
+    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )
@@ -189,13 +200,20 @@ class BaichuanOmni:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        checkpoint = resolve_remote("baichuan-omni", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote(
+            "baichuan-omni", given.pretrained, given.revision, given.trust_code, self._setup.say
+        )
         checkpoint.check_type("baichuan-omni", "omni")
         return checkpoint
 
     @cached_property
     def _vocoder(self) -> VocoderFolder | None:
-        return find_vocoder(self._arguments.vocoder, self._setup.say) if self._arguments.vocoder else None
+        given = self._arguments
+        if not given.vocoder:
+            return None
+        vocoder = find_vocoder(given.vocoder, self._setup.say)
+        check_trust("baichuan-omni", vocoder.path, given.trust_code)
+        return vocoder
 
     @cached_property
     def _network(self) -> BaichuanNetwork:

@@ -60,6 +60,8 @@ class OmniModel(Protocol):
     """A model under test. Construction is cheap; weights are loaded by the first `generate`.
 
     A class also has a frozen dataclass `Arguments` with its typed arguments; it is made as ``Class(arguments, setup)``.
+    It may have `requires`, version ranges by package such as ``{"transformers": ">=5.18,<5.25"}``: where they are not
+    met, it is refused before it is made.
     """
 
     capabilities: Capabilities

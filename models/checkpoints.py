@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness.errors import ModelError, UsageError
@@ -13,6 +14,9 @@ from avemo_harness.weights import find_weights
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
+
+GENERATION_CODE = "custom_generate/generate.py"
+"""Where a checkpoint may have a ``generate`` of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def resolve(pretrained: str, revision: str | None, say: Callable[[str], None] = 
         say: takes a sentence for the user before something slow.
 
     Raises:
-        ModelError: there is no such checkpoint, or it cannot be reached and is not in the cache.
+        ModelError: there is no such checkpoint, it cannot be reached and is not in the cache, or it is a folder that
+            brings code which loading would run.
     """
     if not pretrained:
         raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
@@ -57,6 +62,11 @@ def resolve(pretrained: str, revision: str | None, say: Callable[[str], None] = 
         raise ModelError(str(error)) from error
     if not config:
         raise ModelError(f"{pretrained}: not a checkpoint: it has no config.json")
+    if weights.revision is None and (code := Path(weights.path) / GENERATION_CODE).exists():
+        # Some releases of transformers run it while they load weights, whatever they are told of trust.
+        raise ModelError(
+            f"{code}: code that would run while the weights are loaded, and nothing here needs it; delete it"
+        )
     return Checkpoint(weights.path, weights.revision, config, weights.content)
 
 
@@ -102,7 +112,7 @@ def load_weights(model_class: Any, checkpoint: Checkpoint, how: Mapping[str, Any
     base: Any = PreTrainedModel
     load = base.from_pretrained.__func__
     with quiet_loading():
-        model, found = load(model_class, checkpoint.path, output_loading_info=True, **how)
+        model, found = load(model_class, checkpoint.path, output_loading_info=True, trust_remote_code=False, **how)
     if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
         raise ModelError(
             f"{checkpoint.path}: not a whole checkpoint of {model_class.__name__}: {len(lacking)} weights are missing "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech
@@ -20,6 +20,7 @@ from avemo_harness.models.hf_generation import Driver, Ends, Told, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
 from avemo_harness.models.perception import Perception, Recent
 from avemo_harness.models.ranking import Ranker
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, flags_of
 
 VERSION = "1"
@@ -76,6 +77,8 @@ class HfOmni:
         talker_do_sample: bool = True
         talker_max_new_tokens: int = 4096
 
+    # Below 5.23 processors lay sound out otherwise, without a word, and several models fail; it needs that Python.
+    requires: ClassVar[Requires] = {"python": ">=3.11", "transformers": ">=5.23,<5.25"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )
@@ -187,7 +190,7 @@ class HfOmni:
         from transformers import AutoProcessor
 
         processor_class: Any = AutoProcessor
-        where: dict[str, Any] = {"revision": self._checkpoint.revision}
+        where: dict[str, Any] = {"revision": self._checkpoint.revision, "trust_remote_code": False}
         try:
             with quiet_loading():
                 return processor_class.from_pretrained(self._checkpoint.path, **where)
@@ -206,7 +209,7 @@ class HfOmni:
         given, checkpoint = self._arguments, self._checkpoint
         builder = self._builder
         try:
-            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision)
+            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision, trust_remote_code=False)
             model_class: Any = MODEL_FOR_MULTIMODAL_LM_MAPPING[type(config)]
         except (KeyError, ValueError) as error:
             raise self._unfit(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from avemo_harness.models.minicpm_speech import Speaker
 from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
 from avemo_harness.models.ranking import Ranker
 from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.weights import file_digest
 
@@ -60,6 +61,7 @@ class MiniCpmO:
         Args:
             pretrained: Hub id or folder of the checkpoint.
             revision: commit of a Hub id, whole; its code is run, so a branch or tag is refused.
+            trust_code: the code in a local folder may run; without it, a folder is refused.
             dtype: ``auto`` takes the one that the checkpoint was saved in.
             attn: implementation of attention.
             device_map: as accelerate knows it; ``auto`` spreads one model over several devices.
@@ -69,12 +71,14 @@ class MiniCpmO:
 
         pretrained: str = "openbmb/MiniCPM-o-2_6"
         revision: str | None = None
+        trust_code: bool = False
         dtype: DType = "auto"
         attn: Attention = "sdpa"
         device_map: str | None = None
         language: str = "en"
         voice: str = "assets/input_examples/assistant_female_voice.wav"
 
+    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )
@@ -180,7 +184,7 @@ class MiniCpmO:
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
         given = self._arguments
-        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, self._setup.say)
+        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, given.trust_code, self._setup.say)
         checkpoint.check_type("minicpm-o", "minicpmo")
         return checkpoint
 

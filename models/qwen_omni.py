@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
@@ -23,6 +23,7 @@ from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBu
 from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Saying, Spoken, Talker, Voice
 from avemo_harness.models.qwen_thinker import Reading, Thinker
 from avemo_harness.models.ranking import Ranker
+from avemo_harness.models.requirements import Requires
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
@@ -95,6 +96,8 @@ class QwenOmni:
         talker_max_new_tokens: int = 4096
         shared_context: bool = True
 
+    # The processors and encoders of 5.13 take other arguments and give other shapes.
+    requires: ClassVar[Requires] = {"transformers": ">=5.18,<5.25"}
     capabilities = Capabilities(
         outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
     )

@@ -12,7 +12,7 @@ import numpy as np
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.models.checkpoints import Checkpoint
-from avemo_harness.models.qwen_thinker import Thinker, Told
+from avemo_harness.models.qwen_thinker import Thinker, Told, with_cache
 from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ class Talker:
                 inputs_embeds=talker.thinker_to_talker_proj(embedded),
                 position_ids=positions,
                 attention_mask=mask,
-                past_key_values=cache,
-                use_cache=True,
+                **with_cache(talker.model, cache),
             ).last_hidden_state[:, -1]
             scores = talker.codec_head(hidden).float()
             if not bool(torch.isfinite(scores).all()):
@@ -181,6 +180,9 @@ class Talker:
 
         if not codes:
             return SILENCE
+        if max(codes) > (last := self.vocoder.config.dit_config.num_embeds):
+            # On a GPU, looking it up would end every later question of the process too.
+            raise GenerationError(f"the talker wrote the code {max(codes)}; the vocoder knows those up to {last}")
         device = self.vocoder.device
         # The vocoder starts from noise of the global generator.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

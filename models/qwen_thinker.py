@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,12 +214,9 @@ class Thinker:
 
     def step(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """One pass of the language model; the cache grows. Returns the last hidden states, [B, n, hidden]."""
-        hidden: Tensor = self.model.model.language_model(
-            inputs_embeds=embedded,
-            position_ids=positions,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
+        network = self.model.get_decoder()
+        hidden: Tensor = network(
+            inputs_embeds=embedded, position_ids=positions, attention_mask=mask, **with_cache(network, cache)
         ).last_hidden_state
         return hidden.to(self.device)
 
@@ -280,6 +278,13 @@ class _Row:
     positions: np.ndarray
     embedded: Tensor
     audible: Tensor
+
+
+def with_cache(network: Any, cache: Any) -> dict[str, Any]:
+    """Keyword arguments by which a language model of transformers reads and extends a cache."""
+    # The name since 5.24; the one before it is gone in 5.40.
+    name = "cache" if "cache" in signature(type(network).forward).parameters else "past_key_values"
+    return {name: cache, "use_cache": True}
 
 
 def _key(prompt: Prompt) -> str:

@@ -1,4 +1,7 @@
-"""Checkpoints that bring their own code: from a pinned revision only, and without a way to any other repository."""
+"""Checkpoints that bring their own code: it runs where the user has said so, and has no way to other repositories.
+
+Of a Hub id the user names the commit, of a folder that its code is trusted.
+"""
 
 from __future__ import annotations
 
@@ -65,16 +68,22 @@ class RemoteCheckpoint:
 
 
 def resolve_remote(
-    name: str, pretrained: str, revision: str | None, say: Callable[[str], None] = lambda sentence: None
+    name: str,
+    pretrained: str,
+    revision: str | None,
+    trust_code: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> RemoteCheckpoint:
-    """Pin a checkpoint with code of its own down.
+    """Pin a checkpoint with code of its own down. None of the code is run by it.
 
     Args:
         name: of the model class, for messages.
         revision: the whole commit of a Hub id; None for a folder.
+        trust_code: the user has said that a folder's code may run.
 
     Raises:
-        ModelError: there is no such checkpoint, its revision can move, or its code lies in another repository.
+        ModelError: there is no such checkpoint, its revision can move, it is a folder whose code is not trusted, or
+            some of its code lies in another repository.
     """
     if not pretrained:
         raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
@@ -98,7 +107,15 @@ def resolve_remote(
                 f"{pretrained}: some of its code lies in another repository ({place}), whose revision nothing pins "
                 "down; give the original checkpoint"
             )
+    if weights.revision is None:
+        check_trust(name, weights.path, trust_code)
     return RemoteCheckpoint(weights, config)
+
+
+def check_trust(name: str, folder: Path | str, trust_code: bool) -> None:
+    """Refuse to run code of a folder that the user has not said to trust (ModelError)."""
+    if not trust_code:
+        raise ModelError(f"{name} runs code from the folder {folder}; if you trust it, say so: trust_code=true")
 
 
 def _code_places(weights: Weights) -> Iterator[str]:

@@ -66,7 +66,7 @@ def run(argv: list[str]) -> None:
 def alone(minicpm: Path, release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose requests were asked one by one."""
     output = tmp_path_factory.mktemp("runs") / "alone"
-    run(command("minicpm-o", f"pretrained={minicpm}", release, output))
+    run(command("minicpm-o", f"pretrained={minicpm},trust_code=true", release, output))
     return output
 
 
@@ -88,7 +88,7 @@ def test_what_the_worker_wrote_is_kept_with_the_run(alone: Path) -> None:
 
 
 def test_batches_give_the_same_results(alone: Path, minicpm: Path, release: Path, tmp_path: Path) -> None:
-    run(command("minicpm-o", f"pretrained={minicpm}", release, tmp_path / "run", "--batch_size", "5"))
+    run(command("minicpm-o", f"pretrained={minicpm},trust_code=true", release, tmp_path / "run", "--batch_size", "5"))
     assert (tmp_path / "run" / "results.json").read_bytes() == (alone / "results.json").read_bytes()
 
 
@@ -102,7 +102,7 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
     alone: Path, minicpm: Path, release: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    argv = command("minicpm-o", f"pretrained={minicpm}", release, output, "--batch_size", "4")
+    argv = command("minicpm-o", f"pretrained={minicpm},trust_code=true", release, output, "--batch_size", "4")
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: any(path.stat().st_size for path in output.glob("responses/*.jsonl")), "an answer is stored")
         (worker,) = workers_of(process.pid)
@@ -116,10 +116,25 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(
 def test_a_model_that_needs_stand_ins_names_them(
     baichuan: Path, baichuan_environment: Environment, release: Path, tmp_path: Path
 ) -> None:
-    small = f"pretrained={baichuan},vocoder={baichuan.parent / 'vocoder'},max_pixels=12544"
+    small = f"pretrained={baichuan},vocoder={baichuan.parent / 'vocoder'},max_pixels=12544,trust_code=true"
     run(command("baichuan-omni", small, release, tmp_path / "run", "--batch_size", "3"))
     check_everything_was_answered(tmp_path / "run", CONFIG)
     assert results_of(tmp_path / "run")["identity"]["stand_ins"] == "flash_attn deepspeed"
+
+
+def test_code_of_a_folder_that_is_not_trusted_is_not_run(minicpm: Path, release: Path, tmp_path: Path) -> None:
+    checkpoint = shutil.copytree(minicpm, tmp_path / "checkpoint")
+    for code in checkpoint.glob("*.py"):
+        code.write_text(
+            f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + code.read_text(encoding="utf-8"), encoding="utf-8"
+        )
+    argv = command("minicpm-o", f"pretrained={checkpoint}", release, tmp_path / "run")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
+    assert done.returncode == 2
+    said = f"minicpm-o runs code from the folder {checkpoint}; if you trust it, say so: trust_code=true"
+    assert said in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_hub_that_is_not_reached_is_one_sentence(legacy_python: Path, release: Path, tmp_path: Path) -> None:
@@ -136,7 +151,9 @@ def test_a_package_that_is_missing_is_one_sentence_and_nothing_is_stored(
     checkpoint = shutil.copytree(baichuan, tmp_path / "checkpoint")
     code = checkpoint / "modeling_omni.py"
     code.write_text("import no_such_package\n" + code.read_text(encoding="utf-8"), encoding="utf-8")
-    argv = command("baichuan-omni", f"pretrained={checkpoint}", release, tmp_path / "run", "--skip_speech")
+    argv = command(
+        "baichuan-omni", f"pretrained={checkpoint},trust_code=true", release, tmp_path / "run", "--skip_speech"
+    )
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=2 * PATIENCE_S)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from support.tiny_extractors import speech_encoder
 
 from avemo_harness.errors import UsageError
+from avemo_harness.inference import import_transformers
 from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.weights import find_weights
+from avemo_harness.weights import find_weights, load_model
 
 
 def identity(folder: Path) -> dict[str, str]:
@@ -66,3 +68,18 @@ def test_damaged_settings_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UsageError, match="damaged"):
         find_weights(str(tmp_path), None).settings("config.json")
+
+
+def test_code_of_a_folder_is_neither_run_nor_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "with code"
+    folder.mkdir()
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n", encoding="utf-8")
+    questions: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question="": questions.append(question) or "y")
+    weights = find_weights(str(folder), None)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        load_model(import_transformers().AutoModel, weights, "float32", "cpu")
+    assert questions == []
+    assert not (tmp_path / "ran").exists()

@@ -28,7 +28,7 @@ COMMANDS = {
     "human": "let people rate spoken replies: plan, serve, extend, import, analyze",
     "data": "make, import, check, share or choose a release",
     "env": "make, list or remove the private environments that some models need",
-    "doctor": "say what this machine has and what is configured",
+    "doctor": "say what this machine has, what is configured, and which models run here",
 }
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""Say what this machine has and what is configured, and whether the embedded default can run here."""
+"""Say what this machine has and what is configured, and which models run here."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def execute(args: argparse.Namespace) -> int:
     print(f"cache            {cache} ({shutil.disk_usage(cache).free / 2**30:.0f} GiB free)")
     print(f"AVEMO_DATASET    {os.environ.get('AVEMO_DATASET') or 'not set'}")
     print(f"data use         {remembered_release() or 'nothing remembered'}")
+    _print_models()
     for name in missing:
         print(f"missing: {name}; install the package again with pip")
     return 1 if missing else 0
@@ -43,6 +44,36 @@ def _print_version(package: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
+
+
+def _print_models() -> None:
+    from avemo_harness.errors import UsageError
+    from avemo_harness.models import REGISTRY
+
+    print("models")
+    for name in REGISTRY.names():
+        try:
+            fact = _model_fact(name)
+        except UsageError as error:
+            fact = str(error).removeprefix(f"{name} ")
+        print(f"  {name:<14} {fact}")
+
+
+def _model_fact(name: str) -> str:
+    """What a model runs on, and whether that is here (UsageError: its environment or its package does not work)."""
+    from avemo_harness.models import load_class
+    from avemo_harness.models.environments.places import Environment
+    from avemo_harness.models.environments.recipes import RECIPES, find_recipe
+    from avemo_harness.models.requirements import remedy, requires_of, unmet
+
+    if name in RECIPES:
+        Environment(find_recipe(name)).check_ready()
+        return "runs here, in an environment of its own"
+    requires = requires_of(load_class(name))
+    if rows := unmet(requires):
+        return f"does not run here: it needs {'; '.join(map(str, rows))}: {remedy(rows)}"
+    wanted = ", ".join(f"{package} {versions}" for package, versions in requires.items())
+    return f"runs here: it needs {wanted}" if wanted else "no requirement of its own"
 
 
 def _encoder() -> str:

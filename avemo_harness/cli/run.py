@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -21,6 +23,16 @@ from avemo_harness.errors import UsageError
 
 if TYPE_CHECKING:
     from avemo_harness.evaluation import BatchSize
+
+
+FOR_COMMAND_LINE: Mapping[str, str] = {
+    "trust_code": "what code runs here",
+    "api_key_env": "which of your secrets a server gets",
+}
+"""Arguments of models that are for whoever runs the command to give, and what they decide.
+
+Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too, says that its code may run.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +144,8 @@ def _config(args: argparse.Namespace) -> Any:
         **data_values(args),
     }
     values.update({key: value for key, value in given.items() if value is not None})
+    if args.config and given["model_args"] is None:
+        _check_arguments_of_file(args.config, values.get("model", ""), values.get("model_args", {}))
     for required in ("model", "tasks"):
         if not values.get(required):
             raise UsageError(f"--{required} is needed: avemo-eval --model MODEL --tasks TASKS (see `avemo-eval ls`)")
@@ -158,6 +172,26 @@ def _from_file(path: Path) -> dict[str, Any]:
     config = RunConfig.from_mapping({"model": "", "tasks": (), **values.get("config", values)}, str(path))
     named = values.get("config", values)
     return {field.name: getattr(config, field.name) for field in fields(config) if field.name in named}
+
+
+def _check_arguments_of_file(path: Path, model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments by which whoever wrote a file would decide what code runs here, or what secret a server gets.
+
+    Raises:
+        UsageError: there are such; the message shows how to give them on the command line.
+    """
+    if not model or not arguments:
+        return
+    from avemo_harness.models import REGISTRY
+
+    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in FOR_COMMAND_LINE]
+    decided = [FOR_COMMAND_LINE[name] for name in trusting if name in arguments or name == "trust_code"]
+    if decided:
+        text = ",".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
+        raise UsageError(
+            f"{path}: the arguments of {model} decide {decided[0]}, which a file must not; if you trust whoever wrote "
+            f"it, give them on this command line: --model_args {shlex.quote(text)}"
+        )
 
 
 def _keep_quiet(sentence: str) -> None:

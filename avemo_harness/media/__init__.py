@@ -17,6 +17,7 @@ from avemo_harness.media.remux import (
     remove_sound,
     replace_sound,
 )
+from avemo_harness.media.sound_bytes import READABLE_SOUND, begins_sound_file, read_sound, sound_container
 from avemo_harness.media.stretch import stretch_frames, stretch_sound
 from avemo_harness.media.types import (
     DEFAULT_LIMITS,
@@ -32,13 +33,24 @@ from avemo_harness.media.types import (
     Source,
     VideoInfo,
 )
-from avemo_harness.media.wave import is_wave, read_pcm16, read_wave, with_known_sizes, write_wave
+from avemo_harness.media.wave import (
+    IncompleteSoundError,
+    is_wave,
+    known_size,
+    read_pcm16,
+    read_wave,
+    with_known_sizes,
+    with_more_samples,
+    write_wave,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
     "FINE",
+    "READABLE_SOUND",
     "SMALL",
     "Frames",
+    "IncompleteSoundError",
     "MediaInfo",
     "MediaLimits",
     "NoiseKind",
@@ -49,6 +61,7 @@ __all__ = [
     "Source",
     "VideoInfo",
     "active_level",
+    "begins_sound_file",
     "check_whole",
     "copy_streams",
     "decode_frames",
@@ -59,17 +72,21 @@ __all__ = [
     "freeze_video",
     "is_wave",
     "join_streams",
+    "known_size",
     "make_noise",
     "packet_digests",
     "probe",
     "read_pcm16",
+    "read_sound",
     "read_sound_file",
     "read_wave",
     "remove_sound",
     "replace_sound",
     "resample",
+    "sound_container",
     "stretch_frames",
     "stretch_sound",
     "with_known_sizes",
+    "with_more_samples",
     "write_wave",
 ]

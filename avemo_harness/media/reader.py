@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from avemo_harness.errors import MediaError
 from avemo_harness.media.clock import (
@@ -234,7 +234,11 @@ def _open_container(handle: BinaryIO, limits: MediaLimits) -> tuple[Mp4Header, I
         "max_pixels": str(limits.max_pixels),
         "max_streams": str(limits.max_streams + 1),
     }
-    return header, av.open(handle, "r", options=options, metadata_errors="replace")
+    # Tags that are no UTF-8 must not make a clip unreadable; since PyAV 19 they never do, and the argument is gone.
+    lenient: dict[str, Any] = (
+        {"metadata_errors": "replace"} if hasattr(av.container.InputContainer, "metadata_errors") else {}
+    )
+    return header, av.open(handle, "r", options=options, **lenient)
 
 
 def _checked(

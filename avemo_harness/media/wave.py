@@ -16,6 +16,10 @@ _PIPED = 0x7FFF_0000  # some tools write a little less than the largest number, 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 
 
+class IncompleteSoundError(MediaError):
+    """A sound file ends before it says, or is damaged: sent again, it may be whole."""
+
+
 def is_wave(data: bytes) -> bool:
     """Whether bytes begin as a WAV file does."""
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
@@ -26,18 +30,42 @@ def with_known_sizes(data: bytes) -> bytes:
 
     Writers into a pipe leave 0 or the largest number there, and the sound goes on to the end of the file.
     """
+    place, size = _data_chunk(data)
+    left = len(data) - place
+    if left > 0 and (size == 0 or (size > left and size >= _PIPED)):
+        head = b"RIFF" + struct.pack("<I", len(data) - 8) + data[8 : place - 4]
+        return head + struct.pack("<I", left) + data[place:]
+    return data
+
+
+def known_size(data: bytes) -> int | None:
+    """Bytes that a WAV file has up to the end of its sound, by its header; None where its writer did not know.
+
+    A file that ends before its sound begins lacks at least one.
+    """
+    place, size = _data_chunk(data)
+    if not place:
+        return len(data) + 1
+    return None if size in UNKNOWN or size >= _PIPED else place + size
+
+
+def with_more_samples(data: bytes, samples: bytes) -> bytes:
+    """A whole WAV file, continued by samples in its own format that came without a header."""
+    place, size = _data_chunk(data)
+    sound = data[place : place + size] + samples
+    return data[: place - 4] + struct.pack("<I", len(sound)) + sound
+
+
+def _data_chunk(data: bytes) -> tuple[int, int]:
+    """The place where a WAV file's sound begins and the size that its header states; 0 and 0 where there is none."""
     place = 12
     while place + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, place)
         place += 8
         if name == b"data":
-            left = len(data) - place
-            if left and (size == 0 or (size > left and size >= _PIPED)):
-                head = b"RIFF" + struct.pack("<I", len(data) - 8) + data[8 : place - 4]
-                return head + struct.pack("<I", left) + data[place:]
-            return data
+            return place, size
         place += size + size % 2
-    return data
+    return 0, 0
 
 
 def read_wave(data: bytes) -> tuple[Samples, int]:
@@ -47,7 +75,8 @@ def read_wave(data: bytes) -> tuple[Samples, int]:
         float32 [n] mono (the mean of the channels), and samples a second.
 
     Raises:
-        MediaError: it is no such file, has no rate, or ends before its header says.
+        IncompleteSoundError: it ends before its header says.
+        MediaError: it is no such file, or has no rate.
     """
     if not is_wave(data):
         raise MediaError(f"no WAV file: it begins with {data[:12]!r}")
@@ -66,13 +95,13 @@ def read_wave(data: bytes) -> tuple[Samples, int]:
             if kind == _EXTENSIBLE and place + 26 <= len(data):
                 (kind,) = struct.unpack_from("<H", data, place + 24)
         place += size + size % 2
-    raise MediaError("a WAV file without samples: it ends before its data")
+    raise IncompleteSoundError("a WAV file without samples: it ends before its data")
 
 
 def _samples(body: bytes, size: int, kind: int, channels: int, bits: int) -> Samples:
     if size not in UNKNOWN:
         if len(body) < size:
-            raise MediaError(f"the WAV file is cut off: {len(body)} of {size} bytes of sound are there")
+            raise IncompleteSoundError(f"the WAV file is cut off: {len(body)} of {size} bytes of sound are there")
         body = body[:size]
     if channels < 1 or (kind, bits) not in ((_PCM, 16), (_FLOAT, 32)):
         raise MediaError(f"a WAV file of format {kind} with {bits} bits and {channels} channels; expected 16-bit PCM")

@@ -22,6 +22,8 @@ from avemo_harness.run.sealed import read_sealed_json, sealed_json
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
 """Fields of a config that say how much is asked."""
+UNRECORDED = "trust_code"
+"""The model argument that trusts the code of a folder: it decides no answer, and a file must not hand it on."""
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
 
 
@@ -118,12 +120,14 @@ class RunRecord:
 
     def defining(self) -> dict[str, Any]:
         """What must be equal for two invocations to be the same run."""
+        config = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self.config).items()
+            if key not in AMOUNT
+        }
+        arguments = {key: value for key, value in self.config.model_args.items() if key != UNRECORDED}
         return {
-            "config": {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in asdict(self.config).items()
-                if key not in AMOUNT
-            },
+            "config": {**config, "model_args": arguments},
             "identity": dict(self.identity),
             "task_digests": dict(self.task_digests),
             "releases": [dict(release) for release in self.releases],

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from avemo_harness.errors import GenerationError
+from avemo_harness.http_errors import AnswerError, server_message, shown
+from avemo_harness.models.served.logprobs import Alternatives, first_alternatives
+from avemo_harness.models.served.speech import decode_base64
 
-from avemo_harness import media
-from avemo_harness.benchmark.request import Speech
-from avemo_harness.errors import GenerationError, MediaError
-from avemo_harness.models.served.failures import AnswerError
+CLEAN_ENDS = frozenset(
+    {"stop", "tool_calls", "function_call", "tool_use", "end_turn", "stop_sequence", "eos", "eos_token"}
+)
+"""Reasons to finish of OpenAI, Anthropic, TGI and Together after which an answer is whole."""
+LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
+"""Reasons to finish of the same, of Mistral and of Zhipu, at a limit of tokens."""
+
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+_THOUGHT_PARTS = ("thinking", "reasoning", "redacted_thinking")
+_CALL_FIELDS = ("tool_calls", "function_call")
+_END_OF_THOUGHT = re.compile(r"</(?:think|thinking|thought)>\s*", re.IGNORECASE)
+_OPEN_THOUGHT = re.compile(r"\s*<(?:think|thinking|thought)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +32,8 @@ class Told:
     """What a server told.
 
     Args:
-        text: None where there is none.
-        sound: pieces of speech in order, each a WAV file or bare samples.
+        text: None where there is none; empty where the model said nothing before its end, or its limit in thoughts.
+        sound: pieces of speech in order, each a sound file or a part of one.
         ended: the answer ended by itself, not at the limit of tokens; None where the server does not say.
         alternatives: natural-log probabilities of the likeliest first tokens.
     """
@@ -33,117 +43,128 @@ class Told:
     ended: bool | None
     prompt_tokens: int | None
     new_tokens: int | None
-    alternatives: tuple[tuple[str, float], ...] = ()
+    alternatives: Alternatives = ()
 
 
 def read_answer(body: Any) -> Told:
     """Read a whole answer. Text and speech may lie in different choices, also of one index.
 
     Raises:
-        AnswerError: it is no chat completion.
-        GenerationError: the server refused to answer.
+        AnswerError: it is no chat completion, or the server gave up before its end.
+        GenerationError: the server refused to answer, or gave speech that is no base64.
     """
-    choices = _choices(body)
-    messages = [_mapping(choice.get("message")) for choice in choices]
-    _refuse_refusals([*messages, *choices])
-    spoken = [_mapping(message.get("audio")) for message in messages]
-    texts = [text for message in messages if (text := _text(message.get("content"))) is not None]
-    transcripts = [str(one["transcript"]) for one in spoken if one.get("transcript")]
-    usage = _mapping(body.get("usage"))
-    if not texts and not any(one.get("data") for one in spoken) and not transcripts:
-        raise AnswerError("an answer with neither text nor speech")
-    return Told(
-        text=next(iter([*filter(None, texts), *transcripts, *texts]), None),
-        sound=_decoded([one["data"] for one in spoken if one.get("data")]),
-        ended=_ended([choice.get("finish_reason") for choice in choices]),
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        new_tokens=_count(usage.get("completion_tokens")),
-        alternatives=_alternatives(choices),
-    )
+    gathered = []
+    for choice in _choices(body):
+        gathered.append(_Choice(_index(choice)))
+        gathered[-1].add(choice, _mapping(choice.get("message")), "text")
+    return _told(gathered, _mapping(body.get("usage")))
 
 
 def read_events(events: Iterable[Any]) -> Told:
-    """Read a streamed answer.
+    """Read a streamed answer. Events without choices, such as counts and pings, are no part of it.
 
     Raises:
-        AnswerError: it ends before the server said so, or holds what is no part of a chat completion.
-        GenerationError: the server refused to answer.
+        AnswerError: it ends before the server said so or by its giving up, or holds what is no part of a completion.
+        GenerationError: the server refused to answer, or gave speech that is no base64.
     """
-    texts: list[str] = []
-    transcripts: list[str] = []
-    sound: list[Any] = []
-    reasons: list[Any] = []
+    gathered: dict[int, _Choice] = {}
     usage: Mapping[str, Any] = {}
     for event in events:
-        usage = _mapping(event.get("usage")) or usage if isinstance(event, dict) else usage
+        if isinstance(event, dict):
+            usage = _mapping(event.get("usage")) or usage
+            if event.get("choices") is None:
+                continue
         for choice in _choices(event):
-            delta = _mapping(choice.get("delta"))
-            _refuse_refusals([delta, choice])
-            reasons.append(choice.get("finish_reason"))
-            audio = _mapping(delta.get("audio"))
-            if audio.get("data"):
-                sound.append(audio["data"])
-            if audio.get("transcript"):
-                transcripts.append(str(audio["transcript"]))
-            told = _text(delta.get("content"))
-            if told and "audio" in (event.get("modality"), choice.get("modality")):
-                sound.append(told)
-            elif told is not None:
-                texts.append(told)
-    if not any(reasons):
+            one = gathered.setdefault(_index(choice), _Choice(_index(choice)))
+            modality = "audio" if "audio" in (event.get("modality"), choice.get("modality")) else "text"
+            one.add(choice, _mapping(choice.get("delta")), modality)
+    told = _told(list(gathered.values()), usage)
+    if told.ended is None:
         raise AnswerError("the stream was cut off: no reason to finish came")
-    text = "".join(texts) or "".join(transcripts) or ("" if texts else None)
+    return told
+
+
+def without_thoughts(text: str) -> str:
+    """A text after the thoughts that a server without a reasoning parser leaves in it; empty within unfinished ones.
+
+    >>> without_thoughts("<think>Sad?</think> happy"), without_thoughts("<think>She might"), without_thoughts("happy")
+    ('happy', '', 'happy')
+    """
+    end = max((found.end() for found in _END_OF_THOUGHT.finditer(text)), default=0)
+    return "" if _OPEN_THOUGHT.match(text, end) else text[end:]
+
+
+@dataclass
+class _Choice:
+    """What a choice holds, of a whole answer or of all events of a stream."""
+
+    index: int
+    texts: list[str] = field(default_factory=list)
+    transcripts: list[str] = field(default_factory=list)
+    sound: list[Any] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    reasons: list[Any] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    alternatives: Alternatives = ()
+    has_more: bool = False  # thoughts or calls of tools
+
+    def add(self, choice: Mapping[str, Any], part: Mapping[str, Any], modality: str) -> None:
+        """Take in a choice and its message, or its delta."""
+        audio, text = _mapping(part.get("audio")), _text(part.get("content"))
+        if audio.get("data"):
+            self.sound.append(audio["data"])
+        if audio.get("transcript"):
+            self.transcripts.append(str(audio["transcript"]))
+        if text and modality == "audio":
+            self.sound.append(text)
+        elif text is not None:
+            self.texts.append(text)
+        self.refusals += [str(one["refusal"]) for one in (part, choice) if one.get("refusal")]
+        self.reasons += [choice["finish_reason"]] if choice.get("finish_reason") else []
+        self.errors += [_error(one["error"]) for one in (choice, part) if one.get("error")]
+        self.alternatives = self.alternatives or first_alternatives(choice.get("logprobs"))
+        self.has_more |= any(part.get(name) for name in (*_THOUGHT_FIELDS, *_CALL_FIELDS)) or _has_thoughts(part)
+
+
+def _told(choices: Sequence[_Choice], usage: Mapping[str, Any]) -> Told:
+    choices = sorted(choices, key=lambda choice: choice.index)
+    ended = _ended(choices)
+    texts = ["".join(choice.texts) for choice in choices]
+    transcripts = ["".join(choice.transcripts) for choice in choices]
+    text = next(filter(None, [*texts, *transcripts]), None)
+    spoken = [choice.index for choice in choices if choice.sound]
+    sound = [piece for choice in choices if choice.index in spoken[:1] for piece in choice.sound]
+    alternatives = next((choice.alternatives for choice in choices if choice.alternatives), ())
+    explained = ended is False or alternatives or any(choice.texts or choice.has_more for choice in choices)
+    if text is None and explained:
+        text = ""
     if text is None and not sound:
         raise AnswerError("an answer with neither text nor speech")
     prompt, new = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    return Told(text, _decoded(sound), _ended(reasons), prompt, new)
+    return Told(text, decode_base64(sound), ended, prompt, new, alternatives)
 
 
-def parse_event(line: str) -> Any | None:
-    """The content of a line of an event stream; None for one without.
-
-    Raises:
-        AnswerError: it is no JSON.
-
-    >>> parse_event('data: {"choices": []}'), parse_event(": ping"), parse_event("data: [DONE]")
-    ({'choices': []}, None, None)
-    """
-    name, colon, rest = line.partition(":")
-    if name != "data" or not colon or rest.strip() == "[DONE]":
-        return None
-    try:
-        return json.loads(rest)
-    except ValueError as error:
-        raise AnswerError(f"an event that is no JSON ({error})") from error
-
-
-def speech_of(sound: Sequence[bytes], rate_hz: int) -> Speech | None:
-    """The speech of an answer; None where it has none.
-
-    Args:
-        rate_hz: of bare samples.
+def _ended(choices: Sequence[_Choice]) -> bool | None:
+    """Whether an answer ended by itself; None where the server does not say.
 
     Raises:
-        AnswerError: it is cut off, or no sound.
+        AnswerError: the server gave it up, or ended it for a reason that is not known.
+        GenerationError: it was refused.
     """
-    try:
-        if sound and media.is_wave(sound[0]):
-            parts = [media.read_wave(piece if media.is_wave(piece) else _as_wave(sound[0], piece)) for piece in sound]
-            rates = {rate for _, rate in parts}
-            if len(rates) > 1:
-                raise AnswerError(f"speech of several rates: {sorted(rates)}")
-            samples, rate_hz = np.concatenate([part for part, _ in parts]), rates.pop()
-        else:
-            samples = media.read_pcm16(b"".join(sound))
-    except MediaError as error:
-        raise AnswerError(f"speech that cannot be read: {error}") from error
-    return Speech(samples, rate_hz) if len(samples) else None
+    told = [reason for choice in choices for reason in choice.reasons]
+    reasons = {reason.casefold() if isinstance(reason, str) else json.dumps(reason) for reason in told}
+    refusals = ["".join(choice.refusals) for choice in choices if choice.refusals]
+    if refusals or "content_filter" in reasons:
+        raise GenerationError(f"the server refused to answer: {''.join(refusals[:1]) or 'its filter stopped it'}")
+    errors = [error for choice in choices for error in choice.errors]
+    odd = [f"finish_reason {shown(reason)!r}" for reason in sorted(reasons - CLEAN_ENDS - LIMITS)]
+    if errors or odd:
+        raise AnswerError(f"the server gave up on the answer: {[*errors, *odd][0]}")
+    return not LIMITS & reasons if reasons else None
 
 
-def _as_wave(first: bytes, piece: bytes) -> bytes:
-    """A later piece of samples of a WAV file that was begun by an earlier one."""
-    _, rate = media.read_wave(first)
-    return media.write_wave(media.read_pcm16(piece), rate)
+def _error(error: Any) -> str:
+    return server_message(json.dumps({"error": error}).encode())
 
 
 def _choices(body: Any) -> list[Mapping[str, Any]]:
@@ -153,52 +174,26 @@ def _choices(body: Any) -> list[Mapping[str, Any]]:
     return choices
 
 
+def _index(choice: Mapping[str, Any]) -> int:
+    return _count(choice.get("index")) or 0
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
 def _text(content: Any) -> str | None:
-    """Of a message's content, which is text or a list of parts."""
+    """Of a message's content, which is text or a list of parts; without parts that are thoughts."""
     if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") not in _THOUGHT_PARTS]
+        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     return content if isinstance(content, str) else None
 
 
-def _decoded(pieces: Sequence[Any]) -> tuple[bytes, ...]:
-    """Pieces of sound; some servers cut the base64 of one sound wherever it suits them."""
-    if not all(isinstance(piece, str) for piece in pieces):
-        raise AnswerError("speech that is no base64 but something else")
-    if any(len(piece) % 4 for piece in pieces):
-        pieces = ["".join(pieces)]
-    try:
-        return tuple(base64.b64decode(piece, validate=True) for piece in pieces)
-    except (binascii.Error, ValueError) as error:
-        raise AnswerError(f"speech that is no base64 ({error})") from error
-
-
-def _ended(reasons: Iterable[Any]) -> bool | None:
-    told = [reason for reason in reasons if reason]
-    return "length" not in told if told else None
-
-
-def _refuse_refusals(parts: Iterable[Mapping[str, Any]]) -> None:
-    for part in parts:
-        if part.get("refusal") or part.get("finish_reason") == "content_filter":
-            raise GenerationError(f"the server refused to answer: {part.get('refusal') or 'its filter stopped it'}")
-
-
-def _alternatives(choices: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, float], ...]:
-    for choice in choices:
-        content = _mapping(choice.get("logprobs")).get("content") or []
-        if content and isinstance(content[0], dict):
-            listed = [content[0], *(content[0].get("top_logprobs") or [])]
-            return tuple((str(one["token"]), float(one["logprob"])) for one in listed if _is_alternative(one))
-    return ()
-
-
-def _is_alternative(one: Any) -> bool:
-    return isinstance(one, dict) and "token" in one and isinstance(one.get("logprob"), int | float)
+def _has_thoughts(part: Mapping[str, Any]) -> bool:
+    content = part.get("content")
+    return isinstance(content, list) and any(_mapping(one).get("type") in _THOUGHT_PARTS for one in content)
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

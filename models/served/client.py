@@ -1,90 +1,56 @@
-"""Requests to servers that are alike: shared out, tried again within bounds, never waited on for ever."""
+"""Chat completions of servers that are alike: whole or streamed, without the fields that a server does not know."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
-import time
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from avemo_harness import http
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.served.answers import Told, parse_event, read_answer, read_events
-from avemo_harness.models.served.failures import (
-    AnswerError,
-    Failure,
-    Fatal,
-    RateLimited,
-    Transient,
-    failure_of_body,
-    failure_of_exception,
-    failure_of_status,
-)
+from avemo_harness.http import BOUNDS, Bounds
+from avemo_harness.http_bodies import parse_json, read_body, read_events
+from avemo_harness.http_errors import RequestError, error_of_body, server_message
+from avemo_harness.models.served import answers
+from avemo_harness.models.served.answers import Told
 
 if TYPE_CHECKING:
     import httpx
 
-GONE = 10
-"""Requests in a row that found no server at all, after which no more are sent."""
-LONGEST_ANSWER = 2**28
+OPTIONAL = ("structured_outputs", "seed", "stream_options", "modalities")
+"""Fields without which a request still asks for the same."""
+
+_UNKNOWN = re.compile(
+    r"unknown|unrecogni[sz]ed|unsupported|unexpected|extra|not (supported|permitted|allowed)", re.IGNORECASE
+)
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much is tried for one request.
-
-    Args:
-        attempts: how often it is sent at most.
-        timeout_s: for one attempt.
-        total_s: from the first attempt on; none is begun after it.
-        pause_s: before the second attempt; doubled before each further one, with jitter.
-        longest_pause_s: above which no pause grows, a server's wish included.
-    """
-
-    attempts: int = 6
-    timeout_s: float = 300.0
-    total_s: float = 1800.0
-    pause_s: float = 0.5
-    longest_pause_s: float = 60.0
-
-
-@dataclass
-class _Server:
-    """One server: how many requests it is answering, and before when it wants no more."""
-
-    url: str
-    busy: int = 0
-    closed_until: float = 0.0
-
-
-@dataclass
 class Client:
-    """Sends requests. All of it runs in one event loop.
+    """Asks for chat completions. All of it runs in one event loop.
 
     Args:
         urls: of the servers, up to and with ``/v1``.
         key: sent with every request; None for none. It is cut out of every message.
+        say: takes a sentence for the user.
+
+    Raises:
+        UsageError: a URL is none, or a variable of proxies or certificates cannot be used.
     """
 
-    urls: Sequence[str]
-    key: str | None
-    bounds: Bounds = field(default_factory=Bounds)
-
-    def __post_init__(self) -> None:
-        import httpx
-
-        self._servers = [_Server(url.rstrip("/")) for url in self.urls]
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        # The number of requests under way is bounded by whoever asks.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        timeout = httpx.Timeout(self.bounds.timeout_s, connect=min(30.0, self.bounds.timeout_s))
-        self._http = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
-        self._jitter = random.Random(0)
-        self._unreachable = 0
+    def __init__(
+        self,
+        urls: Sequence[str],
+        key: str | None,
+        bounds: Bounds = BOUNDS,
+        say: Callable[[str], object] = lambda sentence: None,
+    ) -> None:
+        self._http = http.Client(urls, key, bounds, say)
+        self._say = say
+        self._unknown: set[str] = set()
+        self._takes_modalities = False
 
     async def complete(self, payload: Mapping[str, Any], use: Callable[[Told], Result]) -> Result:
         """Ask for a chat completion.
@@ -97,128 +63,109 @@ class Client:
             GenerationError: the server refuses this request, or no attempt was answered.
             ModelError: it would refuse every request, or is gone.
         """
-        body = json.dumps(payload).encode()
-        streamed = bool(payload.get("stream"))
-        answer: Result = await self._tried(lambda server: self._completion(server, body, streamed, use))
-        return answer
 
-    async def get(self, url: str, path: str) -> Any:
+        async def read(response: httpx.Response) -> Result:
+            # Some servers answer whole though they are asked for a stream.
+            streamed = payload.get("stream") and "json" not in response.headers.get("content-type", "")
+            return use(await (self._read_stream if streamed else self._read_whole)(response))
+
+        tried: set[str] = set()
+        while True:
+            sent = {name: value for name, value in payload.items() if name not in self._unknown | tried}
+            body = {"content": json.dumps(sent).encode(), "headers": {"Content-Type": "application/json"}}
+            try:
+                result = await self._http.post("/chat/completions", body, read)
+            except GenerationError as error:
+                raise GenerationError(self._http.clean(str(error))) from error
+            except RequestError as error:
+                unknown = _unknown_fields(error, sent)
+                if unknown:
+                    self._leave_out(unknown)
+                elif not self._takes_modalities and _asks_for_text_alone(sent) and _names_no_field(error, sent):
+                    tried.add("modalities")  # not every server says what it does not know
+                else:
+                    raise (ModelError if error.scope == "run" else GenerationError)(str(error)) from error
+            else:
+                self._leave_out(tried)
+                self._takes_modalities |= _asks_for_text_alone(sent)
+                return result
+
+    def _leave_out(self, fields: set[str]) -> None:
+        if fields - self._unknown:
+            self._say(f"the server does not know {', '.join(sorted(fields))}: asking without")
+        self._unknown |= fields
+
+    async def get(self, url: str, path: str, ready_s: float = 0.0) -> Any:
         """The JSON that a server gives for a path, beside ``/v1``; None where there is none.
 
+        Args:
+            ready_s: for which a server that is starting is waited for.
+
         Raises:
-            ModelError: the server cannot be reached.
+            ModelError: the server cannot be reached, is not ready in time, or does not take the key.
         """
-        import httpx
-
-        root = url.rstrip("/").removesuffix("/v1")
         try:
-            answer = await self._http.get(root + path, timeout=min(30.0, self.bounds.timeout_s))
-        except httpx.HTTPError as error:
-            raise ModelError(self._clean(f"{url}: {failure_of_exception(error).why}; is the server up?")) from None
-        if answer.status_code in (401, 403):
-            told = failure_of_status(answer.status_code, answer.headers, answer.content)
-            raise ModelError(self._clean(f"{url}: {told.error}" if isinstance(told, Fatal) else url))
-        try:
-            return answer.json() if answer.status_code == 200 else None
-        except ValueError:
-            return None
+            return await self._http.get(url, path, ready_s)
+        except RequestError as error:
+            if error.status == 500:  # a page that is broken, not a server that is not ready
+                return None
+            raise ModelError(f"{url}: {error}") from error
 
-    async def close(self) -> None:
-        """End all connections."""
-        await self._http.aclose()
+    async def _read_whole(self, response: httpx.Response) -> Told:
+        body = parse_json(await read_body(response, self._http.bounds.most_bytes))
+        _refuse_error(body)
+        return answers.read_answer(body)
 
-    async def _tried(self, attempt: Callable[[_Server], Any]) -> Any:
-        bounds, begun = self.bounds, time.monotonic()
-        why, last = "", None
-        for number in range(bounds.attempts):
-            if self._unreachable >= GONE:
-                raise ModelError(
-                    f"no server was reached {self._unreachable} times in a row: it is gone; start it again"
-                )
-            server = self._choose(last)
-            server.busy += 1
-            try:
-                await asyncio.sleep(max(0.0, server.closed_until - time.monotonic()))
-                outcome = await attempt(server)
-            finally:
-                server.busy -= 1
-            if not isinstance(outcome, RateLimited | Transient | Fatal):
-                self._unreachable = 0
-                return outcome[0]
-            if isinstance(outcome, Fatal):
-                raise type(outcome.error)(self._clean(str(outcome.error)))
-            unreachable = isinstance(outcome, Transient) and outcome.unreachable
-            self._unreachable = self._unreachable + 1 if unreachable else 0
-            why, last = outcome.why, server
-            pause = self._pause(outcome, number)
-            if number + 1 == bounds.attempts or time.monotonic() - begun + pause > bounds.total_s:
-                break
-            if isinstance(outcome, RateLimited):
-                server.closed_until = max(server.closed_until, time.monotonic() + pause)
-            else:
-                await asyncio.sleep(pause)
-        raise GenerationError(self._clean(f"not answered in {number + 1} attempts; the last one: {why}"))
-
-    async def _completion(
-        self, server: _Server, body: bytes, streamed: bool, use: Callable[[Told], Result]
-    ) -> tuple[Result] | Failure:
-        """One attempt: what was made of the answer, in a tuple of one, or what failed."""
-        import httpx
-
-        url = f"{server.url}/chat/completions"
-        try:
-            return await asyncio.wait_for(self._answer(url, body, streamed, use), self.bounds.timeout_s)
-        except httpx.HTTPError as error:
-            return failure_of_exception(error)
-        except asyncio.TimeoutError:
-            return Transient(f"no whole answer came within {self.bounds.timeout_s:g} s")
-        except AnswerError as error:
-            return Transient(str(error))
-        except GenerationError as error:
-            return Fatal(error)
-
-    async def _answer(
-        self, url: str, body: bytes, streamed: bool, use: Callable[[Told], Result]
-    ) -> tuple[Result] | Failure:
-        async with self._http.stream("POST", url, content=body, headers={"Content-Type": "application/json"}) as answer:
-            if answer.status_code != 200:
-                return failure_of_status(answer.status_code, answer.headers, await _all_of(answer))
-            if streamed:
-                events = [event async for line in answer.aiter_lines() if (event := parse_event(line)) is not None]
-                failures = [failure for event in events if (failure := failure_of_body(event))]
-                return failures[0] if failures else (use(read_events(events)),)
-            told = _parsed(await _all_of(answer))
-            return failure_of_body(told) or (use(read_answer(told)),)
-
-    def _choose(self, last: _Server | None) -> _Server:
-        """The server that is open first and least busy, another than the last one where there are several."""
-        now = time.monotonic()
-        others = [server for server in self._servers if server is not last] or self._servers
-        return min(others, key=lambda server: (max(0.0, server.closed_until - now), server.busy))
-
-    def _pause(self, failure: RateLimited | Transient, number: int) -> float:
-        if isinstance(failure, RateLimited) and failure.after_s is not None:
-            return min(failure.after_s, self.bounds.longest_pause_s)
-        pause: float = self.bounds.pause_s * 2**number * self._jitter.uniform(0.5, 1.5)
-        return min(pause, self.bounds.longest_pause_s)
-
-    def _clean(self, message: str) -> str:
-        return message.replace(self.key, "***") if self.key else message
+    async def _read_stream(self, response: httpx.Response) -> Told:
+        events = await read_events(response, self._http.bounds.most_bytes)
+        for event in events:
+            _refuse_error(event)
+        return answers.read_events(map(_chunk, events))
 
 
-async def _all_of(answer: httpx.Response) -> bytes:
-    """The body of an answer, up to a bound."""
-    parts, size = [], 0
-    async for part in answer.aiter_bytes():
-        size += len(part)
-        if size > LONGEST_ANSWER:
-            raise AnswerError(f"an answer of more than {LONGEST_ANSWER} bytes")
-        parts.append(part)
-    return b"".join(parts)
+def _refuse_error(body: object) -> None:
+    failure = error_of_body(body)
+    if failure is not None:
+        raise failure
 
 
-def _parsed(body: bytes) -> Any:
+def _chunk(event: Any) -> Any:
+    """An event as a part of a completion: gateways keep streams alive by events without choices, or with null."""
+    return {**event, "choices": []} if isinstance(event, dict) and event.get("choices") is None else event
+
+
+def _asks_for_text_alone(sent: Mapping[str, Any]) -> bool:
+    return bool(sent.get("modalities") == ["text"])
+
+
+def _names_no_field(error: RequestError, sent: Mapping[str, Any]) -> bool:
+    """Whether a server refuses a request without a word on which part of it."""
+    message = server_message(error.told.encode())
+    named = _details(error.told) or any(re.search(rf"\b{name}\b", message) for name in sent)
+    return error.status in (400, 422) and not named
+
+
+def _unknown_fields(error: RequestError, sent: Mapping[str, Any]) -> set[str]:
+    """Optional fields that a server names as unknown to it, as pydantic's details or in a sentence."""
+    if error.status not in (400, 422):
+        return set()
+    # Speech is not optional where it is asked for.
+    optional = {name for name in OPTIONAL if name in sent and not (name == "modalities" and "audio" in sent[name])}
+    message = server_message(error.told.encode())
+    if details := _details(error.told):
+        places = [one.get("loc") for one in details if "extra" in str(one.get("type"))]
+        return optional & {
+            part for place in places if isinstance(place, list) for part in place if isinstance(part, str)
+        }
+    return {name for name in optional if re.search(rf"\b{name}\b", message)} if _UNKNOWN.search(message) else set()
+
+
+def _details(told: str) -> list[dict[str, Any]]:
+    """Pydantic's list of what is wrong with a request: FastAPI's ``detail``, or that in the message of an error."""
     try:
-        return json.loads(body)
-    except ValueError as error:
-        raise AnswerError(f"an answer that is no JSON ({error})") from error
+        body = json.loads(told)
+    except (ValueError, RecursionError):
+        return []
+    for name in ("error", "message", "detail"):
+        body = body.get(name) or body if isinstance(body, dict) else body
+    return [one for one in body if isinstance(one, dict)] if isinstance(body, list) else []

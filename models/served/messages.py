@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
+from avemo_harness.build.importers.recordings import encode_anew
+from avemo_harness.errors import MediaError
 from avemo_harness.models.harmless import harmless
 from avemo_harness.models.minicpm_layout import GRID_FPS, Seen, clip_parts
 from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
@@ -83,10 +85,10 @@ class Messenger:
             return
         has_video, samples = self._perception.streams(clip).video is not None, self._perception.sound(clip)
         if has_video and self._wording.sound_part == "in_video":
-            yield _video(clip.read())
+            yield _video(_as_mp4(clip.read()))
             return
         if has_video:
-            yield _video(media.remove_sound(clip.read()))
+            yield _video(_without_sound(clip.read()))
         if samples is not None:
             yield self._sound(samples)
 
@@ -96,6 +98,20 @@ class Messenger:
             return {"type": "audio_url", "audio_url": {"url": _data_url("audio/wav", wave)}}
         data = _data_url("audio/wav", wave) if form == "input_audio_url" else base64.b64encode(wave).decode()
         return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+
+def _as_mp4(data: bytes) -> bytes:
+    """A clip as servers take it: MP4 as it is, another container, such as a browser's WebM, encoded anew."""
+    return data if media.sound_container(data) == "MP4" else encode_anew(data)
+
+
+def _without_sound(data: bytes) -> bytes:
+    """The video of a clip as MP4: its own packets, or encoded anew where they cannot be copied, as those of WebM."""
+    try:
+        return media.remove_sound(data)
+    except MediaError:
+        media.check_whole(data)  # what is damaged stays an error
+        return media.remove_sound(encode_anew(data))
 
 
 def _video(mp4: bytes) -> Part:

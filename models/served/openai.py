@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import ModelError, SampleError, describe
+from avemo_harness.http import Bounds, EventLoop, read_key
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.sampling import flags_of
-from avemo_harness.models.served.answers import Told, speech_of
-from avemo_harness.models.served.client import Bounds, Client
+from avemo_harness.models.served.answers import Told, without_thoughts
+from avemo_harness.models.served.client import Client
 from avemo_harness.models.served.messages import Layout, Messenger, SoundPart, Wording
-from avemo_harness.models.served.ranking import first_token_logprobs
+from avemo_harness.models.served.ranking import fitting_priors, label_priors, rank_labels
 from avemo_harness.models.served.server import Server, check_senses, identify, takes_choices
+from avemo_harness.models.served.speech import speech_of
 
-VERSION = "1"
+VERSION = "2"
 MOST, USUAL = 1024, 16
 """Requests under way at once, at most and where the user names no number."""
 ALTERNATIVES = 20
 """Likeliest first tokens that a ranking is read from; what most servers tell at most."""
 
-SpeechFormat = Literal["wav", "pcm16"]
-Result = TypeVar("Result")
+SpeechFormat = Literal["wav", "pcm16", "bare_wav"]
 
 
 class OpenAi:
@@ -48,7 +47,9 @@ class OpenAi:
             speech: replies are asked for in speech; else the model is not asked for any.
             voice: of spoken replies; empty for the server's own.
             stream: answers are asked for as streams, as some hosted models want it.
-            speech_format: what speech is asked for in, ``wav`` or ``pcm16``; what comes is told apart by its beginning.
+            speech_format: what speech is asked for in: ``wav``; ``pcm16``, bare samples; ``bare_wav``, samples that are
+                called wav and come without a header, as Alibaba's streams have them. A sound file that comes is read
+                as what it is; bare samples are believed only where they were asked for.
             speech_rate_hz: of speech that comes as bare samples.
             system: system prompt; empty for none.
             layout: ``clips`` or, for MiniCPM-o, ``seconds``.
@@ -87,7 +88,7 @@ class OpenAi:
         if not arguments.speech:
             self.capabilities = Capabilities(frozenset({"label_text", "label_ranking"}), MOST, USUAL)
         self._messenger = Messenger(Wording(arguments.system, arguments.layout, arguments.sound_part))
-        self._priors: dict[tuple[tuple[str, ...], tuple[str, ...]], asyncio.Task[Mapping[str, float]]] = {}
+        self._priors: dict[tuple[tuple[str, ...], tuple[str, ...]], asyncio.Task[Mapping[str, float] | None]] = {}
 
     def identity(self) -> Mapping[str, str]:
         given, server = self._arguments, self._server
@@ -143,19 +144,23 @@ class OpenAi:
             payload.update({name: value for name, value in settings.items() if value is not None})
         if isinstance(request.output, SpokenOutput):
             voice = {"voice": self._arguments.voice} if self._arguments.voice else {}
-            payload |= {"modalities": ["text", "audio"], "audio": {**voice, "format": self._arguments.speech_format}}
+            form = self._arguments.speech_format.removeprefix("bare_")
+            payload |= {"modalities": ["text", "audio"], "audio": {**voice, "format": form}}
         elif self._choices and request.output.method == "generate":
             payload["structured_outputs"] = {"choice": list(request.output.labels)}
         return payload
 
     def _response(self, request: Request, told: Told) -> Response:
-        spoken = isinstance(request.output, SpokenOutput)
-        speech = speech_of(told.sound, self._arguments.speech_rate_hz) if spoken else None
-        words = told.text.split() if told.text else []
+        given, spoken = self._arguments, isinstance(request.output, SpokenOutput)
+        bare_rate_hz = None if given.speech_format == "wav" else given.speech_rate_hz
+        speech = speech_of(told.sound, bare_rate_hz) if spoken else None
+        said = without_thoughts(told.text or "")
+        words = said.split()
         numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
         odd = flags_of([numbers[word] for word in words], told.ended is not False)
         return Response(
-            text=told.text or "",
+            # A reply becomes a part of the dialogue; of a label, scorers pass over the thoughts themselves.
+            text=said if spoken else told.text or "",
             speech=speech,
             prompt_tokens=told.prompt_tokens,
             new_tokens=told.new_tokens,
@@ -164,28 +169,35 @@ class OpenAi:
 
     async def _ranked(self, request: Request, payload: Mapping[str, Any], labels: tuple[str, ...]) -> Response:
         try:
-            logprobs, prompt_tokens = await self._client.complete(
-                payload, lambda told: (first_token_logprobs(told, labels), told.prompt_tokens)
+            ranking, prompt_tokens = await self._client.complete(
+                payload, lambda told: (rank_labels(told, labels), told.prompt_tokens)
             )
-            priors = await self._prior(request, labels)
+            priors = fitting_priors(ranking, await self._prior(request, labels))
         except SampleError as error:
             return Response(error=describe(error))
-        tokens = dict.fromkeys(labels, 1)
-        return Response(label_logprobs=logprobs, label_tokens=tokens, label_priors=priors, prompt_tokens=prompt_tokens)
+        return Response(
+            label_logprobs=ranking.logprobs,
+            label_tokens=dict.fromkeys(labels, 1),
+            label_priors=priors,
+            prompt_tokens=prompt_tokens,
+        )
 
     def _ranking(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        asked = {**self._request, "messages": messages, "max_tokens": 1, "logprobs": True, "top_logprobs": ALTERNATIVES}
-        return {**asked, "stream": False}
+        return {**self._request, "messages": messages, "max_tokens": 1, "logprobs": True, "top_logprobs": ALTERNATIVES}
 
-    async def _prior(self, request: Request, labels: tuple[str, ...]) -> Mapping[str, float]:
+    async def _prior(self, request: Request, labels: tuple[str, ...]) -> Mapping[str, float] | None:
         """Log-probabilities of labels when the question is asked without any clip or history; asked once."""
         question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
         known = (tuple(block.text for block in question), labels)
         if known not in self._priors:
             messages = self._messenger.messages([Message("user", question)])
-            asked = self._client.complete(self._ranking(messages), lambda told: first_token_logprobs(told, labels))
+            asked = self._client.complete(self._ranking(messages), lambda told: label_priors(told, labels))
             self._priors[known] = asyncio.ensure_future(asked)
-        return await self._priors[known]
+        try:
+            return await self._priors[known]
+        except SampleError:
+            self._priors.pop(known, None)  # the next request asks again
+            raise
 
     @cached_property
     def _request(self) -> dict[str, Any]:
@@ -193,6 +205,7 @@ class OpenAi:
         return {
             "model": self._arguments.model,
             "temperature": 0.0,
+            "modalities": ["text"],  # some servers speak all they say
             **({"stream": True, "stream_options": {"include_usage": True}} if self._arguments.stream else {}),
         }
 
@@ -200,7 +213,7 @@ class OpenAi:
     def _server(self) -> Server:
         given = self._arguments
         self._setup.say(f"asking {' and '.join(self._urls)} what it is")
-        server = self._loop.submit(identify(self._client, self._urls, given.model)).result()
+        server = self._loop.submit(identify(self._client, self._urls, given.model, given.total_s)).result()
         if given.probe:
             self._setup.say("showing it a picture and a tone, to see that both are noticed")
             self._loop.submit(check_senses(self._client, self._request, self._messenger)).result()
@@ -213,24 +226,12 @@ class OpenAi:
     @cached_property
     def _client(self) -> Client:
         given = self._arguments
-        bounds = Bounds(given.attempts, given.timeout_s, given.total_s)
-        return Client(self._urls, os.environ.get(given.api_key_env) or None, bounds)
+        bounds = Bounds(given.attempts, timeout_s=given.timeout_s, silence_s=given.timeout_s, total_s=given.total_s)
+        return Client(self._urls, read_key(given.api_key_env), bounds, self._setup.say)
 
     @cached_property
-    def _loop(self) -> _Loop:
-        return _Loop()
-
-
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
-
-    def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Begin some work; the future is done with it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _loop(self) -> EventLoop:
+        return EventLoop()
 
 
 def _urls(text: str) -> tuple[str, ...]:

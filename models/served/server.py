@@ -22,6 +22,11 @@ VERSION_PATHS = ("/version", "/server_info", "/get_server_info")
 CHOICE = "quartz-lantern"
 """Nothing that a model says by itself."""
 QUESTION = "Describe what you see and hear in at most three words."
+SENSES = {
+    "video": "Is there a picture, and of which colour? Answer in at most three words.",
+    "sound": "Is there a sound, and of which kind? Answer in at most three words.",
+}
+"""Questions that single out what is sent, where it is counted and yet the answer stays the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,16 @@ class Server:
     root: str
 
 
-async def identify(client: Client, urls: Sequence[str], model: str) -> Server:
+async def identify(client: Client, urls: Sequence[str], model: str, ready_s: float) -> Server:
     """Ask all servers what they are.
+
+    Args:
+        ready_s: for which each is waited for while it is starting.
 
     Raises:
         ModelError: one is not reached or lacks the model, or they are not alike.
     """
-    found = {url: await _identify_one(client, url, model) for url in urls}
+    found = {url: await _identify_one(client, url, model, ready_s) for url in urls}
     servers = set(found.values())
     if len(servers) > 1:
         told = "; ".join(f"{url}: {server.name}, {server.root}" for url, server in found.items())
@@ -51,8 +59,8 @@ async def identify(client: Client, urls: Sequence[str], model: str) -> Server:
     return servers.pop()
 
 
-async def _identify_one(client: Client, url: str, model: str) -> Server:
-    listed = await client.get(url, "/v1/models")
+async def _identify_one(client: Client, url: str, model: str, ready_s: float) -> Server:
+    listed = await client.get(url, "/v1/models", ready_s)
     models = [one for one in _list(listed) if isinstance(one, dict)]
     known = {str(one.get("id")): one for one in models}
     if known and model not in known:
@@ -94,14 +102,26 @@ async def check_senses(client: Client, request: Mapping[str, Any], messenger: Me
     Raises:
         ModelError: it is blind or deaf, or does not take what is sent.
     """
+
+    async def ask(question: str, *clips: Clip) -> Told:
+        return await _told(client, request, messenger, clips, question)
+
     silent, loud = _clips()
-    shown: list[tuple[Clip, ...]] = [(), (silent,), (loud,)]
-    plain, sees, hears = [await _told(client, request, messenger, clips) for clips in shown]
-    for sense, before, after in (("video", plain, sees), ("sound", sees, hears)):
-        if _alike(before, after):
+    after = await ask(QUESTION)
+    for sense, without, clip in (("video", (), silent), ("sound", (silent,), loud)):
+        before, after = after, await ask(QUESTION, clip)
+        noticed = before.text != after.text
+        # Counts alone prove nothing: a server may count words only, or count a place that it leaves empty.
+        if noticed and _count_alike(before, after):
+            noticed = (await ask(QUESTION, *without)).text == before.text
+        elif not noticed and _count_apart(before, after):
+            question = SENSES[sense]
+            noticed = not after.text or (await ask(question, *without)).text != (await ask(question, clip)).text
+        if not noticed:
             raise ModelError(
-                f"the server drops the {sense}: with it and without it, it counts {after.prompt_tokens} tokens and "
-                f"answers {after.text!r}; serve the model so that it takes {sense}, or give probe=false"
+                f"the server drops the {sense}: with it and without it, it counts {after.prompt_tokens} and "
+                f"{before.prompt_tokens} tokens and answers {after.text!r}; serve the model so that it takes {sense}, "
+                "or give probe=false"
             )
 
 
@@ -114,8 +134,10 @@ def _clips() -> tuple[Clip, Clip]:
     return Clip.from_bytes(media.remove_sound(loud)), Clip.from_bytes(loud)
 
 
-async def _told(client: Client, request: Mapping[str, Any], messenger: Messenger, clips: tuple[Clip, ...]) -> Told:
-    messages = messenger.messages([Message("user", (*clips, Text(QUESTION)))])
+async def _told(
+    client: Client, request: Mapping[str, Any], messenger: Messenger, clips: tuple[Clip, ...], question: str
+) -> Told:
+    messages = messenger.messages([Message("user", (*clips, Text(question)))])
     try:
         return await client.complete({**request, "messages": messages, "max_tokens": 16}, lambda told: told)
     except GenerationError as error:
@@ -124,8 +146,9 @@ async def _told(client: Client, request: Mapping[str, Any], messenger: Messenger
         raise ModelError(f"the server does not take a message of {kinds}: {error}") from error
 
 
-def _alike(one: Told, other: Told) -> bool:
-    """Equal counts of tokens, or where it counts nothing, equal answers."""
-    if one.prompt_tokens is not None and other.prompt_tokens is not None:
-        return one.prompt_tokens == other.prompt_tokens
-    return one.text == other.text
+def _count_alike(one: Told, other: Told) -> bool:
+    return one.prompt_tokens is not None and one.prompt_tokens == other.prompt_tokens
+
+
+def _count_apart(one: Told, other: Told) -> bool:
+    return None not in (one.prompt_tokens, other.prompt_tokens) and one.prompt_tokens != other.prompt_tokens

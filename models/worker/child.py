@@ -23,6 +23,7 @@ from avemo_harness.arguments import typed_arguments
 from avemo_harness.errors import AvemoError, GenerationError, ModelError, first_line
 from avemo_harness.inference import device_is_lost
 from avemo_harness.models.base import ModelSetup, OmniModel, Output, Prefetching
+from avemo_harness.models.requirements import check_requires, requires_of
 from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
 from avemo_harness.models.worker.payloads import (
     Buffer,
@@ -135,6 +136,8 @@ class _Host:
         self._name = order.name
         module, attribute = order.place.split(":")
         model_class = getattr(import_module(module), attribute)
+        advice = f"make its environment anew: `avemo-eval env remove {order.name}`, then create"
+        check_requires(order.name, requires_of(model_class), advice)
         arguments = typed_arguments(order.name, model_class.Arguments, order.arguments, ModelError)
         self._model = model_class(arguments, setup)
         return {"stand_ins": [name for name in order.stand_ins if _comes_from(name, order.paths)]}, []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from support.releases import write_text_release, write_text_task
 
 from avemo_harness.cli import main
 from avemo_harness.cli.processes import rank
+from avemo_harness.run.config import RunConfig, RunRecord
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +43,48 @@ def test_a_process_of_no_launcher_is_the_main_one(
     if variable is not None:
         monkeypatch.setenv("RANK", variable)
     assert rank() == number
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "decided"),
+    [
+        ("minicpm-o", {"pretrained": "./weights", "trust_code": True}, "what code runs here"),
+        ("minicpm-o", {"pretrained": "owner/name", "revision": "0" * 40}, "what code runs here"),
+        ("baichuan-omni", {"pretrained": "owner/name", "vocoder": "./vocoder"}, "what code runs here"),
+        (
+            "openai",
+            {"base_url": "http://127.0.0.1:9/v1", "model": "m", "api_key_env": "HOME"},
+            "which of your secrets a server gets",
+        ),
+    ],
+)
+def test_a_file_does_not_decide_for_the_user(
+    model: str,
+    arguments: dict[str, object],
+    decided: str,
+    task: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"model": model, "model_args": arguments, "tasks": [task]}), encoding="utf-8")
+    assert main(["--config", str(file), "--output_path", str(tmp_path / "run")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{file}: the arguments of {model} decide {decided}, which a file must not; if you trust" in said
+    # The arguments of the message are taken, and what is wrong then is something else.
+    given = shlex.split(said)[-1]
+    assert main(["--config", str(file), "--model_args", given, "--output_path", str(tmp_path / "run")]) == 2
+    assert "which a file must not" not in capsys.readouterr().err
+
+
+def test_arguments_that_decide_nothing_of_the_kind_come_from_a_file(task: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    config = {"model": "constant", "model_args": {"label": "sad"}, "tasks": [task]}
+    file.write_text(json.dumps(config), encoding="utf-8")
+    assert main(["--config", str(file), "--output_path", str(tmp_path / "run")]) == 0
+
+
+def test_trust_is_not_recorded() -> None:
+    config = RunConfig("minicpm-o", ("a",), {"pretrained": "./weights", "trust_code": "true"})
+    record = RunRecord(config, {}, (), {}, (), (), {}, answers_from_release=False)
+    assert record.to_json()["config"]["model_args"] == {"pretrained": "./weights"}

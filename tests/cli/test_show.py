@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.corpus_trees import write_clip
 from support.imports import import_corpus
+from support.packages import write_package
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import media
@@ -17,6 +18,7 @@ from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task_library import SHIPPED
 from avemo_harness.cli import main
+from avemo_harness.models import MODELS
 
 
 def test_a_task_is_shown_with_the_file_and_line_of_every_value(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,3 +116,24 @@ def test_the_doctor_finds_everything_that_a_run_needs(capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "H.264 encoder" in said
     assert "missing" not in said
+
+
+def test_the_doctor_says_of_every_model_what_it_needs_and_whether_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVEMO_CACHE", str(tmp_path / "cache"))
+    write_package(tmp_path, "transformers", {}, version="5.21.0")
+    write_package(tmp_path, "broken", {"avemo_harness.models": {"broken": "nowhere:x"}})
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in said.split("models\n")[1].splitlines()}
+    assert set(facts) == {*MODELS, "broken"}
+    assert facts["random"] == "no requirement of its own"
+    assert facts["qwen2.5-omni"].startswith("runs here: it needs transformers >=5.18")
+    assert re.fullmatch(
+        r"does not run here: it needs transformers (\S+), and 5\.21\.0 is installed: pip install 'transformers\1'",
+        facts["hf-omni"],
+    )
+    assert facts["minicpm-o"] == "needs an environment of its own: `avemo-eval env create minicpm-o` makes it once"
+    assert "installed package broken 1.0" in facts["broken"]

@@ -135,7 +135,7 @@ def test_the_cover_of_a_sound_file_is_no_video() -> None:
         sound = container.add_stream("libmp3lame", rate=RATE, layout="mono")
         cover = container.add_stream("png", rate=25)
         cover.width, cover.height, cover.pix_fmt = 96, 64, "rgb24"
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         frame = av.AudioFrame.from_ndarray(melody(1.0)[None], "fltp", "mono")
         frame.sample_rate = RATE
         packets = [*cover.encode(av.VideoFrame.from_ndarray(pattern(0), "rgb24")), *cover.encode(None)]
@@ -144,6 +144,20 @@ def test_the_cover_of_a_sound_file_is_no_video() -> None:
     assert info.video is None
     assert info.sound is not None
     assert media.packet_digests(file.getvalue()).video == ()
+
+
+def test_a_tag_that_is_no_utf8_hinders_nothing() -> None:
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        container.metadata["title"] = "some film"
+        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(melody(1.0)[None], "fltp", "mono")
+        frame.sample_rate = RATE
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+    assert b"some film" in file.getvalue()
+    assert media.probe(file.getvalue().replace(b"some film", b"som\xe9 film")).sound is not None
 
 
 def test_what_a_clip_lacks_is_an_error(sound_only: bytes, silent_film: bytes) -> None:

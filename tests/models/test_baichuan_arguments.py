@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.questions import A, ask
 from support.tiny_baichuan import make, vocoder_of, write_code
 
 from avemo_harness.errors import ModelError
+from avemo_harness.models import remote_code
 from avemo_harness.models.baichuan_omni import vision_settings
 from avemo_harness.models.base import ModelSetup
+from avemo_harness.weights import Weights
 
 LABELS = ModelSetup(device="cpu", outputs=frozenset({"label_text"}))
 
@@ -34,6 +37,21 @@ def test_a_folder_that_is_no_vocoder_is_refused(folder: Path) -> None:
     (vocoder_of(folder) / "hift.pt").unlink()
     with pytest.raises(ModelError, match=r"it has no hift.pt; give the folder third_party/cosy24k_vocoder"):
         make(folder).identity()
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}  # type: ignore[no-any-return]
+
+
+def test_the_code_of_a_vocoder_is_trusted_apart_from_a_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A Hub id with its commit stands in the checkpoint's place, so that only the vocoder is a folder.
+    commit = Weights("owner/name", "0" * 40, "owner/name@" + "0" * 40)
+    monkeypatch.setattr(remote_code, "find_weights", lambda name, revision, say: commit)
+    monkeypatch.setattr(Weights, "settings", lambda weights, name: _settings(folder / name))
+    given = {"pretrained": "owner/name", "revision": "0" * 40}
+    with pytest.raises(ModelError, match=rf"runs code from the folder {vocoder_of(folder)}; if you trust it"):
+        make(folder, **given, trust_code=False).identity()
+    assert make(folder, **given).identity()["vocoder"].startswith("sha256:")
 
 
 def test_code_of_another_repository_is_refused(folder: Path) -> None:

@@ -95,3 +95,13 @@ def test_a_device_map_and_a_device_exclude_each_other(tmp_path: Path) -> None:
         loading(checkpoint, "auto", "sdpa", "auto", "cuda:0")
     with pytest.raises(ModelError, match="flash-attn"):
         loading(checkpoint, "auto", "flash_attention_2", None, None)
+
+
+def test_a_folder_with_code_that_loading_would_run_is_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "a")
+    (folder / "custom_generate").mkdir()
+    (folder / "custom_generate" / "generate.py").write_text("raise SystemExit\n", encoding="utf-8")
+    with pytest.raises(
+        ModelError, match=r"custom_generate/generate\.py: code that would run while the weights are loaded"
+    ):
+        resolve(str(folder), None)

@@ -352,6 +352,24 @@ def test_an_unfit_checkpoint_is_refused(spoil: Spoil, said: str, gemma4: Tiny, t
         Tiny(spoiled, False, "").make().generate([ask(A)])
 
 
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json"])
+def test_code_of_a_folder_is_neither_run_nor_asked_about(
+    name: str, gemma4: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(gemma4.folder, tmp_path / "with code"))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n", encoding="utf-8")
+    named = {"AutoConfig": "own.Own"} if name == "config.json" else {"AutoProcessor": "own.Own"}
+    settings = json.loads((folder / name).read_text(encoding="utf-8"))
+    settings |= {"model_type": "own", "processor_class": "Own", "auto_map": named}
+    (folder / name).write_text(json.dumps(settings), encoding="utf-8")
+    questions: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question="": questions.append(question) or "y")
+    with pytest.raises(ModelError, match="hf-omni is for models of transformers that see and hear"):
+        Tiny(folder, False, "").make().generate([ask(A)])
+    assert questions == []
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("pretrained", "said"),
     [("", "pretrained=HUB_ID_OR_FOLDER"), ("./nowhere", "no such folder"), ("{empty}", "not a checkpoint")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -345,6 +346,16 @@ def test_bfloat16_answers_and_speaks(make_qwen: Make) -> None:
     answers = make_qwen(dtype="bfloat16").generate(conversations("reply", max_new_tokens=24))
     assert all(answer.error is None for answer in answers)
     assert any(answer.speech is not None for answer in answers)
+
+
+@pytest.mark.parametrize("output", ["label", "rank", "reply"])
+def test_nothing_that_is_used_will_soon_be_gone(output: str, make_qwen: Make) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        answers = make_qwen().generate(conversations(output, max_new_tokens=8))
+    assert all(answer.error is None for answer in answers)
+    going = (FutureWarning, DeprecationWarning, PendingDeprecationWarning)
+    assert [str(one.message) for one in said if issubclass(one.category, going)] == []
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(make_qwen: Make, qwen_folder: Path, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from support.clips import melody
 from support.published_qwen import PublishedQwen
-from support.questions import ask, clip, silent_clip, sound_clip
+from support.questions import ask, clip, conversations, silent_clip, sound_clip
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request
+from avemo_harness.errors import GenerationError
 from avemo_harness.models.base import ModelSetup
 
 if TYPE_CHECKING:
@@ -188,6 +189,17 @@ def test_no_speech_codes_are_a_fact_and_no_crash(qwen: QwenOmni, monkeypatch: py
     answer = qwen.generate([silent])[0]
     assert (answer.error, answer.speech) == (None, None)
     assert "no_speech" in answer.flags
+
+
+def test_a_code_that_the_vocoder_lacks_is_an_error_of_its_reply(make_qwen: Make) -> None:
+    """The published code looks it up all the same, which on a GPU breaks the process for every later question."""
+    model = make_qwen()
+    replies = conversations("reply", max_new_tokens=24)
+    speaking = next(request for request in replies if model.generate([request])[0].speech is not None)
+    assert model._talker is not None
+    model._talker.vocoder.config.dit_config.num_embeds = 0
+    with pytest.raises(GenerationError, match=r"the talker wrote the code \d+; the vocoder knows those up to 0"):
+        model.generate([speaking])
 
 
 def test_a_reply_of_no_words_is_not_spoken(make_qwen: Make) -> None:

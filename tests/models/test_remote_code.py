@@ -1,4 +1,4 @@
-"""Code that comes with a checkpoint is run from a commit that was named, and from nothing else."""
+"""Code that comes with a checkpoint is run from a named commit or a trusted folder, and from nothing else."""
 
 from __future__ import annotations
 
@@ -59,8 +59,25 @@ def _checkpoint(folder: Path, **config: object) -> Path:
     return folder
 
 
+def test_a_folder_is_refused_until_its_code_is_trusted(tmp_path: Path) -> None:
+    folder = _checkpoint(tmp_path / "one")
+    with pytest.raises(
+        ModelError, match=f"runs code from the folder {folder}; if you trust it, say so: trust_code=true"
+    ):
+        resolve_remote("minicpm-o", str(folder), None)
+    assert resolve_remote("minicpm-o", str(folder), None, trust_code=True).weights.content.startswith("sha256:")
+
+
+@pytest.mark.usefixtures("_hub")
+def test_trust_in_code_does_not_stand_for_a_commit() -> None:
+    with pytest.raises(ModelError, match="name the commit that you trust"):
+        resolve_remote("minicpm-o", "owner/name", None, trust_code=True)
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
-    checkpoint = resolve_remote("minicpm-o", str(_checkpoint(tmp_path / "one", model_type="omni")), None)
+    checkpoint = resolve_remote(
+        "minicpm-o", str(_checkpoint(tmp_path / "one", model_type="omni")), None, trust_code=True
+    )
     checkpoint.check_type("baichuan-omni", "omni")
     with pytest.raises(
         ModelError, match=r"not a checkpoint for minicpm-o: the model_type in its config\.json is 'omni'"
@@ -74,7 +91,7 @@ def test_what_a_piece_imports_when_it_is_run_by_itself_need_not_be_there(tmp_pat
     fallback = "try:\n    from .thing import Thing\nexcept ImportError:\n    from not_there import Thing\n"
     (folder / "piece.py").write_text(fallback)
     (folder / "thing.py").write_text("class Thing:\n    pass\n")
-    cache_code(resolve_remote("a", str(folder), None))
+    cache_code(resolve_remote("a", str(folder), None, trust_code=True))
 
 
 def test_code_that_takes_list_from_torch_finds_it() -> None:

@@ -29,6 +29,7 @@ KEY = "sk-loopback-0123456789"
 FAULTS: tuple[Fault, ...] = ("429", "500", "no answer", "cut", "truncated wav", "no json", "error in the body")
 WORDS = ("I hear you.", "That sounds hard.", "Tell me more about it.", "What happened then?")
 RATE = 24_000
+BLIND_PARTS, DEAF_PARTS = ("video_url", "image_url"), ("input_audio", "audio_url")
 
 
 @dataclass
@@ -112,7 +113,7 @@ class ChatServer:
             await asyncio.sleep(0.01)
         if self.kind == "hosted" and not payload.get("stream"):
             return await _send(writer, 400, {"error": {"message": "only streams are supported"}})
-        told = self._told(payload, digest)
+        told = self._told(payload)
         fault = self._fault(digest, self.asked[digest])
         if fault is not None:
             self.failed[fault] += 1
@@ -153,15 +154,21 @@ class ChatServer:
         await writer.drain()
         return False
 
-    def _told(self, payload: dict[str, Any], digest: str) -> dict[str, Any]:
+    def _perceived(self, payload: dict[str, Any]) -> str:
+        """A request without what is dropped, on which answers cannot depend."""
+        dropped = {*(DEAF_PARTS if self.deaf else ()), *(BLIND_PARTS if self.blind else ())}
+        parts = [part for one in payload["messages"] for part in _parts(one["content"]) if part["type"] not in dropped]
+        return json.dumps({**payload, "messages": [_without_sound(part) for part in parts]})
+
+    def _told(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What is answered, and what is counted."""
-        number = int(digest[:8], 16)
+        number = int(hashlib.sha256(self._perceived(payload).encode()).hexdigest()[:8], 16)
         choices = payload.get("structured_outputs", {}).get("choice") if self.kind != "hosted" else None
         text = choices[number % len(choices)] if choices else WORDS[number % len(WORDS)]
         parts = [part for message in payload["messages"] for part in _parts(message["content"])]
         kinds = Counter(part["type"] for part in parts)
-        videos = 0 if self.blind else kinds["video_url"] + kinds["image_url"]
-        sounds = 0 if self.deaf else kinds["input_audio"] + kinds["audio_url"]
+        videos = 0 if self.blind else sum(kinds[kind] for kind in BLIND_PARTS)
+        sounds = 0 if self.deaf else sum(kinds[kind] for kind in DEAF_PARTS)
         if not choices and (videos or sounds):
             text = f"{videos} videos, {sounds} sounds. {text}"
         sound = b""
@@ -172,6 +179,7 @@ class ChatServer:
         return {
             "text": text,
             "sound": sound,
+            "format": payload.get("audio", {}).get("format"),
             "usage": {"prompt_tokens": 7 * kinds["text"] + 90 * videos + 30 * sounds + 5, "completion_tokens": 6},
             "logprobs": _logprobs(number) if payload.get("logprobs") else None,
         }
@@ -202,15 +210,24 @@ class ChatServer:
         if told["sound"] and self.kind == "vllm-omni":
             events.append(event({"content": base64.b64encode(told["sound"]).decode()}, modality="audio"))
         elif told["sound"]:
-            # One string of base64, cut wherever it suits.
-            bare = base64.b64encode(told["sound"][44:]).decode()
-            pieces = [bare[start : start + 1001] for start in range(0, len(bare), 1001)]
+            # One string of base64, cut wherever it suits; Alibaba's streams lack the header, whatever was asked for.
+            is_bare = self.kind == "hosted" or told["format"] == "pcm16"
+            data = base64.b64encode(told["sound"][44 if is_bare else 0 :]).decode()
+            pieces = [data[start : start + 1001] for start in range(0, len(data), 1001)]
             events += [event({"audio": {"data": piece}}) for piece in pieces]
         return [*events, event({}, "stop"), {"id": "c", "choices": [], "usage": told["usage"]}]
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _without_sound(part: dict[str, Any]) -> dict[str, Any]:
+    """A part as a server takes it that hears no sound in a video."""
+    if part["type"] != "video_url":
+        return part
+    data = base64.b64decode(part["video_url"]["url"].partition("base64,")[2])
+    return {"type": "video_url", "digest": media.packet_digests(data).video}
 
 
 def _logprobs(number: int) -> dict[str, Any]:

@@ -150,7 +150,8 @@ def make(folder: Path, setup: ModelSetup | None = None, **arguments: Any) -> Bai
     """The model class on a checkpoint, with small frames."""
     from avemo_harness.models.baichuan_omni import BaichuanOmni
 
-    given = {"pretrained": str(folder), "vocoder": str(vocoder_of(folder)), "max_pixels": 16 * 28 * 28, **arguments}
+    own = {"pretrained": str(folder), "vocoder": str(vocoder_of(folder)), "trust_code": True}
+    given = {**own, "max_pixels": 16 * 28 * 28, **arguments}
     return BaichuanOmni(BaichuanOmni.Arguments(**given), setup or ModelSetup(device="cpu"))
 
 

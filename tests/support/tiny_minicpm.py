@@ -52,7 +52,7 @@ def build(folder: Path) -> Path:
     from avemo_harness.models.remote_code import cache_code, resolve_remote
 
     write_code(folder)
-    cache_code(resolve_remote("minicpm-o", str(folder), None))
+    cache_code(resolve_remote("minicpm-o", str(folder), None, trust_code=True))
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(str(folder), trust_remote_code=True)
     config._name_or_path = str(folder)
@@ -124,7 +124,8 @@ def make(folder: Path, setup: ModelSetup | None = None, **arguments: Any) -> Min
     """The model class on a checkpoint."""
     from avemo_harness.models.minicpm_o import MiniCpmO
 
-    return MiniCpmO(MiniCpmO.Arguments(pretrained=str(folder), **arguments), setup or ModelSetup(device="cpu"))
+    given = {"pretrained": str(folder), "trust_code": True, **arguments}
+    return MiniCpmO(MiniCpmO.Arguments(**given), setup or ModelSetup(device="cpu"))
 
 
 def observe(target: str) -> dict[str, Any]:

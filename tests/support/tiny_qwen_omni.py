@@ -54,6 +54,33 @@ def build(folder: Path) -> Path:
     return folder
 
 
+def answer_with_labels(folder: Path) -> Path:
+    """Change a checkpoint that `build` wrote so that every answer is ``happy`` or ``angry``, by what is asked.
+
+    The embedding of the line break, at which prompts end, has an axis of its own, and so have those of the labels:
+    after the first axis only labels are likely, a random direction decides between them, and after the second one
+    only the end is.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    line, happy, angry, end = tokenizer.convert_tokens_to_ids(["\u010a", "happy", "angry", "<|im_end|>"])
+    weights = load_file(folder / "model.safetensors")
+    embeddings, head = weights["thinker.model.embed_tokens.weight"], weights["thinker.lm_head.weight"]
+    direction = torch.randn(WIDTH, generator=torch.Generator().manual_seed(0))
+    direction[:2] = 0.0
+    embeddings[[line, happy, angry]] = 0.0
+    embeddings[line, 0] = embeddings[happy, 1] = embeddings[angry, 1] = 100.0
+    head.zero_()
+    head[[happy, angry], 0] = head[end, 1] = 10.0
+    head[happy] += direction
+    head[angry] -= direction
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
 def full_size(folder: Path) -> Any:
     """The 7B architecture with random weights in bfloat16, on the GPU where there is one; good for measuring speed.
 
@@ -87,6 +114,8 @@ def full_size(folder: Path) -> Any:
             "tts_text_end_token_id": ids["<tts_text_eos>"],
             "tts_text_pad_token_id": ids["<tts_pad>"],
         },
+        # Random weights may speak any code of the talker, control codes included.
+        token2wav_config={"dit_config": {"num_embeds": 8448}},
         dtype="bfloat16",
     )
     config.save_pretrained(folder)

@@ -25,3 +25,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < end, f"not within {PATIENCE_S:g} s: {what}"
         time.sleep(_LOOK_S)
+
+
+async def pass_over(seconds: float) -> None:
+    """Sleep for no time, in place of ``asyncio.sleep``."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -96,6 +97,12 @@ class Unmakeable(Echo):
         import no_such_module_anywhere  # type: ignore[import-not-found]  # noqa: F401  (meant to fail)
 
         super().__init__(arguments, setup)
+
+
+class Demanding(Echo):
+    """Needs a package that its environment lacks."""
+
+    requires: ClassVar[Mapping[str, str]] = {"no-such-package": "==1.0"}
 
 
 class StandingIn(Echo):

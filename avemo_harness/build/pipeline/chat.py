@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from avemo_harness.build.pipeline.tool_server import Answer, JsonRequest, Server, UnusableAnswerError
+from avemo_harness.build.pipeline.tool_server import Answer, JsonRequest, Server
 from avemo_harness.errors import BuildError
+from avemo_harness.http_errors import AnswerError
 
 REPAIRS = 3
 """How often a model may correct what it wrote."""
@@ -124,11 +125,11 @@ def _completion(answer: Answer) -> tuple[str, str]:
         text = message.get("content") or message.get("refusal") or ""
         cut = choice.get("finish_reason") == "length"
     except (TypeError, LookupError, AttributeError) as error:
-        raise UnusableAnswerError("JSON that is no chat completion") from error
+        raise AnswerError("JSON that is no chat completion") from error
     if not isinstance(text, str) or not text:
-        raise UnusableAnswerError("a chat completion without text")
+        raise AnswerError("a chat completion without text")
     if cut:
-        raise UnusableAnswerError("a chat completion that is cut off at the server's limit of tokens")
+        raise AnswerError("a chat completion that is cut off at the server's limit of tokens")
     return text, model if isinstance(model, str) else ""
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from avemo_harness.build.pipeline.backends import Sound, Utterance
 from avemo_harness.build.pipeline.placeholders import UTTERANCE_PLACEHOLDERS, Template, utterance_values
 from avemo_harness.build.pipeline.speech_answer import read_pcm_answer
-from avemo_harness.build.pipeline.tool_server import Bounds, FormRequest, Server
+from avemo_harness.build.pipeline.tool_server import BOUNDS, FormRequest, Server
 from avemo_harness.errors import BuildError, UsageError
 
 _NOT_IDENTITY = ("base_url", "attempts", "timeout_s")
@@ -65,7 +65,7 @@ class CosyVoice:
         self._speaker = Template.parse("speaker", arguments.speaker, UTTERANCE_PLACEHOLDERS)
         if arguments.mode != "sft" and not self._prompts():
             raise UsageError(f"prompt_wav: there is no file {arguments.prompt_wav}; correct the path")
-        bounds = Bounds(attempts=arguments.attempts, silence_s=arguments.timeout_s)
+        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
         self._server = Server(arguments.base_url, bounds=bounds)
 
     def identity(self) -> Mapping[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from avemo_harness.build.pipeline.backends import Sound, Utterance
 from avemo_harness.build.pipeline.placeholders import UTTERANCE_PLACEHOLDERS, Template, utterance_values
 from avemo_harness.build.pipeline.speech_answer import read_pcm_answer, read_wave_answer
-from avemo_harness.build.pipeline.tool_server import Answer, Bounds, JsonRequest, Server
+from avemo_harness.build.pipeline.tool_server import BOUNDS, Answer, JsonRequest, Server
 
 _NOT_IDENTITY = ("base_url", "api_key_env", "attempts", "timeout_s")
 
@@ -52,7 +52,7 @@ class OpenAISpeech:
         self._arguments = arguments
         self._voice = Template.parse("voice", arguments.voice, UTTERANCE_PLACEHOLDERS)
         self._instructions = Template.parse("instructions", arguments.instructions, UTTERANCE_PLACEHOLDERS)
-        bounds = Bounds(attempts=arguments.attempts, silence_s=arguments.timeout_s)
+        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
         self._server = Server(arguments.base_url, arguments.api_key_env, bounds)
 
     def identity(self) -> Mapping[str, str]:

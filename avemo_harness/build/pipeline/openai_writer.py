@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from avemo_harness.build.pipeline.script_text import (
     read_transcript,
     role_of,
 )
-from avemo_harness.build.pipeline.tool_server import Bounds, Server
+from avemo_harness.build.pipeline.tool_server import BOUNDS, Server
 from avemo_harness.build.situations import Situation
 from avemo_harness.locks import one_at_a_time
 
@@ -95,7 +95,7 @@ class OpenAIWriter:
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
-        bounds = Bounds(attempts=arguments.attempts, silence_s=arguments.timeout_s)
+        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
         server = Server(arguments.base_url, arguments.api_key_env, bounds)
         self._model = ChatModel(server, arguments.model, arguments.temperature)
         self._rules = TextRules(arguments.longest_text, arguments.leak_words)

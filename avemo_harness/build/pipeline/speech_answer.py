@@ -9,8 +9,9 @@ import numpy as np
 
 from avemo_harness import media
 from avemo_harness.build.pipeline.backends import Sound
-from avemo_harness.build.pipeline.tool_server import Answer, UnusableAnswerError
+from avemo_harness.build.pipeline.tool_server import Answer
 from avemo_harness.errors import MediaError
+from avemo_harness.http_errors import AnswerError
 from avemo_harness.media import Samples
 
 SILENCE = 1e-3
@@ -43,7 +44,7 @@ def read_wave_answer(answer: Answer, text: str) -> Sound:
     """The speech of an answer that is a WAV file.
 
     Raises:
-        UnusableAnswerError, MediaError: it is none, is cut off, or is no speech.
+        AnswerError, MediaError: it is none, is cut off, or is no speech.
     """
     _refuse_text(answer)
     samples, rate_hz = media.read_wave(answer.body)
@@ -57,7 +58,7 @@ def read_pcm_answer(answer: Answer, rate_hz: int, text: str) -> Sound:
         rate_hz: as declared; bare samples do not tell it.
 
     Raises:
-        UnusableAnswerError, MediaError: it is something else, half a sample is missing, its rate is another, or it is
+        AnswerError, MediaError: it is something else, half a sample is missing, its rate is another, or it is
             no speech.
     """
     _refuse_text(answer)
@@ -65,11 +66,11 @@ def read_pcm_answer(answer: Answer, rate_hz: int, text: str) -> Sound:
     if media.is_wave(answer.body):
         samples, stated = media.read_wave(answer.body)
     elif answer.body.startswith(_OTHER_FORMATS):
-        raise UnusableAnswerError(f"no 16-bit samples but a file that begins with {answer.body[:8]!r}")
+        raise AnswerError(f"no 16-bit samples but a file that begins with {answer.body[:8]!r}")
     else:
         samples = media.read_pcm16(answer.body)
     if stated not in (None, rate_hz):
-        raise UnusableAnswerError(f"sound of {stated} samples a second, sample_rate declares {rate_hz}")
+        raise AnswerError(f"sound of {stated} samples a second, sample_rate declares {rate_hz}")
     return checked_speech(samples, rate_hz, text)
 
 
@@ -95,4 +96,4 @@ def _refuse_text(answer: Answer) -> None:
             is_text = True
     if is_text:
         shown = answer.body[:120].decode(errors="replace")
-        raise UnusableAnswerError(f"no sound but {shown!r}")
+        raise AnswerError(f"no sound but {shown!r}")

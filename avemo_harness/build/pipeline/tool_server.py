@@ -1,55 +1,23 @@
-"""Requests to the servers of tools: bounded in number, time and size, with errors that name the unit."""
+"""Requests to the servers of tools, with errors that name the unit."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from avemo_harness.errors import BuildError, MediaError, UsageError, first_line
-from avemo_harness.server_words import retry_after_s, server_message, shown
+from avemo_harness.errors import BuildError, MediaError, UsageError
+from avemo_harness.http import Bounds, Client, EventLoop, read_key, shown_url
+from avemo_harness.http_bodies import parse_json, read_body
+from avemo_harness.http_errors import AnswerError, RequestError
 
 if TYPE_CHECKING:
     import httpx
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_TRY_AGAIN = (408, 425, 429)
-"""Statuses below 500 after which the same request may succeed."""
+BOUNDS = Bounds(attempts=5, timeout_s=600.0, silence_s=120.0, connect_s=10.0)
 
 Result = TypeVar("Result")
-
-
-class UnusableAnswerError(Exception):
-    """What a server answered cannot be used; another attempt may give something better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much is tried for one request.
-
-    Args:
-        attempts: how often it is sent at most.
-        connect_s: until a connection stands.
-        silence_s: between two pieces of an answer.
-        answer_s: for a whole answer.
-        pause_s: before the second attempt; doubled before each further one.
-        longest_pause_s: above which no pause grows, a server's wish included.
-        most_bytes: of an answer.
-    """
-
-    attempts: int = 5
-    connect_s: float = 10.0
-    silence_s: float = 120.0
-    answer_s: float = 600.0
-    pause_s: float = 0.5
-    longest_pause_s: float = 60.0
-    most_bytes: int = 2**26
-
-
-BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,140 +58,56 @@ class Answer:
         """The body as JSON.
 
         Raises:
-            UnusableAnswerError: it is none.
+            AnswerError: it is none.
         """
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise UnusableAnswerError(f"no JSON but {shown(self.body.decode(errors='replace'))!r}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An attempt that failed; `pause_s` is the server's wish, and None where it has none."""
-
-    why: str
-    final: bool = False
-    pause_s: float | None = None
+        return parse_json(self.body)
 
 
 class Server:
     """A server of a tool. May be used by several threads.
-
-    Proxies of the environment are used, but not for this machine itself.
 
     Args:
         base_url: what the paths of requests are added to, such as ``http://127.0.0.1:8000/v1``.
         api_key_env: the environment variable that holds the key, sent as a bearer token; empty for none.
 
     Raises:
-        UsageError: the URL is none, the variable is not set, or httpx is not installed.
+        UsageError: the URL is none, the variable is not set, httpx is not installed, or a variable of proxies or
+            certificates cannot be used.
     """
 
     def __init__(self, base_url: str, api_key_env: str = "", bounds: Bounds = BOUNDS) -> None:
-        try:
-            import httpx
-        except ImportError as error:
-            raise UsageError("a server cannot be asked without httpx; pip install 'avemo-harness[api]'") from error
-        self._bounds = bounds
-        self._key = _key(api_key_env)
-        try:
-            self._url = httpx.URL(base_url)
-            self._url.host.encode("idna")
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise UsageError(f"base_url: no URL ({first_line(error)}); give one such as http://host:8000/v1") from error
-        if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise UsageError(f"base_url: {self._shown_url('')} is no http address; give one such as http://host:8000")
-        self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=httpx.Timeout(bounds.silence_s, connect=bounds.connect_s, pool=None),
-            trust_env=self._url.host not in _LOOPBACK,
-            # Reading the certificates takes a while; without TLS none are needed.
-            verify=self._url.scheme == "https",
-        )
+        key = read_key(api_key_env) if api_key_env else None
+        if api_key_env and key is None:
+            raise UsageError(
+                f"api_key_env: the environment variable {api_key_env} is not set; export it, or leave it out"
+            )
+        self._http = Client([base_url], key, bounds)
+        self._loop = EventLoop()
 
     def ask(self, unit: str, request: JsonRequest | FormRequest, read: Callable[[Answer], Result]) -> Result:
         """Send a request until it is answered.
 
         Args:
             unit: what it is for, in messages.
-            read: makes something of an answer; raises an UnusableAnswerError or a MediaError where another attempt may
-                give a better one.
+            read: makes something of an answer; raises an AnswerError or a MediaError where another attempt may give a
+                better one.
 
         Raises:
             BuildError: the server refuses the request, or no attempt was answered well.
+            UsageError: it would refuse every request, or is gone.
         """
-        bounds, why = self._bounds, ""
-        for number in range(bounds.attempts):
-            outcome = self._attempt(request, read)
-            if isinstance(outcome, tuple):
-                return outcome[0]
-            why = f"{unit}: {self._shown_url(request.path)}: {self._clean(outcome.why)}"
-            if outcome.final:
-                raise BuildError(why)
-            if number + 1 < bounds.attempts:
-                wish = bounds.pause_s * 2**number if outcome.pause_s is None else outcome.pause_s
-                sleep(min(wish, bounds.longest_pause_s))
-        raise BuildError(f"{why}, in the last of {bounds.attempts} attempts")
 
-    def _attempt(
-        self, request: JsonRequest | FormRequest, read: Callable[[Answer], Result]
-    ) -> tuple[Result] | _Failure:
-        """What was made of the answer, in a tuple of one, or what failed."""
-        import httpx
+        async def read_whole(response: httpx.Response) -> Result:
+            answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.most_bytes))
+            try:
+                return read(answer)
+            except AnswerError as error:
+                raise AnswerError(f"it answered {error}", error.scope) from error
+            except MediaError as error:
+                raise AnswerError(f"it answered {error}") from error
 
-        url = self._url.copy_with(path=self._url.path.rstrip("/") + request.path)
         try:
-            with self._http.stream("POST", url, **request.body()) as response:
-                body = self._body(response)
-                if response.status_code == 200:
-                    return (read(Answer(dict(response.headers), body)),)
-                return _refusal(response, body)
-        except httpx.TimeoutException as error:
-            return _Failure(f"no answer in time ({type(error).__name__})")
-        except httpx.RequestError as error:
-            return _Failure(f"the connection failed ({first_line(error)})")
-        except (UnusableAnswerError, MediaError) as error:
-            return _Failure(f"it answered {error}")
-
-    def _body(self, response: httpx.Response) -> bytes:
-        end = monotonic() + self._bounds.answer_s
-        parts, size = [], 0
-        for part in response.iter_bytes():
-            size += len(part)
-            if size > self._bounds.most_bytes:
-                raise UnusableAnswerError(f"more than {self._bounds.most_bytes} bytes")
-            if monotonic() > end:
-                raise UnusableAnswerError(f"with an end later than {self._bounds.answer_s:g} s")
-            parts.append(part)
-        return b"".join(parts)
-
-    def _shown_url(self, path: str) -> str:
-        """The address of a path without user, password and query, which may hold keys."""
-        url = self._url.copy_with(userinfo=b"", query=None, fragment=None)
-        return str(url).rstrip("/") + path
-
-    def _clean(self, message: str) -> str:
-        for secret in filter(None, (self._key, self._url.password)):
-            message = message.replace(secret, "***")
-        return message
-
-
-def _key(variable: str) -> str:
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise UsageError(f"api_key_env: the environment variable {variable} is not set; export it, or leave it out")
-    if not key.isascii() or not key.isprintable():
-        raise UsageError(f"api_key_env: the environment variable {variable} holds no key but other characters")
-    return key
-
-
-def _refusal(response: httpx.Response, body: bytes) -> _Failure:
-    status = response.status_code
-    told = server_message(body)
-    why = f"it answered {status}" + (f" ({told})" if told else "")
-    if status >= 500 or status in _TRY_AGAIN:
-        return _Failure(why, pause_s=retry_after_s(response.headers.get("retry-after", "")))
-    return _Failure(why, final=True)
+            return self._loop.submit(self._http.post(request.path, request.body(), read_whole)).result()
+        except RequestError as error:
+            where = shown_url(self._http.servers[0].url) + request.path
+            raise (UsageError if error.scope == "run" else BuildError)(f"{unit}: {where}: {error}") from error

@@ -193,7 +193,8 @@ class SpeechDimensions:
 
 def sound_processor(path: str, revision: str | None) -> Any:
     """What prepares sound for a checkpoint of transformers, as it was published."""
-    return import_transformers().AutoFeatureExtractor.from_pretrained(path, revision=revision)
+    extractor_class = import_transformers().AutoFeatureExtractor
+    return extractor_class.from_pretrained(path, revision=revision, trust_remote_code=False)
 
 
 def normalised(processor: Any, sounds: list[Samples]) -> list[Samples]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.tool_servers import ToolServer, serve_tools
+from support.waiting import pass_over
 
 
 @pytest.fixture
@@ -17,4 +18,4 @@ def server() -> Iterator[ToolServer]:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses between attempts are as many as ever, but not waited for."""
-    monkeypatch.setattr("avemo_harness.build.pipeline.tool_server.sleep", lambda seconds: None)
+    monkeypatch.setattr("avemo_harness.http.sleep", pass_over)

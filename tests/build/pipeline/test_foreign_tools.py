@@ -12,6 +12,7 @@ from PIL import Image
 from support import pretend_tool
 from support.clips import make_clip, melody
 from support.tool_servers import DATED_MODEL, KEY, RATE, serve_tools
+from support.waiting import pass_over
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS
@@ -64,7 +65,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("SERVER", f"{server.url}/v1")
         patch.setenv("TOOL_KEY", KEY)
         patch.setenv("AVEMO_CACHE", str(folder / "cache"))
-        patch.setattr("avemo_harness.build.pipeline.tool_server.sleep", lambda seconds: None)
+        patch.setattr("avemo_harness.http.sleep", pass_over)
         result = build_release(load_config(folder / "foreign.yaml"), folder / "release", lambda line: None)
     assert result.failed == {}
     assert result.dialogues == SPLITS

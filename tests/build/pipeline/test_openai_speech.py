@@ -74,7 +74,8 @@ def test_what_is_no_sound_is_an_error(server: ToolServer, response_format: str, 
     server.faults.extend([fault] * 2)
     with pytest.raises(BuildError) as error:
         speaker(server, response_format=response_format).speak(UTTERANCE)
-    assert str(error.value).startswith(f"single-0003, turn 0: {server.url}/v1/audio/speech: it answered {said}")
+    where = f"single-0003, turn 0: {server.url}/v1/audio/speech"
+    assert str(error.value).startswith(f"{where}: not answered in 2 attempts; the last one: it answered {said}")
 
 
 @pytest.mark.parametrize("response_format", ["wav", "pcm"])
@@ -102,9 +103,9 @@ def test_bare_samples_have_the_rate_that_is_declared(server: ToolServer) -> None
 
 def test_a_voice_that_there_is_not_is_told(server: ToolServer) -> None:
     server.faults.append("400")
-    with pytest.raises(BuildError, match=r"/audio/speech: it answered 400 \(Unknown voice see the manual\)$"):
+    with pytest.raises(BuildError, match=r"/audio/speech: the server answered 400: Unknown voice see the manual$"):
         speaker(server).speak(UTTERANCE)
-    with pytest.raises(BuildError, match=r"400 \(Missing required parameter: 'voice'.\)$"):
+    with pytest.raises(BuildError, match=r"400: Missing required parameter: 'voice'.$"):
         speaker(server, voice="").speak(UTTERANCE)
 
 

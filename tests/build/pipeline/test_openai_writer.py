@@ -220,7 +220,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(server: ToolServer, faul
 
 def test_an_answer_that_is_no_completion_is_an_error(server: ToolServer) -> None:
     server.faults.extend(["json"] * 3)
-    with pytest.raises(BuildError, match="it answered JSON that is no chat completion, in the last of 3 attempts"):
+    with pytest.raises(BuildError, match="in 3 attempts; the last one: it answered JSON that is no chat completion"):
         writer(server, attempts=3).write(BRIEF)
 
 

@@ -8,8 +8,9 @@ from support.clips import melody
 
 from avemo_harness import media
 from avemo_harness.build.pipeline.speech_answer import read_pcm_answer, read_wave_answer
-from avemo_harness.build.pipeline.tool_server import Answer, UnusableAnswerError
+from avemo_harness.build.pipeline.tool_server import Answer
 from avemo_harness.errors import MediaError
+from avemo_harness.http_errors import AnswerError
 
 SOUND = melody(1.0, 24_000)
 WAVE = media.write_wave(SOUND, 24_000)
@@ -35,19 +36,19 @@ def test_a_stated_rate_that_agrees_is_content(headers: dict[str, str]) -> None:
     [{"x-sample-rate": "22050"}, {"x-custom-header-samplerate": "22050"}, {"content-type": "audio/pcm;rate=22050"}],
 )
 def test_a_stated_rate_that_does_not_agree_is_an_error(headers: dict[str, str]) -> None:
-    with pytest.raises(UnusableAnswerError, match="sound of 22050 samples a second, sample_rate declares 24000"):
+    with pytest.raises(AnswerError, match="sound of 22050 samples a second, sample_rate declares 24000"):
         read_pcm_answer(Answer(headers, PCM), 24_000, "Hello.")
 
 
 def test_a_file_where_bare_samples_were_asked_for_is_read_as_one() -> None:
     assert read_pcm_answer(Answer({}, WAVE), 24_000, "Hello.").duration_s == 1.0
-    with pytest.raises(UnusableAnswerError, match="sound of 24000 samples a second, sample_rate declares 16000"):
+    with pytest.raises(AnswerError, match="sound of 24000 samples a second, sample_rate declares 16000"):
         read_pcm_answer(Answer({}, WAVE), 16_000, "Hello.")
 
 
 @pytest.mark.parametrize("start", [b"ID3\x04", b"OggS", b"fLaC"])
 def test_other_formats_are_not_taken_for_samples(start: bytes) -> None:
-    with pytest.raises(UnusableAnswerError, match="no 16-bit samples but a file"):
+    with pytest.raises(AnswerError, match="no 16-bit samples but a file"):
         read_pcm_answer(Answer({}, start + PCM), 24_000, "Hello.")
 
 
@@ -58,7 +59,7 @@ def test_samples_may_begin_like_text() -> None:
 def test_text_is_not_taken_for_samples() -> None:
     busy = Answer({"content-type": "text/plain; charset=utf-8"}, b"busy")
     for answer in (Answer({}, b'{"detail": "x"}  '), busy, Answer({}, b"[" * 100_000)):
-        with pytest.raises(UnusableAnswerError, match="no sound but"):
+        with pytest.raises(AnswerError, match="no sound but"):
             read_pcm_answer(answer, 24_000, "Hello.")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support.chat_server import KEY, MODEL, ChatServer, running
+from support.clips import melody, pattern
+from support.people_clips import browser_recording, prores_clip, recorded
 from support.questions import ask, ask_in_words, clip, silent_clip, sound_clip
 from support.sound_files import SOUND_FORMATS
 from support.waiting import PATIENCE_S, wait_until
@@ -123,6 +125,47 @@ def test_a_sound_file_is_sent_whole_as_wav(serve: Serve, kind: str) -> None:
     assert np.abs(samples - media.decode_sound(shown.read())).max() < 1e-3
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        browser_recording,
+        prores_clip,
+        lambda seconds: recorded([pattern(place) for place in range(round(25 * seconds))], turned=90),
+    ],
+)
+def test_a_clip_whose_packets_cannot_be_copied_is_sent_as_mp4(serve: Serve, made: Callable[[float], bytes]) -> None:
+    server, shown = serve(), Clip.from_bytes(made(1.2), "clip.webm")
+    response = answer(model_of(server, probe=False), shown)
+    assert response.error is None
+    video = bytes_of(sent(server)[0])
+    info = media.probe(video)
+    assert (media.sound_container(video), info.sound) == ("MP4", None)
+    assert info.video is not None
+    assert info.video.duration_s == pytest.approx(1.2, abs=0.05)
+
+
+def test_a_video_that_is_heard_is_sent_as_mp4_too(serve: Serve) -> None:
+    server, shown = serve(), Clip.from_bytes(browser_recording(1.2), "clip.webm")
+    assert answer(model_of(server, probe=False, sound_part="in_video"), shown).error is None
+    video = bytes_of(sent(server)[0])
+    assert media.sound_container(video) == "MP4"
+    assert media.probe(video).sound is not None
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("webm", "libopus"), ("mov", "pcm_s16le"), ("flv", "aac"), ("avi", "pcm_s16le")]
+)
+@pytest.mark.parametrize("layout", ["clips", "seconds"])
+def test_sound_alone_is_sent_as_wav_from_every_container(serve: Serve, container: str, codec: str, layout: str) -> None:
+    rate = 44_100 if container == "flv" else 48_000
+    data = recorded(None, melody(1.0, rate), rate=rate, codecs=("libx264", codec), container=container)
+    server = serve()
+    response = answer(model_of(server, probe=False, layout=layout), Clip.from_bytes(data, f"sound.{container}"))
+    assert response.error is None
+    assert [part["type"] for part in sent(server)] == ["input_audio", "text"]
+    assert len(media.read_wave(bytes_of(sent(server)[0]))[0]) == pytest.approx(16_000, abs=400)
+
+
 def test_a_history_of_clips_with_other_streams_is_sent_as_it_is(serve: Serve) -> None:
     server = serve()
     request = ask(sound_clip(1.0, 1, "wav"), "I see.", silent_clip(1.0, 2), "Hm.", clip(1.0, 3))
@@ -181,18 +224,27 @@ def test_the_settings_are_those_of_the_request(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "stream"), [("vllm", False), ("vllm", True), ("vllm-omni", False), ("vllm-omni", True), ("hosted", True)]
+    ("kind", "stream", "form"),
+    [
+        ("vllm", False, "wav"),
+        ("vllm", True, "wav"),
+        ("vllm", True, "pcm16"),
+        ("vllm-omni", False, "wav"),
+        ("vllm-omni", True, "wav"),
+        ("hosted", True, "bare_wav"),
+    ],
 )
-def test_a_reply_is_spoken(serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str, stream: bool) -> None:
+def test_a_reply_is_spoken(serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str, stream: bool, form: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server = serve(kind)
-    response = answer(model_of(server, speech=True, stream=stream, voice="chelsie"), clip(1.0), output="reply")
+    model = model_of(server, speech=True, stream=stream, voice="chelsie", speech_format=form)
+    response = answer(model, clip(1.0), output="reply")
     assert response.error is None
     assert response.speech is not None
     assert response.speech.rate_hz == 24_000
     assert len(response.speech.samples) == 4_800
     assert 0.2 < np.abs(response.speech.samples).max() < 0.4
-    assert server.payloads[-1]["audio"]["voice"] == "chelsie"
+    assert server.payloads[-1]["audio"] == {"voice": "chelsie", "format": form.removeprefix("bare_")}
     assert response.flags == ()
 
 
@@ -273,9 +325,9 @@ def test_a_server_that_went_away_is_left_to_the_others(serve: Serve) -> None:
 
 def test_when_all_are_gone_the_run_ends() -> None:
     with running(ChatServer()) as server:
-        model = model_of(server, attempts=2)
+        model = model_of(server, attempts=2, total_s=2.0)
         model.identity()
-    with pytest.raises(ModelError, match="start it again"):
+    with pytest.raises(ModelError, match="Start it again"):
         model.generate([ask_in_words(f"Question {number}?") for number in range(20)])
 
 
@@ -293,8 +345,8 @@ def test_a_wrong_key_is_refused_and_not_repeated(serve: Serve, monkeypatch: pyte
 
 
 def test_a_server_that_is_not_there_is_one_sentence() -> None:
-    model = OpenAi(OpenAi.Arguments(base_url="http://127.0.0.1:9/v1", model="x"), ModelSetup())
-    with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9/v1: no answer came .*is the server up\?"):
+    model = OpenAi(OpenAi.Arguments(base_url="http://127.0.0.1:9/v1", model="x", attempts=1), ModelSetup())
+    with pytest.raises(ModelError, match=r"^http://127\.0\.0\.1:9/v1: no server has answered .*is the server up\?"):
         model.identity()
 
 

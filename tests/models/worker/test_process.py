@@ -202,6 +202,11 @@ def test_a_worker_that_stopped_reading_is_given_up(start: Start) -> None:
             {"place": "support.worker_models:Unmakeable"},
             "echo: its environment lacks something (No module named 'no_such_module_anywhere')",
         ),
+        (
+            {"place": "support.worker_models:Demanding"},
+            "echo runs on no-such-package ==1.0, which is not installed: make its environment anew: "
+            "`avemo-eval env remove echo`, then create",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_made_is_an_error_of_one_sentence(

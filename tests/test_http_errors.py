@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from avemo_harness.server_words import LONGEST_MESSAGE, retry_after_s, server_message
+from avemo_harness.http_errors import LONGEST_MESSAGE, retry_after_s, server_message
 
 
 def test_a_server_may_say_when_to_come_back() -> None:
@@ -22,7 +22,7 @@ def test_a_server_may_say_when_to_come_back() -> None:
         (b'{"error": {"message": "too long", "code": 400}}', "too long"),
         (b'{"detail": [{"msg": "field required"}]}', '[{"msg": "field required"}]'),
         (b'{"message": "busy"}', "busy"),
-        (b"<html>\n<h1>502</h1>", "<html> <h1>502</h1>"),
+        (b"<html>\n<h1>502</h1><script>if (1 < 2) x()</script> <i>nginx</i>", "502 nginx"),
         (b"\xff\x00\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
         (b"", ""),
         (b"[" * 100_000, "[" * LONGEST_MESSAGE),

@@ -1,0 +1,393 @@
+"""The HTTP client of models and of builds: retries with backoff, and bounds of time, bytes and depth on every path."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+from asyncio import sleep
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from ipaddress import ip_address
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from avemo_harness.errors import UsageError, first_line
+from avemo_harness.http_bodies import parse_json, read_body, read_start
+from avemo_harness.http_errors import LONGEST_ERROR, AnswerError, RequestError, error_of_exception, error_of_status
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+PAGE_S = 30.0
+"""Seconds for an attempt to get what a server tells of itself."""
+
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is tried for one request.
+
+    Args:
+        attempts: how often it is sent at most.
+        timeout_s: for one attempt, up to the last byte of its answer.
+        silence_s: between two pieces of an answer.
+        connect_s: until a connection stands.
+        total_s: from the first attempt on; none is begun after it.
+        gone_s: without any answer from any server, before which a request is not given up because it finds none.
+        ready_s: from the first attempt on, for which a server that is not ready is asked again beyond the attempts.
+        pause_s: before the second attempt; doubled before each further one, with jitter.
+        longest_pause_s: above which no pause grows, a server's wish included.
+        most_bytes: of an answer, decompressed.
+    """
+
+    attempts: int = 6
+    timeout_s: float = 300.0
+    silence_s: float = 300.0
+    connect_s: float = 30.0
+    total_s: float = 1800.0
+    gone_s: float = 60.0
+    ready_s: float = 0.0
+    pause_s: float = 0.5
+    longest_pause_s: float = 60.0
+    most_bytes: int = 24 * 2**20
+
+
+BOUNDS = Bounds()
+
+
+@dataclass
+class Server:
+    """A server and the connection pool to it.
+
+    Args:
+        busy: requests that it is answering, or that wait for it.
+        closed_until: time before which it is left alone.
+        failures: rests that it was given since it last answered, because there was no connection.
+    """
+
+    url: httpx.URL
+    pool: httpx.AsyncClient
+    busy: int = 0
+    closed_until: float = 0.0
+    failures: int = 0
+
+
+@dataclass
+class Client:
+    """Sends requests to servers that are alike, or to one. All of it runs in one event loop.
+
+    Proxies of the environment are used, but never for this machine itself.
+
+    Args:
+        urls: that the paths of requests are added to.
+        key: sent with every request as a bearer token; None for none. It is cut out of every message.
+        say: takes a sentence for the user before something slow.
+
+    Raises:
+        UsageError: a URL is none, httpx is not installed, or a variable of proxies or certificates cannot be used.
+    """
+
+    urls: Sequence[str]
+    key: str | None = None
+    bounds: Bounds = BOUNDS
+    say: Callable[[str], object] = lambda sentence: None
+    servers: list[Server] = field(init=False)
+
+    def __post_init__(self) -> None:
+        urls = [parse_url(url) for url in self.urls]
+        if any(map(os.environ.get, CERTIFICATE_VARIABLES)):
+            _tls()
+        self.servers = [Server(url, _pool(url, self.key, self.bounds)) for url in urls]
+        self._jitter = random.Random(0)
+        self._silent_since: float | None = None
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], read: Callable[[httpx.Response], Awaitable[Result]]
+    ) -> Result:
+        """Send a request until it is answered.
+
+        Args:
+            path: below the servers' URLs.
+            body: keyword arguments of httpx's ``stream``.
+            read: makes something of an answer of status 200; raises a RequestError where it holds none. What else it
+                raises is passed on.
+
+        Raises:
+            RequestError: a server refuses the request, or no attempt was answered well.
+        """
+
+        async def send(server: Server) -> Result:
+            async with server.pool.stream("POST", _below(server.url, path), **body) as response:
+                if response.status_code != 200:
+                    raise await _refusal(response)
+                return await read(response)
+
+        return await self._retry(self.servers, send, self.bounds)
+
+    async def get(self, url: str, path: str, ready_s: float = 0.0) -> Any:
+        """The JSON that a server gives for a path beside ``/v1``; None where there is no such page.
+
+        Args:
+            url: of the server, as it was given.
+            ready_s: for which a server that is starting is waited for.
+
+        Raises:
+            RequestError: the server is not reached or not ready, wants another key, or gives more than is read.
+        """
+
+        async def send(server: Server) -> Any:
+            async with server.pool.stream("GET", server.url.copy_with(path=root + path)) as response:
+                if response.status_code != 200:
+                    refusal = await _refusal(response)
+                    if refusal.scope == "attempt" or response.status_code in (401, 402, 403):
+                        raise refusal
+                    return None
+                try:
+                    body = await read_body(response, self.bounds.most_bytes)
+                except AnswerError as error:
+                    raise RequestError(f"{path}: {error}", "request") from error
+            try:
+                return parse_json(body)
+            except AnswerError:
+                return None
+
+        server = self.servers[self.urls.index(url)]
+        root = server.url.path.rstrip("/").removesuffix("/v1")
+        timeout_s = min(PAGE_S, self.bounds.timeout_s)
+        return await self._retry([server], send, replace(self.bounds, timeout_s=timeout_s, gone_s=0.0, ready_s=ready_s))
+
+    def clean(self, message: str) -> str:
+        """A message without the key and without the passwords of addresses."""
+        for secret in filter(None, (self.key, *(server.url.password for server in self.servers))):
+            message = message.replace(secret, "***")
+        return message
+
+    async def _retry(
+        self, servers: Sequence[Server], send: Callable[[Server], Awaitable[Result]], bounds: Bounds
+    ) -> Result:
+        begun, number, server = monotonic(), 0, None
+        while True:
+            server = _choose(servers, server)
+            try:
+                return await self._attempt(server, send, bounds)
+            except RequestError as failure:
+                # That one of several servers is away is no attempt: another takes the request at once.
+                passed_on = failure.unreachable and any(not one.failures for one in servers)
+                number += not passed_on
+                pause = 0.0 if passed_on else self._pause(server, failure, number)
+                self._give_up(servers, failure, number, monotonic() - begun + pause, bounds)
+                if failure.rate_limited:
+                    server.closed_until = max(server.closed_until, monotonic() + pause)
+                elif not failure.unreachable:
+                    await sleep(pause)
+
+    async def _attempt(self, server: Server, send: Callable[[Server], Awaitable[Result]], bounds: Bounds) -> Result:
+        import httpx
+
+        server.busy += 1
+        try:
+            if (pause := server.closed_until - monotonic()) > 0:
+                await sleep(pause)
+            answer = await asyncio.wait_for(send(server), bounds.timeout_s)
+            self._heard(server)
+            return answer
+        except asyncio.TimeoutError as error:
+            raise RequestError(f"no whole answer came within {bounds.timeout_s:g} s") from error
+        except httpx.HTTPError as error:
+            failure = error_of_exception(error)
+            if failure.unreachable:
+                self._missed(server, failure)
+            raise failure from error
+        except RequestError as failure:
+            self._heard(server)
+            # Its frames hold what was read of the answer, up to the next collection of garbage.
+            failure.__context__ = None
+            raise failure.with_traceback(None) from None
+        finally:
+            server.busy -= 1
+
+    def _heard(self, server: Server) -> None:
+        server.failures = 0
+        self._silent_since = None
+
+    def _missed(self, server: Server, failure: RequestError) -> None:
+        """Let a server rest; the pause grows with each rest, not with each of the requests that found it away."""
+        now = monotonic()
+        if not server.failures:
+            self.say(self.clean(f"{shown_url(server.url)}: {failure}; trying again"))
+        if now >= server.closed_until:
+            server.failures += 1
+            server.closed_until = now + self._backoff(server.failures)
+        self._silent_since = now if self._silent_since is None else self._silent_since
+
+    def _give_up(
+        self, servers: Sequence[Server], failure: RequestError, number: int, elapsed_s: float, bounds: Bounds
+    ) -> None:
+        """Raise what a request ends with, where no further attempt is due."""
+        reason, scope = str(failure), failure.scope
+        late = elapsed_s > bounds.total_s
+        if scope == "attempt" and failure.unreachable and all(server.failures for server in servers):
+            silence_s = monotonic() - (self._silent_since or monotonic())
+            if not late and (number < bounds.attempts or silence_s < bounds.gone_s):
+                return
+            advice = "is the server up? Start it again, then give the same command again"
+            reason, scope = f"no server has answered for {silence_s:.0f} s: {reason}; {advice}", "run"
+        elif scope == "attempt":
+            patience_s = bounds.ready_s if failure.status is not None else 0.0
+            if not late and (number < bounds.attempts or elapsed_s < patience_s):
+                return
+            reason, scope = f"not answered in {number} attempts; the last one: {reason}", "request"
+        raise RequestError(self.clean(reason), scope, status=failure.status, told=failure.told)
+
+    def _pause(self, server: Server, failure: RequestError, number: int) -> float:
+        if failure.unreachable:
+            return max(0.0, server.closed_until - monotonic())
+        if failure.retry_after_s is not None:
+            return min(failure.retry_after_s, self.bounds.longest_pause_s)
+        return min(self._backoff(number) * self._jitter.uniform(0.5, 1.5), self.bounds.longest_pause_s)
+
+    def _backoff(self, number: int) -> float:
+        return min(self.bounds.pause_s * 2.0 ** min(number - 1, 32), self.bounds.longest_pause_s)
+
+
+class EventLoop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
+
+    def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        """Begin some work; the future is done with it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+
+def _choose(servers: Sequence[Server], last: Server | None) -> Server:
+    """The server that is open first and least busy, another than the last one where there are several.
+
+    One that was away is tried by one request at a time.
+    """
+    now = monotonic()
+    others = [server for server in servers if server is not last] or servers
+    return min(others, key=lambda one: (max(0.0, one.closed_until - now), one.busy if one.failures else 0, one.busy))
+
+
+@lru_cache(maxsize=64)
+def _below(url: httpx.URL, path: str) -> httpx.URL:
+    return url.copy_with(path=url.path.rstrip("/") + path)
+
+
+async def _refusal(response: httpx.Response) -> RequestError:
+    body = await read_start(response, LONGEST_ERROR)
+    return error_of_status(response.status_code, response.headers, body)
+
+
+def parse_url(text: str) -> httpx.URL:
+    """The address of a server.
+
+    Raises:
+        UsageError: it is none, or httpx is not installed.
+    """
+    try:
+        import httpx
+    except ImportError as error:
+        raise UsageError("a server cannot be asked without httpx; pip install 'avemo-harness[api]'") from error
+    try:
+        url = httpx.URL(text)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise UsageError(f"base_url: no URL ({first_line(error)}); give one such as http://host:8000/v1") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(f"base_url: {shown_url(url)} is no http address; give one such as http://host:8000/v1")
+    return url
+
+
+def shown_url(url: httpx.URL) -> str:
+    """An address without user, password and query, which may hold keys."""
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
+
+
+def read_key(variable: str) -> str | None:
+    """The key that a variable of the environment holds; None where it is not set.
+
+    Raises:
+        UsageError: it holds what no key can be.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise UsageError(f"api_key_env: the environment variable {variable} holds no key but other characters")
+    return key or None
+
+
+def _pool(url: httpx.URL, key: str | None, bounds: Bounds) -> httpx.AsyncClient:
+    import httpx
+
+    proxy = _proxy(url)
+    return httpx.AsyncClient(
+        # Without it httpx would ask for whatever compression there is a package for.
+        headers={"Accept-Encoding": "gzip", **({"Authorization": f"Bearer {key}"} if key else {})},
+        # The number of requests under way is bounded by whoever asks.
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
+        timeout=httpx.Timeout(bounds.silence_s, connect=min(bounds.connect_s, bounds.timeout_s), pool=None),
+        trust_env=False,
+        proxy=proxy,
+        # Reading the certificates takes a while; without TLS none are needed.
+        verify=_tls() if url.scheme == "https" else False,
+    )
+
+
+def _tls() -> ssl.SSLContext:
+    import httpx
+
+    given = {variable: value for variable in CERTIFICATE_VARIABLES if (value := os.environ.get(variable))}
+    for variable, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
+        if variable in given and not is_there(given[variable]):
+            raise UsageError(f"{variable}={given[variable]}: there are no certificates; correct it, or unset it")
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        named = " or ".join(f"{variable}={value}" for variable, value in given.items()) or "the certificates"
+        raise UsageError(f"{named} cannot be used for TLS ({first_line(error)}); correct it, or unset it") from error
+
+
+def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """The proxy that the environment names for an address; none for this machine itself."""
+    from urllib.request import proxy_bypass
+
+    import httpx
+
+    port = f":{url.port}" if url.port else ""
+    if _is_loopback(url.host) or proxy_bypass(url.host + port):
+        return None
+    names = [name for lower in (f"{url.scheme}_proxy", "all_proxy") for name in (lower, lower.upper())]
+    variable = next((name for name in names if os.environ.get(name)), None)
+    if variable is None:
+        return None
+    given = os.environ[variable]
+    try:
+        proxy = httpx.URL(given if "://" in given else f"http://{given}")
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{variable} names no proxy ({first_line(error)}); correct or unset the variable") from error
+    advice = f"correct or unset it, or name {url.host} in NO_PROXY"
+    if proxy.scheme in ("socks5", "socks5h") and find_spec("socksio") is None:
+        raise UsageError(f"{variable} names a SOCKS proxy, which needs pip install 'httpx[socks]'; or {advice}")
+    if proxy.scheme not in ("http", "https", "socks5", "socks5h") or not proxy.host:
+        raise UsageError(f"{variable}={shown_url(proxy)} is no http, https or socks5 proxy; {advice}")
+    return httpx.Proxy(proxy, ssl_context=_tls() if proxy.scheme == "https" else None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,174 @@
+"""Chat completions: shapes of streams and errors, fields that a server does not know, what ends an item or a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from support.reply_server import Asked, Reply, ReplyServer, as_json, completion, delta, events, replying
+from support.waiting import pass_over
+
+from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.http import Bounds
+from avemo_harness.models.served.client import Client
+
+Serve = Callable[..., ReplyServer]
+PAYLOAD = {"model": "tiny-omni", "messages": [{"role": "user", "content": "Well?"}], "seed": 3, "modalities": ["text"]}
+STREAMED = {**PAYLOAD, "stream": True, "stream_options": {"include_usage": True}}
+SPOKEN = {**PAYLOAD, "modalities": ["text", "audio"]}
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avemo_harness.http.sleep", pass_over)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers that run until the test ends."""
+    with ExitStack() as stack:
+        yield lambda *given: stack.enter_context(replying(*given))
+
+
+def client_of(server: ReplyServer, say: Callable[[str], object] = lambda sentence: None) -> Client:
+    return Client([server.url], None, Bounds(attempts=2), say)
+
+
+def ask(server: ReplyServer, payload: dict[str, Any] = PAYLOAD) -> str | None:
+    return asyncio.run(client_of(server).complete(payload, lambda told: told.text))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_a_text_with_separators_arrives_whole_at_the_first_attempt(serve: Serve, separator: str) -> None:
+    text = f"happy{separator}or so"
+    streaming = serve(lambda asked: events(delta(text), delta(reason="stop")))
+    assert ask(streaming, STREAMED) == text
+    whole = serve(lambda asked: as_json(completion(text)))
+    assert ask(whole) == text
+    assert len(streaming.asked) == len(whole.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "kept_alive",
+    [{"type": "ping"}, {"choices": None}, {"choices": None, "usage": {"prompt_tokens": 9}}, {"id": "x"}],
+)
+def test_events_that_are_no_part_of_the_answer_are_passed_over(serve: Serve, kept_alive: dict[str, Any]) -> None:
+    server = serve(
+        lambda asked: events(kept_alive, delta("hap"), kept_alive, delta("py"), delta(reason="stop"), kept_alive)
+    )
+    assert ask(server, STREAMED) == "happy"
+    assert len(server.asked) == 1
+
+
+def test_a_whole_answer_to_a_request_for_a_stream_is_taken(serve: Serve) -> None:
+    assert ask(serve(lambda asked: as_json(completion())), STREAMED) == "happy"
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (as_json({"object": "error", "message": "too long a context", "code": 400}), "400: too long a context"),
+        (as_json({"error": {"message": "engine dead", "code": 500}}), "in 2 attempts.*500: engine dead"),
+        (as_json({"error": {"code": 403, "message": "Your input was flagged"}}, 403), "403: Your input was flagged$"),
+        (as_json({"error": {"code": "content_filter", "message": "The prompt was filtered"}}, 400), "was filtered$"),
+        (
+            Reply(413, b"<html><title>413 Request Entity Too Large</title><h1>413</h1><hr>nginx</html>"),
+            r"413: 413 Request Entity Too Large; a shorter history or smaller clips",
+        ),
+    ],
+    ids=["object error", "error", "moderation", "filter", "too large"],
+)
+@pytest.mark.parametrize("payload", [PAYLOAD, STREAMED], ids=["whole", "stream"])
+def test_what_goes_wrong_with_one_request_is_its_own_error(
+    serve: Serve, reply: Reply, told: str, payload: dict[str, Any]
+) -> None:
+    with pytest.raises(GenerationError, match=told):
+        ask(serve(lambda asked: reply), payload)
+
+
+def test_a_page_in_place_of_an_answer_is_told_by_its_text(serve: Serve) -> None:
+    with pytest.raises(GenerationError, match="no JSON but 'Please log in'"):
+        ask(serve(lambda asked: Reply(200, b"<html><body>Please <b>log in</b></body></html>")))
+
+
+def test_an_error_in_a_stream_is_one(serve: Serve) -> None:
+    with pytest.raises(GenerationError, match=r"in 2 attempts.*500: overloaded"):
+        ask(serve(lambda asked: events({"message": "overloaded"}, name="error")), STREAMED)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, {"type": "insufficient_quota", "code": "insufficient_quota", "message": "check your plan"}),
+        (429, {"type": "exceeded_current_quota_error", "message": "check your plan"}),
+        (403, {"code": "insufficient_user_quota", "message": "check your plan"}),
+        (402, {"message": "check your plan"}),
+        (200, {"code": "insufficient_quota", "message": "check your plan"}),
+    ],
+)
+def test_a_quota_that_is_used_up_ends_the_run_at_once(serve: Serve, status: int, error: dict[str, str]) -> None:
+    server = serve(lambda asked: as_json({"error": error}, status))
+    with pytest.raises(ModelError, match=r"check your plan; the account has no quota left: top it up, then"):
+        ask(server)
+    assert len(server.asked) == 1
+
+
+def test_too_many_requests_are_no_used_up_quota(serve: Serve) -> None:
+    left = [as_json({"error": {"type": "requests", "code": "rate_limit_exceeded", "message": "slow down"}}, 429)]
+    assert ask(serve(lambda asked: left.pop() if left else as_json(completion()))) == "happy"
+
+
+def unknown_in_details(name: str) -> Reply:
+    return as_json(
+        {"detail": [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs", "input": 3}]}, 422
+    )
+
+
+def unknown_in_message(name: str) -> Reply:
+    return as_json({"error": {"message": f"Unknown parameter: '{name}'.", "param": name}}, 400)
+
+
+def unknown_in_object(name: str) -> Reply:
+    detail = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}]
+    return as_json({"object": "error", "message": {"detail": detail}}, 422)
+
+
+@pytest.mark.parametrize("refuse", [unknown_in_details, unknown_in_message, unknown_in_object])
+def test_fields_that_a_server_does_not_know_are_left_out_from_then_on(
+    serve: Serve, refuse: Callable[[str], Reply]
+) -> None:
+    def strict(asked: Asked) -> Reply:
+        unknown = [name for name in ("seed", "modalities") if name in asked.payload]
+        return refuse(unknown[0]) if unknown else as_json(completion())
+
+    said: list[str] = []
+    server = serve(strict)
+    client = client_of(server, said.append)
+
+    async def ask_twice() -> list[str | None]:
+        return [await client.complete(PAYLOAD, lambda told: told.text) for _ in range(2)]
+
+    assert asyncio.run(ask_twice()) == ["happy", "happy"]
+    assert [sorted(sent) for sent in server.posted[2:]] == [["messages", "model"]] * 2
+    assert said == [f"the server does not know {name}: asking without" for name in ("seed", "modalities")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reply"),
+    [
+        (SPOKEN, unknown_in_details("modalities")),
+        (PAYLOAD, unknown_in_details("messages")),
+        (PAYLOAD, as_json({"detail": [{"type": "missing", "loc": ["body", "user"], "input": PAYLOAD}]}, 422)),
+        (PAYLOAD, as_json({"error": {"message": "seed 3 is too small"}}, 400)),
+        (PAYLOAD, as_json({"error": {"message": "Unknown parameter: 'seed'."}}, 403)),
+    ],
+    ids=["speech", "essential", "other complaint", "value", "status"],
+)
+def test_nothing_else_is_left_out(serve: Serve, payload: dict[str, Any], reply: Reply) -> None:
+    server = serve(lambda asked: reply)
+    with pytest.raises(GenerationError, match="the server answered 4"):
+        ask(server, payload)
+    assert server.posted == [payload]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from avemo_harness.inference import repair_torchvision
+from avemo_harness.models import load_class
 from avemo_harness.models.base import ModelSetup
+from avemo_harness.models.requirements import requires_of, unmet
 
 if TYPE_CHECKING:
     from support.published_qwen import PublishedQwen
@@ -41,6 +43,8 @@ def qwen_folder(_quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published(qwen_folder: Path) -> PublishedQwen:
     """The same checkpoint as its authors drive it."""
+    if unmet(requires_of(load_class("hf-omni"))):
+        pytest.skip("this transformers lays the sound of the published model out otherwise")
     from support.published_qwen import PublishedQwen
 
     return PublishedQwen(qwen_folder)

@@ -57,7 +57,7 @@ CHECKS = (
     ),
     Check(
         "`qwen2.5-omni`",
-        tests("tests/models/test_qwen_omni.py", "-k", "speech_is_that or one_reading or soon_be_gone"),
+        tests("tests/models/test_qwen_omni.py", "-k", "single_requests or same_answers or soon_be_gone"),
         "qwen2.5-omni",
     ),
     Check(

@@ -74,7 +74,7 @@ class StorageError(StoreError):
 
     @property
     def missing(self) -> bool:
-        """Whether there is no such file."""
+        """True where there is no such file."""
         return self.reason.errno == errno.ENOENT
 
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is tried for one request.
+    """Bounds of the attempts at one request.
 
     Args:
         attempts: how often it is sent at most.

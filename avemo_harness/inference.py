@@ -20,7 +20,7 @@ def own_device() -> str:
 
 
 def device_is_lost(error: BaseException) -> bool:
-    """Whether an error leaves a GPU of no more use to this process, such as a failed assertion in a kernel.
+    """Tell if an error leaves a GPU of no more use to this process, such as a failed assertion in a kernel.
 
     Memory that runs out does not.
     """

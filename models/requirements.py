@@ -29,13 +29,13 @@ class Unmet:
 
 
 def requires_of(model_class: Any) -> Requires:
-    """What a model class declares in ``requires``; nothing where it has none."""
+    """The ``requires`` of a model class; empty where it has none."""
     found: Requires = getattr(model_class, "requires", {})
     return found
 
 
 def is_requires(value: Any) -> bool:
-    """Whether a value maps names of packages to version ranges.
+    """True where a value maps names of packages to version ranges.
 
     Raises:
         ValueError: a text in it is not a version range.
@@ -57,7 +57,7 @@ def unmet(requires: Requires) -> list[Unmet]:
 
 
 def remedy(rows: list[Unmet]) -> str:
-    """What to do about unmet requirements: a command of pip, or another Python."""
+    """The remedy for unmet requirements: a command of pip, or another Python."""
     if any(row.package == PYTHON for row in rows):
         return "install avemo-harness with such a Python"
     return "pip install " + " ".join(f"'{row.package}{row.wanted}'" for row in rows)

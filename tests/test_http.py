@@ -61,7 +61,7 @@ async def read(response: httpx.Response) -> Any:
 
 
 def post(client: Client, requests: int = 1) -> list[Any]:
-    """What comes of requests that are sent at once: answers or errors."""
+    """Answers or errors of requests that are sent at once."""
 
     async def send() -> list[Any]:
         asked = [client.post("/ask", {"content": json.dumps(n).encode()}, read) for n in range(requests)]

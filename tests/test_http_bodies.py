@@ -57,7 +57,7 @@ def lines_of(*pieces: bytes) -> list[bytes]:
 
 
 def read_from_server(reply: Reply, read: Callable[[httpx.Response], Awaitable[Any]]) -> Any:
-    """What is made of an answer of a real server."""
+    """The reading of an answer of a real server."""
 
     async def ask(url: str) -> Any:
         async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", url) as response:

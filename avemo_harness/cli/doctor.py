@@ -60,7 +60,7 @@ def _print_models() -> None:
 
 
 def _model_fact(name: str) -> str:
-    """What a model runs on, and whether that is here (UsageError: its environment or its package does not work)."""
+    """The requirements of a model and their state (UsageError: its environment or its package does not work)."""
     from avemo_harness.models import load_class
     from avemo_harness.models.environments.places import Environment
     from avemo_harness.models.environments.recipes import RECIPES, find_recipe

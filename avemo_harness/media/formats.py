@@ -31,7 +31,7 @@ _NO_MEDIA = {
     b"%PDF": "a PDF file",
     b"PK\x03\x04": "a zip archive",
 }
-"""How files begin that are found in the place of clips, some of them after a failed download."""
+"""First bytes of files that are found in the place of clips, some of them after a failed download."""
 _HARDWARE_ONLY = ("av1",)
 """Decoders of FFmpeg's own that need a GPU; those of the processor have other names, such as libdav1d."""
 

@@ -54,7 +54,7 @@ def sound_container(data: bytes) -> str | None:
 
 
 def begins_sound_file(data: bytes) -> bool:
-    """Whether bytes begin a new file, and are no later page or frame of one that is sent in pieces."""
+    """True where bytes begin a new file, and are no later page or frame of one that is sent in pieces."""
     if data[:4] == b"OggS":
         return len(data) > 5 and data[5] & 2 == 2  # the first page of a stream
     return is_wave(data) or data[4:8] == b"ftyp" or data[:4] in _MAGIC
@@ -113,7 +113,7 @@ def _by_soundfile(data: bytes, container: str) -> tuple[Samples, int]:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a WAV file has samples of 16 bits or 32-bit floats, or ends before it tells."""
+    """True where a WAV file has samples of 16 bits or 32-bit floats, or ends before it tells."""
     place = data.find(b"fmt ", 12)
     if place < 0 or place + 24 > len(data):
         return True

@@ -51,7 +51,7 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a model takes its requests.
+    """The way in which a model takes its requests.
 
     Args:
         step: requests given to it at once.

@@ -96,7 +96,7 @@ def without_thoughts(text: str) -> str:
 
 @dataclass
 class _Choice:
-    """What a choice holds, of a whole answer or of all events of a stream."""
+    """The content of a choice, of a whole answer or of all events of a stream."""
 
     index: int
     texts: list[str] = field(default_factory=list)
@@ -145,7 +145,7 @@ def _told(choices: Sequence[_Choice], usage: Mapping[str, Any]) -> Told:
 
 
 def _ended(choices: Sequence[_Choice]) -> bool | None:
-    """Whether an answer ended by itself; None where the server does not say.
+    """True where an answer ended by itself; None where the server does not say.
 
     Raises:
         AnswerError: the server gave it up, or ended it for a reason that is not known.

@@ -139,7 +139,7 @@ def _asks_for_text_alone(sent: Mapping[str, Any]) -> bool:
 
 
 def _names_no_field(error: RequestError, sent: Mapping[str, Any]) -> bool:
-    """Whether a server refuses a request without a word on which part of it."""
+    """True where a server refuses a request without a word on which part of it."""
     message = server_message(error.told.encode())
     named = _details(error.told) or any(re.search(rf"\b{name}\b", message) for name in sent)
     return error.status in (400, 422) and not named

@@ -104,7 +104,7 @@ def _read(pieces: Sequence[bytes], bare_rate_hz: int | None) -> tuple[NDArray[np
 
 
 def _are_floats(data: bytes) -> bool:
-    """Whether bytes are sound as 32-bit floats.
+    """True where bytes are sound as 32-bit floats.
 
     Sound in 16 bits has small negative samples, and two of those make no float of ordinary size.
     """

@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def errors(run: Path) -> set[str]:
-    """What the judge that was named last could not do."""
+    """The failure of the judge that was named last."""
     name = json.loads((run / "judge.json").read_text())["digest"][:12]
     (file,) = (run / "judgements").glob(f"*{name}*.jsonl")
     return {str(line["error"]) for line in map(json.loads, file.read_text().splitlines()) if line.get("error")}

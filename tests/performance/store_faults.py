@@ -1,4 +1,4 @@
-"""What full disks, changed bytes and kills do to a run. Counts beside WRONG are faults of the run's store.
+"""Full disks, changed bytes and kills, and a run after them. Counts beside WRONG are faults of the run's store.
 
     OMP_NUM_THREADS=1 python tests/performance/store_faults.py [disk] [bytes] [kills]
 
@@ -185,12 +185,12 @@ def fill_disks(bench: Bench) -> Counter[str]:
 
 
 def figures(result: RunResult) -> dict[str, object]:
-    """What a reader takes from a run."""
+    """The parts of a run that a reader takes."""
     return {name: (task.metrics, task.rows, task.status, task.n_items) for name, task in result.tasks.items()}
 
 
 def look_at(run: Path, whole: Path) -> str:
-    """What a reader of the run gets."""
+    """The results that a reader of the run gets."""
     before = figures(read_results(whole))
     try:
         stored = figures(read_results(run))

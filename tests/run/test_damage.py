@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def figures(result: RunResult) -> dict[str, object]:
-    """What a reader takes from a run."""
+    """The parts of a run that a reader takes."""
     return {name: (task.metrics, task.rows, task.status, task.n_items) for name, task in result.tasks.items()}
 
 

@@ -70,7 +70,7 @@ def _cut(text: str, length: int) -> list[str]:
 
 @dataclass
 class AnsweringServer:
-    """What a server was sent, and its address."""
+    """The requests that a server was sent, and its address."""
 
     url: str = ""
     payloads: list[dict[str, Any]] = field(default_factory=list)

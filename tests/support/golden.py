@@ -156,7 +156,7 @@ PARTS = {"help": _make_help, "runs": _make_runs, "releases": _make_releases, "st
 
 
 def _without_progress(text: str) -> str:
-    """What stays of a terminal's lines once progress has drawn over them."""
+    """The lines of a terminal without those that progress has drawn over."""
     return "\n".join(
         line
         for line in text.replace("\r", "\n").split("\n")

@@ -27,7 +27,7 @@ main()
 """
 """The command `transformers`, also beside a torchvision whose compiled part does not load."""
 UNREACHED = ("connection broken", "Could not fetch URL", "Network is unreachable", "from versions: none")
-"""What pip says where no index is reached."""
+"""Words of pip where no index is reached."""
 
 
 @dataclass(frozen=True, slots=True)

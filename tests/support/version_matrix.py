@@ -27,7 +27,7 @@ FEW_WORDS = 160
 
 @dataclass(frozen=True)
 class Check:
-    """What is tried in each environment.
+    """The checks that run in each environment.
 
     Args:
         command: arguments of its Python.
@@ -84,7 +84,7 @@ class Row:
 
 @dataclass
 class Tried:
-    """What came of a row, by check; `why` are sentences about what did not go well."""
+    """Results of a row, by check; `why` are sentences about the failures."""
 
     versions: str = " | ".join(["-"] * (len(PACKAGES) + 1))
     cells: list[str] = field(default_factory=list)
@@ -149,7 +149,7 @@ def _run(command: Sequence[object], more: dict[str, str] | None = None) -> subpr
 
 
 def _last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command said of its failure: errors of tests or of pip, else its last line."""
+    """A command's words on its failure: errors of tests or of pip, else its last line."""
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     told = [
         line for line in lines if line.startswith(("E  ", "ERROR", "FAILED", "avemo-eval:", "avemo_harness.errors"))

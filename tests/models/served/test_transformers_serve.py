@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.clips import RATE, melody
-from support.transformers_serve import ModelServer, make_serving_environment, serving
+from support.foreign_servers import SERVING, ForeignServer, NoIndexError, make_environment, serving_transformers
 from support.waiting import PATIENCE_S
 from support.whole_runs import responses_of, results_of
 
@@ -28,16 +28,21 @@ TOKENS_A_SECOND = 25
 
 
 @pytest.fixture(scope="module")
-def server(_quiet: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkpoints") / "qwen"
+
+
+@pytest.fixture(scope="module")
+def server(_quiet: None, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignServer]:
     """A tiny Qwen2.5-Omni whose every answer is a label, served on the CPU."""
     from support.tiny_qwen_omni import answer_with_labels, build
 
-    folder = tmp_path_factory.mktemp("serving")
-    python = make_serving_environment(folder / "venv")
-    checkpoint = answer_with_labels(build(folder / "qwen"))
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    with serving(python, checkpoint, scratch) as running:
+    try:
+        python = make_environment(tmp_path_factory.mktemp("serving") / "venv", SERVING)
+    except NoIndexError as error:
+        pytest.skip(str(error))
+    answer_with_labels(build(checkpoint))
+    with serving_transformers(python, checkpoint, tmp_path_factory.mktemp("scratch")) as running:
         yield running
 
 
@@ -59,9 +64,11 @@ def _turn(number: int, seconds: float) -> Turn:
     return Turn(0, "user", f"speaker{number}", "Kids are talking.", emotion, clip=clip, duration_s=seconds)
 
 
-def run(server: ModelServer, release: Path, output: Path, arguments: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    server: ForeignServer, checkpoint: Path, release: Path, output: Path, arguments: str = ""
+) -> subprocess.CompletedProcess[str]:
     # It has no decoder of video here, which a question with a picture would need, so it is not shown one.
-    given = f"base_url={server.url},model={server.model},probe=false{arguments}"
+    given = f"base_url={server.url},model={checkpoint},probe=false{arguments}"
     words = [sys.executable, "-m", "avemo_harness", "--model", "openai", "--model_args", given, "--tasks", TASK]
     argv = [*words, "--dataset", str(release), "--output_path", str(output)]
     settings = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
@@ -70,9 +77,9 @@ def run(server: ModelServer, release: Path, output: Path, arguments: str = "") -
 
 @pytest.mark.parametrize("arguments", ["", ",stream=true", ",sound_part=audio_url"])
 def test_sounds_are_heard_answered_with_labels_and_scored(
-    arguments: str, server: ModelServer, release: Path, tmp_path: Path
+    arguments: str, server: ForeignServer, checkpoint: Path, release: Path, tmp_path: Path
 ) -> None:
-    done = run(server, release, tmp_path / "run", arguments)
+    done = run(server, checkpoint, release, tmp_path / "run", arguments)
     assert done.returncode == 0, done.stderr + server.last_words()
     results = results_of(tmp_path / "run")
     task = results["tasks"][TASK]
@@ -88,9 +95,11 @@ def test_sounds_are_heard_answered_with_labels_and_scored(
     assert task["metrics"]["accuracy"]["value"] == sum(right) / len(right)
 
 
-def test_a_field_that_it_refuses_is_not_sent_with_questions(server: ModelServer, release: Path, tmp_path: Path) -> None:
+def test_a_field_that_it_refuses_is_not_sent_with_questions(
+    server: ForeignServer, checkpoint: Path, release: Path, tmp_path: Path
+) -> None:
     before = server.log.read_text(encoding="utf-8").count("422 Unprocessable")
-    done = run(server, release, tmp_path / "run")
+    done = run(server, checkpoint, release, tmp_path / "run")
     assert done.returncode == 0, done.stderr + server.last_words()
     assert results_of(tmp_path / "run")["identity"]["choices"] == "False"
     assert server.log.read_text(encoding="utf-8").count("422 Unprocessable") == before + 1

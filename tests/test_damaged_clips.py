@@ -45,7 +45,7 @@ def run(folder: Path, clips: list[Clip], condition: str, model: str) -> TaskResu
     parent = Path(__file__).parents[1] / "tasks" / "_understanding.yaml"
     task = folder / "damaged.yaml"
     task.write_text(TASK.format(parent=parent, release=folder / "release", condition=condition))
-    return evaluate(model, str(task), output_path=folder / "run").tasks["damaged"]
+    return evaluate(model, str(task), output_path=folder / "run", max_errors=COPIES).tasks["damaged"]
 
 
 def spoil_after_release(whole: bytes, copies: list[bytes]) -> list[Clip]:

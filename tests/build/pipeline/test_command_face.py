@@ -215,7 +215,7 @@ def test_a_file_that_is_cut_off_is_refused(stock: Path, cut: float) -> None:
         (media.encode_clip(frames(50, moving=0), melody(2.0)), "its picture moves in 0% of its seconds"),
         (media.encode_clip(frames(50)[:1] * 50, melody(2.0)), "its picture moves in 0% of its seconds"),
         (b"not a video at all", "cannot be read"),
-        (b"", "cannot be read"),
+        (b"", "it is empty"),
     ],
 )
 def test_a_clip_that_is_no_talking_face_is_refused(clip: bytes, said: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import compress, groupby, islice
 from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import turn_item_id, turns_to_answer_first
@@ -34,6 +34,8 @@ from avemo_harness.run.store import Record, RunStore, Segment
 from avemo_harness.run.submission import submit
 
 POLL_S = 0.2
+LOOK_S = 1.0
+"""Seconds after which futures are looked at again, since `wait` hears nothing of one that was cancelled."""
 PREPARING_THREADS = 2
 
 
@@ -95,7 +97,7 @@ class Flow:
     blocked: list[Step] = field(default_factory=list)
     preparing: list[Step] = field(default_factory=list)
     ready: list[Step] = field(default_factory=list)
-    asked: dict[Future[Response], Request] = field(default_factory=dict)
+    asked: list[tuple[Future[Response], Request]] = field(default_factory=list)
     by_key: dict[str, list[tuple[str, Item]]] = field(default_factory=dict)
     """Items, with their units, that wait for the answer to a request."""
     settled: list[tuple[str, Record]] = field(default_factory=list)
@@ -132,7 +134,8 @@ class Asker:
     _open: dict[str, int] = field(default_factory=dict)
     _due: set[tuple[str, str]] = field(default_factory=set)
     """Items of claimed units that are not settled yet."""
-    _end: ModelError | None = None
+    _end: UsageError | None = None
+    """Ends the run once everything that was answered is stored."""
 
     def __post_init__(self) -> None:
         self._pace = Pace.of(self.model, self.batch_size)
@@ -194,7 +197,9 @@ class Asker:
         workers = 1 if self._pace.step == 1 else len(self.claims.live_workers())
         if workers == 1:
             return self._pace.step
-        left = sum(bool(self._missing(unit)) for unit in units)
+        # What is left stands at the end, and no more of it is counted than makes a difference.
+        missing = (unit for unit in reversed(units) if self._missing(unit))
+        left = sum(1 for _ in islice(missing, self._pace.step * workers))
         return max(1, min(self._pace.step, math.ceil(left / workers)))
 
     def _prepare_steps(self, flow: Flow, steps: Iterator[Step], pool: ThreadPoolExecutor) -> None:
@@ -271,7 +276,8 @@ class Asker:
             wait(flow.preparing[0].requests)
         else:
             going_on: list[Future[Any]] = [one for step in flow.preparing for one in step.requests]
-            wait([*going_on, *flow.asked], return_when=FIRST_COMPLETED)
+            answers = [answered for answered, _ in flow.asked]
+            wait([*going_on, *answers], timeout=LOOK_S, return_when=FIRST_COMPLETED)
 
     def _take_prepared(self, flow: Flow) -> None:
         for step in list(flow.preparing):
@@ -298,13 +304,20 @@ class Asker:
                     if request.key not in flow.by_key:
                         new[request.key] = request
                     flow.by_key.setdefault(request.key, []).append((unit, item))
-            flow.asked.update(zip(submit(self.model, list(new.values())), new.values(), strict=True))
+            flow.asked += zip(submit(self.model, list(new.values())), new.values(), strict=True)
 
     def _take_answered(self, flow: Flow) -> None:
-        for answered in [one for one in flow.asked if one.done()]:
-            request = flow.asked.pop(answered)
+        done = [answered.done() for answered, _ in flow.asked]
+        taken = list(compress(flow.asked, done))
+        flow.asked = [one for one, is_done in zip(flow.asked, done, strict=True) if not is_done]
+        for answered, request in taken:
             waiting = flow.by_key.pop(request.key)
-            record = self._record(waiting[0][1], request, answered)
+            try:
+                record = self._record(waiting[0][1], request, answered)
+            except UsageError as error:
+                # What was answered beside it is stored before the run ends.
+                self._end = self._end or error
+                continue
             flow.settled += [(unit, copy_for(item, record)) for unit, item in waiting]
 
     def _store_settled(self, flow: Flow) -> None:

@@ -16,6 +16,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import ModelError
 from avemo_harness.models.base import Capabilities
+from avemo_harness.run.store import RunStore
 
 EMOTIONS = ("neutral", "happy", "angry", "sad")
 
@@ -128,3 +129,53 @@ def test_a_model_that_is_gone_ends_the_run_which_goes_on_later(task: str, tmp_pa
     model = SideBySide()
     assert evaluate(model, task, output_path=tmp_path / "run").n_errors == 0
     assert len(model.asked) < 90
+
+
+def test_what_was_answered_beside_the_end_of_the_run_is_kept(task: str, tmp_path: Path) -> None:
+    class Going(SideBySide):
+        """Answers eight at a time, and the first of the eight is that it is gone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiting: list[tuple[Future[Response], Request]] = []
+
+        def submit(self, request: Request) -> Future[Response]:
+            self.waiting.append((Future(), request))
+            if len(self.waiting) == 8:
+                self.waiting[0][0].set_exception(ModelError("the server is gone"))
+                for answered, other in self.waiting[1:]:
+                    answered.set_result(self.respond(other))
+            return self.waiting[-1][0]
+
+    with pytest.raises(ModelError, match="the server is gone"):
+        evaluate(Going(), task, output_path=tmp_path / "run")
+    store = RunStore(tmp_path / "run")
+    store.refresh()
+    assert (len(store.answers), len(store.errors)) == (7, 0)
+
+
+def test_a_model_may_give_the_same_future_for_several_requests(task: str, tmp_path: Path) -> None:
+    class Shared(SideBySide):
+        future: Future[Response] = Future()
+
+        def submit(self, request: Request) -> Future[Response]:
+            self.asked.append(request.key)
+            return self.future
+
+    Shared.future.set_result(Response(text="sad"))
+    model = Shared()
+    assert evaluate(model, task, output_path=tmp_path / "run").tasks["text_only"].n_answered == 90
+    assert len(model.asked) == len(set(model.asked)) == 90
+
+
+def test_a_request_that_the_model_cancels_is_an_error_of_its_item(task: str, tmp_path: Path) -> None:
+    class Cancelling(SideBySide):
+        def submit(self, request: Request) -> Future[Response]:
+            if request.dialogue_id != "d00003":
+                return super().submit(request)
+            answered: Future[Response] = Future()
+            threading.Timer(0.02, answered.cancel).start()
+            return answered
+
+    result = evaluate(Cancelling(), task, output_path=tmp_path / "run", batch_size=1)
+    assert (result.tasks["text_only"].n_answered, result.n_errors) == (87, 3)

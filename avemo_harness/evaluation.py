@@ -199,7 +199,7 @@ class PreparedRun:
             segment = Segment(self.folder, worker)
             size = _requests_at_once(batch_size, self.model.capabilities)
             try:
-                failures = FailureStreak(max_errors)
+                failures = FailureStreak(max_errors, store.errors)
                 Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
             finally:
                 segment.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from avemo_harness.errors import HistoryError, UsageError
 from avemo_harness.run.store import Record, RunStore
@@ -13,8 +14,10 @@ from avemo_harness.run.store import Record, RunStore
 LONGEST_STREAK = 20
 """Items that fail alike one after the other and end a run whose user allows no more."""
 
-_OWN_WORDS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[/\\]\S*|\S+\.\w{2,5}\b|\b[0-9a-f]{8,}\b|\d[\d.,]*")
+_OWN_WORDS = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\S)\S*[/\\]\S*|(?<!\S)\S+\.\w{2,5}\b|\b[0-9a-f]{8,}\b|\d[\d.,]*")
+"""Paths and files are looked for at beginnings of words alone: from anywhere, a long word takes quadratic time."""
 _KIND_LENGTH = 200
+_TOLD_LENGTH = 1_000
 _CONSEQUENCE = f"{HistoryError.__name__}: "
 
 
@@ -32,32 +35,44 @@ class FailureStreak:
 
     Args:
         allowed: failures of a run that its user accepts; a longer streak ends it, if it has `LONGEST_STREAK` items.
+        before: what failed in the run already. It is asked last, so all of it comes in a row; failing once more, alike,
+            it tells nothing new and is not counted.
     """
 
-    def __init__(self, allowed: int = 0) -> None:
+    def __init__(self, allowed: int = 0, before: Mapping[tuple[str, str], Record] = MappingProxyType({})) -> None:
         self._allowed = max(LONGEST_STREAK - 1, allowed)
+        self._before = dict(before)
         self._kind, self._length = "", 0
 
     def add(self, records: Iterable[Record]) -> None:
-        """Count records as they come.
+        """Count records that came together.
 
-        Items that failed since an earlier turn has no reply are not counted: one failure entails many of them.
+        One failure counts once: items that failed since an earlier turn has no reply are not counted, and items that
+        share a request are counted as one.
 
         Raises:
             UsageError: more items than allowed failed alike, and none was answered in between.
         """
+        shared: set[str] = set()
         for record in records:
             if record.error is None:
                 self._length = 0
-            elif not record.error.startswith(_CONSEQUENCE):
-                kind = kind_of_error(record.error)
-                self._length = self._length + 1 if kind == self._kind else 1
-                self._kind = kind
-                if self._length > self._allowed:
-                    raise UsageError(
-                        f"{self._length} items in a row failed alike, so no more are asked: {record.error}; mend it "
-                        "and give the same command again, or let more of them fail with --max_errors"
-                    )
+            elif not record.error.startswith(_CONSEQUENCE) and record.key not in shared:
+                shared.update(() if record.key is None else (record.key,))
+                self._count(record.place, record.error)
+
+    def _count(self, place: tuple[str, str], error: str) -> None:
+        kind = kind_of_error(error)
+        before = self._before.get(place)
+        if before is not None and kind == kind_of_error(before.error or ""):
+            return
+        self._length = self._length + 1 if kind == self._kind else 1
+        self._kind = kind
+        if self._length > self._allowed:
+            raise UsageError(
+                f"{self._length} items in a row failed alike, so no more are asked: {_beginning(error)}; mend it "
+                "and give the same command again, or let more of them fail with --max_errors"
+            )
 
 
 def read_errors(folder: Path) -> list[str]:
@@ -69,6 +84,14 @@ def read_errors(folder: Path) -> list[str]:
 
 def describe_failures(errors: Sequence[str]) -> list[str]:
     """Sentences on the commonest kinds of error, the first of each kind in its own words; at most three."""
-    counts = Counter(map(kind_of_error, errors))
-    first = {kind_of_error(error): error for error in reversed(errors)}
-    return [f"{count} of {len(errors)} failed items: {first[kind]}" for kind, count in counts.most_common(3)]
+    kinds = [kind_of_error(error) for error in errors]
+    first = dict(zip(reversed(kinds), reversed(errors), strict=True))
+    return [
+        f"{count} of {len(errors)} failed items: {_beginning(first[kind])}"
+        for kind, count in Counter(kinds).most_common(3)
+    ]
+
+
+def _beginning(error: str) -> str:
+    """An error as a sentence can quote it; the run keeps all of it."""
+    return error if len(error) <= _TOLD_LENGTH else f"{error[:_TOLD_LENGTH]}…"

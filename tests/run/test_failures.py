@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,8 @@ from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.cli import main
 from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.run.failures import describe_failures, kind_of_error, read_errors
+from avemo_harness.run.failures import FailureStreak, describe_failures, kind_of_error, read_errors
+from avemo_harness.run.store import Record
 
 EMOTIONS = ("neutral", "happy", "angry", "sad")
 
@@ -38,6 +42,21 @@ class Failing:
 
     def error(self, request: Request) -> Exception:
         return TypeError(f"generate() got an unexpected argument for {request.key}")
+
+
+class EveryOther(Failing):
+    """Fails on every other dialogue."""
+
+    def __init__(self, fails_from: int, batch: int = 4) -> None:
+        super().__init__(fails_from, batch=batch)
+        self.fails = {f"d{number:05d}" for number in range(0, 50, 2)}
+
+
+class FailsOtherwise(Failing):
+    """Fails with another message."""
+
+    def error(self, request: Request) -> Exception:
+        return MemoryError("no room for the clip")
 
 
 class LosesDevice(Failing):
@@ -84,6 +103,30 @@ def test_an_answer_in_between_begins_the_count_anew(task: str, tmp_path: Path) -
     assert result.n_errors == 47
 
 
+def test_what_failed_alike_before_ends_no_run_that_goes_on(task: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        # The second time nothing else is left to be asked, so all 25 come in a row.
+        result = evaluate(EveryOther(0, batch=1), task, output_path=tmp_path / "run")
+        assert (result.n_errors, result.tasks["text_only"].n_answered) == (25, 25)
+    with pytest.raises(UsageError, match="20 items in a row failed alike"):
+        evaluate(FailsOtherwise(0), task, output_path=tmp_path / "run")
+
+
+def test_items_that_share_a_request_fail_once(tmp_path: Path) -> None:
+    file = write_text_task(tmp_path / "same.yaml", write_text_release(tmp_path / "data", dialogues=40))
+    file.write_text(file.read_text(encoding="utf-8").replace("{{ turn.text }}", "this"), encoding="utf-8")
+
+    class OneLate(Failing):
+        """Fails late, so that all items wait for the one request."""
+
+        def submit(self, request: Request) -> Future[Response]:
+            answered: Future[Response] = Future()
+            threading.Timer(0.3, answered.set_exception, [self.error(request)]).start()
+            return answered
+
+    assert evaluate(OneLate(0), str(file), output_path=tmp_path / "run").n_errors == 40
+
+
 def test_unlike_errors_are_no_streak(task: str, tmp_path: Path) -> None:
     class Various(Failing):
         def error(self, request: Request) -> Exception:
@@ -103,6 +146,25 @@ def test_unlike_errors_are_no_streak(task: str, tmp_path: Path) -> None:
 )
 def test_names_and_numbers_make_no_other_kind(one: str, other: str) -> None:
     assert kind_of_error(one) == kind_of_error(other)
+
+
+@pytest.mark.parametrize("word", ["错误", "a.", "QUJD+", "'\"a", "x/", "\\"])
+def test_the_kind_of_a_long_error_is_found_at_once(word: str) -> None:
+    errors = [f"RuntimeError: {word * 2_000} {number}" for number in range(500)]
+    started = time.process_time()
+    assert len(describe_failures(errors)) == 1
+    assert time.process_time() - started < 5
+
+
+def test_a_long_error_is_told_by_its_beginning() -> None:
+    (sentence,) = describe_failures(["ValueError: " + "weights " * 10_000])
+    assert sentence.startswith("1 of 1 failed items: ValueError: weights")
+    assert len(sentence) < 1_100
+    records = [Record("t", str(number), error="ValueError: " + "weights " * 10_000) for number in range(20)]
+    streak = FailureStreak()
+    with pytest.raises(UsageError, match="20 items in a row") as ended:
+        streak.add(records)
+    assert len(str(ended.value)) < 1_300
 
 
 def test_other_words_make_another_kind() -> None:

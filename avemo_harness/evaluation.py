@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -185,7 +186,7 @@ class PreparedRun:
             self.model.log_to(self.folder / "logs" / f"{worker}.log")
         store = RunStore(self.folder)
         claims = Claims(self.folder / "claims", worker)
-        try:
+        with _then(claims.close):
             with claims.alone():
                 # Who lives is asked first: what a worker stored before it went is then read, and not cut.
                 live = claims.live_workers()
@@ -198,16 +199,15 @@ class PreparedRun:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
             size = _requests_at_once(batch_size, self.model.capabilities)
-            try:
+            with _then(lambda: self._end_shift(claims, segment, worker, started)):
                 failures = FailureStreak(max_errors, store.errors)
                 Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
-            finally:
-                segment.close()
-                with claims.alone():
-                    self._write_timing(worker, started, segment.written)
-        finally:
-            claims.close()
         self.conditions.prune()
+
+    def _end_shift(self, claims: Claims, segment: Segment, worker: str, started: float) -> None:
+        segment.close()
+        with claims.alone():
+            self._write_timing(worker, started, segment.written)
 
     def _write_timing(self, worker: str, started: float, records: int) -> None:
         try:
@@ -219,6 +219,18 @@ class PreparedRun:
             before = []
         seconds = time.time() - started
         write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])
+
+
+@contextmanager
+def _then(clear: Callable[[], None]) -> Iterator[None]:
+    """Clear away after the block. Where the block fails, its error is told, and none of the clearing away."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StoreError):
+            clear()
+        raise
+    clear()
 
 
 class _Silent:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from support.planted_runs import Planted, TextBench
+from support.releases import write_text_release, write_text_task
 
-from avemo_harness.errors import StoreError
+from avemo_harness import evaluate
+from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.errors import ModelError, StorageError, StoreError
+from avemo_harness.models.base import Capabilities
 from avemo_harness.run.timing import Shift, read_timing, write_timing
 
 
@@ -45,3 +50,33 @@ def test_a_run_goes_on_past_damaged_times_and_begins_them_anew(tmp_path: Path) -
     bench.run(Planted("mine"))
     (again,) = read_timing(run)
     assert (first.records, again.records) == (2, 0)
+
+
+class Ending:
+    """Makes the run's times impossible to write, and ends the asking with an error, if it is given one."""
+
+    capabilities = Capabilities(frozenset({"label_text"}))
+
+    def __init__(self, run: Path, end: BaseException | None) -> None:
+        self.run, self.end = run, end
+
+    def identity(self) -> Mapping[str, str]:
+        return {"model": "ending"}
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        (self.run / "timing.json").mkdir(exist_ok=True)
+        if self.end is not None:
+            raise self.end
+        return [Response(text="sad") for _ in requests]
+
+
+@pytest.mark.parametrize("end", [ModelError("the key is refused"), KeyboardInterrupt()])
+def test_times_that_cannot_be_written_hide_nothing_that_ended_the_run(end: BaseException, tmp_path: Path) -> None:
+    task = str(write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", dialogues=2)))
+    run = tmp_path / "run"
+    with pytest.raises(type(end)) as ended:
+        evaluate(Ending(run, end), task, output_path=run)
+    assert ended.value is end
+    assert not list((run / "claims").glob("worker-*"))
+    with pytest.raises(StorageError, match=r"timing\.json"):
+        evaluate(Ending(run, None), task, output_path=run)

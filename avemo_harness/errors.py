@@ -150,15 +150,28 @@ class BuildError(SampleError):
     """A tool failed on one unit of a release that is being made, or what it made cannot be used."""
 
 
+LONGEST_TOLD = 10_000
+"""Characters of an error that are kept: a library may print the whole of a tensor or of a page."""
+
+
 def describe(error: BaseException) -> str:
-    """An error as the record of an item keeps it.
+    """An error as the record of an item keeps it; a very long one is cut.
 
     >>> describe(MediaError("clip.mp4: no video"))
     'MediaError: clip.mp4: no video'
     """
-    return f"{type(error).__name__}: {str(error) or 'no message'}"
+    told = message_of(error)
+    return f"{type(error).__name__}: {told[:LONGEST_TOLD] or 'no message'}{'…' if len(told) > LONGEST_TOLD else ''}"
+
+
+def message_of(error: BaseException) -> str:
+    """The text of an error; nothing where its class, which may be anybody's, fails to give one."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def first_line(error: BaseException) -> str:
     """The beginning of what a library says, which may go on for pages."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (message_of(error).strip() or type(error).__name__).splitlines()[0]

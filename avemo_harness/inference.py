@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from avemo_harness.errors import message_of
+
 
 def own_device() -> str:
     """The device of this process: of several launched together each has its own GPU; without GPUs, the CPU."""
@@ -24,7 +26,7 @@ def device_is_lost(error: BaseException) -> bool:
 
     Memory that runs out does not.
     """
-    said = str(error)
+    said = message_of(error)
     return isinstance(error, RuntimeError) and (
         type(error).__name__ == "AcceleratorError" or said.startswith(("CUDA error:", "HIP error:"))
     )

@@ -93,5 +93,5 @@ def describe_failures(errors: Sequence[str]) -> list[str]:
 
 
 def _beginning(error: str) -> str:
-    """An error as a sentence can quote it; the run keeps all of it."""
+    """An error as a sentence can quote it; the run keeps more."""
     return error if len(error) <= _TOLD_LENGTH else f"{error[:_TOLD_LENGTH]}…"

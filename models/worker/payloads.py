@@ -14,7 +14,7 @@ from avemo_harness import errors
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
-from avemo_harness.errors import AvemoError, GenerationError
+from avemo_harness.errors import AvemoError, GenerationError, message_of
 
 Fetch = Callable[[str], bytes]
 """Gives the bytes of the clip of a digest."""
@@ -26,8 +26,12 @@ _NUMBERS = frozenset("fiu")
 _KNOWN = {
     name: kind
     for name, kind in vars(errors).items()
-    if inspect.isclass(kind) and issubclass(kind, AvemoError) and kind is not AvemoError
+    if inspect.isclass(kind)
+    and issubclass(kind, AvemoError)
+    and kind is not AvemoError
+    and "__init__" not in vars(kind)
 }
+"""Errors that are made again of what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +175,15 @@ def _numbers(values: Mapping[str, Any] | None, kind: type[float] | type[int]) ->
 
 
 def error_content(error: Exception) -> dict[str, str]:
-    """An exception for JSON: its class by name, and what it says."""
-    return {"error": type(error).__name__, "message": str(error)}
+    """An exception for JSON: its class by name, and what it says.
+
+    One of the package that cannot be made again of that alone goes as the nearest class above it that can.
+
+    >>> error_content(errors.StorageError("cache", "written", OSError(28, "full")))["error"]
+    'StoreError'
+    """
+    above = [kind.__name__ for kind in type(error).__mro__ if kind in _KNOWN.values()]
+    return {"error": above[0] if above else type(error).__name__, "message": message_of(error)}
 
 
 def error_from(content: Mapping[str, str]) -> AvemoError:

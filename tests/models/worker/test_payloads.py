@@ -15,7 +15,7 @@ from avemo_harness import errors
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import FLAGS, Message, Request, Response, Speech, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
-from avemo_harness.errors import AvemoError, GenerationError
+from avemo_harness.errors import AvemoError, GenerationError, StorageError, StoreError
 from avemo_harness.models.worker.payloads import (
     Order,
     clips_of,
@@ -145,6 +145,29 @@ def test_errors_of_the_package_travel_by_name_and_message(name: str) -> None:
     error = getattr(errors, name)("clip.mp4: no video")
     got = error_from(through_json(error_content(error)))
     assert (type(got), str(got)) == (type(error), "clip.mp4: no video")
+
+
+def package_errors() -> list[type[AvemoError]]:
+    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, AvemoError)]
+    return [kind for kind in found if kind is not AvemoError]
+
+
+@pytest.mark.parametrize("kind", package_errors())
+def test_every_error_of_the_package_arrives_as_one_that_is_treated_like_it(kind: type[AvemoError]) -> None:
+    full = OSError(28, "No space left on device")
+    error = StorageError("cache/a.bin", "written", full) if issubclass(kind, StorageError) else kind("said")
+    got = error_from(through_json(error_content(error)))
+    assert str(got) == str(error)
+    assert isinstance(error, type(got))
+    assert isinstance(got, StoreError) == isinstance(error, StoreError)
+
+
+def test_an_error_of_a_models_own_class_is_treated_as_the_class_above_it() -> None:
+    class NoWeightsError(errors.ModelError):
+        pass
+
+    got = error_from(through_json(error_content(NoWeightsError("no weights at hub/x"))))
+    assert (type(got), str(got)) == (errors.ModelError, "no weights at hub/x")
 
 
 def test_any_other_error_becomes_one_of_generation_that_names_it() -> None:

@@ -64,7 +64,8 @@ class _File:
     """A file as a row names it.
 
     Args:
-        name: path as it is in the row, with slashes; from the table's folder.
+        name: path as it is in the row, with slashes; from the table's folder, or from the source's where the clip lies
+            outside the table's.
         clip: name in the source, or where it would be.
     """
 
@@ -184,7 +185,8 @@ def _rows(source: Source, table: str, data: bytes, names: Sequence[str]) -> list
         seen.add(clip)
         name = cells["path"].replace("\\", "/")
         if name.startswith("/") and found:
-            name = str(PurePosixPath(clip).relative_to(folder))
+            inside = PurePosixPath(clip).is_relative_to(folder)
+            name = str(PurePosixPath(clip).relative_to(folder)) if inside else clip
         rows.append(_row(where, _File(name, clip, found is not None), cells))
     if rows and not any(row.file.is_there for row in rows):
         raise ReleaseError(

@@ -185,6 +185,18 @@ def test_a_path_may_begin_at_the_root_of_this_machine(tmp_path: Path) -> None:
     assert sorted(imported.paths.values()) == ["0.mp4", "1.mp4"]
 
 
+def test_a_path_from_the_root_may_lead_out_of_the_tables_folder(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "clips", "")
+    (folder / "clips.csv").unlink()
+    (folder / "labels").mkdir()
+    write_clip(folder / "labels" / "4.mp4", 0.4, 4)
+    rows = f"path,emotion,speaker\n{folder}/0.mp4,sad,Ann\n{folder}/labels/4.mp4,happy,Ann\n"
+    (folder / "labels" / "clips.csv").write_text(rows, encoding="utf-8")
+    imported = import_corpus("folder", folder, tmp_path / "out")
+    assert [one.dialogue_id for one in imported.dialogues["test"]] == ["0", "4"]
+    assert sorted(imported.paths.values()) == ["0.mp4", "labels/4.mp4"]
+
+
 def test_the_case_of_a_path_may_differ_where_only_one_file_is_meant(tmp_path: Path) -> None:
     folder = tmp_path / "clips"
     for seed, name in enumerate(("A.MP4", "b.mp4", "B.mp4")):

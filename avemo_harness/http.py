@@ -17,6 +17,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.http_addresses import parse_url, shown_url
 from avemo_harness.http_bodies import parse_json, read_body, read_start
 from avemo_harness.http_errors import LONGEST_ERROR, AnswerError, RequestError, error_of_exception, error_of_status
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 PAGE_S = 30.0
 """Seconds for an attempt to get what a server tells of itself."""
+
+ANSWERED = (200, 201)
+"""Statuses of an answer; 201 is what some frameworks give to every POST."""
+STARTING = (429, 502, 503, 504)
+"""Statuses of a server that may be starting; one of 500 is rather a page that is broken."""
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
@@ -119,7 +125,7 @@ class Client:
         Args:
             path: below the servers' URLs.
             body: keyword arguments of httpx's ``stream``.
-            read: makes something of an answer of status 200; raises a RequestError where it holds none. What else it
+            read: makes something of an answer; raises a RequestError where it holds none. What else it
                 raises is passed on.
 
         Raises:
@@ -128,7 +134,7 @@ class Client:
 
         async def send(server: Server) -> Result:
             async with server.pool.stream("POST", _below(server.url, path), **body) as response:
-                if response.status_code != 200:
+                if response.status_code not in ANSWERED:
                     raise await _refusal(response)
                 return await read(response)
 
@@ -243,10 +249,14 @@ class Client:
             advice = "is the server up? Start it again, then give the same command again"
             reason, scope = f"no server has answered for {silence_s:.0f} s: {reason}; {advice}", "run"
         elif scope == "attempt":
-            patience_s = bounds.ready_s if failure.status is not None else 0.0
+            patience_s = bounds.ready_s if failure.status in STARTING else 0.0
             if not late and (number < bounds.attempts or elapsed_s < patience_s):
+                if patience_s and number == 1:
+                    self.say(self.clean(f"{shown_url(servers[0].url)}: {reason}; waiting until it is ready"))
                 return
-            reason, scope = f"not answered in {number} attempts; the last one: {reason}", "request"
+            ended = "no time is left for another" if late and number < bounds.attempts else ""
+            tried = f"{number} attempt{'s' if number > 1 else ''}{', and ' if ended else ''}{ended}"
+            reason, scope = f"not answered in {tried}; the last one: {reason}", "request"
         raise RequestError(self.clean(reason), scope, status=failure.status, told=failure.told)
 
     def _pause(self, server: Server, failure: RequestError, number: int) -> float:
@@ -290,31 +300,6 @@ def _below(url: httpx.URL, path: str) -> httpx.URL:
 async def _refusal(response: httpx.Response) -> RequestError:
     body = await read_start(response, LONGEST_ERROR)
     return error_of_status(response.status_code, response.headers, body)
-
-
-def parse_url(text: str) -> httpx.URL:
-    """The address of a server.
-
-    Raises:
-        UsageError: it is none, or httpx is not installed.
-    """
-    try:
-        import httpx
-    except ImportError as error:
-        raise UsageError("a server cannot be asked without httpx; pip install 'avemo-harness[api]'") from error
-    try:
-        url = httpx.URL(text)
-        url.host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise UsageError(f"base_url: no URL ({first_line(error)}); give one such as http://host:8000/v1") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise UsageError(f"base_url: {shown_url(url)} is no http address; give one such as http://host:8000/v1")
-    return url
-
-
-def shown_url(url: httpx.URL) -> str:
-    """An address without user, password and query, which may hold keys."""
-    return str(url.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
 
 
 def read_key(variable: str) -> str | None:

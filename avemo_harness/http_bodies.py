@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,13 @@ MOST_ELEMENTS = 2**19
 """Keys and values of a JSON answer, or of all events of a stream; each takes about 80 bytes of memory."""
 DEEPEST = 64
 """Levels of a JSON answer."""
+_TOO_DEEP = f"JSON of more than {DEEPEST} levels"
 PIECE = 2**16
 """Bytes that are decompressed at a time."""
+LINGER_S = 1.0
+"""Seconds without a byte after which a stream that said ``[DONE]`` is at its end."""
+
+_GZIP_START = b"\x1f"
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -53,14 +60,16 @@ async def read_start(response: httpx.Response, most_bytes: int) -> bytes:
 async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
     """The JSON of server-sent events (WHATWG HTML, section 9.2), without OpenAI's ``[DONE]``.
 
-    An event that is named ``error`` becomes ``{"error": …}``.
+    An event that is named ``error`` becomes ``{"error": …}``. A server that leaves the connection open after
+    ``[DONE]``, or cuts it there, has told everything.
 
     Raises:
         AnswerError: they are larger than allowed, or no JSON.
     """
     events: list[Any] = []
-    elements, name, data = 0, b"", list[bytes]()
-    async for line in read_lines(response, most_bytes):
+    elements, name, data, done = 0, b"", list[bytes](), False
+    lines = read_lines(response, most_bytes)
+    while (line := await _next_line(lines, done)) is not None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
@@ -69,7 +78,9 @@ async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
             name = value
         elif not line:
             text = b"\n".join(data)
-            if data and text.strip() != b"[DONE]":
+            if text.strip() == b"[DONE]":
+                done = True
+            elif data:
                 elements += count_elements(text)
                 if elements > MOST_ELEMENTS:
                     raise AnswerError(f"a stream of more than {MOST_ELEMENTS} values", "request")
@@ -79,15 +90,27 @@ async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
     return events
 
 
+async def _next_line(lines: AsyncIterator[bytes], done: bool) -> bytes | None:
+    import httpx
+
+    if not done:
+        return await anext(lines, None)
+    try:
+        return await asyncio.wait_for(anext(lines, None), LINGER_S)
+    except (asyncio.TimeoutError, httpx.TransportError):
+        return None
+
+
 async def read_lines(response: httpx.Response, most_bytes: int) -> AsyncIterator[bytes]:
     """Lines that end at CR, LF or CRLF, and nowhere else: JSON may hold U+2028 and others as they are.
 
-    The last one is empty, so that it ends an event that the server left open.
+    A byte order mark before the first is no part of it. The last one is empty, so that it ends an event that the server
+    left open.
 
     Raises:
         AnswerError: they are larger than allowed.
     """
-    size, begun, after_cr = 0, list[bytes](), False
+    size, begun, after_cr, first_line = 0, list[bytes](), False, True
     async for piece in read_pieces(response):
         size += len(piece)
         if size > most_bytes:
@@ -96,9 +119,10 @@ async def read_lines(response: httpx.Response, most_bytes: int) -> AsyncIterator
         after_cr = piece.endswith(b"\r") or (after_cr and not piece)
         begun.append(first)
         for line in rest:
-            yield b"".join(begun)
+            whole, first_line = b"".join(begun).removeprefix(BOM_UTF8 if first_line else b""), False
+            yield whole
             begun = [line]
-    yield b"".join(begun)
+    yield b"".join(begun).removeprefix(BOM_UTF8 if first_line else b"")
     yield b""
 
 
@@ -106,7 +130,7 @@ async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body of an answer in pieces, decompressed step by step: httpx would inflate 64 KiB to as many MiB at once.
 
     Raises:
-        AnswerError: it is compressed otherwise than by gzip, or damaged.
+        AnswerError: it is compressed otherwise than by gzip, or damaged or cut.
     """
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
@@ -115,14 +139,22 @@ async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
         return
     if encoding not in ("gzip", "x-gzip"):
         raise AnswerError(f"an answer that is compressed as {shown(encoding)!r}, which was not asked for")
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    inflater, begun = zlib.decompressobj(zlib.MAX_WBITS | 16), False
     async for data in response.aiter_raw():
+        begun = begun or bool(data)
         while data:
+            if inflater.eof:
+                # A body may be several files in a row (RFC 1952, section 2.2); what else follows is no part of it.
+                if not data.startswith(_GZIP_START):
+                    return
+                inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
             try:
                 yield inflater.decompress(data, PIECE)
             except zlib.error as error:
                 raise AnswerError(f"an answer whose compression is damaged ({error})") from error
-            data = inflater.unconsumed_tail
+            data = inflater.unconsumed_tail or inflater.unused_data
+    if begun and not inflater.eof:
+        raise AnswerError("an answer whose compression is cut off")
 
 
 def parse_json(data: bytes) -> Any:
@@ -135,7 +167,9 @@ def parse_json(data: bytes) -> Any:
         raise AnswerError(f"JSON of more than {MOST_ELEMENTS} values", "request")
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise AnswerError(_TOO_DEEP, "request") from error
+    except ValueError as error:
         raise AnswerError(f"no JSON but {server_message(data)[:100]!r}") from error
     if data.count(b"[") + data.count(b"{") > DEEPEST:
         _require_flat(value)
@@ -154,4 +188,4 @@ def _require_flat(value: Any) -> None:
         level = [child for children in lists for child in children]
         if not level:
             return
-    raise AnswerError(f"JSON of more than {DEEPEST} levels", "request")
+    raise AnswerError(_TOO_DEEP, "request")

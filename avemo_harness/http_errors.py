@@ -41,6 +41,8 @@ _PASSING = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
 _NEVER = (501, 505)
 """Statuses from 500 on that say that a server cannot do what it is asked."""
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+"""Reasons of OpenSSL's errors where what answers a handshake is no TLS."""
 
 
 class RequestError(Exception):
@@ -92,17 +94,22 @@ def error_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Req
         return failure("; the account has no quota left: top it up, then give the same command again", "run")
     if status == 401:
         return failure("; is the key right? api_key_env names the variable that holds it", "run")
-    if status == 404:
+    if status in (404, 405):
         return failure("; base_url ends in /v1 with most servers", "run")
     if status == 413:
         return failure("; a shorter history or smaller clips make the request smaller", "request")
-    if 300 <= status < 400 and headers.get("location", "").startswith("http"):
-        return failure(f"; it leads to {shown(headers['location'])}, which base_url may name", "request")
+    if 300 <= status < 400 and (there := _destination(headers.get("location", ""))):
+        return failure(f"; it leads to {there}, which base_url may name", "request")
     if status in _PASSING or (status >= 500 and status not in _NEVER):
         wait_s = retry_after_s(headers.get("retry-after", ""))
         rate_limited = status == 429 or (status == 503 and "retry-after" in headers)
         return RequestError(reason, status=status, told=told, retry_after_s=wait_s, rate_limited=rate_limited)
     return failure("", "request")
+
+
+def _destination(location: str) -> str:
+    """Where a redirect leads, as a base URL; without a query, which may hold keys."""
+    return shown(re.split(r"[?#]", location)[0]).removesuffix("/chat/completions")
 
 
 def error_of_body(body: object) -> RequestError | None:
@@ -128,15 +135,20 @@ def error_of_exception(error: httpx.HTTPError) -> RequestError:
     if isinstance(error, httpx.TimeoutException):
         return RequestError(f"no answer in time ({type(error).__name__})", unreachable=unreachable)
     reason = f"the connection failed ({first_line(error)})"
-    if _is_of_certificate(error):
+    tls = _tls_error(error)
+    if isinstance(tls, ssl.SSLCertVerificationError):
         return RequestError(f"{reason}; SSL_CERT_FILE may name the certificates of who signed the server's", "run")
+    if tls is not None and tls.reason in _NO_TLS:
+        return RequestError(f"{reason}; no TLS is spoken there: base_url may have to begin with http://", "run")
+    if isinstance(error, httpx.RemoteProtocolError) and "illegal" in reason:
+        reason += "; no HTTP is spoken there: base_url may have to begin with https://"
     return RequestError(reason, unreachable=unreachable)
 
 
-def _is_of_certificate(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 def retry_after_s(value: str) -> float | None:

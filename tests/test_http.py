@@ -81,12 +81,12 @@ def test_what_may_pass_is_tried_again(serve: Serve, status: int) -> None:
     assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 413, 422, 501])
+@pytest.mark.parametrize("status", [202, 204, 301, 400, 401, 402, 403, 404, 405, 413, 422, 501])
 def test_what_cannot_pass_is_not(serve: Serve, status: int) -> None:
     server = serve(failing(status))
     (error,) = post(Client([server.url], bounds=QUICK))
     assert isinstance(error, RequestError)
-    assert error.scope == ("run" if status in (401, 402, 404) else "request")
+    assert error.scope == ("run" if status in (401, 402, 404, 405) else "request")
     assert len(server.asked) == 1
 
 
@@ -94,6 +94,60 @@ def test_a_redirect_is_told_and_not_followed(serve: Serve) -> None:
     server = serve(failing(307, Location="http://127.0.0.1:9/elsewhere"))
     (error,) = post(Client([server.url], bounds=QUICK))
     assert "it leads to http://127.0.0.1:9/elsewhere" in str(error)
+
+
+@pytest.mark.parametrize("host", ["", "https://host"])
+def test_a_redirect_is_told_as_a_base_url_without_its_query(serve: Serve, host: str) -> None:
+    server = serve(failing(301, Location=f"{host}/v1/chat/completions?token=secret"))
+    (error,) = post(Client([server.url], bounds=QUICK))
+    assert f"it leads to {host}/v1, which base_url may name" in str(error)
+
+
+def test_an_answer_may_be_called_created(serve: Serve) -> None:
+    assert post(Client([serve(lambda asked: as_json("well", 201)).url], bounds=QUICK)) == ["well"]
+
+
+def test_a_port_without_tls_is_told_at_once(serve: Serve) -> None:
+    server = serve(failing())
+    (error,) = post(Client([server.url.replace("http:", "https:")]))
+    assert isinstance(error, RequestError)
+    assert error.scope == "run"
+    assert "base_url may have to begin with http://" in str(error)
+
+
+def test_a_port_without_http_is_told(serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def alert() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(2**16)
+                connection.sendall(b"\x15\x03\x01\x00\x02\x02\x50")
+
+        answering = threading.Thread(target=alert, daemon=True)
+        answering.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        (error,) = post(Client([url], bounds=Bounds(attempts=1)))
+        answering.join()
+    assert "base_url may have to begin with https://" in str(error)
+
+
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    with pytest.raises(UsageError, match="no port of 1 to 65535"):
+        Client([f"http://127.0.0.1:{port}/v1"])
+
+
+def test_a_page_that_is_broken_is_not_waited_for_and_one_that_is_not_ready_is_said(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avemo_harness.http.sleep", pass_over)
+    broken, said = serve(failing(*[500] * 12)), list[str]()
+    with pytest.raises(RequestError, match="not answered in 3 attempts"):
+        asyncio.run(Client([broken.url], bounds=QUICK).get(broken.url, "/version", ready_s=60.0))
+    starting = serve(failing(*[503] * 12))
+    asyncio.run(Client([starting.url], bounds=QUICK, say=said.append).get(starting.url, "/version", ready_s=60.0))
+    assert said == [f"{starting.url}: the server answered 503: busy; waiting until it is ready"]
 
 
 def test_pauses_grow_with_jitter_and_obey_the_server_within_bounds(
@@ -179,7 +233,7 @@ def test_an_answer_that_does_not_end_is_given_up(serve: Serve) -> None:
 
     server = serve(lambda asked: Reply(200, trickle()))
     (error,) = post(Client([server.url], bounds=Bounds(attempts=1, timeout_s=0.3)))
-    assert str(error) == "not answered in 1 attempts; the last one: no whole answer came within 0.3 s"
+    assert str(error) == "not answered in 1 attempt; the last one: no whole answer came within 0.3 s"
 
     async def get() -> Any:
         client = Client([server.url], bounds=Bounds(attempts=1, timeout_s=0.3))

@@ -93,6 +93,36 @@ def test_an_event_may_take_several_lines_and_the_last_may_be_left_open() -> None
     assert asyncio.run(read_events(response_of(body), MOST)) == [{"a": 1}, {"b": 2}]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_stream() -> None:
+    for cut in (1, 2, 3, 9):
+        body = "\ufeffdata: 1\n\n".encode()
+        assert asyncio.run(read_events(response_of(body[:cut], body[cut:]), MOST)) == [1]
+
+
+@pytest.mark.parametrize("ending", ["left open", "cut"])
+def test_a_stream_that_said_it_is_done_is_whole_whatever_becomes_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    monkeypatch.setattr("avemo_harness.http_bodies.LINGER_S", 0.05)
+
+    class Unended(httpx.AsyncByteStream):
+        def __init__(self, told: bytes) -> None:
+            self.told = told
+
+        async def __aiter__(self):  # type: ignore[no-untyped-def]  # (an asynchronous generator)
+            yield self.told
+            if ending == "cut":
+                raise httpx.RemoteProtocolError("incomplete chunked read")
+            await asyncio.sleep(20)
+
+    async def read(told: bytes) -> list[Any]:
+        return await asyncio.wait_for(read_events(httpx.Response(200, stream=Unended(told)), MOST), 2.0)
+
+    assert asyncio.run(read(b"data: 1\n\ndata: [DONE]\n\n")) == [1]
+    with pytest.raises((httpx.RemoteProtocolError, asyncio.TimeoutError)):
+        asyncio.run(read(b"data: 1\n\n"))
+
+
 def test_an_event_that_is_named_error_is_one() -> None:
     body = b'event: error\ndata: {"message": "overloaded"}\n\ndata: {"a": 1}\n\n'
     assert asyncio.run(read_events(response_of(body), MOST)) == [{"error": {"message": "overloaded"}}, {"a": 1}]
@@ -110,14 +140,37 @@ def test_a_compressed_body_is_read_whole(body: bytes, size: int) -> None:
     assert asyncio.run(read_body(response_of(*pieces, content_encoding="gzip"), MOST)) == body
 
 
+@given(st.lists(st.binary(min_size=1, max_size=300), min_size=2, max_size=4), st.integers(1, 90))
+def test_a_compressed_body_may_be_several_files_in_a_row(bodies: list[bytes], size: int) -> None:
+    packed = b"".join(map(gzip.compress, bodies))
+    pieces = [packed[start : start + size] for start in range(0, len(packed), size)]
+    assert asyncio.run(read_body(response_of(*pieces, content_encoding="gzip"), MOST)) == b"".join(bodies)
+
+
+def test_what_follows_a_compressed_body_is_not_read() -> None:
+    read = list[int]()
+
+    def longer() -> Iterable[bytes]:
+        yield gzip.compress(b"well")
+        for number in range(1000):
+            read.append(number)
+            yield b"x" * 2**16
+
+    response = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Pieces(longer()))
+    assert asyncio.run(read_body(response, MOST)) == b"well"
+    assert len(read) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "told"),
     [
+        (gzip.compress(b"well and good")[:-9], "gzip", "whose compression is cut off"),
         (b"no gzip", "gzip", "whose compression is damaged"),
         (b"x", "br", "compressed as 'br', which was not asked for"),
         (b"x" * (MOST + 1), "identity", f"an answer of more than {MOST} bytes"),
         (gzip.compress(b"x" * (MOST + 1)), "gzip", f"an answer of more than {MOST} bytes"),
     ],
+    ids=["cut", "no gzip", "another compression", "long", "long when decompressed"],
 )
 def test_what_cannot_be_read_whole_is_an_error(body: bytes, encoding: str, told: str) -> None:
     with pytest.raises(AnswerError, match=told):
@@ -138,7 +191,7 @@ def test_of_a_body_without_an_end_only_the_beginning_is_read() -> None:
     [
         (b"[" * 400 + b"]" * 400, f"JSON of more than {DEEPEST} levels"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, f"JSON of more than {DEEPEST} levels"),
-        (b"[" * 200_000 + b"]" * 200_000, "no JSON but"),
+        (b"[" * 200_000 + b"]" * 200_000, f"more than {DEEPEST} levels"),
         (b"[" + b"[]," * MOST_ELEMENTS + b"[]]", f"JSON of more than {MOST_ELEMENTS} values"),
         (b"1" * 100_000, "no JSON but"),
         (b"\xff\xfe\x00", "no JSON but"),

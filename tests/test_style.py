@@ -33,6 +33,7 @@ SHARED = frozenset(
         "file_cache",
         "file_reading",
         "http",
+        "http_addresses",
         "http_bodies",
         "http_errors",
         "inference",

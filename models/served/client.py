@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from avemo_harness import http
 from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.http import BOUNDS, Bounds
+from avemo_harness.http_addresses import shown_address
 from avemo_harness.http_bodies import parse_json, read_body, read_events
 from avemo_harness.http_errors import RequestError, error_of_body, server_message
 from avemo_harness.models.served import answers
@@ -65,8 +66,9 @@ class Client:
         """
 
         async def read(response: httpx.Response) -> Result:
-            # Some servers answer whole though they are asked for a stream.
-            streamed = payload.get("stream") and "json" not in response.headers.get("content-type", "")
+            # Some servers answer whole though they are asked for a stream, or the other way round.
+            kind = response.headers.get("content-type", "")
+            streamed = "event-stream" in kind or (payload.get("stream") and "json" not in kind)
             return use(await (self._read_stream if streamed else self._read_whole)(response))
 
         tried: set[str] = set()
@@ -109,7 +111,7 @@ class Client:
         except RequestError as error:
             if error.status == 500:  # a page that is broken, not a server that is not ready
                 return None
-            raise ModelError(f"{url}: {error}") from error
+            raise ModelError(f"{shown_address(url)}: {error}") from error
 
     async def _read_whole(self, response: httpx.Response) -> Told:
         body = parse_json(await read_body(response, self._http.bounds.most_bytes))

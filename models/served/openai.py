@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import ModelError, SampleError, describe
 from avemo_harness.http import Bounds, EventLoop, read_key
+from avemo_harness.http_addresses import shown_address
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.sampling import flags_of
 from avemo_harness.models.served.answers import Told, without_thoughts
@@ -30,6 +31,8 @@ MOST, USUAL = 1024, 16
 """Requests under way at once, at most and where the user names no number."""
 ALTERNATIVES = 20
 """Likeliest first tokens that a ranking is read from; what most servers tell at most."""
+
+_SECRET = re.compile(r"key|token|secret|passw|auth|sig", re.IGNORECASE)
 
 SpeechFormat = Literal["wav", "pcm16", "bare_wav"]
 
@@ -212,7 +215,7 @@ class OpenAi:
     @cached_property
     def _server(self) -> Server:
         given = self._arguments
-        self._setup.say(f"asking {' and '.join(self._urls)} what it is")
+        self._setup.say(f"asking {' and '.join(map(shown_address, self._urls))} what it is")
         server = self._loop.submit(identify(self._client, self._urls, given.model, given.total_s)).result()
         if given.probe:
             self._setup.say("showing it a picture and a tone, to see that both are noticed")
@@ -242,9 +245,15 @@ def _urls(text: str) -> tuple[str, ...]:
     """
     urls = tuple(url.rstrip("/") for url in re.split(r"\+(?=https?://)", text))
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ModelError(f"base_url must be like http://localhost:8000/v1, found {url!r}")
-        if parts.username or parts.password:
-            raise ModelError("base_url must not hold a user or password; api_key_env names the variable of a key")
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ModelError(f"base_url must be like http://localhost:8000/v1, found {shown_address(url)!r}")
+        names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRET.search(name)]
+        if parts.username or parts.password or names:
+            told = "a user, password or key, for it is kept; api_key_env names the variable of a key"
+            raise ModelError(f"base_url must not hold {told}")
     return urls

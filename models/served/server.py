@@ -13,6 +13,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.http_addresses import shown_address
 from avemo_harness.models.perception import SOUND_RATE
 from avemo_harness.models.served.answers import Told
 from avemo_harness.models.served.client import Client
@@ -54,7 +55,7 @@ async def identify(client: Client, urls: Sequence[str], model: str, ready_s: flo
     found = {url: await _identify_one(client, url, model, ready_s) for url in urls}
     servers = set(found.values())
     if len(servers) > 1:
-        told = "; ".join(f"{url}: {server.name}, {server.root}" for url, server in found.items())
+        told = "; ".join(f"{shown_address(url)}: {server.name}, {server.root}" for url, server in found.items())
         raise ModelError(f"servers that share a run must be alike: {told}")
     return servers.pop()
 
@@ -64,7 +65,7 @@ async def _identify_one(client: Client, url: str, model: str, ready_s: float) ->
     models = [one for one in _list(listed) if isinstance(one, dict)]
     known = {str(one.get("id")): one for one in models}
     if known and model not in known:
-        raise ModelError(f"{url} has no model {model!r}; it has {', '.join(sorted(known)[:10])}")
+        raise ModelError(f"{shown_address(url)} has no model {model!r}; it has {', '.join(sorted(known)[:10])}")
     about = known.get(model, {})
     host, owner = urlsplit(url).hostname or url, str(about.get("owned_by") or "")
     for path in VERSION_PATHS:

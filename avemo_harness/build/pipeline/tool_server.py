@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from avemo_harness.errors import BuildError, MediaError, UsageError
-from avemo_harness.http import Bounds, Client, EventLoop, read_key, shown_url
+from avemo_harness.http import Bounds, Client, EventLoop, read_key
+from avemo_harness.http_addresses import shown_url
 from avemo_harness.http_bodies import parse_json, read_body
 from avemo_harness.http_errors import AnswerError, RequestError
 

@@ -62,8 +62,8 @@ def test_it_is_not_tried_for_ever(server: ToolServer, fault: Fault, said: str) -
     assert len(server.asked) == 3
 
 
-def test_an_answer_that_is_nested_without_end_is_no_json() -> None:
-    with pytest.raises(AnswerError, match=r"no JSON but '\[\[\["):
+def test_an_answer_that_is_nested_without_end_is_refused() -> None:
+    with pytest.raises(AnswerError, match="JSON of more than 64 levels"):
         Answer({}, b"[" * 100_000).json()
 
 

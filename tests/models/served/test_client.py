@@ -67,6 +67,10 @@ def test_a_whole_answer_to_a_request_for_a_stream_is_taken(serve: Serve) -> None
     assert ask(serve(lambda asked: as_json(completion())), STREAMED) == "happy"
 
 
+def test_a_stream_in_place_of_a_whole_answer_is_taken(serve: Serve) -> None:
+    assert ask(serve(lambda asked: events(delta("happy"), delta(reason="stop")))) == "happy"
+
+
 @pytest.mark.parametrize(
     ("reply", "told"),
     [

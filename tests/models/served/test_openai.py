@@ -350,7 +350,20 @@ def test_a_server_that_is_not_there_is_one_sentence() -> None:
         model.identity()
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "http://", "http://user:secret@host/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "localhost:8000",
+            "ftp://host/v1",
+            "http://",
+            "http://user:secret@host/v1",
+            "http://user:secret@host:99999/v1",
+        ),
+        *("http://[::1:8000/v1", "http://::1:8000/v1", "http://host:port/v1", "http://host:0/v1", ""),
+        *("http://host/v1?api_key=secret", "http://host/v1?api-version=1&sig=secret"),
+    ],
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ModelError, match="base_url must") as caught:
         OpenAi(OpenAi.Arguments(base_url=url, model="x"), ModelSetup())

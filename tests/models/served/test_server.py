@@ -82,6 +82,21 @@ def test_a_page_that_is_broken_for_good_counts_as_none(serve: Serve) -> None:
     assert model_of(server, probe=False, attempts=2).identity()["server"] == "127.0.0.1 vllm"
 
 
+def test_a_query_of_the_address_is_sent_and_not_told(serve: Serve) -> None:
+    paths, said = list[str](), list[str]()
+
+    def reply(asked: Asked) -> Reply:
+        paths.append(asked.path)
+        return as_json({"data": [{"id": MODEL}]})
+
+    url = f"{serve(reply).url}?api-version=1"
+    model = OpenAi(OpenAi.Arguments(base_url=url, model="absent"), ModelSetup(say=said.append))
+    with pytest.raises(ModelError, match="has no model 'absent'") as caught:
+        model.identity()
+    assert paths == ["/v1/models?api-version=1"]
+    assert "api-version" not in " ".join([*said, str(caught.value)])
+
+
 def test_a_key_that_is_refused_is_told_at_once(serve: Serve) -> None:
     server = serve(lambda asked: as_json({"detail": "not for you"}, 403))
     with pytest.raises(ModelError, match="the server answered 403: not for you"):

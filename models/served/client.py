@@ -72,7 +72,8 @@ class Client:
         trials: list[set[str]] | None = None
         tried: set[str] = set()
         while True:
-            sent = {name: value for name, value in payload.items() if name not in self._unknown | tried}
+            left_out = (self._unknown | tried) & _optional(payload)
+            sent = {name: value for name, value in payload.items() if name not in left_out}
             body = {"content": json.dumps(sent).encode(), "headers": {"Content-Type": "application/json"}}
             try:
                 result = await self._http.post("/chat/completions", body, read)

@@ -156,6 +156,22 @@ def test_fields_that_a_server_does_not_know_are_left_out_from_then_on(
     assert said == [f"the server does not know {name}: asking without" for name in ("seed", "modalities")]
 
 
+def test_speech_is_asked_for_though_the_field_is_refused_of_questions(serve: Serve) -> None:
+    def refuse_text_alone(asked: Asked) -> Reply:
+        refused = asked.payload.get("modalities") == ["text"]
+        return unknown_in_details("modalities") if refused else as_json(completion())
+
+    server = serve(refuse_text_alone)
+    client = client_of(server)
+
+    async def ask_both() -> None:
+        for payload in (PAYLOAD, SPOKEN):
+            await client.complete(payload, lambda told: told.text)
+
+    asyncio.run(ask_both())
+    assert [sent.get("modalities") for sent in server.posted] == [["text"], None, ["text", "audio"]]
+
+
 LITELLM = "litellm.BadRequestError: OpenAIException - {told}\n\nLiteLLM: model group 'tiny-omni' failed."
 """A gateway's message around what the server behind it told, which it may not know itself."""
 

@@ -51,7 +51,7 @@ class Client:
         self._http = http.Client(urls, key, bounds, say)
         self._say = say
         self._unknown: set[str] = set()
-        self._takes_modalities = False
+        self._taken: set[str] = set()
 
     async def complete(self, payload: Mapping[str, Any], use: Callable[[Told], Result]) -> Result:
         """Ask for a chat completion.
@@ -71,26 +71,37 @@ class Client:
             streamed = "event-stream" in kind or (payload.get("stream") and "json" not in kind)
             return use(await (self._read_stream if streamed else self._read_whole)(response))
 
+        trials: list[set[str]] | None = None
         tried: set[str] = set()
         while True:
-            sent = {name: value for name, value in payload.items() if name not in self._unknown | tried}
+            left_out = (self._unknown | tried) & _optional(payload)
+            sent = {name: value for name, value in payload.items() if name not in left_out}
             body = {"content": json.dumps(sent).encode(), "headers": {"Content-Type": "application/json"}}
             try:
                 result = await self._http.post("/chat/completions", body, read)
             except GenerationError as error:
                 raise GenerationError(self._http.clean(str(error))) from error
             except RequestError as error:
-                unknown = _unknown_fields(error, sent)
-                if unknown:
+                if unknown := _unknown_fields(error, sent):
                     self._leave_out(unknown)
-                elif not self._takes_modalities and _asks_for_text_alone(sent) and _names_no_field(error, sent):
-                    tried.add("modalities")  # not every server says what it does not know
-                else:
+                    continue
+                if trials is None:
+                    trials = self._trials(sent)
+                if not trials or not _names_no_field(error, sent):
                     raise (ModelError if error.scope == "run" else GenerationError)(str(error)) from error
+                tried = trials.pop(0)
             else:
                 self._leave_out(tried)
-                self._takes_modalities |= _asks_for_text_alone(sent)
+                self._taken |= _optional(sent)
                 return result
+
+    def _trials(self, sent: Mapping[str, Any]) -> list[set[str]]:
+        """Fields to leave out by turns, since not every server says what it does not know: each alone, then all.
+
+        Those of a request that was answered are known.
+        """
+        doubtful = [name for name in reversed(OPTIONAL) if name in _optional(sent) - self._taken]
+        return [*({name} for name in doubtful), *([set(doubtful)] if len(doubtful) > 1 else [])]
 
     def _leave_out(self, fields: set[str]) -> None:
         if fields - self._unknown:
@@ -136,14 +147,16 @@ def _chunk(event: Any) -> Any:
     return {**event, "choices": []} if isinstance(event, dict) and event.get("choices") is None else event
 
 
-def _asks_for_text_alone(sent: Mapping[str, Any]) -> bool:
-    return bool(sent.get("modalities") == ["text"])
+def _optional(sent: Mapping[str, Any]) -> set[str]:
+    # Speech is not optional where it is asked for.
+    return {name for name in OPTIONAL if name in sent and not (name == "modalities" and "audio" in sent[name])}
 
 
 def _names_no_field(error: RequestError, sent: Mapping[str, Any]) -> bool:
     """True where a server refuses a request without a word on which part of it."""
     message = server_message(error.told.encode())
-    named = _details(error.told) or any(re.search(rf"\b{name}\b", message) for name in sent)
+    # Gateways end every message with the name of a "model group", which says nothing about the field.
+    named = _details(error.told) or any(re.search(rf"\b{name}\b", message) for name in sent if name != "model")
     return error.status in (400, 422) and not named
 
 
@@ -151,8 +164,7 @@ def _unknown_fields(error: RequestError, sent: Mapping[str, Any]) -> set[str]:
     """Optional fields that a server names as unknown to it, as pydantic's details or in a sentence."""
     if error.status not in (400, 422):
         return set()
-    # Speech is not optional where it is asked for.
-    optional = {name for name in OPTIONAL if name in sent and not (name == "modalities" and "audio" in sent[name])}
+    optional = _optional(sent)
     message = server_message(error.told.encode())
     if details := _details(error.told):
         places = [one.get("loc") for one in details if "extra" in str(one.get("type"))]

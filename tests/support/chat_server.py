@@ -29,6 +29,8 @@ KEY = "sk-loopback-0123456789"
 FAULTS: tuple[Fault, ...] = ("429", "500", "no answer", "cut", "truncated wav", "no json", "error in the body")
 WORDS = ("I hear you.", "That sounds hard.", "Tell me more about it.", "What happened then?")
 RATE = 24_000
+HEEDED = ("structured_outputs", "max_tokens")
+"""Fields beside the messages on which answers depend: the others change nothing in how they are found."""
 BLIND_PARTS, DEAF_PARTS = ("video_url", "image_url"), ("input_audio", "audio_url")
 
 
@@ -40,6 +42,7 @@ class ChatServer:
         kind: what it behaves like. The hosted one answers in streams only, and wants the key.
         fault_rate: share of attempts that fail on purpose; which ones depends on the request and the attempt alone.
         deaf, blind: sound or video is dropped without a word.
+        unknown: fields that are refused as FastAPI refuses them; such requests are neither counted nor kept.
         held_after: how many completions may be asked for before none is answered any more.
     """
 
@@ -48,6 +51,7 @@ class ChatServer:
     faults: tuple[Fault, ...] = FAULTS
     deaf: bool = False
     blind: bool = False
+    unknown: tuple[str, ...] = ()
     held_after: float = math.inf
     port: int = 0
     asked: Counter[str] = field(default_factory=Counter)
@@ -104,9 +108,11 @@ class ChatServer:
         return 404, {"detail": "Not Found"}
 
     async def _completion(self, writer: asyncio.StreamWriter, body: bytes) -> bool:
+        payload = json.loads(body)
+        if extra := [name for name in self.unknown if name in payload]:
+            return await _send(writer, 422, {"detail": [_forbidden(name, payload[name]) for name in extra]})
         digest = hashlib.sha256(body).hexdigest()
         self.asked[digest] += 1
-        payload = json.loads(body)
         if self.keep_payloads:
             self.payloads.append(payload)
         while self.asked.total() > self.held_after:
@@ -158,7 +164,8 @@ class ChatServer:
         """A request without what is dropped, on which answers cannot depend."""
         dropped = {*(DEAF_PARTS if self.deaf else ()), *(BLIND_PARTS if self.blind else ())}
         parts = [part for one in payload["messages"] for part in _parts(one["content"]) if part["type"] not in dropped]
-        return json.dumps({**payload, "messages": [_without_sound(part) for part in parts]})
+        heeded = {name: payload.get(name) for name in HEEDED}
+        return json.dumps({**heeded, "messages": [_without_sound(part) for part in parts]}, sort_keys=True)
 
     def _told(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What is answered, and what is counted."""
@@ -207,6 +214,7 @@ class ChatServer:
             event({"role": "assistant", "content": told["text"][:middle]}),
             event({"content": told["text"][middle:]}),
         ]
+        events[0]["choices"][0]["logprobs"] = told["logprobs"]
         if told["sound"] and self.kind == "vllm-omni":
             events.append(event({"content": base64.b64encode(told["sound"]).decode()}, modality="audio"))
         elif told["sound"]:
@@ -216,6 +224,10 @@ class ChatServer:
             pieces = [data[start : start + 1001] for start in range(0, len(data), 1001)]
             events += [event({"audio": {"data": piece}}) for piece in pieces]
         return [*events, event({}, "stop"), {"id": "c", "choices": [], "usage": told["usage"]}]
+
+
+def _forbidden(name: str, value: Any) -> dict[str, Any]:
+    return {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": value}
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:

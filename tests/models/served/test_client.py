@@ -160,6 +160,56 @@ def test_fields_that_a_server_does_not_know_are_left_out_from_then_on(
     assert said == [f"the server does not know {name}: asking without" for name in ("seed", "modalities")]
 
 
+def test_speech_is_asked_for_though_the_field_is_refused_of_questions(serve: Serve) -> None:
+    def refuse_text_alone(asked: Asked) -> Reply:
+        refused = asked.payload.get("modalities") == ["text"]
+        return unknown_in_details("modalities") if refused else as_json(completion())
+
+    server = serve(refuse_text_alone)
+    client = client_of(server)
+
+    async def ask_both() -> None:
+        for payload in (PAYLOAD, SPOKEN):
+            await client.complete(payload, lambda told: told.text)
+
+    asyncio.run(ask_both())
+    assert [sent.get("modalities") for sent in server.posted] == [["text"], None, ["text", "audio"]]
+
+
+LITELLM = "litellm.BadRequestError: OpenAIException - {told}\n\nLiteLLM: model group 'tiny-omni' failed."
+"""A gateway's message around what the server behind it told, which it may not know itself."""
+
+
+@pytest.mark.parametrize("unknown", [{"modalities"}, {"seed"}, {"modalities", "seed"}], ids=["one", "other", "both"])
+@pytest.mark.parametrize("told", ["Error code: 422", '{"error": {"message": "bad request"}}'])
+def test_fields_that_a_gateway_refuses_without_their_names_are_found(
+    serve: Serve, told: str, unknown: set[str]
+) -> None:
+    refused = as_json({"error": {"message": LITELLM.format(told=told), "code": "422"}}, 422)
+    server = serve(lambda asked: refused if unknown & set(asked.payload) else as_json(completion()))
+    client = client_of(server)
+
+    async def ask_twice() -> list[str | None]:
+        return [await client.complete(PAYLOAD, lambda told: told.text) for _ in range(2)]
+
+    assert asyncio.run(ask_twice()) == ["happy", "happy"]
+    assert [set(PAYLOAD) - set(sent) for sent in server.posted[-2:]] == [unknown] * 2
+
+
+def test_fields_that_were_taken_once_are_not_doubted_when_a_request_is_refused(serve: Serve) -> None:
+    refused = as_json({"error": {"message": LITELLM.format(told="Error code: 400"), "code": "400"}}, 400)
+    server = serve(lambda asked: as_json(completion()) if len(server.asked) == 1 else refused)
+    client = client_of(server)
+
+    async def ask_twice() -> None:
+        await client.complete(PAYLOAD, lambda told: told.text)
+        await client.complete(PAYLOAD, lambda told: told.text)
+
+    with pytest.raises(GenerationError, match="Error code: 400"):
+        asyncio.run(ask_twice())
+    assert server.posted == [PAYLOAD, PAYLOAD]
+
+
 @pytest.mark.parametrize(
     ("payload", "reply"),
     [

@@ -7,24 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from avemo_harness import paths
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.locks import one_at_a_time
+from avemo_harness.models.environments.pins import is_hashed, pin_of
 from avemo_harness.models.environments.places import Environment
+from avemo_harness.models.environments.recipes import Recipe
 
 Say = Callable[[str], None]
 """Takes a line for the user: what is done now."""
 
 LAST_LINES = 4
 """Of what a failed command wrote, how many its error quotes."""
-PYTHONS = ((3, 10), (3, 12))
+PYTHONS = ((3, 11), (3, 12))
 """Between which versions the pinned packages have wheels."""
 WORTH_SAYING = ("Downloading ", "Building wheel", "Installing collected")
 WHEELS_OF_TORCH = "https://download.pytorch.org/whl/"
+"""The index of builds with a tag, a folder for each. Their hashes are not known; no other index is asked with it."""
 
 _LOOK = """
 import json, platform, sys
@@ -43,12 +46,25 @@ class _CommandError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Command:
+    """Words, and environment variables beside those of this process."""
+
+    words: tuple[str, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Step:
-    """One step: the first of its commands that succeeds is enough."""
+    """One step: the first of its commands that succeeds is enough.
+
+    Args:
+        files: written into the environment's folder before it, by their names.
+    """
 
     name: str
     what: str
-    commands: tuple[tuple[str, ...], ...]
+    commands: tuple[_Command, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def create(environment: Environment, say: Say = lambda line: None, base: Path | None = None) -> None:
@@ -114,47 +130,89 @@ def _drop_half_installed(environment: Environment) -> None:
 
 def _steps(environment: Environment, base: Path) -> list[_Step]:
     recipe, python = environment.recipe, str(environment.python)
-    venv = (str(base), "-m", "venv", "--without-pip", "--clear", str(environment.folder / "venv"))
+    venv = _Command((str(base), "-m", "venv", "--without-pip", "--clear", str(environment.folder / "venv")))
     steps = [_Step("venv", f"making a virtual environment in {environment.folder}", (venv,))]
-    if recipe.builds or recipe.packages:
-        steps.append(_Step("pip", "putting pip into it", ((python, "-m", "ensurepip"),)))
-    pip = (python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
-    if recipe.builds:
-        command = (*pip, *recipe.builds)
-        more = [("--extra-index-url", WHEELS_OF_TORCH + tag) for tag in _tags(recipe.builds)]
-        commands = (command, *((*command, *place) for place in more))
-        steps.append(_Step("builds", f"installing {', '.join(recipe.builds)}", commands))
-    if recipe.packages:
-        # The builds are named again, so that no package replaces them.
-        command = (*pip, *recipe.builds, *recipe.packages)
-        steps.append(_Step("packages", f"installing {len(recipe.packages)} packages and what they need", (command,)))
+    if recipe.builds or recipe.lock:
+        steps.append(_Step("pip", "putting pip into it", (_Command((python, "-m", "ensurepip")),)))
+    steps += _steps_of_builds(recipe, python)
+    setuptools = [line for line in recipe.lock if line.startswith("setuptools==")]
+    if setuptools:
+        steps.append(_hashed("setuptools", "installing setuptools", python, ["--only-binary :all:", *setuptools]))
+    if recipe.lock:
+        number = sum(not line.startswith("-") for line in recipe.lock)
+        steps.append(_hashed("packages", f"installing {number} packages by their hashes", python, recipe.lock))
     return steps
 
 
-def _tags(builds: Sequence[str]) -> list[str]:
-    """Which builds of torch these are, such as ``cu130``; builds with such a tag may be found with its makers only.
+def _steps_of_builds(recipe: Recipe, python: str) -> list[_Step]:
+    """Steps for torch and its libraries: those with hashes, and the rest by the index that has them.
 
-    >>> _tags(["torch==2.13.0+cu130", "torchvision==0.28.0"])
-    ['cu130']
+    Libraries without hashes come from where torch comes from.
     """
-    return sorted({build.partition("+")[2] for build in builds if "+" in build})
+    steps = []
+    pins = [*recipe.builds, *recipe.libraries]
+    hashed = [pin for pin in pins if is_hashed(pin)]
+    if hashed:
+        steps.append(_hashed("hashed builds", f"installing {_shown(hashed)}", python, hashed))
+    (first, *_) = (*map(_tag, recipe.builds), "")
+    by_tag: dict[str, list[str]] = {}
+    for pin in pins:
+        if not is_hashed(pin):
+            by_tag.setdefault(_tag(pin) or (first if pin in recipe.libraries else ""), []).append(pin)
+    for tag, group in by_tag.items():
+        words = (*_pip(python), "--only-binary", ":all:", *group)
+        commands: tuple[_Command, ...] = (_Command(words),)
+        if tag:
+            # The further indexes that a user has configured are named again by pip unless they are set to this one.
+            index = WHEELS_OF_TORCH + tag
+            alone = _Command((*words, "--index-url", index), {"PIP_EXTRA_INDEX_URL": index})
+            commands = (alone, *commands)
+        steps.append(_Step(f"builds {tag}".strip(), f"installing {_shown(group)}", commands))
+    return steps
+
+
+def _pip(python: str) -> tuple[str, ...]:
+    """Install what is named and nothing else."""
+    quiet = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+    return (python, "-m", "pip", "install", *quiet, "--no-deps")
+
+
+def _hashed(name: str, what: str, python: str, lines: Sequence[str]) -> _Step:
+    """Install from the user's own index files that have one of the hashes, and no other."""
+    file = f"{name.replace(' ', '-')}.txt"
+    # Packages without a wheel are built with the setuptools that is locked, not with the newest that an index has.
+    how = ("--require-hashes", "--use-pep517", "--no-build-isolation")
+    return _Step(name, what, (_Command((*_pip(python), *how, "-r", file)),), {file: "\n".join(lines) + "\n"})
+
+
+def _shown(pins: Sequence[str]) -> str:
+    return ", ".join(map(pin_of, pins))
+
+
+def _tag(pin: str) -> str:
+    """Which build of torch it is, empty for those of PyPI, which has none with a tag.
+
+    >>> _tag("torch==2.13.0+cu130"), _tag("torchvision==0.28.0")
+    ('cu130', '')
+    """
+    return pin_of(pin).partition("+")[2]
 
 
 def _take(environment: Environment, step: _Step, say: Say) -> None:
-    for command in step.commands[:-1]:
+    for name, text in step.files.items():
+        paths.write_atomically(environment.folder / name, text)
+    failures = []
+    for command in step.commands:
         try:
             _run(environment, command, say)
             return
-        except _CommandError:
-            continue  # (what matters is how the last one fails)
-    try:
-        _run(environment, step.commands[-1], say)
-    except _CommandError as error:
-        name = environment.recipe.name
-        raise UsageError(
-            f"{name}: {step.what} failed: {error} (all of it is in {_log(environment)}); "
-            f"`avemo-eval env create {name}` tries again from there"
-        ) from error
+        except _CommandError as error:
+            failures.append(error)
+    name = environment.recipe.name
+    raise UsageError(
+        f"{name}: {step.what} failed: {'; then: '.join(map(str, failures))} (all of it is in {_log(environment)}); "
+        f"`avemo-eval env create {name}` tries again from there"
+    ) from failures[-1]
 
 
 def _finish(environment: Environment) -> None:
@@ -162,7 +220,7 @@ def _finish(environment: Environment) -> None:
     recipe = environment.recipe
     wanted = json.dumps([recipe.modules, recipe.distributions])
     try:
-        told = _run(environment, (str(environment.python), "-c", _LOOK, wanted), lambda line: None)
+        told = _run(environment, _Command((str(environment.python), "-c", _LOOK, wanted)), lambda line: None)
     except _CommandError as error:
         raise UsageError(
             f"{recipe.name}: its packages are installed and do not work: {error}; make it anew: "
@@ -172,7 +230,7 @@ def _finish(environment: Environment) -> None:
     environment.finish(found["packages"], found["python"])
 
 
-def _run(environment: Environment, command: Sequence[str], say: Say) -> str:
+def _run(environment: Environment, command: _Command, say: Say) -> str:
     """Run a command of the environment to its end; returns its last line.
 
     Raises:
@@ -180,7 +238,7 @@ def _run(environment: Environment, command: Sequence[str], say: Say) -> str:
     """
     last: list[str] = []
     with open(_log(environment), "a", encoding="utf-8") as log:
-        log.write(f"$ {' '.join(command)}\n")
+        log.write(f"$ {' '.join(command.words)}\n")
         for line in _lines(command, environment.folder):
             log.write(line + "\n")
             if line.strip():
@@ -190,7 +248,7 @@ def _run(environment: Environment, command: Sequence[str], say: Say) -> str:
     return last[-1] if last else ""
 
 
-def _lines(command: Sequence[str], folder: Path) -> Iterator[str]:
+def _lines(command: _Command, folder: Path) -> Iterator[str]:
     """What a command writes, line by line; the command ends with the reading."""
     settings = {
         name: value
@@ -198,10 +256,10 @@ def _lines(command: Sequence[str], folder: Path) -> Iterator[str]:
         if not name.startswith("PYTHON")
         and name not in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV")
     }
-    settings |= {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "PIP_USER": "0"}
+    settings |= {"PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1", "PIP_USER": "0", **command.settings}
     try:
         process = subprocess.Popen(
-            command,
+            command.words,
             cwd=folder,
             env=settings,
             stdin=subprocess.DEVNULL,
@@ -211,7 +269,7 @@ def _lines(command: Sequence[str], folder: Path) -> Iterator[str]:
             errors="replace",
         )
     except OSError as error:
-        raise _CommandError(f"{command[0]} cannot be run ({error.strerror})") from error
+        raise _CommandError(f"{command.words[0]} cannot be run ({error.strerror})") from error
     last: list[str] = []
     try:
         assert process.stdout is not None

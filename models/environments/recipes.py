@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from avemo_harness.errors import UsageError
+from avemo_harness.models.environments.pins import libraries, names_of, read_lock, with_hashes
 from avemo_harness.names import hint
 
-FORMAT = 1
+FORMAT = 2
 """Raised when environments are made in another way, so that old ones count as stale."""
 
 COMPILED = ("torch", "torchvision")
@@ -28,6 +29,8 @@ SHARED = (
     "jinja2==3.1.6",
     "pydantic==2.14.3",
     "pyyaml==6.0.3",
+    # It builds what has no wheel; the last that has what librosa 0.9 and diffusers 0.24 import.
+    "setuptools==80.9.0",
     # None is built for this torch; `avemo_harness.models.remote_code` makes do with its part that is plain Python.
     "torchaudio==2.11.0",
 )
@@ -40,8 +43,10 @@ class Recipe:
 
     Args:
         name: of it, and of the model that runs in it.
-        builds: requirements that are met first and kept as they are.
+        builds: of torch and its like, pinned, with hashes where they are known.
+        libraries: pins of what the builds need beyond the lock, such as those of CUDA; likewise.
         packages: further requirements, pinned.
+        lock: the packages and all that they and the builds need, pinned, each with the hashes of its files.
         modules: to import when it is made, to see that it works.
         stand_ins: modules that published code imports for features that are not used here; where they are not
             installed, those of `avemo_harness.models.environments.stand_ins` take their place.
@@ -49,7 +54,9 @@ class Recipe:
 
     name: str
     builds: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    lock: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
 
@@ -72,15 +79,13 @@ def minicpm_o() -> Recipe:
         "librosa==0.9.0",
         "moviepy==1.0.3",
         "pillow==10.1.0",
-        # The last that has what librosa 0.9 imports.
-        "setuptools==80.9.0",
         "soundfile==0.12.1",
         "timm==1.0.12",
         "vector-quantize-pytorch==1.18.5",
         "vocos==0.1.0",
     )
     modules = ("librosa", "numpy", "soundfile", "torch", "transformers", "vector_quantize_pytorch")
-    return Recipe("minicpm-o", main_builds(), (*SHARED, *own), modules)
+    return _locked("minicpm-o", (*SHARED, *own), modules)
 
 
 def baichuan_omni() -> Recipe:
@@ -103,7 +108,21 @@ def baichuan_omni() -> Recipe:
         "ujson==5.10.0",
     )
     modules = ("cairosvg", "cv2", "decord", "diffusers", "numpy", "soundfile", "torch", "transformers")
-    return Recipe("baichuan-omni", main_builds(), (*SHARED, *own), modules, stand_ins=("flash_attn", "deepspeed"))
+    return _locked("baichuan-omni", (*SHARED, *own), modules, ("flash_attn", "deepspeed"))
+
+
+def _locked(name: str, packages: tuple[str, ...], modules: tuple[str, ...], stand_ins: tuple[str, ...] = ()) -> Recipe:
+    lock = read_lock(name)
+    builds = main_builds()
+    return Recipe(
+        name,
+        builds=with_hashes(builds),
+        libraries=with_hashes(libraries(COMPILED, names_of(lock))),
+        packages=packages,
+        lock=lock,
+        modules=modules,
+        stand_ins=stand_ins,
+    )
 
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {"minicpm-o": minicpm_o, "baichuan-omni": baichuan_omni}

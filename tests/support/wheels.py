@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_wheel(folder: Path, name: str, version: str, code: str = "", needs: Sequence[str] = ()) -> Path:
-    """Write a wheel with one module of its name."""
+    """Write a wheel with one module of its name; the same bytes every time."""
     about = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": code,
@@ -30,8 +30,14 @@ def write_wheel(folder: Path, name: str, version: str, code: str = "", needs: Se
     wheel = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in {**files, f"{about}/RECORD": f"{record}{about}/RECORD,,\n"}.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text)
     return wheel
+
+
+def lock_wheel(folder: Path, name: str, version: str, code: str = "") -> str:
+    """The line of a lock for such a wheel, which is written into the folder."""
+    wheel = write_wheel(folder, name, version, code)
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
 
 
 def _digest(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,15 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.wheels import write_wheel
+from support.wheels import lock_wheel, write_wheel
 
 from avemo_harness.errors import ModelError, UsageError
+from avemo_harness.models.environments import creation
 from avemo_harness.models.environments.creation import create
 from avemo_harness.models.environments.places import Environment
 from avemo_harness.models.environments.recipes import Recipe
 
 BARE = Recipe("bare", modules=("json",))
 SMALL = Recipe("small", builds=("tinytorch==2.0",), packages=("tinylib==1.0",), modules=("tinylib",))
+
+
+def locked(recipe: Recipe, *lines: str) -> Environment:
+    """The environment of a recipe with these lines in its lock."""
+    return Environment(replace(recipe, lock=lines))
+
+
+@pytest.fixture
+def tinylib(tmp_path: Path) -> str:
+    """The line of a lock for a wheel that no index has."""
+    return lock_wheel(tmp_path / "elsewhere", "tinylib", "1.0")
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +51,8 @@ def said() -> list[str]:
 
 def test_an_environment_is_made_and_knows_what_is_in_it(index: Path, said: list[str]) -> None:
     write_wheel(index, "tinytorch", "2.0")
-    write_wheel(index, "tinylib", "1.0", "import tinydep", needs=["tinydep"])
-    write_wheel(index, "tinydep", "0.1")
-    environment = Environment(SMALL)
+    lines = [lock_wheel(index, "tinylib", "1.0", "import tinydep"), lock_wheel(index, "tinydep", "0.1")]
+    environment = locked(SMALL, *lines)
     assert environment.state() == "missing"
     create(environment, said.append)
     assert environment.state() == "ready"
@@ -64,13 +76,13 @@ def test_one_that_is_ready_is_left_as_it_is(said: list[str]) -> None:
 
 
 def test_a_package_that_cannot_be_installed_is_one_sentence_and_the_next_attempt_goes_on(
-    index: Path, said: list[str]
+    index: Path, tinylib: str, said: list[str]
 ) -> None:
     write_wheel(index, "tinytorch", "2.0")
-    environment = Environment(SMALL)
+    environment = locked(SMALL, tinylib)
     with pytest.raises(UsageError) as caught:
         create(environment)
-    assert str(caught.value).startswith("small: installing 1 packages and what they need failed: ")
+    assert str(caught.value).startswith("small: installing 1 packages by their hashes failed: ")
     assert "No matching distribution found for tinylib==1.0" in str(caught.value)
     assert "`avemo-eval env create small` tries again from there" in str(caught.value)
     assert environment.state() == "unfinished"
@@ -81,9 +93,9 @@ def test_a_package_that_cannot_be_installed_is_one_sentence_and_the_next_attempt
     assert [line[:5] for line in said if line.startswith("[")] == ["[4/5]", "[5/5]"]
 
 
-def test_a_package_whose_installation_was_cut_off_is_installed_again(index: Path) -> None:
+def test_a_package_whose_installation_was_cut_off_is_installed_again(index: Path, tmp_path: Path) -> None:
     write_wheel(index, "tinytorch", "2.0")
-    environment = Environment(SMALL)
+    environment = locked(SMALL, lock_wheel(tmp_path / "elsewhere", "tinylib", "1.0", "whole = True"))
     with pytest.raises(UsageError):
         create(environment)
     write_wheel(index, "tinylib", "1.0", "whole = True")
@@ -100,19 +112,20 @@ import sys
 from avemo_harness.models.environments.creation import create
 from avemo_harness.models.environments.places import Environment
 from avemo_harness.models.environments.recipes import Recipe
-create(Environment(Recipe("bare", packages=("tinylib==1.0",))), lambda line: print(line, flush=True))
+recipe = Recipe("bare", packages=("tinylib==1.0",), lock=(sys.argv[1],))
+create(Environment(recipe), lambda line: print(line, flush=True))
 """
 
 
 def test_a_killed_attempt_is_continued(index: Path, said: list[str]) -> None:
-    write_wheel(index, "tinylib", "1.0")
-    with subprocess.Popen([sys.executable, "-c", MAKE], stdout=subprocess.PIPE, text=True) as process:
+    line_of_lock = lock_wheel(index, "tinylib", "1.0")
+    with subprocess.Popen([sys.executable, "-c", MAKE, line_of_lock], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("[2/4]"):
                 process.kill()
                 break
-    environment = Environment(replace(BARE, packages=("tinylib==1.0",), modules=()))
+    environment = locked(replace(BARE, packages=("tinylib==1.0",), modules=()), line_of_lock)
     assert environment.state() == "unfinished"
     create(environment, said.append)
     assert environment.state() == "ready"
@@ -134,9 +147,73 @@ def test_another_recipe_makes_an_environment_stale_and_it_is_made_anew(said: lis
 
 def test_packages_that_do_not_work_are_noticed_when_they_are_made(index: Path) -> None:
     write_wheel(index, "tinytorch", "2.0")
-    write_wheel(index, "tinylib", "1.0", "import no_such_library")
+    line = lock_wheel(index, "tinylib", "1.0", "import no_such_library")
     with pytest.raises(UsageError, match=r"small: its packages are installed and do not work: .*no_such_library"):
-        create(Environment(SMALL))
+        create(locked(SMALL, line))
+
+
+def test_a_package_of_the_same_name_and_version_that_is_not_the_locked_file_is_refused(
+    index: Path, tinylib: str
+) -> None:
+    write_wheel(index, "tinytorch", "2.0")
+    write_wheel(index, "tinylib", "1.0", "shadow = True")
+    environment = locked(SMALL, tinylib)
+    with pytest.raises(UsageError, match="Expected sha256"):
+        create(environment)
+    assert not list(environment.folder.glob("venv/lib/python*/site-packages/tinylib*"))
+
+
+def test_what_a_package_says_it_needs_is_not_installed_beyond_the_lock(index: Path) -> None:
+    write_wheel(index, "tinytorch", "2.0", needs=["tinydep"])
+    write_wheel(index, "tinydep", "0.1")
+    environment = locked(SMALL, lock_wheel(index, "tinylib", "1.0"))
+    create(environment)
+    assert not list(environment.folder.glob("venv/lib/python*/site-packages/tinydep*"))
+
+
+@pytest.fixture
+def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a build of tinytorch with a tag into the index of torch's makers, or into one that the user configured."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", (tmp_path / "own").as_uri())
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", (tmp_path / "further").as_uri())
+    monkeypatch.setattr(creation, "WHEELS_OF_TORCH", (tmp_path / "makers").as_uri() + "/")
+
+    def put(place: str, code: str) -> None:
+        folder = tmp_path / place / "tinytorch"
+        wheel = write_wheel(folder, "tinytorch", "2.0+cpu", code)
+        (folder / "index.html").write_text(
+            f"<!DOCTYPE html><a href='{wheel.name.replace('+', '%2B')}'>{wheel.name}</a>"
+        )
+
+    return put
+
+
+TAGGED = Recipe("tagged", builds=("tinytorch==2.0+cpu",), modules=("tinytorch",))
+
+
+def test_a_build_with_a_tag_comes_from_its_makers_index_whatever_others_have(
+    indexes: Callable[[str, str], None],
+) -> None:
+    indexes("makers/cpu", "made_by = 'its makers'")
+    indexes("own", "made_by = 'a shadow'")
+    indexes("further", "made_by = 'a shadow'")
+    environment = Environment(TAGGED)
+    create(environment)
+    (module,) = environment.folder.glob("venv/lib/python*/site-packages/tinytorch.py")
+    assert module.read_text() == "made_by = 'its makers'"
+
+
+def test_where_that_index_is_out_of_reach_the_user_s_own_serves(indexes: Callable[[str, str], None]) -> None:
+    indexes("own", "")
+    environment = Environment(TAGGED)
+    create(environment)
+    assert environment.state() == "ready"
+    calls = [line for line in (environment.folder / "install.log").read_text().splitlines() if line.startswith("$ ")]
+    assert not any("--extra-index-url" in call for call in calls)
+    assert [call.count("--index-url") for call in calls if "tinytorch" in call] == [1, 0]
 
 
 def test_removing_leaves_nothing() -> None:
@@ -174,7 +251,7 @@ def interpreter(tmp_path: Path) -> Callable[[str], Path]:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("echo 3 14", r"run on Python 3\.10 to 3\.12, and .* is 3\.14; name another interpreter with --python"),
+        ("echo 3 14", r"run on Python 3\.11 to 3\.12, and .* is 3\.14; name another interpreter with --python"),
         ("exit 1", "not a Python interpreter"),
     ],
 )

@@ -132,7 +132,8 @@ class Claims:
             os.utime(self._own)
             if os.stat(self._own).st_mtime - os.fstat(handle).st_mtime > self.lease_s:
                 return True
-            return _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: workers that look at a dead one's claims at once must not take each other for its owner.
+            return _lock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         finally:
             os.close(handle)
 

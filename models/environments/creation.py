@@ -190,7 +190,7 @@ def _shown(pins: Sequence[str]) -> str:
 
 
 def _tag(pin: str) -> str:
-    """Which build of torch it is, empty for those of PyPI, which has none with a tag.
+    """Tag of a build of torch (`cpu`, `cu130`), empty for those of PyPI, which have none.
 
     >>> _tag("torch==2.13.0+cu130"), _tag("torchvision==0.28.0")
     ('cu130', '')

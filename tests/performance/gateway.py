@@ -41,7 +41,7 @@ KEY = "sk-gateway-0123456789-0123456789-0123456789"
 REPLY = f"{CONFIG}_reply"
 TASKS = (f"{CONFIG}_full_av", f"{CONFIG}_full_av_ranked", REPLY)
 UNKNOWN = ("structured_outputs", "modalities", "seed")
-"""What the strict server refuses."""
+"""Fields that the strict server refuses."""
 
 Answers = Mapping[tuple[str, str], Mapping[str, Any]]
 """Stored lines by task and item."""

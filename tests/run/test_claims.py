@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -91,6 +92,17 @@ def test_many_workers_that_take_over_a_dead_ones_units_get_each_unit_once(tmp_pa
     assert sorted(taken) == sorted(units)
     for worker in workers:
         worker.close()
+
+
+def test_a_worker_that_looks_at_a_dead_ones_claim_is_not_taken_for_its_owner(tmp_path: Path) -> None:
+    holder = hold_elsewhere(tmp_path, "unit")
+    holder.kill()
+    holder.wait()
+    claims = Claims(tmp_path, "one")
+    with (tmp_path / "worker-other").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert claims.take("unit")
+    claims.close()
 
 
 def test_closing_leaves_no_claim_behind(tmp_path: Path) -> None:

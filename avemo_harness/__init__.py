@@ -5,12 +5,15 @@ The names below are imported when first used, so that importing the package cost
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release_loader import load_release
-    from avemo_harness.evaluation import evaluate, load_task
+    from avemo_harness.evaluation import BatchSize, load_task
+    from avemo_harness.models.base import OmniModel
     from avemo_harness.report.results import RunResult, score_run
 
 __version__ = "0.1.0"
@@ -18,11 +21,52 @@ __all__ = ["RunResult", "__version__", "evaluate", "load_release", "load_task", 
 
 _HOMES = {
     "RunResult": "avemo_harness.report.results",
-    "evaluate": "avemo_harness.evaluation",
     "load_task": "avemo_harness.evaluation",
     "load_release": "avemo_harness.benchmark.release_loader",
     "score_run": "avemo_harness.report.results",
 }
+
+
+def evaluate(
+    model: str | OmniModel,
+    tasks: str | Sequence[str],
+    *,
+    output_path: str | Path | None = None,
+    batch_size: BatchSize = None,
+    device: str | None = None,
+    recognizer: str | None = None,
+    max_errors: int = 0,
+    **options: Any,
+) -> RunResult:
+    """Evaluate a model on tasks, as the command does: start or continue the run, judge it, score it.
+
+    Args:
+        model: a registered name, or an object with the interface of `avemo_harness.models.base.OmniModel`.
+        tasks: names, globs, groups or YAML paths; a string may hold several, separated by commas.
+        output_path: the run directory; by default one under ``runs/`` that is named after what is asked.
+        batch_size: requests given to the model at once; ``auto``: as many as fit; by default what the model declares.
+        device: where a neural model should run.
+        recognizer: judges spoken replies; see `judge_replies`.
+        max_errors: items that may fail alike one after the other before the run is ended; 20 may in any case.
+        options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
+
+    Raises:
+        UsageError: something the caller can fix.
+        StoreError: the run directory is damaged or cannot be written.
+    """
+    from avemo_harness.evaluation import judge_replies, prepare
+    from avemo_harness.report.results import score_run
+    from avemo_harness.run.config import RunConfig
+
+    names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
+    label = model if isinstance(model, str) else dict(model.identity()).get("model", type(model).__name__)
+    asked = {"model": label, "tasks": [name.strip() for name in names], **options}
+    config = RunConfig.from_mapping(asked, "evaluate()")
+    given = None if isinstance(model, str) else model
+    prepared = prepare(config, output_path=output_path, device=device, model=given)
+    prepared.ask(batch_size=batch_size, max_errors=max_errors)
+    judge_replies(prepared.folder, recognizer, prepared.releases, device=device)
+    return score_run(prepared.folder)
 
 
 def __getattr__(name: str) -> Any:

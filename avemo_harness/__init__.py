@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release_loader import load_release
-    from avemo_harness.evaluation import BatchSize, load_task
     from avemo_harness.models.base import OmniModel
     from avemo_harness.report.results import RunResult, score_run
+    from avemo_harness.run.prepare import BatchSize, load_task
 
 __version__ = "0.1.0"
 __all__ = ["RunResult", "__version__", "evaluate", "load_release", "load_task", "score_run"]
 
 _HOMES = {
     "RunResult": "avemo_harness.report.results",
-    "load_task": "avemo_harness.evaluation",
+    "load_task": "avemo_harness.run.prepare",
     "load_release": "avemo_harness.benchmark.release_loader",
     "score_run": "avemo_harness.report.results",
 }
@@ -54,9 +54,9 @@ def evaluate(
         UsageError: something the caller can fix.
         StoreError: the run directory is damaged or cannot be written.
     """
-    from avemo_harness.evaluation import judge_replies, prepare
     from avemo_harness.report.results import score_run
     from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.prepare import judge_replies, prepare
 
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     label = model if isinstance(model, str) else dict(model.identity()).get("model", type(model).__name__)

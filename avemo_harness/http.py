@@ -1,4 +1,4 @@
-"""The HTTP client of models and of builds: retries with backoff, and bounds of time, bytes and depth on every path."""
+"""HTTP client of models and builds: retries with backoff, failover, limits of time, bytes and depth."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from avemo_harness.errors import UsageError, first_line
-from avemo_harness.http_addresses import parse_url, shown_url
-from avemo_harness.http_bodies import parse_json, read_body, read_start
-from avemo_harness.http_errors import LONGEST_ERROR, AnswerError, RequestError, error_of_exception, error_of_status
+from avemo_harness.http_answers import (
+    LONGEST_ERROR,
+    AnswerError,
+    RequestError,
+    error_of_exception,
+    error_of_status,
+    parse_json,
+    parse_url,
+    read_body,
+    read_start,
+    shown_url,
+)
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx
 
-PAGE_S = 30.0
+INFO_TIMEOUT_S = 30.0
 """Seconds for an attempt to get what a server tells of itself."""
 
-ANSWERED = (200, 201)
+SUCCESS_STATUSES = (200, 201)
 """Statuses of an answer; 201 is what some frameworks give to every POST."""
-STARTING = (429, 502, 503, 504)
+NOT_READY_STATUSES = (429, 502, 503, 504)
 """Statuses of a server that may be starting; one of 500 is rather a page that is broken."""
 
 CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
@@ -134,7 +143,7 @@ class Client:
 
         async def send(server: Server) -> Result:
             async with server.pool.stream("POST", _below(server.url, path), **body) as response:
-                if response.status_code not in ANSWERED:
+                if response.status_code not in SUCCESS_STATUSES:
                     raise await _refusal(response)
                 return await read(response)
 
@@ -169,7 +178,7 @@ class Client:
 
         server = self.servers[self.urls.index(url)]
         root = server.url.path.rstrip("/").removesuffix("/v1")
-        timeout_s = min(PAGE_S, self.bounds.timeout_s)
+        timeout_s = min(INFO_TIMEOUT_S, self.bounds.timeout_s)
         return await self._retry([server], send, replace(self.bounds, timeout_s=timeout_s, gone_s=0.0, ready_s=ready_s))
 
     def clean(self, message: str) -> str:
@@ -249,7 +258,7 @@ class Client:
             advice = "is the server up? Start it again, then give the same command again"
             reason, scope = f"no server has answered for {silence_s:.0f} s: {reason}; {advice}", "run"
         elif scope == "attempt":
-            patience_s = bounds.ready_s if failure.status in STARTING else 0.0
+            patience_s = bounds.ready_s if failure.status in NOT_READY_STATUSES else 0.0
             if not late and (number < bounds.attempts or elapsed_s < patience_s):
                 if patience_s and number == 1:
                     self.say(self.clean(f"{shown_url(servers[0].url)}: {reason}; waiting until it is ready"))

@@ -1,8 +1,10 @@
-"""Numbers as they are printed, and text that comes from others, for places that take some characters for orders."""
+"""Text: numbers and tables as printed, foreign text made safe, values without paths and secrets."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -54,3 +56,50 @@ def safe_cell(text: str) -> str:
     """
     clean = printable(" ".join(text.splitlines()))
     return f"'{clean}" if clean.lstrip().startswith(_FORMULA) else clean
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to equal width, a rule below the first row: the first column to the left, numbers to the right.
+
+    >>> aligned([["", "arousal"], ["audio", "0.50"]])
+    ['       arousal', '--------------', 'audio     0.50']
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    text_columns = {i for i in range(len(widths)) if i == 0 or rows[0][i] == "metric"}
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in text_columns else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+_SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|secret|password|authorization)$", re.IGNORECASE)
+_LOCAL_PATH = re.compile(r"(?<![\w.:/\\~…-])(?:~|[A-Za-z]:)?[/\\](?:[^\s\"'=,;/\\]+[/\\])*([^\s\"'=,;/\\]+)[/\\]?")
+_PATH_PART = r"(?:[^\s\"'=,;/\\]| (?![-/\\~]))+"
+_WHOLE_PATH = re.compile(rf"(?:~|[A-Za-z]:)?[/\\](?:{_PATH_PART}[/\\])*({_PATH_PART})[/\\]?")
+"""A text that is one path, whose parts may hold spaces; what follows an option or a second path is not."""
+_URL_LOGIN = re.compile(r"(?<=://)[^/?#\s\"<>]*@")
+_URL_QUERY = re.compile(r"(://[^?#\s\"<>]*)[?#][^\s\"<>]*")
+
+
+def publishable(value: Any) -> Any:
+    """A value without what is nobody's business: of local paths the last part stays, of addresses neither user nor
+    query, of secrets nothing.
+
+    >>> publishable({"source": "/home/ann/corpora/ravdess", "api_key": "xyz", "url": "http://me:pw@host/v1?token=xyz"})
+    {'source': '…/ravdess', 'api_key': '(left out)', 'url': 'http://host/v1'}
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: "(left out)" if one and _SECRET_NAME.search(str(key)) else publishable(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [publishable(one) for one in value]
+    if isinstance(value, str):
+        whole = _WHOLE_PATH.fullmatch(value)
+        return f"…/{whole[1]}" if whole else _LOCAL_PATH.sub(r"…/\1", _URL_QUERY.sub(r"\1", _URL_LOGIN.sub("", value)))
+    return value

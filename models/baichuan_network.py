@@ -1,19 +1,221 @@
-"""Baichuan-Omni-1.5 driven part by part: sounds of one conversation at a time, the language model for many.
-
-Sounds become discrete codes, which the padding of a batch could change, so every conversation's are made alone.
-"""
+"""Prompt, inputs and language model of Baichuan-Omni-1.5, prefilled and stepped by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import io
+import json
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.models.baichuan_inputs import Inputs
-from avemo_harness.models.decoding import Prefix, left_padded
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.request import Message, Text
+from avemo_harness.errors import GenerationError
+from avemo_harness.models.decoding import Prefill, left_padded
+from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, escape_special_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+SYSTEM, USER, ASSISTANT = "<B_SYS>", "<C_Q>", "<C_A>"
+SPOKEN = "<audiotext_start_baichuan>"
+"""Stands before every turn of the assistant where its answer is to be spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFiles:
+    """Where the streams of a clip were written for the processor to read; None for a stream that it lacks."""
+
+    video: Path | None
+    sound: Path | None
+
+
+def clip_segments(files: ClipFiles) -> str:
+    """A clip in a prompt: its video, and after it its sound.
+
+    >>> clip_segments(ClipFiles(Path("/s/0.mp4"), Path("/s/0.wav"))).count("baichuan>")
+    4
+    """
+    video, sound = "", ""
+    if files.video is not None:
+        video = f"<video_start_baichuan>{json.dumps({'local': str(files.video)})}<video_end_baichuan>"
+    if files.sound is not None:
+        sound = f"<audio_start_baichuan>{json.dumps({'path': str(files.sound)})}<audio_end_baichuan>"
+    return video + sound
+
+
+def prompt(system: str, messages: Sequence[Message], files: Callable[[Clip], ClipFiles], spoken: bool) -> str:
+    """A dialogue that the model is to continue.
+
+    Args:
+        system: empty for none.
+        files: writes the streams of a clip.
+        spoken: the answer is to be spoken.
+
+    >>> hello, hi = Message("user", (Text("Hello."),)), Message("assistant", (Text("Hi."),))
+    >>> prompt("Be kind.", [hello, hi, hello], lambda clip: ClipFiles(None, None), spoken=False)
+    '<B_SYS>Be kind.<C_Q>Hello.<C_A>Hi.<C_Q>Hello.<C_A>'
+    """
+    answers = f"{SPOKEN}{ASSISTANT}" if spoken else ASSISTANT
+    parts = [f"{SYSTEM}{system}"] if system else []
+    for message in messages:
+        parts.append(USER if message.role == "user" else answers)
+        for block in message.content:
+            parts.append(escape_special_tokens(block.text) if isinstance(block, Text) else clip_segments(files(block)))
+    return "".join([*parts, answers])
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How many tokens the encoder makes of sound.
+
+    Args:
+        window, hop: of the spectrum, in samples.
+        kernel, stride: of the two convolutions; the first has stride 1.
+        pool: states that make a token.
+    """
+
+    window: int
+    hop: int
+    kernel: int
+    stride: int
+    pool: int
+
+    def tokens(self, samples: int) -> int:
+        """Sound tokens for as many samples, of at most the longest piece that is encoded at once; 0 if too few.
+
+        >>> Hearing(window=400, hop=160, kernel=3, stride=2, pool=4).tokens(16_000)
+        12
+        """
+        if samples < self.window:
+            return 0
+        frames = samples // self.hop + 1
+        states = (frames + 2 * (self.kernel // 2) - self.kernel) // self.stride + 1
+        return states // self.pool
+
+
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """Sounds of a conversation as the encoder takes them: [k, mels, frames], and lengths [k] after its two stages."""
+
+    features: Tensor
+    states: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One conversation up to the model's answer.
+
+    Args:
+        ids: tokens [n].
+        frames: patches of each frame, [patches, values].
+        frame_tokens: tokens of each frame.
+        frame_grids: patches (time, height, width) of each frame.
+        streams: whether any clip has video, and any sound.
+    """
+
+    ids: Tensor
+    sounds: Sounds | None
+    frames: tuple[Tensor, ...]
+    frame_tokens: tuple[int, ...]
+    frame_grids: tuple[tuple[int, int, int], ...]
+    streams: tuple[bool, bool]
+
+    @property
+    def length(self) -> int:
+        """Tokens that are to be read."""
+        return len(self.ids)
+
+    @property
+    def nbytes(self) -> int:
+        heard = 0 if self.sounds is None else self.sounds.features.nbytes
+        return int(self.ids.nbytes + heard + sum(frame.nbytes for frame in self.frames))
+
+
+class InputBuilder:
+    """Makes inputs of conversations.
+
+    Args:
+        processor: as the published code binds it to the model.
+        hearing: how long a sound must be.
+    """
+
+    def __init__(self, processor: Any, perception: ClipDecoder, hearing: Hearing) -> None:
+        self._processor, self._perception, self._hearing = processor, perception, hearing
+
+    def inputs(self, system: str, messages: Sequence[Message], spoken: bool) -> Inputs:
+        """The inputs of a conversation that the model is to continue.
+
+        Raises:
+            MediaError: a clip is missing or damaged.
+            GenerationError: a sound is too short to be heard, or the processor cannot read a clip.
+        """
+        with TemporaryDirectory(prefix="avemo-") as scratch:
+            # Frames are left beside their video and taken again if they are there, so no two clips share a name.
+            written: list[ClipFiles] = []
+
+            def files(clip: Clip) -> ClipFiles:
+                written.append(self._write(clip, Path(scratch) / str(len(written))))
+                return written[-1]
+
+            made = self._processed(prompt(system, messages, files, spoken))
+        videos = any(one.video is not None for one in written)
+        return _inputs(made, (videos, any(one.sound is not None for one in written)))
+
+    def _write(self, clip: Clip, place: Path) -> ClipFiles:
+        streams = self._perception.streams(clip)
+        video = sound = None
+        if streams.video is not None:
+            video = place.with_suffix(".mp4")
+            video.write_bytes(clip.read())
+        samples = self._perception.sound(clip)
+        if samples is not None:
+            if not self._hearing.tokens(len(samples)):
+                raise GenerationError(f"{clip.name}: its sound of {len(samples)} samples is too short to be heard")
+            sound = place.with_suffix(".wav")
+            write_wav(sound, samples)
+        return ClipFiles(video, sound)
+
+    def _processed(self, text: str) -> Any:
+        """The processor's output; what it prints before it fails becomes the error."""
+        said = io.StringIO()
+        try:
+            with redirect_stdout(said):
+                return self._processor([text])
+        except AssertionError as error:
+            why = said.getvalue().strip().splitlines()
+            raise GenerationError(
+                f"the model's processor cannot read a clip: {why[0] if why else 'it does not say why'}"
+            ) from error
+
+
+def write_wav(path: Path, sound: NDArray[np.float32]) -> None:
+    """Write mono sound at 16 kHz, float [n] with full scale at 1, as 16-bit WAV."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SOUND_RATE)
+        file.writeframes((np.clip(sound, -1.0, 1.0) * 32767).round().astype("<i2").tobytes())
+
+
+def _inputs(made: Any, streams: tuple[bool, bool]) -> Inputs:
+    sounds = None if made.audios is None else Sounds(made.audios, made.encoder_length, made.bridge_length)
+    return Inputs(
+        ids=made.input_ids[0],
+        sounds=sounds,
+        frames=tuple(made.videos or ()),
+        frame_tokens=tuple(int(count) for count in (() if made.videos is None else made.videos_patch_nums)),
+        frame_grids=tuple(made.videos_grid or ()),
+        streams=streams,
+    )
 
 
 class BaichuanNetwork:
@@ -47,7 +249,7 @@ class BaichuanNetwork:
         """As in `Network`; in an answer that is text alone nothing is spoken either."""
         return (*self.places, self.speaking)
 
-    def read(self, rows: Sequence[Inputs]) -> Prefix:
+    def read(self, rows: Sequence[Inputs]) -> Prefill:
         """Read conversations as one batch."""
         import torch
 
@@ -69,7 +271,7 @@ class BaichuanNetwork:
                     use_cache=True,
                     return_dict=True,
                 )
-        return Prefix(out.logits[:, -1].float(), mask, mask.sum(dim=1) + 1, out.past_key_values)
+        return Prefill(out.logits[:, -1].float(), mask, mask.sum(dim=1) + 1, out.past_key_values)
 
     def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """As in `Network`."""

@@ -1,4 +1,4 @@
-"""Baichuan-Omni-1.5 through its published code: labels, rankings and spoken replies, on transformers 4.45.0."""
+"""Baichuan-Omni-1.5 by its published code: labels, rankings, spoken replies; transformers 4.45.0."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, MediaError, ModelError, describe
-from avemo_harness.models.baichuan_inputs import InputBuilder, Inputs
-from avemo_harness.models.baichuan_network import BaichuanNetwork
-from avemo_harness.models.baichuan_prompt import Hearing
-from avemo_harness.models.baichuan_speech import CODES, GREEDY_CODES, Talker
-from avemo_harness.models.baichuan_vocoder import VocoderFolder, find_vocoder
+from avemo_harness.models import Requires
+from avemo_harness.models.baichuan_network import BaichuanNetwork, Hearing, InputBuilder, Inputs
+from avemo_harness.models.baichuan_speech import CODES, GREEDY_CODES, Talker, VocoderFolder, find_vocoder
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import DType
 from avemo_harness.models.decoding import complete, label_logprobs
-from avemo_harness.models.hf_generation import Told
-from avemo_harness.models.perception import Perception, Recent
-from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.remote_code import (
+from avemo_harness.models.hf_generation import GeneratedText
+from avemo_harness.models.inputs import ClipDecoder, LruCache
+from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
+from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
+from avemo_harness.models.weights import (
+    DType,
     Placement,
     RemoteCheckpoint,
     check_trust,
@@ -33,8 +31,6 @@ from avemo_harness.models.remote_code import (
     load_tokenizer,
     resolve_remote,
 )
-from avemo_harness.models.requirements import Requires
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 
 VERSION = "1"
 ATTENTION = "_attn_implementation"
@@ -43,7 +39,7 @@ PREPARED_BYTES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """A request that is ready to be answered; its inputs are made again where they were given up."""
 
     request: Request
@@ -104,9 +100,9 @@ class BaichuanOmni:
                 "baichuan-omni: spoken replies need its vocoder, which lies apart from the checkpoint: vocoder=FOLDER "
                 "(third_party/cosy24k_vocoder of the repository baichuan-inc/Baichuan-Omni-1.5), or --skip_speech"
             )
-        self._perception = Perception(1.0)
+        self._perception = ClipDecoder(1.0)
         self._batcher = Batcher()
-        self._prepared: Recent[str, Inputs] = Recent(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+        self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
     def identity(self) -> Mapping[str, str]:
         given, content = self._arguments, self._checkpoint.weights.content
@@ -133,7 +129,7 @@ class BaichuanOmni:
         self._prepared.clear()
         return answers
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> PreparedRequest:
         spoken = isinstance(request.output, SpokenOutput)
 
         def inputs() -> Inputs:
@@ -141,13 +137,13 @@ class BaichuanOmni:
 
         made = inputs()
         check_room(made.length, request, self._network.room, "a lower max_pixels or max_frames makes clips shorter")
-        return Asked(request, made.streams, made.length, inputs)
+        return PreparedRequest(request, made.streams, made.length, inputs)
 
     def _inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
         given = self._arguments
         return self._builder.inputs(given.spoken_system if spoken else given.system, messages, spoken)
 
-    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         output, generation = asked[0].request.output, asked[0].request.generation
         if isinstance(output, SpokenOutput):
             return [self._reply(one) for one in asked]
@@ -160,7 +156,7 @@ class BaichuanOmni:
         texts = complete(self._network, prefix, _sampling(asked[0].request), seeds, generation.max_new_tokens)
         return [self._response(one, text) for one, text in zip(asked, texts, strict=True)]
 
-    def _response(self, asked: Asked, told: Told) -> Response:
+    def _response(self, asked: PreparedRequest, told: GeneratedText) -> Response:
         if not told.finite:
             return Response(error=describe(GenerationError(NO_NUMBERS)))
         return Response(
@@ -170,7 +166,7 @@ class BaichuanOmni:
             flags=flags_of(told.ids, told.ended),
         )
 
-    def _reply(self, asked: Asked) -> Response:
+    def _reply(self, asked: PreparedRequest) -> Response:
         """Words and sound of one reply, under its own seed."""
         request = asked.request
         if self._talker is None:
@@ -190,12 +186,12 @@ class BaichuanOmni:
         return replace(answer, speech=speech, flags=(*answer.flags, *odd))
 
     @cached_property
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
             prefix = self._network.read([self._inputs(messages, spoken=False)])
             return label_logprobs(self._network, prefix, labels)[0]
 
-        return Ranker(self._network.tokenizer, score)
+        return LabelRanker(self._network.tokenizer, score)
 
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:

@@ -1,27 +1,81 @@
-"""Spoken replies of Baichuan-Omni-1.5: words and speech take turns, and every stretch of speech becomes sound.
-
-The model writes words up to a mark or a pause, then speaks them: per step one pass of the language model and one of the
-audio head for each codebook. Flow matching makes a spectrum of the codes, and a vocoder the sound, at 24 kHz.
-"""
+"""Spoken replies of Baichuan-Omni-1.5: words and speech codes in turn, and the vocoder's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.request import Speech
-from avemo_harness.errors import GenerationError
+from avemo_harness.errors import GenerationError, ModelError, UsageError, first_line
 from avemo_harness.models.baichuan_network import BaichuanNetwork
-from avemo_harness.models.decoding import Prefix, told
-from avemo_harness.models.hf_generation import Told, seeded
+from avemo_harness.models.decoding import Prefill, until_end
+from avemo_harness.models.hf_generation import GeneratedText, seeded
 from avemo_harness.models.sampling import NO_NUMBERS, Chooser, Sampling
+from avemo_harness.torch_setup import find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CODE, WEIGHTS = "cosy24k_vocoder", "hift.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class VocoderFolder:
+    """A folder whose code may be run, since it is known by its content.
+
+    Args:
+        content: digest of all that is in it.
+    """
+
+    path: Path
+    content: str
+
+    def load(self, device: Any) -> Any:
+        """The published vocoder on a device.
+
+        Raises:
+            ModelError: its code does not run here, or its weights cannot be read.
+        """
+        from pickle import UnpicklingError
+
+        # Its code imports a package that lies beside it; compiled files would change the folder that it is known by.
+        if str(self.path) not in sys.path:
+            sys.path.insert(0, str(self.path))
+        compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            vocoder_class = import_module(CODE).Cosy24kVocoder
+            return vocoder_class.from_pretrained(str(self.path / WEIGHTS)).to(device).eval()
+        except (ImportError, AttributeError, OSError, RuntimeError, UnpicklingError) as error:
+            raise ModelError(f"{self.path}: the vocoder cannot be loaded ({first_line(error)})") from error
+        finally:
+            sys.dont_write_bytecode = compiles
+
+
+def find_vocoder(path: str, say: Callable[[str], None]) -> VocoderFolder:
+    """Pin a vocoder down.
+
+    Raises:
+        ModelError: there is no such folder, or it is another.
+    """
+    folder = Path(path).expanduser().resolve()
+    for needed in (f"{CODE}.py", WEIGHTS):
+        if not (folder / needed).is_file():
+            raise ModelError(
+                f"{path}: no vocoder of Baichuan-Omni-1.5: it has no {needed}; give the folder "
+                "third_party/cosy24k_vocoder of the repository baichuan-inc/Baichuan-Omni-1.5"
+            )
+    try:
+        return VocoderFolder(folder, find_weights(str(folder), None, say=say).content)
+    except UsageError as error:
+        raise ModelError(str(error)) from error
+
 
 RATE_HZ = 24_000
 CODES = Sampling(do_sample=True, temperature=0.5, top_k=5, top_p=0.85, repetition_penalty=1.3)
@@ -43,7 +97,7 @@ class Reply:
         complete: False where a stretch or the whole reached its limit.
     """
 
-    told: Told
+    told: GeneratedText
     stretches: tuple[Tensor, ...]
     complete: bool
 
@@ -71,7 +125,7 @@ class Talker:
     def __init__(self, network: BaichuanNetwork, vocoder: Any, codes: Sampling) -> None:
         self._network, self._vocoder, self._codes = network, vocoder, codes
 
-    def reply(self, prefix: Prefix, words: Sampling, seed: int, limit: int) -> Reply:
+    def reply(self, prefix: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
         """Continue one conversation with words and speech.
 
         Args:
@@ -86,7 +140,7 @@ class Talker:
         with torch.inference_mode():
             return self._reply(prefix, words, seed, limit)
 
-    def _reply(self, prefix: Prefix, words: Sampling, seed: int, limit: int) -> Reply:
+    def _reply(self, prefix: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
         state = _State(prefix.scores, None, prefix.mask, prefix.following, prefix.cache)
         of_words = Chooser(words, [seed], self._network.places)
         of_codes = Chooser(self._codes, [seed])
@@ -102,7 +156,7 @@ class Talker:
             complete &= whole
             self._feed(state, self._network.spoken)
         complete &= len(stretches) < MOST_STRETCHES
-        return Reply(told(self._network, state.ids), tuple(one for one in stretches if len(one)), complete)
+        return Reply(until_end(self._network, state.ids), tuple(one for one in stretches if len(one)), complete)
 
     def _write(self, state: _State, chooser: Chooser, limit: int) -> bool:
         """Write words up to where they are to be spoken; False where the answer ends."""

@@ -1,4 +1,4 @@
-"""What every model class is: its capabilities, its identity, and answers to batches of requests."""
+"""The interface of a model under test."""
 
 from __future__ import annotations
 

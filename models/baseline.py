@@ -1,9 +1,4 @@
-"""The embedded default: a small classical recogniser of voice and face that needs no downloaded weights.
-
-It is trained on the train part of the release under test, or of the built-in demo where that has none, and kept in the
-cache. A stream that carries nothing (noise, silence, a frozen face) is left out of its judgement. To reply, it listens
-with the embedded judge instead, so that its rules are known policies: how such a reply is judged tells of the rule.
-"""
+"""The embedded default: a weight-free recogniser, and spoken replies by a stated rule."""
 
 from __future__ import annotations
 
@@ -15,25 +10,85 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
+from typing import Literal
 
-from avemo_harness import media, paths
-from avemo_harness.benchmark.linking import linked
+import numpy as np
+
+from avemo_harness import files, media
+from avemo_harness.benchmark.planning import connected_components
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Release
-from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.build.affect import AffectPath
+from avemo_harness.data.synthesis.affect import NEUTRAL, AffectPath, Speaker
+from avemo_harness.data.synthesis.voice import RATE, VoiceVariation, control_times, speak
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.locks import one_at_a_time
+from avemo_harness.files import exclusive_lock
+from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.baseline_reply import Place, Rule, heard_place, reply_path, spoken_reply
-from avemo_harness.models.trivial import labels_of
+from avemo_harness.models.controls import labels_of
 from avemo_harness.recognizers import EMBEDDED, identify_recognizer, load_recognizer
-from avemo_harness.recognizers.base import Recognizer
-from avemo_harness.recognizers.clip_features import ClipFeatures, clip_features
-from avemo_harness.recognizers.continuous.embedded import VERSION as LISTENER_VERSION
-from avemo_harness.recognizers.fusion import FORMAT, FusionRecognizer
-from avemo_harness.recognizers.judges import JudgeSetup, TrajectoryJudge, open_judge
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.checkpoint import EMBEDDED_VERSION as LISTENER_VERSION
+from avemo_harness.recognizers.features.builtin import ClipFeatures, clip_features
+from avemo_harness.recognizers.heads.late_fusion import FORMAT, FusionRecognizer
+from avemo_harness.recognizers.judging import JudgeSetup, Recognizer, TrajectoryJudge, open_judge
+from avemo_harness.recognizers.recordings import Recording
+
+Rule = Literal["mirror", "balance", "neutral"]
+ValenceArousal = tuple[float, float]
+"""Valence and arousal on the unit scale [0, 1], 0.5 = neutral."""
+
+TEXT = "I see. Thank you for telling me. Tell me more about it."
+LENGTH_S = 2.6
+
+_VOICE = Speaker.draw("assistant", 6)
+"""One of the demo's train part: the embedded judge's errors about strangers' voices would drown the rules."""
+_INTENSITY = 0.9
+_HABITS = VoiceVariation(level_db=0, pitch_semitones=0, brightness_db=0, tempo=1, liveliness=1, noise_db=-60)
+_UNPLEASANT, _EXCITED = 0.46, 0.67
+_MORE_PLEASANT, _CALMER = 0.17, 0.09
+
+
+def mean_affect(heard: Trajectory) -> ValenceArousal:
+    """Where the speaker is on average once past the first half second, in which expressions only begin.
+
+    >>> mean_affect(Trajectory(np.array([[0.5, 0.5], [0.2, 0.7], [0.2, 0.9]]), ("valence", "arousal"), "unit", 2.0))
+    (0.2, 0.8)
+    """
+    valence, arousal = (heard.column(name) for name in ("valence", "arousal"))
+    begun = min(1, len(heard) - 1)
+    return float(valence[begun:].mean()), float(arousal[begun:].mean())
+
+
+def reply_affect(rule: Rule, heard: ValenceArousal) -> ValenceArousal:
+    """Where the reply's voice goes.
+
+    ``mirror``: where the speaker is. ``balance``: 0.17 more pleasant than a speaker below 0.46, 0.09 calmer than one
+    above 0.67, else where the speaker is; about half more than what counts as perfect balance, for a judge that hears
+    less than is there. ``neutral``: nowhere.
+
+    >>> [round(x, 2) for x in reply_affect("balance", (0.2, 0.8))]
+    [0.37, 0.71]
+    """
+    if rule == "neutral":
+        return NEUTRAL, NEUTRAL
+    valence, arousal = heard
+    if rule == "balance":
+        valence += _MORE_PLEASANT * (valence < _UNPLEASANT)
+        arousal -= _CALMER * (arousal > _EXCITED)
+    return valence, arousal
+
+
+def reply_path(rule: Rule, heard: ValenceArousal) -> AffectPath:
+    """The path of the reply's voice: from neutral to its place, where it stays."""
+    return AffectPath(*reply_affect(rule, heard), wander_hz=(0.0, 0.0), wander_phase=(0.0, 0.0))
+
+
+def spoken_reply(path: AffectPath, seed: int) -> Response:
+    """Say the reply along a path; the same for every speaker but for how it is said."""
+    affect = path.at(control_times(LENGTH_S), _INTENSITY)
+    speech = speak(TEXT, _VOICE, affect, _HABITS, np.random.default_rng(seed))
+    return Response(text=TEXT, speech=Speech(speech.samples, RATE))
+
 
 VERSION = "2"
 
@@ -96,29 +151,29 @@ class Baseline:
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
 
     def _reply(self, clip: Clip) -> Response:
-        streams = Streams.of(clip)
-        heard = heard_place(self._listener.trajectory(streams, streams.views[0]))
+        streams = Recording.of(clip)
+        heard = mean_affect(self._listener.trajectory(streams, streams.views[0]))
         # The voice varies with what is asked, not with the rule, so that rules differ in nothing else.
         return spoken_reply(self._reply_path(heard), int(clip.sha256[:15], 16))
 
-    def _reply_path(self, heard: Place) -> AffectPath:
+    def _reply_path(self, heard: ValenceArousal) -> AffectPath:
         return reply_path(self._rule, heard)
 
     @cached_property
     def _listener(self) -> TrajectoryJudge:
         """What follows the speaker's valence and arousal, trained on the demo where it is not in the cache yet."""
         return open_judge(
-            EMBEDDED, JudgeSetup(lambda: self._setup.training("demo")[0], paths.cache_dir(), self._say, "cpu")
+            EMBEDDED, JudgeSetup(lambda: self._setup.training("demo")[0], files.cache_dir(), self._say, "cpu")
         )
 
     @cached_property
     def _recognizer(self) -> Recognizer:
         """The trained recogniser, from the cache where it was trained before."""
         digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
-        path = paths.cache_dir() / "baseline" / f"{digest[:16]}.recognizer"
+        path = files.cache_dir() / "baseline" / f"{digest[:16]}.recognizer"
         if not path.exists():
             waiting = partial(self._say, "another process is training the baseline; waiting for it")
-            with one_at_a_time(paths.cache_dir() / "locks" / path.name, waiting):
+            with exclusive_lock(files.cache_dir() / "locks" / path.name, waiting):
                 if not path.exists():
                     self._train().save(path)
         return load_recognizer(self._recognizer_name).load(path)
@@ -170,7 +225,7 @@ def _whose_faces(clips: Sequence[Clip], speakers: Sequence[str]) -> list[str]:
     """
     beginnings = [media.packet_digests(clip.read()).video[:1] for clip in clips]
     # A tilde sorts after every speaker's name, so that faces are called by their speakers.
-    owners = linked(
+    owners = connected_components(
         (speaker, f"~{digest}") for speaker, begun in zip(speakers, beginnings, strict=True) for digest in begun
     )
     return [owners.get(speaker, speaker) for speaker in speakers]

@@ -1,4 +1,4 @@
-"""Answers of a language model that is driven step by step: generated text, and log-probabilities of labels."""
+"""Decode token by token: generated text, and log-probabilities of labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from avemo_harness.models.hf_generation import Told
+from avemo_harness.models.hf_generation import GeneratedText
 from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefill:
     """Prompts that were read as one batch, padded on the left.
 
     Args:
@@ -80,7 +80,9 @@ def left_padded(rows: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
     return batch, mask
 
 
-def complete(network: Network, prefix: Prefix, sampling: Sampling, seeds: Sequence[int], limit: int) -> list[Told]:
+def complete(
+    network: Network, prefix: Prefill, sampling: Sampling, seeds: Sequence[int], limit: int
+) -> list[GeneratedText]:
     """Continue each row until an end token, at most `limit` tokens.
 
     Args:
@@ -92,7 +94,7 @@ def complete(network: Network, prefix: Prefix, sampling: Sampling, seeds: Sequen
         return _complete(network, prefix, Chooser(sampling, seeds, network.suppressed), limit)
 
 
-def _complete(network: Network, prefix: Prefix, chooser: Chooser, limit: int) -> list[Told]:
+def _complete(network: Network, prefix: Prefill, chooser: Chooser, limit: int) -> list[GeneratedText]:
     import torch
 
     rows, device = len(prefix.scores), prefix.scores.device
@@ -113,16 +115,16 @@ def _complete(network: Network, prefix: Prefix, chooser: Chooser, limit: int) ->
         mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
         further, cache = network.step(chosen[:, None], mask, following[:, None], cache)
         scores, following = further[:, -1], following + 1
-    return [told(network, ids[i].tolist(), bool(finite[i])) for i in range(rows)]
+    return [until_end(network, ids[i].tolist(), bool(finite[i])) for i in range(rows)]
 
 
-def told(network: Network, ids: Sequence[int], finite: bool = True) -> Told:
+def until_end(network: Network, ids: Sequence[int], finite: bool = True) -> GeneratedText:
     """Generated tokens up to the first one that ends an answer."""
     end = next((i for i, token in enumerate(ids) if token in network.ends), None)
-    return Told(tuple(ids[:end]), end is not None, finite)
+    return GeneratedText(tuple(ids[:end]), end is not None, finite)
 
 
-def label_logprobs(network: Network, prefix: Prefix, labels: Sequence[Sequence[int]]) -> list[list[float]]:
+def label_logprobs(network: Network, prefix: Prefill, labels: Sequence[Sequence[int]]) -> list[list[float]]:
     """Log-probability of each label after each row, summed over the label's tokens.
 
     The prompts are read once; what is kept of them is repeated over the labels.

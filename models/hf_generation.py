@@ -1,4 +1,4 @@
-"""Answers of a native model of transformers by its own `generate`, with every setting given and none inherited."""
+"""Generate with a native model of transformers, every setting given and none inherited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class EndTokens:
     """Tokens that end an answer, and the one that fills up what comes after."""
 
     ends: tuple[int, ...]
@@ -30,7 +30,7 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class GeneratedText:
     """A generated text.
 
     Args:
@@ -45,10 +45,10 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class GeneratedReply:
     """A generated reply; `speech` is None where the talker said nothing, and `complete` False where it was cut off."""
 
-    told: Told
+    told: GeneratedText
     speech: Speech | None
     complete: bool
 
@@ -70,7 +70,7 @@ class Driver:
         model: as `AutoModelForMultimodalLM` makes it; of a model in several parts, the thinker writes the text.
     """
 
-    def __init__(self, model: Any, ends: Ends) -> None:
+    def __init__(self, model: Any, ends: EndTokens) -> None:
         from transformers import GenerationConfig
 
         settings_class: Any = GenerationConfig
@@ -86,7 +86,7 @@ class Driver:
         """Tokens that the model reads and writes at most."""
         return int(self.writer.config.get_text_config().max_position_embeddings)
 
-    def write(self, rows: Sequence[Inputs], generation: GenerationSpec, seed: int | None = None) -> list[Told]:
+    def write(self, rows: Sequence[Inputs], generation: GenerationSpec, seed: int | None = None) -> list[GeneratedText]:
         """Continue conversations of one layout.
 
         Args:
@@ -98,7 +98,7 @@ class Driver:
         start = max(row.length for row in rows)
         return [self._told(row.tolist(), ok) for row, ok in zip(ids[:, start:], finite.rows(len(rows)), strict=True)]
 
-    def speak(self, row: Inputs, generation: GenerationSpec, seed: int, voice: Voice) -> Spoken:
+    def speak(self, row: Inputs, generation: GenerationSpec, seed: int, voice: Voice) -> GeneratedReply:
         """Continue one conversation with text and speech.
 
         Raises:
@@ -127,12 +127,14 @@ class Driver:
                 raise
         told = self._told(text.ids, finite=True)
         if wave is None:
-            return Spoken(told, None, complete=True)
+            return GeneratedReply(told, None, complete=True)
         samples = wave.reshape(-1).float().cpu().numpy()
         if not np.isfinite(samples).all():
             raise GenerationError(NO_NUMBERS)
         speech = Speech(samples, voice.rate_hz) if len(samples) else None
-        return Spoken(told, speech, complete=codes.ids[-1] == self.model.config.talker_config.codec_eos_token_id)
+        return GeneratedReply(
+            told, speech, complete=codes.ids[-1] == self.model.config.talker_config.codec_eos_token_id
+        )
 
     def label_logprobs(self, row: Inputs, labels: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each label after a conversation, summed over the label's tokens; nan where undefined.
@@ -189,9 +191,9 @@ class Driver:
         drawn = {"talker_temperature": 0.9, "talker_top_k": 50, "talker_top_p": 1.0}
         return settings | (drawn if voice.do_sample else dict.fromkeys(drawn))
 
-    def _told(self, ids: Sequence[int], finite: bool) -> Told:
+    def _told(self, ids: Sequence[int], finite: bool) -> GeneratedText:
         end = next((i for i, token in enumerate(ids) if token in self.ends.ends), None)
-        return Told(tuple(ids[:end]), end is not None, finite)
+        return GeneratedText(tuple(ids[:end]), end is not None, finite)
 
     @contextmanager
     def _only_last_scores(self, count: int) -> Iterator[None]:

@@ -1,8 +1,4 @@
-"""What a native audio-video model of transformers reads: conversations through its own chat template and processor.
-
-Every conversation goes through the processor alone, with its own frames and sound, and is padded to a batch here. So no
-flag that belongs to one conversation can reach another, whatever a processor does with several.
-"""
+"""Inputs of native audio-video models of transformers, made by their own processors."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.perception import SOUND_RATE, Perception, View
+from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, DecodedClip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +102,7 @@ class InputBuilder:
         ModelError: the processor takes no video or no sound, or has no chat template.
     """
 
-    def __init__(self, processor: Any, name: str, perception: Perception, system: str) -> None:
+    def __init__(self, processor: Any, name: str, perception: ClipDecoder, system: str) -> None:
         self.processor, self.name, self.perception, self.system = processor, name, perception, system
         for part, what in (("tokenizer", "text"), ("video_processor", "video"), ("feature_extractor", "sound")):
             if getattr(processor, part, None) is None:
@@ -169,14 +165,14 @@ class InputBuilder:
         ids = self.processor.tokenizer(closing, add_special_tokens=False).input_ids
         return int(ids[0]) if ids and ids[0] in self.processor.tokenizer.added_tokens_decoder else None
 
-    def _look(self, clip: Clip) -> View:
+    def _look(self, clip: Clip) -> DecodedClip:
         view = self.perception.look(clip)
         longest = _longest_sound_s(self.processor)
         if view.sound is not None and len(view.sound) > longest * SOUND_RATE:
             raise GenerationError(f"{clip.name}: its sound is longer than the {longest:g} s that the model hears")
         return view
 
-    def _text(self, messages: Sequence[Message], views: Mapping[Clip, View], interleaved: bool) -> str:
+    def _text(self, messages: Sequence[Message], views: Mapping[Clip, DecodedClip], interleaved: bool) -> str:
         conversation: list[dict[str, Any]] = []
         if self.system:
             conversation.append({"role": "system", "content": [{"type": "text", "text": self.system}]})

@@ -1,4 +1,4 @@
-"""Any native audio-video model of transformers: labels and rankings by all, spoken replies by those with a talker."""
+"""Any native audio-video model of transformers: labels, rankings, and speech where it has a talker."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe, first_line
-from avemo_harness.inference import quiet_loading, repair_torchvision
+from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
-from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import Attention, DType, load_weights, loading, resolve
-from avemo_harness.models.hf_generation import Driver, Ends, Told, Voice
+from avemo_harness.models.hf_generation import Driver, EndTokens, GeneratedText, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
-from avemo_harness.models.perception import Perception, Recent
-from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.requirements import Requires
+from avemo_harness.models.inputs import ClipDecoder, LruCache
+from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.sampling import NO_NUMBERS, flags_of
+from avemo_harness.models.weights import Attention, DType, load_weights, loading, resolve
+from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 VERSION = "1"
 PREPARED_BYTES = 2**31
@@ -32,7 +31,7 @@ TALKERS: Mapping[str, int] = {"qwen3_omni_moe": 24_000}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """A request that is ready to be answered; its inputs are made again where they were given up."""
 
     request: Request
@@ -95,9 +94,9 @@ class HfOmni:
         # What the class offers at most is narrowed to what this checkpoint does.
         self.capabilities = Capabilities(outputs=frozenset(outputs), largest_batch=64, usual_batch=1)
         self._speaks = "spoken_response" in outputs & setup.outputs
-        self._perception = Perception(arguments.fps)
+        self._perception = ClipDecoder(arguments.fps)
         self._batcher = Batcher()
-        self._prepared: Recent[str, Inputs] = Recent(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+        self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
     def identity(self) -> Mapping[str, str]:
         given, checkpoint = self._arguments, self._checkpoint
@@ -127,15 +126,15 @@ class HfOmni:
         self._prepared.clear()
         return answers
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> PreparedRequest:
         def inputs() -> Inputs:
             return self._prepared.get(request.key, lambda: self._builder.inputs(request.messages))
 
         made = inputs()
         check_room(made.length, request, self._driver.room, "a lower fps makes clips shorter")
-        return Asked(request, made.streams, made.layout, made.length, inputs)
+        return PreparedRequest(request, made.streams, made.layout, made.length, inputs)
 
-    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         request = asked[0].request
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return [self._rank(one, request.output.labels) for one in asked]
@@ -148,7 +147,7 @@ class HfOmni:
             told = self._driver.write([one.inputs() for one in asked], request.generation)
         return [self._response(one, text) for one, text in zip(asked, told, strict=True)]
 
-    def _response(self, asked: Asked, told: Told) -> Response:
+    def _response(self, asked: PreparedRequest, told: GeneratedText) -> Response:
         if not told.finite:
             return Response(error=describe(GenerationError(NO_NUMBERS)))
         return Response(
@@ -158,7 +157,7 @@ class HfOmni:
             flags=flags_of(told.ids, told.ended),
         )
 
-    def _reply(self, asked: Asked) -> Response:
+    def _reply(self, asked: PreparedRequest) -> Response:
         """Text and, of a model that speaks, sound; one request at a time, under its own seed."""
         request, given, row = asked.request, self._arguments, asked.inputs()
         if not self._speaks:
@@ -173,16 +172,16 @@ class HfOmni:
         odd = (*([] if spoken.speech else ["no_speech"]), *([] if spoken.complete else ["speech_truncated"]))
         return _with_speech(self._response(asked, spoken.told), spoken.speech, *odd)
 
-    def _rank(self, asked: Asked, labels: tuple[str, ...]) -> Response:
+    def _rank(self, asked: PreparedRequest, labels: tuple[str, ...]) -> Response:
         logprobs = self._driver.label_logprobs(asked.inputs(), self._ranker.ids(labels))
         return self._ranker.response(asked.request, labels, logprobs, asked.length)
 
     @cached_property
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
             return self._driver.label_logprobs(self._builder.inputs(messages), labels)
 
-        return Ranker(self._processor.tokenizer, score)
+        return LabelRanker(self._processor.tokenizer, score)
 
     @cached_property
     def _processor(self) -> Any:
@@ -236,14 +235,14 @@ class HfOmni:
         )
 
 
-def _ends(builder: InputBuilder, listed: int | list[int] | None) -> Ends:
+def _ends(builder: InputBuilder, listed: int | list[int] | None) -> EndTokens:
     """What ends an answer: the tokens that the checkpoint lists, and the one that closes a turn in its template."""
     tokenizer = builder.processor.tokenizer
     many = listed if isinstance(listed, list) else [listed]
     ends = tuple(sorted({token for token in (*many, tokenizer.eos_token_id, builder.turn_end()) if token is not None}))
     if not ends:
         raise ModelError(f"{builder.name}: nothing says which token ends an answer; set eos_token in its tokenizer")
-    return Ends(ends, ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+    return EndTokens(ends, ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
 
 
 def _check_speaker(name: str, speaker: str | None, talker: Any) -> None:

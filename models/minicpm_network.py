@@ -1,22 +1,135 @@
-"""MiniCPM-o 2.6 driven part by part: its own processor and encoders for one conversation, its language model for many.
-
-Every conversation is encoded alone, so that the padding of one cannot reach another; the published batches let a padded
-sound be heard. The language model is stepped by hand, since the published `chat` drops every token 0 (an exclamation
-mark) from what was said and cannot tell a finished answer from one that was cut off.
-"""
+"""Prompt layout by seconds and the language model of MiniCPM-o 2.6, prefilled and stepped by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import ModelError
-from avemo_harness.models.decoding import Prefix, left_padded
-from avemo_harness.models.minicpm_layout import Said, frames_of, sounds_of, with_places
+from avemo_harness.models.decoding import Prefill, left_padded
+from avemo_harness.models.inputs import SOUND_RATE, DecodedClip, escape_special_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+UNIT = "<unit>"
+IMAGE_PLACE, AUDIO_PLACE = "(<image>./</image>)", "(<audio>./</audio>)"
+GRID_FPS = 2.0
+"""Frames a second that clips are decoded at: a unit's frame is at most half a second from where it should be."""
+SHORTEST_SOUND = 2 * 160 + 1
+"""Samples at 16 kHz below which a sound has no token."""
+
+Part: TypeAlias = str | NDArray[Any]
+"""Words, a frame (uint8 [H, W, 3]), or a sound (float32 [n] at 16 kHz)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message; `role` is ``user`` or ``assistant``, the system prompt too being the user's."""
+
+    role: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedClip:
+    """A clip as it was decoded.
+
+    Args:
+        view: frames at `GRID_FPS` and sound at 16 kHz.
+        seconds: length of its longer stream.
+    """
+
+    view: DecodedClip
+    seconds: float
+
+
+def is_frame(part: Part) -> bool:
+    """Whether a part is a frame."""
+    return not isinstance(part, str) and part.ndim == 3
+
+
+def clip_parts(seen: TimedClip) -> list[Part]:
+    """A clip in units of a second; sound alone is one part, without units.
+
+    The frame of second i is the one on show when that second ends, the last one where the clip ends before. A second
+    without sound, or with less than makes a token, is a frame alone.
+
+    >>> frames = np.zeros((4, 2, 2, 3), np.uint8)
+    >>> parts = clip_parts(TimedClip(DecodedClip(frames, None), 2.0))
+    >>> [part if isinstance(part, str) else part.shape for part in parts]
+    ['<unit>', (2, 2, 3), '<unit>', (2, 2, 3)]
+    """
+    frames, sound = seen.view.frames, seen.view.sound
+    if frames is None:
+        return [] if sound is None else [sound]
+    parts: list[Part] = []
+    # A length in floating point may be a hair above a whole number.
+    for second in range(max(1, math.ceil(seen.seconds - 1e-3))):
+        parts += [UNIT, frames[min(int((second + 1) * GRID_FPS), len(frames) - 1)]]
+        slice_ = sound_of_second(sound, second)
+        if len(slice_) >= SHORTEST_SOUND:
+            parts.append(slice_)
+    return parts
+
+
+def sound_of_second(sound: NDArray[np.float32] | None, second: int) -> NDArray[np.float32]:
+    """The sound of one second; the last one may be shorter.
+
+    >>> sound = np.zeros(20_000, np.float32)
+    >>> [len(sound_of_second(sound, second)) for second in range(3)]
+    [16000, 4000, 0]
+    """
+    if sound is None:
+        return np.zeros(0, np.float32)
+    return sound[SOUND_RATE * second : SOUND_RATE * (second + 1)]
+
+
+def conversation(
+    system: PromptMessage, messages: Sequence[Message], look: Callable[[Any], TimedClip]
+) -> list[PromptMessage]:
+    """The system prompt and a dialogue, clips laid out by seconds.
+
+    Args:
+        look: decodes a clip.
+    """
+    return [system, *(PromptMessage(message.role, tuple(_parts(message, look))) for message in messages)]
+
+
+def _parts(message: Message, look: Callable[[Any], TimedClip]) -> Iterator[Part]:
+    for block in message.content:
+        if isinstance(block, Text):
+            yield escape_special_tokens(block.text)
+        else:
+            yield from clip_parts(look(block))
+
+
+def with_placeholders(said: PromptMessage) -> dict[str, str]:
+    """A message as the chat template takes it: parts joined without anything between, places for media."""
+    words = (part if isinstance(part, str) else IMAGE_PLACE if is_frame(part) else AUDIO_PLACE for part in said.parts)
+    return {"role": said.role, "content": "".join(words)}
+
+
+def frames_of(conversation: Sequence[PromptMessage]) -> list[NDArray[np.uint8]]:
+    """Every frame, in order."""
+    return [part for said in conversation for part in said.parts if not isinstance(part, str) and part.ndim == 3]
+
+
+def sounds_of(conversation: Sequence[PromptMessage]) -> list[tuple[int, NDArray[np.float32]]]:
+    """Every sound, in order, with the index of its message: the sounds of one message are heard as one."""
+    return [
+        (i, part)
+        for i, said in enumerate(conversation)
+        for part in said.parts
+        if not isinstance(part, str) and part.ndim == 1
+    ]
+
 
 ENDS = ("<|im_end|>", "<|endoftext|>", "<|tts_eos|>")
 """What ends an answer; the last one ends what is spoken of it."""
@@ -51,14 +164,14 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PrefillState:
     """Conversations that were read as one batch.
 
     Args:
         voices: of each row, the states that describe its voice, [tokens, hidden]; None where it is not to be spoken.
     """
 
-    prefix: Prefix
+    prefix: Prefill
     voices: tuple[Tensor | None, ...]
 
 
@@ -85,7 +198,7 @@ class MiniCpmNetwork:
         """Tokens that the model reads and writes at most."""
         return int(self.model.config.max_position_embeddings)
 
-    def inputs(self, conversation: Sequence[Said], spoken: bool) -> Inputs:
+    def inputs(self, conversation: Sequence[PromptMessage], spoken: bool) -> Inputs:
         """What the processor makes of a conversation.
 
         As in the published `chat`, the answer begins with the marks of speech as soon as any sound is heard.
@@ -97,7 +210,7 @@ class MiniCpmNetwork:
 
         frames, sounds = frames_of(conversation), sounds_of(conversation)
         prompt = self.tokenizer.apply_chat_template(
-            [with_places(said) for said in conversation],
+            [with_placeholders(said) for said in conversation],
             tokenize=False,
             add_generation_prompt=True,
             chat_template=self.model.default_tts_chat_template if spoken or sounds else None,
@@ -114,7 +227,7 @@ class MiniCpmNetwork:
         )
         return Inputs({name: made[name] for name in made if name != "image_sizes"}, (bool(frames), bool(sounds)))
 
-    def read(self, rows: Sequence[Inputs]) -> Reading:
+    def read(self, rows: Sequence[Inputs]) -> PrefillState:
         """Read conversations as one batch."""
         import torch
 
@@ -122,9 +235,9 @@ class MiniCpmNetwork:
             embedded, mask = left_padded([self._embedded(row) for row in rows], 0.0)
             positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
             hidden, cache = self._states(embedded, mask, positions, _empty_cache())
-            prefix = Prefix(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache)
+            prefix = Prefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache)
             voices = [self._voice(row, hidden[i]) for i, row in enumerate(rows)]
-        return Reading(prefix, tuple(voices))
+        return PrefillState(prefix, tuple(voices))
 
     def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """As in `Network`."""

@@ -1,36 +1,126 @@
-"""MiniCPM-o 2.6 through its published code: labels, rankings and spoken replies, on transformers 4.45.0."""
+"""MiniCPM-o 2.6 by its published code: labels, rankings, spoken replies; transformers 4.45.0."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response
+from avemo_harness.benchmark.request import Message, Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, describe
+from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, describe, first_line
+from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import Attention, DType
 from avemo_harness.models.decoding import complete, label_logprobs
-from avemo_harness.models.hf_generation import Told
-from avemo_harness.models.minicpm_layout import GRID_FPS, Said, Seen, conversation
-from avemo_harness.models.minicpm_network import Inputs, MiniCpmNetwork
-from avemo_harness.models.minicpm_speech import Speaker
-from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
-from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.remote_code import Placement, RemoteCheckpoint, load_remote, load_tokenizer, resolve_remote
-from avemo_harness.models.requirements import Requires
+from avemo_harness.models.hf_generation import GeneratedText, seeded
+from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, LruCache
+from avemo_harness.models.minicpm_network import (
+    GRID_FPS,
+    Inputs,
+    MiniCpmNetwork,
+    PromptMessage,
+    TimedClip,
+    conversation,
+)
+from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
-from avemo_harness.weights import file_digest
+from avemo_harness.models.weights import (
+    Attention,
+    DType,
+    Placement,
+    RemoteCheckpoint,
+    load_remote,
+    load_tokenizer,
+    resolve_remote,
+)
+from avemo_harness.torch_setup import file_digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKENIZER, VOCODER = Path("assets/chattts_tokenizer"), Path("assets/Vocos.pt")
+LONGEST_SAMPLES = 2048 * 512
+"""Samples at 24 kHz that the published loop makes before it stops by itself: 2048 codes of 512 samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizedText:
+    """A spoken text; `complete` is False where the speech was cut off."""
+
+    speech: Speech | None
+    complete: bool
+
+
+class Speaker:
+    """Speaks texts.
+
+    Args:
+        model: loaded with its text-to-speech part.
+
+    Raises:
+        ModelError: the vocoder is not in the checkpoint, or cannot run here.
+    """
+
+    def __init__(self, model: Any, checkpoint: RemoteCheckpoint) -> None:
+        self._model = model
+        tokenizer, vocoder = checkpoint.folder / TOKENIZER, checkpoint.folder / VOCODER
+        for needed in (tokenizer, vocoder):
+            # Without them the published code would take those of another repository, whose revision nothing pins down.
+            if not needed.exists():
+                raise ModelError(f"{checkpoint.weights.path}: it cannot speak without {needed.name}, which it lacks")
+        try:
+            with self._on_device():
+                model.init_tts(str(tokenizer), str(vocoder))
+        except (AssertionError, ImportError, RuntimeError) as error:
+            raise ModelError(
+                f"minicpm-o cannot speak here: {first_line(error)} (its published vocoder runs on a GPU only); "
+                "leave reply tasks out, or run them with --skip_speech"
+            ) from error
+        model.tts.float()
+
+    def speak(self, text: str, voice: Tensor, seed: int) -> SynthesizedText:
+        """Speak a text.
+
+        Args:
+            text: not empty.
+            voice: states that describe the voice, [tokens, hidden].
+            seed: of the draws.
+
+        Raises:
+            GenerationError: the samples are not numbers.
+        """
+        import torch
+
+        model = self._model
+        # The published method looks for the voice at these places of these states.
+        states = SimpleNamespace(hidden_states=[(voice[None],)])
+        bounds = {"spk_bounds": [torch.tensor([[0, len(voice)]])]}
+        with torch.inference_mode(), self._on_device(), seeded(seed):
+            wave, rate = model.decode_mel_to_audio(model._generate_mel_spec(bounds, states, text))
+        samples = np.asarray(wave, dtype=np.float32).reshape(-1)
+        if not np.isfinite(samples).all():
+            raise GenerationError(NO_NUMBERS)
+        words = len(model.tts_processor.text_tokenizer.encode(text, add_special_tokens=False))
+        complete = words <= model.tts.streaming_text_reserved_len and len(samples) < LONGEST_SAMPLES
+        return SynthesizedText(Speech(samples, int(rate)) if len(samples) else None, complete)
+
+    def _on_device(self) -> AbstractContextManager[Any]:
+        """The published code speaks on the current GPU, whichever the model is on."""
+        import torch
+
+        device = self._model.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
 
 VERSION = "1"
 PREPARED_BYTES = 2**31
@@ -39,7 +129,7 @@ PACKAGES = ("transformers", "torch", "av", "vocos", "vector-quantize-pytorch")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """A request that is ready to be answered; its inputs are made again where they were given up."""
 
     request: Request
@@ -90,9 +180,9 @@ class MiniCpmO:
             raise ModelError("minicpm-o: replies need one voice to be comparable: voice=SOUND_FILE")
         self._arguments, self._setup = arguments, setup
         self._speaks = "spoken_response" in setup.outputs
-        self._perception = Perception(GRID_FPS)
+        self._perception = ClipDecoder(GRID_FPS)
         self._batcher = Batcher()
-        self._prepared: Recent[str, Inputs] = Recent(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+        self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
     def identity(self) -> Mapping[str, str]:
         given = self._arguments
@@ -117,7 +207,7 @@ class MiniCpmO:
         self._prepared.clear()
         return answers
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> PreparedRequest:
         spoken = isinstance(request.output, SpokenOutput)
 
         def inputs() -> Inputs:
@@ -125,17 +215,17 @@ class MiniCpmO:
 
         made = inputs()
         check_room(made.length, request, self._network.room, "ask it of shorter dialogues")
-        return Asked(request, made.streams, made.length, inputs)
+        return PreparedRequest(request, made.streams, made.length, inputs)
 
     def _inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
         said = conversation(self._spoken_system if spoken else self._system, messages, self._look)
         return self._network.inputs(said, spoken)
 
-    def _look(self, clip: Clip) -> Seen:
+    def _look(self, clip: Clip) -> TimedClip:
         view = self._perception.look(clip)
-        return Seen(view, media.probe(clip.read()).duration_s)
+        return TimedClip(view, media.probe(clip.read()).duration_s)
 
-    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         output, generation = asked[0].request.output, asked[0].request.generation
         reading = self._network.read([one.inputs() for one in asked])
         if isinstance(output, LabelOutput) and output.method == "rank":
@@ -150,7 +240,7 @@ class MiniCpmO:
             return answers
         return [self._spoken(*row) for row in zip(asked, answers, reading.voices, strict=True)]
 
-    def _response(self, asked: Asked, told: Told) -> Response:
+    def _response(self, asked: PreparedRequest, told: GeneratedText) -> Response:
         if not told.finite:
             return Response(error=describe(GenerationError(NO_NUMBERS)))
         return Response(
@@ -160,7 +250,7 @@ class MiniCpmO:
             flags=flags_of(told.ids, told.ended),
         )
 
-    def _spoken(self, asked: Asked, answer: Response, voice: Any) -> Response:
+    def _spoken(self, asked: PreparedRequest, answer: Response, voice: Any) -> Response:
         """The answer with its speech; one of no words gets no sound."""
         if answer.error is not None:
             return answer
@@ -174,12 +264,12 @@ class MiniCpmO:
         return replace(answer, speech=spoken.speech, flags=(*answer.flags, *odd))
 
     @cached_property
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
             reading = self._network.read([self._inputs(messages, spoken=False)])
             return label_logprobs(self._network, reading.prefix, labels)[0]
 
-        return Ranker(self._network.tokenizer, score)
+        return LabelRanker(self._network.tokenizer, score)
 
     @cached_property
     def _checkpoint(self) -> RemoteCheckpoint:
@@ -201,17 +291,17 @@ class MiniCpmO:
         return Speaker(self._network.model, self._checkpoint) if self._speaks else None
 
     @cached_property
-    def _system(self) -> Said:
+    def _system(self) -> PromptMessage:
         return self._published_system(None)
 
     @cached_property
-    def _spoken_system(self) -> Said:
+    def _spoken_system(self) -> PromptMessage:
         return self._published_system(self._voice)
 
-    def _published_system(self, voice: NDArray[np.float32] | None) -> Said:
+    def _published_system(self, voice: NDArray[np.float32] | None) -> PromptMessage:
         """The system prompt of audio-visual dialogues; with a voice, replies take it on."""
         said = self._network.model.get_sys_prompt(ref_audio=voice, mode="omni", language=self._arguments.language)
-        return Said(said["role"], tuple(said["content"]))
+        return PromptMessage(said["role"], tuple(said["content"]))
 
     @property
     def _voice(self) -> NDArray[np.float32]:

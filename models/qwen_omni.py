@@ -1,4 +1,4 @@
-"""Qwen2.5-Omni, natively through transformers: labels and rankings by the thinker, spoken replies at 24 kHz."""
+"""Qwen2.5-Omni through transformers: labels and rankings by the thinker, spoken replies at 24 kHz."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe
-from avemo_harness.inference import quiet_loading, repair_torchvision
+from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.batching import Batcher, Bucket, check_room
-from avemo_harness.models.checkpoints import Attention, Checkpoint, DType, load_weights, loading, resolve
-from avemo_harness.models.perception import Perception
-from avemo_harness.models.qwen_answers import Continuation, complete, label_logprobs
-from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
-from avemo_harness.models.qwen_prompt import SYSTEM, FrameSize, Prompt, PromptBuilder
-from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Saying, Spoken, Talker, Voice
-from avemo_harness.models.qwen_thinker import Reading, Thinker
-from avemo_harness.models.ranking import Ranker
-from avemo_harness.models.requirements import Requires
+from avemo_harness.models.inputs import ClipDecoder
+from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
+from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, FrameSize, Prompt, PromptBuilder
+from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Talker, TalkerOutput, TalkerRequest, Voice
+from avemo_harness.models.qwen_thinker import Continuation, PrefillState, Thinker, complete, label_logprobs
 from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
+from avemo_harness.models.weights import Attention, Checkpoint, DType, load_weights, loading, resolve
+from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 VERSION = "1"
 CONTEXT_SHARE = 0.3
@@ -33,7 +30,7 @@ CONTEXT_BYTES_CPU = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """A request with its prompt."""
 
     request: Request
@@ -49,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkCounts:
     """What a model has done.
 
     Args:
@@ -109,7 +106,7 @@ class QwenOmni:
             raise ModelError("qwen2.5-omni: fps must be above 0")
         self._arguments, self._setup = arguments, setup
         self._speaks = "spoken_response" in setup.outputs
-        self._perception = Perception(arguments.fps)
+        self._perception = ClipDecoder(arguments.fps)
         self._batcher = Batcher(free=self.forget)
 
     def identity(self) -> Mapping[str, str]:
@@ -139,23 +136,23 @@ class QwenOmni:
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         return self._batcher.generate(requests, self._asked, self._answer)
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request) -> PreparedRequest:
         prompt = self._builder.prompt(request.messages)
         room = int(self._builder.config.text_config.max_position_embeddings)
         check_room(prompt.length, request, room, "a lower max_pixels makes clips shorter")
-        return Asked(request, prompt)
+        return PreparedRequest(request, prompt)
 
     @property
-    def work(self) -> Work:
+    def work(self) -> WorkCounts:
         """What was done so far, to be measured."""
         thinker = self._thinker
-        return Work(thinker.encoder.streams_encoded, thinker.tokens_read, thinker.contexts_kept)
+        return WorkCounts(thinker.encoder.streams_encoded, thinker.tokens_read, thinker.contexts_kept)
 
     def forget(self) -> None:
         """Give back the memory of what was read and encoded; it is read again where it is needed."""
         self._thinker.forget()
 
-    def _answer(self, asked: Sequence[Asked]) -> Sequence[Response]:
+    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         reading = self._thinker.read([one.prompt for one in asked])
         output = asked[0].request.output
         if isinstance(output, LabelOutput) and output.method == "rank":
@@ -168,19 +165,21 @@ class QwenOmni:
         spoken = self._speak(reading, texts, seeds) if to_speak else [None] * len(asked)
         return [self._response(*row) for row in zip(asked, texts, spoken, strict=True)]
 
-    def _speak(self, reading: Reading, texts: Sequence[Continuation], seeds: Sequence[int]) -> list[Spoken | None]:
+    def _speak(
+        self, reading: PrefillState, texts: Sequence[Continuation], seeds: Sequence[int]
+    ) -> list[TalkerOutput | None]:
         """Speak each reply; one of no words gets no sound."""
         if self._talker is None or reading.told is None:
             raise GenerationError("qwen2.5-omni: it was loaded without its talker, since no reply was to be asked")
         sayings = {
-            i: Saying(reading.told[i], text.spoken, reading.following[i], reading.beyond[i], seeds[i])
+            i: TalkerRequest(reading.told[i], text.spoken, reading.following[i], reading.beyond[i], seeds[i])
             for i, text in enumerate(texts)
             if text.finite and text.spoken is not None and len(text.spoken)
         }
         spoken = dict(zip(sayings, self._talker.speak(list(sayings.values())), strict=True)) if sayings else {}
         return [spoken.get(i, SILENCE) for i in range(len(texts))]
 
-    def _response(self, asked: Asked, text: Continuation, spoken: Spoken | None) -> Response:
+    def _response(self, asked: PreparedRequest, text: Continuation, spoken: TalkerOutput | None) -> Response:
         """A row's answer; `spoken` is None where no speech was asked for."""
         if not text.finite:
             return Response(error=describe(GenerationError(NO_NUMBERS)))
@@ -197,18 +196,18 @@ class QwenOmni:
             flags=tuple(flags),
         )
 
-    def _rank(self, asked: Sequence[Asked], reading: Reading, labels: tuple[str, ...]) -> list[Response]:
+    def _rank(self, asked: Sequence[PreparedRequest], reading: PrefillState, labels: tuple[str, ...]) -> list[Response]:
         ranked = label_logprobs(self._thinker, reading, self._ranker.ids(labels))
         rows = zip(asked, ranked, strict=True)
         return [self._ranker.response(one.request, labels, row, one.prompt.length) for one, row in rows]
 
     @cached_property
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
             reading = self._thinker.read([self._builder.prompt(messages)])
             return label_logprobs(self._thinker, reading, labels)[0]
 
-        return Ranker(self._processor.tokenizer, score)
+        return LabelRanker(self._processor.tokenizer, score)
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:

@@ -1,17 +1,13 @@
-"""What Qwen2.5-Omni reads: text and clips as pieces of a sequence, each with its tokens and rotary positions.
-
-Every clip is a piece of its own, with or without sound whatever the others are, so that a conversation or a batch may
-mix them; the published code has one flag for all and is silently wrong there.
-"""
+"""Prompts of Qwen2.5-Omni: token ids and positions of text and clips, and the clips' features."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +15,10 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.perception import Perception, Recent, Streams
+from avemo_harness.models.inputs import ClipDecoder, LruCache, StreamDigests
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SYSTEM = (
     "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
@@ -90,7 +89,7 @@ class Piece:
     ids: Ids
     positions: Ids
     clip: Clip | None = None
-    streams: Streams | None = None
+    streams: StreamDigests | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +188,11 @@ class PromptBuilder:
         config: the thinker's config.
     """
 
-    def __init__(self, processor: Any, config: Any, perception: Perception, size: FrameSize) -> None:
+    def __init__(self, processor: Any, config: Any, perception: ClipDecoder, size: FrameSize) -> None:
         self.processor, self.config, self.perception, self.size = processor, config, perception, size
-        self._layouts: Recent[Streams, tuple[Ids, Ids]] = Recent(LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes)
+        self._layouts: LruCache[StreamDigests, tuple[Ids, Ids]] = LruCache(
+            LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes
+        )
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """The prompt of a conversation that the model is to continue.
@@ -267,7 +268,7 @@ class PromptBuilder:
         return tokens
 
 
-def _chat(role: str, content: Sequence[Text | Clip], perception: Perception | None = None) -> dict[str, Any]:
+def _chat(role: str, content: Sequence[Text | Clip], perception: ClipDecoder | None = None) -> dict[str, Any]:
     """A message as chat templates take it. A clip without video is sound alone."""
     parts = []
     for block in content:
@@ -287,3 +288,95 @@ def _with_prefixes(pieces: Sequence[Piece]) -> Prompt:
         digest.update(piece.ids.tobytes() + b"|" + repr(piece.streams).encode())
         prefixes.append(digest.hexdigest())
     return Prompt(tuple(pieces), tuple(prefixes))
+
+
+ENCODED_BYTES = 2**30
+SILENCE_AFTER = 400
+"""Zero samples after the sound, so that no window of the last mel frames is cut; more of them change nothing."""
+
+
+class ClipEncoder:
+    """Encodes one clip at a time, so that no clip's features depend on another's.
+
+    Args:
+        model: a `Qwen2_5OmniThinkerForConditionalGeneration`.
+        builder: made the prompts whose clips are encoded.
+        remembered_bytes: room for features; conditions that share a stream share them. 0 encodes every time.
+
+    Attributes:
+        streams_encoded: how many streams went through an encoder.
+    """
+
+    def __init__(self, model: Any, builder: PromptBuilder, remembered_bytes: int = ENCODED_BYTES) -> None:
+        self.model, self.builder = model, builder
+        self.streams_encoded = 0
+        self._keep = remembered_bytes > 0
+        self._encoded: LruCache[str, Tensor] = LruCache(remembered_bytes, lambda tensor: tensor.nbytes)
+
+    def forget(self) -> None:
+        """Give back the memory of features."""
+        self._encoded.clear()
+
+    def knows(self, stream: str) -> bool:
+        """Whether a stream needs no encoding any more."""
+        return stream in self._encoded
+
+    def features(self, piece: Piece) -> list[tuple[int, Tensor]]:
+        """What the encoders give for a clip's video and sound: (media token, [its count, hidden]).
+
+        Raises:
+            MediaError: the clip is missing or damaged.
+            GenerationError: an encoder gives another number of features than the clip has places.
+        """
+        assert piece.clip is not None
+        assert piece.streams is not None
+        config, clip, found = self.model.config, piece.clip, []
+        if piece.streams.video is not None:
+            found.append((config.video_token_id, self._once(piece.streams.video, lambda: self._seen(clip))))
+        if piece.streams.sound is not None:
+            found.append((config.audio_token_id, self._once(piece.streams.sound, lambda: self._heard(clip))))
+        for token, features in found:
+            if len(features) != (places := int((piece.ids == token).sum())):
+                raise GenerationError(f"{clip.name}: {len(features)} features for {places} places in the prompt")
+        return found
+
+    def _once(self, stream: str, encode: Callable[[], Tensor]) -> Tensor:
+        return self._encoded.get(stream, encode) if self._keep else encode()
+
+    def _seen(self, clip: Clip) -> Tensor:
+        import torch
+
+        video = self.builder.processor.video_processor(
+            videos=[self.builder.perception.frames(clip)],
+            size={"shortest_edge": self.builder.size.least, "longest_edge": self.builder.size.most},
+            do_sample_frames=False,
+            cap_pixels_per_frame=False,
+            return_tensors="pt",
+        )
+        self.streams_encoded += 1
+        features = self.model.get_video_features(
+            video["pixel_values_videos"].to(self.model.device, self.model.dtype),
+            video["video_grid_thw"].to(self.model.device),
+        )
+        return torch.cat(list(features.pooler_output))
+
+    def _heard(self, clip: Clip) -> Tensor:
+        sound = self.builder.perception.sound(clip)
+        assert sound is not None
+        extractor = self.builder.processor.feature_extractor
+        mels = -(-len(sound) // extractor.hop_length)
+        # Padding to the 300 s of the published processor costs a hundred times as much and gives the same.
+        heard = extractor(
+            sound,
+            sampling_rate=extractor.sampling_rate,
+            padding="max_length",
+            max_length=mels * extractor.hop_length + SILENCE_AFTER,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        self.streams_encoded += 1
+        features: Tensor = self.model.get_audio_features(
+            heard["input_features"][:, :, :mels].to(self.model.device, self.model.dtype),
+            heard["attention_mask"][:, :mels].to(self.model.device),
+        ).last_hidden_state
+        return features

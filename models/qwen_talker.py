@@ -1,4 +1,4 @@
-"""The talker of Qwen2.5-Omni: from what the thinker said to 24 kHz speech."""
+"""Talker of Qwen2.5-Omni: the thinker's states become speech codes, and these 24 kHz sound."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.checkpoints import Checkpoint
-from avemo_harness.models.qwen_thinker import Thinker, Told, with_cache
+from avemo_harness.models.qwen_thinker import TalkerInput, Thinker, with_cache
 from avemo_harness.models.sampling import Chooser, Sampling
+from avemo_harness.models.weights import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ GREEDY = Sampling(do_sample=False, repetition_penalty=1.05)
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class TalkerRequest:
     """What one row is to say.
 
     Args:
@@ -35,7 +35,7 @@ class Saying:
         seed: of every draw.
     """
 
-    prompt: Told
+    prompt: TalkerInput
     reply: Tensor
     following: int
     beyond: int
@@ -43,7 +43,7 @@ class Saying:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TalkerOutput:
     """Speech of one row; None where the talker gave no sound.
 
     Args:
@@ -56,7 +56,7 @@ class Spoken:
     ended: bool
 
 
-SILENCE = Spoken(None, (), ended=True)
+SILENCE = TalkerOutput(None, (), ended=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ class Talker:
         self.talker, self.vocoder, self.thinker, self.voice = talker, vocoder.float(), thinker, voice
         self.sampling, self.limit = sampling, limit
 
-    def speak(self, sayings: Sequence[Saying]) -> list[Spoken]:
+    def speak(self, sayings: Sequence[TalkerRequest]) -> list[TalkerOutput]:
         """Speak each row; a row's speech does not depend on the others."""
         codes = self._generate(sayings)
         return [self._spoken(saying, row) for saying, row in zip(sayings, codes, strict=True)]
 
-    def _generate(self, sayings: Sequence[Saying]) -> list[list[int]]:
+    def _generate(self, sayings: Sequence[TalkerRequest]) -> list[list[int]]:
         """Speech codes of each row, up to its end code or the limit."""
         import torch
         from transformers import DynamicCache
@@ -139,7 +139,7 @@ class Talker:
             mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
         return [_until(row, ends.tolist()) for row in ids[:, start:].tolist()]
 
-    def _prompt(self, sayings: Sequence[Saying]) -> tuple[Tensor, Tensor, Tensor]:
+    def _prompt(self, sayings: Sequence[TalkerRequest]) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings, positions and mask of what the talker gets before its first code, padded on the left."""
         import torch
 
@@ -161,7 +161,7 @@ class Talker:
             mask[i, -length:] = 1
         return embedded, positions, mask
 
-    def _streams(self, sayings: Sequence[Saying]) -> Tensor:
+    def _streams(self, sayings: Sequence[TalkerRequest]) -> Tensor:
         """What is added to each code in turn, [B, n, hidden]: the reply after its first token, its end, padding."""
         import torch
 
@@ -175,7 +175,7 @@ class Talker:
             streams[i, len(rest)] = end
         return streams
 
-    def _spoken(self, saying: Saying, codes: Sequence[int]) -> Spoken:
+    def _spoken(self, saying: TalkerRequest, codes: Sequence[int]) -> TalkerOutput:
         import torch
 
         if not codes:
@@ -195,7 +195,7 @@ class Talker:
         samples = wave.reshape(-1).float().clamp(-1, 1).cpu().numpy()
         if not len(samples) or not np.isfinite(samples).all():
             raise GenerationError("the vocoder gave no usable sound")
-        return Spoken(Speech(samples, RATE_HZ), tuple(codes), ended=len(codes) < self.limit)
+        return TalkerOutput(Speech(samples, RATE_HZ), tuple(codes), ended=len(codes) < self.limit)
 
 
 def _until(codes: Sequence[int], ends: Sequence[int]) -> list[int]:

@@ -1,9 +1,4 @@
-"""The thinker of Qwen2.5-Omni: reading prompts, and keeping what was read of a dialogue.
-
-It is driven piece by piece, with explicit positions and caches, and never through the model's own `generate`: what was
-read of a dialogue up to its last clip is kept as a `Context`, and every question about that turn, and the next turn,
-goes on from there. No state stays in the model between calls.
-"""
+"""Thinker of Qwen2.5-Omni: prefill with dialogue contexts kept, decode, rank labels."""
 
 from __future__ import annotations
 
@@ -15,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avemo_harness.models.qwen_encoder import ClipEncoder
-from avemo_harness.models.qwen_prompt import Piece, Prompt
+from avemo_harness.models.qwen_prompt import ClipEncoder, Piece, Prompt
+from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TalkerInput:
     """What a talker gets of the tokens that a thinker read.
 
     Args:
@@ -34,11 +29,11 @@ class Told:
     states: Tensor
     positions: Tensor
 
-    def then(self, more: Told) -> Told:
+    def then(self, more: TalkerInput) -> TalkerInput:
         """This and what follows it."""
         import torch
 
-        return Told(torch.cat([self.states, more.states]), torch.cat([self.positions, more.positions], dim=1))
+        return TalkerInput(torch.cat([self.states, more.states]), torch.cat([self.positions, more.positions], dim=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Context:
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    told: Told | None
+    told: TalkerInput | None
     following: int
     beyond: int
 
@@ -69,7 +64,7 @@ class Context:
 
 
 @dataclass
-class Reading:
+class PrefillState:
     """A batch of prompts that was read to the end, ready to be continued.
 
     Args:
@@ -83,7 +78,7 @@ class Reading:
     mask: Tensor
     following: list[int]
     beyond: list[int]
-    told: list[Told] | None
+    told: list[TalkerInput] | None
 
 
 class Thinker:
@@ -121,7 +116,7 @@ class Thinker:
         self._contexts.clear()
         self.encoder.forget()
 
-    def read(self, prompts: Sequence[Prompt]) -> Reading:
+    def read(self, prompts: Sequence[Prompt]) -> PrefillState:
         """Read prompts to their ends; what was read of them before is not read again."""
         if not self.context_bytes:
             return self._feed([None] * len(prompts), [prompt.pieces for prompt in prompts])
@@ -178,7 +173,7 @@ class Thinker:
         """Number of pieces at the prompt's beginning that a context holds."""
         return next((n for n in range(prompt.shared, 0, -1) if prompt.prefixes[n - 1] in self._contexts), 0)
 
-    def _feed(self, contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> Reading:
+    def _feed(self, contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> PrefillState:
         """Read pieces after contexts, as one batch: contexts and pieces are each padded on the left."""
         import torch
 
@@ -199,9 +194,9 @@ class Thinker:
         told = None
         if self.speaking:
             begins = [longest - len(row.ids) for row in rows]
-            new = [Told(hidden[i, n:] + rows[i].audible, positions[:, i, n:]) for i, n in enumerate(begins)]
+            new = [TalkerInput(hidden[i, n:] + rows[i].audible, positions[:, i, n:]) for i, n in enumerate(begins)]
             told = [c.told.then(one) if c and c.told else one for c, one in zip(contexts, new, strict=True)]
-        return Reading(
+        return PrefillState(
             hidden=hidden[:, -1],
             cache=cache,
             mask=mask,
@@ -291,7 +286,7 @@ def _key(prompt: Prompt) -> str:
     return prompt.prefixes[prompt.shared - 1] if prompt.shared else ""
 
 
-def _context(reading: Reading, row: int) -> Context:
+def _context(reading: PrefillState, row: int) -> Context:
     """What one row of a reading holds, without padding."""
     columns = reading.mask[row].nonzero().squeeze(1)
     layers = reading.cache.layers
@@ -302,3 +297,102 @@ def _context(reading: Reading, row: int) -> Context:
         following=reading.following[row],
         beyond=reading.beyond[row],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Generated text of one row.
+
+    Args:
+        ids: tokens without the end token.
+        ended: the end token came.
+        spoken: as in `Told`, of each token but one that reached the limit, [n, hidden]; None without a talker.
+        finite: False where the scores were not numbers, so that nothing was chosen from them.
+    """
+
+    ids: tuple[int, ...]
+    ended: bool
+    spoken: Tensor | None
+    finite: bool
+
+
+def complete(
+    thinker: Thinker, reading: PrefillState, sampling: Sampling, seeds: Sequence[int], limit: int
+) -> list[Continuation]:
+    """Continue each row until its end token, at most `limit` tokens.
+
+    Args:
+        seeds: of each row's draws.
+    """
+    import torch
+
+    rows = len(seeds)
+    chooser = Chooser(sampling, seeds)
+    ids = torch.empty(rows, 0, dtype=torch.long, device=thinker.device)
+    begins = torch.tensor(reading.beyond, device=thinker.device)
+    done = torch.zeros(rows, dtype=torch.bool, device=thinker.device)
+    finite = torch.ones(rows, dtype=torch.bool, device=thinker.device)
+    hidden, mask, spoken = reading.hidden, reading.mask, []
+    while True:
+        scores = thinker.scores(hidden)
+        usable = torch.isfinite(scores).all(dim=1)
+        finite &= usable | done
+        chosen = chooser.choose(ids, scores.masked_fill(~usable[:, None], 0.0))
+        chosen = torch.where(done | ~finite, thinker.end, chosen)
+        ids = torch.cat([ids, chosen[:, None]], dim=1)
+        done |= (chosen == thinker.end) | ~finite
+        if bool(done.all()) or ids.shape[1] == limit:
+            break
+        embedded = thinker.embed(chosen[:, None])
+        positions = (begins + ids.shape[1] - 1).expand(3, 1, rows).transpose(1, 2)
+        mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
+        states = thinker.step(embedded, positions, mask, reading.cache)
+        if thinker.speaking:
+            spoken.append(states[:, 0] + embedded[:, 0])
+        hidden = states[:, 0]
+    steps = torch.stack(spoken, dim=1) if spoken else None
+    return [
+        _continuation(thinker.end, ids[i].tolist(), bool(finite[i]), None if steps is None else steps[i])
+        for i in range(rows)
+    ]
+
+
+def _continuation(end: int, ids: list[int], finite: bool, spoken: Tensor | None) -> Continuation:
+    ended = end in ids
+    kept = ids[: ids.index(end)] if ended else ids
+    return Continuation(tuple(kept), ended, None if spoken is None else spoken[: len(kept)], finite)
+
+
+def label_logprobs(thinker: Thinker, reading: PrefillState, labels: Sequence[Sequence[int]]) -> list[list[float]]:
+    """Log-probability of each label after each row, summed over the label's tokens.
+
+    The prompts are read once; their cache is repeated over the labels. Equal to reading prompt and label anew for
+    each label.
+
+    Args:
+        labels: token ids of each label.
+
+    Returns:
+        [rows][labels], natural logarithm; nan where the scores are not numbers.
+    """
+    import torch
+
+    rows, count, longest = len(reading.beyond), len(labels), max(len(label) for label in labels)
+    padded = torch.full((count, longest), thinker.end, dtype=torch.long)
+    real = torch.zeros(count, longest, dtype=torch.long)
+    for i, label in enumerate(labels):
+        padded[i, : len(label)] = torch.tensor(label)
+        real[i, : len(label)] = 1
+    padded, real = padded.repeat(rows, 1).to(thinker.device), real.repeat(rows, 1).to(thinker.device)
+    hidden = reading.hidden.repeat_interleave(count, dim=0)[:, None]
+    if longest > 1:
+        cache = reading.cache
+        cache.batch_repeat_interleave(count)
+        begins = torch.tensor(reading.beyond, device=thinker.device).repeat_interleave(count)
+        positions = (begins[:, None] + torch.arange(longest - 1, device=thinker.device)).expand(3, -1, -1)
+        mask = torch.cat([reading.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
+        hidden = torch.cat([hidden, thinker.step(thinker.embed(padded[:, :-1]), positions, mask, cache)], dim=1)
+    logprobs = torch.log_softmax(thinker.scores(hidden), dim=-1)
+    taken = logprobs.gather(2, padded[:, :, None]).squeeze(2)
+    sums = torch.where(real == 1, taken, 0.0).sum(dim=1)
+    return [[float(value) for value in row] for row in sums.view(rows, count)]

@@ -1,4 +1,4 @@
-"""Choosing tokens: greedily, or by draws that belong to the request alone, and what is odd about the outcome."""
+"""Choose tokens greedily or by draws seeded per request, and flag odd outcomes."""
 
 from __future__ import annotations
 

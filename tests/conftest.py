@@ -57,8 +57,7 @@ def real_media() -> Path:
 def legacy_python(_own_home: None) -> Path:
     """The interpreter of the private environment of MiniCPM-o, made from its recipe once for all tests."""
     from avemo_harness.models.environments.creation import create
-    from avemo_harness.models.environments.places import Environment
-    from avemo_harness.models.environments.recipes import find_recipe
+    from avemo_harness.models.environments.recipes import Environment, find_recipe
 
     environment = Environment(find_recipe("minicpm-o"))
     create(environment)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.packages import write_package
 
-from avemo_harness import models, plugins, recognizers, scorers
+from avemo_harness import models, recognizers, registry, scorers
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.cli import main
 
@@ -174,7 +174,7 @@ def test_a_broken_package_is_one_error_that_names_it_and_what_to_do(
     write_package(tmp_path / "site", "some-package", {f"avemo_harness.{kind}": {"mine": value}}, files)
     monkeypatch.syspath_prepend(tmp_path / "site")
     if kind == "recognizers":
-        with pytest.raises(plugins.UsageError) as refusal:
+        with pytest.raises(registry.UsageError) as refusal:
             recognizers.load_recognizer("mine")
         message = str(refusal.value)
     else:

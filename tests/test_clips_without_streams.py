@@ -19,7 +19,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.models.base import Capabilities
-from avemo_harness.recognizers.clip_features import clip_features
+from avemo_harness.recognizers.features.builtin import clip_features
 from avemo_harness.report.results import RunResult
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_multidialog_without_videos_is_heard_by_the_baseline(sound_alone: Path, 
 def test_multidialog_without_videos_is_heard_by_a_tiny_qwen(sound_alone: Path, tmp_path: Path) -> None:
     from support.tiny_qwen_omni import build
 
-    from avemo_harness.inference import repair_torchvision
+    from avemo_harness.torch_setup import repair_torchvision
 
     repair_torchvision()
     checkpoint = build(tmp_path / "qwen")

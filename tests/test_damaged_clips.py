@@ -9,8 +9,8 @@ import pytest
 from support.damage import damaged_copies
 
 from avemo_harness import evaluate, media
-from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Turn
+from avemo_harness.benchmark.release_loader import streams_of
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import MediaError
 from avemo_harness.report.results import TaskResult

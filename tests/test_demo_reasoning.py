@@ -11,17 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avemo_harness import evaluate, paths
+from avemo_harness import evaluate, files
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.build.affect import PLACES, Affect, AffectPath, Floats
-from avemo_harness.build.demo import demo_release
+from avemo_harness.data.synthesis.affect import EMOTION_TARGETS, Affect, AffectPath, Floats
+from avemo_harness.data.synthesis.demo import demo_release
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.trivial_replies import shuffles
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.baseline import Baseline
-from avemo_harness.models.baseline_reply import Place, Rule
+from avemo_harness.models.baseline import Baseline, Rule, ValenceArousal
 from avemo_harness.report.results import score_run
-from avemo_harness.run.lines import checked_lines, parse_line
+from avemo_harness.run.json_files import checked_lines, parse_line
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +34,7 @@ class SwingingPath(AffectPath):
 
     def at(self, times_s: Floats, intensity: float = 1.0) -> Affect:
         angry = np.floor(times_s / SWING_S) % 2 == 1
-        places = zip(PLACES["sad"], PLACES["angry"], strict=True)
+        places = zip(EMOTION_TARGETS["sad"], EMOTION_TARGETS["angry"], strict=True)
         valence, arousal = (np.where(angry, one, other) for other, one in places)
         return Affect(valence, arousal)
 
@@ -43,7 +42,7 @@ class SwingingPath(AffectPath):
 class Jittery(Baseline):
     """Never the same for long, whatever it hears."""
 
-    def _reply_path(self, heard: Place) -> AffectPath:
+    def _reply_path(self, heard: ValenceArousal) -> AffectPath:
         return SwingingPath(*heard, wander_hz=(0.0, 0.0), wander_phase=(0.0, 0.0))
 
 
@@ -58,7 +57,7 @@ class Scored:
 
 @pytest.fixture(scope="module")
 def setup() -> ModelSetup:
-    training = load_release(str(demo_release(paths.cache_dir(), print)), "demo", "train")
+    training = load_release(str(demo_release(files.cache_dir(), print)), "demo", "train")
     return ModelSetup(training=lambda which: (training,))
 
 

@@ -12,7 +12,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import LONGEST_TOLD, describe, first_line, message_of
 from avemo_harness.models.base import Capabilities
-from avemo_harness.run.failures import read_errors
+from avemo_harness.run.answers import read_errors
 
 
 class MuteError(RuntimeError):

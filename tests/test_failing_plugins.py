@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 from support.packages import write_package
 
-from avemo_harness import plugins, recognizers
+from avemo_harness import recognizers, registry
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.build.pipeline.config import BackendConfig
-from avemo_harness.build.pipeline.registry import make_speech
 from avemo_harness.cli import main
+from avemo_harness.data.pipeline.backends import make_speech
+from avemo_harness.data.pipeline.config import BackendConfig
 from avemo_harness.errors import RecognitionError
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.feature_cache import FeatureCache
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.judges import JudgeSetup, judge_modalities, open_judge
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+from avemo_harness.recognizers.judging import JudgeSetup, judge_modalities, open_judge
+from avemo_harness.recognizers.recordings import Recording
 
 MODEL = """
 from avemo_harness.benchmark.request import Response
@@ -180,7 +179,7 @@ def test_a_judge_that_cannot_be_used_is_one_error(case: str, tmp_path: Path, mon
     old, new, said = JUDGES[case]
     module = f"e{list(JUDGES).index(case)}"
     begins = install(monkeypatch, tmp_path, "judges", f"{module}:open_judge", JUDGE.replace(old, new, 1))
-    with pytest.raises(plugins.UsageError) as refusal:
+    with pytest.raises(registry.UsageError) as refusal:
         open_judge("mine", JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path))
     assert str(refusal.value).startswith(begins + said)
     assert "\n" not in str(refusal.value)
@@ -191,7 +190,7 @@ def test_a_judge_that_fails_on_a_recording_fails_on_that_alone(tmp_path: Path, m
     judge = open_judge("mine", JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path))
     assert judge_modalities(judge) == {"audio"}
     with pytest.raises(RecognitionError, match=re.escape(f"{begins}its trajectory() failed (RuntimeError: out of")):
-        judge.trajectory(Streams(None, None, 1.0), "audio")
+        judge.trajectory(Recording(None, None, 1.0), "audio")
 
 
 EXTRACTOR = """
@@ -230,7 +229,7 @@ def test_an_extractor_that_cannot_be_used_is_one_error(
     old, new, said = EXTRACTORS[case]
     module = f"f{list(EXTRACTORS).index(case)}"
     begins = install(monkeypatch, tmp_path, "extractors", f"{module}:Rows", EXTRACTOR.replace(old, new, 1))
-    with pytest.raises(plugins.UsageError) as refusal:
+    with pytest.raises(registry.UsageError) as refusal:
         make_extractor("mine")
     assert str(refusal.value).startswith(begins + said)
 
@@ -250,7 +249,7 @@ def test_an_extractor_that_fails_on_a_recording_is_an_error_that_names_it(
     code = EXTRACTOR.replace("return np.zeros((count, 3), np.float32)", does)
     install(monkeypatch, tmp_path, "extractors", f"{module}:Rows", code)
     features = FeatureSet((make_extractor("mine"),), FeatureCache(tmp_path / "features"))
-    streams = Streams(Clip.from_bytes(b"x", "the clip"), None, 3.0)
+    streams = Recording(Clip.from_bytes(b"x", "the clip"), None, 3.0)
     with pytest.raises(RecognitionError, match=f"^the clip: .*{re.escape(said)}"):
         features.rows(streams, 6, "audio")
 
@@ -272,30 +271,30 @@ def test_a_recognizer_that_fails_is_one_error_and_on_a_clip_that_clips(
 ) -> None:
     begins = install(monkeypatch, tmp_path, "recognizers", "h01:Recognizer", RECOGNIZER)
     recognizer = recognizers.load_recognizer("mine")
-    with pytest.raises(plugins.UsageError, match=re.escape(f"{begins}its load() failed (ValueError: not mine)")):
+    with pytest.raises(registry.UsageError, match=re.escape(f"{begins}its load() failed (ValueError: not mine)")):
         recognizer.load(tmp_path)
     learned = recognizer.fit([], [], [], seed=0)
     assert learned.log_probabilities(None, None).tolist() == [0.0, 0.0]
-    with pytest.raises(plugins.UsageError, match=re.escape(f"{begins}its save() failed (OSError: full)")):
+    with pytest.raises(registry.UsageError, match=re.escape(f"{begins}its save() failed (OSError: full)")):
         learned.save(tmp_path)
     monkeypatch.setattr("h01.Recognizer.log_probabilities", lambda *shown: [0.0])
     with pytest.raises(RecognitionError, match=re.escape("expected a number for each of 2 labels, found [0.0]")):
         learned.log_probabilities(None, None)
     monkeypatch.setattr("h01.Recognizer.labels", None)
-    with pytest.raises(plugins.UsageError, match="expected a tuple of texts of its labels, found NoneType"):
+    with pytest.raises(registry.UsageError, match="expected a tuple of texts of its labels, found NoneType"):
         recognizer.fit([], [], [], seed=0)
     monkeypatch.setattr("h01.Recognizer.fit", None)
-    with pytest.raises(plugins.UsageError, match=re.escape(f"{begins}its fit() failed (TypeError: ")):
+    with pytest.raises(registry.UsageError, match=re.escape(f"{begins}its fit() failed (TypeError: ")):
         recognizer.fit([], [], [], seed=0)
 
 
 def test_a_build_tool_that_fails_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = EXTRACTOR.replace("arguments): pass", "arguments): 1 / 0")
     begins = install(monkeypatch, tmp_path, "speech_backends", "i01:Rows", code)
-    with pytest.raises(plugins.UsageError, match=re.escape(f"{begins}its construction failed (ZeroDivisionError: ")):
+    with pytest.raises(registry.UsageError, match=re.escape(f"{begins}its construction failed (ZeroDivisionError: ")):
         make_speech(BackendConfig(backend="mine"))
     nobody = EXTRACTOR.replace('{"extractor": "rows"}', "None")
     (tmp_path / "site" / "i01.py").write_text(nobody)
     monkeypatch.delitem(sys.modules, "i01")
-    with pytest.raises(plugins.UsageError, match=re.escape("expected a mapping of names to texts of its identity()")):
+    with pytest.raises(registry.UsageError, match=re.escape("expected a mapping of names to texts of its identity()")):
         make_speech(BackendConfig(backend="mine"))

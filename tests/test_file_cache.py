@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from avemo_harness.file_cache import prune_files
+from avemo_harness.files import prune_files
 
 
 def test_files_used_longest_ago_go_until_the_rest_fits(tmp_path: Path) -> None:

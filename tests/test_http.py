@@ -18,8 +18,7 @@ from support.waiting import pass_over
 
 from avemo_harness.errors import UsageError
 from avemo_harness.http import Bounds, Client, read_key
-from avemo_harness.http_bodies import parse_json, read_body
-from avemo_harness.http_errors import RequestError
+from avemo_harness.http_answers import RequestError, parse_json, read_body
 
 Serve = Callable[..., ReplyServer]
 KEY = "sk-loopback-0123456789"

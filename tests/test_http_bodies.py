@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.reply_server import Asked, Reply, events, replying
 
-from avemo_harness.http_bodies import (
+from avemo_harness.http_answers import (
     DEEPEST,
     MOST_ELEMENTS,
+    AnswerError,
     parse_json,
     read_body,
     read_events,
     read_lines,
     read_start,
 )
-from avemo_harness.http_errors import AnswerError
 
 MOST = 2**20
 
@@ -103,7 +103,7 @@ def test_a_byte_order_mark_is_no_part_of_a_stream() -> None:
 def test_a_stream_that_said_it_is_done_is_whole_whatever_becomes_of_the_connection(
     monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr("avemo_harness.http_bodies.LINGER_S", 0.05)
+    monkeypatch.setattr("avemo_harness.http_answers.LINGER_S", 0.05)
 
     class Unended(httpx.AsyncByteStream):
         def __init__(self, told: bytes) -> None:
@@ -217,8 +217,8 @@ def test_a_stream_of_many_values_is_bounded() -> None:
 HOSTILE = """
 import asyncio, resource, sys
 from avemo_harness.http import Bounds, Client
-from avemo_harness.http_bodies import parse_json, read_body, read_events
-from avemo_harness.http_errors import RequestError
+from avemo_harness.http_answers import parse_json, read_body, read_events
+from avemo_harness.http_answers import RequestError
 from avemo_harness.errors import ModelError
 
 async def ask(mode):

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from avemo_harness.http_errors import LONGEST_MESSAGE, retry_after_s, server_message
+from avemo_harness.http_answers import LONGEST_MESSAGE, retry_after_s, server_message
 
 
 def test_a_server_may_say_when_to_come_back() -> None:

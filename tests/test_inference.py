@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_harness.inference import own_device
+from avemo_harness.torch_setup import own_device
 
 
 def test_each_launched_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,12 @@ import pytest
 from support.waiting import ASLEEP_S, PATIENCE_S, wait_until
 
 from avemo_harness.errors import StoreError
-from avemo_harness.locks import one_at_a_time
+from avemo_harness.files import exclusive_lock
 
 HOLD = f"""
 import sys, time
 from pathlib import Path
-from avemo_harness.locks import one_at_a_time
+from avemo_harness.files import one_at_a_time
 with one_at_a_time(Path(sys.argv[1]), lambda: None):
     Path(sys.argv[2]).touch()
     time.sleep({ASLEEP_S})
@@ -30,7 +30,7 @@ def lock(tmp_path: Path) -> Path:
 def test_a_free_lock_is_taken_at_once_again_and_again(lock: Path) -> None:
     waited: list[str] = []
     for _ in range(2):
-        with one_at_a_time(lock, lambda: waited.append("waited")):
+        with exclusive_lock(lock, lambda: waited.append("waited")):
             pass
     assert waited == []
 
@@ -39,18 +39,18 @@ def test_a_process_waits_for_the_one_inside_and_comes_in_when_that_is_killed(loc
     inside = tmp_path / "inside"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(lock), str(inside)]) as other:
         wait_until(inside.exists, "the other process holds the lock")
-        with one_at_a_time(lock, other.kill):
+        with exclusive_lock(lock, other.kill):
             assert other.wait(timeout=PATIENCE_S) != 0
 
 
 def test_an_error_inside_lets_the_next_one_in(lock: Path) -> None:
-    with pytest.raises(ValueError, match="inside"), one_at_a_time(lock, lambda: None):
+    with pytest.raises(ValueError, match="inside"), exclusive_lock(lock, lambda: None):
         raise ValueError("inside")
-    with one_at_a_time(lock, lambda: pytest.fail("the lock is still held")):
+    with exclusive_lock(lock, lambda: pytest.fail("the lock is still held")):
         pass
 
 
 def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot be written"), one_at_a_time(tmp_path / "file" / "lock", lambda: None):
+    with pytest.raises(StoreError, match="cannot be written"), exclusive_lock(tmp_path / "file" / "lock", lambda: None):
         pass

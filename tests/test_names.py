@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.costs import cpu_s
 
-from avemo_harness.names import hint, nearest
+from avemo_harness.registry import hint, nearest
 
 NAMES = ("baseline", "random", "constant", "audio-oracle", "video-oracle")
 

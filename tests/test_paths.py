@@ -16,12 +16,12 @@ from support.planted_runs import Planted, TextBench
 from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness.errors import StorageError, StoreError
-from avemo_harness.paths import link_new, part_of, read_whole, remove_leftovers, write_atomically
+from avemo_harness.files import link_new, part_of, read_whole, remove_leftovers, write_atomically
 
 WRITE = """
 import os, signal, sys, time
 from pathlib import Path
-from avemo_harness.paths import write_atomically
+from avemo_harness.files import write_atomically
 def pause(handle):
     {pause}
 os.fsync = pause

@@ -15,17 +15,17 @@ import pytest
 from support.packages import write_package
 from support.waiting import PATIENCE_S
 
-from avemo_harness import media, models, plugins, recognizers, scorers
+from avemo_harness import media, models, recognizers, registry, scorers
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.recognizers import extractors
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.judges import JudgeSetup, open_judge
+from avemo_harness.recognizers import features
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "avemo_example_plugin"
+EXAMPLE = Path(__file__).parent / "support" / "example_plugin"
 PACKAGE = "avemo-example-plugin 0.1.0"
 RATE = 16_000
 FRAMES = [np.full((32, 32, 3), 90, np.uint8)] * 25
@@ -160,10 +160,10 @@ print([name for name in {unwanted!r} if name in sys.modules], "importlib.metadat
 
 
 def test_built_in_names_are_found_without_looking_at_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(kind: plugins.Kind) -> list[plugins.Plugin]:
+    def refuse(kind: registry.Kind) -> list[registry.Plugin]:
         raise AssertionError(f"installed packages were searched for {kind.group}")
 
-    monkeypatch.setattr(plugins, "installed", refuse)
+    monkeypatch.setattr(registry, "installed", refuse)
     monkeypatch.setattr("avemo_harness.benchmark.task_library.installed", refuse)
     assert models.load_model("random", {}, ModelSetup()).identity()["model"] == "random"
     assert recognizers.load_recognizer("fusion").__name__ == "FusionRecognizer"
@@ -192,10 +192,10 @@ def test_a_built_in_name_is_never_taken_over(tmp_path: Path, text_task: str) -> 
 
 @pytest.mark.parametrize(
     "registry",
-    [models.REGISTRY, scorers.REGISTRY, recognizers.REGISTRY, recognizers.JUDGE_REGISTRY, extractors.REGISTRY],
+    [models.REGISTRY, scorers.REGISTRY, recognizers.REGISTRY, recognizers.JUDGE_REGISTRY, features.REGISTRY],
     ids=lambda registry: registry.kind.noun,
 )
-def test_every_built_in_entry_is_what_its_kind_needs(registry: plugins.Registry) -> None:
+def test_every_built_in_entry_is_what_its_kind_needs(registry: registry.Registry) -> None:
     for name in registry.built_in:
         found = registry.load(name)
         assert [need for need, fits in registry.kind.needs.items() if not fits(getattr(found, need, None))] == []

@@ -15,8 +15,7 @@ from support.synthetic_release import CONFIG, write_synthetic_release
 from support.waiting import PATIENCE_S, wait_until
 from support.whole_runs import check_everything_was_answered, responses_of, results_of
 
-from avemo_harness.models.environments.places import Environment
-from avemo_harness.models.environments.recipes import find_recipe
+from avemo_harness.models.environments.recipes import Environment, find_recipe
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_harness.publishing import publishable
+from avemo_harness.text import publishable
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ SMALL = "talker_max_new_tokens=100,min_pixels=3136,max_pixels=12544"
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.tiny_qwen_omni import build
 
-    from avemo_harness.inference import repair_torchvision
+    from avemo_harness.torch_setup import repair_torchvision
 
     repair_torchvision()
     return build(tmp_path_factory.mktemp("checkpoint") / "qwen")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.real_release import CONFIG, TEST_ACTORS, TRAIN_ACTORS, write_real_release
 
-from avemo_harness import media, paths
+from avemo_harness import files, media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip, Release, Turn
 from avemo_harness.benchmark.release_loader import load_release
@@ -51,7 +51,7 @@ def results(run: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def conditions() -> ConditionCache:
     """The cache that the run filled: what it gives is what the model was given."""
-    return ConditionCache(paths.cache_dir() / "conditions")
+    return ConditionCache(files.cache_dir() / "conditions")
 
 
 def user_turns(release: Release) -> Iterator[Turn]:

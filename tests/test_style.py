@@ -16,38 +16,17 @@ LAYERS = {
     "media": set(),
     "benchmark": {"media"},
     "recognizers": {"benchmark", "media", "metrics"},
-    "build": {"benchmark", "media", "metrics", "recognizers"},
-    "models": {"benchmark", "build", "media", "metrics", "recognizers"},
+    "data": {"benchmark", "media", "metrics", "recognizers"},
+    "models": {"benchmark", "data", "media", "metrics", "recognizers"},
     "scorers": {"benchmark", "metrics"},
-    "run": {"benchmark", "media", "metrics", "models", "recognizers", "scorers"},
-    "report": {"benchmark", "media", "metrics", "run", "scorers"},
-    "human": {"benchmark", "build", "media", "metrics", "report", "run", "scorers"},
+    "run": {"data", "benchmark", "media", "metrics", "models", "recognizers", "scorers"},
+    "report": {"data", "benchmark", "media", "metrics", "run", "scorers"},
+    "human": {"benchmark", "data", "media", "metrics", "report", "run", "scorers"},
     "hf_evaluate": {"benchmark", "metrics", "models", "scorers"},
     "tasks": set(),
 }
 """What each package may import of the others."""
-SHARED = frozenset(
-    {
-        "arguments",
-        "errors",
-        "file_cache",
-        "file_reading",
-        "http",
-        "http_addresses",
-        "http_bodies",
-        "http_errors",
-        "inference",
-        "locks",
-        "names",
-        "paths",
-        "plugins",
-        "publishing",
-        "text",
-        "text_table",
-        "weights",
-        "worker_pool",
-    }
-)
+SHARED = frozenset({"errors", "files", "http", "http_answers", "registry", "text", "torch_setup"})
 """What every package may import."""
 
 
@@ -65,12 +44,12 @@ def test_mypy_is_content_in_strict_mode() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_hold_one_idea(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
 
 
 def test_no_folder_of_the_checkout_is_passed_over() -> None:
     folders = {path.relative_to(ROOT).parts[0] for path in FILES}
-    assert folders == {"avemo_harness", "models", "tasks", "examples", "tests"}
+    assert folders == {"avemo_harness", "models", "tasks", "tests"}
     served = {path.relative_to(ROOT).as_posix() for path in PRODUCT}
     assert {"models/served/client.py", "models/worker/child.py", "models/environments/creation.py"} <= served
     assert set(LAYERS) == {path.parent.name for path in (ROOT / "avemo_harness").glob("*/__init__.py")} - {"cli"}

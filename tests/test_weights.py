@@ -10,9 +10,8 @@ import pytest
 from support.tiny_extractors import speech_encoder
 
 from avemo_harness.errors import UsageError
-from avemo_harness.inference import import_transformers
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.weights import find_weights, load_model
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.torch_setup import find_weights, import_transformers, load_model
 
 
 def identity(folder: Path) -> dict[str, str]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from support.processes import is_alive
 from support.waiting import ASLEEP_S, wait_until
 
-from avemo_harness.worker_pool import worker_pool
+from avemo_harness.torch_setup import worker_pool
 
 PARENT = """
 import os, time
-from avemo_harness.worker_pool import worker_pool
+from avemo_harness.torch_setup import worker_pool
 
 if __name__ == "__main__":
     with worker_pool(2) as pool:

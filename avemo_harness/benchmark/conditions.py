@@ -13,12 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from avemo_harness import media
-from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.release import Clip, Stream
+from avemo_harness.benchmark.release_loader import streams_of
 from avemo_harness.benchmark.task import ConditionName, NoiseName
 from avemo_harness.errors import MediaError
-from avemo_harness.file_cache import note_use, prune_files
-from avemo_harness.paths import write_atomically
+from avemo_harness.files import mark_as_used, prune_files, write_atomically
 
 RECIPE_VERSION = 2
 """Raised whenever a condition is made differently."""
@@ -140,7 +139,7 @@ class ConditionCache:
             data = path.read_bytes()
             # A full disk or a crash of the machine may have cut the file.
             if hashlib.sha256(data).hexdigest() == digest:
-                note_use(path)
+                mark_as_used(path)
                 return data
         data = _named(make, name)
         self._keep(digest, data)

@@ -1,4 +1,4 @@
-"""From a task and a release to items, and from an item to the request that asks it."""
+"""Plan the items of a task over a release, and build the request of an item."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.linking import linked
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Stream, Turn
 from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
 from avemo_harness.benchmark.task import (
@@ -22,6 +21,26 @@ from avemo_harness.benchmark.task import (
 )
 from avemo_harness.benchmark.template import render
 from avemo_harness.errors import MediaError, ReleaseError
+
+
+def connected_components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each name the smallest of all names that it is linked with, directly or through others.
+
+    >>> connected_components([("b", "a"), ("c", "b"), ("x", "y")])
+    {'b': 'a', 'a': 'a', 'c': 'a', 'x': 'x', 'y': 'x'}
+    """
+    leader: dict[str, str] = {}
+
+    def find(one: str) -> str:
+        while leader.setdefault(one, one) != one:
+            one = leader[one]
+        return one
+
+    for one, other in pairs:
+        first, second = sorted((find(one), find(other)))
+        leader[second] = first
+    return {one: find(one) for one in list(leader)}
+
 
 NEEDED: Mapping[ConditionName, frozenset[Stream]] = {
     "full_av": frozenset({"sound", "picture"}),
@@ -81,7 +100,7 @@ def plan_items(task: TaskSpec, release: Release) -> Plan:
     """List what a task asks of a release. No media is touched.
 
     A turn without a stream that its condition needs is not asked, where the release knows of it
-    (`avemo_harness.benchmark.clip_streams`).
+    (`avemo_harness.benchmark.release_loader`).
 
     Raises:
         ReleaseError: the release has nothing to ask, a label that the task does not know, or a pair that does not fit.
@@ -138,7 +157,7 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None
     """The items of all pairs, each with the stream that it lacks."""
     dialogues = {dialogue.dialogue_id: dialogue for dialogue in release.dialogues}
     # Pairs that share a dialogue must be resampled together.
-    clusters = linked((pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs)
+    clusters = connected_components((pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs)
     needed = needed_streams(task)
     items = []
     for pair in release.pairs:
@@ -186,14 +205,14 @@ def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: 
             )
     audio = dialogues[pair.audio_dialogue_id].turns[: pair.audio_turn]
     video = dialogues[pair.video_dialogue_id].turns[: pair.video_turn]
-    if history and [_said(turn) for turn in audio] != [_said(turn) for turn in video]:
+    if history and [_turn_content(turn) for turn in audio] != [_turn_content(turn) for turn in video]:
         raise ReleaseError(
             f"{where}: its dialogues differ before the asked turn, so neither is the pair's history; "
             "ask it with `context: {turns: none}`"
         )
 
 
-def _said(turn: Turn) -> tuple[str, str, str | None]:
+def _turn_content(turn: Turn) -> tuple[str, str, str | None]:
     return (turn.role, turn.text, turn.clip.sha256 if turn.clip else None)
 
 
@@ -210,7 +229,7 @@ def turns_to_answer_first(task: TaskSpec, release: Release, item: Item) -> tuple
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RequestBuilder:
     """What turns an item into a request: the task, its release, and whom it is asked of.
 
     Args:

@@ -1,22 +1,98 @@
-"""Find a release and read it: a local folder or Parquet file with pyarrow, a Hub id with `datasets`."""
+"""Find and load a release (folder, Parquet file or Hub id), and probe the streams of its clips."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness import paths
-from avemo_harness.benchmark import release_hub, release_parquet
-from avemo_harness.benchmark.release import CONFLICT, Dialogue, Release, make_release
-from avemo_harness.benchmark.release_parquet import ParquetSource
-from avemo_harness.errors import ReleaseError
+from avemo_harness import files, media
+from avemo_harness.benchmark import release_sources
+from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, Stream, make_release
+from avemo_harness.benchmark.release_sources import ParquetSource
+from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.files import write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import ConflictPair
+
+_ANNOUNCE_ABOVE = 200
+"""Clips above which probing takes long enough to be announced."""
+
+StreamSet = frozenset[Stream]
+
+
+def streams_of(clip: Clip) -> StreamSet:
+    """The streams of a clip, at least one; where it does not say, from its header.
+
+    Raises:
+        MediaError: the clip is missing or damaged; the message names it.
+    """
+    if clip.streams is not None:
+        return clip.streams
+    try:
+        info = media.probe(clip.read())
+    except MediaError as error:
+        raise MediaError(f"{clip.name}: {error}") from error
+    found: dict[Stream, object] = {"sound": info.sound, "picture": info.video}
+    return frozenset(stream for stream, facts in found.items() if facts is not None)
+
+
+def known_streams(clip: Clip) -> StreamSet | None:
+    """The streams of a clip; None where it cannot be read, which is the error of whatever item shows it."""
+    try:
+        return streams_of(clip)
+    except MediaError:
+        return None
+
+
+def with_known_streams(release: Release, cache: Path, say: Callable[[str], None]) -> Release:
+    """The same release whose clips say which streams they have, but for those that cannot be read.
+
+    Args:
+        cache: folder with a file a release of what was probed, by digest of the clip.
+        say: takes a sentence for the user before something slow.
+    """
+    clips = (turn.clip for dialogue in release.dialogues for turn in dialogue.turns if turn.clip is not None)
+    unknown = {clip.sha256: clip for clip in clips if clip.streams is None}
+    if not unknown:
+        return release
+    file = cache / f"{release.fingerprint}.json"
+    known = _read_probed(file)
+    fresh = {digest: clip for digest, clip in unknown.items() if digest not in known}
+    if len(fresh) > _ANNOUNCE_ABOVE:
+        say(f"looking for sound and picture in {len(fresh):,} clips of {release.source}, once")
+    probed = {digest: streams for digest, clip in fresh.items() if (streams := known_streams(clip)) is not None}
+    if probed:
+        known = {**known, **probed}
+        content = {digest: sorted(streams) for digest, streams in sorted(known.items())}
+        write_atomically(file, json.dumps(content) + "\n")
+    return replace(release, dialogues=tuple(_with_streams(dialogue, known) for dialogue in release.dialogues))
+
+
+def _read_probed(file: Path) -> dict[str, StreamSet]:
+    """Streams that an earlier run probed; none where the file is missing or damaged, since it can be made again."""
+    try:
+        values: dict[str, list[Stream]] = json.loads(file.read_text(encoding="utf-8"))
+        known = {digest: frozenset(streams) for digest, streams in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return known if all(streams and streams <= {"sound", "picture"} for streams in known.values()) else {}
+
+
+def _with_streams(dialogue: Dialogue, known: Mapping[str, StreamSet]) -> Dialogue:
+    turns = tuple(
+        replace(turn, clip=replace(turn.clip, streams=known[turn.clip.sha256]))
+        if turn.clip is not None and turn.clip.sha256 in known
+        else turn
+        for turn in dialogue.turns
+    )
+    return replace(dialogue, turns=turns)
+
 
 REMEMBERED = "release"
 """The file in the configuration folder that `avemo-eval data use` writes."""
@@ -71,24 +147,24 @@ def _load_local(path: Path, source: str, name: str, split: str, options: Release
         pair_files = _files_of(path, configs.get(name + CONFLICT, {}), split)
         root = path
     rows = list(map(ParquetSource.local, dialogue_files))
-    dialogues = release_parquet.read_dialogues(rows, options.media_root or root)
-    pairs = release_parquet.read_pairs(list(map(ParquetSource.local, pair_files)))
+    dialogues = release_sources.read_dialogues(rows, options.media_root or root)
+    pairs = release_sources.read_pairs(list(map(ParquetSource.local, pair_files)))
     return _assemble(source, name, split, None, dialogues, pairs)
 
 
 def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) -> Release:
-    commit = release_hub.resolve_commit(repo, options.revision)
-    configs = release_hub.list_configs(repo, commit)
+    commit = release_sources.resolve_commit(repo, options.revision)
+    configs = release_sources.list_configs(repo, commit)
     if name not in configs:
         raise _no_such_config(repo, name, configs)
     if options.streaming:
-        spool = paths.cache_dir() / "clips"
-        dialogues = release_hub.stream_dialogues(repo, commit, name, split, options.media_root, spool)
+        spool = files.cache_dir() / "clips"
+        dialogues = release_sources.stream_dialogues(repo, commit, name, split, options.media_root, spool)
     else:
-        dialogues = release_hub.read_dialogues(repo, commit, name, split, options.media_root)
+        dialogues = release_sources.read_hub_dialogues(repo, commit, name, split, options.media_root)
     conflict = name + CONFLICT
-    paired = conflict in configs and split in release_hub.list_splits(repo, commit, conflict)
-    pairs = release_hub.read_pairs(repo, commit, conflict, split) if paired else iter(())
+    paired = conflict in configs and split in release_sources.list_splits(repo, commit, conflict)
+    pairs = release_sources.read_hub_pairs(repo, commit, conflict, split) if paired else iter(())
     return _assemble(repo, name, split, commit, dialogues, pairs)
 
 
@@ -185,7 +261,7 @@ def has_split(release: Release, path: str, split: str) -> bool:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return bool(_files_of(folder, _local_configs(folder).get(release.name, {}), split))
-    return release.commit is not None and split in release_hub.list_splits(path, release.commit, release.name)
+    return release.commit is not None and split in release_sources.list_splits(path, release.commit, release.name)
 
 
 def configured_release(chosen: str | None, task: str, shipped: str | None) -> str:
@@ -207,13 +283,13 @@ def configured_release(chosen: str | None, task: str, shipped: str | None) -> st
 
 def remembered_release() -> str | None:
     """The release that `avemo-eval data use` remembered, if any."""
-    file = paths.config_dir() / REMEMBERED
+    file = files.config_dir() / REMEMBERED
     return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
 
 
 def remember_release(source: str) -> Path:
     """Remember a release for later commands; returns the file that holds it."""
-    file = paths.config_dir() / REMEMBERED
+    file = files.config_dir() / REMEMBERED
     local = Path(source).expanduser()
-    paths.write_atomically(file, str(local.resolve() if local.exists() else source) + "\n")
+    files.write_atomically(file, str(local.resolve() if local.exists() else source) + "\n")
     return file

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.clip_streams import known_streams
 from avemo_harness.benchmark.release import (
     CONFLICT,
     STREAM_COLUMNS,
@@ -19,6 +18,7 @@ from avemo_harness.benchmark.release import (
     dialogue_row,
     pair_row,
 )
+from avemo_harness.benchmark.release_loader import known_streams
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back."""
+"""Items, requests with their keys, and responses: the interface between a task and a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The typed form of a task: what is asked, of which turns, under which condition, and how answers are scored."""
+"""Task schema: turns, condition, messages, output, generation and scorers of a task."""
 
 from __future__ import annotations
 

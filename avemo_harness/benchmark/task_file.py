@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics, TaskSpec
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
 from avemo_harness.errors import TaskError
-from avemo_harness.names import hint, nearest
+from avemo_harness.registry import hint, nearest
 
 MAX_PARENTS = 10
 MAX_LISTED = 50

@@ -1,4 +1,4 @@
-"""Find tasks and groups by name in the shipped folder, in added folders and in installed packages, or by their file."""
+"""Find tasks and groups by name, glob or file: shipped, in added folders and in installed packages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.errors import TaskError
-from avemo_harness.names import nearest
-from avemo_harness.plugins import Kind, installed
+from avemo_harness.registry import Kind, installed, nearest
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics

@@ -1,8 +1,4 @@
-"""Read one YAML file into plain values with the line of every key, behind limits on size, depth and aliases.
-
-PyYAML's pure-Python loader only: its C loader crashes on deep nesting. No tag runs code: everything but the core scalar
-types is refused.
-"""
+"""Read a YAML file into plain values with the line of every key, within limits of size and depth."""
 
 from __future__ import annotations
 

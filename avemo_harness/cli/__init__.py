@@ -1,4 +1,4 @@
-"""The command `avemo-eval`: one module a subcommand, imported only when it is the one asked for."""
+"""The command `avemo-eval`: modules of commands, imported only when one of theirs is asked for."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from avemo_harness.cli.processes import rank
-from avemo_harness.cli.storage import advise, explain
+from avemo_harness.cli.options import Command
+from avemo_harness.cli.output import explain_os_error, explain_storage_error, rank
 from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.text import printable_lines
 
-COMMANDS = {
-    "run": "evaluate a model on tasks (the default when flags come first)",
-    "ls": "list tasks, models, scorers, recognisers, judges, extractors or corpora",
-    "show": "print a task: its settings, and the messages that a model gets",
-    "validate": "check task YAMLs",
-    "judge": "judge the spoken replies of a run with a recogniser",
-    "recognizer": "train, evaluate or apply a recogniser that judges replies",
-    "score": "score a run again, without a model",
-    "report": "write a run as an HTML page: figures, and every turn to look at and listen to",
-    "compare": "compare runs on the same items, or the conditions within one run",
-    "leaderboard": "rows of runs, and apart from them the published table",
-    "export": "write a run's results for the Hub, for papers and for other tools",
-    "human": "let people rate spoken replies: plan, serve, extend, import, analyze",
-    "data": "make, import, check, share or choose a release",
-    "env": "make, list or remove the private environments that some models need",
-    "doctor": "say what this machine has, what is configured, and which models run here",
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "evaluate a model on tasks (the default when flags come first)"),
+    "ls": ("tasks", "list tasks, models, scorers, recognisers, judges, extractors or corpora"),
+    "show": ("tasks", "print a task: its settings, and the messages that a model gets"),
+    "validate": ("tasks", "check task YAMLs"),
+    "judge": ("runs", "judge the spoken replies of a run with a recogniser"),
+    "recognizer": ("recognizer", "train, evaluate or apply a recogniser that judges replies"),
+    "score": ("runs", "score a run again, without a model"),
+    "report": ("runs", "write a run as an HTML page: figures, and every turn to look at and listen to"),
+    "compare": ("runs", "compare runs on the same items, or the conditions within one run"),
+    "leaderboard": ("runs", "rows of runs, and apart from them the published table"),
+    "export": ("runs", "write a run's results for the Hub, for papers and for other tools"),
+    "human": ("human", "let people rate spoken replies: plan, serve, extend, import, analyze"),
+    "data": ("data", "make, import, check, share or choose a release"),
+    "env": ("env", "make, list or remove the private environments that some models need"),
+    "doctor": ("env", "say what this machine has, what is configured, and which models run here"),
 }
+"""Each command with the module that has it and a line of the overview."""
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
@@ -51,15 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     name, rest = ("run", arguments) if arguments[0].startswith("-") else (arguments[0], arguments[1:])
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; commands: {', '.join(COMMANDS)}")
-    command = import_module(f"avemo_harness.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"avemo-eval {name}", description=command.__doc__, formatter_class=_Formatter)
+    command: Command = import_module(f"avemo_harness.cli.{COMMANDS[name][0]}").COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"avemo-eval {name}", description=command.description, formatter_class=_Formatter
+    )
     command.add_arguments(parser)
     args = parser.parse_args(rest)
     try:
-        code: int = command.execute(args)
+        code = command.execute(args)
         sys.stdout.flush()
     except StorageError as error:
-        return _refuse(advise(error, args))
+        return _refuse(explain_storage_error(error, args))
     except AvemoError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         _drop_output()
-        return _refuse(explain(error, args))
+        return _refuse(explain_os_error(error, args))
     return code
 
 
@@ -107,7 +110,7 @@ def _refuse(message: str) -> int:
 
 
 def _overview() -> str:
-    commands = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items())
     return f"""usage: avemo-eval --model MODEL --tasks TASKS [options]
        avemo-eval COMMAND [options]
 

@@ -1,38 +1,341 @@
-"""Make, import, check and share releases, and choose the one that the benchmark's tasks are asked of."""
+"""`avemo-eval data`: use, build, conflicts, check and push releases; dispatch to `data import`."""
 
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
-from typing import Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
-from avemo_harness.cli.signals import end_on_signals
+from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, execute_import
+from avemo_harness.cli.options import Command
+from avemo_harness.cli.output import end_on_signals, say, show
+
+if TYPE_CHECKING:
+    from avemo_harness.data.checks.checking import CheckOptions
+    from avemo_harness.data.checks.findings import Finding
+    from avemo_harness.data.checks.keeping import Kept
+
+USE_HELP = """Choose the release that the benchmark's tasks are asked of.
+
+`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says which one is remembered.
+--dataset and AVEMO_DATASET go before it.
+"""
+
+
+def add_use_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `data use`."""
+    parser.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
+
+
+def execute_use(args: argparse.Namespace) -> int:
+    """Remember a release, or print the remembered one."""
+    from avemo_harness.benchmark.release_loader import remember_release, remembered_release
+
+    if args.release is None:
+        print(remembered_release() or "no release is remembered")
+    else:
+        print(f"remembered in {remember_release(args.release)}")
+    return 0
+
+
+BUILD_HELP = """Build a release of the benchmark's shape: dialogues are written, spoken, animated and packaged.
+
+  avemo-eval data build --out my_release                  by the built-in tools, in the default sizes
+  avemo-eval data build CONFIG.yaml --out my_release      as the configuration says
+
+The same command goes on where a build was interrupted. What is made so far lies in my_release.work, which may be
+deleted when the release is complete. Exit code 1: units failed, and their dialogues were left out.
+"""
+
+
+_MAX_PRINTED_FAILURES = 5
+
+
+def add_build_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `data build`."""
+    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG.yaml", help="see examples/build")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the release")
+    parser.add_argument("--retry_failed", action="store_true", help="make units again that failed before")
+    parser.add_argument("--workers", type=int, metavar="N", help="units made at a time (default: the configuration's)")
+
+
+def execute_build(args: argparse.Namespace) -> int:
+    """Build; print what the release holds and what failed."""
+    from avemo_harness.data.pipeline.build import build_release
+    from avemo_harness.data.pipeline.config import BuildConfig, load_config
+    from avemo_harness.errors import UsageError
+
+    config = BuildConfig() if args.config is None else load_config(args.config)
+    if args.workers is not None:
+        if args.workers < 1:
+            raise UsageError("--workers must be at least 1")
+        config = config.model_copy(update={"workers": args.workers})
+    result = build_release(config, args.out, say, retry_failed=args.retry_failed)
+    for split, count in result.dialogues.items():
+        show(f"{split}: {count} dialogues, {result.pairs.get(split, 0)} conflict pairs")
+    show(f"the release is in {args.out}")
+    if not result.failed:
+        return 0
+    show(f"{len(result.failed)} units failed, and their dialogues were left out; --retry_failed makes them again:")
+    for unit, why in list(result.failed.items())[:_MAX_PRINTED_FAILURES]:
+        show(f"  {unit}: {why}")
+    return 1
+
+
+CONFLICTS_HELP = """\
+Make conflict pairs of a release: the sound of one clip with the face of another by the same speaker.
+
+  avemo-eval data conflicts RELEASE --out DIR       a copy of the release with the pairs
+  avemo-eval data conflicts RELEASE --in_place      the pairs are added to the folder
+
+Labels are opposite, durations within a second, and as many pairs are made as can be, each in both orders, with a clip
+in one pair at most. They are written as the config <config>_conflict.
+"""
+
+
+def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from avemo_harness.data.conflict_pairs import MatchedBy, Polarity
+
+    parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, metavar="DIR", help="a new folder for a copy with the pairs")
+    where.add_argument("--in_place", action="store_true", help="add the pairs to the folder itself")
+    parser.add_argument("--config", metavar="NAME", help="config to pair (default: the only one)")
+    parser.add_argument(
+        "--polarity",
+        choices=get_args(Polarity),
+        default="valence",
+        help="valence: happy with sad or angry; strict: happy with sad; any: all unequal labels",
+    )
+    parser.add_argument(
+        "--sharing",
+        choices=get_args(MatchedBy),
+        help="what both clips have in common: the speaker, or also what is said and what was said before "
+        "(default: transcript for configs that end in _synthetic, else speaker)",
+    )
+    parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
+    parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
+
+
+def execute_conflicts(args: argparse.Namespace) -> int:
+    """Pair and write."""
+    from avemo_harness.benchmark.release import CONFLICT
+    from avemo_harness.data.conflict_pairs import (
+        PairingRules,
+        add_pairs,
+        choose_config,
+        copy_release,
+        fetch_release,
+        pair_release,
+    )
+    from avemo_harness.data.importers.writing import require_new_folder
+    from avemo_harness.errors import UsageError
+
+    if args.in_place and not Path(args.release).expanduser().is_dir():
+        raise UsageError(f"{args.release}: --in_place needs the folder of a release; give --out DIR for a copy of one")
+    if args.out is not None:
+        require_new_folder(args.out)
+    folder = fetch_release(args.release, args.revision)
+    config = choose_config(folder, args.config)
+    pairs = pair_release(folder, config, PairingRules(args.polarity, args.sharing, args.media_root), say)
+    if args.out is not None:
+        copy_release(folder, args.out.expanduser())
+    target = folder if args.in_place else args.out.expanduser()
+    add_pairs(target, config, pairs)
+    print(f"{sum(map(len, pairs.values())):,} conflict pairs written to {target / (config + CONFLICT)}")
+    return 0
+
+
+CHECK_HELP = """\
+Check a release: rows, media, speakers, balance, leaks, conflict pairs, and whether others agree with the labels.
+
+  avemo-eval data check RELEASE
+  avemo-eval data check RELEASE --report RELEASE/checks.json             `data push` puts it into the card
+  avemo-eval data check RELEASE --votes votes.csv --drop majority --write_kept DIR
+
+votes.csv has a row for each vote: clip (its digest) or dialogue and turn, rater, modality (sound, face or both), label.
+A check passes, warns, fails, or cannot tell, as with too few clips. Exit code 1: one failed.
+"""
+
+
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `data check`."""
+    from avemo_harness.benchmark.task import NoiseName
+    from avemo_harness.data.checks.findings import Rule
+
+    parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
+    parser.add_argument("--config", metavar="NAME", help="check this config alone")
+    parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
+    parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
+    parser.add_argument(
+        "--noise",
+        choices=get_args(NoiseName),
+        default="speech_shaped",
+        help="what replaces speech under video_only",
+    )
+    parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="raters' votes on clips")
+    parser.add_argument(
+        "--recognizer",
+        default="fusion",
+        metavar="NAME|DIR",
+        help="what verifies labels: a recogniser that learns from the other speakers of the release, or "
+        "the folder of one trained by `avemo-eval recognizer`",
+    )
+    parser.add_argument(
+        "--drop",
+        choices=get_args(Rule),
+        help="which clips are not confirmed: those whose label is not named by most raters, by all of them, or by the "
+        "recogniser (default: majority with --votes, else recognizer)",
+    )
+    parser.add_argument("--write_kept", type=Path, metavar="DIR", help="a new folder for the confirmed dialogues")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="everything that was found")
+
+
+def execute_check(args: argparse.Namespace) -> int:
+    """Check; print a line for each check."""
+    from avemo_harness import files
+    from avemo_harness.benchmark.conditions import ConditionCache
+    from avemo_harness.data.checks.checking import check_release
+    from avemo_harness.data.checks.keeping import write_kept
+    from avemo_harness.data.conflict_pairs import fetch_release
+    from avemo_harness.data.importers.writing import require_new_folder
+    from avemo_harness.errors import UsageError
+
+    if args.write_kept is not None:
+        if args.config is not None:
+            raise UsageError("--write_kept writes a whole release; leave out --config")
+        require_new_folder(args.write_kept.expanduser())
+    folder = fetch_release(args.release, args.revision)
+    conditions = ConditionCache(files.cache_dir() / "conditions")
+    checked = check_release(folder, _check_options(args), conditions, say)
+    conditions.prune()
+    for config, found in checked.configs.items():
+        show(f"{config}:")
+        for finding in found.findings:
+            show(_finding_line(finding))
+    if args.report is not None:
+        files.write_atomically(args.report.expanduser(), json.dumps(checked.to_json(), indent=1) + "\n")
+        show(f"the report is in {args.report}")
+    if args.write_kept is not None:
+        show(_kept_lines(write_kept(checked, args.write_kept), args.write_kept))
+    return 1 if checked.failed else 0
+
+
+def _check_options(args: argparse.Namespace) -> CheckOptions:
+    from avemo_harness.data.checks.checking import CheckOptions
+
+    return CheckOptions(
+        config=args.config,
+        media_root=args.media_root,
+        noise=args.noise,
+        recognizer=args.recognizer,
+        votes=args.votes,
+        rule=args.drop or ("majority" if args.votes else "recognizer"),
+    )
+
+
+def _finding_line(finding: Finding) -> str:
+    return f"  {finding.verdict:<11}  {finding.check}: {finding.summary}"
+
+
+def _kept_lines(kept: Kept, folder: Path) -> str:
+    parts = [
+        f"{one.config}, {one.split}: {one.dialogues_kept:,} of {one.dialogues:,} dialogues, {one.pairs_kept:,} of "
+        f"{one.pairs:,} conflict pairs"
+        for one in kept.splits
+    ]
+    return "\n".join([f"kept by {kept.rule} ({kept.by}) in {folder}:", *(f"  {part}" for part in parts)])
+
+
+PUSH_HELP = """Share a release on the Hugging Face Hub, with its card and leaderboards.
+
+  avemo-eval data push my_release OWNER/NAME --revision_tag v1
+  avemo-eval data push my_release OWNER/NAME --ids_only          rows and digests, no clips
+
+Every row and clip is checked first, and what must not be passed on is refused. The folder stays as it is. Log in with
+`hf auth login` before.
+"""
+
+
+def add_push_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `data push`."""
+    parser.add_argument("release", type=Path, metavar="DIR", help="folder of the release")
+    parser.add_argument("repo", metavar="OWNER/NAME", help="data set on the Hub; made where there is none")
+    parser.add_argument("--revision_tag", metavar="TAG", help="name for the commit, such as v1")
+    parser.add_argument("--private", action="store_true", help="nobody else may see it")
+    parser.add_argument("--ids_only", action="store_true", help="ids, texts, labels and digests, but no clips")
+    parser.add_argument(
+        "--acknowledge_restricted",
+        action="store_true",
+        help="you have made sure that you may share what is restricted",
+    )
+
+
+def execute_push(args: argparse.Namespace) -> int:
+    """Push; print the commit and the command that runs it."""
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.data.sharing.push import PushTerms, push_release
+    from avemo_harness.data.sharing.repository import PushTarget
+    from avemo_harness.errors import UsageError
+    from avemo_harness.scorers import METRICS
+
+    folder = args.release.expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: expected the folder of a release; check the path")
+    target = PushTarget(args.repo, args.revision_tag, args.private)
+    terms = PushTerms("ids" if args.ids_only else "whole", args.acknowledge_restricted)
+    tasks = [task.spec for task in TaskLibrary(METRICS).load(["*"])]
+    pushed = push_release(folder, target, terms, tasks, say)
+    print(f"{pushed.files} files, {pushed.size / 1e6:,.1f} MB: {pushed.url}")
+    print(f"commit {pushed.commit}" + (f", tagged {target.tag}" if target.tag else ""))
+    media = " --media_root DIR" if pushed.needs_media else ""
+    names = ",".join(pushed.tasks) or "TASKS"
+    print(f"avemo-eval --model MODEL --tasks {names} --dataset {target.repo} --revision {pushed.commit}{media}")
+    return 0
+
+
+DATA_HELP = """Make, import, check and share releases, and choose the one that the benchmark's tasks are asked of."""
+
 
 ACTIONS = {
-    "use": "remember a release for later commands",
-    "build": "make a release: write, speak, animate, package",
-    "import": "make a release of a corpus that you have",
-    "conflicts": "pair clips whose sound and face disagree",
-    "check": "look for mistakes and leaks, and verify labels",
-    "push": "share a release on the Hugging Face Hub",
+    "use": ("remember a release for later commands", Command(USE_HELP, add_use_arguments, execute_use)),
+    "build": (
+        "make a release: write, speak, animate, package",
+        Command(BUILD_HELP, add_build_arguments, execute_build),
+    ),
+    "import": (
+        "make a release of a corpus that you have",
+        Command(IMPORT_HELP, add_import_arguments, execute_import),
+    ),
+    "conflicts": (
+        "pair clips whose sound and face disagree",
+        Command(CONFLICTS_HELP, add_conflicts_arguments, execute_conflicts),
+    ),
+    "check": (
+        "look for mistakes and leaks, and verify labels",
+        Command(CHECK_HELP, add_check_arguments, execute_check),
+    ),
+    "push": ("share a release on the Hugging Face Hub", Command(PUSH_HELP, add_push_arguments, execute_push)),
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions of `data`, each with its own options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar=f"{{{','.join(ACTIONS)}}}")
-    for name, about in ACTIONS.items():
-        module = _module(name)
-        one = actions.add_parser(name, help=about, description=module.__doc__, formatter_class=parser.formatter_class)
-        module.add_arguments(one)
+    for name, (summary, action) in ACTIONS.items():
+        action.add_arguments(
+            actions.add_parser(
+                name, help=summary, description=action.description, formatter_class=parser.formatter_class
+            )
+        )
 
 
-def execute(args: argparse.Namespace) -> int:
+def execute_data(args: argparse.Namespace) -> int:
     """Do one of them; returns the exit code."""
     end_on_signals()
-    code: int = _module(args.action).execute(args)
-    return code
+    return ACTIONS[args.action][1].execute(args)
 
 
-def _module(action: str) -> Any:
-    return import_module(f"avemo_harness.cli.data_{action}")
+COMMANDS = {"data": Command(DATA_HELP, add_data_arguments, execute_data)}

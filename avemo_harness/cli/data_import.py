@@ -1,15 +1,4 @@
-"""Import a corpus as a release of the benchmark.
-
-  avemo-eval data import ravdess     DIR_OR_ARCHIVE --out my_release
-  avemo-eval data import multidialog IVLLab/MultiDialog --video DIR --out my_release
-
-SOURCE is a folder, an archive (zip, tar, tar.gz), a folder of archives, or a Hub id. Dialogues are written as the
-config multiturn_real, single clips as singleturn_synthetic (real ones too: the tasks of single turns read that
-config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
-then holds their digests and paths; `--embed` puts them in, for your own use. Of every clip each condition is made once;
-one that does not fit is encoded anew, and one that is damaged is left out with its dialogue and listed at the end.
-Exit code 1: more than `--max_bad` of the clips were left out.
-"""
+"""`avemo-eval data import`: options of the importers, the import, and its report."""
 
 from __future__ import annotations
 
@@ -22,15 +11,29 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 from avemo_harness.cli.output import say, show
 
 if TYPE_CHECKING:
-    from avemo_harness.build.importers.base import Imported
+    from avemo_harness.data.importers.base import ImportedCorpus
 
-_MOST_NAMED = 200
+IMPORT_HELP = """Import a corpus as a release of the benchmark.
+
+  avemo-eval data import ravdess     DIR_OR_ARCHIVE --out my_release
+  avemo-eval data import multidialog IVLLab/MultiDialog --video DIR --out my_release
+
+SOURCE is a folder, an archive (zip, tar, tar.gz), a folder of archives, or a Hub id. Dialogues are written as the
+config multiturn_real, single clips as singleturn_synthetic (real ones too: the tasks of single turns read that
+config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
+then holds their digests and paths; `--embed` puts them in, for your own use. Of every clip each condition is made once;
+one that does not fit is encoded anew, and one that is damaged is left out with its dialogue and listed at the end.
+Exit code 1: more than `--max_bad` of the clips were left out.
+"""
+
+
+_MAX_PRINTED_FILES = 200
 """Bad files that are named in the terminal."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the importers, each with its own options."""
-    from avemo_harness.build.importers import IMPORTERS, importer_options
+    from avemo_harness.data.importers import IMPORTERS, importer_options
 
     importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
     for name in IMPORTERS:
@@ -48,14 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _add_options(one, importer_options(name))
 
 
-def execute(args: argparse.Namespace) -> int:
+def execute_import(args: argparse.Namespace) -> int:
     """Import; print what was written and what was left out."""
-    from avemo_harness.build.importers import find_corpus, importer_options
-    from avemo_harness.build.importers.hub_files import HubFiles
-    from avemo_harness.build.importers.source import open_source
-    from avemo_harness.build.importers.writing import (
-        Importing,
-        Target,
+    from avemo_harness.data.importers import find_corpus, importer_options
+    from avemo_harness.data.importers.source import HubFiles, open_source
+    from avemo_harness.data.importers.writing import (
+        ImportSource,
+        ImportTarget,
         require_config_name,
         require_new_folder,
         write_import,
@@ -70,13 +72,13 @@ def execute(args: argparse.Namespace) -> int:
         found = find_corpus(args.importer, source, kind(**given))
         commit = source.files.commit if isinstance(source.files, HubFiles) else None
         options = {name: str(value) for name, value in given.items()}
-        target = Target(
+        target = ImportTarget(
             out=args.out,
             clips="inside" if args.embed or found.about.redistributable else "outside",
             on_damage="refuse" if args.strict else "leave out",
             config=args.config,
         )
-        imported = write_import(found, Importing(args.importer, args.source, commit, options), target, say)
+        imported = write_import(found, ImportSource(args.importer, args.source, commit, options), target, say)
     _report(imported, args)
     return 1 if imported.bad_share > args.max_bad else 0
 
@@ -105,18 +107,17 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
         parser.add_argument(f"--{field.name}", **settings)
 
 
-def _report(imported: Imported, args: argparse.Namespace) -> None:
-    from avemo_harness.build.importers.checking import MEDIA, count_reasons
-    from avemo_harness.build.importers.writing import RECORD
+def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
+    from avemo_harness.data.importers.writing import IMPORT_RECORD, MEDIA, count_reasons
 
     if imported.bad_files:
         share = f"{imported.bad_share:.1%}, allowed are {args.max_bad:.1%}"
         show(f"{len(imported.bad_files):,} of {imported.checked:,} clips cannot be used ({share}):")
-        for name, reason in islice(imported.bad_files.items(), _MOST_NAMED):
+        for name, reason in islice(imported.bad_files.items(), _MAX_PRINTED_FILES):
             show(f"  {name}: {reason}")
-        if len(imported.bad_files) > _MOST_NAMED:
-            more = len(imported.bad_files) - _MOST_NAMED
-            show(f"  … and {more:,} more: {args.out / RECORD} names all")
+        if len(imported.bad_files) > _MAX_PRINTED_FILES:
+            more = len(imported.bad_files) - _MAX_PRINTED_FILES
+            show(f"  … and {more:,} more: {args.out / IMPORT_RECORD} names all")
         for reason, count in count_reasons(imported.bad_files):
             show(f"  {count:,} × {reason}")
     for one in imported.dropped:

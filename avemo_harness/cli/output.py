@@ -1,9 +1,19 @@
-"""What commands print. Much of it stands in files of others, which may try to steer the terminal."""
+"""Output and processes of commands: printing, rank, signals, advice on storage errors."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import shlex
+import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
 
+from avemo_harness.errors import StorageError
+from avemo_harness.files import cache_dir
 from avemo_harness.text import printable_lines
 
 
@@ -15,3 +25,77 @@ def show(text: str) -> None:
 def say(sentence: str) -> None:
     """Tell how far a command is, on the standard error, so that the standard output holds results alone."""
     print(printable_lines(sentence), file=sys.stderr, flush=True)
+
+
+def rank() -> int:
+    """The launcher's number of this process (``RANK``); 0 for the main one, and for one that was started alone."""
+    number = os.environ.get("RANK", "")
+    return int(number) if number.isdecimal() else 0
+
+
+def end_on_signals() -> None:
+    """Take SIGTERM and SIGHUP for Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+_OUTPUT_OPTIONS = ("output_path", "out", "bundle", "figures", "figure", "json", "html", "write_kept", "report")
+"""Options that say where something is written, as `argparse` names them."""
+_MAIN_OUTPUT_OPTIONS = ("output_path", "out")
+"""Those that also move what a command otherwise writes beside what it reads."""
+_INPUT_OPTIONS = ("run", "runs", "study", "release", "source", "recognizer", "files", "clips")
+"""What commands read."""
+
+
+def explain_os_error(error: OSError, args: argparse.Namespace) -> str:
+    """A sentence on an error of the system, with advice that the command can follow."""
+    if isinstance(error, ConnectionError) or (error.errno is None and error.filename is None):
+        return str(error) or type(error).__name__  # of a server, or a library's own words
+    return explain_storage_error(StorageError(_path_in_question(error, args), "read or written", error), args)
+
+
+def explain_storage_error(error: StorageError, args: argparse.Namespace) -> str:
+    """The message of an error, with the option or variable that leads to another place."""
+    return error.advise(_elsewhere(Path(error.path), args))
+
+
+def _path_in_question(error: OSError, args: argparse.Namespace) -> str:
+    """The file that an error of the system is about; where it names none, as when reading fails, its folder."""
+    path = error.filename2 or error.filename
+    if path is not None:
+        return str(path)
+    folder = next(_sources(args), None) or getattr(args, "output_path", None)
+    return "a file" if folder is None else f"a file of {folder}"
+
+
+def _elsewhere(path: Path, args: argparse.Namespace) -> str:
+    given = {name: value for name, value in vars(args).items() if isinstance(value, (str, Path))}
+    for name in _OUTPUT_OPTIONS:
+        if name in given and _is_inside(Path(given[name]), path):
+            return f"choose another place with --{name}"
+    for folder, variable in ((cache_dir(), "AVEMO_CACHE"), (Path(tempfile.gettempdir()), "TMPDIR")):
+        if _is_inside(folder, path) and not any(_is_inside(source, path) for source in _sources(args)):
+            return f"set {variable} to another folder"
+    for name in _MAIN_OUTPUT_OPTIONS:
+        if hasattr(args, name):
+            return f"choose another place with --{name}"
+    for source in _sources(args):
+        if _is_inside(source, path):
+            return f"copy {shlex.quote(str(source))} to where you may write, and give the copy"
+    return "choose another folder"
+
+
+def _sources(args: argparse.Namespace) -> Iterator[Path]:
+    """The runs, study or release that the command was given."""
+    for name in _INPUT_OPTIONS:
+        value = getattr(args, name, None)
+        yield from map(Path, value if isinstance(value, list) else [value] if value else ())
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    return path == folder or folder in path.parents

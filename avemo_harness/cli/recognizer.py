@@ -1,25 +1,236 @@
-"""Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.
+"""`avemo-eval recognizer`: train, evaluate or apply a recogniser of labels or of trajectories."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from avemo_harness.cli.options import Command
+from avemo_harness.cli.output import rank
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from avemo_harness.recognizers.features.feature_set import FeatureSet
+    from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
+    from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
+
+
+def make_features(specs: Sequence[str]) -> FeatureSet:
+    """Extractors by their specs, with the cache of this machine."""
+    from avemo_harness import files
+    from avemo_harness.recognizers.features import make_extractor
+    from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+
+    return FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(files.cache_dir() / "features"))
+
+
+def chosen_splits(asked: str | None, parts: Iterable[Part | None]) -> tuple[SplitName, ...]:
+    """The splits to evaluate: those asked for, else both where some recordings are of a train part."""
+    from avemo_harness.recognizers.recordings import SplitName
+
+    names: tuple[SplitName, ...] = get_args(SplitName)
+    if asked in names:
+        return tuple(name for name in names if name == asked)
+    both = asked == "both" or "train" in set(parts)
+    return ("subject-wise", "official") if both else ("subject-wise",)
+
+
+def read_clips(args: argparse.Namespace) -> Iterator[tuple[Path, Recording, Modality]]:
+    """The clips of `predict` with what is shown of each.
+
+    Raises:
+        UsageError: a file cannot be read, or lacks what is to be shown.
+        MediaError: it is no recording.
+    """
+    from avemo_harness.benchmark.release import Clip
+    from avemo_harness.errors import UsageError
+    from avemo_harness.recognizers.recordings import Recording
+
+    for path in args.clips:
+        try:
+            streams = Recording.of(Clip.from_bytes(path.read_bytes(), str(path)))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        view = args.view or streams.views[0]
+        if view not in streams.views:
+            raise UsageError(f"{path}: it has no {view} to show; it has {', '.join(streams.views)}")
+        yield path, streams, view
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write values for a program to read."""
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file and say so."""
+    from avemo_harness.files import write_atomically
+
+    write_atomically(path, text)
+    say(f"wrote {path}")
+
+
+def say(sentence: str) -> None:
+    """Tell the user, once of several processes."""
+    if rank() == 0:
+        print(sentence, file=sys.stderr, flush=True)
+
+
+LABEL_EXTRACTORS = ("clip-sound", "clip-face")
+
+
+def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
+    """Train one, keep it, print its card."""
+    from avemo_harness.recognizers.checkpoint import require_new_folder, save_categorical
+    from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+
+    require_new_folder(args.out)
+    recognizer = train_categorical(corpus, _label_method(args))
+    if rank() == 0:
+        save_categorical(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
+        print("\n".join(recognizer.card.lines()))
+        print(f"kept in {args.out}")
+
+
+def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
+    """Print Table 1; write the figures where asked."""
+    from avemo_harness import files
+    from avemo_harness.errors import UsageError
+    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.heads import label_evaluation
+    from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical
+    from avemo_harness.recognizers.tables import recognition_table
+
+    if args.figure is not None:
+        raise UsageError("--figure draws ratings over time; leave it out for labels")
+    if args.recognizer is not None:
+        recognizer = load_categorical(args.recognizer, files.cache_dir())
+        print("\n".join(recognizer.card.lines()))
+        found = evaluate_categorical(recognizer, corpus.labelled)
+    else:
+        evaluations = {
+            "official": label_evaluation.evaluate_official,
+            "subject-wise": label_evaluation.leave_one_speaker_out,
+        }
+        splits, method = chosen_splits(args.split, (one.part for one in corpus.labelled)), _label_method(args)
+        found = tuple(one for split in splits for one in evaluations[split](corpus, method))
+    if rank() != 0:
+        return
+    print("\n".join(recognition_table(found)))
+    if args.out is not None:
+        write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(one) for one in found]})
+
+
+def predict_labels(args: argparse.Namespace) -> None:
+    """Print how probable each label is for each clip."""
+    import numpy as np
+
+    from avemo_harness import files
+    from avemo_harness.recognizers.checkpoint import load_categorical
+
+    recognizer = load_categorical(args.recognizer, files.cache_dir())
+    for path, streams, view in read_clips(args):
+        found = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
+        print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, found, strict=True))}))
+
+
+def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
+    from avemo_harness.recognizers.heads.label_evaluation import Method
+    from avemo_harness.recognizers.heads.label_examples import as_they_are, within_speakers
+    from avemo_harness.recognizers.heads.labels import Settings
+
+    normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
+    return Method(make_features(args.extractor or LABEL_EXTRACTORS), Settings(seed=args.seed), normalise, say)
+
+
+TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
+
+
+def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
+    """Train one, keep it, print its card."""
+    from avemo_harness.recognizers.checkpoint import require_new_folder, save_checkpoint
+    from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
+
+    require_new_folder(args.out)
+    recognizer = train_on(corpus, _trajectory_method(args, corpus))
+    if rank() == 0:
+        save_checkpoint(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
+        print("\n".join(recognizer.card.lines()))
+        print(f"kept in {args.out}; avemo-eval judge RUN --recognizer {args.out}")
+
+
+def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
+    """Print Tables 3 and 4; write the figures and draw Figure 2 where asked."""
+    from avemo_harness import files
+    from avemo_harness.recognizers import tables
+    from avemo_harness.recognizers.checkpoint import load_checkpoint
+    from avemo_harness.recognizers.figure import draw_figure, largest_range
+    from avemo_harness.recognizers.heads import trajectory_evaluation
+
+    if args.recognizer is not None:
+        recognizer = load_checkpoint(args.recognizer, files.cache_dir())
+        print("\n".join(recognizer.card.lines()))
+        results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
+    else:
+        method = _trajectory_method(args, corpus)
+        splits = chosen_splits(args.split, (one.part for one in corpus.rated))
+        results = [trajectory_evaluation.evaluate_split(corpus, split, method) for split in splits]
+    if rank() != 0:
+        return
+    print("\n".join(tables.modalities_table(results)))
+    for result in results:
+        if result.split == "subject-wise":
+            print("\n" + "\n".join(tables.systems_table(result)))
+    if args.figure is not None:
+        write_text(args.figure, draw_figure(largest_range(results[0].predicted)))
+    if args.out is not None:
+        write_json(args.out, trajectory_evaluation.as_json(corpus, results))
+
+
+def predict_trajectories(args: argparse.Namespace) -> None:
+    """Print the trajectory of each clip."""
+    from avemo_harness import files
+    from avemo_harness.recognizers.checkpoint import load_checkpoint
+
+    recognizer = load_checkpoint(args.recognizer, files.cache_dir())
+    for path, streams, view in read_clips(args):
+        found = recognizer.trajectory(streams, view)
+        columns = {name: found.column(name).round(4).tolist() for name in found.columns}
+        print(json.dumps({"clip": str(path), "view": view, "rate_hz": found.rate_hz, **columns}))
+
+
+def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
+    from avemo_harness.errors import UsageError
+    from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
+    from avemo_harness.recognizers.heads.trajectory_training import Settings
+
+    given = args.delay_s or ("auto" if corpus.rated_live else "0")
+    try:
+        delay_s = None if given == "auto" else float(given)
+    except ValueError as error:
+        raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
+    features = make_features(args.extractor or TRAJECTORY_EXTRACTORS)
+    return Method(features, Settings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
+
+
+RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.
 
 avemo-eval recognizer train    --corpus recola:DIR --out my_judge
 avemo-eval recognizer evaluate --corpus recola:DIR --figure figure2.svg
 avemo-eval recognizer predict  my_judge CLIP ...
 """
 
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    from avemo_harness.recognizers.corpora.base import Corpus
 
 KINDS = ("continuous", "categorical")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the three actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{train,evaluate,predict}")
     train = actions.add_parser("train", help="train one and keep it in a folder")
@@ -70,7 +281,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def execute(args: argparse.Namespace) -> int:
+def execute_recognizer(args: argparse.Namespace) -> int:
     """Do one of the three; returns the exit code."""
     if args.action == "predict":
         _of_kind(_kind_of_folder(args.recognizer)).predict(args)
@@ -91,11 +302,11 @@ def _of_kind(kind: str) -> ModuleType:
 
 
 def _kind_of_folder(folder: Path) -> str:
-    from avemo_harness.recognizers.categorical.recognizer import FORMAT as CATEGORICAL
-    from avemo_harness.recognizers.checkpoint_folder import read_config, reading
-    from avemo_harness.recognizers.continuous.recognizer import FORMAT as CONTINUOUS
+    from avemo_harness.recognizers.checkpoint import checkpoint_errors, read_config
+    from avemo_harness.recognizers.heads.labels import LABEL_FORMAT as CATEGORICAL
+    from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT as CONTINUOUS
 
-    with reading(folder):
+    with checkpoint_errors(folder):
         config = read_config(folder, [CONTINUOUS, CATEGORICAL])
     return "continuous" if config["format"] == CONTINUOUS else "categorical"
 
@@ -103,17 +314,21 @@ def _kind_of_folder(folder: Path) -> str:
 def _open_corpus(spec: str) -> Corpus:
     from dataclasses import replace
 
-    from avemo_harness import paths
-    from avemo_harness.cli.recognizer_options import say
+    from avemo_harness import files
     from avemo_harness.recognizers.corpora import open_corpus
 
     if spec == "demo":
-        from avemo_harness.build.demo import demo_release
+        from avemo_harness.data.synthesis.demo import demo_release
 
-        folder = demo_release(paths.cache_dir(), say)
+        folder = demo_release(files.cache_dir(), say)
         corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
     else:
         corpus = open_corpus(spec)
     for dropped in corpus.dropped:
         say(f"left out {dropped.count}: {dropped.reason}")
     return corpus
+
+
+COMMANDS = {
+    "recognizer": Command(RECOGNIZER_HELP, add_recognizer_arguments, execute_recognizer),
+}

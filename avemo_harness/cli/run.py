@@ -1,31 +1,100 @@
-"""Evaluate a model on tasks, print the table, and keep everything in a run directory.
-
-The same command continues an interrupted run; several processes given the same command share its work, be they started
-one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher started, only the first one speaks.
-"""
+"""`avemo-eval run`: evaluate a model on tasks, with a progress bar; print the table."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
-from collections.abc import Mapping
-from contextlib import nullcontext
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.data_options import add_data_options, data_values, words
-from avemo_harness.cli.output import say, show
-from avemo_harness.cli.processes import rank
-from avemo_harness.cli.signals import end_on_signals
+from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
+from avemo_harness.cli.output import end_on_signals, rank, say, show
 from avemo_harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from avemo_harness.evaluation import BatchSize
+    from tqdm import tqdm
+
+    from avemo_harness.run.prepare import BatchSize, PreparedRun
+    from avemo_harness.run.store import Record
+
+PLAIN_LINE_INTERVAL_S = 10.0
 
 
-FOR_COMMAND_LINE: Mapping[str, str] = {
+class Progress:
+    """Counts what is stored, and how many of the labelled answers were right so far."""
+
+    def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
+        self._run, self._bar = run, bar
+        self._done: set[tuple[str, str]] = set()
+        self._errors: set[tuple[str, str]] = set()
+        self._right = self._labelled = 0
+        self._started = self._said = time.monotonic()
+
+    def stored(self, records: Sequence[Record]) -> None:
+        """Count new records and show the line."""
+        for record in records:
+            self._count(record)
+        if self._bar is not None:
+            self._bar.n = len(self._done)
+            self._bar.set_postfix_str(self._state(), refresh=False)
+            self._bar.update(0)
+        elif time.monotonic() - self._said > PLAIN_LINE_INTERVAL_S:
+            self._said = time.monotonic()
+            rate = len(self._done) / max(self._said - self._started, 1e-9)
+            print(f"{len(self._done)}/{self._run.n_items} items, {rate:.1f}/s, {self._state()}", file=sys.stderr)
+
+    def waiting(self, units: int) -> None:
+        """Say that other workers are asking what is left."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._state()}, {units} with other workers")
+
+    def _count(self, record: Record) -> None:
+        self._done.add(record.place)
+        if record.error is not None:
+            self._errors.add(record.place)
+            return
+        self._errors.discard(record.place)
+        question = self._run.question(record.place)
+        output = question.asking.task.output
+        if isinstance(output, LabelOutput) and question.item.gold is not None:
+            from avemo_harness.scorers.answers import read_answer
+
+            parsed = read_answer(record.answer(question.item), output)
+            self._labelled += 1
+            self._right += parsed.label == question.item.gold
+
+    def _state(self) -> str:
+        score = f"accuracy so far {self._right / self._labelled:.2f}, " if self._labelled else ""
+        return f"{score}{len(self._errors)} errors"
+
+
+@contextmanager
+def make_progress(run: PreparedRun) -> Iterator[Progress]:
+    """Show the progress of a run on standard error."""
+    if not sys.stderr.isatty():
+        yield Progress(run, None)
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=run.n_items, unit="item", desc=run.folder.name[:40], dynamic_ncols=True) as bar:
+        yield Progress(run, bar)
+
+
+RUN_HELP = """Evaluate a model on tasks, print the table, and keep everything in a run directory.
+
+The same command continues an interrupted run; several processes given the same command share its work, be they started
+one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher started, only the first one speaks.
+"""
+
+
+COMMAND_LINE_ONLY: Mapping[str, str] = {
     "trust_code": "what code runs here",
     "api_key_env": "which of your secrets a server gets",
 }
@@ -35,7 +104,7 @@ Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too,
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `run`."""
     what = parser.add_argument_group("what is asked")
     what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
@@ -81,17 +150,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def execute(args: argparse.Namespace) -> int:
+def execute_run(args: argparse.Namespace) -> int:
     """Run, print the results, return the exit code."""
     batch_size = _batch_size(args)
     config = _config(args)
-    from avemo_harness.cli.progress import make_progress
-    from avemo_harness.evaluation import judge_replies, prepare
+    from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
-    from avemo_harness.report.results_file import read_people
+    from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.table import format_results
-    from avemo_harness.reporting import write_report
-    from avemo_harness.run.failures import describe_failures, read_errors
+    from avemo_harness.run.answers import describe_failures, read_errors
+    from avemo_harness.run.prepare import judge_replies, prepare
 
     end_on_signals()
     is_main = rank() == 0
@@ -130,14 +198,14 @@ def _batch_size(args: argparse.Namespace) -> BatchSize:
 
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
-    from avemo_harness.arguments import parse_arguments
+    from avemo_harness.registry import parse_arguments
     from avemo_harness.run.config import RunConfig
 
-    values: dict[str, Any] = _from_file(args.config) if args.config else {}
+    values: dict[str, Any] = _read_options_file(args.config) if args.config else {}
     given: dict[str, Any] = {
         "model": args.model,
         "model_args": parse_arguments(args.model_args) if args.model_args else None,
-        "tasks": words(args.tasks),
+        "tasks": split_commas(args.tasks),
         "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
         "include_path": args.include_path,
         "skip_speech": args.skip_speech,
@@ -152,7 +220,7 @@ def _config(args: argparse.Namespace) -> Any:
     return RunConfig.from_mapping(values, str(args.config or "command line"))
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _read_options_file(path: Path) -> dict[str, Any]:
     from avemo_harness.run.config import RunConfig
 
     try:
@@ -184,8 +252,8 @@ def _check_arguments_of_file(path: Path, model: str, arguments: Mapping[str, Any
         return
     from avemo_harness.models import REGISTRY
 
-    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in FOR_COMMAND_LINE]
-    decided = [FOR_COMMAND_LINE[name] for name in trusting if name in arguments or name == "trust_code"]
+    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in COMMAND_LINE_ONLY]
+    decided = [COMMAND_LINE_ONLY[name] for name in trusting if name in arguments or name == "trust_code"]
     if decided:
         text = ",".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
         raise UsageError(
@@ -196,3 +264,8 @@ def _check_arguments_of_file(path: Path, model: str, arguments: Mapping[str, Any
 
 def _keep_quiet(sentence: str) -> None:
     del sentence
+
+
+COMMANDS = {
+    "run": Command(RUN_HELP, add_run_arguments, execute_run),
+}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from avemo_harness.errors import UsageError
-from avemo_harness.names import hint
+from avemo_harness.registry import hint
 
 Name = Literal["understanding", "modality_preference", "reasoning"]
 
@@ -31,7 +31,7 @@ def load(name: Name, config_name: str | None = None, **settings: Any) -> Any:
         UsageError: there is no such metric.
     """
     folder = path(name)
-    from avemo_harness.inference import repair_torchvision
+    from avemo_harness.torch_setup import repair_torchvision
 
     # `evaluate` imports transformers, and that torchvision.
     repair_torchvision()

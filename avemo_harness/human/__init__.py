@@ -1,1 +1,1 @@
-"""The rating study: people hear the replies of several systems and rate them, without knowing whose they are."""
+"""Rating studies: people hear the replies of several systems and rate them blind."""

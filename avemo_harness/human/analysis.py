@@ -1,22 +1,24 @@
-"""From ratings to scores: ER, EN, RR and their mean of every system, and how far the raters agree.
-
-Everything is computed twice, without the raters whom the plan's rules leave out, and of everyone. Ratings on another
-wording of the scales than the study's have scores of their own, under names of their own.
-"""
+"""From ratings to scores: exclusions, ER, EN, RR and ERS with intervals, agreement, and the files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.human.collected import CollectedRating
-from avemo_harness.human.exclusions import exclusions
-from avemo_harness.human.scales import SCALE_NAMES
-from avemo_harness.human.study import Study, StudyKey
+from avemo_harness.errors import StorageError, storage_errors
+from avemo_harness.files import read_whole, write_atomically
+from avemo_harness.human.ratings import CollectedRating, Collection
+from avemo_harness.human.study import SCALE_NAMES, ExclusionRules, Kind, RatedSystem, Study, StudyKey, write_privately
 from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.raters import (
     Floats,
@@ -26,8 +28,59 @@ from avemo_harness.metrics.raters import (
     ordinal_alpha,
     unit_score,
 )
-from avemo_harness.report.results_file import people_columns
-from avemo_harness.scorers.base import Metric, metric_of
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, FIRST_SCALES, RATED, people_columns
+from avemo_harness.scorers.base import MetricValue, metric_value
+from avemo_harness.text import safe_cell
+
+
+def exclusions(ratings: Sequence[CollectedRating], rules: ExclusionRules) -> Mapping[str, tuple[str, ...]]:
+    """Every rater who is left out, with the reasons."""
+    of_raters: dict[str, list[CollectedRating]] = {}
+    for one in ratings:
+        of_raters.setdefault(one.rater, []).append(one)
+    reasons = {rater: tuple(_reasons(given, rules)) for rater, given in sorted(of_raters.items())}
+    return {rater: why for rater, why in reasons.items() if why}
+
+
+def _reasons(given: Sequence[CollectedRating], rules: ExclusionRules) -> list[str]:
+    reasons = []
+    traps, golds = _missed(given, "trap", 1), _missed(given, "gold", rules.gold_distance)
+    if traps > rules.failed_traps:
+        reasons.append(f"{traps} traps failed")
+    if golds > rules.missed_golds:
+        reasons.append(f"{golds} gold items off by {rules.gold_distance} points or more")
+    unrated = sum(not one.ratings for one in given)
+    if unrated > rules.unrated:
+        reasons.append(f"{unrated} items left out as not working")
+    if _straight(given, rules.straight_line):
+        reasons.append("one and the same rating throughout")
+    shares = [
+        one.seconds / one.item.seconds
+        for one in given
+        if one.ratings and one.seconds is not None and one.item.seconds > 0
+    ]
+    if shares and median(shares) < rules.least_time:
+        reasons.append(f"half of the items rated within {median(shares):.2f} of their length")
+    return reasons
+
+
+def _missed(given: Sequence[CollectedRating], kind: Kind, distance: int) -> int:
+    """Items of a kind that were rated at least so far from what was expected, on any scale."""
+    return sum(
+        any(
+            abs(one.ratings[name] - expected) >= distance
+            for name, expected in one.item.expected.items()
+            if name in one.ratings
+        )
+        for one in given
+        if one.item.kind == kind
+    )
+
+
+def _straight(given: Sequence[CollectedRating], from_items: int) -> bool:
+    """Whether every scale has but one rating over that many rated items or more."""
+    rated = [one.ratings for one in given if one.item.kind == "rated" and len(one.ratings) == len(SCALE_NAMES)]
+    return len(rated) >= from_items and all(len({ratings[name] for ratings in rated}) == 1 for name in SCALE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +122,7 @@ class Scores:
 
     raters: int
     ratings: int
-    systems: Mapping[str, Mapping[str, Metric]]
+    systems: Mapping[str, Mapping[str, MetricValue]]
     differences: tuple[Difference, ...]
     agreement: Mapping[str, Agreement]
 
@@ -217,10 +270,10 @@ def _matrix(
     return matrix
 
 
-def _metric(scores: Floats, dialogues: NDArray[np.int64], problems: int) -> Metric:
+def _metric(scores: Floats, dialogues: NDArray[np.int64], problems: int) -> MetricValue:
     n = int((~np.isnan(scores)).any(axis=2).all(axis=0).sum())
     estimate = mean_of_item_means(scores, dialogues)
-    return metric_of(estimate, n, n_invalid=0, n_errors=problems, n_undefined=scores.shape[1] - n)
+    return metric_value(estimate, n, n_invalid=0, n_errors=problems, n_undefined=scores.shape[1] - n)
 
 
 def _agreement(ratings: Floats, dialogues: NDArray[np.int64]) -> Agreement:
@@ -244,3 +297,139 @@ def _repeats(ratings: Sequence[CollectedRating], columns: Sequence[str]) -> Repe
         alike={name: float(np.mean(np.array(values) == 0)) for name, values in apart.items() if values},
         within_one={name: float(np.mean(np.array(values) <= 1)) for name, values in apart.items() if values},
     )
+
+
+HUMAN = "human.json"
+
+
+def write_result(folder: Path, key: StudyKey, result: HumanResult, say: Callable[[str], None]) -> list[StorageError]:
+    """Write `human.json` of the study, and the scores of every run that is still where it was planned from.
+
+    A run's `human/<task>.json` holds its own system alone: ``columns`` has the values of ER, EN, RR and ERS that join
+    its table. Ratings on another wording of the scales are in `human/<task>.<scales>.json`, under names of their own.
+    Each takes the place of that of an earlier study of the task on the same wording.
+
+    Returns:
+        Why runs do not have their scores: an error of each that the system refuses to read or write.
+
+    Raises:
+        StorageError: the study's folder cannot be written.
+    """
+    write_privately(folder / HUMAN, _json(asdict(result)))
+    refused = []
+    for system in key.systems:
+        run = Path(system.run)
+        try:
+            with storage_errors(run / "run.json", "read"):
+                there = (run / "run.json").exists()
+            if there:
+                _write_scores(folder, system, result, say)
+            else:
+                say(f"{run}: is no longer there, so that its table does not get the scores of {system.label}")
+        except StorageError as error:
+            refused.append(error)
+    return refused
+
+
+def _write_scores(folder: Path, system: RatedSystem, result: HumanResult, say: Callable[[str], None]) -> None:
+    run = Path(system.run)
+    _name_first_scales(run / RATED, result.task)
+    for one in (result, *result.apart):
+        path = _scores_file(run / RATED, result.task, one.scales)
+        if (earlier := _study_of(path)) not in (None, str(folder.resolve())):
+            say(f"{run}: the scores of {earlier} are replaced by those of {folder}")
+        write_atomically(path, _json(_of_run(folder, system, one)))
+
+
+def _scores_file(folder: Path, task: str, scales: str) -> Path:
+    return folder / (f"{task}.json" if scales == BENCHMARK_SCALES else f"{task}.{scales}.json")
+
+
+def _name_first_scales(folder: Path, task: str) -> None:
+    """Move scores from before scales had a version, which are on the first wording, to where that wording's are."""
+    path = _scores_file(folder, task, BENCHMARK_SCALES)
+    if "columns" in (found := _read_scores(path)) and "scales" not in found:
+        with storage_errors(path, "renamed"):
+            path.replace(_scores_file(folder, task, FIRST_SCALES))
+
+
+def _study_of(path: Path) -> str | None:
+    """The study that a run's file is of."""
+    study = _read_scores(path).get("study")
+    return None if study is None else str(study)
+
+
+def _read_scores(path: Path) -> Mapping[str, Any]:
+    """A run's file; empty where there is none, or one of which nothing is lost by writing it anew."""
+    try:
+        values = json.loads(read_whole(path))
+    except StorageError as error:
+        if not error.missing:
+            raise
+        return {}
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _of_run(folder: Path, system: RatedSystem, result: HumanResult) -> dict[str, object]:
+    return {
+        "schema_version": result.schema_version,
+        "study": str(folder.resolve()),
+        "plan": result.plan,
+        "task": result.task,
+        "scales": result.scales,
+        "group": system.group,
+        "label": system.label,
+        "raters": result.scores.raters,
+        "excluded": len(result.excluded),
+        "complete": result.short_items == 0,
+        "columns": {name: asdict(metric) for name, metric in result.scores.systems[system.label].items()},
+        "columns_of_everyone": {
+            name: asdict(metric) for name, metric in result.of_everyone.systems[system.label].items()
+        },
+        "agreement": {name: asdict(one) for name, one in result.scores.agreement.items()},
+    }
+
+
+def write_tables(folder: Path, key: StudyKey, collection: Collection, result: HumanResult) -> None:
+    """Write `ratings.csv`, every rating with its system, and `raters.csv`, with codes and exclusions.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    ratings = [["rater", "item", "kind", "dialogue", "system", "repeat", "scales", *SCALE_NAMES, "seconds", "problem"]]
+    for one in collection.ratings:
+        of = key.items[one.item.item_id]
+        what = (one.rater, one.item.item_id, one.item.kind, of.dialogue, of.system, str(int(one.repeat)), one.scales)
+        given = [str(one.ratings.get(name, "")) for name in SCALE_NAMES]
+        ratings.append([*what, *given, "" if one.seconds is None else f"{one.seconds:.1f}", one.problem or ""])
+    stages = {one.rater: (one.stage, one.code or "") for one in collection.raters}
+    names = sorted({*stages, *(one.rater for one in collection.ratings)})
+    left_out = _left_out(result)
+    raters = [["rater", "stage", "code", "ratings", "left_out"]]
+    for name in names:
+        count = sum(one.rater == name and bool(one.ratings) for one in collection.ratings)
+        stage, code = stages.get(name, ("imported", ""))
+        raters.append([name, stage, code, str(count), "; ".join(left_out.get(name, ()))])
+    for path, rows in ((folder / "ratings.csv", ratings), (folder / "raters.csv", raters)):
+        write_privately(path, _csv(rows))
+
+
+def _left_out(result: HumanResult) -> dict[str, list[str]]:
+    """Why raters are left out, on any wording of the scales."""
+    reasons: dict[str, list[str]] = {}
+    for one in (result, *result.apart):
+        for rater, why in one.excluded.items():
+            reasons.setdefault(rater, []).extend(why)
+    return reasons
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([safe_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""Connections of strangers within bounds: how many there are, and how long each may keep the server waiting."""
+"""Connections of strangers within bounds: their number, and how long each may keep the server waiting."""
 
 from __future__ import annotations
 

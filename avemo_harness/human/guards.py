@@ -1,4 +1,4 @@
-"""What stands before the study's pages: where requests may come from, how many, and how large."""
+"""What stands before the study's pages: origin checks, rate limits and response headers."""
 
 from __future__ import annotations
 

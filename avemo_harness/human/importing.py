@@ -1,4 +1,4 @@
-"""Taking in ratings that were made with another tool: CSV or JSON lines, one item of one rater a row."""
+"""Take in ratings that were made with another tool: CSV, a JSON array, or JSON lines."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.ratings_file import RatingsFile
-from avemo_harness.human.scales import SCALE_NAMES, checked_version
-from avemo_harness.human.study import Study, StudyKey
+from avemo_harness.human.ratings import RatingsFile
+from avemo_harness.human.study import SCALE_NAMES, Study, StudyKey, checked_version
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
 FIELDS = ("rater", "item", "dialogue", "system", "repeat", "seconds", "scales", *SCALE_NAMES)

@@ -1,21 +1,148 @@
-"""A study on disk: `plan.json`, which the server reads, and `key.json`, which says whose replies they are.
-
-The two are apart so that no part of the server knows a system's name.
-"""
+"""A study on disk: `plan.json` for the server, `key.json` with the systems, the scales, private files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from avemo_harness.errors import StorageError, StoreError, UsageError
-from avemo_harness.human.privacy import write_privately
-from avemo_harness.human.scales import SCALES, SCALES_VERSION, Scale, checked_version
-from avemo_harness.report.results_file import FIRST_SCALES
+from avemo_harness.files import write_atomically
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, FIRST_SCALES
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+_OTHERS = 0o077
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that its owner alone can enter, whatever the umask; one that is there stays as it is.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(PRIVATE_FOLDER)
+        folder.chmod(PRIVATE_FOLDER)  # the umask may have taken bits of the owner's
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StorageError(folder, "made", error) from error
+
+
+def write_privately(path: Path, content: str) -> None:
+    """Write a file of a study atomically; at no moment can others read it.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    make_private_folder(path.parent)
+    write_atomically(path, content, mode=PRIVATE_FILE)
+
+
+def warning_of_openness(folder: Path) -> str | None:
+    """A sentence with the remedy where others on this machine may enter a study's folder or read a file in it."""
+    if not folder.is_dir():
+        return None
+    wide = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _is_open(path)]
+    if not wide and not _is_open(folder):
+        return None
+    what = f"read {', '.join(wide)}" if wide else "enter it"
+    return (
+        f"{folder}: other users of this machine may {what}: a study holds expected answers, invitations and ratings; "
+        f"keep it to yourself with: chmod -R go-rwx {shlex.quote(str(folder))}"
+    )
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & _OTHERS)
+
+
+SCALES_VERSION = BENCHMARK_SCALES
+"""The wording of `SCALES`."""
+_VERSION = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One five-point scale.
+
+    Args:
+        name: as in the table and in files, in lower case.
+        question: what the rater is asked.
+        anchors: what each point from 1 to 5 means.
+    """
+
+    name: str
+    title: str
+    question: str
+    anchors: tuple[str, str, str, str, str]
+
+
+SCALES = (
+    Scale(
+        "er",
+        "Emotional rationality",
+        "How right is the reply's feeling for this person now? Understanding counts, sounding alike does not: anger "
+        "that answers anger is no 5.",
+        (
+            "Hurtful or out of place, such as cheer at a loss",
+            "Misses how the person feels, or only echoes it",
+            "Does no harm, but shows little insight",
+            "Understands, with a tone that is slightly off",
+            "Understands, with the tone that helps right now",
+        ),
+    ),
+    Scale(
+        "en",
+        "Emotional naturalness",
+        "How natural and smooth is the feeling in the reply's voice? Judge the voice alone, not what it says.",
+        (
+            "Robotic, or a feeling that is plainly put on",
+            "Mostly mechanical or forced",
+            "Natural in parts, stiff or overdone in others",
+            "Natural, with small slips",
+            "Natural and smooth, as a person speaks",
+        ),
+    ),
+    Scale(
+        "rr",
+        "Response relevance",
+        "How well do the words meet this person's needs, for comfort and in the matter itself? Kind words that would "
+        "suit anybody are no 5.",
+        (
+            "Nothing to do with it, or against the person",
+            "Touches the subject, but meets no need",
+            "Fits, but in general: would suit many others",
+            "Meets the main need, using some of what was said",
+            "Specific, detailed help that uses what was said",
+        ),
+    ),
+)
+SCALE_NAMES = tuple(scale.name for scale in SCALES)
+
+
+def checked_version(name: str, where: str) -> str:
+    """The name of a wording of the scales, as it may be stored.
+
+    Args:
+        where: what the name was found in, for the error.
+
+    Raises:
+        UsageError: it is no such name.
+    """
+    if not _VERSION.fullmatch(name):
+        raise UsageError(
+            f"{where}: expected the name of the scales' wording in small letters, digits, '.', '_' and '-', such as "
+            f"{SCALES_VERSION}, found {name[:60]!r}"
+        )
+    return name
+
 
 PLAN_SCHEMA, KEY_SCHEMA = 2, 1
 _FIRST_PLAN = 1

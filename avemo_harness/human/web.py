@@ -1,22 +1,22 @@
-"""The study as a web application: one page, the steps that it asks for, and the media of the step a rater is at."""
+"""The web application of a study: its page, its JSON API, its media, and running it with uvicorn."""
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from avemo_harness.errors import StoreError
-from avemo_harness.human.desk import Desk, Rating
+from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.guards import MAX_BODY, Guard, PublicAddress
-from avemo_harness.human.refusals import RefusedError
-from avemo_harness.human.scales import SCALE_NAMES
 from avemo_harness.human.screens import Feedback, Screen, message
-from avemo_harness.human.study import MEDIA, DeviceCheck, Study
+from avemo_harness.human.service import Rating, RefusedError, StudyService
+from avemo_harness.human.study import MEDIA, SCALE_NAMES, DeviceCheck, Study
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
@@ -43,23 +43,25 @@ _MAX_PROBLEM = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ConsentRequest:
     """Body of `/api/consent`."""
 
     agree: Literal[True]
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BeginRequest:
     """Body of `/api/begin`."""
 
     showing: str
 
 
-Body = TypeVar("Body", Agreement, DeviceCheck, Begun, Rating)
+Body = TypeVar("Body", ConsentRequest, DeviceCheck, BeginRequest, Rating)
 
 
-def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clock: Callable[[], float]) -> ASGIApp:
+def make_app(
+    study: Study, folder: Path, address: PublicAddress, desk: StudyService, clock: Callable[[], float]
+) -> ASGIApp:
     """The application that serves a study.
 
     Args:
@@ -94,7 +96,7 @@ def make_app(study: Study, folder: Path, address: PublicAddress, desk: Desk, clo
 class _Site:
     """The answers to requests; what they do is the desk's."""
 
-    def __init__(self, study: Study, folder: Path, address: PublicAddress, desk: Desk) -> None:
+    def __init__(self, study: Study, folder: Path, address: PublicAddress, desk: StudyService) -> None:
         self._desk = desk
         self._secure = address.encrypted
         segments = (segment.media for item in study.items for segment in item.segments)
@@ -139,7 +141,7 @@ class _Site:
         return _answer(self._desk.screen(self._rater(request)))
 
     async def consent(self, request: Request) -> Response:
-        await _body(request, Agreement)
+        await _body(request, ConsentRequest)
         return await self._step(lambda: self._desk.consent(self._rater(request)))
 
     async def device(self, request: Request) -> Response:
@@ -150,7 +152,7 @@ class _Site:
         return await self._step(lambda: self._desk.ready(self._rater(request)))
 
     async def begin(self, request: Request) -> Response:
-        begun = await _body(request, Begun)
+        begun = await _body(request, BeginRequest)
         return await self._step(lambda: self._desk.begin(self._rater(request), begun.showing))
 
     async def rate(self, request: Request) -> Response:
@@ -222,3 +224,43 @@ async def _not_saved(request: Request, error: Exception) -> Response:
     """Tell the rater to try again, and the one who serves the study what to mend."""
     _LOG.error("%s", error)
     return _json(503, {"message": "This could not be saved just now. Nothing is lost; try again in a minute."})
+
+
+def require_packages() -> None:
+    """Refuse where Starlette or uvicorn is not installed (UsageError)."""
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed; the rating pages need: pip install 'avemo-harness[human]'")
+
+
+def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: int) -> None:
+    """Serve a study until the process is interrupted.
+
+    Raises:
+        UsageError: the port is taken.
+        StoreError: `ratings.sqlite` cannot be opened.
+    """
+    import uvicorn
+
+    from avemo_harness.human.connections import BoundedProtocol
+
+    desk = StudyService(folder, study, time.time)
+    try:
+        # Without an access log: its lines would hold invitations.
+        uvicorn.run(
+            make_app(study, folder, address, desk, time.monotonic),
+            host=host,
+            port=port,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    except SystemExit as error:
+        raise UsageError(f"{host}:{port} cannot be listened at; choose another --port") from error
+    finally:
+        desk.close()

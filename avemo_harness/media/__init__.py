@@ -1,7 +1,4 @@
-"""Clips in and out: decode, encode, remux, resample, noise. The only code that touches PyAV and soundfile.
-
-Importing this package imports neither; every failure is a `MediaError` that names the clip.
-"""
+"""Clips in and out: decode, encode, remux, resample, noise; the only user of PyAV and soundfile."""
 
 from __future__ import annotations
 

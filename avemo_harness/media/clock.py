@@ -1,8 +1,4 @@
-"""The clock that the streams of a clip share, and what is counted where its header says too little.
-
-Zero is where the first of its streams begins. Where one begins later, by an edit list (ISO/IEC 14496-12, 8.6.6) or by
-the time of its first packet, every reader here holds the first frame, or adds silence, up to there.
-"""
+"""The clock that the streams of a clip share, and what is counted where its header says too little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading clips: header facts, frames and sound. A clip that decodes short is an error, never a shorter clip."""
+"""Reading clips: header facts, frames and sound. A clip that decodes short is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing clips and sound: MP4 from frames and samples, and sound files. Equal input gives equal bytes."""
+"""Writing clips and sound: MP4 from frames and samples, sound files. Equal input gives equal bytes."""
 
 from __future__ import annotations
 

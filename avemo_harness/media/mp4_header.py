@@ -1,10 +1,4 @@
-"""What an MP4 header announces, read before FFmpeg builds its index from it.
-
-FFmpeg allocates an index entry for every sample that the tables announce, so that a few bytes can cost gigabytes. The
-boxes are those of ISO/IEC 14496-12 ("ISO base media file format"), sections 4.2 (boxes), 8.3 (tkhd), 8.5 (stsd), 8.6
-(stts, ctts), 8.7 (stsz, stz2) and 8.8 (trun). FFmpeg finds tables at any depth and in boxes of any name, so they are
-looked for by name in everything but the media data.
-"""
+"""What an MP4 header announces, read before FFmpeg builds its index from it."""
 
 from __future__ import annotations
 

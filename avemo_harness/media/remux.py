@@ -1,4 +1,4 @@
-"""New clips from the packets of old ones: what is copied stays bit-identical, what is replaced is encoded anew."""
+"""New clips from the packets of old ones: copied ones stay bit-identical, replaced ones are encoded."""
 
 from __future__ import annotations
 

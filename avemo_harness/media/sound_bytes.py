@@ -1,4 +1,4 @@
-"""Sound files in memory, told apart by their content: servers send other containers than they are asked for."""
+"""Sound files in memory, told apart by their content, since servers send unrequested containers."""
 
 from __future__ import annotations
 

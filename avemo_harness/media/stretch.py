@@ -1,8 +1,4 @@
-"""Stretches of a recording, frame by frame: for long recordings, and for containers whose header tells little.
-
-Times are those of the clip's clock, so that sound and video of one stretch belong together. A video that is stored
-turned is given upright.
-"""
+"""Stretches of a recording, frame by frame: for long ones and for containers with poor headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound as servers send and take it: WAV, also from one that did not know its length, and bare 16-bit samples."""
+"""Sound as servers exchange it: WAV, also of unknown length, and bare 16-bit samples."""
 
 from __future__ import annotations
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from avemo_harness.errors import UsageError
-from avemo_harness.plugins import Kind, Registry
+from avemo_harness.registry import Kind, Registry
 
 if TYPE_CHECKING:
-    from avemo_harness.recognizers.base import Recognizer
+    from avemo_harness.recognizers.judging import Recognizer
 
-RECOGNIZERS = {"fusion": "avemo_harness.recognizers.fusion:FusionRecognizer"}
+RECOGNIZERS = {"fusion": "avemo_harness.recognizers.heads.late_fusion:FusionRecognizer"}
 
 RECOGNIZER = Kind(
     "recognizer",
@@ -21,9 +21,9 @@ REGISTRY = Registry(RECOGNIZER, RECOGNIZERS)
 
 EMBEDDED = "embedded"
 """The judge that is trained on the demo on first use."""
-JUDGES = {EMBEDDED: "avemo_harness.recognizers.continuous.embedded:open_embedded"}
+JUDGES = {EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded"}
 JUDGE_REGISTRY = Registry(Kind("judge", UsageError), JUDGES)
-"""Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judges`."""
+"""Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judging`."""
 
 
 def load_recognizer(name: str) -> type[Recognizer]:
@@ -36,9 +36,9 @@ def load_recognizer(name: str) -> type[Recognizer]:
     plugin = REGISTRY.plugin(name)
     if plugin is None:
         return cast("type[Recognizer]", recognizer)
-    from avemo_harness.recognizers.plugin import PluginRecognizers
+    from avemo_harness.recognizers.judging import PluginRecognizerClass
 
-    return cast("type[Recognizer]", PluginRecognizers(recognizer, plugin))
+    return cast("type[Recognizer]", PluginRecognizerClass(recognizer, plugin))
 
 
 def identify_recognizer(name: str) -> str:

@@ -1,18 +1,102 @@
-"""The benchmark's table of one split: the rows of runs, and apart from them the published ones."""
+"""The benchmark's table of one split: measured rows, published rows, and marks for cells that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase
 
-from avemo_harness.publishing import publishable
-from avemo_harness.report.board_marks import Notes, differing_cells
-from avemo_harness.report.marks import FEW_RATERS, SENTENCES, marked_metric
-from avemo_harness.report.numbers import DIGITS, digits_of, figure, shortened
+from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.report.published import PAPER, Cell, PublishedRow, published_rows
-from avemo_harness.report.results import GroupResult
-from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE, FinishedRun, PeopleScores
-from avemo_harness.scorers.base import Metric
+from avemo_harness.report.results import GroupResult, task_of_column
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE, FinishedRun, PeopleScores
+from avemo_harness.report.values import (
+    DIGITS,
+    FEW_RATERS,
+    SENTENCES,
+    digits_of,
+    figure,
+    judged_metrics,
+    marked_metric,
+    shortened,
+)
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import publishable
+
+Fact = tuple[str, str, str]
+"""What must be equal in the cells of a column, its content in one of them, and how a reader is told of it."""
+
+
+class Notes:
+    """Letters for sentences, in the order in which they come up, and the marks that have their letters already."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, str] = {}
+        self._letters: dict[str, str] = {}
+
+    def letter(self, sentence: str) -> str:
+        """The letter of a sentence, the same for the same sentence: a to z, then aa, bb and so on."""
+        number = len(self._letters)
+        letter = ascii_lowercase[number % len(ascii_lowercase)] * (number // len(ascii_lowercase) + 1)
+        return self._letters.setdefault(sentence, letter)
+
+    def standing(self, marks: Iterable[str], sentences: Mapping[str, str]) -> tuple[str, ...]:
+        """Marks that mean the same everywhere, by the sentences of the run that they are from."""
+        found = tuple(marks)
+        for mark in found:
+            self._standing.setdefault(mark, sentences[mark])
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Marks with their sentences."""
+        yield from sorted(self._standing.items())
+        yield from ((letter, sentence) for sentence, letter in self._letters.items())
+
+
+def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, list[str]]]:
+    """For each run and column of its row, in sentences, what its value was measured by where not all rows' were.
+
+    Only cells that carry the same of these sentences compare with each other.
+    """
+    facts = [_facts_of_row(run, group) for run in runs]
+    contents: dict[tuple[str, str], set[str]] = {}
+    for row in facts:
+        for column, of_cell in row.items():
+            for what, content, _ in of_cell:
+                contents.setdefault((column, what), set()).add(content)
+    return [
+        {
+            column: [f"{told}, not that of every row" for what, _, told in of_cell if len(contents[column, what]) > 1]
+            for column, of_cell in row.items()
+        }
+        for row in facts
+    ]
+
+
+def _facts_of_row(run: FinishedRun, group: str) -> dict[str, list[Fact]]:
+    """By column, only those that have a value."""
+    tasks = [task for task in run.record.tasks if task.group == group]
+    layout = next((one for one in run.record.groups if one.group == group), None)
+    values = run.result.groups[group].columns
+    found = {}
+    for column in layout.columns if layout else ():
+        task, metric = task_of_column(tasks, column), values.get(column.name)
+        if task is not None and metric is not None and metric.value is not None:
+            found[column.name] = list(_facts(run, task, column.metric))
+    return found
+
+
+def _facts(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Fact]:
+    release, digest = run.record.release_of(task), run.record.task_digests[task.task]
+    content = str(release["fingerprint"])
+    yield "release", content, f"release {publishable(str(release['source']))} ({content[:12]})"
+    yield "task", digest, f"{task.task} version {task.version} ({digest[:12]})"
+    judge = run.result.judge
+    if judge is not None and metric in judged_metrics(task):
+        yield "judge", judge.digest, f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+    if (parsing := run.result.tasks[task.task].details.get("parsing")) is not None:
+        yield "rule", str(parsing["rule"]), f"answers read by rule {parsing['rule']}"
+
 
 LABELS = ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR")
 """The columns that need no judge."""
@@ -171,7 +255,7 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
 
 
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
-    asked = [_Asked(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
+    asked = [_GroupOfRun(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
     published = published_rows(group)
     notes = Notes()
     differing = differing_cells([one.run for one in asked], group)
@@ -191,14 +275,14 @@ def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _GroupOfRun:
     """A run that was asked a group, and what it is called."""
 
     name: str
     run: FinishedRun
     group: GroupResult
 
-    def cells(self, metrics: Mapping[str, Metric | None], notes: Notes) -> dict[str, BoardCell]:
+    def cells(self, metrics: Mapping[str, MetricValue | None], notes: Notes) -> dict[str, BoardCell]:
         """The metrics that have a value."""
         return {
             name: _cell(metric, metric.value, notes.standing(metric.marks, {**SENTENCES, **self.run.result.marks}))
@@ -214,7 +298,7 @@ def _with_directions(names: Iterable[str]) -> dict[str, None]:
     )
 
 
-def _cell(metric: Metric, value: float, marks: tuple[str, ...]) -> BoardCell:
+def _cell(metric: MetricValue, value: float, marks: tuple[str, ...]) -> BoardCell:
     low, high = metric.ci_low, metric.ci_high
     ends = None if low is None or high is None else (low, high)
     return BoardCell(value, digits_of(metric.n), ends, metric.note, metric.n, marks)
@@ -231,7 +315,7 @@ def _differing(
 
 
 def _trivial(
-    asked: Sequence[_Asked], differing: Sequence[Mapping[str, Sequence[str]]], notes: Notes
+    asked: Sequence[_GroupOfRun], differing: Sequence[Mapping[str, Sequence[str]]], notes: Notes
 ) -> Iterator[BoardRow]:
     """Those of the first run that has any; where there are several runs, they say whose they are."""
     for one, differences in zip(asked, differing, strict=True):
@@ -256,7 +340,7 @@ def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
     return BoardRow(row.system, cells(row.columns), cells(row.people))
 
 
-def _measured(one: _Asked, differences: Mapping[str, Sequence[str]], notes: Notes) -> BoardRow:
+def _measured(one: _GroupOfRun, differences: Mapping[str, Sequence[str]], notes: Notes) -> BoardRow:
     people = one.run.people_of(one.group.group)
     name = one.name if one.group.row == one.run.result.model else f"{one.group.row} ({one.name})"
     cells = _differing(one.cells(one.group.columns, notes), differences, notes)
@@ -265,7 +349,7 @@ def _measured(one: _Asked, differences: Mapping[str, Sequence[str]], notes: Note
     return BoardRow(name, cells, rated, "; ".join(remarks) or None)
 
 
-def rated_columns(people: PeopleScores) -> dict[str, Metric]:
+def rated_columns(people: PeopleScores) -> dict[str, MetricValue]:
     """What people gave, marked where more ratings are to come."""
     marks = [] if people.complete else [FEW_RATERS]
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}

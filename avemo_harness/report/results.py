@@ -10,20 +10,16 @@ from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
-from avemo_harness.locks import one_at_a_time
+from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
-from avemo_harness.paths import write_atomically
-from avemo_harness.report.marks import marked_contrast, sentences_of, with_marks
+from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import RunRecord, read_run
-from avemo_harness.run.items import read_counts
-from avemo_harness.run.judgements import Judgements, Place, chosen_judgements
-from avemo_harness.run.lines import checked_lines
-from avemo_harness.run.sealed import sealed_json
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.json_files import checked_lines, sealed_json
+from avemo_harness.run.judging import Judgements, Place, chosen_judgements
+from avemo_harness.run.store import RunStore, read_counts
 from avemo_harness.scorers import is_judged, load_scorer
-from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
-from avemo_harness.scorers.fusion import Fusion, compare_streams
-from avemo_harness.scorers.judged import Judge, Judged
+from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.understanding import FusionGain, compare_streams
 
 RESULTS_SCHEMA = 3
 
@@ -64,9 +60,9 @@ class TaskResult:
     n_available: int | None = None
     not_asked: Mapping[str, int] = field(default_factory=dict)
     flags: Mapping[str, int] = field(default_factory=dict)
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    rows: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, MetricValue]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +80,14 @@ class GroupResult:
     group: str
     title: str
     row: str
-    columns: Mapping[str, Metric | None]
-    trivial: Mapping[str, Mapping[str, Metric | None]]
-    fusion_gain: Metric | None
-    av_minus_a: Metric | None = None
-    av_minus_v: Metric | None = None
+    columns: Mapping[str, MetricValue | None]
+    trivial: Mapping[str, Mapping[str, MetricValue | None]]
+    fusion_gain: MetricValue | None
+    av_minus_a: MetricValue | None = None
+    av_minus_v: MetricValue | None = None
 
     @property
-    def contrasts(self) -> Mapping[str, Metric | None]:
+    def contrasts(self) -> Mapping[str, MetricValue | None]:
         """What hearing and seeing together adds, by how it is computed from columns."""
         return {
             "Acc_AV - max(Acc_A, Acc_V)": self.fusion_gain,
@@ -147,7 +143,7 @@ def score_run(folder: Path) -> RunResult:
     """
     run = read_run(folder)
     # Of several processes that score at the end, the last one sees all answers and writes last.
-    with one_at_a_time(folder / "claims" / ".scoring", before_waiting=lambda: None):
+    with exclusive_lock(folder / "claims" / ".scoring", before_waiting=lambda: None):
         result, lines = _score_answers(folder, run)
         for task, text in lines.items():
             write_atomically(folder / "scores" / f"{task}.jsonl", text)
@@ -219,7 +215,7 @@ def _asks_part(task: TaskResult) -> bool:
     return task.n_available is not None and task.n_items < task.n_available
 
 
-def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judged]) -> list[Answer]:
+def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judgement]) -> list[Answer]:
     answers = []
     for item in store.read_items(task.task):
         place = (task.task, item.item_id)
@@ -297,8 +293,8 @@ def _group_result(
     group: GroupSpec, run: RunRecord, tasks: Mapping[str, TaskResult], scored: Mapping[str, TaskScores]
 ) -> GroupResult:
     members = [task for task in run.tasks if task.group == group.group]
-    columns: dict[str, Metric | None] = {}
-    trivial: dict[str, dict[str, Metric | None]] = {}
+    columns: dict[str, MetricValue | None] = {}
+    trivial: dict[str, dict[str, MetricValue | None]] = {}
     for column in group.columns:
         task = task_of_column(members, column)
         columns[column.name] = tasks[task.task].metrics.get(column.metric) if task else None
@@ -324,7 +320,7 @@ def _group_result(
     )
 
 
-def _shown(tasks: Mapping[str, TaskResult], groups: Mapping[str, GroupResult]) -> Iterator[Metric | None]:
+def _shown(tasks: Mapping[str, TaskResult], groups: Mapping[str, GroupResult]) -> Iterator[MetricValue | None]:
     """Every value that a table may show; columns of groups are values of tasks."""
     for task in tasks.values():
         yield from task.metrics.values()
@@ -342,7 +338,7 @@ def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fusion | None:
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> FusionGain | None:
     """From the group's understanding tasks; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:

@@ -1,19 +1,189 @@
-"""A scored run item by item: what was asked, how each item was scored, what the judge said."""
+"""Read back a scored run: results.json, score lines, ratings by people; and name runs side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
-from avemo_harness.report.results_file import read_results
+from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
-from avemo_harness.run.judgements import Place, chosen_judgements
-from avemo_harness.run.lines import parse_line
-from avemo_harness.scorers.judged import Judge, Judged
+from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
+from avemo_harness.run.judging import Place, chosen_judgements
+from avemo_harness.scorers.base import Judge, Judgement, MetricValue
+
+PEOPLE = ("ER", "EN", "RR", "ERS")
+"""The columns that people rate, in the order of the benchmark's table."""
+RATED = "human"
+"""Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
+BENCHMARK_SCALES = "av-emo-2"
+"""The wording of the three scales whose ratings are `PEOPLE`."""
+FIRST_SCALES = "av-emo-1"
+"""The wording before scales had a version; it asked for something else, under the names of the benchmark's columns."""
+_FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleScores:
+    """What people gave a run's replies to one task, from `human/<task>.json`.
+
+    Args:
+        task: whose replies were rated.
+        group: the group that the task belongs to, in whose row the scores stand; None for a task on its own.
+        complete: every item has as many raters as planned.
+        raters: how many people's ratings count.
+        excluded: how many were left out by the plan's rules.
+        columns: the three scales and their mean, named by `people_columns`.
+        scales: the wording that the ratings were given on.
+    """
+
+    task: str
+    group: str | None
+    complete: bool
+    raters: int
+    excluded: int
+    columns: Mapping[str, MetricValue]
+    scales: str = BENCHMARK_SCALES
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run with its results.
+
+    Args:
+        people: by task and wording of the scales, those whose replies were rated.
+    """
+
+    folder: Path
+    record: RunRecord
+    result: RunResult
+    people: tuple[PeopleScores, ...]
+
+    def people_of(self, group: str) -> PeopleScores | None:
+        """What people gave the replies of a group on the benchmark's scales; None where nobody did."""
+        return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
+
+
+def people_columns(scales: str) -> tuple[str, ...]:
+    """Names of three scales and their mean: `PEOPLE` for the benchmark's wording, names of their own for any other.
+
+    >>> people_columns("av-emo-2")
+    ('ER', 'EN', 'RR', 'ERS')
+    >>> people_columns("av-emo-1")[0], people_columns("lab")[0]
+    ('emotional response (v1)', 'ER (lab)')
+    """
+    known = {BENCHMARK_SCALES: PEOPLE, FIRST_SCALES: _FIRST_COLUMNS}
+    return known[scales] if scales in known else tuple(f"{name} ({scales})" for name in PEOPLE)
+
+
+def read_finished_run(folder: Path) -> FinishedRun:
+    """Read a run directory's record and results; tasks and columns are in the order of the run.
+
+    Raises:
+        UsageError: it is not a run, or was not scored by this version.
+        StoreError: a file of it is damaged.
+    """
+    record = read_run(folder)
+    return FinishedRun(folder, record, _in_order(read_results(folder), record), read_people(folder))
+
+
+def finished_at(folder: Path) -> datetime | None:
+    """When the last answers were stored, in UTC and whole seconds; None where the run does not say.
+
+    Raises:
+        StoreError: `timing.json` is damaged.
+    """
+    ends = [shift.started + shift.seconds for shift in read_timing(folder)]
+    return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc) if ends else None
+
+
+def read_people(folder: Path) -> tuple[PeopleScores, ...]:
+    """What people gave the replies of a run, by task and wording of the scales; nothing where they were not rated.
+
+    Files from before scales had a version hold ratings on the first wording, whatever they call them.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
+    return tuple(map(_read_scores, sorted((folder / RATED).glob("*.json"))))
+
+
+def _read_scores(path: Path) -> PeopleScores:
+    again = "analyze the study again: avemo-eval human analyze STUDY"
+    values = _read_json(path, again)
+    try:
+        scales = str(values.get("scales", FIRST_SCALES))
+        names = people_columns(scales)
+        stored = zip(names, names if "scales" in values else PEOPLE, strict=True)
+        return PeopleScores(
+            task=str(values["task"]),
+            group=values["group"],
+            complete=bool(values["complete"]),
+            raters=int(values["raters"]),
+            excluded=int(values["excluded"]),
+            columns={name: MetricValue(**values["columns"][stored_as]) for name, stored_as in stored},
+            scales=scales,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: damaged ({error!r}); {again}") from error
+
+
+def read_results(folder: Path) -> RunResult:
+    """Read a run directory's results, with their keys in the order of the file.
+
+    Raises:
+        UsageError: it was not scored by this version.
+        StoreError: the file is damaged.
+    """
+    path = folder / "results.json"
+    again = f"score the run: avemo-eval score {folder}"
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file; {again}")
+    values = _read_json(path, again)
+    if values.get("schema_version") != RESULTS_SCHEMA:
+        raise UsageError(f"{path}: schema version {values.get('schema_version')}, expected {RESULTS_SCHEMA}; {again}")
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(RunResult).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StoreError(f"{path}: damaged at {where} ({first['msg']}); {again}") from error
+
+
+def _in_order(result: RunResult, record: RunRecord) -> RunResult:
+    """The file's keys are sorted; a table's are not."""
+    groups = {
+        group.group: replace(
+            of_group := result.groups[group.group],
+            columns={column.name: of_group.columns.get(column.name) for column in group.columns},
+        )
+        for group in record.groups
+        if group.group in result.groups
+    }
+    tasks = {
+        task.task: _in_order_of(task, result.tasks[task.task]) for task in record.tasks if task.task in result.tasks
+    }
+    return replace(result, tasks=tasks, groups=groups)
+
+
+def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
+    names = [name for scorer in task.scorers for name in scorer.metrics]
+    return replace(result, metrics={name: result.metrics[name] for name in names if name in result.metrics})
+
+
+def _read_json(path: Path, again: str) -> dict[str, Any]:
+    try:
+        return read_sealed_json(path)
+    except ValueError as error:
+        raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
+
 
 UNSCORED = frozenset({"error", "missing", "unjudged"})
 """Verdicts of items that have no score."""
@@ -51,7 +221,7 @@ class ScoredRun:
     record: RunRecord
     items: Mapping[str, Mapping[str, ScoredItem]]
     judge: Judge | None
-    judged: Mapping[Place, Judged]
+    judged: Mapping[Place, Judgement]
 
     def task(self, name: str) -> TaskSpec:
         return next(task for task in self.record.tasks if task.task == name)
@@ -105,3 +275,21 @@ def _item(line: Mapping[str, Any]) -> ScoredItem:
         why=line["why"],
         values=line.get("values", {}),
     )
+
+
+def run_labels(runs: Sequence[tuple[str, Path]]) -> list[str]:
+    """A distinct name for each model and folder: the model, with its folder where models share a name.
+
+    >>> run_labels([("random", Path("/a")), ("mine", Path("/x/b")), ("mine", Path("/x/c"))])
+    ['random', 'mine (b)', 'mine (c)']
+    """
+    models = Counter(model for model, _ in runs)
+    folders = Counter((model, folder.resolve().name) for model, folder in runs)
+    labels = []
+    for model, folder in runs:
+        place = folder.resolve()
+        if models[model] == 1:
+            labels.append(model)
+        else:
+            labels.append(f"{model} ({place.name if folders[model, place.name] == 1 else place})")
+    return labels

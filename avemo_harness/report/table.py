@@ -1,4 +1,4 @@
-"""A run's results as plain text: one row a split in the order of the benchmark's table, and what stands behind it."""
+"""Results of a run, and the benchmark's table, as plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,119 @@ from dataclasses import dataclass
 from itertools import islice
 
 from avemo_harness.metrics.bootstrap import TOO_FEW
-from avemo_harness.report.board import LABELS, rated_columns
-from avemo_harness.report.board_text import mark_lines
-from avemo_harness.report.marks import mark_of, sentences_of
-from avemo_harness.report.numbers import UNDEFINED, shortened, shown_interval, shown_value
+from avemo_harness.report.board import CAVEATS, LABELS, Board, BoardBlock, BoardCell, BoardSection, rated_columns
+from avemo_harness.report.published import OTHER_TABLES, PublishedTable
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
-from avemo_harness.report.results_file import BENCHMARK_SCALES, PEOPLE, PeopleScores
-from avemo_harness.report.text_cells import Figure, column_blocks, on_the_point
-from avemo_harness.scorers.base import Metric
-from avemo_harness.text_table import aligned
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE, PeopleScores
+from avemo_harness.report.values import UNDEFINED, figure, mark_of, sentences_of, shortened, shown_interval, shown_value
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import aligned
+
+WIDEST = 80
+"""Characters of a terminal that every table has to fit; wider ones are broken into blocks of columns."""
+_GAP = 2
+
+Figure = tuple[str, str]
+"""A number, and the letters that mark it."""
+
+
+def on_the_point(figures: Sequence[Figure]) -> list[str]:
+    """The numbers of a column as cells of equal endings, so that right alignment puts their points in line.
+
+    >>> on_the_point([("0.731", "e"), ("0.79", "DP"), ("—", ""), ("9", "")])
+    ['0.731e ', '0.79 DP', '—  ', '9  ']
+    """
+    decimals = max((len(number.partition(".")[2]) for number, _ in figures), default=0)
+    marks = max((len(mark) for _, mark in figures), default=0)
+    return [
+        (number + " " * (decimals - len(number.partition(".")[2])) if "." in number else number) + mark.ljust(marks)
+        for number, mark in figures
+    ]
+
+
+def column_blocks(names: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, broken into several with an empty line between, of like numbers of columns, if it is too wide.
+
+    Args:
+        names: the first column, which every block repeats.
+        columns: the others, with their heads, each as long as `names`.
+    """
+    widths = [max(map(len, column)) + _GAP for column in columns]
+    room = WIDEST - max(map(len, names))
+    count = 1
+    while (
+        count < len(columns)
+        and max(sum(widths[i] for i in part) for part in _column_ranges(len(columns), count)) > room
+    ):
+        count += 1
+    lines: list[str] = []
+    for part in _column_ranges(len(columns), count):
+        rows = list(zip(names, *(columns[i] for i in part), strict=True))
+        lines += [*([""] if lines else []), *aligned(rows)]
+    return lines
+
+
+def _column_ranges(number: int, count: int) -> list[range]:
+    """That many runs of positions, the first ones longer by one where they cannot be equal."""
+    size, rest = divmod(number, max(count, 1))
+    starts = [i * size + min(i, rest) for i in range(count + 1)]
+    return [range(starts[i], starts[i + 1]) for i in range(count)]
+
+
+EXPLANATION = ("from, to: 95 % interval over resampled dialogues; n: items or dialogues", *CAVEATS)
+
+
+def format_board(board: Board) -> str:
+    """Lay out one split for a terminal. Names are given as they are; the caller makes them printable."""
+    remarks = [f"  {row.name}: {row.remark}" for row in board.rows if row.remark]
+    parts = [_section(section, remarks if section.heading is None else []) for section in board.sections()]
+    return "\n".join([board.title, "\n\n".join(parts)])
+
+
+def _section(section: BoardSection, remarks: Sequence[str]) -> str:
+    heading = "" if section.heading is None else f"{section.heading}\n"
+    below = "\n".join([*mark_lines(section.notes), *remarks])
+    blocks = ["\n".join(_block(block)) for block in section.blocks]
+    return heading + "\n\n".join([*blocks, *([below] if below else [])])
+
+
+def mark_lines(sentences: Mapping[str, str]) -> list[str]:
+    """The sentences behind the marks of a table's cells, a line each."""
+    return [f"  {mark}  {sentence}" for mark, sentence in sentences.items()]
+
+
+def format_other_tables() -> str:
+    """The paper's Tables 1, 3 and 4, which are about its recognisers."""
+    return "\n\n".join(_format_table(table) for table in OTHER_TABLES)
+
+
+def _block(block: BoardBlock) -> list[str]:
+    names = [block.title]
+    for row, cells in block.rows:
+        measured = any(cell.n is not None for cell in cells.values())
+        names += [row.name, *(["  from", "  to", "  n"] if measured else [])]
+    columns = [[name, *on_the_point(list(_board_figures(block, name)))] for name in block.names]
+    return column_blocks(names, columns)
+
+
+def _board_figures(block: BoardBlock, column: str) -> Iterator[Figure]:
+    """The cells below a column's head."""
+    for _, cells in block.rows:
+        cell = cells.get(column)
+        yield (UNDEFINED, "") if cell is None else (cell.shown, cell.mark)
+        if any(one.n is not None for one in cells.values()):
+            yield from _interval_figures(cell)
+
+
+def _interval_figures(cell: BoardCell | None) -> Iterator[Figure]:
+    low, high = ("", "") if cell is None else cell.shown_ends
+    yield from ((low, ""), (high, ""), ("" if cell is None or cell.n is None else str(cell.n), ""))
+
+
+def _format_table(table: PublishedTable) -> str:
+    rows = [[name, *(figure(value, table.decimals) for value in values)] for name, values in table.rows.items()]
+    lines = [f"Table {table.number}: {table.title}", *aligned([["", *table.columns], *rows])]
+    return "\n".join([*lines, *([f"  {table.note}"] if table.note else [])])
 
 
 def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> str:
@@ -24,7 +128,7 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     Args:
         people: what people gave the replies, by task and wording of the scales; each joins the rows of its group.
     """
-    parts = [part for group in result.groups.values() for part in _parts(group, result, people)]
+    parts = [part for group in result.groups.values() for part in _group_tables(group, result, people)]
     parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
     parts.append(_format_tasks(list(result.tasks.values())))
     marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
@@ -33,7 +137,7 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts)
 
 
-def _parts(group: GroupResult, result: RunResult, people: Sequence[PeopleScores]) -> Iterator[str]:
+def _group_tables(group: GroupResult, result: RunResult, people: Sequence[PeopleScores]) -> Iterator[str]:
     yield _format_group(group, result)
     yield from (_format_people(one, group.row) for one in people if one.group == group.group)
 
@@ -55,9 +159,9 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
 
 def _model_block(
     row: str,
-    columns: Mapping[str, Metric | None],
+    columns: Mapping[str, MetricValue | None],
     names: Sequence[str],
-    trivial: Mapping[str, Mapping[str, Metric | None]],
+    trivial: Mapping[str, Mapping[str, MetricValue | None]],
 ) -> list[str]:
     """A model's values with intervals and n; below them, values alone of replies that take no understanding."""
     return column_blocks(
@@ -66,13 +170,13 @@ def _model_block(
     )
 
 
-def _model_column(name: str, metric: Metric | None, trivial: Sequence[Metric | None]) -> list[str]:
-    first, *others = on_the_point([_figure(one) for one in (metric, *trivial)])
+def _model_column(name: str, metric: MetricValue | None, trivial: Sequence[MetricValue | None]) -> list[str]:
+    first, *others = on_the_point([_marked_value(one) for one in (metric, *trivial)])
     n = UNDEFINED if metric is None or metric.value is None else str(metric.n)
     return [name, first, shortened(shown_interval(metric)), n, *others]
 
 
-def _figure(metric: Metric | None) -> Figure:
+def _marked_value(metric: MetricValue | None) -> Figure:
     return shown_value(metric), mark_of(metric)
 
 
@@ -115,7 +219,7 @@ def _task_rows(task: TaskResult) -> _TaskRows:
     if task.status == "skipped":
         return _TaskRows([[task.task, *[UNDEFINED] * 7]], [(UNDEFINED, "")])
     shown = [(name, _interval(metric), str(metric.n)) for name, metric in task.metrics.items()]
-    figures = [_figure(metric) for metric in task.metrics.values()]
+    figures = [_marked_value(metric) for metric in task.metrics.values()]
     if task.n_spoken is not None and "coverage" not in task.metrics:
         shown.append(("spoken", UNDEFINED, str(task.n_answered)))
         figures.append((f"{task.n_spoken}/{task.n_answered}", ""))
@@ -127,7 +231,7 @@ def _task_rows(task: TaskResult) -> _TaskRows:
     return _TaskRows([[one, *row, *rest] for one, row, rest in zip(before, shown, after, strict=True)], figures)
 
 
-def _interval(metric: Metric) -> str:
+def _interval(metric: MetricValue) -> str:
     """The interval, or its note; a note that would make the widest table wider still is left to the value's mark."""
     interval = shown_interval(metric)
     return interval if interval == TOO_FEW else shortened(interval)

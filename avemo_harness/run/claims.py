@@ -1,9 +1,4 @@
-"""Who is asking what: claims on units that any number of workers share through the run's folder.
-
-A worker is a file that it keeps locked (`flock`) and touches now and then. A claim on a unit is a hard link to that
-file, so making one is atomic, and its age and lock are the worker's own. A claim is free for others once its worker's
-lock is gone (it died) or its file has not been touched for a lease (its machine hangs or is unreachable).
-"""
+"""Who is asking what: claims on units that any number of workers share through the run's folder."""
 
 from __future__ import annotations
 
@@ -16,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from avemo_harness.errors import storage_errors
-from avemo_harness.paths import link_new
+from avemo_harness.files import link_new
 
 LEASE_S = 120.0
 

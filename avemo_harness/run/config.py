@@ -1,4 +1,4 @@
-"""What defines a run, and the `run.json` that keeps it."""
+"""Run configuration and the record of it in `run.json`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
-from avemo_harness.paths import link_new, part_of
-from avemo_harness.run.sealed import read_sealed_json, sealed_json
+from avemo_harness.files import link_new, part_of
+from avemo_harness.run.json_files import read_sealed_json, sealed_json
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")

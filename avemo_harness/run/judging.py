@@ -1,30 +1,174 @@
-"""The judging stage: a recogniser follows the user's turns and the spoken replies of a run. Needs no model."""
+"""The judging stage: a recogniser judges user turns and spoken replies; judgements as stored."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
+
+import numpy as np
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.benchmark.request import Item
-from avemo_harness.errors import RecognitionError, SampleError, StoreError, UsageError, describe
-from avemo_harness.locks import one_at_a_time
+from avemo_harness.errors import RecognitionError, SampleError, StorageError, StoreError, UsageError, describe
+from avemo_harness.files import exclusive_lock, read_whole, write_atomically
+from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.paths import read_whole
 from avemo_harness.recognizers import EMBEDDED
-from avemo_harness.recognizers.judges import TrajectoryJudge, judge_modalities
-from avemo_harness.recognizers.streams import Modality, Streams, View
-from avemo_harness.run.judgements import Judgements, judgement_row
+from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities
+from avemo_harness.recognizers.recordings import Modality, Recording, SingleModality
+from avemo_harness.run.json_files import (
+    LineWriter,
+    complete_lines,
+    cut_after,
+    parse_line,
+    read_sealed_json,
+    sealed_json,
+)
 from avemo_harness.run.store import Record, RunStore
-from avemo_harness.scorers.judged import Judge, Judged, UserView
+from avemo_harness.scorers.base import Judge, Judgement, UserView
+
+DECIMALS = 4
+"""Trajectories are stored rounded, so that results do not depend on the order of floating-point sums."""
+
+Place = tuple[str, str]
+"""Task and item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """The judgements of one judge in a run directory.
+
+    Args:
+        folder: the run directory.
+        judge: whose they are.
+    """
+
+    folder: Path
+    judge: Judge
+
+    def write_judge(self) -> None:
+        """Keep who judges, beside the judgements."""
+        write_atomically(self._path("json"), sealed_json(asdict(self.judge)))
+
+    def choose(self) -> None:
+        """Let the run be scored by this judge from now on."""
+        write_atomically(self.folder / "judge.json", sealed_json({"digest": self.judge.digest}))
+
+    def read(self) -> dict[Place, Judgement]:
+        """Every judgement that is whole, the last one of each item."""
+        return self._read()[0]
+
+    @property
+    def damage(self) -> list[str]:
+        """Damaged lines, a sentence each; their items count as not judged."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict[Place, Judgement], list[str]]:
+        path = self._path("jsonl")
+        found: dict[Place, Judgement] = {}
+        damage: list[str] = []
+        for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
+            try:
+                row = parse_line(line)
+                found[row["task"], row["item"]] = self._judged(row)
+            except (ValueError, TypeError, KeyError) as error:
+                where = f"{path.relative_to(self.folder)}, line {number}"
+                damage.append(f"{where}: damaged ({error}); avemo-eval judge RUN judges its item again")
+        return found, damage
+
+    def writer(self) -> LineWriter:
+        """Appends judgements (`judgement_row`); what a killed judge left half written is cut off first."""
+        path = self._path("jsonl")
+        if path.exists():
+            cut_after(path, complete_lines(path)[1])
+        return LineWriter(path)
+
+    def _judged(self, row: Mapping[str, Any]) -> Judgement:
+        return Judgement(
+            judge=self.judge,
+            user=_trajectory(row.get("user")),
+            user_audio=_trajectory(row.get("user_audio")),
+            reply=_trajectory(row.get("reply")),
+            why=row.get("why"),
+            place=row["place"],
+            has_reference=row["has_reference"],
+            error=row.get("error"),
+            user_view=row.get("user_view"),
+            n_clipped=row.get("n_clipped", 0),
+        )
+
+    def _path(self, suffix: str) -> Path:
+        return self.folder / "judgements" / f"{self.judge.digest[:16]}.{suffix}"
+
+
+def chosen_judgements(folder: Path) -> Judgements | None:
+    """The judgements that a run is scored by; None where no judge was asked yet.
+
+    Raises:
+        StorageError: what names the judge cannot be read.
+        StoreError: it is damaged.
+    """
+    path = folder / "judge.json"
+    if not path.exists():
+        return None
+    again = f"name the judge again, which keeps what it judged: avemo-eval judge {folder} --recognizer NAME"
+    try:
+        digest = read_sealed_json(path)["digest"]
+        path = folder / "judgements" / f"{digest[:16]}.json"
+        values = read_sealed_json(path)
+        calibration = values["calibration"]
+        judge = Judge(**{**values, "calibration": Calibration(**calibration) if calibration else None})
+    except StorageError as error:
+        if not error.missing:
+            raise
+        raise StoreError(f"{path}: is missing; {again}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: the judge cannot be read ({error}); {again}") from error
+    return Judgements(folder, judge)
+
+
+def judgement_row(place: Place, judged: Judgement) -> dict[str, Any]:
+    """The line of a judgement."""
+    row = {
+        "task": place[0],
+        "item": place[1],
+        "place": judged.place,
+        "has_reference": judged.has_reference,
+        "user": _stored(judged.user),
+        "user_audio": _stored(judged.user_audio),
+        "reply": _stored(judged.reply),
+        "why": judged.why,
+        "error": judged.error,
+        "user_view": judged.user_view,
+        "n_clipped": judged.n_clipped or None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _stored(trajectory: Trajectory | None) -> dict[str, Any] | None:
+    if trajectory is None:
+        return None
+    columns: Iterable[str] = trajectory.columns
+    values = {name: trajectory.values[:, i].round(DECIMALS).tolist() for i, name in enumerate(columns)}
+    return {"scale": trajectory.scale, "rate_hz": float(trajectory.rate_hz), "values": values}
+
+
+def _trajectory(stored: Mapping[str, Any] | None) -> Trajectory | None:
+    if stored is None:
+        return None
+    columns = tuple(stored["values"])
+    values = np.array([stored["values"][name] for name in columns], dtype=np.float64).T.reshape(-1, len(columns))
+    return Trajectory(values, columns, stored["scale"], stored["rate_hz"])
+
 
 SILENT_LEVEL = 10 ** (-60 / 20)
 """RMS of the active parts below which a recording counts as silence: -60 dBFS."""
@@ -68,7 +212,7 @@ def judge_run(
         raise UsageError(f"the recogniser {name!r} looks at faces alone, and replies are heard; choose one of sound")
     judgements = Judgements(folder, describe_judge(name, recognizer))
     waiting = partial(say, "another process is judging this run; waiting for it")
-    with one_at_a_time(folder / "claims" / ".judging", waiting):
+    with exclusive_lock(folder / "claims" / ".judging", waiting):
         store = RunStore(folder)
         store.refresh()
         # What could not be judged before is tried again.
@@ -103,13 +247,13 @@ class _Judging:
     folder: Path
     judge: Judge
     recognizer: TrajectoryJudge
-    _users: dict[tuple[str, View], Trajectory] = field(default_factory=dict)
-    _judging: dict[tuple[str, View], Lock] = field(default_factory=dict)
+    _users: dict[tuple[str, Modality], Trajectory] = field(default_factory=dict)
+    _judging: dict[tuple[str, Modality], Lock] = field(default_factory=dict)
 
-    def judged(self, one: _Reply) -> Judged:
+    def judged(self, one: _Reply) -> Judgement:
         turns = one.release.dialogue(one.item.dialogue_id).turns
         index = one.item.turn_index
-        asked = Judged(
+        asked = Judgement(
             judge=self.judge,
             place=sum(turn.role == "user" for turn in turns[:index]),
             has_reference=index + 1 < len(turns) and turns[index + 1].role == "assistant",
@@ -138,7 +282,7 @@ class _Judging:
         )
 
     def _user(self, clip: Clip) -> _User:
-        streams = Streams.of(clip)
+        streams = Recording.of(clip)
         if not streams.views:
             return _User()
         whole = streams.views[0]
@@ -149,7 +293,7 @@ class _Judging:
         by_all = by_sound if whole == "audio" else self._remembered(clip, streams, whole)
         return _User(by_all, by_sound, view)
 
-    def _remembered(self, clip: Clip, streams: Streams, view: View) -> Trajectory:
+    def _remembered(self, clip: Clip, streams: Recording, view: Modality) -> Trajectory:
         key = (clip.sha256, view)
         with self._judging.setdefault(key, Lock()):
             if key not in self._users:
@@ -164,9 +308,9 @@ class _Judging:
         if media.active_level(samples, rate) < SILENT_LEVEL:
             return _Heard(why="silent")
         clip = Clip.from_bytes(data, speech)
-        return _Heard(self._follow(Streams(clip, None, len(samples) / rate), "audio"))
+        return _Heard(self._follow(Recording(clip, None, len(samples) / rate), "audio"))
 
-    def _follow(self, streams: Streams, view: View) -> Trajectory:
+    def _follow(self, streams: Recording, view: Modality) -> Trajectory:
         found: object = self.recognizer.trajectory(streams, view)
         if not isinstance(found, Trajectory):
             raise RecognitionError(f"the judge gave {type(found).__name__}, expected a Trajectory")
@@ -212,7 +356,7 @@ class _User:
     view: UserView | None = None
 
 
-def _user_view(streams: Streams, modalities: Collection[Modality]) -> UserView | None:
+def _user_view(streams: Recording, modalities: Collection[SingleModality]) -> UserView | None:
     """The streams of a recording that a judge makes use of; None where it has none of them."""
     sound = streams.sound is not None and "audio" in modalities
     face = streams.face is not None and "video" in modalities

@@ -1,7 +1,4 @@
-"""The asking loop: claim units, make their requests ahead of the model, ask, store each answer.
-
-Any number of processes run this loop on one run directory. They meet only in claims and segments.
-"""
+"""The asking loop: claim units, prepare requests ahead of the model, ask, store each answer."""
 
 from __future__ import annotations
 
@@ -16,22 +13,13 @@ from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import turn_item_id, turns_to_answer_first
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.errors import (
-    HistoryError,
-    ModelError,
-    StoreError,
-    UsageError,
-    describe,
-    first_line,
-)
-from avemo_harness.inference import device_is_lost
+from avemo_harness.errors import HistoryError, ModelError, StoreError, UsageError, describe, first_line
 from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
+from avemo_harness.run.answers import FailureStreak, checked_response, submit
 from avemo_harness.run.claims import Claims
-from avemo_harness.run.failures import FailureStreak
-from avemo_harness.run.questions import Question, Unit
-from avemo_harness.run.responses import checked_response
+from avemo_harness.run.selection import Question, Unit
 from avemo_harness.run.store import Record, RunStore, Segment
-from avemo_harness.run.submission import submit
+from avemo_harness.torch_setup import device_is_lost
 
 POLL_S = 0.2
 LOOK_S = 1.0

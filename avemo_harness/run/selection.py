@@ -1,19 +1,143 @@
-"""Selection of a part of a task's items: a balanced number of dialogues, some ids, some properties of the turn."""
+"""Select the items of a run (plans, stratified sampling, ids and filters) and group them into units."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from avemo_harness.benchmark.planning import turn_item_id
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.planning import (
+    Plan,
+    RequestBuilder,
+    describe_not_asked,
+    plan_items,
+    turn_item_id,
+    turns_to_answer_first,
+)
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.sampling import dialogue_order, pair_order
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
-from avemo_harness.names import hint
-from avemo_harness.run.config import RunConfig
+from avemo_harness.models.base import Capabilities, Output
+from avemo_harness.registry import hint
+from avemo_harness.run.config import RunConfig, RunRecord
+
+_TIE = 1e-12
+"""Distances of shares that differ by less are rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A dialogue or conflict pair that may be drawn.
+
+    Args:
+        name: unique.
+        labels: of every question it brings.
+        speaker: whose recordings it holds.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    speaker: str
+
+
+def dialogue_order(release: Release, seed: int) -> list[str]:
+    """The ids of all dialogues of a split in sampling order, the same for every task and condition."""
+    candidates = []
+    for dialogue in release.dialogues:
+        labels = [turn.emotion for turn in dialogue.turns if turn.role == "user" and turn.emotion is not None]
+        candidates.append(Candidate(dialogue.dialogue_id, tuple(labels), dialogue.turns[0].speaker_id))
+    return sampling_order(candidates, seed)
+
+
+def pair_order(release: Release, seed: int) -> list[str]:
+    """The ids of all conflict pairs of a split in sampling order; a pair's label is which emotion is heard and seen."""
+    pairs = (
+        Candidate(pair.pair_id, (f"{pair.audio_emotion} {pair.video_emotion}",), pair.speaker_id)
+        for pair in release.pairs
+    )
+    return sampling_order(pairs, seed)
+
+
+def sampling_order(candidates: Iterable[Candidate], seed: int) -> list[str]:
+    """Order candidates so that every prefix is balanced.
+
+    Greedily, the next one is whichever brings the cumulative shares of labels nearest those of all candidates (sum of
+    absolute differences), then the one whose speaker was taken least, then the one of the smallest seeded hash of its
+    name. Candidates without labels come last.
+
+    Returns:
+        Their names. The order depends on the candidates and the seed alone, not on the order in which they are given.
+
+    >>> four = [Candidate(f"{label}{i}", (label,), "ann") for label in ("happy", "sad") for i in (1, 2)]
+    >>> sorted(name[:-1] for name in sampling_order(four, seed=0)[:2])
+    ['happy', 'sad']
+    """
+    every = list(candidates)
+    used: Counter[str] = Counter()
+    labelled = _CandidatePool([one for one in every if one.labels], seed, used)
+    unlabelled = _CandidatePool([one for one in every if not one.labels], seed, used)
+    return [*labelled.drain(), *unlabelled.drain()]
+
+
+class _CandidatePool:
+    """Candidates not drawn yet, in classes of equal label counts; members of a class differ by speaker alone."""
+
+    def __init__(self, candidates: Sequence[Candidate], seed: int, used: Counter[str]) -> None:
+        import numpy as np
+
+        self._used = used
+        labels = sorted({label for one in candidates for label in one.labels})
+        classes: dict[tuple[int, ...], dict[str, list[tuple[str, str]]]] = {}
+        for one in candidates:
+            counts = Counter(one.labels)
+            by_speaker = classes.setdefault(tuple(counts[label] for label in labels), {})
+            by_speaker.setdefault(one.speaker, []).append((_seeded_hash(seed, one.name), one.name))
+        for by_speaker in classes.values():
+            for members in by_speaker.values():
+                members.sort(reverse=True)
+        keys = sorted(classes)
+        self._classes = [classes[key] for key in keys]
+        self._counts = np.array(keys, dtype=np.int64).reshape(len(keys), len(labels))
+        sizes = np.array([sum(map(len, of_class.values())) for of_class in self._classes], dtype=np.int64)
+        totals = sizes @ self._counts if len(keys) else np.zeros(len(labels), dtype=np.int64)
+        self._target = totals / max(1, int(totals.sum()))
+
+    def drain(self) -> list[str]:
+        """Draw all, one after the other."""
+        import numpy as np
+
+        drawn: list[str] = []
+        taken = np.zeros(self._counts.shape[1], dtype=np.int64)
+        live = list(range(len(self._classes)))
+        while live:
+            sums = taken + self._counts[live]
+            shares = sums / np.maximum(1, sums.sum(axis=1, keepdims=True))
+            distances = np.abs(shares - self._target).sum(axis=1)
+            nearest = np.flatnonzero(distances <= distances.min() + _TIE)
+            chosen, speaker = min(
+                ((live[i], speaker) for i in nearest for speaker in self._classes[live[i]]),
+                key=lambda one: (self._used[one[1]], self._classes[one[0]][one[1]][-1]),
+            )
+            members = self._classes[chosen][speaker]
+            drawn.append(members.pop()[1])
+            taken = taken + self._counts[chosen]
+            self._used[speaker] += 1
+            if not members:
+                del self._classes[chosen][speaker]
+            if not self._classes[chosen]:
+                live.remove(chosen)
+        return drawn
+
+
+def _seeded_hash(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
+
 
 Property = Callable[[Dialogue, Turn], str]
 
@@ -110,3 +234,157 @@ class Selection:
             PROPERTIES[name](dialogue, turn) == value
             for name, _, value in (condition.partition("=") for condition in self.config.where)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item with what turns it into a request."""
+
+    asking: RequestBuilder
+    item: Item
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return (self.item.task, self.item.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Questions that are claimed together: those of one dialogue under one condition.
+
+    Args:
+        questions: in turn order; about one turn, those for labels come before those for replies.
+    """
+
+    name: str
+    questions: tuple[Question, ...]
+
+
+def plan_tasks(
+    tasks: Sequence[Task], releases: Mapping[str, Release], capabilities: Capabilities, config: RunConfig
+) -> tuple[dict[str, Plan], dict[str, str]]:
+    """Plan every task on the whole of its split.
+
+    Args:
+        releases: by task.
+
+    Returns:
+        The plans of the tasks that are asked, and why the others are not, both by task.
+
+    Raises:
+        ReleaseError: a release has nothing to ask, or does not fit a task.
+        UsageError: the model answers with replies of the release, which holds none.
+    """
+    plans: dict[str, Plan] = {}
+    skipped: dict[str, str] = {}
+    for task in tasks:
+        release = releases[task.name]
+        if reason := _skip_reason(task.spec, release, capabilities, config):
+            skipped[task.name] = reason
+            continue
+        plan = plan_items(task.spec, release)
+        if capabilities.needs_reference:
+            plan = _with_reply(plan, task.spec, release, config)
+        if plan.items:
+            plans[task.name] = plan
+        else:
+            skipped[task.name] = describe_not_asked(plan.not_asked, task.spec.condition.name)
+    return plans, skipped
+
+
+def _skip_reason(task: TaskSpec, release: Release, capabilities: Capabilities, config: RunConfig) -> str | None:
+    """Why a task is outside what the release has, the model can do or the run wants; None where it is asked."""
+    if task.condition.name == "conflict" and not release.pairs:
+        return f"the release has no conflict pairs (config {release.name}_conflict)"
+    needed = output_kind(task)
+    if needed not in capabilities.outputs:
+        return f"the model gives no {needed.replace('_', ' ')}"
+    if config.skip_speech and needed == "spoken_response":
+        return "spoken replies are left out (--skip_speech)"
+    return None
+
+
+def output_kind(task: TaskSpec) -> Output:
+    """The kind of answer that a task needs of a model."""
+    if isinstance(task.output, LabelOutput):
+        return "label_ranking" if task.output.method == "rank" else "label_text"
+    return "spoken_response"
+
+
+def _with_reply(plan: Plan, task: TaskSpec, release: Release, config: RunConfig) -> Plan:
+    """The part of a plan whose turns the release itself answers."""
+    kept = replace(plan, items=tuple(item for item in plan.items if _has_reply(release, item)))
+    if plan.items and not kept.items:
+        raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
+    return kept
+
+
+def select_items(
+    tasks: Sequence[Task], releases: Mapping[str, Release], plans: Mapping[str, Plan], config: RunConfig
+) -> dict[str, list[Item]]:
+    """The items of each task that are asked for now.
+
+    Raises:
+        UsageError: an id that no release has, a property or a limit that cannot be understood, or nothing is left.
+    """
+    by_release = {id(release): Selection(release, config) for release in releases.values()}
+    unknown = [set(selection.unknown_ids()) for selection in by_release.values()]
+    if nowhere := sorted(set.intersection(*unknown)) if unknown else []:
+        raise UsageError(f"--ids: no dialogue, pair or user turn is called {nowhere[0]!r}")
+    selected = {task.name: by_release[id(releases[task.name])].of(plans[task.name].items) for task in tasks}
+    if tasks and not any(selected.values()):
+        available = sum(len(plan.items) for plan in plans.values())
+        raise UsageError(f"--ids, --where and --limit leave nothing to ask of {available} items")
+    for task in tasks:
+        _require_whole_histories(task.spec, releases[task.name], selected[task.name])
+    return selected
+
+
+def _require_whole_histories(task: TaskSpec, release: Release, items: Sequence[Item]) -> None:
+    """Refuse to ask about a turn without the turns before it, where the model's replies to those are its history."""
+    asked = {item.item_id for item in items}
+    for item in items:
+        for turn in turns_to_answer_first(task, release, item):
+            if turn_item_id(item.dialogue_id, turn) not in asked:
+                raise UsageError(
+                    f"{task.task}: {item.item_id} needs the model's reply to turn {turn}, which --ids or --where leave "
+                    "out; choose whole dialogues"
+                )
+
+
+def _has_reply(release: Release, item: Item) -> bool:
+    turns = release.dialogue(item.dialogue_id).turns
+    return item.turn_index + 1 < len(turns) and turns[item.turn_index + 1].role == "assistant"
+
+
+def group_into_units(
+    tasks: Sequence[Task],
+    releases: Mapping[str, Release],
+    items: Mapping[str, Sequence[Item]],
+    record: RunRecord,
+    conditions: ConditionCache,
+) -> tuple[Unit, ...]:
+    """Group the questions of a run into what is claimed together: a dialogue under a condition.
+
+    Long dialogues come first, so that those asked side by side are equally long, and what does not fit into memory is
+    met early; the conditions of a dialogue follow each other, since they share streams.
+    """
+    questions: dict[str, list[Question]] = {}
+    for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
+        asking = RequestBuilder(
+            task=task.spec,
+            release=releases[task.name],
+            conditions=conditions,
+            generation=record.config.generation_of(task.spec),
+            identity=record.identity,
+            seed=record.config.seed,
+        )
+        for item in items[task.name]:
+            questions.setdefault(item.unit, []).append(Question(asking, item))
+    units = [
+        Unit(name, tuple(sorted(group, key=lambda question: question.item.turn_index)))
+        for name, group in questions.items()
+    ]
+    return tuple(
+        sorted(units, key=lambda unit: (-unit.questions[-1].item.turn_index, unit.questions[0].item.dialogue_id))
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.errors import UsageError
-from avemo_harness.plugins import Kind, Registry
+from avemo_harness.registry import Kind, Registry
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import TaskSpec
@@ -79,7 +79,7 @@ def load_scorer(name: str) -> Scorer:
     plugin = REGISTRY.plugin(name)
     if plugin is None:
         return cast("Scorer", scorer_class())
-    from avemo_harness.scorers.plugin import PluginScorer
+    from avemo_harness.scorers.base import PluginScorer
 
     with plugin.running("its construction"):
         return PluginScorer(scorer_class(), plugin)

@@ -1,15 +1,82 @@
-"""What a scorer takes and gives."""
+"""Input and output of a scorer: answers with judgements, score lines, metric values, cluster counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.scorers.judged import Judged
+from avemo_harness.metrics.profiles import Calibration
+from avemo_harness.metrics.trajectory import Dimension, Trajectory
+from avemo_harness.registry import Plugin
+
+UserView = Literal["audio_video", "audio", "video"]
+"""What a user's turn was judged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The recogniser that judged a run.
+
+    Args:
+        name: how the user calls it.
+        digest: of everything that decides its judgements.
+        calibration: its own thresholds, where it has any; see `no_calibration`.
+        rmse: its error for sound and face together, by dimension, on the unit scale; empty where unknown.
+        card: what it was trained on and how far it can be trusted; JSON-ready.
+        embedded: it is the built-in one, whose scores mean something on the demo alone.
+    """
+
+    name: str
+    digest: str
+    calibration: Calibration | None = None
+    rmse: Mapping[Dimension, float] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    embedded: bool = False
+
+    @property
+    def no_calibration(self) -> str | None:
+        """Why replies cannot be scored under the profile `calibrated`; None where they can."""
+        if self.calibration is None:
+            reason = self.card.get("no_calibration")
+            return "the recogniser has no calibration" + (f": {reason}" if reason else "")
+        problem = self.calibration.problem()
+        return f"the recogniser's calibration cannot be used: {problem}" if problem else None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One item's judgement.
+
+    Args:
+        user: the user's turn, by all streams that its recording has.
+        user_audio: the user's turn by its sound alone; None where it has none.
+        reply: the spoken answer; None where there is nothing to judge.
+        why: what keeps a reply from being judged: ``empty`` or ``silent``; None where nothing does.
+        place: which of its dialogue's user turns the item asks about, from 0 on.
+        has_reference: the release holds an answer to the same turn.
+        user_view: what `user` was judged by; None where there is no such trajectory, or it was not noted yet.
+        n_clipped: values of the three trajectories that lay a little off the scale and were clipped.
+        error: why the item could not be judged; such an item is counted and never scored.
+    """
+
+    judge: Judge
+    user: Trajectory | None = None
+    user_audio: Trajectory | None = None
+    reply: Trajectory | None = None
+    why: str | None = None
+    place: int = 0
+    has_reference: bool = False
+    error: str | None = None
+    user_view: UserView | None = None
+    n_clipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +101,7 @@ class Answer:
     flags: tuple[str, ...] = ()
     error: str | None = None
     missing: bool = False
-    judged: Judged | None = None
+    judged: Judgement | None = None
 
     @property
     def scorable(self) -> bool:
@@ -42,7 +109,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class MetricValue:
     """A value with its 95 % interval and what it was computed from. Null value: undefined.
 
     Args:
@@ -65,9 +132,9 @@ class Metric:
     marks: tuple[str, ...] = ()
 
 
-def metric_of(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_undefined: int = 0) -> Metric:
+def metric_value(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_undefined: int = 0) -> MetricValue:
     """Put an estimate and the counts of its items together."""
-    return Metric(
+    return MetricValue(
         value=estimate.value,
         ci_low=estimate.ci_low,
         ci_high=estimate.ci_high,
@@ -109,10 +176,10 @@ class TaskScores:
         rows: what answers that take no understanding would score on the same items, by name.
     """
 
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, MetricValue]
     lines: tuple[ScoreLine, ...]
     details: Mapping[str, Any]
-    rows: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, MetricValue]] = field(default_factory=dict)
 
 
 class Scorer(Protocol):
@@ -140,6 +207,70 @@ class Tally:
             n_errors=sum(line.verdict == "error" for line in lines),
         )
 
-    def metric(self, estimate: Estimate) -> Metric:
+    def metric(self, estimate: Estimate) -> MetricValue:
         """Put an estimate and these counts together."""
-        return metric_of(estimate, self.n, self.n_invalid, self.n_errors)
+        return metric_value(estimate, self.n, self.n_invalid, self.n_errors)
+
+
+Floats = NDArray[np.float64]
+
+
+def by_cluster(lines: Sequence[ScoreLine], count: Callable[[Sequence[ScoreLine]], Floats]) -> Floats:
+    """Count the scored lines of each cluster.
+
+    Args:
+        count: gives a vector of K counts for the lines of one cluster.
+
+    Returns:
+        Shape (D, K), clusters in order of their names; errors and missing items are left out, as are clusters of
+        nothing else.
+    """
+    groups: dict[str, list[ScoreLine]] = {}
+    for line in lines:
+        if line.verdict not in ("error", "missing"):
+            groups.setdefault(line.item.cluster, []).append(line)
+    if not groups:
+        return np.zeros((0, len(count([]))))
+    return np.stack([count(groups[name]) for name in sorted(groups)])
+
+
+class PluginScorer:
+    """Scores as the package's scorer does, and refuses what a run's results cannot hold."""
+
+    def __init__(self, scorer: Scorer, plugin: Plugin) -> None:
+        self._scorer, self._plugin = scorer, plugin
+        self.metrics = frozenset(scorer.metrics)
+
+    def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
+        """Score the answers of a task.
+
+        Raises:
+            UsageError: the package's scorer fails, or gives something else than scores.
+        """
+        with self._plugin.running("its score()"):
+            scores = self._scorer.score(task, answers)
+            problem = _problem(scores, answers)
+        if problem:
+            raise self._plugin.problem(f"its score() {problem}")
+        return scores
+
+
+def _problem(scores: Any, answers: Sequence[Answer]) -> str | None:
+    """Why results cannot hold some scores; None where they can.
+
+    Raises:
+        TypeError, ValueError: the scores hold what is no JSON.
+    """
+    if not isinstance(scores, TaskScores):
+        return f"gives {type(scores).__name__}, expected TaskScores"
+    lines = scores.lines
+    if not all(isinstance(line, ScoreLine) for line in lines) or len(lines) != len(answers):
+        return f"gives {len(lines)} lines, expected a ScoreLine for each of {len(answers)} answers"
+    if [line.item.item_id for line in lines] != [answer.item.item_id for answer in answers]:
+        return "gives lines of other items, or in another order, than the answers"
+    by_row = [scores.metrics, *scores.rows.values()]
+    if not all(isinstance(metric, MetricValue) for metrics in by_row for metric in metrics.values()):
+        return "gives a metric that is no Metric"
+    shown = [[{name: asdict(metric) for name, metric in metrics.items()} for metrics in by_row], dict(scores.details)]
+    json.dumps([shown, [dict(line.values) for line in lines]], allow_nan=False)
+    return None

@@ -13,8 +13,7 @@ from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
-from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
-from avemo_harness.scorers.clusters import by_cluster
+from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores, by_cluster
 
 Floats = NDArray[np.float64]
 RATES = {"aar": AUDIO, "var": VIDEO, "olr": OTHER}

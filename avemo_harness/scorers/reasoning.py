@@ -1,41 +1,166 @@
-"""Does the emotion of a spoken reply follow the user's, balance it, and stay steady: the scorer `reasoning`."""
+"""The scorer `reasoning`: ECS, EBS, ESS and ERS of spoken replies, and the details behind each metric."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from itertools import compress
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.metrics.profiles import AV_EMO, Profile, calibrated_profile
+from avemo_harness.metrics.dialogues import dialogue_means
+from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile, calibrated_profile
+from avemo_harness.metrics.reasoning import distance_to_thresholds, extremes
+from avemo_harness.metrics.trajectory import ROUNDING, Trajectory
 from avemo_harness.scorers.answers import unscored_line
-from avemo_harness.scorers.base import Answer, ScoreLine, TaskScores
-from avemo_harness.scorers.judged import Judge
-from avemo_harness.scorers.means import Column, mean_metrics
-from avemo_harness.scorers.reasoning_details import (
-    Unspoken,
-    clipped_values,
-    ers_apart,
-    exchange_problem,
-    extreme_turns,
-    on_reference_turns,
-    other_profiles,
-    uncut_means,
-    users_by_view,
-    with_missing_as_zero,
-)
-from avemo_harness.scorers.reasoning_rows import (
+from avemo_harness.scorers.base import Answer, Judge, Judgement, ScoreLine, TaskScores
+from avemo_harness.scorers.reasoning_columns import (
     CROSS_METRICS,
     TURN_METRICS,
+    Column,
     Exchange,
     Scores,
     anchored_columns,
     companion_columns,
+    mean_metrics,
     trivial_rows,
 )
+
+Floats = NDArray[np.float64]
+Means = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unspoken:
+    """A turn that was answered without speech: its dialogue, and the user's trajectory where it is known."""
+
+    dialogue: str
+    user: Trajectory | None
+
+
+def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | None:
+    """The first trajectory's lack that keeps exchanges from being scored under a profile; None where all can be."""
+    trajectories = (trajectory for one in exchanges for trajectory in (one.user, one.user_audio, one.reply))
+    return next((why for one in trajectories if one is not None and (why := profile.problem(one))), None)
+
+
+def users_by_view(judged: Sequence[Judgement | None]) -> dict[str, Any]:
+    """How many of the scored users were judged by sound and face, by sound and by face alone.
+
+    ``unknown`` are those that were judged before it was noted. A mean over several kinds is over judgements of unequal
+    quality.
+    """
+    counts = Counter(one.user_view or "unknown" for one in judged if one is not None)
+    return {"users_by_view": dict(sorted(counts.items())), "mixed_user_views": len(counts.keys() - {"unknown"}) > 1}
+
+
+def clipped_values(judged: Sequence[Judgement | None]) -> dict[str, int]:
+    """In how many judgements the recogniser left its scale a little, and how many values were clipped there."""
+    counts = [one.n_clipped for one in judged if one is not None and one.n_clipped]
+    return {"items": len(counts), "values": sum(counts)}
+
+
+def uncut_means(scores: Scores) -> Means:
+    """Means of the turns' scores before they were cut to [0, 1]."""
+    uncut = {"ecs": scores.turns.ecs.uncut, "ebs": scores.turns.ebs.uncut, "ess": scores.turns.ess.uncut}
+    return {name: _mean(values) for name, values in uncut.items()}
+
+
+def with_missing_as_zero(scores: Scores, unspoken: Sequence[Unspoken], profile: Profile) -> Means:
+    """The strict variant: means where every reply that was not spoken counts 0, in EBS where the user was extreme."""
+    names = np.array([*scores.of_turns, *(one.dialogue for one in unspoken)], dtype=np.str_)
+    distinct, members = np.unique(names, return_inverse=True)
+    users = [one.user for one in unspoken if one.user is not None]
+    extreme = np.zeros(len(unspoken), dtype=bool)
+    if users:
+        extreme[[one.user is not None for one in unspoken]] = extremes(users, profile).any(axis=1)
+    zeros = {name: np.zeros(len(unspoken)) for name in TURN_METRICS}
+    zeros["ebs"] = zeros["ebs_dir"] = np.where(extreme, 0.0, np.nan)
+    padded = {name: np.concatenate([scores.column(name).values, zeros[name]]) for name in TURN_METRICS}
+    across = {name: dialogue_means(padded[name], members, len(distinct)) for name in ("ecs", "ebs", "ebs_dir")}
+    return {
+        **{name: _mean(values) for name, values in padded.items()},
+        **{f"ct_{name}": _mean(values) for name, values in across.items()},
+    }
+
+
+def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge | None) -> dict[str, Any]:
+    """How many users' turns are extreme, in which dimension, and how many are so near a threshold that the judge's own
+    error may decide (None without a known error)."""
+    if not exchanges:
+        return {"n": 0, "rate": None, "by_dimension": {}, "near_threshold": None}
+    users = [one.user for one in exchanges]
+    flags = extremes(users, profile)
+    near = None
+    if judge is not None and judge.rmse:
+        errors = np.array([judge.rmse.get(one.dimension, 0.0) for one in profile.extremes])
+        near = int((errors - distance_to_thresholds(users, profile) > ROUNDING).any(axis=1).sum())
+    return {
+        "n": int(flags.any(axis=1).sum()),
+        "rate": float(flags.any(axis=1).mean()),
+        "by_dimension": {
+            one.dimension: int(count) for one, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
+        },
+        "near_threshold": near,
+    }
+
+
+def ers_apart(scores: Scores) -> dict[str, Any]:
+    """ERS of extreme and of other turns, from how many parts it was made, and the mean of the columns instead."""
+    ers, ebs = scores.turns.ers, scores.turns.ebs.value
+    extreme, defined = ~np.isnan(ebs), ~np.isnan(ers)
+    columns = [scores.column(name).mean for name in ("ecs", "ebs", "ess")]
+    known = [value for value in columns if value is not None]
+    return {
+        "extreme_turns": _mean(ers[extreme]),
+        "other_turns": _mean(ers[~extreme]),
+        "n_parts": {"2": int((defined & ~extreme).sum()), "3": int((defined & extreme).sum())},
+        "ers_of_columns": float(np.mean(known)) if known else None,
+    }
+
+
+def on_reference_turns(
+    exchanges: Sequence[Exchange], has_reference: Sequence[bool], profile: Profile
+) -> dict[str, Any]:
+    """The means on the turns that the release itself answers: what to hold against the row of `reference`."""
+    shared = list(compress(exchanges, has_reference))
+    return {"n": len(shared), **_means(shared, profile)}
+
+
+def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge | None) -> dict[str, Any]:
+    """The same exchanges under the other profiles; where one does not apply, why."""
+    profiles: dict[str, Profile | None] = {AV_EMO.name: AV_EMO, "calibrated": None, **PROFILES}
+    no_calibration = judge.no_calibration if judge else "the recogniser has no calibration"
+    if judge is not None and judge.calibration is not None and no_calibration is None:
+        profiles["calibrated"] = calibrated_profile(judge.calibration)
+    results: dict[str, Any] = {}
+    for name, profile in profiles.items():
+        if name == chosen.name:
+            continue
+        if profile is None:
+            results[name] = {"refused": no_calibration}
+        elif problem := exchange_problem(exchanges, profile):
+            results[name] = {"refused": problem}
+        else:
+            results[name] = _means(exchanges, profile)
+    return results
+
+
+def _means(exchanges: Sequence[Exchange], profile: Profile) -> Means:
+    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    columns: Mapping[str, Column] = scores.columns()
+    return {name: column.mean for name, column in columns.items()}
+
+
+def _mean(values: Floats) -> float | None:
+    """The mean of what is defined."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
 
 Verdict = Literal["spoken", "unspoken", "unjudged", "error", "missing"]
 
@@ -53,7 +178,7 @@ class ReasoningScorer:
     )
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        readings = [_read(answer) for answer in answers]
+        readings = [_reply_verdict(answer) for answer in answers]
         exchanges = [reading.exchange for reading in readings if reading.exchange is not None]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
         profile, refusal = _profile(task, judge)
@@ -94,7 +219,7 @@ class ReasoningScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _ReplyVerdict:
     """An answer, whether it was spoken, and if so the exchange that it makes with the user's turn."""
 
     answer: Answer
@@ -114,20 +239,20 @@ class _Reading:
         return self.answer.judged is not None and self.answer.judged.has_reference
 
 
-def _read(answer: Answer) -> _Reading:
+def _reply_verdict(answer: Answer) -> _ReplyVerdict:
     judged = answer.judged
     if not answer.scorable:
-        return _Reading(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
+        return _ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
     if answer.speech is None:
-        return _Reading(answer, "unspoken", "no speech")
+        return _ReplyVerdict(answer, "unspoken", "no speech")
     if judged is None:
-        return _Reading(answer, "unjudged", "not judged")
+        return _ReplyVerdict(answer, "unjudged", "not judged")
     if judged.error is not None or judged.user is None:
-        return _Reading(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
+        return _ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
     if judged.reply is None:
-        return _Reading(answer, "unspoken", judged.why or "empty")
+        return _ReplyVerdict(answer, "unspoken", judged.why or "empty")
     exchange = Exchange(answer.item.cluster, judged.place, judged.user, judged.user_audio, judged.reply)
-    return _Reading(answer, "spoken", exchange=exchange)
+    return _ReplyVerdict(answer, "spoken", exchange=exchange)
 
 
 def _profile(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
@@ -140,14 +265,14 @@ def _profile(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
     return calibrated_profile(judge.calibration), None
 
 
-def _coverage(readings: Sequence[_Reading]) -> Column:
+def _coverage(readings: Sequence[_ReplyVerdict]) -> Column:
     """1 for each turn that was answered in speech, 0 for one that was answered without."""
     asked = [reading for reading in readings if reading.verdict in ("spoken", "unspoken")]
     spoken = np.array([reading.verdict == "spoken" for reading in asked], dtype=np.float64)
     return Column(spoken, [reading.answer.item.cluster for reading in asked])
 
 
-def _lines(readings: Sequence[_Reading], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
+def _lines(readings: Sequence[_ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
     """A line an item; those of spoken replies, in order, carry the scores of their turn."""
     of_turns = {name: column.values for name, column in columns.items() if name not in CROSS_METRICS}
     lines = []

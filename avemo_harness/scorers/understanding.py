@@ -1,23 +1,120 @@
-"""Can the model name the user's emotion: accuracy, F1, the confusion matrix and, for ranked labels, calibration."""
+"""The scorer `understanding`: accuracy, F1, confusion, calibration of ranked labels, fusion gain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
-from avemo_harness.metrics import classification
-from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
+from avemo_harness.benchmark.task import LabelOutput, RankBy, TaskSpec
+from avemo_harness.metrics import calibration, classification
+from avemo_harness.metrics.bootstrap import (
+    ClusterBootstrap,
+    Estimate,
+    ItemBootstrap,
+    Statistic,
+    bounded_at_edges,
+    interval_of_gain,
+    interval_of_inflated,
+)
+from avemo_harness.metrics.paired import around_zero, difference
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
-from avemo_harness.scorers.answers import parsing_details, read_answer, unscored_line
-from avemo_harness.scorers.base import Answer, Metric, ScoreLine, Tally, TaskScores
-from avemo_harness.scorers.calibration import Forecasts, calibration_estimates, forecast_values, ranking_details
-from avemo_harness.scorers.clusters import by_cluster
+from avemo_harness.scorers.answers import RankingError, label_scores, parsing_details, read_answer, unscored_line
+from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, Tally, TaskScores, by_cluster, metric_value
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_DECIMALS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Probabilities of the labels by the answers that rank them: N answers, L labels.
+
+    Args:
+        probabilities: softmax over the labels of the deciding scores, shape (N, L).
+        confidences: the probability of the answer, which is the highest, shape (N,).
+        hits: 1 where the answer is the gold label, else 0, shape (N,).
+        gold: index of the gold label, shape (N,).
+        clusters: number of the item's cluster, shape (N,).
+    """
+
+    probabilities: Floats
+    confidences: Floats
+    hits: Floats
+    gold: Integers
+    clusters: Integers
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], labels: tuple[str, ...], rank_by: RankBy) -> Forecasts:
+        """Take the answers that can be ranked; errors, missing items and invalid answers forecast nothing."""
+        scores, gold, clusters = [], [], []
+        for answer in answers:
+            if answer.scorable and answer.item.gold is not None:
+                try:
+                    scores.append(label_scores(answer, labels, rank_by))
+                except RankingError:
+                    continue
+                gold.append(labels.index(answer.item.gold))
+                clusters.append(answer.item.cluster)
+        table = np.array(scores, dtype=np.float64).reshape(-1, len(labels))
+        probabilities = calibration.label_probabilities(table)
+        positions = np.array(gold, dtype=np.int64)
+        return cls(
+            probabilities=probabilities,
+            # The sum in a softmax rounds by the order of its labels; equal confidences must stay equal, to share a bin.
+            confidences=probabilities.max(axis=-1).round(_DECIMALS),
+            hits=(table.argmax(axis=-1) == positions).astype(np.float64),
+            gold=positions,
+            clusters=np.unique(np.array(clusters, dtype=np.str_), return_inverse=True)[1].astype(np.int64),
+        )
+
+
+def calibration_estimates(forecasts: Forecasts) -> Mapping[str, Estimate]:
+    """ECE and Brier score with intervals over resampled clusters; in every resample the bins of ECE are made anew."""
+    bootstrap = ItemBootstrap(forecasts.clusters)
+    error = partial(calibration.expected_calibration_error, forecasts.confidences, forecasts.hits)
+    score = partial(calibration.brier_score, forecasts.probabilities, forecasts.gold)
+    return {
+        "ece": bootstrap.estimate(error, interval_of_inflated),
+        "brier": bounded_at_edges(bootstrap.estimate(score, high=2.0), high=2.0),
+    }
+
+
+def forecast_values(answer: Answer, output: LabelOutput) -> Mapping[str, float]:
+    """Confidence and Brier score of one answer; nothing where labels are generated, or this one cannot be ranked."""
+    if output.method != "rank":
+        return {}
+    one = Forecasts.of([answer], output.labels, output.rank_by)
+    if not len(one.gold):
+        return {}
+    error = calibration.brier_score(one.probabilities, one.gold)
+    return {"confidence": float(one.confidences[0]), "brier": float(error)}
+
+
+def ranking_details(answers: Sequence[Answer], output: LabelOutput) -> Mapping[str, Any]:
+    """Which score decided, what the others would have given, and confidence against accuracy bin by bin. JSON-ready."""
+    by_way = {way: Forecasts.of(answers, output.labels, way) for way in get_args(RankBy)}
+    decided = by_way[output.rank_by]
+    bins = calibration.reliability_bins(decided.confidences, decided.hits)
+    return {
+        "decided_by": output.rank_by,
+        "accuracy_by": {
+            way: {"accuracy": _mean_or_null(forecasts.hits), "n": len(forecasts.hits)}
+            for way, forecasts in by_way.items()
+        },
+        "mean_confidence": _mean_or_null(decided.confidences),
+        "reliability": [asdict(one) for one in bins],
+    }
+
+
+def _mean_or_null(values: Floats) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 class UnderstandingScorer:
@@ -56,7 +153,7 @@ class UnderstandingScorer:
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
 
 
-def _calibration(answers: Sequence[Answer], output: LabelOutput, tally: Tally) -> Mapping[str, Metric]:
+def _calibration(answers: Sequence[Answer], output: LabelOutput, tally: Tally) -> Mapping[str, MetricValue]:
     if output.method == "generate":
         undefined = replace(tally, n=0).metric(Estimate(None, None, None))
         return {"ece": undefined, "brier": undefined}
@@ -112,3 +209,61 @@ def _details(counts: Floats, output: LabelOutput, occurring: NDArray[np.bool_]) 
 
 def _or_null(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class FusionGain:
+    """Accuracy with both streams less that with one, in [-1, 1], over the turns scored under all three conditions.
+
+    Args:
+        gain: ``Acc_AV - max(Acc_A, Acc_V)``; the smaller of the other two.
+        av_minus_a: ``Acc_AV - Acc_A``.
+        av_minus_v: ``Acc_AV - Acc_V``.
+    """
+
+    gain: MetricValue
+    av_minus_a: MetricValue
+    av_minus_v: MetricValue
+
+
+def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> FusionGain:
+    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues."""
+    verdicts = [
+        {line.item.item_id: line for line in lines if line.verdict in ("right", "wrong")}
+        for lines in (both, audio, video)
+    ]
+    shared = sorted(set(verdicts[0]) & set(verdicts[1]) & set(verdicts[2]))
+    clusters: dict[str, Floats] = {}
+    for item_id in shared:
+        lines = [by_item[item_id] for by_item in verdicts]
+        counts = clusters.setdefault(lines[0].item.cluster, np.zeros(4))
+        counts += [1.0, *(float(line.verdict == "right") for line in lines)]
+    table = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
+    invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
+    errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
+
+    return FusionGain(*(metric_value(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)))
+
+
+def fusion_estimates(counts: Floats) -> tuple[Estimate, Estimate, Estimate]:
+    """The gain over the larger of two accuracies, and the differences from either.
+
+    Args:
+        counts: items, and how many are right with both streams, with sound, with the picture, of each cluster: (D, 4).
+    """
+    both = counts[:, [0, 1]]
+    return (
+        around_zero(ClusterBootstrap(counts).estimate(_gain, interval_of_gain, low=-1.0)),
+        difference(counts[:, [0, 2]], both, _accuracy),
+        difference(counts[:, [0, 3]], both, _accuracy),
+    )
+
+
+def _gain(sums: Floats) -> Floats:
+    gain: Floats = (sums[:, 1] - np.maximum(sums[:, 2], sums[:, 3])) / sums[:, 0]
+    return gain
+
+
+def _accuracy(sums: Floats) -> Floats:
+    accuracy: Floats = sums[:, 1] / sums[:, 0]
+    return accuracy

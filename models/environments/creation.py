@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avemo_harness import paths
+from avemo_harness import files
 from avemo_harness.errors import StoreError, UsageError
-from avemo_harness.locks import one_at_a_time
-from avemo_harness.models.environments.pins import is_hashed, pin_of
-from avemo_harness.models.environments.places import Environment
-from avemo_harness.models.environments.recipes import Recipe
+from avemo_harness.files import exclusive_lock
+from avemo_harness.models.environments.recipes import Environment, Recipe, is_hashed, pin_of
 
 Say = Callable[[str], None]
 """Takes a line for the user: what is done now."""
@@ -78,7 +76,7 @@ def create(environment: Environment, say: Say = lambda line: None, base: Path | 
         StoreError: the folder cannot be written.
     """
     name = environment.recipe.name
-    with one_at_a_time(environment.lock, lambda: say(f"another process is making {name}: waiting for it")):
+    with exclusive_lock(environment.lock, lambda: say(f"another process is making {name}: waiting for it")):
         if environment.state() == "ready":
             say(f"{name} is ready in {environment.folder}")
             return
@@ -91,7 +89,7 @@ def create(environment: Environment, say: Say = lambda line: None, base: Path | 
                 say(f"[{number}/{len(steps) + 1}] {step.what}")
                 _take(environment, step, say)
                 done.append(step.name)
-                paths.write_atomically(_journal(environment), json.dumps([environment.recipe.digest, done]))
+                files.write_atomically(_journal(environment), json.dumps([environment.recipe.digest, done]))
         say(f"[{len(steps) + 1}/{len(steps) + 1}] checking")
         _finish(environment)
         say(f"{name} is ready in {environment.folder}")
@@ -200,7 +198,7 @@ def _tag(pin: str) -> str:
 
 def _take(environment: Environment, step: _Step, say: Say) -> None:
     for name, text in step.files.items():
-        paths.write_atomically(environment.folder / name, text)
+        files.write_atomically(environment.folder / name, text)
     failures = []
     for command in step.commands:
         try:

@@ -1,16 +1,91 @@
-"""What each private environment is made of."""
+"""Recipes of private environments: pinned requirements with hashes, and where each is made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
 
-from avemo_harness.errors import UsageError
-from avemo_harness.models.environments.pins import libraries, names_of, read_lock, with_hashes
-from avemo_harness.names import hint
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from avemo_harness import files
+from avemo_harness.errors import ModelError, StoreError, UsageError
+from avemo_harness.files import exclusive_lock
+from avemo_harness.registry import hint
+
+FOLDER = Path(__file__).parent / "locks"
+"""A file for each recipe, and ``builds.txt`` for builds of torch; `tests/support/write_locks.py` writes them anew."""
+
+
+def read_lock(name: str) -> tuple[str, ...]:
+    """Requirements and options of a file in `FOLDER`, one a string; without comments."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    return tuple(line for line in joined.splitlines() if line and not line.startswith("#"))
+
+
+def pin_of(requirement: str) -> str:
+    """Name and version, without marker and hashes.
+
+    >>> pin_of("Jinja2==3.1.6 ; python_version < '3.13' --hash=sha256:00")
+    'jinja2==3.1.6'
+    """
+    name, _, pinned = requirement.partition("==")
+    return f"{canonicalize_name(name)}=={re.split(r'[ ;]', pinned, maxsplit=1)[0]}"
+
+
+def names_of(requirements: Iterable[str]) -> set[str]:
+    """Of pinned requirements, the packages; options are passed over."""
+    return {pin_of(line).partition("==")[0] for line in requirements if not line.startswith("-")}
+
+
+def is_hashed(requirement: str) -> bool:
+    """True if pip can check the file that it is installed from."""
+    return "--hash=sha256:" in requirement
+
+
+def with_hashes(pins: Sequence[str]) -> tuple[str, ...]:
+    """The pins, each with the hashes of its files where ``builds.txt`` has that very version."""
+    known: Mapping[str, str] = {pin_of(line): line for line in read_lock("builds") if not line.startswith("-")}
+    hashes = {pin: re.findall(r"--hash=sha256:\w+", known.get(pin_of(pin), "")) for pin in pins}
+    return tuple(" ".join([pin, *hashes[pin]]) for pin in pins)
+
+
+def libraries(packages: Iterable[str], without: Collection[str]) -> tuple[str, ...]:
+    """Pins for all that installed packages need, at the versions that this environment has.
+
+    Args:
+        packages: names; they are not among the result.
+        without: canonical names that are left out, with what only they need.
+    """
+    found: dict[str, str] = {}
+    todo = [(canonicalize_name(package), frozenset[str]()) for package in packages]
+    seen = set(todo)
+    roots = {name for name, _ in todo}
+    while todo:
+        name, extras = todo.pop()
+        for text in requires(name) or ():
+            need = Requirement(text)
+            wanted = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+            key = (canonicalize_name(need.name), frozenset(need.extras))
+            if not wanted or key in seen or key[0] in without:
+                continue
+            seen.add(key)
+            try:
+                found[key[0]] = f"{key[0]}=={version(key[0])}"
+            except PackageNotFoundError:
+                continue  # (this environment does without it)
+            todo.append(key)
+    return tuple(found[name] for name in sorted(found) if name not in roots)
+
 
 FORMAT = 2
 """Raised when environments are made in another way, so that old ones count as stale."""
@@ -31,7 +106,7 @@ SHARED = (
     "pyyaml==6.0.3",
     # It builds what has no wheel; the last that has what librosa 0.9 and diffusers 0.24 import.
     "setuptools==80.9.0",
-    # None is built for this torch; `avemo_harness.models.remote_code` makes do with its part that is plain Python.
+    # None is built for this torch; `avemo_harness.models.weights` makes do with its part that is plain Python.
     "torchaudio==2.11.0",
 )
 """What both models' code runs on, and what this package needs of its own."""
@@ -149,3 +224,111 @@ def main_builds() -> tuple[str, ...]:
         return tuple(f"{package}=={version(package)}" for package in COMPILED)
     except PackageNotFoundError as error:
         raise UsageError(f"{error.name} is not installed here; install avemo-harness again with pip") from error
+
+
+State = Literal["missing", "unfinished", "stale", "ready"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What an environment turned out to be.
+
+    Args:
+        recipe: digest of the recipe that it was made of.
+        packages: versions of the packages that the recipe names, as they are installed.
+        python: version of its interpreter.
+    """
+
+    recipe: str
+    packages: Mapping[str, str]
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The environment of a recipe, made or not, in the package's cache folder."""
+
+    recipe: Recipe
+
+    @property
+    def folder(self) -> Path:
+        """Everything of it."""
+        return files.cache_dir() / "environments" / self.recipe.name
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "venv" / "bin" / "python"
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that it is finished, and of which recipe."""
+        return self.folder / "finished.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that makes or removes it."""
+        return self.folder.with_name(f"{self.recipe.name}.lock")
+
+    def state(self) -> State:
+        """Stale is one that was made of another recipe, or with another build of torch."""
+        if not self.folder.is_dir():
+            return "missing"
+        finished = self.finished()
+        if finished is None or not os.access(self.python, os.X_OK):
+            return "unfinished"
+        return "ready" if finished.recipe == self.recipe.digest else "stale"
+
+    def finished(self) -> Finished | None:
+        """What is known of it since it was finished; None where it is not."""
+        try:
+            found = json.loads(self.marker.read_text(encoding="utf-8"))
+            return Finished(found["recipe"], found["packages"], found["python"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def finish(self, packages: Mapping[str, str], python: str) -> None:
+        """Say that it is finished (StoreError where that cannot be written)."""
+        found = Finished(self.recipe.digest, packages, python)
+        files.write_atomically(self.marker, json.dumps(asdict(found), indent=1, sort_keys=True) + "\n")
+
+    def size_bytes(self) -> int:
+        """Room that it takes on the disk."""
+        return sum(
+            os.lstat(os.path.join(folder, name)).st_blocks * 512
+            for folder, _, names in os.walk(self.folder)
+            for name in names
+        )
+
+    def check_ready(self) -> None:
+        """Refuse one that a model cannot run in (ModelError); the message tells the command that helps."""
+        state = self.state()
+        if state != "ready":
+            why = {
+                "missing": "needs an environment of its own",
+                "unfinished": "has an environment that is not finished",
+                "stale": "has an environment that was made for other packages",
+            }[state]
+            name = self.recipe.name
+            raise ModelError(f"{name} {why}: `avemo-eval env create {name}` makes it once")
+
+    def remove(self, say: Callable[[str], None] = lambda sentence: None) -> bool:
+        """Delete it; returns whether there was one.
+
+        Raises:
+            StoreError: it cannot be deleted.
+        """
+        with exclusive_lock(self.lock, lambda: say(f"another process is making {self.recipe.name}: waiting for it")):
+            if not self.folder.exists():
+                return False
+            self.clear()
+            return True
+
+    def clear(self) -> None:
+        """Delete it, the marker first, so that half of it is never taken for the whole. The lock is the caller's."""
+        try:
+            self.marker.unlink(missing_ok=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+        except OSError as error:
+            raise StoreError(f"{self.folder}: cannot be deleted ({error.strerror}); delete it by hand") from error

@@ -1,7 +1,4 @@
-"""Requests as chat completions take them: media as data URLs, and the sound of a clip as a part of its own.
-
-Servers drop or refuse the sound inside a video, in part silently, so a video is sent without its sound by default.
-"""
+"""Requests as messages of the chat completions API, in the layout that a server takes."""
 
 from __future__ import annotations
 
@@ -17,11 +14,10 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
-from avemo_harness.build.importers.recordings import encode_anew
+from avemo_harness.data.importers.recordings import reencode
 from avemo_harness.errors import MediaError
-from avemo_harness.models.harmless import harmless
-from avemo_harness.models.minicpm_layout import GRID_FPS, Seen, clip_parts
-from avemo_harness.models.perception import SOUND_RATE, Perception, Recent
+from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, LruCache, escape_special_tokens
+from avemo_harness.models.minicpm_network import GRID_FPS, TimedClip, clip_parts
 
 Layout = Literal["clips", "seconds"]
 """``clips``: video, then sound; ``seconds``: a frame and the sound of each second in turn, as MiniCPM-o takes them."""
@@ -54,8 +50,10 @@ class Messenger:
 
     def __init__(self, wording: Wording) -> None:
         self._wording = wording
-        self._perception = Perception(GRID_FPS)
-        self._clips: Recent[str, list[Part]] = Recent(PARTS_BYTES, lambda parts: sum(len(str(part)) for part in parts))
+        self._perception = ClipDecoder(GRID_FPS)
+        self._clips: LruCache[str, list[Part]] = LruCache(
+            PARTS_BYTES, lambda parts: sum(len(str(part)) for part in parts)
+        )
 
     def messages(self, conversation: Sequence[Message]) -> list[Part]:
         """A conversation for ``messages``.
@@ -68,17 +66,17 @@ class Messenger:
 
     def _content(self, message: Message) -> str | list[Part]:
         if all(isinstance(block, Text) for block in message.content):
-            return "".join(harmless(block.text) for block in message.content if isinstance(block, Text))
+            return "".join(escape_special_tokens(block.text) for block in message.content if isinstance(block, Text))
         return [part for block in message.content for part in self._parts(block)]
 
     def _parts(self, block: Text | Clip) -> list[Part]:
         if isinstance(block, Text):
-            return [{"type": "text", "text": harmless(block.text)}]
+            return [{"type": "text", "text": escape_special_tokens(block.text)}]
         return self._clips.get(block.sha256, lambda: list(self._clip(block)))
 
     def _clip(self, clip: Clip) -> Iterator[Part]:
         if self._wording.layout == "seconds":
-            seen = Seen(self._perception.look(clip), media.probe(clip.read()).duration_s)
+            seen = TimedClip(self._perception.look(clip), media.probe(clip.read()).duration_s)
             for part in clip_parts(seen):
                 if not isinstance(part, str):
                     yield self._sound(part) if part.ndim == 1 else _picture(part)
@@ -102,7 +100,7 @@ class Messenger:
 
 def _as_mp4(data: bytes) -> bytes:
     """A clip as servers take it: MP4 as it is, another container, such as a browser's WebM, encoded anew."""
-    return data if media.sound_container(data) == "MP4" else encode_anew(data)
+    return data if media.sound_container(data) == "MP4" else reencode(data)
 
 
 def _without_sound(data: bytes) -> bytes:
@@ -111,7 +109,7 @@ def _without_sound(data: bytes) -> bytes:
         return media.remove_sound(data)
     except MediaError:
         media.check_whole(data)  # what is damaged stays an error
-        return media.remove_sound(encode_anew(data))
+        return media.remove_sound(reencode(data))
 
 
 def _video(mp4: bytes) -> Part:

@@ -1,4 +1,4 @@
-"""Any model behind a server that speaks OpenAI's chat protocol."""
+"""Any OpenAI-compatible server, asked for many requests side by side."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import ModelError, SampleError, describe
 from avemo_harness.http import Bounds, EventLoop, read_key
-from avemo_harness.http_addresses import shown_address
+from avemo_harness.http_answers import shown_address
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.sampling import flags_of
-from avemo_harness.models.served.answers import Told, without_thoughts
-from avemo_harness.models.served.client import Client
+from avemo_harness.models.served.answers import ChatCompletion, speech_of, without_thoughts
+from avemo_harness.models.served.client import Client, Server, check_senses, identify, takes_choices
 from avemo_harness.models.served.messages import Layout, Messenger, SoundPart, Wording
 from avemo_harness.models.served.ranking import fitting_priors, label_priors, rank_labels
-from avemo_harness.models.served.server import Server, check_senses, identify, takes_choices
-from avemo_harness.models.served.speech import speech_of
 
 VERSION = "2"
 MOST, USUAL = 1024, 16
@@ -153,7 +151,7 @@ class OpenAi:
             payload["structured_outputs"] = {"choice": list(request.output.labels)}
         return payload
 
-    def _response(self, request: Request, told: Told) -> Response:
+    def _response(self, request: Request, told: ChatCompletion) -> Response:
         given, spoken = self._arguments, isinstance(request.output, SpokenOutput)
         bare_rate_hz = None if given.speech_format == "wav" else given.speech_rate_hz
         speech = speech_of(told.sound, bare_rate_hz) if spoken else None

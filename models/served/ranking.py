@@ -1,4 +1,4 @@
-"""Ranking labels by the probabilities of the first token, as far as a server tells them."""
+"""Rank labels by the log-probabilities that a server gives for the first token."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.served.answers import Told
-from avemo_harness.models.served.logprobs import Alternatives
+from avemo_harness.models.served.answers import Alternatives, ChatCompletion
 
 LEAST_SHARE = 0.5
 """Of the first token's probability that the labels must hold to be ranked by it."""
@@ -67,17 +66,17 @@ class FirstTokenRanking:
     untold: frozenset[str]
 
 
-def first_token_logprobs(told: Told, labels: Sequence[str]) -> Mapping[str, float]:
+def first_token_logprobs(told: ChatCompletion, labels: Sequence[str]) -> Mapping[str, float]:
     """`FirstTokenRanking.logprobs` of `rank_labels`.
 
-    >>> told = Told("sad", (), True, 9, 1, (("sad", -0.5), (" happ", -1.5), ("Sad", -2.0), ("the", -3.0)))
+    >>> told = ChatCompletion("sad", (), True, 9, 1, (("sad", -0.5), (" happ", -1.5), ("Sad", -2.0), ("the", -3.0)))
     >>> {label: round(value, 2) for label, value in first_token_logprobs(told, ["happy", "sad", "neutral"]).items()}
     {'happy': -1.5, 'sad': -0.3, 'neutral': -3.0}
     """
     return rank_labels(told, labels).logprobs
 
 
-def rank_labels(told: Told, labels: Sequence[str]) -> FirstTokenRanking:
+def rank_labels(told: ChatCompletion, labels: Sequence[str]) -> FirstTokenRanking:
     """Rank labels by the first token: capitals and leading spaces are spellings of one label and add up.
 
     A fragment counts for the one label that it begins. One that begins several counts for none.
@@ -102,7 +101,7 @@ def rank_labels(told: Told, labels: Sequence[str]) -> FirstTokenRanking:
     return FirstTokenRanking({label: spelled.get(label, floor) for label in labels}, untold)
 
 
-def label_priors(told: Told, labels: Sequence[str]) -> Mapping[str, float] | None:
+def label_priors(told: ChatCompletion, labels: Sequence[str]) -> Mapping[str, float] | None:
     """Log-probabilities of labels where nothing was shown; None unless each was told, since a floor is no measure.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The worker's side: hosts a model and answers what its parent asks, until the parent closes the stream or dies."""
+"""The worker's side: host one model and answer messages until the run hangs up."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Any, NoReturn, cast
 
-from avemo_harness.arguments import typed_arguments
 from avemo_harness.errors import AvemoError, GenerationError, ModelError, first_line
-from avemo_harness.inference import device_is_lost
+from avemo_harness.models import check_requires, requires_of
 from avemo_harness.models.base import ModelSetup, OmniModel, Output, Prefetching
-from avemo_harness.models.requirements import check_requires, requires_of
-from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
-from avemo_harness.models.worker.payloads import (
+from avemo_harness.models.worker.protocol import (
+    VERSION,
     Buffer,
-    Order,
+    Connection,
+    Frame,
+    StreamError,
+    WorkerConfig,
     error_content,
     error_from,
     request_from,
     responses_content,
 )
+from avemo_harness.registry import typed_arguments
+from avemo_harness.torch_setup import device_is_lost
 
 PREFETCHING_THREADS = 2
 LOST_DEVICE = 71
@@ -46,15 +49,15 @@ def serve(end: socket.socket) -> NoReturn:
     # An interrupt from the keyboard reaches both processes; it is the parent that decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(end)
-    connection.send(Message("hello", {"version": VERSION}))
-    commands: SimpleQueue[Message] = SimpleQueue()
+    connection.send(Frame("hello", {"version": VERSION}))
+    commands: SimpleQueue[Frame] = SimpleQueue()
     host = _Host(connection)
     threading.Thread(target=_listen, args=(connection, host, commands), name="listen", daemon=True).start()
     while True:
         host.answer(commands.get())
 
 
-def _listen(connection: Connection, host: _Host, commands: SimpleQueue[Message]) -> None:
+def _listen(connection: Connection, host: _Host, commands: SimpleQueue[Frame]) -> None:
     """Hand on what the parent says; ends the process with the stream."""
     try:
         while True:
@@ -86,14 +89,14 @@ class _Host:
         self._wanted: dict[int, Future[bytes]] = {}
         self._prefetching = ThreadPoolExecutor(PREFETCHING_THREADS, thread_name_prefix="prefetch")
 
-    def answer(self, command: Message) -> None:
+    def answer(self, command: Frame) -> None:
         """Do what the parent asks for, giving signs of life until it is done."""
         call, done = command.content["call"], threading.Event()
         beating = threading.Thread(target=self._beat, args=(done,), name="beat", daemon=True)
         beating.start()
         try:
             content, buffers = self._answers[command.kind](self, command.content)
-            reply = Message("answer", {"call": call, **content}, buffers)
+            reply = Frame("answer", {"call": call, **content}, buffers)
             self._connection.send(reply)
         except ImportError as error:
             traceback.print_exc()
@@ -111,11 +114,11 @@ class _Host:
             done.set()
             beating.join()
 
-    def prefetch(self, message: Message) -> None:
+    def prefetch(self, message: Frame) -> None:
         """Let the model decode a request's clips, beside what it answers."""
         self._prefetching.submit(self._prefetch, message.content)
 
-    def clip_came(self, message: Message) -> None:
+    def clip_came(self, message: Frame) -> None:
         """A clip that was asked for is there, or why it cannot be read."""
         waiting = self._wanted.pop(message.content["ticket"])
         failed = message.content.get("failed")
@@ -125,11 +128,11 @@ class _Host:
             waiting.set_exception(error_from(failed))
 
     def _make(self, content: Mapping[str, Any]) -> Answer:
-        order = Order.from_content(content["order"])
+        order = WorkerConfig.from_content(content["order"])
         self._beat_s, self.scratch = order.beat_s, order.scratch
         sys.path.extend(order.paths)
         setup = ModelSetup(
-            say=lambda sentence: self._connection.send(Message("said", {"sentence": sentence})),
+            say=lambda sentence: self._connection.send(Frame("said", {"sentence": sentence})),
             device=order.device,
             outputs=frozenset(cast("tuple[Output, ...]", order.outputs)),
         )
@@ -172,23 +175,23 @@ class _Host:
                 self._model.prefetch(request_from(content["request"], partial(self._fetch, call)))
         except Exception:  # it will come again where it matters: in the answer
             traceback.print_exc()
-        self._connection.send(Message("prefetched", {"call": call}))
+        self._connection.send(Frame("prefetched", {"call": call}))
 
     def _fetch(self, call: int, digest: str) -> bytes:
         """A clip's bytes, from the parent, who knows it by the call that it belongs to."""
         ticket, waiting = next(self._tickets), Future[bytes]()
         self._wanted[ticket] = waiting
-        self._connection.send(Message("clip", {"call": call, "digest": digest, "ticket": ticket}))
+        self._connection.send(Frame("clip", {"call": call, "digest": digest, "ticket": ticket}))
         return waiting.result()
 
     def _fail(self, call: int, error: Exception) -> None:
         if not isinstance(error, AvemoError):
             traceback.print_exc()
-        self._connection.send(Message("failed", {"call": call, "failed": error_content(error)}))
+        self._connection.send(Frame("failed", {"call": call, "failed": error_content(error)}))
 
     def _beat(self, done: threading.Event) -> None:
         while not done.wait(self._beat_s):
-            self._connection.send(Message("beat", {"cpu_s": time.process_time()}))
+            self._connection.send(Frame("beat", {"cpu_s": time.process_time()}))
 
 
 def _comes_from(module: str, folders: tuple[str, ...]) -> bool:

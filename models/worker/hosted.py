@@ -1,22 +1,98 @@
-"""Models that answer from a process in a private environment; to a run they are like any other."""
+"""Models that answer from a process in a private environment, restarted where it is lost."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.errors import GenerationError
+from avemo_harness.models.baichuan_omni import BaichuanOmni
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.environments import stand_ins
-from avemo_harness.models.environments.places import Environment
-from avemo_harness.models.environments.recipes import find_recipe
-from avemo_harness.models.worker.host import Host
-from avemo_harness.models.worker.log import WorkerLog
-from avemo_harness.models.worker.payloads import Order
-from avemo_harness.models.worker.process import Worker
+from avemo_harness.models.environments.recipes import Environment, find_recipe
+from avemo_harness.models.minicpm_o import MiniCpmO
+from avemo_harness.models.worker.process import Worker, WorkerLog, WorkerLostError
+from avemo_harness.models.worker.protocol import WorkerConfig
+
+HOPELESS = 3
+"""Batches lost one after the other, before any was answered, after which no worker is started for another."""
+
+Result = TypeVar("Result")
+
+
+class Host:
+    """Asks a worker, and another one where that is lost.
+
+    Args:
+        start: gives a new worker.
+    """
+
+    def __init__(self, start: Callable[[], Worker]) -> None:
+        self._start = start
+        self._worker: Worker | None = None
+        self._answered = False
+        self._lost = 0
+
+    def identity(self) -> tuple[dict[str, str], tuple[str, ...]]:
+        """What the model says it is, and the stand-ins that it runs with.
+
+        Raises:
+            ModelError: the worker cannot be started, or the model cannot be made in it.
+            WorkerLostError: it was lost.
+        """
+        return self._asked(lambda worker: (worker.identity(), worker.stand_ins))
+
+    def generate(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer a batch; if the worker is lost, another one is asked all of it.
+
+        Raises:
+            WorkerLostError: that one was lost too.
+            AvemoError: the worker cannot be started again, or what the model raised.
+        """
+        if not self._answered and self._lost >= HOPELESS:
+            raise GenerationError(
+                f"the worker process was lost with each of {self._lost} batches and never answered; none is started "
+                "for more of them in this run"
+            )
+        try:
+            return self._generate(requests)
+        except WorkerLostError:
+            try:
+                return self._generate(requests)
+            except WorkerLostError:
+                self._lost += 1
+                raise
+
+    def prefetch(self, request: Request) -> None:
+        """Let the model make ready what a request will need, if it is running."""
+        worker = self._worker
+        if worker is not None:
+            worker.prefetch(request)
+
+    def close(self) -> None:
+        """End the worker; it is started again when it is needed."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def _generate(self, requests: Sequence[Request]) -> list[Response]:
+        answers = self._asked(lambda worker: worker.generate(requests))
+        self._answered = True
+        return answers
+
+    def _asked(self, ask: Callable[[Worker], Result]) -> Result:
+        try:
+            if self._worker is None:
+                self._worker = self._start()
+            return ask(self._worker)
+        except WorkerLostError:
+            self._worker = None
+            raise
+
 
 STAND_INS = Path(stand_ins.__file__).parent
 
@@ -71,7 +147,7 @@ class HostedModel:
         environment = self._environment
         environment.check_ready()
         wanted = environment.recipe.stand_ins
-        order = Order(
+        order = WorkerConfig(
             name=self.environment,
             place=self.place,
             arguments=dataclasses.asdict(self._arguments),
@@ -82,3 +158,21 @@ class HostedModel:
         )
         self._setup.say(f"starting {self.environment} in its environment")
         return Worker(environment.python, order, self._log, self._setup.say)
+
+
+class HostedMiniCpmO(HostedModel):
+    """`MiniCpmO`, answering from its environment."""
+
+    environment = "minicpm-o"
+    place = "avemo_harness.models.minicpm_o:MiniCpmO"
+    Arguments = MiniCpmO.Arguments
+    capabilities = MiniCpmO.capabilities
+
+
+class HostedBaichuanOmni(HostedModel):
+    """`BaichuanOmni`, answering from its environment."""
+
+    environment = "baichuan-omni"
+    place = "avemo_harness.models.baichuan_omni:BaichuanOmni"
+    Arguments = BaichuanOmni.Arguments
+    capabilities = BaichuanOmni.capabilities

@@ -1,4 +1,4 @@
-"""The parent's side: one worker process, asked over its socket, watched, and cleared away."""
+"""The run's side of a worker process: start, ask, watch for its death, keep its log."""
 
 from __future__ import annotations
 
@@ -8,28 +8,104 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import avemo_harness
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.errors import AvemoError, GenerationError, ModelError
-from avemo_harness.models.worker.framing import VERSION, Connection, Message, StreamError
-from avemo_harness.models.worker.log import WorkerLog
-from avemo_harness.models.worker.payloads import (
-    Order,
+from avemo_harness.errors import AvemoError, GenerationError, ModelError, StoreError
+from avemo_harness.models.worker.protocol import (
+    VERSION,
+    Connection,
+    Frame,
+    StreamError,
+    WorkerConfig,
     clips_of,
     error_content,
     error_from,
     request_content,
     responses_from,
 )
+
+LAST_LINES = 3
+"""How many of the last lines an error quotes."""
+MOST_PENDING = 2**20
+"""Bytes that are kept while there is no file for them."""
+LONGEST_LINE = 2**16
+PATIENCE_S = 1.0
+"""For the end of what a process wrote that has just ended."""
+
+
+class WorkerLog:
+    """Takes what one worker after the other writes: into memory at first, and into a file as soon as one is named."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: deque[bytes] = deque()
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._path: Path | None = None
+        self._lost = ""
+        self._reading: threading.Thread | None = None
+
+    def follow(self, stream: IO[bytes]) -> None:
+        """Take all that a new worker writes, from a thread, until the stream ends."""
+        self._last = last = deque[str](maxlen=LAST_LINES)
+        self._reading = threading.Thread(target=self._read, args=(stream, last), name="worker's output", daemon=True)
+        self._reading.start()
+
+    def keep_in(self, path: Path) -> None:
+        """Keep what was written so far, and everything from now on, in a file; it is appended to.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        with self._lock:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with open(path, "ab") as file:
+                    file.writelines(self._pending)
+            except OSError as error:
+                raise StoreError(f"{path}: cannot be written ({error.strerror}); make room") from error
+            self._pending.clear()
+            self._path = path
+
+    def last_words(self) -> str:
+        """What the newest worker wrote last, for the end of an error's message; empty where it wrote nothing."""
+        if self._reading is not None:
+            self._reading.join(PATIENCE_S)
+        with self._lock:
+            where = f" (in {self._path})" if self._path else ""
+            words = f"; its last words: {' / '.join(self._last)!r}{where}" if self._last else ""
+            return words + self._lost
+
+    def _read(self, stream: IO[bytes], last: deque[str]) -> None:
+        with stream:
+            while line := stream.readline(LONGEST_LINE):
+                with self._lock:
+                    self._keep(line)
+                    if text := line.decode("utf-8", "replace").strip():
+                        last.append(text)
+
+    def _keep(self, line: bytes) -> None:
+        if self._path is None:
+            self._pending.append(line)
+            while sum(map(len, self._pending)) > MOST_PENDING:
+                self._pending.popleft()
+            return
+        try:
+            with open(self._path, "ab") as file:
+                file.write(line)
+        except OSError as error:
+            self._lost = f"; what it wrote could not be kept ({error.strerror})"
+
 
 START = Path(avemo_harness.__file__).parent / "models" / "worker" / "start.py"
 WORKING = 0.01
@@ -72,7 +148,12 @@ class Worker:
     """
 
     def __init__(
-        self, python: Path, order: Order, log: WorkerLog, say: Callable[[str], None], patience: Patience | None = None
+        self,
+        python: Path,
+        order: WorkerConfig,
+        log: WorkerLog,
+        say: Callable[[str], None],
+        patience: Patience | None = None,
     ) -> None:
         self._name, self._log, self._say = order.name, log, say
         self._patience = patience or Patience()
@@ -121,7 +202,7 @@ class Worker:
         call = next(self._calls)
         self._clips[call] = clips_of(request)
         with suppress(StreamError):  # `generate` will find the process lost
-            self._connection.send(Message("prefetch", {"call": call, "request": request_content(request)}))
+            self._connection.send(Frame("prefetch", {"call": call, "request": request_content(request)}))
 
     def close(self) -> None:
         """End the process."""
@@ -138,12 +219,12 @@ class Worker:
                 f"{VERSION}: the package was changed while it ran; give the same command again"
             )
 
-    def _ask(self, kind: str, content: Mapping[str, Any], clips: Mapping[str, Clip] | None = None) -> Message:
+    def _ask(self, kind: str, content: Mapping[str, Any], clips: Mapping[str, Clip] | None = None) -> Frame:
         """The answer to a call; meanwhile, whatever the worker wants is given to it."""
         call = next(self._calls)
         self._clips[call] = clips or {}
         try:
-            self._send(Message(kind, {"call": call, **content}))
+            self._send(Frame(kind, {"call": call, **content}))
             watch = _Watch(self._patience)
             while True:
                 if not self._connection.ready(_Watch.LOOK):
@@ -161,7 +242,7 @@ class Worker:
         finally:
             self._clips.pop(call, None)
 
-    def _serve(self, message: Message) -> None:
+    def _serve(self, message: Frame) -> None:
         if message.kind == "clip":
             self._send(self._clip(message.content))
         elif message.kind == "said":
@@ -169,23 +250,23 @@ class Worker:
         elif message.kind == "prefetched":
             self._clips.pop(message.content["call"], None)
 
-    def _clip(self, wanted: Mapping[str, Any]) -> Message:
+    def _clip(self, wanted: Mapping[str, Any]) -> Frame:
         ticket = {"ticket": wanted["ticket"]}
         try:
             clip = self._clips.get(wanted["call"], {}).get(wanted["digest"])
             if clip is None:
                 raise GenerationError("the model reads a clip of a request that has been answered")
-            return Message("clip", ticket, [clip.fetch()])
+            return Frame("clip", ticket, [clip.fetch()])
         except Exception as error:  # for the model's reading to fail with
-            return Message("clip", {**ticket, "failed": error_content(error)})
+            return Frame("clip", {**ticket, "failed": error_content(error)})
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Frame) -> None:
         try:
             self._connection.send(message)
         except StreamError as error:
             raise self._lost(f"takes no messages ({error})") from error
 
-    def _receive(self) -> Message:
+    def _receive(self) -> Frame:
         try:
             return self._connection.receive()
         except StreamError as error:
@@ -222,7 +303,7 @@ class _Watch:
             return f"gave no sign of life for {self._patience.silence:.0f} s"
         return None
 
-    def heard(self, message: Message) -> str | None:
+    def heard(self, message: Frame) -> str | None:
         """Something came; says what is wrong once it has been mere beating for too long."""
         self._silent = 0.0
         if message.kind != "beat" or message.content["cpu_s"] - self._cpu_s > WORKING * self._patience.beat:

@@ -10,9 +10,8 @@ import pytest
 from support.clips import make_clip, melody
 
 from avemo_harness import media
-from avemo_harness.benchmark.clip_streams import with_known_streams
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream, Turn, make_release
-from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.benchmark.release_loader import load_release, with_known_streams
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import ReleaseError
 from avemo_harness.media.wave import write_wave

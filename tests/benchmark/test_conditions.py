@@ -14,9 +14,9 @@ from support.people_clips import flash_and_click
 from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
-from avemo_harness.benchmark.clip_streams import streams_of
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.release_loader import streams_of
 from avemo_harness.errors import MediaError, StorageError
 
 

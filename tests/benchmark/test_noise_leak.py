@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avemo_harness import media, paths
+from avemo_harness import files, media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip, Turn
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.build.demo import demo_release
+from avemo_harness.data.synthesis.demo import demo_release
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def describe(samples: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def parts() -> tuple[list[Turn], list[Turn]]:
     """The user turns of the demo's train part and of its test part."""
-    releases = [load_release(str(demo_release(paths.cache_dir())), "demo", split) for split in ("train", "test")]
+    releases = [load_release(str(demo_release(files.cache_dir())), "demo", split) for split in ("train", "test")]
     train, test = ([t for d in release.dialogues for t in d.turns if t.role == "user"] for release in releases)
     return train, test
 

@@ -21,7 +21,7 @@ from support.planned import (
 )
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Asking, plan_items, turns_to_answer_first
+from avemo_harness.benchmark.planning import RequestBuilder, plan_items, turns_to_answer_first
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
@@ -130,7 +130,7 @@ def test_a_clip_that_a_question_does_not_show_is_not_put_under_a_condition() -> 
         def audio_only(self, clip: Clip) -> Clip:
             raise AssertionError("made for nobody")
 
-    asking = Asking(told, release, cast(ConditionCache, Refusing()), told.generation, {}, 0)
+    asking = RequestBuilder(told, release, cast(ConditionCache, Refusing()), told.generation, {}, 0)
     request = asking.request(plan_items(told, release).items[0])
     assert shown(request) == [("user", "How does d1 0 feel?")]
 

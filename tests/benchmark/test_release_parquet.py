@@ -20,7 +20,7 @@ from support.corpus_trees import LFS_POINTER
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
-from avemo_harness.benchmark.release_parquet import MAX_GROUP_VALUES
+from avemo_harness.benchmark.release_sources import MAX_GROUP_VALUES
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import MediaError, ReleaseError
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avemo_harness.benchmark.sampling import Candidate, sampling_order
+from avemo_harness.run.selection import Candidate, sampling_order
 
 LABELS = ("neutral", "happy", "angry", "sad")
 

@@ -12,9 +12,9 @@ from support.clips import make_clip
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
-from avemo_harness.build.pipeline.build import build_release
-from avemo_harness.build.pipeline.config import BuildConfig, SplitConfig, SplitsConfig
 from avemo_harness.cli import main
+from avemo_harness.data.pipeline.build import build_release
+from avemo_harness.data.pipeline.config import BuildConfig, SplitConfig, SplitsConfig
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from support.processes import is_alive
 from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness.cli import main
-from avemo_harness.cli.signals import end_on_signals
+from avemo_harness.cli.output import end_on_signals
 
 TOOL = """
 import os, pathlib, time

@@ -12,7 +12,7 @@ from human.studies import write_small_study
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.cli import main
-from avemo_harness.human import server
+from avemo_harness.human import web
 from avemo_harness.human.study import read_key, read_study
 
 
@@ -116,7 +116,7 @@ def test_a_study_from_before_is_served_with_a_word_on_its_scales(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_first_study(tmp_path / "study")
-    monkeypatch.setattr(server, "serve", lambda *settings: None)
+    monkeypatch.setattr(web, "serve", lambda *settings: None)
     assert main(["human", "serve", str(tmp_path / "study")]) == 0
     assert "rated on the scales av-emo-1, as this study was planned" in capsys.readouterr().out
 

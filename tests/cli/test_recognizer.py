@@ -14,9 +14,8 @@ import pytest
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
-from avemo_harness.build.affect import AffectPath
-from avemo_harness.build.speakers import Speaker
-from avemo_harness.build.voice import RATE, VoiceHabits, control_times, speak
+from avemo_harness.data.synthesis.affect import AffectPath, Speaker
+from avemo_harness.data.synthesis.voice import RATE, VoiceVariation, control_times, speak
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +30,7 @@ def spoken(speaker: int, take: int) -> Turn:
     length_s = 3.0
     path = AffectPath(float(rng.random()), float(rng.random()), (0.3, 0.4), (0.0, 1.0))
     voice = Speaker.draw(f"s{speaker}", speaker)
-    said = speak("Tell me what happened today.", voice, path.at(control_times(length_s)), VoiceHabits.draw(rng), rng)
+    said = speak("Tell me what happened today.", voice, path.at(control_times(length_s)), VoiceVariation.draw(rng), rng)
     rated = path.rated(length_s)
     clip = Clip.from_bytes(media.encode_sound(said.samples, RATE))
     valence, arousal = (tuple(one.tolist()) for one in (rated.valence, rated.arousal))
@@ -124,7 +123,7 @@ def labelled(speaker: int, emotion: str, take: int) -> Turn:
     rng = np.random.default_rng([speaker, take])
     path = AffectPath.draw(emotion, rng).at(control_times(2.0))
     voice = Speaker.draw(f"s{speaker}", speaker)
-    said = speak("Tell me what happened today.", voice, path, VoiceHabits.draw(rng), rng)
+    said = speak("Tell me what happened today.", voice, path, VoiceVariation.draw(rng), rng)
     clip = Clip.from_bytes(media.encode_sound(said.samples, RATE))
     return Turn(0, "user", f"s{speaker}", "words", emotion, None, clip, 2.0)
 

@@ -10,7 +10,7 @@ import pytest
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness.cli import main
-from avemo_harness.cli.processes import rank
+from avemo_harness.cli.output import rank
 from avemo_harness.run.config import RunConfig, RunRecord
 
 

@@ -17,7 +17,7 @@ from support.planted_runs import Planted, TextBench
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.cli import main
-from avemo_harness.cli.storage import advise, explain
+from avemo_harness.cli.output import explain_os_error, explain_storage_error
 from avemo_harness.errors import StorageError
 
 
@@ -40,7 +40,9 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refusal(code: int, path: Path | str, **args: object) -> str:
-    return advise(StorageError(path, "written", OSError(code, os.strerror(code))), argparse.Namespace(**args))
+    return explain_storage_error(
+        StorageError(path, "written", OSError(code, os.strerror(code))), argparse.Namespace(**args)
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_the_cache_is_moved_with_its_variable(tmp_path: Path, monkeypatch: pytes
 
 def test_errors_that_name_two_files_are_told_of_the_one_that_is_made() -> None:
     error = OSError(errno.EXDEV, "Invalid cross-device link", "a", None, "b")
-    assert explain(error, argparse.Namespace()).startswith("b: cannot be read or written")
+    assert explain_os_error(error, argparse.Namespace()).startswith("b: cannot be read or written")
 
 
 def test_an_error_comes_out_of_a_worker_process_as_it_went_in() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from support.one_by_one import OneByOne
 
 from avemo_harness.benchmark.request import Request, Response, Speech
-from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import Capabilities
 from avemo_harness.run.config import RunConfig
+from avemo_harness.run.prepare import prepare
 
 TASK = "multiturn_synthetic_reply"
 

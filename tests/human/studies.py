@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from avemo_harness.human.planning import token_digest
-from avemo_harness.human.schedule import Pool, checks_needed, plan_sessions
+from avemo_harness.human.plan import token_digest
+from avemo_harness.human.sessions import Pool, checks_needed, plan_sessions
 from avemo_harness.human.study import (
     MEDIA,
     DeviceCheck,

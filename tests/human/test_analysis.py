@@ -14,10 +14,8 @@ from human.studies import write_small_study
 from support.hostile_text import hostile_texts
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.analysis import HumanResult, analyze
-from avemo_harness.human.collected import CollectedRating, Collection, RaterRecord, read_collection
-from avemo_harness.human.exclusions import exclusions
-from avemo_harness.human.outputs import write_result, write_tables
+from avemo_harness.human.analysis import HumanResult, analyze, exclusions, write_result, write_tables
+from avemo_harness.human.ratings import CollectedRating, Collection, RaterRecord, read_collection
 from avemo_harness.human.study import ExclusionRules, Study, StudyItem, StudyKey, read_key
 from avemo_harness.metrics.raters import unit_score
 

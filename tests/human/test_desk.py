@@ -10,9 +10,8 @@ import pytest
 from human.studies import tokens_of, write_small_study
 
 from avemo_harness.errors import StoreError
-from avemo_harness.human.desk import Desk, Rating
-from avemo_harness.human.refusals import RefusedError
 from avemo_harness.human.screens import DeviceScreen, EndScreen, InstructionsScreen, ItemScreen, Screen
+from avemo_harness.human.service import Rating, RefusedError, StudyService
 from avemo_harness.human.study import DeviceCheck, Study
 
 
@@ -26,8 +25,8 @@ class Room:
         self.items = self.study.by_id()
         self.desk = self.open()
 
-    def open(self) -> Desk:
-        return Desk(self.folder, self.study, lambda: self.now)
+    def open(self) -> StudyService:
+        return StudyService(self.folder, self.study, lambda: self.now)
 
     def join(self, number: int) -> int:
         return self.desk.rater_of(self.desk.join(tokens_of(self.study)[number]))
@@ -302,7 +301,7 @@ def test_ratings_of_another_plan_are_not_touched(room: Room, tmp_path: Path) -> 
     room.desk.close()
     other = write_small_study(tmp_path / "other", dialogues=5)
     with pytest.raises(StoreError, match="another plan"):
-        Desk(room.folder, other, lambda: 0.0)
+        StudyService(room.folder, other, lambda: 0.0)
 
 
 def test_a_damaged_file_is_named(room: Room) -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.human.analysis import analyze
-from avemo_harness.human.collected import read_collection
-from avemo_harness.human.desk import Rating
-from avemo_harness.human.extending import covering_sessions, extend_study
+from avemo_harness.human.plan import covering_sessions, extend_study
+from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import ItemScreen
+from avemo_harness.human.service import Rating
 from avemo_harness.human.study import Session, Showing, read_key
 
 

@@ -9,10 +9,9 @@ import pytest
 from human.studies import write_small_study
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.collected import read_collection
 from avemo_harness.human.importing import Imported, import_ratings
-from avemo_harness.human.scales import SCALES_VERSION
-from avemo_harness.human.study import Study, StudyKey, read_key
+from avemo_harness.human.ratings import read_collection
+from avemo_harness.human.study import SCALES_VERSION, Study, StudyKey, read_key
 
 
 @pytest.fixture

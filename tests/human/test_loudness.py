@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_harness.human.loudness import PEAK, RATE, TARGET_LUFS, levelled, loudness
+from avemo_harness.human.media import PEAK, RATE, TARGET_LUFS, levelled, loudness
 from avemo_harness.media import Samples
 
 

@@ -14,10 +14,10 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.errors import StoreError, UsageError
-from avemo_harness.human.loudness import RATE, TARGET_LUFS, loudness
-from avemo_harness.human.planning import StudyPlan, make_study, token_digest
+from avemo_harness.human.items import open_systems
+from avemo_harness.human.media import RATE, TARGET_LUFS, loudness
+from avemo_harness.human.plan import StudyPlan, make_study, token_digest
 from avemo_harness.human.study import Study, StudyKey, read_key, read_study
-from avemo_harness.human.systems import open_systems
 
 
 class Runs:

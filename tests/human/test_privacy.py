@@ -13,11 +13,10 @@ import pytest
 from human.studies import write_small_study
 
 from avemo_harness.cli import main
-from avemo_harness.human.clips import StudyMedia
-from avemo_harness.human.extending import extend_study
-from avemo_harness.human.privacy import warning_of_openness
-from avemo_harness.human.ratings_file import RatingsFile
-from avemo_harness.human.study import read_key, write_study
+from avemo_harness.human.media import StudyMedia
+from avemo_harness.human.plan import extend_study
+from avemo_harness.human.ratings import RatingsFile
+from avemo_harness.human.study import read_key, warning_of_openness, write_study
 
 RATINGS = "rater,dialogue,system,scales,er,en,rr\nann,d0,calm,av-emo-2,5,4,3\nbob,d0,loud,av-emo-2,1,2,3\n"
 

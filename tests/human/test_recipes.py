@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Turn
-from avemo_harness.human.recipes import NEGATIVE, POSITIVE, Recipe, put_together_golds
-from avemo_harness.human.systems import Candidate, System
+from avemo_harness.human.items import NEGATIVE, POSITIVE, Candidate, ItemSpec, System, put_together_golds
 
 
 def candidate(number: int, text: str, emotion: str, turns: int) -> Candidate:
@@ -28,7 +27,7 @@ def system_of(candidates: list[Candidate]) -> System:
     return System("calm", Path(), None, None, replies)  # type: ignore[arg-type]  # run and task are not looked at
 
 
-def gold_id(gold: Recipe) -> str:
+def gold_id(gold: ItemSpec) -> str:
     return gold.candidate.dialogue.dialogue_id
 
 

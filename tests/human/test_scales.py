@@ -15,16 +15,14 @@ from human.test_desk import Room
 from human.test_extending import rate_wrongly
 
 from avemo_harness.errors import StoreError, UsageError
-from avemo_harness.human.analysis import HumanResult, analyze
-from avemo_harness.human.collected import read_collection
-from avemo_harness.human.desk import Desk
-from avemo_harness.human.extending import extend_study
+from avemo_harness.human.analysis import HumanResult, analyze, write_result, write_tables
 from avemo_harness.human.importing import Imported, import_ratings
-from avemo_harness.human.outputs import write_result, write_tables
-from avemo_harness.human.scales import SCALES, SCALES_VERSION
+from avemo_harness.human.plan import extend_study
+from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import InstructionsScreen, ItemScreen
-from avemo_harness.human.study import Study, read_key, read_study
-from avemo_harness.report.results_file import PEOPLE, people_columns, read_people
+from avemo_harness.human.service import StudyService
+from avemo_harness.human.study import SCALES, SCALES_VERSION, Study, read_key, read_study
+from avemo_harness.report.scored_run import PEOPLE, people_columns, read_people
 
 FIRST, NOW = "av-emo-1", "av-emo-2"
 FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")
@@ -42,7 +40,7 @@ class First(Room):
         self.study = write_first_study(self.folder, self.runs)
         self.now = 1000.0
         self.items = self.study.by_id()
-        self.desk: Desk = self.open()
+        self.desk: StudyService = self.open()
 
 
 @pytest.fixture

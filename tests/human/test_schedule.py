@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avemo_harness.human.latin_square import williams_square
-from avemo_harness.human.schedule import BLOCK_S, RATING_S, Pool, checks_needed, plan_sessions
+from avemo_harness.human.sessions import BLOCK_S, RATING_S, Pool, checks_needed, plan_sessions, williams_square
 
 
 @pytest.mark.parametrize("size", range(1, 12))

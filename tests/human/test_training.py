@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from human.studies import write_small_study
 
-from avemo_harness.human.examples import EXAMPLES, person_clip, reply_speech
+from avemo_harness.human.items import EXAMPLES, person_clip, reply_speech
+from avemo_harness.human.screens import feedback_on, passed
 from avemo_harness.human.study import Segment, StudyItem
-from avemo_harness.human.training import feedback_on, passed
 
 BY_NAME = {example.name: example for example in EXAMPLES}
 ITEMS = [StudyItem(one.name, "example", (Segment("reply", one.name, 1.0),), one.expected) for one in EXAMPLES]

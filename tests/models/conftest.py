@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from avemo_harness.inference import repair_torchvision
-from avemo_harness.models import load_class
+from avemo_harness.models import load_class, requires_of, unmet
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.requirements import requires_of, unmet
+from avemo_harness.torch_setup import repair_torchvision
 
 if TYPE_CHECKING:
     from support.published_qwen import PublishedQwen

@@ -11,10 +11,10 @@ from support.questions import A, ask
 from support.tiny_baichuan import make, vocoder_of, write_code
 
 from avemo_harness.errors import ModelError
-from avemo_harness.models import remote_code
+from avemo_harness.models import weights
 from avemo_harness.models.baichuan_omni import vision_settings
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.weights import Weights
+from avemo_harness.torch_setup import Weights
 
 LABELS = ModelSetup(device="cpu", outputs=frozenset({"label_text"}))
 
@@ -46,7 +46,7 @@ def _settings(path: Path) -> dict[str, Any]:
 def test_the_code_of_a_vocoder_is_trusted_apart_from_a_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A Hub id with its commit stands in the checkpoint's place, so that only the vocoder is a folder.
     commit = Weights("owner/name", "0" * 40, "owner/name@" + "0" * 40)
-    monkeypatch.setattr(remote_code, "find_weights", lambda name, revision, say: commit)
+    monkeypatch.setattr(weights, "find_weights", lambda name, revision, say: commit)
     monkeypatch.setattr(Weights, "settings", lambda weights, name: _settings(folder / name))
     given = {"pretrained": "owner/name", "revision": "0" * 40}
     with pytest.raises(ModelError, match=rf"runs code from the folder {vocoder_of(folder)}; if you trust it"):

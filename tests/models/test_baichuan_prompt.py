@@ -20,10 +20,9 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, MediaError
-from avemo_harness.models.baichuan_inputs import InputBuilder, write_wav
-from avemo_harness.models.baichuan_prompt import ClipFiles, Hearing, clip_segments, prompt
+from avemo_harness.models.baichuan_network import ClipFiles, Hearing, InputBuilder, clip_segments, prompt, write_wav
 from avemo_harness.models.baichuan_speech import joined
-from avemo_harness.models.perception import Perception
+from avemo_harness.models.inputs import ClipDecoder
 
 HEARING = Hearing(window=400, hop=160, kernel=3, stride=2, pool=4)
 PLACES = re.compile(r"<(video|audio)_start_baichuan>(.*?)<\1_end_baichuan>")
@@ -104,7 +103,7 @@ def _wav_seconds(path: Path) -> float:
 
 
 def builder(processor: Any) -> InputBuilder:
-    return InputBuilder(processor, Perception(1.0), HEARING)
+    return InputBuilder(processor, ClipDecoder(1.0), HEARING)
 
 
 def test_clips_are_read_from_scratch_copies_that_are_gone_afterwards() -> None:

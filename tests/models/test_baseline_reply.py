@@ -10,18 +10,11 @@ import pytest
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.build.affect import PLACES, AffectPath
+from avemo_harness.data.synthesis.affect import EMOTION_TARGETS, AffectPath
 from avemo_harness.metrics.dialogues import TurnScores, score_turns
 from avemo_harness.metrics.profiles import AV_EMO
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.models.baseline_reply import (
-    LENGTH_S,
-    Rule,
-    heard_place,
-    reply_path,
-    reply_place,
-    spoken_reply,
-)
+from avemo_harness.models.baseline import LENGTH_S, Rule, mean_affect, reply_affect, reply_path, spoken_reply
 
 RULES: tuple[Rule, ...] = ("mirror", "balance", "neutral")
 
@@ -66,8 +59,8 @@ def test_who_mirrors_follows_most_who_balances_balances_most_and_who_shakes_is_l
 
 def test_the_beginning_is_left_out_of_what_is_heard_where_there_is_more() -> None:
     values = np.array([[0.5, 0.5], [0.2, 0.7], [0.2, 0.9]])
-    assert heard_place(Trajectory(values, ("valence", "arousal"), "unit", 2.0)) == pytest.approx((0.2, 0.8))
-    assert heard_place(Trajectory(values[:1], ("valence", "arousal"), "unit", 2.0)) == (0.5, 0.5)
+    assert mean_affect(Trajectory(values, ("valence", "arousal"), "unit", 2.0)) == pytest.approx((0.2, 0.8))
+    assert mean_affect(Trajectory(values[:1], ("valence", "arousal"), "unit", 2.0)) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +74,12 @@ def test_the_beginning_is_left_out_of_what_is_heard_where_there_is_more() -> Non
     ],
 )
 def test_each_rule_does_what_it_says(rule: Rule, heard: tuple[float, float], place: tuple[float, float]) -> None:
-    assert reply_place(rule, heard) == pytest.approx(place)
+    assert reply_affect(rule, heard) == pytest.approx(place)
 
 
 def test_a_reply_is_the_same_words_in_a_voice_that_differs_with_the_rule() -> None:
-    said = {rule: spoken_reply(reply_path(rule, PLACES["angry"]), seed=1) for rule in ("mirror", "neutral")}
-    again = spoken_reply(reply_path("mirror", PLACES["angry"]), seed=1)
+    said = {rule: spoken_reply(reply_path(rule, EMOTION_TARGETS["angry"]), seed=1) for rule in ("mirror", "neutral")}
+    again = spoken_reply(reply_path("mirror", EMOTION_TARGETS["angry"]), seed=1)
     assert said["mirror"].text == said["neutral"].text
     speech, quieter, repeated = (one.speech for one in (said["mirror"], said["neutral"], again))
     assert speech is not None

@@ -9,7 +9,7 @@ import pytest
 from support.questions import ask_in_words
 
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.models.batching import Batcher, Bucket
+from avemo_harness.models.neural import Batcher, Bucket
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from avemo_harness.errors import ModelError
-from avemo_harness.models.checkpoints import loading, resolve
+from avemo_harness.models.weights import loading, resolve
 
 
 def write_checkpoint(folder: Path, config: object = None) -> Path:
@@ -38,7 +38,7 @@ def test_changed_weights_are_noticed(tmp_path: Path) -> None:
 def test_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_checkpoint(tmp_path / "a")
     before = resolve(str(folder), None).weights
-    monkeypatch.setattr("avemo_harness.weights._hash_file", None)
+    monkeypatch.setattr("avemo_harness.torch_setup._hash_file", None)
     assert resolve(str(folder), None).weights == before
 
 

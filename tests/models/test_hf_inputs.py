@@ -13,7 +13,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Request
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.perception import Perception
+from avemo_harness.models.inputs import ClipDecoder
 
 if TYPE_CHECKING:
     from avemo_harness.models.hf_inputs import InputBuilder, Inputs
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def builder_of(processor: Any, fps: float = 2.0, system: str = "") -> InputBuilder:
     from avemo_harness.models.hf_inputs import InputBuilder
 
-    return InputBuilder(processor, "tiny", Perception(fps), system)
+    return InputBuilder(processor, "tiny", ClipDecoder(fps), system)
 
 
 @pytest.fixture(scope="session")

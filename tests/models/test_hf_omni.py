@@ -33,7 +33,7 @@ from avemo_harness.errors import ModelError
 from avemo_harness.models.base import Prefetching
 
 if TYPE_CHECKING:
-    from avemo_harness.models.hf_omni import Asked, HfOmni
+    from avemo_harness.models.hf_omni import HfOmni, PreparedRequest
     from avemo_harness.models.qwen_omni import QwenOmni
 
 
@@ -142,7 +142,7 @@ def test_a_batch_with_and_without_sound_is_split(tiny: Tiny, monkeypatch: pytest
     seen: list[list[tuple[bool, bool]]] = []
     answer = model._answer
 
-    def watch(asked: Sequence[Asked]) -> Sequence[Response]:
+    def watch(asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         seen.append([one.streams for one in asked])
         return answer(asked)
 

@@ -107,12 +107,12 @@ def test_another_speaker_sounds_otherwise(qwen3: Tiny, speaking: HfOmni) -> None
 def test_a_reply_without_sound_is_kept_and_says_so(what: str, qwen3: Tiny) -> None:
     import torch
 
-    from avemo_harness.models.hf_generation import Ends
+    from avemo_harness.models.hf_generation import EndTokens
 
     model = qwen3.make()
     driver = model._driver
     if what == "nothing to say":
-        driver.ends = Ends(tuple(range(driver.writer.config.text_config.vocab_size)), 0)
+        driver.ends = EndTokens(tuple(range(driver.writer.config.text_config.vocab_size)), 0)
     else:
         with torch.no_grad():
             driver.model.talker.codec_head.weight.zero_()

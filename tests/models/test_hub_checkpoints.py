@@ -21,7 +21,7 @@ NAME = "maker/tiny-omni"
 READER = """
 import json, sys
 from avemo_harness.errors import ModelError
-from avemo_harness.models.checkpoints import resolve
+from avemo_harness.models.weights import resolve
 answers = []
 for pretrained, revision in json.loads(sys.argv[1]):
     try:

@@ -14,25 +14,25 @@ from support.sound_files import SOUND_FORMATS
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
-from avemo_harness.models.minicpm_layout import (
+from avemo_harness.models.inputs import ClipDecoder, DecodedClip
+from avemo_harness.models.minicpm_network import (
     GRID_FPS,
     SHORTEST_SOUND,
     Part,
-    Said,
-    Seen,
+    PromptMessage,
+    TimedClip,
     clip_parts,
     conversation,
     frames_of,
     sounds_of,
-    with_places,
+    with_placeholders,
 )
-from avemo_harness.models.perception import Perception, View
 
-SYSTEM = Said("user", ("You see and hear.",))
+SYSTEM = PromptMessage("user", ("You see and hear.",))
 
 
-def look(one: Clip) -> Seen:
-    return Seen(Perception(GRID_FPS).look(one), media.probe(one.read()).duration_s)
+def look(one: Clip) -> TimedClip:
+    return TimedClip(ClipDecoder(GRID_FPS).look(one), media.probe(one.read()).duration_s)
 
 
 def numbered(count: int) -> np.ndarray:
@@ -50,40 +50,40 @@ def units(parts: list[Part]) -> int:
 
 
 def test_every_second_is_a_mark_a_frame_and_its_sound() -> None:
-    seen = Seen(View(numbered(6), np.zeros(40_000, np.float32)), 2.5)
+    seen = TimedClip(DecodedClip(numbered(6), np.zeros(40_000, np.float32)), 2.5)
     # Frames are half a second apart: number 2 is on show after one second.
     assert kinds(clip_parts(seen)) == ["<unit>", 2, 16_000, "<unit>", 4, 16_000, "<unit>", 5, 8_000]
 
 
 def test_the_sound_of_a_second_is_that_second_of_the_sound() -> None:
     sound = np.arange(40_000, dtype=np.float32)
-    parts = clip_parts(Seen(View(numbered(6), sound), 2.5))
+    parts = clip_parts(TimedClip(DecodedClip(numbered(6), sound), 2.5))
     heard = [part for part in parts if not isinstance(part, str) and part.ndim == 1]
     np.testing.assert_array_equal(np.concatenate(heard), sound)
     assert [int(part[0]) for part in heard] == [0, 16_000, 32_000]
 
 
 def test_a_second_without_sound_is_a_frame_alone() -> None:
-    short = Seen(View(numbered(4), np.zeros(16_000 + SHORTEST_SOUND - 1, np.float32)), 2.0)
+    short = TimedClip(DecodedClip(numbered(4), np.zeros(16_000 + SHORTEST_SOUND - 1, np.float32)), 2.0)
     assert kinds(clip_parts(short)) == ["<unit>", 2, 16_000, "<unit>", 3]
-    silent = Seen(View(numbered(4), None), 2.0)
+    silent = TimedClip(DecodedClip(numbered(4), None), 2.0)
     assert kinds(clip_parts(silent)) == ["<unit>", 2, "<unit>", 3]
 
 
 def test_sound_that_outlasts_the_video_goes_on_beside_the_last_frame() -> None:
-    seen = Seen(View(numbered(2), np.zeros(48_000, np.float32)), 3.0)
+    seen = TimedClip(DecodedClip(numbered(2), np.zeros(48_000, np.float32)), 3.0)
     assert kinds(clip_parts(seen)) == ["<unit>", 1, 16_000] * 3
 
 
 def test_sound_without_video_is_one_part() -> None:
-    assert kinds(clip_parts(Seen(View(None, np.zeros(40_000, np.float32)), 2.5))) == [40_000]
+    assert kinds(clip_parts(TimedClip(DecodedClip(None, np.zeros(40_000, np.float32)), 2.5))) == [40_000]
 
 
 @given(st.floats(0.05, 30.0), st.floats(0.0, 30.0))
 def test_no_sound_is_lost_and_none_is_heard_twice(video_s: float, sound_s: float) -> None:
     frames = numbered(2 * max(1, math.ceil(video_s)))
     sound = np.arange(round(16_000 * sound_s), dtype=np.float32)
-    parts = clip_parts(Seen(View(frames, sound), max(video_s, sound_s)))
+    parts = clip_parts(TimedClip(DecodedClip(frames, sound), max(video_s, sound_s)))
     heard = [part for part in parts if not isinstance(part, str) and part.ndim == 1]
     joined = np.concatenate(heard) if heard else np.zeros(0, np.float32)
     np.testing.assert_array_equal(joined, sound[: len(joined)])
@@ -104,13 +104,13 @@ def test_history_keeps_its_turns_and_the_system_prompt_is_the_users() -> None:
 def test_parts_are_joined_without_anything_between() -> None:
     said = conversation(SYSTEM, ask(A, question="Which emotion?").messages, look)
     unit = "<unit>(<image>./</image>)(<audio>./</audio>)"
-    assert with_places(said[1]) == {"role": "user", "content": f"{unit}{unit}Which emotion?"}
+    assert with_placeholders(said[1]) == {"role": "user", "content": f"{unit}{unit}Which emotion?"}
 
 
 def test_text_of_a_release_cannot_name_media_or_close_a_turn() -> None:
     bad = Message("user", (Text("a<|im_end|>b(<audio>./</audio>)c<unit>"),))
     (said,) = conversation(SYSTEM, [bad], look)[1:]
-    assert with_places(said)["content"] == "a< |im_end|>b(< audio>./< /audio>)c< unit>"
+    assert with_placeholders(said)["content"] == "a< |im_end|>b(< audio>./< /audio>)c< unit>"
 
 
 def test_clips_of_one_stream_are_laid_out_by_what_they_have() -> None:
@@ -126,7 +126,7 @@ def test_clips_of_a_history_are_laid_out_each_by_what_it_has() -> None:
     flac = sound_clip(1.0, 1, "flac")
     said = conversation(SYSTEM, ask(flac, "I see.", silent_clip(1.0), "Hm.", A, question="Now?").messages, look)
     unit, heard, image = "<unit>", "(<audio>./</audio>)", "(<image>./</image>)"
-    assert [with_places(one)["content"] for one in said[1:]] == [
+    assert [with_placeholders(one)["content"] for one in said[1:]] == [
         heard,
         "I see.",
         f"{unit}{image}",

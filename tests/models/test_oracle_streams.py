@@ -14,7 +14,7 @@ from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Release, T
 from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import MediaError
 from avemo_harness.models.base import ModelSetup, NoArguments
-from avemo_harness.models.oracle import AudioOracle, VideoOracle
+from avemo_harness.models.controls import AudioOracle, VideoOracle
 
 WHOLE = [Clip.from_bytes(make_clip(1.0, seed)) for seed in range(4)]
 SILENT = [Clip.from_bytes(media.remove_sound(make_clip(1.0, 10 + seed))) for seed in range(4)]

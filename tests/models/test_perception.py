@@ -16,11 +16,11 @@ from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
-from avemo_harness.models.perception import Perception, Recent
+from avemo_harness.models.inputs import ClipDecoder, LruCache
 
 
 def test_frames_come_at_a_constant_rate_with_the_last_one_held() -> None:
-    frames = Perception(2.0).frames(clip(2.6))
+    frames = ClipDecoder(2.0).frames(clip(2.6))
     assert frames is not None
     # On show after 0, 0.5, 1, … seconds of 25 frames a second; five of them, and the fifth again.
     assert positions(media.Frames(frames, 2.0)) == [0, 12, 25, 37, 50, 50]
@@ -28,7 +28,7 @@ def test_frames_come_at_a_constant_rate_with_the_last_one_held() -> None:
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0, 1.4, 3.1])
 def test_frames_are_even_in_number_and_at_least_two(seconds: float) -> None:
-    frames = Perception(2.0).frames(clip(seconds))
+    frames = ClipDecoder(2.0).frames(clip(seconds))
     assert frames is not None
     assert len(frames) >= 2
     assert len(frames) % 2 == 0
@@ -36,13 +36,13 @@ def test_frames_are_even_in_number_and_at_least_two(seconds: float) -> None:
 
 
 def test_sound_is_mono_at_16_khz_and_whole() -> None:
-    sound = Perception(2.0).sound(clip(1.7))
+    sound = ClipDecoder(2.0).sound(clip(1.7))
     assert sound is not None
     assert (sound.dtype, sound.shape) == (np.float32, (27_200,))
 
 
 def test_a_missing_stream_is_none() -> None:
-    seen, heard = Perception(2.0).look(silent_clip(1.0)), Perception(2.0).look(sound_clip(1.0))
+    seen, heard = ClipDecoder(2.0).look(silent_clip(1.0)), ClipDecoder(2.0).look(sound_clip(1.0))
     assert seen.frames is not None
     assert seen.sound is None
     assert heard.frames is None
@@ -51,16 +51,16 @@ def test_a_missing_stream_is_none() -> None:
 
 @pytest.mark.parametrize("kind", SOUND_FORMATS)
 def test_a_sound_file_is_heard_whole_and_known_by_its_content(kind: str) -> None:
-    one, other, perception = sound_clip(1.3, 1, kind), sound_clip(1.3, 2, kind), Perception(2.0)
+    one, other, perception = sound_clip(1.3, 1, kind), sound_clip(1.3, 2, kind), ClipDecoder(2.0)
     view = perception.look(one)
     assert view.frames is None
     assert view.sound is not None
     assert len(view.sound) == 20_800
-    assert perception.streams(one) == Perception(2.0).streams(one) != perception.streams(other)
+    assert perception.streams(one) == ClipDecoder(2.0).streams(one) != perception.streams(other)
 
 
 def test_conditions_share_the_streams_that_they_leave_alone(tmp_path: Path) -> None:
-    cache, perception, one, other = ConditionCache(tmp_path), Perception(2.0), clip(2.0, 1), clip(2.0, 2)
+    cache, perception, one, other = ConditionCache(tmp_path), ClipDecoder(2.0), clip(2.0, 1), clip(2.0, 2)
     whole = perception.streams(one)
     frozen, noisy = perception.streams(cache.audio_only(one)), perception.streams(cache.video_only(one))
     assert (frozen.sound == whole.sound, frozen.video == whole.video) == (True, False)
@@ -69,7 +69,7 @@ def test_conditions_share_the_streams_that_they_leave_alone(tmp_path: Path) -> N
 
 
 def test_a_stream_is_decoded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    one, perception, calls = clip(2.0, 1), Perception(2.0), list[str]()
+    one, perception, calls = clip(2.0, 1), ClipDecoder(2.0), list[str]()
     decode = media.decode_sound
 
     def count(data: bytes, *, rate: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_a_stream_is_decoded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_a_damaged_clip_is_an_error_that_names_it_and_prefetching_leaves_it() -> None:
-    broken, perception = Clip.from_bytes(b"nothing", "broken.mp4"), Perception(2.0)
+    broken, perception = Clip.from_bytes(b"nothing", "broken.mp4"), ClipDecoder(2.0)
     perception.prefetch(broken)
     with pytest.raises(MediaError, match=r"broken\.mp4"):
         perception.look(broken)
@@ -97,25 +97,25 @@ def test_a_damaged_clip_is_an_error_that_names_it_and_prefetching_leaves_it() ->
 def test_known_streams_are_not_prefetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media, "decode_sound", None)
     monkeypatch.setattr(media, "decode_frames", None)
-    Perception(2.0).prefetch(clip(1.0), known=lambda stream: True)
+    ClipDecoder(2.0).prefetch(clip(1.0), known=lambda stream: True)
 
 
 def test_values_used_longest_ago_go_first() -> None:
-    recent: Recent[str, str] = Recent(2, len)
+    recent: LruCache[str, str] = LruCache(2, len)
     for key in ("a", "b", "a", "c"):
         recent.get(key, lambda key=key: key)
     assert ["a" in recent, "b" in recent, "c" in recent] == [True, False, True]
 
 
 def test_what_failed_is_made_again() -> None:
-    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
     with pytest.raises(ValueError, match="first"):
         recent.get("a", lambda: _fail("first"))
     assert recent.get("a", lambda: 7) == 7
 
 
 def test_a_value_is_made_once_for_all_that_wait() -> None:
-    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
     made: list[int] = []
 
     def make() -> int:
@@ -132,7 +132,7 @@ def test_a_value_is_made_once_for_all_that_wait() -> None:
 
 
 def test_clearing_forgets() -> None:
-    recent: Recent[str, int] = Recent(10, lambda value: 1)
+    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
     recent.get("a", lambda: 1)
     recent.clear()
     assert "a" not in recent

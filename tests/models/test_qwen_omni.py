@@ -36,9 +36,9 @@ from avemo_harness.errors import ModelError
 from avemo_harness.models.base import ModelSetup, Prefetching
 
 if TYPE_CHECKING:
-    from avemo_harness.models.qwen_omni import Asked, QwenOmni
+    from avemo_harness.models.qwen_omni import PreparedRequest, QwenOmni
     from avemo_harness.models.qwen_prompt import Piece
-    from avemo_harness.models.qwen_thinker import Context, Reading
+    from avemo_harness.models.qwen_thinker import Context, PrefillState
 
 Make = Callable[..., "QwenOmni"]
 
@@ -201,7 +201,7 @@ def test_a_batch_with_and_without_sound_is_split(make_qwen: Make, monkeypatch: p
     seen: list[list[tuple[bool, bool]]] = []
     answer = model._answer
 
-    def watch(asked: Sequence[Asked]) -> Sequence[Response]:
+    def watch(asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         seen.append([one.prompt.streams for one in asked])
         return answer(asked)
 
@@ -222,7 +222,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_asked_in_halves(
     thinker = model._thinker
     feed, sizes = thinker._feed, list[int]()
 
-    def cramped(contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> Reading:
+    def cramped(contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> PrefillState:
         sizes.append(len(pieces))
         if len(pieces) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from avemo_harness.models.qwen_omni import QwenOmni
-    from avemo_harness.models.qwen_talker import Saying
+    from avemo_harness.models.qwen_talker import TalkerRequest
 
 Make = Callable[..., "QwenOmni"]
 
@@ -46,7 +46,7 @@ def spoken_codes(model: QwenOmni, request: Request, monkeypatch: pytest.MonkeyPa
     heard: list[list[int]] = []
     generate = talker._generate
 
-    def watch(sayings: Sequence[Saying]) -> list[list[int]]:
+    def watch(sayings: Sequence[TalkerRequest]) -> list[list[int]]:
         heard.extend(generate(sayings))
         return heard
 

@@ -18,7 +18,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import ModelError
 from avemo_harness.models.base import ModelSetup, NoArguments
-from avemo_harness.models.reference import Reference
+from avemo_harness.models.controls import Reference
 
 TASK = """task: spoken
 version: 1

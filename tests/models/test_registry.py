@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_harness.arguments import parse_arguments
 from avemo_harness.benchmark.request import Message, Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput
 from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models import MODELS, load_model
 from avemo_harness.models.base import ModelSetup
+from avemo_harness.registry import parse_arguments
 
 ELSEWHERE = ("qwen2.5-omni", "hf-omni", "minicpm-o", "baichuan-omni", "openai")
 """Models of a checkpoint or a server, whose identity needs one: their own tests say who they are."""

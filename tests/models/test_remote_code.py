@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from avemo_harness.errors import ModelError
-from avemo_harness.models import remote_code
-from avemo_harness.models.remote_code import cache_code, repair_torchaudio, resolve_remote, restore_torch_names
-from avemo_harness.weights import Weights
+from avemo_harness.models import weights
+from avemo_harness.models.weights import cache_code, repair_torchaudio, resolve_remote, restore_torch_names
+from avemo_harness.torch_setup import Weights
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -25,9 +25,7 @@ def _hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Hub on which every revision stands for one commit."""
     settings = {"config.json": {"auto_map": {"AutoModel": "modeling.Model"}}}
     monkeypatch.setattr(Weights, "settings", lambda weights, name: settings.get(name, {}))
-    monkeypatch.setattr(
-        remote_code, "find_weights", lambda name, revision, say: Weights(name, COMMIT, f"{name}@{COMMIT}")
-    )
+    monkeypatch.setattr(weights, "find_weights", lambda name, revision, say: Weights(name, COMMIT, f"{name}@{COMMIT}"))
 
 
 @pytest.mark.usefixtures("_hub")

@@ -13,15 +13,14 @@ from support.packages import write_package
 
 from avemo_harness.cli import main
 from avemo_harness.errors import ModelError
-from avemo_harness.models import MODELS, load_class, load_model
+from avemo_harness.models import MODELS, Unmet, check_requires, is_requires, load_class, load_model, requires_of, unmet
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.environments.recipes import RECIPES, find_recipe
-from avemo_harness.models.requirements import Unmet, check_requires, is_requires, requires_of, unmet
 from avemo_harness.models.worker.hosted import HostedModel
 
 HEAVY = ("torch", "transformers", "av", "datasets", "pandas")
 PLUGIN = """
-from avemo_harness.models.trivial import ConstantAnswer
+from avemo_harness.models.controls import ConstantAnswer
 
 class Mine(ConstantAnswer):
     requires = {requires}

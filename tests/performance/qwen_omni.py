@@ -18,16 +18,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from support.synthetic_release import write_synthetic_release
 from support.tiny_qwen_omni import build, full_size
 
 from avemo_harness import evaluate
-from avemo_harness.inference import repair_torchvision
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.perception import Perception
+from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.qwen_omni import QwenOmni
+from avemo_harness.torch_setup import repair_torchvision
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 
 TASKS = ["multiturn_synthetic", "multiturn_synthetic_full_av_ranked"]
 
@@ -41,9 +42,9 @@ class Waiting:
             self._watch(name)
 
     def _watch(self, name: str) -> None:
-        method = getattr(Perception, name)
+        method = getattr(ClipDecoder, name)
 
-        def timed(perception: Perception, clip: Any) -> Any:
+        def timed(perception: ClipDecoder, clip: Any) -> Any:
             if threading.current_thread() is not threading.main_thread():
                 return method(perception, clip)
             started = time.perf_counter()
@@ -52,7 +53,7 @@ class Waiting:
             finally:
                 self.seconds += time.perf_counter() - started
 
-        setattr(Perception, name, timed)
+        setattr(ClipDecoder, name, timed)
 
 
 def main() -> None:

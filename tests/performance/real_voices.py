@@ -20,16 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.recognizers.categorical.examples import Normalisation, as_they_are, within_speakers
-from avemo_harness.recognizers.categorical.experiment import Method, evaluate_official, leave_one_speaker_out
-from avemo_harness.recognizers.categorical.tables import recognition_table
-from avemo_harness.recognizers.categorical.training import Settings
-from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording
 from avemo_harness.recognizers.corpora.ravdess import RavdessArguments, read_ravdess
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.feature_cache import FeatureCache
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_official, leave_one_speaker_out
+from avemo_harness.recognizers.heads.label_examples import Normalisation, as_they_are, within_speakers
+from avemo_harness.recognizers.heads.labels import Settings
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Recording
+from avemo_harness.recognizers.tables import recognition_table
 
 FLOORS: dict[str, tuple[Normalisation, float]] = {
     "as they are": (as_they_are, 0.65),
@@ -45,7 +43,7 @@ def dubbed(voices: Corpus, faces: Path, train_face: str, test_face: str) -> Iter
         trains = (actors.index(one.speaker) % 4 < 2) == (train_face == FACES[0])
         face = train_face if trains else test_face
         path = next(faces.glob(f"{face}_front_{one.label}_*.mp4"))
-        streams = Streams(one.streams.sound, Clip.from_bytes(path.read_bytes()), one.streams.duration_s)
+        streams = Recording(one.streams.sound, Clip.from_bytes(path.read_bytes()), one.streams.duration_s)
         yield replace(one, face=face, part="train" if trains else "test", streams=streams)
 
 

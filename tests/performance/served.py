@@ -16,15 +16,17 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.chat_server import MODEL, ChatServer, running
 from support.questions import ask_in_words
 from support.releases import write_text_release, write_text_task
 
-from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.served.openai import OpenAi
 from avemo_harness.run.config import RunConfig
+from avemo_harness.run.prepare import prepare
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 
 CONCURRENT = 64
 

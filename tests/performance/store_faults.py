@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
@@ -33,8 +31,11 @@ from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import AvemoError
 from avemo_harness.report.results import RunResult, score_run
-from avemo_harness.report.results_file import read_results
+from avemo_harness.report.scored_run import read_results
 from avemo_harness.run.store import RunStore
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 
 BLOCK = 4096
 DISK_BYTES = 24 * 2**20

@@ -11,8 +11,8 @@ from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError
-from avemo_harness.recognizers.clip_features import clip_features
-from avemo_harness.recognizers.sound_features import sound_features
+from avemo_harness.recognizers.features.builtin import clip_features
+from avemo_harness.recognizers.features.sound import sound_features
 
 VOICE = syllables(tone(180.0, 2.4), 4.0)
 FRAMES = face(np.repeat(onset(1.0, 20), 3))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recognizers.signals import face, onset
 
 from avemo_harness import media
-from avemo_harness.recognizers.face_features import LIVE_MOTION, face_features
+from avemo_harness.recognizers.features.face import LIVE_MOTION, face_features
 
 SMILE = face(onset(1.0))
 

@@ -11,9 +11,9 @@ import pytest
 from support.planted_features import PlantedFace, PlantedSound, planted_recording
 
 from avemo_harness.errors import RecognitionError
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.feature_cache import FeatureCache
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureCache
+from avemo_harness.recognizers.recordings import Modality, Recording
 
 STREAMS = planted_recording("r", "ann", seed=1).streams
 
@@ -21,14 +21,14 @@ STREAMS = planted_recording("r", "ann", seed=1).streams
 class Counting(PlantedSound):
     """Counts how often it is asked, and adds what it was shown where it looks at both."""
 
-    def __init__(self, version: str = "1", modality: View = "audio", scale: float = 1.0) -> None:
+    def __init__(self, version: str = "1", modality: Modality = "audio", scale: float = 1.0) -> None:
         super().__init__(self.Arguments(version))
         self.modality, self.scale, self.asked = modality, scale, 0
 
     def identity(self) -> Mapping[str, str]:
         return {**super().identity(), "kind": self.modality}
 
-    def extract(self, streams: Streams, count: int, view: View) -> Features:
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         self.asked += 1
         clip = streams.sound or streams.face
         assert clip is not None
@@ -63,7 +63,7 @@ def test_sound_is_the_same_entry_whatever_face_stands_beside_it_or_is_shown(cach
     extractor = Counting()
     cache.features(extractor, STREAMS, 12, "both")
     cache.features(extractor, STREAMS, 12, "audio")
-    cache.features(extractor, Streams(STREAMS.sound, None, STREAMS.duration_s), 12, "audio")
+    cache.features(extractor, Recording(STREAMS.sound, None, STREAMS.duration_s), 12, "audio")
     assert extractor.asked == 1
 
 

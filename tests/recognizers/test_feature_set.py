@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from support.planted_features import WIDTH, PlantedFace, PlantedSound, planted_features, planted_recording
 
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.recordings import Modality, Recording
 
 STREAMS = planted_recording("r", "ann", seed=1).streams
 COUNT = 12
@@ -18,9 +18,9 @@ COUNT = 12
 class Together(PlantedSound):
     """Looks at both streams, and is told what it may look at."""
 
-    modality: View = "both"
+    modality: Modality = "both"
 
-    def extract(self, streams: Streams, count: int, view: View) -> Features:
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         return np.full((count, self.width), ("both", "audio", "video").index(view) + 1, dtype=np.float32)
 
 

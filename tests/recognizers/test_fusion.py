@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.clip_features import ClipFeatures
-from avemo_harness.recognizers.cross_validation import group_folds, held_out_log_probabilities
-from avemo_harness.recognizers.face_features import FaceFeatures
-from avemo_harness.recognizers.fusion import FusionRecognizer
-from avemo_harness.recognizers.sound_features import SoundFeatures
+from avemo_harness.recognizers.features.builtin import ClipFeatures
+from avemo_harness.recognizers.features.face import FaceFeatures
+from avemo_harness.recognizers.features.sound import SoundFeatures
+from avemo_harness.recognizers.heads.late_fusion import FusionRecognizer
+from avemo_harness.recognizers.heads.logistic import group_folds, held_out_log_probabilities
 
 LABELS = ("angry", "happy", "neutral", "sad")
 VOICES, FACES = np.random.default_rng(1).normal(0, 1, (4, 12)), np.random.default_rng(2).normal(0, 1, (4, 20))

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from avemo_harness.recognizers.logistic import fit_logistic_head, log_softmax
+from avemo_harness.recognizers.heads.logistic import fit_logistic_head, log_softmax
 
 
 @pytest.mark.parametrize("n_labels", [2, 3, 4])

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from recognizers.signals import RATE, tone, vibrato
 
 from avemo_harness.media import make_noise
-from avemo_harness.recognizers.pitch import PitchTrack, track_pitch
-from avemo_harness.recognizers.spectrum import frame_window, power_spectra
+from avemo_harness.recognizers.features.sound import PitchTrack, frame_window, power_spectra, track_pitch
 
 
 def pitch_of(samples: np.ndarray) -> PitchTrack:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from avemo_harness import media
-from avemo_harness.recognizers.clip_features import ClipFeatures
-from avemo_harness.recognizers.fusion import FusionRecognizer
-from avemo_harness.recognizers.sound_features import sound_features
+from avemo_harness.recognizers.features.builtin import ClipFeatures
+from avemo_harness.recognizers.features.sound import sound_features
+from avemo_harness.recognizers.heads.late_fusion import FusionRecognizer
 
 EMOTION_CODES = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
 FLOOR = 0.65

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from recognizers.signals import RATE, syllables, tone, vibrato
 
 from avemo_harness import media
-from avemo_harness.recognizers.sound_features import SPEECH_SHARE, sound_features
+from avemo_harness.recognizers.features.sound import SPEECH_SHARE, sound_features
 
 VOICE = syllables(tone(vibrato(180.0, 2.0, 3.0), 3.0), rate_hz=4.0)
 

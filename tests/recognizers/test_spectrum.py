@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from recognizers.signals import RATE
 
-from avemo_harness.recognizers.spectrum import (
+from avemo_harness.recognizers.features.sound import (
     FLOOR_DB,
     bin_frequencies,
     cosine_basis,

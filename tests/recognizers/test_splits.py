@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from support.planted_features import planted_corpus, planted_recording
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.corpora.base import RatedRecording
-from avemo_harness.recognizers.splits import Fold, official_fold, subject_wise_folds, training_fold
+from avemo_harness.recognizers.recordings import Fold, RatedRecording, official_fold, subject_wise_folds, training_fold
 
 ONE = planted_recording("one", "ann", seed=1)
 

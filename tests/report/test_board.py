@@ -12,12 +12,11 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 
 from avemo_harness import evaluate
 from avemo_harness.cli import main
-from avemo_harness.report.board import Board, boards
-from avemo_harness.report.board_marks import Notes
-from avemo_harness.report.board_text import format_board, format_other_tables
+from avemo_harness.report.board import Board, Notes, boards
 from avemo_harness.report.published import SPLITS, published_rows
-from avemo_harness.report.results_file import FinishedRun, read_finished_run
-from avemo_harness.scorers.judged import Judge
+from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.table import format_board, format_other_tables
+from avemo_harness.scorers.base import Judge
 
 
 @pytest.fixture(scope="module")

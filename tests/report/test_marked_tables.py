@@ -12,15 +12,13 @@ from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.report.board import PUBLISHED, boards
-from avemo_harness.report.board_text import format_board
-from avemo_harness.report.exports.exported import Publication
+from avemo_harness.report.exports.formats import Publication, spreadsheet
 from avemo_harness.report.exports.latex import latex
-from avemo_harness.report.exports.spreadsheet import spreadsheet
 from avemo_harness.report.html.overview import background, figures
-from avemo_harness.report.marks import SENTENCES
-from avemo_harness.report.results_file import FinishedRun, read_finished_run
-from avemo_harness.report.table import format_results
-from avemo_harness.scorers.base import Metric
+from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.table import format_board, format_results
+from avemo_harness.report.values import SENTENCES
+from avemo_harness.scorers.base import MetricValue
 
 MARK = "D"
 JUDGED = ("CT-ECS", "CT-EBS", "CT-EBS_dir", "CT-ESS", "CT-ERS")
@@ -34,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 
 @pytest.fixture(scope="module")
-def ecs(run: FinishedRun) -> Metric:
+def ecs(run: FinishedRun) -> MetricValue:
     metric = run.result.groups[GROUP].columns["CT-ECS"]
     assert metric is not None
     assert metric.value is not None
@@ -49,7 +47,7 @@ def sections_of(text: str) -> tuple[str, str]:
     return measured, published
 
 
-def test_a_terminal_shows_the_mark_in_the_cell_and_n_below(run: FinishedRun, ecs: Metric) -> None:
+def test_a_terminal_shows_the_mark_in_the_cell_and_n_below(run: FinishedRun, ecs: MetricValue) -> None:
     board = next(board for board in boards([run], ["speaker"]) if board.group == GROUP)
     for text in (format_results(run.result), sections_of(format_board(board))[0]):
         lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -82,7 +80,7 @@ def test_published_rows_stand_in_a_section_of_their_own(run: FinishedRun) -> Non
     assert balance[1:4] == ["0.730", "0.162", "—"]
 
 
-def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: FinishedRun, ecs: Metric) -> None:
+def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: FinishedRun, ecs: MetricValue) -> None:
     page = figures(run) + background(run)
     tables = re.findall(r"<table>.*?</table>", page)
     assert not [one for one in tables if "Qwen2.5-Omni" in one and ">speaker<" in one]
@@ -93,7 +91,7 @@ def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: Finis
     assert f"<sup>{MARK}</sup> {SENTENCES[MARK]}" in unescape(page)
 
 
-def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: FinishedRun, ecs: Metric) -> None:
+def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: FinishedRun, ecs: MetricValue) -> None:
     text = latex(run, Publication())["table.tex"]
     measured, published, _ = text.split(r"\end{tabular}")
     row = next(line for line in measured.splitlines() if line.startswith("speaker"))
@@ -106,7 +104,9 @@ def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: FinishedRun, e
     assert rf"$^{{\mathrm{{{MARK}}}}}$: {SENTENCES[MARK]}." in text
 
 
-def test_a_spreadsheet_has_the_mark_in_the_shown_cell_and_exact_values_beside(run: FinishedRun, ecs: Metric) -> None:
+def test_a_spreadsheet_has_the_mark_in_the_shown_cell_and_exact_values_beside(
+    run: FinishedRun, ecs: MetricValue
+) -> None:
     rows = list(csv.DictReader(io.StringIO(spreadsheet(run, Publication())["results.csv"])))
     row = next(one for one in rows if one["metric"] == "ct_ecs")
     assert (row["shown"], row["marks"], row["n"]) == (f"{ecs.value:.2f} {MARK}", MARK, "8")

@@ -12,12 +12,12 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_library import TaskLibrary
-from avemo_harness.report.marks import SENTENCES, sentences_of, with_marks
 from avemo_harness.report.results import TaskResult
+from avemo_harness.report.values import SENTENCES, sentences_of, with_marks
 from avemo_harness.scorers import METRICS
-from avemo_harness.scorers.base import Metric
+from avemo_harness.scorers.base import MetricValue
 
-VALUE = Metric(0.5, 0.4, 0.6, n=30, n_invalid=0, n_errors=0)
+VALUE = MetricValue(0.5, 0.4, 0.6, n=30, n_invalid=0, n_errors=0)
 
 
 @pytest.fixture(scope="module")

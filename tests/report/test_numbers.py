@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avemo_harness.report.numbers import figure, shown_interval, shown_value, span
-from avemo_harness.scorers.base import Metric
+from avemo_harness.report.values import figure, shown_interval, shown_value, span
+from avemo_harness.scorers.base import MetricValue
 
-MEAN = Metric(0.78888, 0.61, 0.9, n=9, n_invalid=0, n_errors=0)
+MEAN = MetricValue(0.78888, 0.61, 0.9, n=9, n_invalid=0, n_errors=0)
 
 
 @pytest.mark.parametrize(("n", "value", "interval"), [(9, "0.79", "0.61-0.90"), (10, "0.789", "0.610-0.900")])

@@ -5,8 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avemo_harness.report.published import OTHER_TABLES, SPLITS, TABLE_2, published_rows
-from avemo_harness.report.published_checks import marks_of_people, marks_of_reasoning, range_of_mean_of_parts
+from avemo_harness.report.published import (
+    OTHER_TABLES,
+    SPLITS,
+    TABLE_2,
+    marks_of_people,
+    marks_of_reasoning,
+    published_rows,
+    range_of_mean_of_parts,
+)
 
 UNIT = st.floats(0, 1)
 

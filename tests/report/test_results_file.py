@@ -13,9 +13,8 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA
-from avemo_harness.report.results_file import finished_at, read_finished_run
-from avemo_harness.run.sealed import SEAL
-from avemo_harness.run.timing import Shift, write_timing
+from avemo_harness.report.scored_run import finished_at, read_finished_run
+from avemo_harness.run.json_files import SEAL, Shift, write_timing
 
 NAMES = ("video_only", "full_av", "audio_only")
 

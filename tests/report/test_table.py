@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
-from avemo_harness.report.results_file import PEOPLE, PeopleScores
+from avemo_harness.report.scored_run import PEOPLE, PeopleScores
 from avemo_harness.report.table import format_results
-from avemo_harness.scorers.base import Metric
-from avemo_harness.scorers.judged import Judge
+from avemo_harness.scorers.base import Judge, MetricValue
 
-ACCURACY = Metric(0.7654, 0.7, 0.83, n=160, n_invalid=2, n_errors=0)
+ACCURACY = MetricValue(0.7654, 0.7, 0.83, n=160, n_invalid=2, n_errors=0)
 
 
 def result(**changes: object) -> RunResult:
@@ -101,7 +100,7 @@ def test_turns_that_lack_a_stream_are_counted_below_their_task(
 
 def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:
     whole = result()
-    gain = Metric(-0.00004, -0.05, 0.06, n=150, n_invalid=0, n_errors=0)
+    gain = MetricValue(-0.00004, -0.05, 0.06, n=150, n_invalid=0, n_errors=0)
     group = replace(
         whole.groups["demo"], fusion_gain=gain, av_minus_a=replace(gain, value=0.2, marks=("A",)), av_minus_v=None
     )
@@ -112,7 +111,9 @@ def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:
 
 
 def test_too_few_dialogues_stand_in_the_place_of_the_interval() -> None:
-    few = Metric(1.0, None, None, n=2, n_invalid=0, n_errors=0, n_clusters=2, note="too few dialogues", marks=("F",))
+    few = MetricValue(
+        1.0, None, None, n=2, n_invalid=0, n_errors=0, n_clusters=2, note="too few dialogues", marks=("F",)
+    )
     whole = result(metrics={"accuracy": few})
     group = replace(whole.groups["demo"], columns={"Acc_AV": few, "Acc_A": ACCURACY})
     text = format_results(replace(whole, groups={"demo": group}, marks={"F": "too few dialogues for an interval"}))

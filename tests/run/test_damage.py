@@ -13,7 +13,7 @@ from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.errors import AvemoError
 from avemo_harness.report.results import RunResult, score_run
-from avemo_harness.report.results_file import read_results
+from avemo_harness.report.scored_run import read_results
 
 CHANGES = 150
 

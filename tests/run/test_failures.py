@@ -17,7 +17,7 @@ from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.cli import main
 from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.run.failures import FailureStreak, describe_failures, kind_of_error, read_errors
+from avemo_harness.run.answers import FailureStreak, describe_failures, kind_of_error, read_errors
 from avemo_harness.run.store import Record
 
 EMOTIONS = ("neutral", "happy", "angry", "sad")

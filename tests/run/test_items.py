@@ -11,8 +11,7 @@ import pytest
 from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.request import Item
 from avemo_harness.errors import StoreError
-from avemo_harness.run.items import HeldItems, add_items, items_path, read_counts, read_items
-from avemo_harness.run.store import Record, Segment
+from avemo_harness.run.store import HeldItems, Record, Segment, add_items, items_path, read_counts, read_items
 
 
 def item(number: int) -> Item:

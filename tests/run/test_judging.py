@@ -22,8 +22,7 @@ from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.report.results import score_run
-from avemo_harness.run.lines import CHECKSUM
-from avemo_harness.run.sealed import read_sealed_json
+from avemo_harness.run.json_files import CHECKSUM, read_sealed_json
 
 
 @pytest.fixture(scope="module")

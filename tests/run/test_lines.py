@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from avemo_harness.errors import StorageError
-from avemo_harness.run.lines import LineWriter, complete_lines, cut_after, parse_line
+from avemo_harness.run.json_files import LineWriter, complete_lines, cut_after, parse_line
 
 ROWS = [{"item": f"d{number}", "text": "x" * 40} for number in range(4)]
 

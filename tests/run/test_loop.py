@@ -12,12 +12,11 @@ from support.releases import write_text_release, write_text_task
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Text
 from avemo_harness.errors import ModelError, RunConflictError, UsageError
-from avemo_harness.evaluation import prepare
 from avemo_harness.models.base import Capabilities, Output
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig
-from avemo_harness.run.items import read_items
-from avemo_harness.run.store import Record
+from avemo_harness.run.prepare import prepare
+from avemo_harness.run.store import Record, read_items
 
 Behaviour = Callable[[Request], Response]
 

@@ -18,7 +18,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import score_run
-from avemo_harness.run.responses import LONGEST_TEXT, checked_response
+from avemo_harness.run.answers import LONGEST_TEXT, checked_response
 
 LABELS = ("neutral", "happy", "angry", "sad")
 RANKED = make_task(output={"type": "label", "labels": list(LABELS), "method": "rank"})

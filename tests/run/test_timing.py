@@ -13,7 +13,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import ModelError, StorageError, StoreError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.run.timing import Shift, read_timing, write_timing
+from avemo_harness.run.json_files import Shift, read_timing, write_timing
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.scorers.answer_claims import Claims, find_announcement, find_claims
-from avemo_harness.scorers.answer_text import clean_answer
 from avemo_harness.scorers.answer_words import Vocabulary, spell
+from avemo_harness.scorers.answers import clean_answer
 
 LABELS = LabelOutput(type="label", labels=("red", "blue", "green"), synonyms={"zh": {"red": ["红色", "红"]}})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_harness.scorers.answer_text import EDGE, clean_answer
+from avemo_harness.scorers.answers import EDGE, clean_answer
 
 
 def words(text: str) -> str:

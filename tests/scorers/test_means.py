@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avemo_harness.metrics.shares import share_estimate
-from avemo_harness.scorers.means import Column, mean_metrics
+from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
 
 DIALOGUES = [f"d{i}" for i in range(100)]
 

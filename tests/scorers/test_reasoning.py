@@ -16,9 +16,8 @@ from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.metrics.trivial_replies import anchored, shuffles
 from avemo_harness.scorers import METRICS, load_scorer
-from avemo_harness.scorers.base import Answer, TaskScores
-from avemo_harness.scorers.judged import Judge, Judged
-from avemo_harness.scorers.means import Column, mean_metrics
+from avemo_harness.scorers.base import Answer, Judge, Judgement, TaskScores
+from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
 
 REPLY = TaskLibrary(METRICS).load(["multiturn_real_reply"])[0].spec
 JUDGE = Judge("planted", "0" * 64, rmse={"valence": 0.05, "arousal": 0.05})
@@ -40,7 +39,7 @@ def answer(dialogue: str, place: int, user: Trajectory | None, reply: Trajectory
     """A spoken answer to a user turn; without a trajectory of the reply, the judge has heard nothing in it."""
     index = 2 * place
     item = Item("multiturn_real_reply", f"{dialogue}/{index}", "u", dialogue, dialogue, index, "full_av")
-    said = Judged(JUDGE, user=user, user_audio=user, reply=reply, place=place)
+    said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, place=place)
     return Answer(item, text="Well.", speech="speech/x.flac", judged=replace(said, **judged))
 
 

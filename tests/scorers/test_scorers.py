@@ -11,7 +11,7 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.scorers import METRICS, SCORERS, load_scorer
 from avemo_harness.scorers.base import Answer, ScoreLine
-from avemo_harness.scorers.fusion import compare_streams
+from avemo_harness.scorers.understanding import compare_streams
 
 LABELS = ["neutral", "happy", "angry", "sad"]
 LIBRARY = TaskLibrary(METRICS)

@@ -13,10 +13,9 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task import NoiseName
-from avemo_harness.build.checks.material import Material, clips_of, configs_of, load_splits
-from avemo_harness.build.checks.survey import Surveyor
-from avemo_harness.build.clips import ClipSpec, make_clip
-from avemo_harness.build.speakers import Speaker
+from avemo_harness.data.checks.survey import SurveyedConfig, Surveyor, clips_of, configs_of, load_splits
+from avemo_harness.data.synthesis.affect import Speaker
+from avemo_harness.data.synthesis.clips import ClipSpec, make_clip
 
 CONFIG = "singleturn_synthetic"
 SENTENCES = ("We are leaving at seven.", "The letter came today.")
@@ -109,8 +108,8 @@ def loud_by_emotion(turn: Turn) -> Turn:
     return replace(turn, clip=Clip.from_bytes(media.replace_sound(turn.clip.read(), louder, rate=RATE)))
 
 
-def surveyed(folder: Path, conditions: Path, noise: NoiseName = "speech_shaped") -> Material:
+def surveyed(folder: Path, conditions: Path, noise: NoiseName = "speech_shaped") -> SurveyedConfig:
     """The only config of a release with what its clips turn out to be."""
     releases = load_splits(folder, CONFIG, configs_of(folder, CONFIG)[CONFIG], None)
     surveyor = Surveyor(ConditionCache(conditions), noise, lambda sentence: None)
-    return Material(CONFIG, releases, surveyor.survey(*clips_of(releases)))
+    return SurveyedConfig(CONFIG, releases, surveyor.survey(*clips_of(releases)))

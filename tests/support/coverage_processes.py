@@ -21,8 +21,8 @@ from avemo_harness.metrics.bootstrap import (
 from avemo_harness.metrics.paired import difference
 from avemo_harness.metrics.raters import mean_of_item_means, unit_score
 from avemo_harness.metrics.shares import score_estimate, share_estimate
-from avemo_harness.scorers.fusion import fusion_estimates
-from avemo_harness.scorers.means import Column, mean_metrics
+from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
+from avemo_harness.scorers.understanding import fusion_estimates
 
 Floats = NDArray[np.float64]
 Sizes = NDArray[np.int64]

@@ -19,7 +19,7 @@ from support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 TRANSFORMERS = """
-from avemo_harness.inference import repair_torchvision
+from avemo_harness.torch_setup import repair_torchvision
 repair_torchvision()
 from transformers.cli.transformers import main
 main()

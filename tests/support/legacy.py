@@ -14,8 +14,8 @@ from typing import Any
 from support.waiting import PATIENCE_S
 
 from avemo_harness.benchmark.request import Response
-from avemo_harness.inference import import_transformers
 from avemo_harness.models.worker.hosted import STAND_INS
+from avemo_harness.torch_setup import import_transformers
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.request import Request, Text
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.perception import Perception
+from avemo_harness.models.inputs import ClipDecoder
 
 if TYPE_CHECKING:
     from avemo_harness.models.hf_omni import HfOmni
@@ -51,7 +51,7 @@ class NativeOmni:
         self.model = getattr(model, "thinker", model)
         tokenizer = self.processor.tokenizer
         self.interleaves, self.ends = interleaves, (tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end))
-        self.perception = Perception(2.0)
+        self.perception = ClipDecoder(2.0)
 
     def logits(self, request: Request, answer: str = "") -> Any:
         """Scores of the next token after each token of prompt and answer, [n, vocabulary]."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Asking, plan_items
+from avemo_harness.benchmark.planning import RequestBuilder, plan_items
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
 from avemo_harness.benchmark.request import Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
@@ -83,7 +83,7 @@ class Asked:
 
     def requests(self) -> list[Request]:
         conditions = cast(ConditionCache, PlainConditions())
-        asking = Asking(self.task, self.release, conditions, self.generation, dict(self.identity), self.seed)
+        asking = RequestBuilder(self.task, self.release, conditions, self.generation, dict(self.identity), self.seed)
         return [asking.request(item) for item in plan_items(self.task, self.release).items]
 
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.corpora.base import Part, RatedRecording
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.recordings import Modality, Part, RatedRecording, Recording
 
 WIDTH = 6
 
@@ -22,7 +21,7 @@ class _Planted:
     """Reads float32 rows from a clip's bytes."""
 
     width = WIDTH
-    modality: View
+    modality: Modality
 
     @dataclass(frozen=True)
     class Arguments:
@@ -34,18 +33,18 @@ class _Planted:
     def identity(self) -> Mapping[str, str]:
         return {"extractor": f"planted-{self.modality}", "version": self._version, "transformers": "1.0"}
 
-    def extract(self, streams: Streams, count: int, view: View) -> Features:
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         clip = streams.sound if self.modality == "audio" else streams.face
         assert clip is not None
         return np.frombuffer(clip.read(), dtype=np.float32).reshape(-1, WIDTH)[:count]
 
 
 class PlantedSound(_Planted):
-    modality: View = "audio"
+    modality: Modality = "audio"
 
 
 class PlantedFace(_Planted):
-    modality: View = "video"
+    modality: Modality = "video"
 
 
 NAMES = {
@@ -84,7 +83,7 @@ def planted_recording(
     for amount in noise:
         rows = (values - 0.5) @ mixing * 3 + rng.normal(0, amount * 3, (length, WIDTH))
         clips.append(Clip.from_bytes(rows.astype(np.float32).tobytes(), name))
-    return RatedRecording(name, speaker, speaker, part, Streams(clips[0], clips[1], length / 2), rated(values))
+    return RatedRecording(name, speaker, speaker, part, Recording(clips[0], clips[1], length / 2), rated(values))
 
 
 def planted_corpus(speakers: int, each: int = 4, parts: Sequence[Part | None] = (None,)) -> list[RatedRecording]:

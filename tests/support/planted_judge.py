@@ -14,7 +14,7 @@ from avemo_harness.errors import MediaError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers import JUDGES
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.recordings import Modality, Recording
 
 RATE = 16_000
 
@@ -39,12 +39,12 @@ class LevelJudge:
             fail: what it does there, given the clip's name; by default the clip is damaged.
         """
         self.name, self.fails_on, self.fail = name, fails_on, fail or _damaged
-        self.shown: list[tuple[str, View]] = []
+        self.shown: list[tuple[str, Modality]] = []
 
     def identity(self) -> Mapping[str, str]:
         return {"judge": self.name}
 
-    def trajectory(self, streams: Streams, view: View) -> Any:
+    def trajectory(self, streams: Recording, view: Modality) -> Any:
         clip = streams.sound or streams.face
         assert clip is not None
         self.shown.append((clip.name, view))

@@ -8,9 +8,8 @@ import numpy as np
 from support.planted_features import WIDTH
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip
-from avemo_harness.recognizers.categorical.training import Settings
-from avemo_harness.recognizers.corpora.base import LabelledRecording, Part
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.heads.labels import Settings
+from avemo_harness.recognizers.recordings import LabelledRecording, Part, Recording
 
 SOUND_NOISE, FACE_NOISE = 0.5, 0.1
 """Deviation of a recording from what its label looks like, where labels are about 1.7 apart."""
@@ -37,7 +36,7 @@ def labelled(
         centre = places[stream, EMOTIONS.index(label)] + rng.normal(0, noise, WIDTH)
         rows = centre + rng.normal(0, 0.2, (_LENGTH, WIDTH))
         clips.append(Clip.from_bytes(rows.astype(np.float32).tobytes(), name))
-    streams = Streams(clips[0], clips[1], _LENGTH / 2)
+    streams = Recording(clips[0], clips[1], _LENGTH / 2)
     return LabelledRecording(name, speaker, face or speaker, label, part, dialogue or name, streams)
 
 

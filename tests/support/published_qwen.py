@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.request import Request, Text
-from avemo_harness.models.perception import Perception
+from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.qwen_prompt import SYSTEM
 
 SMALL = {"min_pixels": 4 * 28 * 28, "max_pixels": 16 * 28 * 28}
@@ -23,7 +23,7 @@ class PublishedQwen:
 
         self.processor = Qwen2_5OmniProcessor.from_pretrained(folder)
         self.model = Qwen2_5OmniForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.perception = Perception(2.0)
+        self.perception = ClipDecoder(2.0)
 
     def inputs(self, request: Request, answer: str = "") -> dict[str, Any]:
         """The processor's output for a request, its answer begun with some words."""

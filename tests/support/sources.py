@@ -29,4 +29,4 @@ def module_of(path: Path) -> str:
 
 FILES = python_files()
 PRODUCT = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("avemo_harness", "models", "tasks")]
-EXAMPLES = [path for path in FILES if path.relative_to(ROOT).parts[0] == "examples"]
+EXAMPLES = [path for path in FILES if path.relative_to(ROOT).parts[:3] == ("tests", "support", "example_plugin")]

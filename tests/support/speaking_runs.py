@@ -13,10 +13,10 @@ from support.planted_judge import LevelJudge, plant
 
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
-from avemo_harness.evaluation import judge_replies, prepare
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig
+from avemo_harness.run.prepare import judge_replies, prepare
 
 GROUP = "multiturn_synthetic"
 

@@ -351,7 +351,7 @@ def no_numbers(model: BaichuanOmni) -> list[dict[str, Any]]:
 
 def unreadable(model: BaichuanOmni) -> dict[str, Any]:
     """An answer where the processor cannot read a file that was written for it."""
-    from avemo_harness.models.baichuan_inputs import InputBuilder
+    from avemo_harness.models.baichuan_network import InputBuilder
 
     class Losing(InputBuilder):
         def _write(self, clip: Clip, place: Path) -> Any:

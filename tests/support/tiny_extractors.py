@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.inference import import_transformers
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.recordings import Recording
+from avemo_harness.torch_setup import import_transformers
 
 WIDTH = 16
 RATE = 16_000
@@ -108,19 +108,19 @@ def sensevoice_settings(folder: Path) -> Path:
     return folder
 
 
-def voice(sound: NDArray[np.float32]) -> Streams:
+def voice(sound: NDArray[np.float32]) -> Recording:
     """A recording of sound at 16 kHz alone."""
     file = BytesIO()
     soundfile.write(file, np.clip(sound, -1, 1), RATE, format="FLAC", subtype="PCM_16")
-    return Streams(Clip.from_bytes(file.getvalue(), "a voice"), None, len(sound) / RATE)
+    return Recording(Clip.from_bytes(file.getvalue(), "a voice"), None, len(sound) / RATE)
 
 
-def face(frames: NDArray[np.uint8], sound: NDArray[np.float32] | None = None) -> Streams:
+def face(frames: NDArray[np.uint8], sound: NDArray[np.float32] | None = None) -> Recording:
     """A recording of 25 frames a second; without its sound where none is given."""
     seconds = len(frames) / 25
     silence = np.zeros(round(seconds * RATE), dtype=np.float32)
     clip = Clip.from_bytes(media.encode_clip(iter(frames), silence if sound is None else sound), "a face")
-    return Streams(None if sound is None else clip, clip, seconds)
+    return Recording(None if sound is None else clip, clip, seconds)
 
 
 def moving_face(seconds: float, side: int = 48, seed: int = 0) -> NDArray[np.uint8]:

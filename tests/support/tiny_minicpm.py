@@ -17,7 +17,7 @@ from avemo_harness.errors import AvemoError, describe
 from avemo_harness.models.base import ModelSetup
 
 if TYPE_CHECKING:
-    from avemo_harness.models.minicpm_layout import Said
+    from avemo_harness.models.minicpm_network import PromptMessage
     from avemo_harness.models.minicpm_o import MiniCpmO
 
 SPECIALS = (
@@ -49,7 +49,7 @@ def build(folder: Path) -> Path:
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModel
 
-    from avemo_harness.models.remote_code import cache_code, resolve_remote
+    from avemo_harness.models.weights import cache_code, resolve_remote
 
     write_code(folder)
     cache_code(resolve_remote("minicpm-o", str(folder), None, trust_code=True))
@@ -168,10 +168,10 @@ def published(model: MiniCpmO, request: Request, tokens: int) -> str:
     """The published `chat` with the documented arguments, greedily."""
     from PIL import Image
 
-    def content(said: Said) -> list[Any]:
+    def content(said: PromptMessage) -> list[Any]:
         return [part if isinstance(part, str) or part.ndim == 1 else Image.fromarray(part) for part in said.parts]
 
-    from avemo_harness.models.minicpm_layout import conversation
+    from avemo_harness.models.minicpm_network import conversation
 
     said = conversation(model._system, request.messages, model._look)
     text: str = model._network.model.chat(

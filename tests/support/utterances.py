@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from avemo_harness.build.pipeline.backends import Character, Line, Portrait, Utterance
+from avemo_harness.data.pipeline.backends import Portrait, ScriptLine, SpeakerProfile, Utterance
 
-LINE = Line("user", "I left the key on the shelf.", "happy", "bright and quick")
-CHARACTER = Character("speaker03", 3, "female", "vivian", None)
+LINE = ScriptLine("user", "I left the key on the shelf.", "happy", "bright and quick")
+CHARACTER = SpeakerProfile("speaker03", 3, "female", "vivian", None)
 UTTERANCE = Utterance("single-0003, turn 0", LINE, CHARACTER, seed=11)
 
 

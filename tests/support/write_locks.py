@@ -12,8 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from avemo_harness.models.environments.creation import PYTHONS
-from avemo_harness.models.environments.pins import FOLDER, names_of, pin_of, read_lock
-from avemo_harness.models.environments.recipes import COMPILED, RECIPES
+from avemo_harness.models.environments.recipes import COMPILED, FOLDER, RECIPES, names_of, pin_of, read_lock
 
 SOURCES = ("antlr4-python3-runtime", "encodec", "fire", "moviepy")
 """Packages without a wheel; of all others only wheels are installed."""

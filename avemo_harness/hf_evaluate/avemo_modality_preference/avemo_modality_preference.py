@@ -8,7 +8,7 @@ import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 import numpy as np
 
-from avemo_harness.hf_evaluate.labels import Synonyms, label_output, parse_answers, require_labels
+from avemo_harness.hf_evaluate.inputs import Synonyms, label_output, parse_answers, require_labels
 from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
 
 DESCRIPTION = """\

@@ -8,10 +8,10 @@ from typing import Any
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
-from avemo_harness.hf_evaluate.turns import Turn, as_trajectories, require_dimensions, spoken_exchanges
+from avemo_harness.hf_evaluate.inputs import Turn, as_trajectories, require_dimensions, spoken_exchanges
 from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile
 from avemo_harness.metrics.trajectory import Scale
-from avemo_harness.scorers.reasoning_rows import Scores, companion_columns
+from avemo_harness.scorers.reasoning_columns import Scores, companion_columns
 
 DESCRIPTION = """\
 Whether the emotion of a spoken reply follows the user's (ECS, contagion), balances it where it is extreme (EBS) and

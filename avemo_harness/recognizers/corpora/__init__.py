@@ -5,19 +5,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from avemo_harness.arguments import parse_arguments, typed_arguments
 from avemo_harness.errors import UsageError
-from avemo_harness.names import hint
+from avemo_harness.registry import hint, parse_arguments, typed_arguments
 
 if TYPE_CHECKING:
-    from avemo_harness.recognizers.corpora.base import Corpus
+    from avemo_harness.recognizers.recordings import Corpus
 
 _HERE = "avemo_harness.recognizers.corpora"
 CORPORA = {
-    "labelled-clips": (f"{_HERE}.labelled_clips", "LabelledClipsArguments", "read_labelled_clips"),
+    "labelled-clips": (f"{_HERE}.folders", "LabelledClipsArguments", "read_labelled_clips"),
     "msp-conversation": (f"{_HERE}.msp_conversation", "MspConversationArguments", "read_msp_conversation"),
     "multidialog": (f"{_HERE}.multidialog", "MultiDialogArguments", "read_multidialog"),
-    "rated-folder": (f"{_HERE}.rated_folder", "RatedFolderArguments", "read_rated_folder"),
+    "rated-folder": (f"{_HERE}.folders", "RatedFolderArguments", "read_rated_folder"),
     "ravdess": (f"{_HERE}.ravdess", "RavdessArguments", "read_ravdess"),
     "recola": (f"{_HERE}.recola", "RecolaArguments", "read_recola"),
     "release": (f"{_HERE}.release", "ReleaseArguments", "read_release"),

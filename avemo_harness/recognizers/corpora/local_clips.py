@@ -1,7 +1,4 @@
-"""Files of a corpus as clips, and what they hold; what was once found out about a file is remembered.
-
-A clip carries the digest of its bytes, so a corpus is read through once when it is first opened.
-"""
+"""Files of a corpus as clips, with their digests and streams cached by size and modification time."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from avemo_harness import media, paths
+from avemo_harness import files, media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, StoreError
-from avemo_harness.file_reading import check_file, read_file
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.files import check_file, read_file
+from avemo_harness.recognizers.recordings import Recording
 
 _BLOCK = 2**20
 
@@ -53,7 +50,7 @@ class LocalClips:
 
     def __init__(self, folder: Path) -> None:
         name = hashlib.sha256(str(folder.expanduser().resolve()).encode()).hexdigest()[:32]
-        self._remembered = paths.cache_dir() / "corpora" / f"{name}.jsonl"
+        self._remembered = files.cache_dir() / "corpora" / f"{name}.jsonl"
         self._facts = _read_facts(self._remembered)
         self._learned = 0
 
@@ -67,9 +64,9 @@ class LocalClips:
             lines = (json.dumps([key, *astuple(facts)]) for key, facts in self._facts.items())
             # A full disk costs time and no result.
             with suppress(StoreError):
-                paths.write_atomically(self._remembered, "".join(f"{line}\n" for line in lines))
+                files.write_atomically(self._remembered, "".join(f"{line}\n" for line in lines))
 
-    def streams(self, path: Path) -> Streams:
+    def streams(self, path: Path) -> Recording:
         """The streams of a file.
 
         Raises:
@@ -77,9 +74,9 @@ class LocalClips:
         """
         facts = self._facts_of(path, str(path), partial(_look_at, path))
         clip = Clip(facts.sha256, str(path), partial(_read, path))
-        return Streams(clip if facts.sound else None, clip if facts.video else None, facts.duration_s)
+        return Recording(clip if facts.sound else None, clip if facts.video else None, facts.duration_s)
 
-    def stretch(self, path: Path, start_s: float, end_s: float) -> Streams:
+    def stretch(self, path: Path, start_s: float, end_s: float) -> Recording:
         """The streams of a stretch of a PCM wav file; it ends early where the file does.
 
         Raises:
@@ -88,9 +85,9 @@ class LocalClips:
         cut = partial(_cut_wav, path, start_s, end_s)
         name = f"{path} from {start_s:.3f} s to {end_s:.3f} s"
         facts = self._facts_of(path, name, partial(_look_at_bytes, cut))
-        return Streams(Clip(facts.sha256, name, cut), None, facts.duration_s)
+        return Recording(Clip(facts.sha256, name, cut), None, facts.duration_s)
 
-    def joined(self, sound: Path, face: Path | None) -> Streams:
+    def joined(self, sound: Path, face: Path | None) -> Recording:
         """The sound of one file with the face of another, or without one.
 
         Raises:
@@ -100,11 +97,11 @@ class LocalClips:
         if heard.sound is None:
             raise MediaError(f"{sound}: it has no sound; give a file with sound")
         if face is None:
-            return Streams(heard.sound, None, heard.duration_s)
+            return Recording(heard.sound, None, heard.duration_s)
         seen = self.streams(face)
         if seen.face is None:
             raise MediaError(f"{face}: it has no video; give a file with video")
-        return Streams(heard.sound, seen.face, max(heard.duration_s, seen.duration_s))
+        return Recording(heard.sound, seen.face, max(heard.duration_s, seen.duration_s))
 
     def _facts_of(self, path: Path, key: str, look: Callable[[], tuple[str, media.MediaInfo]]) -> ClipFacts:
         try:

@@ -1,16 +1,4 @@
-"""MSP-Conversation (Martinez-Lucas et al. 2020): talk from podcasts, rated live for valence, arousal and dominance.
-
-Expected in the folder, as the corpus is given out; each folder may hold another one of the same name in between::
-
-    Audio/MSP-Conversation_0002.wav
-    Annotations/{Arousal,Valence,Dominance}/MSP-Conversation_0002_1_003.csv   part 1 of it, rated by rater 003
-    Time_Labels/conversations.txt         MSP-Conversation_0002;12.5;913.2    where it begins and ends in its podcast
-    Time_Labels/conversation_parts.txt    MSP-Conversation_0002_1;12.5;301.9  where a part does
-    partitions.txt                        MSP-Conversation_0002;Train         optional
-
-A file of ratings has a header that ends in a line ``%%%%%%,%%%%%%``, then the seconds since the beginning of the part
-and a value from -100 to 100 on each line, at irregular times.
-"""
+"""MSP-Conversation (Martinez-Lucas et al. 2020): podcasts rated live for valence, arousal, dominance."""
 
 from __future__ import annotations
 
@@ -23,17 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
-from avemo_harness.file_reading import read_file
+from avemo_harness.files import read_file
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
-from avemo_harness.recognizers.corpora.base import Corpus, Part, RatedRecording
-from avemo_harness.recognizers.corpora.encodings import decode_text
-from avemo_harness.recognizers.corpora.gold_standard import fuse_ratings
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.parts import parse_part
-from avemo_harness.recognizers.corpora.resampling import window_means
-from avemo_harness.recognizers.corpora.tally import left_out
-from avemo_harness.recognizers.extractors.base import RATE_HZ
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.corpora.ratings import fuse_ratings, window_means
+from avemo_harness.recognizers.corpora.tables import decode_text
+from avemo_harness.recognizers.features.base import RATE_HZ
+from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, Recording, left_out, parse_part
 
 _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal", "dominance")
 _HEADER_END = "%%%%%%,%%%%%%"
@@ -175,7 +159,7 @@ def _read(path: Path) -> str:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
 
 
-def _trajectory(files: Mapping[Dimension, list[Path]], streams: Streams) -> Trajectory:
+def _trajectory(files: Mapping[Dimension, list[Path]], streams: Recording) -> Trajectory:
     count = count_steps(streams.duration_s, RATE_HZ)
     columns = []
     for paths in files.values():

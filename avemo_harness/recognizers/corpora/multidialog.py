@@ -1,13 +1,4 @@
-"""MultiDialog (Park et al. 2024): 8,733 acted dialogues, an emotion for each utterance, 12 actors named by a letter.
-
-Expected in the folder, as the Hub repository ``IVLLab/MultiDialog`` has it, the archives of sound unpacked anywhere
-below it (a compressed archive can only be read from its beginning, so nothing is read out of it here)::
-
-    metadata/train/train_metadata_0000.jsonl …    or metadata.jsonl with all of it
-    t_<dialogue>/t_<dialogue>_<number><actor>.wav
-
-Videos are given out by dialogue. Cut into utterances that are named like the sound files, they add the faces.
-"""
+"""MultiDialog (Park et al. 2024): 8,733 acted dialogues, an emotion for each utterance."""
 
 from __future__ import annotations
 
@@ -22,10 +13,9 @@ from typing import Any
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import ReleaseError
-from avemo_harness.file_reading import read_file
-from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part
+from avemo_harness.files import read_file
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.tally import left_out
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out
 
 DIALOGUES: Mapping[Part, int] = {"train": 7_011, "validation": 891, "test": 831}
 """How many dialogues the corpus has in each part, as its card says; frequent and rare topics together."""

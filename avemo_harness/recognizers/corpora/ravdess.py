@@ -1,9 +1,4 @@
-"""RAVDESS (Livingstone & Russo 2018): 24 actors speak two sentences in eight emotions.
-
-Files are found below the folder by their names, seven numbers of two digits::
-
-    modality-channel-emotion-intensity-statement-repetition-actor      such as Actor_07/03-01-05-02-01-02-07.wav
-"""
+"""RAVDESS (Livingstone & Russo 2018): 24 actors speak two sentences in eight emotions."""
 
 from __future__ import annotations
 
@@ -16,9 +11,8 @@ from pathlib import Path, PurePath
 from typing import Generic, TypeVar
 
 from avemo_harness.errors import ReleaseError
-from avemo_harness.recognizers.corpora.base import Corpus, Dropped, LabelledRecording
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.tally import left_out
+from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 
 _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.(wav|flac|mp4)", re.IGNORECASE)
 _EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
@@ -30,7 +24,7 @@ PathKind = TypeVar("PathKind", bound=PurePath)
 
 
 @dataclass(frozen=True)
-class Take(Generic[PathKind]):
+class RavdessClip(Generic[PathKind]):
     """A spoken sentence: the file that holds it, who says it, the emotion among the benchmark's, and the words."""
 
     path: PathKind
@@ -60,7 +54,7 @@ def read_ravdess(arguments: RavdessArguments) -> Corpus:
         MediaError: a file cannot be read.
     """
     folder = arguments.path.expanduser()
-    takes, dropped = choose_takes(str(folder), _find(folder))
+    takes, dropped = choose_clips(str(folder), _find(folder))
     with LocalClips(folder) as clips:
         recordings = [
             LabelledRecording(
@@ -71,7 +65,7 @@ def read_ravdess(arguments: RavdessArguments) -> Corpus:
     return Corpus("RAVDESS", (), tuple(recordings), dropped)
 
 
-def choose_takes(place: str, paths: Iterable[PathKind]) -> tuple[list[Take[PathKind]], tuple[Dropped, ...]]:
+def choose_clips(place: str, paths: Iterable[PathKind]) -> tuple[list[RavdessClip[PathKind]], tuple[Dropped, ...]]:
     """The spoken takes in one of the benchmark's emotions, in the order of actors and names, and what is left out.
 
     A take that several files have is given once, by the file that has most.
@@ -84,7 +78,7 @@ def choose_takes(place: str, paths: Iterable[PathKind]) -> tuple[list[Take[PathK
         ReleaseError: there are no such takes.
     """
     named = sorted(path for path in paths if _NAME.fullmatch(path.name))
-    takes: dict[str, Take[PathKind]] = {}
+    takes: dict[str, RavdessClip[PathKind]] = {}
     dropped: Counter[str] = Counter()
     # 01 has both streams, 02 the face alone, 03 the sound alone: worse ones come first and are replaced.
     for path in sorted(named, key=lambda path: ("02", "03", "01").index(path.name[:2])):
@@ -96,7 +90,7 @@ def choose_takes(place: str, paths: Iterable[PathKind]) -> tuple[list[Take[PathK
         else:
             name = path.stem[3:]
             dropped["takes that another file has too"] += name in takes
-            takes[name] = Take(path, f"actor-{actor}", _EMOTIONS[emotion], _STATEMENTS[statement])
+            takes[name] = RavdessClip(path, f"actor-{actor}", _EMOTIONS[emotion], _STATEMENTS[statement])
     if not takes:
         raise ReleaseError(
             f"{place}: expected files named like 03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry), "

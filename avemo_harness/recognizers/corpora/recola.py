@@ -1,15 +1,4 @@
-"""RECOLA (Ringeval et al. 2013): French video calls, six raters, valence and arousal 25 times a second.
-
-Expected in the folder, as the corpus is given out::
-
-    RECOLA-Annotation/emotional_behaviour/{arousal,valence}/P16.csv   time and a column for each rater, from -1 to 1
-    RECOLA-Audio-recordings/P16.wav
-    RECOLA-Video-recordings/P16.mp4                                   optional
-    RECOLA-Metadata.csv, or RECOLA-Metadata/*.csv                     who talked with whom
-    partition.csv                                                     written by the user, optional: person,part
-
-Only the first five minutes are rated: the trajectory covers these, the streams are the whole files.
-"""
+"""RECOLA (Ringeval et al. 2013): French video calls, six raters, valence and arousal at 25 Hz."""
 
 from __future__ import annotations
 
@@ -23,14 +12,11 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
-from avemo_harness.recognizers.corpora.base import Corpus, Part, RatedRecording
-from avemo_harness.recognizers.corpora.gold_standard import GoldStandard, fuse_ratings
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.parts import parse_part
-from avemo_harness.recognizers.corpora.resampling import window_means
+from avemo_harness.recognizers.corpora.ratings import GoldStandard, fuse_ratings, window_means
 from avemo_harness.recognizers.corpora.tables import Table, read_table
-from avemo_harness.recognizers.corpora.tally import left_out
-from avemo_harness.recognizers.extractors.base import RATE_HZ
+from avemo_harness.recognizers.features.base import RATE_HZ
+from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, left_out, parse_part
 
 _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal")
 _RATINGS = Path("RECOLA-Annotation", "emotional_behaviour")

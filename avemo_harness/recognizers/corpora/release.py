@@ -12,9 +12,8 @@ from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part, RatedRecording
-from avemo_harness.recognizers.extractors.base import RATE_HZ
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features.base import RATE_HZ
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, RatedRecording, Recording
 
 PARTS: tuple[Part, ...] = ("train", "test")
 """The data set splits of a release that are read, as parts of the same name."""
@@ -79,7 +78,7 @@ def _recording(dialogue: Dialogue, turn: Turn) -> RatedRecording:
         speaker=turn.speaker_id,
         group=turn.speaker_id,
         part=None,
-        streams=Streams.of(turn.clip),
+        streams=Recording.of(turn.clip),
         trajectory=Trajectory(values, ("valence", "arousal"), "unit", RATE_HZ),
     )
 
@@ -98,7 +97,7 @@ def labelled_turns(release: Release) -> list[LabelledRecording]:
             label=turn.emotion,
             part=None,
             dialogue=dialogue.dialogue_id,
-            streams=Streams.of(turn.clip),
+            streams=Recording.of(turn.clip),
         )
         for dialogue in release.dialogues
         for turn in dialogue.turns

@@ -6,10 +6,10 @@ Every export is pure and offline: it gives the texts of files by their paths.
 from __future__ import annotations
 
 FORMATS = {
-    "eval-results": "avemo_harness.report.exports.eval_results:eval_results",
+    "eval-results": "avemo_harness.report.exports.formats:eval_results",
     "every-eval-ever": "avemo_harness.report.exports.every_eval_ever:every_eval_ever",
     "model-index": "avemo_harness.report.exports.model_index:model_index",
-    "csv": "avemo_harness.report.exports.spreadsheet:spreadsheet",
+    "csv": "avemo_harness.report.exports.formats:spreadsheet",
     "latex": "avemo_harness.report.exports.latex:latex",
 }
 """By format, the function that makes its files; imported when it is the one asked for."""

@@ -8,8 +8,7 @@ from typing import Any
 
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
 from avemo_harness.errors import UsageError
-from avemo_harness.publishing import publishable
-from avemo_harness.report.exports.exported import (
+from avemo_harness.report.exports.formats import (
     HARNESS,
     LOWER_IS_BETTER,
     Publication,
@@ -23,8 +22,9 @@ from avemo_harness.report.exports.exported import (
     setup_notes,
 )
 from avemo_harness.report.results import TaskResult
-from avemo_harness.report.results_file import FinishedRun, finished_at
-from avemo_harness.scorers.base import Metric
+from avemo_harness.report.scored_run import FinishedRun, finished_at
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import publishable
 
 SCHEMA_VERSION = "0.3.0"
 _METRIC_IDS = {"accuracy": "accuracy", "macro_f1": "f1_macro", "balanced_accuracy": "balanced_accuracy"}
@@ -86,7 +86,7 @@ def _result(
     task: TaskSpec,
     result: TaskResult,
     name: str,
-    metric: Metric,
+    metric: MetricValue,
     value: float,
 ) -> dict[str, Any]:
     return {
@@ -132,7 +132,7 @@ def _source(release: ReleaseSource, result: TaskResult) -> dict[str, Any]:
     }
 
 
-def _uncertainty(run: FinishedRun, metric: Metric) -> dict[str, Any]:
+def _uncertainty(run: FinishedRun, metric: MetricValue) -> dict[str, Any]:
     uncertainty: dict[str, Any] = {
         "num_samples": metric.n,
         "num_bootstrap_samples": run.result.bootstrap["resamples"],

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardCell, BoardRow, boards
-from avemo_harness.report.exports.exported import Publication, model_name
-from avemo_harness.report.results_file import PEOPLE, FinishedRun
+from avemo_harness.report.exports.formats import Publication, model_name
+from avemo_harness.report.scored_run import PEOPLE, FinishedRun
 
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
 _COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)

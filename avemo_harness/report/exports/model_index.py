@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from avemo_harness.errors import UsageError
-from avemo_harness.report.exports.exported import (
+from avemo_harness.report.exports.formats import (
     HARNESS,
     Publication,
     caveats,
@@ -15,7 +15,7 @@ from avemo_harness.report.exports.exported import (
     scored_tasks,
     setup_notes,
 )
-from avemo_harness.report.results_file import FinishedRun
+from avemo_harness.report.scored_run import FinishedRun
 
 TASK_TYPE = "any-to-any"
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.publishing import publishable
 from avemo_harness.report.board import (
     CAVEATS,
     TITLES,
@@ -19,14 +18,13 @@ from avemo_harness.report.board import (
     boards,
     rated_columns,
 )
-from avemo_harness.report.document import escaped, table
-from avemo_harness.report.html.drawings import share_bar, slopes
-from avemo_harness.report.marks import mark_of
-from avemo_harness.report.numbers import UNDEFINED, figure, shown_interval, shown_value
+from avemo_harness.report.html.document import escaped, share_bar, slopes, table
 from avemo_harness.report.results import GroupResult, TaskResult
-from avemo_harness.report.results_file import BENCHMARK_SCALES, FinishedRun
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun
 from avemo_harness.report.table import not_asked, rated_by, result_notes
-from avemo_harness.scorers.base import Metric
+from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interval, shown_value
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import publishable
 
 _SHADES = 9
 _CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
@@ -139,7 +137,7 @@ def _rated(run: FinishedRun) -> Iterator[str]:
             yield table(["", *map(escaped, columns)], [[escaped(people.task), *map(_measured, columns.values())]])
 
 
-def _measured(metric: Metric) -> str:
+def _measured(metric: MetricValue) -> str:
     value = shown_value(metric) + _superscript(mark_of(metric))
     return f"{value}<br><small>{escaped(shown_interval(metric, dash='–'))}<br>n {metric.n:,}</small>"
 

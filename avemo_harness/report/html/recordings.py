@@ -15,8 +15,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.errors import MediaError
-from avemo_harness.file_cache import prune_files
-from avemo_harness.paths import write_atomically
+from avemo_harness.files import prune_files, write_atomically
 from avemo_harness.report.html.turns import Dataset, Entry
 
 Speaker = Literal["user", "reply"]

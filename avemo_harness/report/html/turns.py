@@ -11,9 +11,9 @@ from avemo_harness.benchmark.release import Release, Turn
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.publishing import publishable
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.store import RunStore
+from avemo_harness.text import publishable
 
 Dataset = tuple[str, str, str]
 """Config, split and fingerprint of a release."""

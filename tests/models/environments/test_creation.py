@@ -15,8 +15,7 @@ from support.wheels import lock_wheel, write_wheel
 from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models.environments import creation
 from avemo_harness.models.environments.creation import create
-from avemo_harness.models.environments.places import Environment
-from avemo_harness.models.environments.recipes import Recipe
+from avemo_harness.models.environments.recipes import Environment, Recipe
 
 BARE = Recipe("bare", modules=("json",))
 SMALL = Recipe("small", builds=("tinytorch==2.0",), packages=("tinylib==1.0",), modules=("tinylib",))
@@ -110,7 +109,7 @@ def test_a_package_whose_installation_was_cut_off_is_installed_again(index: Path
 MAKE = """
 import sys
 from avemo_harness.models.environments.creation import create
-from avemo_harness.models.environments.places import Environment
+from avemo_harness.models.environments.recipes import Environment
 from avemo_harness.models.environments.recipes import Recipe
 recipe = Recipe("bare", packages=("tinylib==1.0",), lock=(sys.argv[1],))
 create(Environment(recipe), lambda line: print(line, flush=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.models.environments import pins
+from avemo_harness.models.environments import recipes
 
 BUILDS = """# A comment.
 tinytorch==2.0 ; sys_platform == 'linux' \\
@@ -17,16 +17,18 @@ tinytorch==2.0 ; sys_platform == 'linux' \\
 
 @pytest.fixture(autouse=True)
 def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pins, "FOLDER", tmp_path)
+    monkeypatch.setattr(recipes, "FOLDER", tmp_path)
     (tmp_path / "builds.txt").write_text(BUILDS)
 
 
 def test_a_requirement_is_a_line_with_its_marker_and_hashes() -> None:
-    assert pins.read_lock("builds") == ("tinytorch==2.0 ; sys_platform == 'linux' --hash=sha256:00 --hash=sha256:01",)
+    assert recipes.read_lock("builds") == (
+        "tinytorch==2.0 ; sys_platform == 'linux' --hash=sha256:00 --hash=sha256:01",
+    )
 
 
 def test_only_the_very_version_has_hashes() -> None:
-    assert pins.with_hashes(["tinytorch==2.0", "tinytorch==2.0+cpu", "tinytorch==2.1"]) == (
+    assert recipes.with_hashes(["tinytorch==2.0", "tinytorch==2.0+cpu", "tinytorch==2.1"]) == (
         "tinytorch==2.0 --hash=sha256:00 --hash=sha256:01",
         "tinytorch==2.0+cpu",
         "tinytorch==2.1",
@@ -50,4 +52,4 @@ def test_libraries_are_all_that_is_needed_by_way_of_extras_and_markers_too(
         lines = [f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {one}" for one in wanted)]
         (about / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines, ""]))
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert pins.libraries(["tinybuild"], without=["tinylocked"]) == ("tiny-blas==1.0", "tinykit==1.0")
+    assert recipes.libraries(["tinybuild"], without=["tinylocked"]) == ("tiny-blas==1.0", "tinykit==1.0")

@@ -7,8 +7,16 @@ from importlib.metadata import version
 import pytest
 
 from avemo_harness.errors import UsageError
-from avemo_harness.models.environments.pins import is_hashed, libraries, names_of, pin_of
-from avemo_harness.models.environments.recipes import COMPILED, RECIPES, Recipe, find_recipe
+from avemo_harness.models.environments.recipes import (
+    COMPILED,
+    RECIPES,
+    Recipe,
+    find_recipe,
+    is_hashed,
+    libraries,
+    names_of,
+    pin_of,
+)
 
 
 @pytest.mark.parametrize("name", RECIPES)

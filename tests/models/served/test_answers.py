@@ -14,9 +14,8 @@ from support.answering_server import choice, completion, events_of
 
 from avemo_harness import media
 from avemo_harness.errors import GenerationError
-from avemo_harness.http_errors import AnswerError
-from avemo_harness.models.served.answers import Told, read_answer, read_events
-from avemo_harness.models.served.speech import speech_of
+from avemo_harness.http_answers import AnswerError
+from avemo_harness.models.served.answers import ChatCompletion, read_answer, read_events, speech_of
 
 TONE = (np.sin(np.arange(480) / 9) * 0.3).astype(np.float32)
 WAVE = media.write_wave(TONE, 24_000)
@@ -196,7 +195,7 @@ CHOICES = st.builds(
 def test_an_answer_in_a_stream_is_the_same_as_the_whole_one(choices: list[dict[str, Any]]) -> None:
     body = completion(*choices)
 
-    def outcome(read: Callable[[Any], Told], given: Any) -> object:
+    def outcome(read: Callable[[Any], ChatCompletion], given: Any) -> object:
         try:
             told = read(given)
         except (AnswerError, GenerationError) as error:

@@ -13,8 +13,7 @@ from support.questions import ask, ask_in_words, clip
 
 from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.served.answers import Told
-from avemo_harness.models.served.logprobs import first_alternatives
+from avemo_harness.models.served.answers import ChatCompletion, first_alternatives
 from avemo_harness.models.served.ranking import fitting_priors, label_priors, rank_labels
 
 FOUR = ("neutral", "happy", "angry", "sad")
@@ -24,8 +23,8 @@ WHOLE_AND_STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whol
 Listed = list[tuple[str, float]]
 
 
-def told(*alternatives: tuple[str, float]) -> Told:
-    return Told("", (), False, 9, 1, alternatives)
+def told(*alternatives: tuple[str, float]) -> ChatCompletion:
+    return ChatCompletion("", (), False, 9, 1, alternatives)
 
 
 def body_of(listed: Listed, content: str | None = None, **more: Any) -> dict[str, Any]:

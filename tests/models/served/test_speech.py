@@ -13,8 +13,8 @@ from support.sound_containers import ADTS, BARE, FILES, RATE, TONE
 
 from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import GenerationError
-from avemo_harness.http_errors import AnswerError
-from avemo_harness.models.served.speech import decode_base64, speech_of
+from avemo_harness.http_answers import AnswerError
+from avemo_harness.models.served.answers import decode_base64, speech_of
 
 WHOLE_AND_STREAMED = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 WAVE = FILES["wav"][1]

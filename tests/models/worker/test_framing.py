@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avemo_harness.models.worker import framing
-from avemo_harness.models.worker.framing import Connection, Message, StreamEndError, StreamError
+from avemo_harness.models.worker import protocol
+from avemo_harness.models.worker.protocol import Connection, Frame, StreamEndError, StreamError
 
 CONTENT = st.dictionaries(
     st.text(),
@@ -32,7 +32,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
-def through(message: Message) -> Message:
+def through(message: Frame) -> Frame:
     one, other = socket.socketpair()
     with one, other:
         sender = threading.Thread(target=Connection(one).send, args=(message,))
@@ -45,14 +45,14 @@ def through(message: Message) -> Message:
 
 @given(st.text(), CONTENT, st.lists(st.binary(max_size=300), max_size=4))
 def test_a_message_comes_through_as_it_was(kind: str, content: dict[str, object], buffers: list[bytes]) -> None:
-    got = through(Message(kind, content, buffers))
+    got = through(Frame(kind, content, buffers))
     assert (got.kind, got.content) == (kind, content)
     assert [bytes(buffer) for buffer in got.buffers] == buffers
 
 
 def test_buffers_may_be_larger_than_what_the_socket_holds() -> None:
     data = bytes(range(256)) * 2**14
-    assert bytes(through(Message("clip", {}, [data, data])).buffers[1]) == data
+    assert bytes(through(Frame("clip", {}, [data, data])).buffers[1]) == data
 
 
 def test_a_closed_stream_is_told_from_a_torn_message(ends: tuple[socket.socket, socket.socket]) -> None:
@@ -66,7 +66,7 @@ def test_a_closed_stream_is_told_from_a_torn_message(ends: tuple[socket.socket, 
 def test_a_torn_message_is_an_error(data: st.DataObject) -> None:
     one, other = socket.socketpair()
     with one, other:
-        Connection(one).send(Message("answer", {"call": 1}, [b"12345"]))
+        Connection(one).send(Frame("answer", {"call": 1}, [b"12345"]))
         whole = other.recv(2**16)
         one.sendall(whole[: data.draw(st.integers(1, len(whole) - 1))])
         one.close()
@@ -83,10 +83,10 @@ def test_a_message_that_stalls_is_an_error(ends: tuple[socket.socket, socket.soc
 
 def test_a_side_that_takes_nothing_is_an_error(ends: tuple[socket.socket, socket.socket]) -> None:
     with pytest.raises(StreamError, match="cannot be sent"):
-        Connection(ends[0], timeout_s=0.05).send(Message("clip", {}, [bytes(2**22)]))
+        Connection(ends[0], timeout_s=0.05).send(Frame("clip", {}, [bytes(2**22)]))
 
 
-@pytest.mark.parametrize("sizes", [(framing.LARGEST_HEADER + 1, 0), (2, framing.LARGEST_BODY + 1), (2, 2**63)])
+@pytest.mark.parametrize("sizes", [(protocol.LARGEST_HEADER + 1, 0), (2, protocol.LARGEST_BODY + 1), (2, 2**63)])
 def test_an_oversized_message_is_refused_before_any_room_is_made_for_it(
     ends: tuple[socket.socket, socket.socket], sizes: tuple[int, int]
 ) -> None:
@@ -98,11 +98,11 @@ def test_an_oversized_message_is_refused_before_any_room_is_made_for_it(
 def test_an_oversized_message_is_not_begun(
     ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(framing, "LARGEST_BODY", 10)
+    monkeypatch.setattr(protocol, "LARGEST_BODY", 10)
     connection = Connection(ends[0])
     with pytest.raises(StreamError, match="too large"):
-        connection.send(Message("clip", {}, [bytes(11)]))
-    connection.send(Message("clip", {"fits": True}))
+        connection.send(Frame("clip", {}, [bytes(11)]))
+    connection.send(Frame("clip", {"fits": True}))
     assert Connection(ends[1]).receive().content == {"fits": True}
 
 
@@ -144,7 +144,7 @@ def test_messages_of_several_threads_do_not_mix(ends: tuple[socket.socket, socke
 
     def send(number: int) -> None:
         for _ in range(20):
-            connection.send(Message("x", {"number": number}, [bytes([number]) * 40_000]))
+            connection.send(Frame("x", {"number": number}, [bytes([number]) * 40_000]))
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
     for thread in threads:

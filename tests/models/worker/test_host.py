@@ -12,16 +12,15 @@ import pytest
 from avemo_harness.benchmark.request import Message, Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput
 from avemo_harness.errors import GenerationError, SampleError
-from avemo_harness.models.worker.host import HOPELESS, Host
-from avemo_harness.models.worker.log import WorkerLog
-from avemo_harness.models.worker.payloads import Order
-from avemo_harness.models.worker.process import Patience, Worker, WorkerLostError
+from avemo_harness.models.worker.hosted import HOPELESS, Host
+from avemo_harness.models.worker.process import Patience, Worker, WorkerLog, WorkerLostError
+from avemo_harness.models.worker.protocol import WorkerConfig
 
 TESTS = Path(__file__).parents[2]
-ECHO = Order("echo", "support.worker_models:Echo", {}, "cpu", (), (str(TESTS),))
+ECHO = WorkerConfig("echo", "support.worker_models:Echo", {}, "cpu", (), (str(TESTS),))
 LABELS = LabelOutput(type="label", labels=("happy", "sad"))
 
-Make = Callable[[Order], Host]
+Make = Callable[[WorkerConfig], Host]
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def started() -> list[Worker]:
 
 @pytest.fixture
 def host_of(started: list[Worker]) -> Iterator[Make]:
-    def make(order: Order) -> Host:
+    def make(order: WorkerConfig) -> Host:
         def start() -> Worker:
             patience = Patience(start=60.0, silence=60.0, idleness=60.0, beat=0.1)
             started.append(Worker(Path(sys.executable), order, WorkerLog(), lambda sentence: None, patience))

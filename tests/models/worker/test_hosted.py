@@ -12,8 +12,7 @@ from avemo_harness.cli import main
 from avemo_harness.errors import ModelError
 from avemo_harness.models import REGISTRY, load_model
 from avemo_harness.models.base import ModelSetup, Prefetching
-from avemo_harness.models.environments.places import Environment
-from avemo_harness.models.environments.recipes import RECIPES, find_recipe
+from avemo_harness.models.environments.recipes import RECIPES, Environment, find_recipe
 from avemo_harness.models.worker.hosted import STAND_INS
 
 NAMES = ("minicpm-o", "baichuan-omni")

@@ -9,8 +9,8 @@ from typing import IO
 import pytest
 
 from avemo_harness.errors import StoreError
-from avemo_harness.models.worker import log as log_module
-from avemo_harness.models.worker.log import WorkerLog
+from avemo_harness.models.worker import process as log_module
+from avemo_harness.models.worker.process import WorkerLog
 
 
 def stream() -> tuple[IO[bytes], IO[bytes]]:

@@ -16,8 +16,8 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import FLAGS, Message, Request, Response, Speech, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
 from avemo_harness.errors import AvemoError, GenerationError, StorageError, StoreError
-from avemo_harness.models.worker.payloads import (
-    Order,
+from avemo_harness.models.worker.protocol import (
+    WorkerConfig,
     clips_of,
     error_content,
     error_from,
@@ -176,5 +176,7 @@ def test_any_other_error_becomes_one_of_generation_that_names_it() -> None:
 
 
 def test_an_order_says_the_same_on_the_other_side() -> None:
-    order = Order("tiny", "a.b:C", {"n": 3, "path": None}, "cuda:0", ("label_text",), ("/x",), ("flash_attn",), 0.5)
-    assert Order.from_content(through_json(order.content())) == order
+    order = WorkerConfig(
+        "tiny", "a.b:C", {"n": 3, "path": None}, "cuda:0", ("label_text",), ("/x",), ("flash_attn",), 0.5
+    )
+    assert WorkerConfig.from_content(through_json(order.content())) == order

@@ -22,13 +22,12 @@ from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutp
 from avemo_harness.errors import GenerationError, MediaError, ModelError, SampleError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.worker import process
-from avemo_harness.models.worker.log import WorkerLog
-from avemo_harness.models.worker.payloads import Order
-from avemo_harness.models.worker.process import Patience, Worker, WorkerLostError
+from avemo_harness.models.worker.process import Patience, Worker, WorkerLog, WorkerLostError
+from avemo_harness.models.worker.protocol import WorkerConfig
 
 TESTS = Path(__file__).parents[2]
 PATIENCE = Patience(start=60.0, silence=60.0, idleness=60.0, beat=0.1)
-ECHO = Order("echo", "support.worker_models:Echo", {"times": 2}, "cpu", ("label_text",), (str(TESTS),))
+ECHO = WorkerConfig("echo", "support.worker_models:Echo", {"times": 2}, "cpu", ("label_text",), (str(TESTS),))
 LABELS = LabelOutput(type="label", labels=("neutral", "happy", "angry", "sad"))
 
 Start = Callable[..., Worker]
@@ -60,7 +59,7 @@ def start() -> Iterator[Start]:
     """Starts workers that a test may lose."""
     started: list[Worker] = []
 
-    def go(order: Order = ECHO, patience: Patience = PATIENCE, python: str = sys.executable) -> Worker:
+    def go(order: WorkerConfig = ECHO, patience: Patience = PATIENCE, python: str = sys.executable) -> Worker:
         started.append(Worker(Path(python), order, WorkerLog(), lambda sentence: None, patience))
         return started[-1]
 
@@ -264,8 +263,8 @@ def test_temporary_files_go_with_the_worker(start: Start) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from avemo_harness.models.worker.log import WorkerLog
-from avemo_harness.models.worker.payloads import Order
+from avemo_harness.models.worker.process import WorkerLog
+from avemo_harness.models.worker.protocol import Order
 from avemo_harness.models.worker.process import Worker
 order = Order("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
 worker = Worker(Path(sys.executable), order, WorkerLog(), print)

@@ -8,10 +8,10 @@ import pytest
 from support.planted_features import NAMES, planted_features
 from support.planted_labels import QUICK, labelled_corpus
 
-from avemo_harness.recognizers.categorical.experiment import Method, train_categorical
-from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
-from avemo_harness.recognizers.corpora.base import Corpus
-from avemo_harness.recognizers.extractors import EXTRACTORS
+from avemo_harness.recognizers.features import EXTRACTORS
+from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.recordings import Corpus
 
 
 @pytest.fixture(scope="session", autouse=True)

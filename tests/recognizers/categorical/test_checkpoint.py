@@ -13,9 +13,9 @@ from support.planted_features import NAMES
 from support.planted_labels import labelled
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.categorical.checkpoint import load_categorical, save_categorical
-from avemo_harness.recognizers.categorical.examples import describe
-from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
+from avemo_harness.recognizers.checkpoint import load_categorical, save_categorical
+from avemo_harness.recognizers.heads.label_examples import describe
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from support.clips import make_clip, melody
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
-from avemo_harness.recognizers.clip_features import clip_features
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.builtin import clip_features
+from avemo_harness.recognizers.recordings import Recording
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def clip() -> bytes:
 @pytest.mark.parametrize("name", ["clip-sound", "clip-face"])
 def test_every_row_describes_the_whole_clip(clip: bytes, name: str) -> None:
     extractor = make_extractor(name)
-    rows = extractor.extract(Streams.of(Clip.from_bytes(clip)), 3, "both")
+    rows = extractor.extract(Recording.of(Clip.from_bytes(clip)), 3, "both")
     assert (rows.shape, rows.dtype) == ((3, extractor.width), np.float32)
     found = clip_features(clip)
     expected = found.sound if extractor.modality == "audio" else found.face
@@ -31,9 +31,9 @@ def test_every_row_describes_the_whole_clip(clip: bytes, name: str) -> None:
 
 
 def test_a_stream_that_is_not_there_is_told(clip: bytes) -> None:
-    whole = Streams.of(Clip.from_bytes(clip))
-    sound = Streams.of(Clip.from_bytes(media.encode_sound(melody(1.0))))
+    whole = Recording.of(Clip.from_bytes(clip))
+    sound = Recording.of(Clip.from_bytes(media.encode_sound(melody(1.0))))
     with pytest.raises(MediaError, match="has no video"):
         make_extractor("clip-face").extract(sound, 2, "both")
     with pytest.raises(MediaError, match="has no sound"):
-        make_extractor("clip-sound").extract(Streams(None, whole.face, 1.0), 2, "both")
+        make_extractor("clip-sound").extract(Recording(None, whole.face, 1.0), 2, "both")

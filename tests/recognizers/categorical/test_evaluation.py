@@ -9,10 +9,10 @@ import pytest
 from support.planted_labels import labelled, labelled_corpus
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.categorical.card import LabelCard, Recognition
-from avemo_harness.recognizers.categorical.evaluation import Told, evaluate_categorical, recognitions
-from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
-from avemo_harness.recognizers.categorical.tables import recognition_table
+from avemo_harness.recognizers.card import LabelCard, LabelEvaluation
+from avemo_harness.recognizers.heads.label_evaluation import Prediction, evaluate_categorical, recognitions
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.tables import recognition_table
 
 GOLD_AND_TOLD = [
     *[("neutral", "neutral")] * 3,
@@ -23,11 +23,11 @@ GOLD_AND_TOLD = [
 ]
 
 
-def by_hand(dialogues: bool = False) -> Recognition:
+def by_hand(dialogues: bool = False) -> LabelEvaluation:
     told = []
     for number, (gold, answer) in enumerate(GOLD_AND_TOLD):
         one = labelled(str(number), gold, f"s{number % 3}", dialogue=f"d{number % 5}" if dialogues else "")
-        told.append(Told(one, "audio", ("both", "audio", "video"), answer))
+        told.append(Prediction(one, "audio", ("both", "audio", "video"), answer))
     (found,) = recognitions(told, "test")
     return found
 
@@ -79,7 +79,7 @@ def test_the_table_has_the_published_rows_ours_and_how_much_was_evaluated() -> N
 
 def test_figures_and_cards_survive_json(recognizer: CategoricalRecognizer) -> None:
     text = json.dumps(asdict(by_hand()), allow_nan=False)
-    assert Recognition.from_json(json.loads(text)) == by_hand()
+    assert LabelEvaluation.from_json(json.loads(text)) == by_hand()
     card = recognizer.card
     assert LabelCard.from_json(json.loads(json.dumps(card.to_json(), allow_nan=False))) == card
 

@@ -8,17 +8,16 @@ import numpy as np
 from support.planted_features import WIDTH, PlantedFace, PlantedSound, planted_features
 from support.planted_labels import labelled, labelled_corpus
 
-from avemo_harness.recognizers.categorical.examples import (
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
+from avemo_harness.recognizers.heads.label_examples import (
     describe,
     make_examples,
     row_width,
     shown_columns,
     within_speakers,
 )
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.scaling import Scaling
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.recordings import Modality, Recording
 
 FEATURES = planted_features()
 
@@ -26,9 +25,9 @@ FEATURES = planted_features()
 class PlantedPair(PlantedSound):
     """Looks at both streams at once: at their difference, or at what is there of them."""
 
-    modality: View = "both"
+    modality: Modality = "both"
 
-    def extract(self, streams: Streams, count: int, view: View) -> Features:
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         sound, face = (one().extract(streams, count, view) for one in (PlantedSound, PlantedFace))
         return sound - face if view == "both" else sound if view == "audio" else face
 

@@ -11,17 +11,17 @@ from support.planted_labels import QUICK, labelled_corpus
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.categorical import experiment
-from avemo_harness.recognizers.categorical.examples import Example, within_speakers
-from avemo_harness.recognizers.categorical.experiment import (
+from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.heads import label_evaluation
+from avemo_harness.recognizers.heads.label_evaluation import (
     Method,
     evaluate_official,
     leave_one_speaker_out,
     train_categorical,
 )
-from avemo_harness.recognizers.categorical.training import Fitted, Settings, fit
-from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording
-from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.heads.label_examples import Example, within_speakers
+from avemo_harness.recognizers.heads.labels import Fitted, Settings, fit
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording
 
 
 def corpus_of(recordings: Sequence[LabelledRecording]) -> Corpus:
@@ -40,7 +40,7 @@ def test_nobody_who_is_heard_or_seen_in_training_is_evaluated(quick: Method, mon
         people.append({name for one in examples for name in (one.recording.speaker, one.recording.face)})
         return fit(examples, features, settings)
 
-    monkeypatch.setattr(experiment, "fit", watched)
+    monkeypatch.setattr(label_evaluation, "fit", watched)
     # Two voices on each face.
     dubbed = [replace(one, face=f"face {int(one.speaker[1:]) // 2}") for one in labelled_corpus(6)]
     found = leave_one_speaker_out(corpus_of(dubbed), quick)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.recognizers.categorical.examples import Normalisation, as_they_are, within_speakers
-from avemo_harness.recognizers.categorical.experiment import Method, leave_one_speaker_out
-from avemo_harness.recognizers.corpora.base import Corpus
 from avemo_harness.recognizers.corpora.ravdess import RavdessArguments, read_ravdess
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.feature_cache import FeatureCache
-from avemo_harness.recognizers.feature_set import FeatureSet
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+from avemo_harness.recognizers.heads.label_evaluation import Method, leave_one_speaker_out
+from avemo_harness.recognizers.heads.label_examples import Normalisation, as_they_are, within_speakers
+from avemo_harness.recognizers.recordings import Corpus
 
 
 @pytest.fixture(scope="module")

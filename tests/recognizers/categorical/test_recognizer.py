@@ -9,13 +9,13 @@ import pytest
 from support.planted_labels import labelled
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.recognizers.categorical.examples import VIEWS, describe
-from avemo_harness.recognizers.categorical.recognizer import CategoricalRecognizer
-from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.heads.label_examples import VIEWS, describe
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.recordings import Modality
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_it_gives_a_probability_for_each_emotion(recognizer: CategoricalRecognizer, view: View) -> None:
+def test_it_gives_a_probability_for_each_emotion(recognizer: CategoricalRecognizer, view: Modality) -> None:
     assert recognizer.labels == EMOTIONS
     found = recognizer.log_probabilities(labelled("new", "sad", "zoe").streams, view)
     assert (found.shape, found.dtype) == ((4,), np.float64)
@@ -29,7 +29,7 @@ def test_a_plain_face_is_recognised(recognizer: CategoricalRecognizer) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_many_recordings_at_once_get_what_each_gets_alone(recognizer: CategoricalRecognizer, view: View) -> None:
+def test_many_recordings_at_once_get_what_each_gets_alone(recognizer: CategoricalRecognizer, view: Modality) -> None:
     streams = [labelled(f"new {number}", "sad", "zoe").streams for number in range(5)]
     together = recognizer.judge([describe(one, recognizer.features)[view] for one in streams], view)
     alone = [recognizer.log_probabilities(one, view) for one in streams]

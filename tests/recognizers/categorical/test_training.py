@@ -11,12 +11,10 @@ from support.planted_features import planted_features
 from support.planted_labels import QUICK, labelled, labelled_corpus
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.categorical.evaluation import evaluate_categorical
-from avemo_harness.recognizers.categorical.examples import make_examples
-from avemo_harness.recognizers.categorical.experiment import Method, train_categorical
-from avemo_harness.recognizers.categorical.training import Fitted, Settings, fit
-from avemo_harness.recognizers.corpora.base import Corpus, LabelledRecording, Part
-from avemo_harness.recognizers.streams import View
+from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_categorical, train_categorical
+from avemo_harness.recognizers.heads.label_examples import make_examples
+from avemo_harness.recognizers.heads.labels import Fitted, Settings, fit
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality, Part
 
 TRAINING = labelled_corpus(8)
 
@@ -29,7 +27,7 @@ def with_part(recordings: Sequence[LabelledRecording], part: Part | None) -> lis
     return [replace(one, part=part) for one in recordings]
 
 
-def accuracies(settings: Settings) -> dict[View, float]:
+def accuracies(settings: Settings) -> dict[Modality, float]:
     """By view, of speakers that were not trained on."""
     recordings = labelled_corpus(20, each=6)
     training = Corpus("planted", (), tuple(one for one in recordings if one.speaker < "s08"))

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from support.planted_features import NAMES, planted_corpus, planted_features
 
-from avemo_harness.recognizers.continuous.experiment import Method, train_on
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-from avemo_harness.recognizers.continuous.training import Settings
-from avemo_harness.recognizers.corpora.base import Corpus
-from avemo_harness.recognizers.extractors import EXTRACTORS
-from avemo_harness.recognizers.feature_cache import FeatureCache
+from avemo_harness.recognizers.features import EXTRACTORS
+from avemo_harness.recognizers.features.feature_set import FeatureCache
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
+from avemo_harness.recognizers.heads.trajectory_training import Settings
+from avemo_harness.recognizers.recordings import Corpus
 
 QUICK = Settings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
 

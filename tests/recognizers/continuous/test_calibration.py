@@ -11,13 +11,12 @@ import pytest
 from support.planted_features import NAMES, planted_recording, rated
 
 from avemo_harness.metrics.profiles import calibrate
-from avemo_harness.recognizers.continuous.calibration import are_labels, with_calibration
-from avemo_harness.recognizers.continuous.card import JudgeCard
-from avemo_harness.recognizers.continuous.checkpoint import load_checkpoint, save_checkpoint
-from avemo_harness.recognizers.continuous.experiment import Method, train_on
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-from avemo_harness.recognizers.corpora.base import Corpus, RatedRecording
-from avemo_harness.recognizers.judges import JudgeSetup, judge_modalities, open_judge
+from avemo_harness.recognizers.card import TrajectoryCard
+from avemo_harness.recognizers.checkpoint import load_checkpoint, save_checkpoint
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, are_labels, with_calibration
+from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
+from avemo_harness.recognizers.judging import JudgeSetup, judge_modalities, open_judge
+from avemo_harness.recognizers.recordings import Corpus, RatedRecording
 
 ANCHORS = ((0.5, 0.5), (0.85, 0.75), (0.2, 0.8), (0.25, 0.25))
 
@@ -137,7 +136,7 @@ def test_agreements_of_before_are_read(recognizer: ContinuousRecognizer) -> None
     values = json.loads(json.dumps(recognizer.card.to_json()))
     for one in values["agreements"]:
         del one["n_constant"]
-    assert JudgeCard.from_json(values) == recognizer.card
+    assert TrajectoryCard.from_json(values) == recognizer.card
 
 
 def test_a_recogniser_makes_use_of_what_its_features_are_made_of(recognizer: ContinuousRecognizer) -> None:

@@ -12,10 +12,9 @@ import pytest
 from support.planted_features import NAMES, planted_recording
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.checkpoint_folder import require_new_folder
-from avemo_harness.recognizers.continuous.checkpoint import load_checkpoint, save_checkpoint
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-from avemo_harness.recognizers.judges import JudgeSetup, open_judge
+from avemo_harness.recognizers.checkpoint import load_checkpoint, require_new_folder, save_checkpoint
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 
 
 def nothing() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from support.planted_features import planted_features, planted_recording, rated
 
-from avemo_harness.recognizers.continuous.delay import find_delay, shifted
-from avemo_harness.recognizers.corpora.base import RatedRecording
+from avemo_harness.recognizers.heads.trajectory_training import find_delay, shifted
+from avemo_harness.recognizers.recordings import RatedRecording
 
 
 def late(recording: RatedRecording, steps: int) -> RatedRecording:

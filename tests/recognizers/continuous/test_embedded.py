@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from support.sound_files import SOUND_FORMATS, sound_file
 
-from avemo_harness import media, paths
+from avemo_harness import files, media
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.build.demo import demo_release
-from avemo_harness.recognizers.continuous.embedded import open_embedded
-from avemo_harness.recognizers.continuous.evaluation import agreements, predict
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
+from avemo_harness.data.synthesis.demo import demo_release
+from avemo_harness.recognizers.checkpoint import open_embedded
 from avemo_harness.recognizers.corpora.release import rated_turns
-from avemo_harness.recognizers.judges import JudgeSetup
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory_evaluation import agreements, predict
+from avemo_harness.recognizers.judging import JudgeSetup
+from avemo_harness.recognizers.recordings import Recording
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def demo() -> Path:
-    return demo_release(paths.cache_dir(), print)
+    return demo_release(files.cache_dir(), print)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def training(demo: Path) -> Release:
 
 @pytest.fixture(scope="module")
 def judge(training: Release) -> ContinuousRecognizer:
-    return open_embedded(JudgeSetup(lambda: training, paths.cache_dir(), print))
+    return open_embedded(JudgeSetup(lambda: training, files.cache_dir(), print))
 
 
 def test_speakers_that_it_has_not_met_are_followed(demo: Path, judge: ContinuousRecognizer) -> None:
@@ -51,7 +51,7 @@ def test_speakers_that_it_has_not_met_are_followed(demo: Path, judge: Continuous
 
 def test_it_is_trained_once_and_found_again(judge: ContinuousRecognizer, training: Release) -> None:
     said: list[str] = []
-    again = open_embedded(JudgeSetup(lambda: training, paths.cache_dir(), said.append))
+    again = open_embedded(JudgeSetup(lambda: training, files.cache_dir(), said.append))
     assert again.identity() == judge.identity()
     assert not said
 
@@ -63,8 +63,8 @@ def test_a_recording_of_one_stream_is_followed_by_what_it_has(
     whole = next(one.streams for one in rated_turns(load_release(str(demo), "demo", "test")) if one.streams.face)
     assert whole.sound is not None
     data = whole.sound.read()
-    heard = Streams.of(Clip.from_bytes(sound_file(kind, media.decode_sound(data))))
-    seen = Streams.of(Clip.from_bytes(media.remove_sound(data)))
+    heard = Recording.of(Clip.from_bytes(sound_file(kind, media.decode_sound(data))))
+    seen = Recording.of(Clip.from_bytes(media.remove_sound(data)))
     assert (heard.views, seen.views) == (("audio",), ("video",))
     for streams, exact in ((heard, kind in ("wav", "flac")), (seen, True)):
         (view,) = streams.views
@@ -91,7 +91,7 @@ def test_real_voices_sound_more_aroused_when_angry_than_when_sad(
             samples, rate = media.read_sound_file(path)
             if level is not None:
                 samples = samples * np.float32(level / np.sqrt(np.mean(samples**2)))
-            streams = Streams.of(Clip.from_bytes(media.encode_sound(samples, rate)))
+            streams = Recording.of(Clip.from_bytes(media.encode_sound(samples, rate)))
             arousal[actor, emotion].append(float(judge.trajectory(streams, "audio").column("arousal").mean()))
     actors = sorted({actor for actor, _ in arousal})
     higher = [np.mean(arousal[actor, "05"]) - np.mean(arousal[actor, "04"]) for actor in actors]

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from support.planted_features import planted_recording, rated
 
-from avemo_harness.recognizers.continuous.evaluation import agreements
-from avemo_harness.recognizers.continuous.experiment import (
+from avemo_harness.recognizers.figure import draw_figure, largest_range
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory_evaluation import (
     Method,
-    Predicted,
     SplitResult,
+    TrajectoryPrediction,
+    agreements,
     as_json,
     evaluate_split,
     evaluate_trained,
 )
-from avemo_harness.recognizers.continuous.figure import draw_figure, largest_range
-from avemo_harness.recognizers.continuous.recognizer import ContinuousRecognizer
-from avemo_harness.recognizers.continuous.tables import modalities_table, systems_table
-from avemo_harness.recognizers.corpora.base import Corpus
+from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.recognizers.tables import modalities_table, systems_table
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_concordance_with_what_stands_still_is_zero_or_left_out_and_never_minus_
     found = agreements(recordings, predicted, "subject-wise")
     assert {(one.n_constant, one.n_recordings) for one in found} == {(1, 4)}
     assert [one.ccc_of_recordings for one in found] == pytest.approx([2 / 3, 2 / 3])
-    shown = [Predicted(one, 0, values) for one, values in zip(recordings, predicted, strict=True)]
+    shown = [TrajectoryPrediction(one, 0, values) for one, values in zip(recordings, predicted, strict=True)]
     lines = modalities_table([SplitResult("subject-wise", found, tuple(shown), (0.0,))])
     assert "ratings of valence stand still in 1, left out of the mean of recordings" in lines[-1]
 
@@ -125,18 +125,18 @@ def test_a_constant_side_prints_zero_without_a_sign_and_two_print_nothing(
         values.append({"audio": moving if prediction is None else np.full_like(moving, prediction)})
         recordings.append(one if ratings is None else replace(one, trajectory=rated(np.full_like(moving, ratings))))
     found = agreements(recordings, values, "all")
-    shown = [Predicted(one, 0, each) for one, each in zip(recordings, values, strict=True)]
+    shown = [TrajectoryPrediction(one, 0, each) for one, each in zip(recordings, values, strict=True)]
     lines = modalities_table([SplitResult("all", found, tuple(shown), (0.0,))])
     assert lines[2].split()[3] == printed
     assert not any(re.search(r"(?<!\d)-0\.00", line) for line in lines)
 
 
-def flat_but(name: str, start: int, step: float) -> Predicted:
+def flat_but(name: str, start: int, step: float) -> TrajectoryPrediction:
     values = np.full((60, 2), 0.5)
     values[start:] += step
     recording = replace(planted_recording(name, "ann", seed=1, length=60), trajectory=rated(values))
     shown = {view: np.full((60, 2), 0.4) for view in ("both", "audio", "video")}
-    return Predicted(recording, 0, shown)
+    return TrajectoryPrediction(recording, 0, shown)
 
 
 def test_the_figure_shows_the_ten_seconds_in_which_ratings_move_most() -> None:

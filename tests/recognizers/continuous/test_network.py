@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.recognizers.continuous.network import concordance_loss, make_network, padded
+from avemo_harness.recognizers.heads.trajectory import concordance_loss, make_network, padded
 
 
 def rows(length: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.recognizers.corpora.gold_standard import fuse_ratings, rater_weights
+from avemo_harness.recognizers.corpora.ratings import fuse_ratings, rater_weights
 
 RATINGS = np.array([[0.0, 0.1, 0.6], [0.4, 0.5, 0.2], [0.8, 0.6, 0.7]])
 """By hand: rater means 0.4, 0.4, 0.5, grand mean 1.3 / 3; the consensus is 0.7 / 3, 1.1 / 3, 0.7."""

@@ -9,8 +9,8 @@ import pytest
 from support.tiny_corpora import write_clip, write_wav
 
 from avemo_harness.errors import MediaError, ReleaseError
-from avemo_harness.recognizers.corpora.base import Corpus
-from avemo_harness.recognizers.corpora.labelled_clips import LabelledClipsArguments, read_labelled_clips
+from avemo_harness.recognizers.corpora.folders import LabelledClipsArguments, read_labelled_clips
+from avemo_harness.recognizers.recordings import Corpus
 
 
 def read(tmp_path: Path, text: str) -> Corpus:

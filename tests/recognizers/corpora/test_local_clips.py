@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.tiny_corpora import write_clip, write_silent_clip, write_wav
 
-from avemo_harness import media, paths
+from avemo_harness import files, media
 from avemo_harness.errors import MediaError
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 
@@ -64,7 +64,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
     write_wav(tmp_path / "a.wav", 0.5)
     with LocalClips(tmp_path) as clips:
         known = clips.streams(tmp_path / "a.wav")
-    for path in (paths.cache_dir() / "corpora").glob("*.jsonl"):
+    for path in (files.cache_dir() / "corpora").glob("*.jsonl"):
         path.write_text('["x", 1]\n{', encoding="utf-8")
     with LocalClips(tmp_path) as clips:
         assert clips.streams(tmp_path / "a.wav") == known

@@ -10,7 +10,7 @@ from support.tiny_corpora import write_clip, write_wav
 
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Trajectory
-from avemo_harness.recognizers.corpora.rated_folder import RatedFolderArguments, read_rated_folder
+from avemo_harness.recognizers.corpora.folders import RatedFolderArguments, read_rated_folder
 
 SPEAKERS = "recording,speaker,group,part\na,ann,ann+bob,train\nb,bob,,\n"
 

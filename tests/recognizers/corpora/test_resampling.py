@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from avemo_harness.recognizers.corpora.resampling import interpolated, window_means
+from avemo_harness.recognizers.corpora.ratings import interpolated, window_means
 
 
 def test_twenty_five_values_a_second_become_the_means_of_half_seconds() -> None:

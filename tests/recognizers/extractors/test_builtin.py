@@ -8,27 +8,26 @@ from support.clips import make_clip, melody
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.build.affect import AffectPath
-from avemo_harness.build.speakers import Speaker
-from avemo_harness.build.voice import RATE, VoiceHabits, control_times, speak
+from avemo_harness.data.synthesis.affect import AffectPath, Speaker
+from avemo_harness.data.synthesis.voice import RATE, VoiceVariation, control_times, speak
 from avemo_harness.errors import MediaError
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.extractors.builtin import BuiltinFace, BuiltinSound
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.builtin import BuiltinFace, BuiltinSound
+from avemo_harness.recognizers.recordings import Recording
 
 LENGTH_S = 2.5
 
 
 def voice(valence: float, arousal: float) -> np.ndarray:
     path = AffectPath(valence, arousal, (0.0, 0.0), (0.0, 0.0)).at(control_times(LENGTH_S))
-    habits = VoiceHabits(level_db=0, pitch_semitones=0, brightness_db=0, tempo=1, liveliness=1, noise_db=-60)
+    habits = VoiceVariation(level_db=0, pitch_semitones=0, brightness_db=0, tempo=1, liveliness=1, noise_db=-60)
     text = "Tell me what happened at work today."
     return speak(text, Speaker.draw("a", 4), path, habits, np.random.default_rng(1)).samples
 
 
-def streams(samples: np.ndarray) -> Streams:
-    return Streams.of(Clip.from_bytes(media.encode_sound(samples.astype(np.float32), RATE)))
+def streams(samples: np.ndarray) -> Recording:
+    return Recording.of(Clip.from_bytes(media.encode_sound(samples.astype(np.float32), RATE)))
 
 
 def describe(samples: np.ndarray, count: int = 5) -> Features:
@@ -76,7 +75,7 @@ def test_rows_beyond_the_end_are_finite_and_a_longer_count_changes_none_before()
 
 
 def test_a_face_is_two_finite_rows_a_second_of_the_stated_width() -> None:
-    clip = Streams.of(Clip.from_bytes(make_clip(2.0, seed=1)))
+    clip = Recording.of(Clip.from_bytes(make_clip(2.0, seed=1)))
     rows = BuiltinFace().extract(clip, 4, "video")
     assert rows.shape == (4, BuiltinFace.width)
     assert np.isfinite(rows).all()
@@ -84,11 +83,11 @@ def test_a_face_is_two_finite_rows_a_second_of_the_stated_width() -> None:
 
 
 def test_a_stream_that_is_not_there_is_told() -> None:
-    heard = Streams.of(Clip.from_bytes(media.encode_sound(melody(1.0, seed=2), RATE)))
+    heard = Recording.of(Clip.from_bytes(media.encode_sound(melody(1.0, seed=2), RATE)))
     with pytest.raises(MediaError, match="builtin-face: the recording has no video"):
         BuiltinFace().extract(heard, 2, "video")
     with pytest.raises(MediaError, match="builtin-sound: the recording has no sound"):
-        BuiltinSound().extract(Streams(None, heard.sound, 1.0), 2, "audio")
+        BuiltinSound().extract(Recording(None, heard.sound, 1.0), 2, "audio")
 
 
 def test_both_are_made_by_name() -> None:

@@ -15,7 +15,7 @@ from support.tiny_extractors import face, moving_face, voice
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.recognizers.extractors import make_extractor
+from avemo_harness.recognizers.features import make_extractor
 
 STAND_IN = """
 import numpy as np

@@ -11,12 +11,11 @@ from support.tiny_extractors import SIDE, WIDTH, face, image_encoder, moving_fac
 
 from avemo_harness import media
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.inference import import_transformers
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.extractors.faces import eye_of, faces, frame_windows
-from avemo_harness.recognizers.streams import Streams
-from avemo_harness.weights import find_weights
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.face_encoders import face_frames, frame_windows, image_normalization
+from avemo_harness.recognizers.recordings import Recording
+from avemo_harness.torch_setup import find_weights, import_transformers
 
 KINDS = ("CLIP", "CLIPVision", "Siglip", "SiglipVision", "Dinov2", "ViT")
 
@@ -31,7 +30,7 @@ def dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return image_encoder(tmp_path_factory.mktemp("dino"), "Dinov2")
 
 
-def rows_of(spec: str, streams: Streams, count: int) -> Features:
+def rows_of(spec: str, streams: Recording, count: int) -> Features:
     return make_extractor(spec).extract(streams, count, "video")
 
 
@@ -106,8 +105,8 @@ def test_a_single_frame_is_enough(videomae: Path, dino: Path) -> None:
 def test_the_face_is_the_middle_of_the_picture_or_all_of_it() -> None:
     wide = np.zeros((5, 48, 96, 3), dtype=np.uint8)
     wide[:, :, :24] = wide[:, :, 72:] = 255
-    assert faces(face(wide), "", 4.0, SIDE, "centre")[:, 2:-2, 2:-2].max() < 40
-    whole = faces(face(wide), "", 4.0, SIDE, "whole")
+    assert face_frames(face(wide), "", 4.0, SIDE, "centre")[:, 2:-2, 2:-2].max() < 40
+    whole = face_frames(face(wide), "", 4.0, SIDE, "whole")
     assert whole.shape[1:] == (SIDE, SIDE, 3)
     assert whole[0, 16, 2].min() > 200 > 40 > whole[0, 16, 16].max()
 
@@ -127,12 +126,12 @@ def test_pictures_are_taken_in_as_published(tmp_path: Path) -> None:
     transformers = import_transformers()
     transformers.CLIPImageProcessor().save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    eye = eye_of(find_weights(str(tmp_path), None))
+    eye = image_normalization(find_weights(str(tmp_path), None))
     assert eye.side == 224
     assert eye.mean == pytest.approx((0.4815, 0.4578, 0.4082), abs=1e-4)
     (tmp_path / "preprocessor_config.json").write_text("{}")
     with pytest.raises(UsageError, match="does not tell how it takes pictures in"):
-        eye_of(find_weights(str(tmp_path), None))
+        image_normalization(find_weights(str(tmp_path), None))
 
 
 def test_something_else_than_videomae_is_refused(dino: Path) -> None:

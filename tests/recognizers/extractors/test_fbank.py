@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.clips import melody
 
-from avemo_harness.inference import import_transformers
-from avemo_harness.recognizers.extractors.fbank import kaldi_fbank
+from avemo_harness.recognizers.features.hicmae import kaldi_fbank
+from avemo_harness.torch_setup import import_transformers
 
 
 def reference(sound: NDArray[np.float32], bands: int) -> NDArray[np.float32]:

@@ -11,11 +11,11 @@ from support.clips import melody
 from support.tiny_extractors import face, moving_face
 
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.extractors.fbank import kaldi_fbank
-from avemo_harness.recognizers.extractors.sound_windows import heard
-from avemo_harness.recognizers.streams import Streams, View
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.hicmae import kaldi_fbank
+from avemo_harness.recognizers.features.speech import recording_sound
+from avemo_harness.recognizers.recordings import Modality, Recording
 
 STAND_IN = '''
 import sys
@@ -64,20 +64,20 @@ def spec(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def clip() -> Streams:
+def clip() -> Recording:
     return face(moving_face(4.0), melody(4.0))
 
 
-def given_to(spec: str, streams: Streams, count: int, view: View) -> tuple[Features, Features]:
+def given_to(spec: str, streams: Recording, count: int, view: Modality) -> tuple[Features, Features]:
     """What the stand-in was shown for each row: (rows, 16) of video and (rows, 256) of sound."""
     rows = make_extractor(spec).extract(streams, count, view)
     assert rows.shape == (count, 2048)
     return rows[:, :16], rows[:, 16:272]
 
 
-def test_a_row_is_of_the_sound_around_it(spec: str, clip: Streams) -> None:
+def test_a_row_is_of_the_sound_around_it(spec: str, clip: Recording) -> None:
     _, sound = given_to(spec, clip, 8, "both")
-    bands = (kaldi_fbank(heard(clip, ""), 128) + 4.2677393) / (2 * 4.5689974)
+    bands = (kaldi_fbank(recording_sound(clip, ""), 128) + 4.2677393) / (2 * 4.5689974)
     # Row 3 is at 1.75 s: from 0.47 s to 3.03 s.
     assert np.allclose(sound[3], bands[47:303].mean(axis=1), atol=1e-4)
     # Row 0 is at 0.25 s: 1.03 s lie before the sound.
@@ -86,7 +86,7 @@ def test_a_row_is_of_the_sound_around_it(spec: str, clip: Streams) -> None:
     assert np.allclose(sound[0, 103:], bands[:153].mean(axis=1), atol=1e-4)
 
 
-def test_a_row_is_of_the_sixteen_frames_around_it(spec: str, clip: Streams) -> None:
+def test_a_row_is_of_the_sixteen_frames_around_it(spec: str, clip: Recording) -> None:
     from avemo_harness import media
 
     video, _ = given_to(spec, clip, 8, "both")
@@ -98,7 +98,7 @@ def test_a_row_is_of_the_sixteen_frames_around_it(spec: str, clip: Streams) -> N
     assert np.allclose(video[0, :6], red[0], atol=1e-3)
 
 
-def test_what_a_view_hides_is_zero(spec: str, clip: Streams) -> None:
+def test_what_a_view_hides_is_zero(spec: str, clip: Recording) -> None:
     both_video, both_sound = given_to(spec, clip, 4, "both")
     video, sound = given_to(spec, clip, 4, "audio")
     assert np.all(video == 0)
@@ -108,7 +108,7 @@ def test_what_a_view_hides_is_zero(spec: str, clip: Streams) -> None:
     assert np.all(sound == 0)
 
 
-def test_a_recording_is_described_alike_alone_and_after_others(spec: str, clip: Streams) -> None:
+def test_a_recording_is_described_alike_alone_and_after_others(spec: str, clip: Recording) -> None:
     alone = make_extractor(spec).extract(clip, 8, "both")
     used = make_extractor(spec)
     used.extract(face(moving_face(1.0, seed=1), melody(1.0)), 2, "both")
@@ -147,14 +147,14 @@ def test_the_identity_holds_code_and_weights(spec: str, tmp_path: Path, capsys: 
     ],
 )
 def test_what_cannot_be_loaded_is_an_error_that_says_what_to_do(
-    file: str, content: bytes, message: str, spec: str, clip: Streams, tmp_path: Path
+    file: str, content: bytes, message: str, spec: str, clip: Recording, tmp_path: Path
 ) -> None:
     (tmp_path / file).write_bytes(content)
     with pytest.raises(UsageError, match=message):
         make_extractor(spec).extract(clip, 1, "both")
 
 
-def test_weights_of_another_network_are_an_error(spec: str, clip: Streams, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_an_error(spec: str, clip: Recording, tmp_path: Path) -> None:
     import torch
 
     torch.save({"model": {"other": torch.zeros(1)}}, tmp_path / "checkpoint.pth")

@@ -8,15 +8,14 @@ import numpy as np
 from support.tiny_extractors import dimensional_model, image_encoder, speech_encoder, video_encoder
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.recognizers.extractors import make_extractor
-from avemo_harness.recognizers.feature_cache import FeatureCache
-from avemo_harness.recognizers.feature_set import FeatureSet
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+from avemo_harness.recognizers.recordings import Recording
 
 
 def test_they_describe_a_real_recording_side_by_side_and_from_the_cache(real_media: Path, tmp_path: Path) -> None:
     clip = sorted((real_media / "talking_heads").glob("**/*.mp4"))[0]
-    streams = Streams.of(Clip.from_bytes(clip.read_bytes(), clip.name))
+    streams = Recording.of(Clip.from_bytes(clip.read_bytes(), clip.name))
     specs = (
         f"wavlm:pretrained={speech_encoder(tmp_path / 'speech', 'WavLM')}",
         f"wav2vec2-dim:pretrained={dimensional_model(tmp_path / 'dimensions')}",

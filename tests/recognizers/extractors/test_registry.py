@@ -6,7 +6,7 @@ import pytest
 from support.planted_features import NAMES
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.extractors import EXTRACTORS, REGISTRY, make_extractor
+from avemo_harness.recognizers.features import EXTRACTORS, REGISTRY, make_extractor
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from support.packages import write_package
 from support.tiny_extractors import RATE, WIDTH, face, moving_face, sensevoice_settings, voice
 
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.recognizers.extractors import make_extractor, sound_windows
+from avemo_harness.recognizers.features import make_extractor, speech
 
 STAND_IN = """
 import torch
@@ -83,7 +83,7 @@ def test_rows_are_means_of_the_frames_after_the_four_queries(folder: Path) -> No
     rows = extractor.extract(voice(melody(2.0)), 4, "audio")
     assert rows.shape == (4, extractor.width) == (4, WIDTH)
     weights = torch.load(folder / "model.pt")
-    sound = sound_windows.heard(voice(melody(2.0)), "")
+    sound = speech.recording_sound(voice(melody(2.0)), "")
     # A frame is of 25 ms, and begins 60 ms after the one before.
     loudness = [np.abs(sound[start : start + 400]).mean() for start in range(0, len(sound) - 400, 960)]
     states = np.outer(loudness, weights["encoder.linear.weight"].sum(dim=1)) + weights["encoder.linear.bias"].numpy()

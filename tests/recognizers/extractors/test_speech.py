@@ -10,10 +10,10 @@ from support.clips import melody
 from support.tiny_extractors import RATE, WIDTH, dimensional_model, face, moving_face, speech_encoder, voice
 
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.inference import import_transformers
-from avemo_harness.recognizers.extractors import make_extractor, sound_windows
-from avemo_harness.recognizers.extractors.base import Features
-from avemo_harness.recognizers.streams import Streams
+from avemo_harness.recognizers.features import make_extractor, speech
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.recordings import Recording
+from avemo_harness.torch_setup import import_transformers
 
 KINDS = ("WavLM", "Wav2Vec2", "Hubert")
 
@@ -28,7 +28,7 @@ def dimensional(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dimensional_model(tmp_path_factory.mktemp("dimensional"))
 
 
-def rows_of(spec: str, streams: Streams, count: int) -> Features:
+def rows_of(spec: str, streams: Recording, count: int) -> Features:
     return make_extractor(spec).extract(streams, count, "audio")
 
 
@@ -58,7 +58,7 @@ def test_a_row_is_the_mean_of_the_hidden_states_in_its_half_second(wavlm: Path) 
 
     transformers = import_transformers()
     model = transformers.AutoModel.from_pretrained(wavlm).eval()
-    sound = sound_windows.heard(voice(melody(1.5)), "")
+    sound = speech.recording_sound(voice(melody(1.5)), "")
     values = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
     with torch.inference_mode():
         states = model(torch.from_numpy(values)[None]).last_hidden_state[0].numpy()
@@ -81,8 +81,8 @@ def test_layers_are_chosen_by_number_or_averaged(wavlm: Path) -> None:
 def test_a_long_sound_in_windows_is_like_the_whole(wavlm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, streams, count = f"wavlm:pretrained={wavlm}", voice(melody(12.0)), 24
     whole = rows_of(spec, streams, count)
-    monkeypatch.setattr(sound_windows, "WINDOW_ROWS", 8)
-    monkeypatch.setattr(sound_windows, "CONTEXT_ROWS", 4)
+    monkeypatch.setattr(speech, "WINDOW_ROWS", 8)
+    monkeypatch.setattr(speech, "CONTEXT_ROWS", 4)
     windowed = rows_of(spec, streams, count)
     spread = np.abs(whole - whole.mean(axis=0)).mean()
     # Attention reaches beyond a window, so that it is not the same.

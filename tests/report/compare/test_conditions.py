@@ -12,8 +12,8 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.report.compare.comparing import compare_conditions, compare_runs
-from avemo_harness.report.compare.text import format_comparison
+from avemo_harness.report.compare import compare_conditions, compare_runs
+from avemo_harness.report.comparison import format_comparison
 
 
 class OneBlindSpot:

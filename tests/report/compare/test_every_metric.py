@@ -17,12 +17,11 @@ from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.models.base import Capabilities
-from avemo_harness.report.compare.comparing import compare_runs
-from avemo_harness.report.compare.records import Comparison, Contrast, MetricDifference
-from avemo_harness.report.compare.text import format_comparison
-from avemo_harness.report.results_file import read_finished_run
+from avemo_harness.report.compare import compare_runs
+from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, format_comparison
+from avemo_harness.report.scored_run import read_finished_run
 from avemo_harness.scorers.answers import unscored_line
-from avemo_harness.scorers.base import Answer, Metric, ScoreLine, TaskScores
+from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, TaskScores
 
 METRICS = "[accuracy, ece, brier]"
 
@@ -109,7 +108,7 @@ class WordsScorer:
             for answer, count in zip(answers, counts, strict=True)
         )
         values = {"letters": sum(counts) / len(counts), "longest": float(max(counts))}
-        metrics = {name: Metric(value, None, None, len(counts), 0, 0) for name, value in values.items()}
+        metrics = {name: MetricValue(value, None, None, len(counts), 0, 0) for name, value in values.items()}
         return TaskScores(metrics, lines, {})
 
 

@@ -8,8 +8,7 @@ from support.browser import Watched, open_browser
 from support.hostile_text import hostile_texts
 
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.report.compare.page import comparison_page
-from avemo_harness.report.compare.records import Comparison, Contrast, Flip, MetricDifference
+from avemo_harness.report.comparison import Comparison, Contrast, Flip, MetricDifference, comparison_page
 
 ACCURACY = MetricDifference(
     column="Acc_AV",

@@ -17,10 +17,10 @@ from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.report.compare.comparing import compare_runs
-from avemo_harness.report.compare.records import Contrast
+from avemo_harness.report.compare import compare_runs
+from avemo_harness.report.comparison import Contrast
 from avemo_harness.report.results import score_run
-from avemo_harness.report.results_file import read_finished_run
+from avemo_harness.report.scored_run import read_finished_run
 
 TASK = f"{CONFIG}_reply"
 LABELS = f"{CONFIG}_full_av"

@@ -13,9 +13,9 @@ from support.planted_runs import Planted, TextBench
 from avemo_harness.cli import main
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.metrics.paired import mcnemar_test
-from avemo_harness.report.compare.comparing import compare_runs
-from avemo_harness.report.compare.records import Comparison, Contrast, MetricDifference
-from avemo_harness.run.sealed import read_sealed_json
+from avemo_harness.report.compare import compare_runs
+from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference
+from avemo_harness.run.json_files import read_sealed_json
 
 WRONG_OF_A = [(number, 0) for number in range(6)]
 WRONG_OF_B = [(number, 0) for number in range(4, 20)]

@@ -13,11 +13,10 @@ from support.planted_runs import Planted, TextBench
 
 from avemo_harness.errors import UsageError
 from avemo_harness.report.exports.every_eval_ever import every_eval_ever
-from avemo_harness.report.exports.exported import Publication, model_id, model_name, setup_notes
+from avemo_harness.report.exports.formats import Publication, model_id, model_name, setup_notes, spreadsheet
 from avemo_harness.report.exports.latex import latex
-from avemo_harness.report.exports.spreadsheet import spreadsheet
-from avemo_harness.report.results_file import FinishedRun, read_finished_run
-from avemo_harness.scorers.judged import Judge
+from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.scorers.base import Judge
 
 NOBODY = Publication()
 

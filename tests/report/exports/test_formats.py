@@ -21,19 +21,16 @@ from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
 from avemo_harness.errors import UsageError
-from avemo_harness.publishing import publishable
 from avemo_harness.report.board import boards
-from avemo_harness.report.exports.eval_results import eval_results
 from avemo_harness.report.exports.every_eval_ever import every_eval_ever
-from avemo_harness.report.exports.exported import Publication
+from avemo_harness.report.exports.formats import Publication, eval_results, spreadsheet
 from avemo_harness.report.exports.latex import escaped, latex
 from avemo_harness.report.exports.model_index import model_index
-from avemo_harness.report.exports.spreadsheet import spreadsheet
-from avemo_harness.report.marks import SENTENCES
 from avemo_harness.report.published import published_rows
-from avemo_harness.report.results_file import FinishedRun, read_finished_run
-from avemo_harness.scorers.base import Metric
-from avemo_harness.text import safe_cell
+from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.values import SENTENCES
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import publishable, safe_cell
 
 NAMES = ["full_av", "audio_only", "video_only"]
 ON_THE_HUB = Publication("me/model", "me/release", "https://example.org/run")
@@ -163,7 +160,7 @@ def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: FinishedRun) -
 
 
 def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: FinishedRun) -> None:
-    undefined = Metric(None, None, None, n=0, n_invalid=0, n_errors=0, n_undefined=10)
+    undefined = MetricValue(None, None, None, n=0, n_invalid=0, n_errors=0, n_undefined=10)
     task = replace(run.result.tasks["full_av"], metrics={"accuracy": undefined})
     partly = replace(run, result=replace(run.result, tasks={**run.result.tasks, "full_av": task}))
     (text,) = spreadsheet(partly, ON_THE_HUB).values()

@@ -12,8 +12,8 @@ import pytest
 from support.planted_runs import Planted, TextBench
 
 from avemo_harness.cli import main
-from avemo_harness.report.exports.trackers import settings
-from avemo_harness.report.results_file import read_finished_run
+from avemo_harness.report.exports.formats import settings
+from avemo_harness.report.scored_run import read_finished_run
 
 
 class Recorder(ModuleType):

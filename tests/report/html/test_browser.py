@@ -15,8 +15,7 @@ from support.hostile_text import hostile_texts
 from avemo_harness.report.html.page import Browsed, report_page
 from avemo_harness.report.html.recordings import Recordings, embed
 from avemo_harness.report.html.turns import Entry, shown_tasks
-from avemo_harness.report.results_file import read_finished_run
-from avemo_harness.report.scored_run import read_scored_run
+from avemo_harness.report.scored_run import read_finished_run, read_scored_run
 
 pytestmark = pytest.mark.slow
 

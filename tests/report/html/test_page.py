@@ -18,10 +18,8 @@ from support.synthetic_release import write_synthetic_release
 from avemo_harness.report.html.page import Browsed, place_of_recordings, report_page
 from avemo_harness.report.html.recordings import Place, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
-from avemo_harness.report.results_file import PEOPLE, PeopleScores, people_columns, read_finished_run
-from avemo_harness.report.scored_run import read_scored_run
-from avemo_harness.scorers.base import Metric
-from avemo_harness.scorers.judged import Judge
+from avemo_harness.report.scored_run import PEOPLE, PeopleScores, people_columns, read_finished_run, read_scored_run
+from avemo_harness.scorers.base import Judge, MetricValue
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +93,7 @@ def test_turns_that_were_not_asked_are_counted_with_their_task_and_among_the_dou
 
 
 def test_ratings_of_people_join_the_table(finished: Finished) -> None:
-    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    metric = MetricValue(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
     people = PeopleScores(
         "multiturn_synthetic_reply", "multiturn_synthetic", True, 12, 0, dict.fromkeys(PEOPLE, metric)
     )
@@ -105,7 +103,7 @@ def test_ratings_of_people_join_the_table(finished: Finished) -> None:
 
 
 def test_ratings_of_replies_to_a_task_of_no_group_have_a_table_of_their_own(page: str, finished: Finished) -> None:
-    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    metric = MetricValue(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
     people = PeopleScores("my_reply", None, False, 12, 2, dict.fromkeys(PEOPLE, metric))
     text = text_of(made(finished, people=(people,)))
     assert "my_reply, rated by 12 people, 2 left out (provisional: some items" in " ".join(text.split())
@@ -116,7 +114,7 @@ def test_ratings_of_replies_to_a_task_of_no_group_have_a_table_of_their_own(page
 
 
 def test_ratings_on_other_scales_join_no_column_of_the_benchmark(finished: Finished) -> None:
-    metric = Metric(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
+    metric = MetricValue(0.625, 0.5, 0.75, n=30, n_invalid=0, n_errors=0)
     columns = dict.fromkeys(people_columns("av-emo-1"), metric)
     people = PeopleScores("multiturn_synthetic_reply", "multiturn_synthetic", True, 12, 0, columns, "av-emo-1")
     text = text_of(made(finished, people=(people,)))

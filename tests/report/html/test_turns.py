@@ -14,7 +14,7 @@ from support.synthetic_release import write_synthetic_release
 from avemo_harness.report.html import turns
 from avemo_harness.report.html.turns import list_entries, most_interesting, shown_tasks
 from avemo_harness.report.scored_run import read_scored_run
-from avemo_harness.run.lines import parse_line
+from avemo_harness.run.json_files import parse_line
 
 
 def test_a_turn_has_the_answers_of_every_task_that_asked_about_it(finished: Finished) -> None:

@@ -1,0 +1,386 @@
+"""Read the rows of a release from Parquet (pyarrow) or the Hub (`datasets`), clips only on demand."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, parse_dialogue, parse_pair
+from avemo_harness.errors import MediaError, ReleaseError, first_line
+from avemo_harness.files import check_file, read_file, write_atomically
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MAX_GROUP_VALUES = 20_000_000
+"""Values of one column in one row group that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetSource:
+    """A Parquet file and how to reach it.
+
+    Args:
+        name: how errors call it.
+        open: gives its path, or a binary file object with random access; may be called more than once.
+        guard: around every access; turns what the access itself raises into a ReleaseError.
+    """
+
+    name: str
+    open: Callable[[], Any]
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    @classmethod
+    def local(cls, path: Path) -> ParquetSource:
+        """A file on this machine."""
+        return cls(str(path), partial(_checked, path))
+
+
+def _checked(path: Path) -> Path:
+    check_file(path)
+    return path
+
+
+def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Iterator[Dialogue]:
+    """Yield the dialogues of a split without reading embedded clips.
+
+    Args:
+        sources: Parquet files in order.
+        media_root: the folder under which clips given by path lie.
+
+    Raises:
+        ReleaseError: a file is not Parquet, or a row breaks the schema.
+    """
+    for source in sources:
+        with _open_parquet(source) as parquet:
+            clip_bytes = _clip_bytes_columns(parquet)
+            columns = [name for name in _columns(parquet) if name not in clip_bytes]
+            for group in range(parquet.num_row_groups):
+                clips = _RowGroupClips(source, group, clip_bytes, media_root)
+                _check_size(parquet, group, columns, source)
+                with _readable(source):
+                    rows = parquet.read_row_group(group, columns=columns).to_pylist()
+                for position, row in enumerate(rows):
+                    yield parse_dialogue(row, source.name, partial(clips.fetcher, position))
+
+
+def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
+    """Yield the conflict pairs of a split.
+
+    Raises:
+        ReleaseError: a file is not Parquet, or a row breaks the schema.
+    """
+    for source in sources:
+        with _open_parquet(source) as parquet, _readable(source):
+            rows = parquet.read().to_pylist()
+        for row in rows:
+            yield parse_pair(row, source.name)
+
+
+def _open_parquet(source: ParquetSource) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    with _readable(source):
+        # Ranges that lie near each other are read at once, which spares requests where the file is remote.
+        return pq.ParquetFile(source.open(), pre_buffer=True)
+
+
+@contextmanager
+def _readable(source: ParquetSource) -> Iterator[None]:
+    """Turn what pyarrow raises about a damaged file into one sentence."""
+    import pyarrow as pa
+
+    try:
+        with source.guard():
+            yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise ReleaseError(
+            f"{source.name}: not a readable Parquet file ({reason}); restore it or rebuild it"
+        ) from error
+
+
+def _check_size(parquet: pq.ParquetFile, group: int, columns: list[str], source: ParquetSource) -> None:
+    """Refuse a row group of too many values for memory; with run lengths, a small file has any number of them."""
+    facts = parquet.metadata.row_group(group)
+    for number in range(facts.num_columns):
+        column = facts.column(number)
+        if column.path_in_schema in columns and column.num_values > MAX_GROUP_VALUES:
+            raise ReleaseError(
+                f"{source.name}: row group {group} has {column.num_values:,} values of {column.path_in_schema}, at "
+                f"most {MAX_GROUP_VALUES:,} are read; write it in smaller row groups"
+            )
+
+
+def _columns(parquet: pq.ParquetFile) -> list[str]:
+    return [parquet.schema.column(i).path for i in range(len(parquet.schema))]
+
+
+def _clip_bytes_columns(parquet: pq.ParquetFile) -> list[str]:
+    """The column that holds embedded clips, if any; how the levels between are called is up to the file's writer."""
+    return [name for name in _columns(parquet) if name.startswith("turns.") and name.endswith(".clip.bytes")]
+
+
+def read_named_clip(root: Path | None, path: str | None, where: str) -> bytes:
+    """Read a clip that a release does not hold but names by a path relative to `root`.
+
+    Raises:
+        MediaError: there is no path or root, the path leaves `root`, or there is no such file.
+    """
+    if not path:
+        raise MediaError(f"{where}: the clip is missing: the release holds neither its bytes nor its path")
+    if root is None:
+        raise MediaError(f"{path}: this release names its clips without holding them; give their folder as media_root")
+    try:
+        full = (root / path).resolve()
+    except (ValueError, RuntimeError) as error:
+        raise MediaError(f"{where}: {path!r} is no path of a clip ({error})") from error
+    if not full.is_relative_to(root.resolve()):
+        raise MediaError(f"{path}: a clip's path must stay inside {root}; give the corpus' folder as media_root")
+    try:
+        return read_file(full)
+    except OSError as error:
+        raise MediaError(
+            f"{full}: the clip cannot be read ({error.strerror}); give the corpus' folder as media_root"
+        ) from error
+
+
+class _RowGroupClips:
+    """The clips of one row group; the embedded ones of the group read last stay in memory: clips are asked in turn."""
+
+    _lock = threading.Lock()
+    _last: tuple[_RowGroupClips, pa.ChunkedArray] | None = None
+
+    def __init__(self, source: ParquetSource, group: int, clip_bytes: list[str], root: Path | None) -> None:
+        self.source, self.group, self.clip_bytes, self.root = source, group, clip_bytes, root
+
+    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
+        return partial(self.read, position, turn, path)
+
+    def read(self, position: int, turn: int, path: str | None) -> bytes:
+        if self.clip_bytes:
+            clip = self._turns()[position].values[turn]["clip"]
+            data = clip["bytes"].as_py() if clip.is_valid else None
+            if data is not None:
+                return bytes(data)
+        where = f"{self.source.name}: row {position} of group {self.group}, turn {turn}"
+        return read_named_clip(self.root, path, where)
+
+    def _turns(self) -> pa.ChunkedArray:
+        with self._lock:
+            last = _RowGroupClips._last
+            if last is None or last[0] is not self:
+                try:
+                    with _open_parquet(self.source) as parquet, _readable(self.source):
+                        turns = parquet.read_row_group(self.group, columns=self.clip_bytes).column("turns")
+                except ReleaseError as error:
+                    raise MediaError(str(error)) from error
+                last = _RowGroupClips._last = (self, turns)
+            return last[1]
+
+
+def resolve_commit(repo: str, revision: str | None) -> str:
+    """Return the commit that a Hub revision stands for now.
+
+    The Hub is asked once, without retries and even about a full commit, so that one that is down is noticed at once.
+    In offline mode (``HF_HUB_OFFLINE``) a full commit is taken as it is, to be read from the local cache.
+
+    Raises:
+        ReleaseError: the Hub cannot be reached, or has no such repository or revision.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if constants.HF_HUB_OFFLINE and revision and re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    with _network_errors(repo):
+        try:
+            commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
+        except HfHubHTTPError as error:
+            raise ReleaseError(
+                f"{repo}: the Hub has no such data set or revision {revision or 'main'!r}, or access is not granted "
+                f"({error.response.status_code}); check the id, and log in with `hf auth login` where it is gated"
+            ) from error
+    if commit is None:
+        raise ReleaseError(f"{repo}: the Hub did not say which commit {revision or 'main'!r} is; give --revision")
+    return commit
+
+
+def list_configs(repo: str, commit: str) -> list[str]:
+    """Return the names of the configs that a Hub data set has at a commit."""
+    import datasets
+
+    with _network_errors(repo):
+        return list(datasets.get_dataset_config_names(repo, revision=commit))
+
+
+def list_splits(repo: str, commit: str, name: str) -> list[str]:
+    """Return the data set splits of a config at a commit. No file of the release is read for it."""
+    import datasets
+
+    with _network_errors(repo):
+        builder = datasets.load_dataset_builder(repo, name, revision=commit)
+    return list(builder.config.data_files or ())
+
+
+def read_hub_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
+    """Yield the dialogues of a config's split, downloaded whole and memory-mapped."""
+    # The table holds media as bytes whatever its features say, so nothing needs to be cast, and so copied.
+    table = _load(repo, commit, name, split).data.table
+    _check_turns(table, _where(repo, commit))
+    clips = _TableClips(table.column("turns"), media_root)
+    for position, row in enumerate(_without_clip_bytes(table)):
+        yield parse_dialogue(row, _where(repo, commit), partial(clips.fetcher, position))
+
+
+def stream_dialogues(
+    repo: str, commit: str, name: str, split: str, media_root: Path | None, spool: Path
+) -> Iterator[Dialogue]:
+    """Yield every dialogue of a config's split without downloading clips.
+
+    Of the Parquet files only the other columns are read, by ranges. A clip comes with its row group when it is asked
+    for, and is kept under `spool` by digest, unless it may lie under `media_root` already.
+
+    Raises:
+        ReleaseError: the Hub cannot be reached, or the split is not Parquet.
+    """
+    import datasets
+
+    with _network_errors(repo):
+        builder = datasets.load_dataset_builder(repo, name, revision=commit)
+    files = [str(file) for file in (builder.config.data_files or {}).get(split, ())]
+    if not files:
+        known = ", ".join(map(str, builder.config.data_files or ())) or "none"
+        raise ReleaseError(f"{repo}: config {name!r} has no split {split!r} (splits: {known})")
+    if other := [file for file in files if not file.endswith(".parquet")]:
+        raise ReleaseError(f"{repo}: {other[0]} is not Parquet, which streaming needs; leave --streaming out")
+    sources = [_remote(repo, file) for file in files]
+    for dialogue in read_dialogues(sources, media_root):
+        if media_root is not None:
+            yield dialogue
+            continue
+        turns = tuple(replace(turn, clip=turn.clip and _spooled(turn.clip, spool)) for turn in dialogue.turns)
+        yield replace(dialogue, turns=turns)
+
+
+def _remote(repo: str, file: str) -> ParquetSource:
+    """A Parquet file of the Hub, by its ``hf://`` address, that is read by ranges."""
+
+    def open_file() -> Any:
+        from huggingface_hub import HfFileSystem
+
+        # No read-ahead: pyarrow asks for what it needs, and clips lie between the columns that are wanted.
+        return HfFileSystem().open(file, "rb", cache_type="none")
+
+    return ParquetSource(file.removeprefix("hf://datasets/"), open_file, partial(_network_errors, repo))
+
+
+def _spooled(clip: Clip, spool: Path) -> Clip:
+    """The same clip, whose bytes are fetched once and then kept in a folder."""
+    return replace(clip, fetch=partial(_fetch_once, clip, spool / clip.sha256[:2] / clip.sha256))
+
+
+def _fetch_once(clip: Clip, kept: Path) -> bytes:
+    try:
+        return kept.read_bytes()
+    except FileNotFoundError:
+        data = clip.read()
+        write_atomically(kept, data)
+        return data
+    except OSError as error:
+        raise MediaError(f"{kept}: the clip kept there cannot be read ({error.strerror}); delete it") from error
+
+
+def read_hub_pairs(repo: str, commit: str, name: str, split: str) -> Iterator[ConflictPair]:
+    """Yield the conflict pairs of a ``<split>_conflict`` config."""
+    for row in _load(repo, commit, name, split):
+        yield parse_pair(row, _where(repo, commit))
+
+
+def _where(repo: str, commit: str) -> str:
+    return f"{repo}@{commit[:8]}"
+
+
+def _load(repo: str, commit: str, name: str, split: str) -> Any:
+    import datasets
+
+    with _network_errors(repo):
+        return datasets.load_dataset(repo, name, split=split, revision=commit)
+
+
+def _check_turns(table: pa.Table, where: str) -> None:
+    import pyarrow as pa
+
+    column = table.schema.get_field_index("turns")
+    kind: Any = table.schema.field(column).type if column >= 0 else pa.null()
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not listed or not pa.types.is_struct(kind.value_type):
+        raise ReleaseError(f"{where}: column 'turns' must hold lists of records, found {kind}")
+
+
+def _without_clip_bytes(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The table's rows as Python values, leaving embedded clips where they are."""
+    import pyarrow as pa
+
+    for batch in table.to_batches(max_chunksize=64):
+        turns: Any = batch.column("turns")
+        fields = {field.name: turns.values.field(field.name) for field in turns.type.value_type}
+        clips = fields.get("clip")
+        if clips is not None and clips.type == pa.struct([("bytes", pa.binary()), ("path", pa.string())]):
+            fields["clip"] = pa.StructArray.from_arrays([clips.field("path")], ["path"], mask=clips.is_null())
+        records = pa.StructArray.from_arrays(list(fields.values()), list(fields))
+        slim = type(turns).from_arrays(turns.offsets, records)
+        others = {key: batch.column(key) for key in batch.schema.names if key != "turns"}
+        yield from pa.RecordBatch.from_pydict({**others, "turns": slim}).to_pylist()
+
+
+class _TableClips:
+    """The clips of a memory-mapped table, read when asked for."""
+
+    def __init__(self, turns: pa.ChunkedArray, root: Path | None) -> None:
+        self.turns, self.root = turns, root
+
+    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
+        return partial(self.read, position, turn, path)
+
+    def read(self, position: int, turn: int, path: str | None) -> bytes:
+        clip = self.turns[position].values[turn].as_py().get("clip") or {}
+        if clip.get("bytes") is not None:
+            return bytes(clip["bytes"])
+        return read_named_clip(self.root, path, f"row {position}, turn {turn}")
+
+
+@contextmanager
+def _network_errors(repo: str) -> Iterator[None]:
+    """Turn what `datasets` and `huggingface_hub` raise when a release cannot be had into one sentence.
+
+    Their errors, and those of the HTTP client beneath them, have no base of their own.
+    """
+    try:
+        yield
+    except ReleaseError:
+        raise
+    except (FileNotFoundError, ValueError) as error:
+        raise ReleaseError(f"{repo}: {_first_line(error)}") from error
+    except Exception as error:
+        raise ReleaseError(
+            f"{repo}: cannot be read from the Hub ({_first_line(_root_cause(error))}); check the network or "
+            "HF_ENDPOINT, or name a local folder with --dataset"
+        ) from error
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,1 +1,0 @@
-"""Making a release in stages: utterances are written, spoken, animated, and packaged."""

@@ -1,1 +1,0 @@
-"""What has to be known and made before a release is shared."""

@@ -1,0 +1,256 @@
+"""Commands on finished runs: judge, score, report, compare, leaderboard, export."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
+from avemo_harness.cli.output import say, show
+from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.report.exports import FORMATS
+
+if TYPE_CHECKING:
+    from avemo_harness.report.results import RunResult
+
+JUDGE_HELP = """Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
+
+The run is scored by the judge that was named last: `avemo-eval score RUN` prints its table.
+"""
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `judge`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--recognizer",
+        metavar="NAME_OR_DIR",
+        help="`embedded`, the folder of a trained recogniser, or what an installed package adds "
+        "(default: the one that judged the run before, else the embedded one)",
+    )
+    parser.add_argument("--device", help="where a neural recogniser runs, e.g. cuda:0")
+    add_moved_media_root(parser)
+
+
+def execute_judge(args: argparse.Namespace) -> int:
+    """Judge, say by whom, return the exit code."""
+    from avemo_harness.run.config import read_run
+    from avemo_harness.run.prepare import judge_replies
+
+    releases = releases_of_run(read_run(args.run).config, args, say)
+    judgements = judge_replies(args.run, args.recognizer, releases, device=args.device)
+    if judgements is None:
+        print("nothing to judge: the run holds no spoken replies")
+    else:
+        print(f"judged by {judgements.judge.name} ({judgements.judge.digest[:12]}); avemo-eval score {args.run}")
+    return 0
+
+
+SCORE_HELP = """Score a run again from its directory, without a model, print its table, and bring its report up to date.
+
+Of a run that can only be read the table is printed, and nothing is stored.
+"""
+
+
+def add_score_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `score`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument(
+        "--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success"
+    )
+    add_moved_media_root(parser)
+
+
+def execute_score(args: argparse.Namespace) -> int:
+    """Score, print the results, return the exit code."""
+    from avemo_harness.report.html.page import REPORT, write_report
+    from avemo_harness.report.results import compute_results, score_run
+    from avemo_harness.run.config import read_run
+
+    try:
+        result = score_run(args.run)
+    except StorageError as error:
+        if not error.forbidden:
+            raise
+        result = compute_results(args.run)
+        _print_results(result, args.run)
+        say(
+            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.done} "
+            f"({error.reason.strerror}); to keep them, copy {shlex.quote(str(args.run))} to where you may write, and "
+            "score the copy"
+        )
+    else:
+        _print_results(result, args.run)
+        if (args.run / REPORT).exists():
+            write_report(args.run, releases=releases_of_run(read_run(args.run).config, args, say), say=say)
+    return 1 if result.n_errors > args.max_errors else 0
+
+
+def _print_results(result: RunResult, run: Path) -> None:
+    from avemo_harness.report.scored_run import read_people
+    from avemo_harness.report.table import format_results
+
+    show(format_results(result, read_people(run)))
+
+
+REPORT_HELP = """Write a run as one HTML page: figures with intervals, and every turn to look at and to listen to.
+
+The page asks no server for anything. Small copies of some recordings are inside it, unless they must not be passed on.
+"""
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `report`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    page = "the page (default: RUN/report.html)"
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--out", "--output_path", dest="output_path", type=Path, metavar="FILE", help=page)
+    where.add_argument("--bundle", type=Path, metavar="DIR", help="a folder for the page with all recordings beside it")
+    parser.add_argument("--no_media", action="store_true", help="no recordings")
+    add_moved_media_root(parser)
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="also figures for papers, as PDF and PNG")
+
+
+def execute_report(args: argparse.Namespace) -> int:
+    """Write the page and the figures, print where they are; returns the exit code."""
+    from avemo_harness.errors import UsageError
+    from avemo_harness.report.html.page import REPORT, leave_out, write_report
+    from avemo_harness.report.html.recordings import bundle, embed
+    from avemo_harness.run.config import read_run
+
+    if args.bundle and args.no_media:
+        raise UsageError("--bundle is for recordings and --no_media leaves them out; give one of them")
+    gather = partial(bundle, folder=args.bundle) if args.bundle else leave_out if args.no_media else embed
+    page = args.bundle / REPORT if args.bundle else args.output_path
+    releases = releases_of_run(read_run(args.run).config, args, say)
+    print(write_report(args.run, page, gather=gather, releases=releases, say=say))
+    if args.figures:
+        from avemo_harness.report.figures import draw_figures
+
+        for path in draw_figures(args.run, args.figures):
+            print(path)
+    return 0
+
+
+COMPARE_HELP = """Compare runs on the same items, or what one run understood of voice and face together and apart.
+
+avemo-eval compare A B [C ...]    every run with the first: paired differences, tests, flipped items
+avemo-eval compare RUN            within a run: voice and face against voice alone against face alone
+"""
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `compare`."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories")
+    parser.add_argument(
+        "--force", action="store_true", help="compare although tasks, releases or judges differ; says what differs"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a JSON file, every item listed")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")
+
+
+def execute_compare(args: argparse.Namespace) -> int:
+    """Compare, print, write the files; returns the exit code."""
+    from avemo_harness.files import write_atomically
+    from avemo_harness.report.compare import compare_conditions, compare_runs
+    from avemo_harness.report.comparison import format_comparison
+
+    runs: list[Path] = args.runs
+    comparison = compare_conditions(runs[0]) if len(runs) == 1 else compare_runs(runs, args.force)
+    show(format_comparison(comparison))
+    if args.json:
+        write_atomically(args.json, comparison.to_json())
+    if args.html:
+        from avemo_harness.report.comparison import comparison_page
+
+        write_atomically(args.html, comparison_page(comparison))
+    return 0
+
+
+LEADERBOARD_HELP = """Show the rows of runs in the benchmark's table, and apart from them the published ones."""
+
+
+def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `leaderboard`."""
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
+    parser.add_argument("--recognizers", action="store_true", help="also the published tables about recognisers")
+
+
+def execute_leaderboard(args: argparse.Namespace) -> int:
+    """Print the table of each split that the paper or a run has; returns the exit code."""
+    from avemo_harness.report.board import boards
+    from avemo_harness.report.scored_run import read_finished_run, run_labels
+    from avemo_harness.report.table import EXPLANATION, format_board, format_other_tables
+
+    runs = [read_finished_run(folder) for folder in args.runs]
+    names = run_labels([(run.result.model, run.folder) for run in runs])
+    parts = [format_board(board) for board in boards(runs, names)]
+    if args.recognizers:
+        parts.append(format_other_tables())
+    show("\n\n".join([*parts, "\n".join(EXPLANATION)]))
+    return 0
+
+
+EXPORT_HELP = """\
+Write a run's results for the Hub, for papers and for other tools, or log them to an experiment tracker.
+
+eval-results     .eval_results/*.yaml of the model's repository: one headline value a task
+model-index      the front matter of a model card
+every-eval-ever  one record of the Every Eval Ever schema
+csv              a line for each metric
+latex            the benchmark's table with the published rows and this run's
+"""
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `export`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument("--format", choices=tuple(FORMATS), help="what to write")
+    parser.add_argument("-o", "--output_path", type=Path, metavar="DIR", help="where to; RUN/export by default")
+    parser.add_argument("--allow_partial", action="store_true", help="also of a run that is not complete; it says so")
+    parser.add_argument("--model_id", metavar="OWNER/NAME", help="the model on the Hub")
+    parser.add_argument("--dataset_id", metavar="OWNER/NAME", help="the release on the Hub, if the run read a copy")
+    parser.add_argument("--source_url", metavar="URL", help="where the run directory can be looked at")
+    for tracker in ("trackio", "wandb"):
+        parser.add_argument(f"--{tracker}", metavar="PROJECT", help=f"log the metrics to a project of {tracker}")
+
+
+def execute_export(args: argparse.Namespace) -> int:
+    """Write the files, log to the trackers; returns the exit code."""
+    from importlib import import_module
+
+    from avemo_harness.files import write_atomically
+    from avemo_harness.report.exports.formats import Publication, log_to, refuse_unfinished
+    from avemo_harness.report.scored_run import read_finished_run
+
+    if not (args.format or args.trackio or args.wandb):
+        raise UsageError(f"say what to export: --format {'|'.join(FORMATS)}, --trackio PROJECT or --wandb PROJECT")
+    run = read_finished_run(args.run)
+    if not args.allow_partial:
+        refuse_unfinished(run)
+    if args.format:
+        module, _, function = FORMATS[args.format].partition(":")
+        make = getattr(import_module(module), function)
+        publication = Publication(args.model_id, args.dataset_id, args.source_url)
+        for name, text in make(run, publication).items():
+            path = (args.output_path or args.run / "export") / name
+            write_atomically(path, text)
+            print(path)
+    if args.trackio:
+        log_to("trackio", args.trackio, args.run.resolve().name, run)
+    if args.wandb:
+        log_to("wandb", args.wandb, args.run.resolve().name, run)
+    return 0
+
+
+COMMANDS = {
+    "judge": Command(JUDGE_HELP, add_judge_arguments, execute_judge),
+    "score": Command(SCORE_HELP, add_score_arguments, execute_score),
+    "report": Command(REPORT_HELP, add_report_arguments, execute_report),
+    "compare": Command(COMPARE_HELP, add_compare_arguments, execute_compare),
+    "leaderboard": Command(LEADERBOARD_HELP, add_leaderboard_arguments, execute_leaderboard),
+    "export": Command(EXPORT_HELP, add_export_arguments, execute_export),
+}

@@ -1,0 +1,234 @@
+"""`avemo-eval ls`, `show` and `validate`: what there is, what a task asks, whether its YAML is valid."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avemo_harness import models, recognizers, scorers
+from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.cli.options import Command, add_data_options, data_values
+from avemo_harness.cli.output import show
+from avemo_harness.errors import TaskError
+from avemo_harness.recognizers import features
+from avemo_harness.recognizers.corpora import CORPORA, corpus_arguments
+from avemo_harness.registry import Registry, describe_arguments
+from avemo_harness.scorers import METRICS
+
+if TYPE_CHECKING:
+    from avemo_harness.benchmark.release import Clip
+    from avemo_harness.benchmark.request import Request
+    from avemo_harness.benchmark.task_file import Task
+
+LS_HELP = """\
+List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them."""
+
+
+REGISTRIES = {
+    "models": models.REGISTRY,
+    "scorers": scorers.REGISTRY,
+    "recognizers": recognizers.REGISTRY,
+    "judges": recognizers.JUDGE_REGISTRY,
+    "extractors": features.REGISTRY,
+}
+
+
+def add_ls_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `ls`."""
+    parser.add_argument("what", nargs="?", choices=("tasks", *REGISTRIES, "corpora"), default="tasks")
+    parser.add_argument(
+        "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
+    )
+
+
+def execute_ls(args: argparse.Namespace) -> int:
+    """Print the list."""
+    if args.what == "tasks":
+        _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
+    elif args.what == "scorers":
+        _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
+    elif args.what == "corpora":
+        for name in ("demo", *CORPORA):
+            print(name + (_corpus_arguments(name) if name in CORPORA else ""))
+    elif args.what == "extractors":
+        _print_names(features.REGISTRY, facts=_extractor_arguments)
+    else:
+        _print_names(REGISTRIES[args.what])
+    return 0
+
+
+def _corpus_arguments(name: str) -> str:
+    return ":" + describe_arguments(corpus_arguments(name)).removeprefix("path=")
+
+
+def _extractor_arguments(name: str) -> str:
+    text = describe_arguments(features.REGISTRY.load(name).Arguments)
+    return f":{text}" if text else ""
+
+
+def _print_names(registry: Registry, facts: Callable[[str], str] = lambda name: "") -> None:
+    """Built-in names, then those of installed packages: a broken package hides nothing that stands before it."""
+    for name in registry.built_in:
+        print(name + facts(name))
+    for plugin in registry.added():
+        print(f"{plugin.name}{facts(plugin.name)}  ({plugin.package})")
+
+
+def _print_tasks(library: TaskLibrary) -> None:
+    titles = {entry.name: entry.title for entry in library.groups}
+    groups = dict.fromkeys([*titles, *(entry.group for entry in library.tasks if entry.group)])
+    for name in groups:
+        title = titles.get(name)
+        print(f"{name}  ({title})" if title else name)
+        for entry in library.members(name):
+            print(f"  {entry.name}")
+    for entry in library.tasks:
+        if entry.group is None:
+            print(entry.name)
+    for entry in library.added:
+        print(f"{entry.name}  ({entry.package})")
+
+
+SHOW_HELP = """Print a task: its resolved settings, where each came from, and the messages that a model gets."""
+
+
+def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `show`."""
+    parser.add_argument("task", help="a task's name or the path of its YAML")
+    parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
+    parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
+    parser.add_argument(
+        "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
+    )
+    add_data_options(parser.add_argument_group("which questions"))
+
+
+def execute_show(args: argparse.Namespace) -> int:
+    """Print the task."""
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.scorers import METRICS
+
+    for task in TaskLibrary(METRICS, [Path(folder) for folder in args.include_path]).load([args.task]):
+        print(f"{task.name}  version {task.spec.version}  digest {task.digest[:12]}")
+        if args.resolved:
+            _print_origins(task)
+        elif not args.n:
+            print(json.dumps(task.spec.model_dump(mode="json", exclude_none=True), indent=1, ensure_ascii=False))
+    if args.n:
+        _print_questions(args)
+    return 0
+
+
+def _print_origins(task: Task) -> None:
+    from avemo_harness.benchmark.yaml_file import key_name
+
+    leaves = _leaves(task.document.values, ())
+    rows = [
+        (key_name(path), json.dumps(value, ensure_ascii=False), task.document.origin(path)) for path, value in leaves
+    ]
+    rows += [(key_name(path), "taken away", origin) for path, origin in task.document.removed.items()]
+    width = max(len(name) for name, _, _ in rows)
+    for name, value, (file, line) in rows:
+        print(f"{name:<{width}}  {value}  ({file.name}:{line})")
+
+
+def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(values, dict):
+        return [leaf for key, value in values.items() for leaf in _leaves(value, (*path, key))]
+    # A list of plain words, such as synonyms, is one value.
+    if isinstance(values, list) and any(isinstance(value, dict | list) for value in values):
+        return [leaf for key, value in enumerate(values) for leaf in _leaves(value, (*path, key))]
+    return [(path, values)]
+
+
+def _print_questions(args: argparse.Namespace) -> None:
+    """Print what a model that looks at nothing would be asked: the messages are the same for all models."""
+    import tempfile
+
+    from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.prepare import prepare
+
+    asked = {"model": "random", "tasks": [args.task], "include_path": args.include_path, **data_values(args)}
+    config = RunConfig.from_mapping(asked, "command line")
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(config, output_path=folder)
+        questions = [question for unit in prepared.units for question in unit.questions]
+        for question in questions[: args.n]:
+            request = question.asking.request(question.item)
+            show(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
+            _print_messages(request)
+
+
+def _print_messages(request: Request) -> None:
+    from avemo_harness.benchmark.request import Text
+
+    for message in request.messages:
+        for block in message.content:
+            what = block.text if isinstance(block, Text) else _clip_facts(block)
+            show(f"  {message.role:<9} {what}")
+
+
+def _clip_facts(clip: Clip) -> str:
+    from avemo_harness import media
+
+    info = media.probe(clip.read())
+    parts = [f"clip {clip.sha256[:12]}"]
+    if info.video:
+        parts.append(f"{info.video.width}x{info.video.height}, {info.video.fps:g} fps, {info.video.duration_s:.2f} s")
+    if info.sound:
+        parts.append(f"sound {info.sound.rate} Hz, {info.sound.duration_s:.2f} s")
+    return f"[{'; '.join(parts)}]"
+
+
+VALIDATE_HELP = (
+    """Check task YAMLs: every problem of a file at once, with file, line, key and the nearest valid name."""
+)
+
+
+def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `validate`."""
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all")
+    parser.add_argument(
+        "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
+    )
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of a task YAML for editors and stop"
+    )
+
+
+def execute_validate(args: argparse.Namespace) -> int:
+    """Print what is wrong, or how many tasks are right."""
+    from avemo_harness.benchmark.task_file import editor_schema, load_group_file, load_task_file
+    from avemo_harness.benchmark.task_library import TaskLibrary
+
+    if args.schema:
+        print(json.dumps(editor_schema(), indent=1))
+        return 0
+    library = TaskLibrary(METRICS, [Path(folder) for folder in args.include_path])
+    wanted = args.tasks or [entry.name for entry in library.tasks]
+    files = list(dict.fromkeys(file for name in wanted for file in library.files_of(name)))
+    groups = [] if args.tasks else [entry.file for entry in library.groups]
+    problems = []
+    for load, checked in ((load_task_file, files), (load_group_file, groups)):
+        for file in checked:
+            try:
+                load(file, METRICS)
+            except TaskError as error:
+                problems.append(str(error))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        return 2
+    print(f"{len(files)} task{'s are' if len(files) != 1 else ' is'} valid")
+    return 0
+
+
+COMMANDS = {
+    "ls": Command(LS_HELP, add_ls_arguments, execute_ls),
+    "show": Command(SHOW_HELP, add_show_arguments, execute_show),
+    "validate": Command(VALIDATE_HELP, add_validate_arguments, execute_validate),
+}

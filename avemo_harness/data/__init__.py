@@ -1,0 +1,1 @@
+"""Releases of the benchmark: synthesis, import, checks and sharing."""

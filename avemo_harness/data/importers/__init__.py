@@ -1,0 +1,38 @@
+"""Importers: corpora that people have, made into releases of the benchmark."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from avemo_harness.data.importers.base import FoundCorpus
+    from avemo_harness.data.importers.source import Source
+
+_HERE = "avemo_harness.data.importers"
+IMPORTERS = {
+    "crema-d": (f"{_HERE}.crema_d", "CremaDOptions", "find_crema_d"),
+    "folder": (f"{_HERE}.folder", "FolderOptions", "find_folder"),
+    "meld": (f"{_HERE}.meld", "MeldOptions", "find_meld"),
+    "multidialog": (f"{_HERE}.multidialog", "MultiDialogOptions", "find_multidialog"),
+    "ravdess": (f"{_HERE}.ravdess", "RavdessOptions", "find_ravdess"),
+}
+"""Module, dataclass of options, and the function that finds dialogues in a source."""
+
+
+def importer_options(name: str) -> type[Any]:
+    """The dataclass of an importer's options; each field's metadata has its ``help``. KeyError where there is none."""
+    module, options, _ = IMPORTERS[name]
+    found: type[Any] = getattr(import_module(module), options)
+    return found
+
+
+def find_corpus(name: str, source: Source, options: Any) -> FoundCorpus:
+    """Find the dialogues of a corpus; of clips, headers are read at most. KeyError where there is no such importer.
+
+    Raises:
+        ReleaseError: files are missing or malformed.
+        UsageError: an option does not fit the corpus.
+    """
+    module, _, function = IMPORTERS[name]
+    return cast("FoundCorpus", getattr(import_module(module), function)(source, options))

@@ -1,0 +1,264 @@
+"""Dialogues that an importer finds in a corpus, and how corpora are cut into segments and splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Protocol
+
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
+from avemo_harness.errors import UsageError
+from avemo_harness.recognizers.recordings import Dropped, Part
+from avemo_harness.registry import hint
+
+MULTI_TURN, SINGLE_TURN = "multiturn_real", "singleturn_synthetic"
+"""The configs that are read by the tasks of real dialogues, and by those of single turns: clips that stand alone go
+there, real ones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusInfo:
+    """What is the same for every clip of a corpus.
+
+    Args:
+        name: as its authors call it.
+        licence: SPDX where there is one.
+        redistributable: whether clips, or parts of them, may be passed on to others.
+        no_derivatives: whether changed clips must not be passed on.
+        label_map: the corpus' own labels, each with the benchmark's emotion; what is not here is left out.
+        language: code such as ``en``.
+    """
+
+    name: str
+    homepage: str
+    citation: str
+    licence: str
+    redistributable: bool
+    label_map: Mapping[str, str]
+    no_derivatives: bool = False
+    language: str = "en"
+
+
+class ClipSource(Protocol):
+    """Where a turn's clip comes from."""
+
+    @property
+    def name(self) -> str:
+        """The file that it is, or is mostly made of, by its name in the source."""
+
+    @property
+    def ending(self) -> str:
+        """That of a file that holds the clip, such as ``.mp4``."""
+
+    @property
+    def readable_in_place(self) -> bool:
+        """Whether the clip is that very file, and the file lies in a local folder."""
+
+    def make(self) -> bytes:
+        """The clip. MediaError: a file is damaged, or does not fit the others that it is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTurn:
+    """A turn before its clip has been looked at. `emotion` is one of the benchmark's, or None."""
+
+    role: Role
+    speaker_id: str
+    text: str
+    emotion: str | None
+    recording: ClipSource
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDialogue:
+    """A dialogue before its clips have been looked at; single clips are dialogues of one turn."""
+
+    dialogue_id: str
+    part: Part
+    turns: tuple[FoundTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that told about the clips, by its name in the source and its digest."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCorpus:
+    """Dialogues that an importer found. No clip has been decoded.
+
+    Args:
+        config: the config that dialogues like these are written as.
+        order: how names of files rank; clips are read in this order.
+        dropped: what was left out, each recording under one reason.
+        notes: sentences for the user.
+    """
+
+    about: CorpusInfo
+    config: str
+    dialogues: tuple[FoundDialogue, ...]
+    order: Mapping[str, int]
+    dropped: tuple[Dropped, ...]
+    tables: tuple[ReadFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedCorpus:
+    """A corpus as dialogues whose clips were checked; a clip's bytes are read when asked for.
+
+    Args:
+        dialogues: of each part, by id.
+        pairs: conflict pairs of each part that has some.
+        paths: by the digest of a clip, its path below the folder that readers give as ``media_root``.
+        checked: how many clips were looked at.
+        bad_files: why each file that was left out with its dialogue cannot be used, by name.
+    """
+
+    about: CorpusInfo
+    config: str
+    dialogues: Mapping[Part, tuple[Dialogue, ...]]
+    pairs: Mapping[Part, tuple[ConflictPair, ...]]
+    dropped: tuple[Dropped, ...]
+    tables: tuple[ReadFile, ...]
+    notes: tuple[str, ...]
+    paths: Mapping[str, str]
+    checked: int
+    bad_files: Mapping[str, str]
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """Names of the files that were left out with their dialogues."""
+        return tuple(self.bad_files)
+
+    @property
+    def bad_share(self) -> float:
+        """Share of the clips, from 0 to 1, that was left out."""
+        return len(self.bad_files) / self.checked
+
+
+TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"
+
+
+def single_turn(name: str, part: Part, speaker: str, text: str, emotion: str, recording: ClipSource) -> FoundDialogue:
+    """A dialogue of one turn of the user."""
+    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording),))
+
+
+def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[str, Part]:
+    """The part of each speaker: test for those that are listed, train for the others; test for all if none is listed.
+
+    Raises:
+        UsageError: there is no such speaker, or nobody is left for training.
+
+    >>> parts_of_speakers(["Ann", "Bob"], "Ann")
+    {'Ann': 'test', 'Bob': 'train'}
+    """
+    known = sorted(set(speakers))
+    listed = [name.strip() for name in test_speakers.split(",") if name.strip()]
+    for name in listed:
+        if name not in known:
+            raise UsageError(f"test_speakers: there is no speaker {name!r}{hint(name, known)}")
+    if listed and set(listed) == set(known):
+        raise UsageError("test_speakers: nobody is left for training; leave the option out to test on all speakers")
+    return {name: "test" if name in listed or not listed else "train" for name in known}
+
+
+MAX_SEGMENT_TURNS, MIN_SEGMENT_TURNS = 5, 3
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationTurn:
+    """One utterance of a conversation that there is a clip of.
+
+    Args:
+        askable: whether its emotion is one of the benchmark's, so that it may be the user's.
+        follows: whether nothing was said between it and the one before it.
+    """
+
+    speaker: str
+    askable: bool
+    follows: bool = True
+
+
+def cut_segments(talk: Sequence[ConversationTurn]) -> list[range]:
+    """Cut a conversation into segments that do not overlap, from its beginning, each as long as can be.
+
+    In a segment two people alternate; whoever begins is the user, and all of the user's utterances are askable.
+
+    Returns:
+        The places of each segment's utterances.
+
+    >>> talk = [ConversationTurn("a", True), ConversationTurn("b", False), *2 * [ConversationTurn("a", True)]]
+    >>> cut_segments(talk)
+    [range(0, 3)]
+    """
+    segments = []
+    place = 0
+    while place < len(talk):
+        length = _longest_segment(talk[place : place + MAX_SEGMENT_TURNS])
+        if length >= MIN_SEGMENT_TURNS:
+            segments.append(range(place, place + length))
+        place += length if length >= MIN_SEGMENT_TURNS else 1
+    return segments
+
+
+def _longest_segment(talk: Sequence[ConversationTurn]) -> int:
+    """How many of these utterances, from the first, a segment can have."""
+    for place, one in enumerate(talk):
+        users = place % 2 == 0
+        expected = talk[place % 2].speaker if place > 1 else one.speaker
+        strange = one.speaker != expected or (place == 1 and one.speaker == talk[0].speaker)
+        if strange or (users and not one.askable) or (place and not one.follows):
+            return place
+    return len(talk)
+
+
+TEST_SHARE = 0.25
+
+
+def choose_test_actors(talks: Mapping[frozenset[str], int]) -> frozenset[str]:
+    """Choose whom to leave out for testing: what is lost, between the two groups, is small, and a quarter is tested on.
+
+    Args:
+        talks: how much each group of people said among themselves.
+
+    Returns:
+        Those for whom the share that is lost, plus the distance of the tested share from a quarter, is least.
+
+    Raises:
+        UsageError: no two groups talk among themselves.
+
+    >>> sorted(choose_test_actors({frozenset("ab"): 6, frozenset("cd"): 2, frozenset("bd"): 1}))
+    ['c', 'd']
+    """
+    actors = sorted(frozenset().union(*talks))
+    candidates = [frozenset(some) for count in range(1, len(actors)) for some in combinations(actors, count)]
+    total = sum(talks.values())
+    best: tuple[float, frozenset[str]] | None = None
+    for some in candidates:
+        shares = dict.fromkeys(("train", "test", None), 0.0)
+        for people, amount in talks.items():
+            shares[part_of_actors(people, some)] += amount / total
+        loss = round(shares[None] + abs(shares["test"] - TEST_SHARE), 9)
+        if shares["train"] and shares["test"] and (best is None or loss < best[0]):
+            best = loss, some
+    if best is None:
+        raise UsageError("leave-actors-out needs people who talk without the others; take the official split")
+    return best[1]
+
+
+def part_of_actors(people: Set[str], test_actors: Set[str]) -> Part | None:
+    """The part of what people say to each other; None where one is of each.
+
+    >>> part_of_actors({"a", "b"}, {"c"}), part_of_actors({"b", "c"}, {"c"})
+    ('train', None)
+    """
+    if people <= test_actors:
+        return "test"
+    return None if people & test_actors else "train"

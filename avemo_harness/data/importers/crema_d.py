@@ -1,0 +1,164 @@
+"""CREMA-D (Cao et al. 2014): 91 actors speak 12 sentences in six emotions."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Literal
+
+from avemo_harness.data.importers.base import (
+    SINGLE_TURN,
+    TEST_SPEAKERS_HELP,
+    ClipSource,
+    CorpusInfo,
+    FoundCorpus,
+    ReadFile,
+    parts_of_speakers,
+    single_turn,
+)
+from avemo_harness.data.importers.recordings import VoicedVideo, clip_source
+from avemo_harness.data.importers.source import Source, by_stem, read_source_table
+from avemo_harness.errors import ReleaseError
+from avemo_harness.recognizers.corpora.tables import Table
+from avemo_harness.recognizers.recordings import left_out
+
+ABOUT = CorpusInfo(
+    name="CREMA-D",
+    homepage="https://github.com/CheyneyComputerScience/CREMA-D",
+    citation="Cao et al. (2014), IEEE Transactions on Affective Computing 5(4), doi:10.1109/TAFFC.2014.2336244",
+    licence="ODbL-1.0",
+    redistributable=True,
+    label_map={"NEU": "neutral", "HAP": "happy", "ANG": "angry", "SAD": "sad"},
+)
+_OTHERS = {"DIS": "disgust", "FEA": "fear"}
+_VOTES = {"N": "NEU", "H": "HAP", "A": "ANG", "S": "SAD", "D": "DIS", "F": "FEA"}
+_BOTH = "3"
+_TIE = "a tie of votes"
+_NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)")
+_SENTENCES = {
+    "IEO": "It's eleven o'clock.",
+    "TIE": "That is exactly what happened.",
+    "IOM": "I'm on my way to the meeting.",
+    "IWW": "I wonder what this is about.",
+    "TAI": "The airplane is almost full.",
+    "MTI": "Maybe tomorrow it will be cold.",
+    "IWL": "I would like a new alarm clock.",
+    "ITH": "I think I have a doctor's appointment.",
+    "DFA": "Don't forget a jacket.",
+    "ITS": "I think I've seen this before.",
+    "TSI": "The surface is slick.",
+    "WSI": "We'll stop in a couple of minutes.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CremaDOptions:
+    labels: Literal["intended", "votes"] = field(
+        default="intended",
+        metadata={"help": "the emotion that the actor was asked for, or the one most raters of voice and face chose"},
+    )
+    test_speakers: str = field(default="", metadata={"help": TEST_SPEAKERS_HELP})
+
+
+def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
+    """Every clip in one of the benchmark's emotions.
+
+    Raises:
+        ReleaseError: there are no clips that are named so, or no votes where they are asked for.
+        UsageError: a test speaker is not in the corpus.
+    """
+    names = source.names()
+    sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
+    clips = sorted(sounds | videos)
+    if not clips:
+        raise ReleaseError(
+            f"{source}: expected clips named like 1001_DFA_ANG_XX.flv, .mp4 or .wav; give the folder that holds "
+            "VideoFlash/ and AudioWAV/ (their files come with git-lfs)"
+        )
+    voted, read = _read_votes(source, names) if options.labels == "votes" else ({}, ())
+    dropped: Counter[str] = Counter()
+    kept: dict[str, str] = {}
+    for stem in clips:
+        own = voted.get(stem, "no votes") if options.labels == "votes" else stem.split("_")[2]
+        if own in ABOUT.label_map:
+            kept[stem] = ABOUT.label_map[own]
+        else:
+            dropped[f"label {_OTHERS[own]}" if own in _OTHERS else own] += 1
+    parts = parts_of_speakers((stem[:4] for stem in kept), options.test_speakers)
+    dialogues = tuple(
+        single_turn(
+            f"cremad-{stem}",
+            parts[stem[:4]],
+            stem[:4],
+            _SENTENCES.get(stem.split("_")[1], ""),
+            emotion,
+            _recording(source, videos.get(stem), sounds.get(stem)),
+        )
+        for stem, emotion in kept.items()
+    )
+    order = {name: place for place, name in enumerate(names)}
+    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, order, left_out(dropped), read)
+
+
+def _by_clip(names: Mapping[str, str]) -> dict[str, str]:
+    """Files by the names of their clips; those that are not named like clips are passed over."""
+    return {_clip_name(stem): names[stem] for stem in sorted(names) if _NAME.fullmatch(stem)}
+
+
+def _clip_name(stem: str) -> str:
+    """One name for a clip whose level is written as X in one place and as XX in another.
+
+    >>> _clip_name("1040_ITH_SAD_X")
+    '1040_ITH_SAD_XX'
+    """
+    return f"{stem}X" if stem.endswith("_X") else stem
+
+
+def _recording(source: Source, video: str | None, sound: str | None) -> ClipSource:
+    if video is not None and sound is not None:
+        return VoicedVideo(source, video, sound)
+    return clip_source(source, video or sound or "")
+
+
+def _read_votes(source: Source, names: Sequence[str]) -> tuple[Mapping[str, str], tuple[ReadFile, ...]]:
+    """What raters of voice and face together chose for each clip: a label of the corpus, or that there is a tie."""
+    by_name = {PurePosixPath(name).name.lower(): name for name in reversed(names)}
+    if (summary := by_name.get("summarytable.csv")) is not None:
+        table, read = read_source_table(source, summary)
+        return _summarised(table), (read,)
+    if (responses := by_name.get("finishedresponses.csv")) is not None:
+        table, read = read_source_table(source, responses)
+        return _counted(table), (read,)
+    raise ReleaseError(
+        f"{source}: expected processedResults/summaryTable.csv or finishedResponses.csv for labels by votes; put one "
+        "there, or take the intended labels"
+    )
+
+
+def _summarised(table: Table) -> dict[str, str]:
+    clip, vote = table.find("filename"), table.find("multimodalvote")
+    return {_clip_name(row.cells[clip]): _label(row.cells[vote].split(":")) for row in table.rows}
+
+
+def _counted(table: Table) -> dict[str, str]:
+    clip, kind, answer = table.find("clipname"), table.find("querytype"), table.find("respemo")
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in table.rows:
+        if row.cells[kind] == _BOTH:
+            votes[_clip_name(row.cells[clip])][row.cells[answer]] += 1
+    return {
+        name: _label([vote for vote, count in counts.items() if count == max(counts.values())])
+        for name, counts in votes.items()
+    }
+
+
+def _label(most: Sequence[str]) -> str:
+    """The corpus' label for the answers that got most votes.
+
+    >>> _label(["H"]), _label(["A", "D"])
+    ('HAP', 'a tie of votes')
+    """
+    return _VOTES.get(most[0].strip(), f"vote {most[0]!r}") if len(most) == 1 else _TIE

@@ -1,0 +1,335 @@
+"""How files of a corpus become clips: as they are, re-encoded, dubbed, or cut out of longer videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.conditions import require_conditions
+from avemo_harness.data.importers.base import ClipSource
+from avemo_harness.data.importers.source import Source
+from avemo_harness.errors import MediaError
+
+FPS = 25
+RATE = 16_000
+MAX_DRIFT_S = 0.25
+"""By how much the face's file may be longer or shorter than that of the sound."""
+
+OTHER_CONTAINERS = (".flv", ".avi", ".mkv", ".webm")
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
+VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".3g2", *OTHER_CONTAINERS)
+
+
+@dataclass(frozen=True)
+class WholeFile:
+    """A file as it is."""
+
+    source: Source
+    name: str
+
+    @property
+    def ending(self) -> str:
+        return PurePosixPath(self.name).suffix.lower()
+
+    @property
+    def readable_in_place(self) -> bool:
+        return self.source.is_local(self.name)
+
+    def make(self) -> bytes:
+        return self.source.read(self.name)
+
+
+@dataclass(frozen=True)
+class UnusableFile:
+    """A file that a corpus names and that gives no clip, as others turn out to be damaged."""
+
+    name: str
+    reason: str
+    ending: str = ""
+    readable_in_place: bool = True
+
+    def make(self) -> bytes:
+        raise MediaError(f"{self.name}: {self.reason}")
+
+
+@dataclass(frozen=True)
+class ReencodedFile:
+    """A file in another container, encoded anew."""
+
+    source: Source
+    name: str
+    ending: str = ".mp4"
+    readable_in_place: bool = False
+
+    def make(self) -> bytes:
+        return reencode(self.source.read(self.name))
+
+
+@dataclass(frozen=True)
+class DubbedVideo:
+    """The sound of one file with the video of another, which may lie in another place; cut to the shorter."""
+
+    source: Source
+    name: str
+    faces: Source
+    face: str
+    ending: str = ".mp4"
+    readable_in_place: bool = False
+
+    def make(self) -> bytes:
+        sound, face = self.source.read(self.name), self.faces.read(self.face)
+        samples = media.decode_sound(sound, rate=RATE)
+        video = media.probe(face).video
+        if video is None:
+            raise MediaError(f"{self.face}: it has no video; give a file with video")
+        drift_s = abs(video.end_s - len(samples) / RATE)
+        if drift_s > MAX_DRIFT_S:
+            raise MediaError(
+                f"{self.face}: its video lasts {video.end_s:.2f} s, the sound of {self.name} "
+                f"{len(samples) / RATE:.2f} s; cut the video where the sound begins and ends"
+            )
+        return media.join_streams(video_from=fit_conditions(face), sound_from=media.encode_sound(samples, RATE))
+
+
+def reencode(data: bytes) -> bytes:
+    """Encode a clip with the streams that it has as h264 and AAC in MP4: upright, of even size, 25 frames and 16,000
+    samples a second.
+
+    Raises:
+        MediaError: the clip is damaged.
+    """
+    info = media.probe(data)
+    if info.video is None:
+        return media.encode_sound(media.stretch_sound(data, rate=RATE), RATE)
+    frames = map(even_sized, media.stretch_frames(data, fps=FPS))
+    if info.sound is None:
+        return media.remove_sound(media.encode_clip(frames, np.zeros(1, np.float32), fps=FPS, rate=RATE))
+    return media.encode_clip(frames, media.stretch_sound(data, rate=RATE), fps=FPS, rate=RATE)
+
+
+def fit_conditions(data: bytes) -> bytes:
+    """A clip as it is where it is whole and every condition can be made of it, else encoded anew.
+
+    A WAV file out of a pipe only gets its sizes.
+
+    Raises:
+        MediaError: the clip is damaged, or does not become fit either.
+    """
+    info = media.check_whole(data)
+    if media.is_wave(data):
+        return media.with_known_sizes(data)
+    # Servers of models are sent the file, and not every one of them turns what is stored turned.
+    turned = info.video is not None and info.video.quarter_turns > 0
+    if not turned and _allows_conditions(data):
+        return data
+    data = reencode(data)
+    require_conditions(data)
+    return data
+
+
+def _allows_conditions(data: bytes) -> bool:
+    try:
+        require_conditions(data)
+    except MediaError:
+        return False
+    return True
+
+
+def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The frame without the last row or column where their number is odd, as encoders need it."""
+    return frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
+
+
+def clip_source(source: Source, name: str) -> ClipSource:
+    """A file as it is, or encoded anew where its container says that conditions cannot copy its packets.
+
+    One whose name does not end like that of a clip gives none.
+    """
+    ending = PurePosixPath(name).suffix.lower()
+    if ending not in SOUNDS + VIDEOS:
+        return UnusableFile(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
+    return ReencodedFile(source, name) if ending in OTHER_CONTAINERS else WholeFile(source, name)
+
+
+LONGEST_LEAD_S = 0.25
+"""By how much the sound may be longer: what is cut off at its end is no more than a pause."""
+LONGEST_TAIL_S = 0.5
+"""By how much the video may be longer. The sound is a copy of the track that the video was recorded with, so that both
+begin together, and goes on to the end of the sentence at least."""
+
+
+@dataclass(frozen=True)
+class VoicedVideo:
+    """A video as it is; where it has no sound, its face with that of another file, cut to the shorter.
+
+    Where the two are not of about one length, they may be no one take, and a face would be out of step: the sound
+    stands alone.
+
+    Args:
+        name: of the video.
+        voice: name of the sound file.
+    """
+
+    source: Source
+    name: str
+    voice: str
+
+    @property
+    def ending(self) -> str:
+        return ".mp4" if self.is_silent else self._video.ending
+
+    @property
+    def readable_in_place(self) -> bool:
+        return self._video.readable_in_place and not self.is_silent
+
+    def make(self) -> bytes:
+        if not self.is_silent:
+            return self._video.make()
+        samples = media.decode_sound(self.source.read(self.voice), rate=RATE)
+        face = self.source.read(self.name)
+        shown_s, heard_s = media.probe(face).duration_s, len(samples) / RATE
+        if not -LONGEST_LEAD_S <= shown_s - heard_s <= LONGEST_TAIL_S:
+            return media.encode_sound(samples, RATE)
+        count = max(1, int(min(shown_s, heard_s) * FPS))
+        frames = map(even_sized, islice(media.stretch_frames(face, fps=FPS), count))
+        return media.encode_clip(frames, samples[: count * RATE // FPS], fps=FPS, rate=RATE)
+
+    @cached_property
+    def _video(self) -> ClipSource:
+        return clip_source(self.source, self.name)
+
+    @cached_property
+    def is_silent(self) -> bool:
+        """Whether the header tells of no sound; False where it cannot be read, which is told when the clip is made."""
+        try:
+            local = self.source.is_local(self.name)
+            return (
+                media.probe(self.source.files.local(self.name) if local else self.source.read(self.name)).sound is None
+            )
+        except MediaError:
+            return False
+
+
+MAX_SLACK_S = 1.0
+"""By how much the sound files together may be longer or shorter than the video."""
+
+MAX_SHIFT_S = 0.3
+"""How far an utterance is searched from where the lengths say it begins."""
+
+MIN_CORRELATION = 0.5
+"""Between the sound of an utterance and the video's, at the best place."""
+
+_LONG = media.MediaLimits(max_bytes=2**31, max_seconds=3600.0)
+
+
+@dataclass
+class AlignedVideo:
+    """A video that is being cut: what is shown, its sound, and where each sound file should begin in it, in seconds."""
+
+    name: str
+    shown: media.Source
+    sound: media.Samples
+    starts: Mapping[str, float]
+
+    def find(self, part: str, sound: media.Samples) -> float:
+        """Where an utterance begins, in seconds.
+
+        Raises:
+            MediaError: its sound is not heard about there.
+        """
+        first = max(0, round((self.starts[part] - MAX_SHIFT_S) * RATE))
+        around = self.sound[first : first + len(sound) + round(2 * MAX_SHIFT_S * RATE)]
+        place, correlation = best_match(sound, around)
+        if correlation < MIN_CORRELATION:
+            raise MediaError(
+                f"{self.name}: the sound of {part} is not heard at {self.starts[part]:.2f} s (correlation "
+                f"{correlation:.2f}, at least {MIN_CORRELATION} is expected); cut the video into utterances"
+            )
+        return (first + place) / RATE
+
+
+@dataclass
+class AlignedVideos:
+    """The videos of dialogues, by the dialogues' names. The one that was cut last stays open."""
+
+    faces: Source
+    videos: Mapping[str, str]
+    _open: dict[str, AlignedVideo] = field(default_factory=dict)
+
+    def open(self, dialogue: str, sounds: Source, parts: tuple[str, ...]) -> AlignedVideo:
+        """Open the video of a dialogue.
+
+        Args:
+            parts: names of all its sound files, in order.
+
+        Raises:
+            MediaError: a file is damaged, or the sound files do not last as long as the video.
+        """
+        if dialogue not in self._open:
+            self._open.clear()
+            self._open[dialogue] = self._opened(self.videos[dialogue], sounds, parts)
+        return self._open[dialogue]
+
+    def _opened(self, name: str, sounds: Source, parts: tuple[str, ...]) -> AlignedVideo:
+        lengths = [media.probe(sounds.read(part)).duration_s for part in parts]
+        shown = self.faces.files.local(name) if self.faces.is_local(name) else self.faces.read(name)
+        sound = media.stretch_sound(shown, rate=RATE, limits=_LONG)
+        if abs(sum(lengths) - len(sound) / RATE) > MAX_SLACK_S:
+            raise MediaError(
+                f"{name}: the video lasts {len(sound) / RATE:.2f} s, its {len(parts)} sound files together "
+                f"{sum(lengths):.2f} s; cut the video into utterances"
+            )
+        starts = np.cumsum([0.0, *lengths[:-1]])
+        return AlignedVideo(name, shown, sound, dict(zip(parts, starts.tolist(), strict=True)))
+
+
+@dataclass(frozen=True)
+class VideoSegment:
+    """The sound of an utterance with its stretch of a dialogue's video.
+
+    Args:
+        parts: names of all sound files of the dialogue, in order.
+    """
+
+    films: AlignedVideos
+    dialogue: str
+    source: Source
+    name: str
+    parts: tuple[str, ...]
+    ending: str = ".mp4"
+    readable_in_place: bool = False
+
+    def make(self) -> bytes:
+        film = self.films.open(self.dialogue, self.source, self.parts)
+        sound = media.decode_sound(self.source.read(self.name), rate=RATE)
+        start_s = film.find(self.name, sound)
+        shown = media.stretch_frames(film.shown, start_s, start_s + len(sound) / RATE, fps=FPS, limits=_LONG)
+        return media.encode_clip(map(even_sized, shown), sound, fps=FPS, rate=RATE)
+
+
+def best_match(sound: media.Samples, around: media.Samples) -> tuple[int, float]:
+    """Where a sound is most like a stretch of a longer one: the sample that it begins at, and the correlation there.
+
+    >>> best_match(np.array([1, -1], np.float32), np.array([0, 0, 3, -3, 0], np.float32))
+    (2, 1.0)
+    """
+    places = len(around) - len(sound) + 1
+    if places < 1 or not len(sound):
+        return 0, 0.0
+    size = 1 << (len(around) + len(sound)).bit_length()
+    spectrum = np.fft.rfft(around, size) * np.conj(np.fft.rfft(sound, size))
+    products = np.fft.irfft(spectrum, size)[:places]
+    energy = np.concatenate([[0.0], np.cumsum(around.astype(np.float64) ** 2)])
+    norms = np.sqrt(
+        np.maximum(energy[len(sound) :] - energy[:places], 0.0) * float((sound.astype(np.float64) ** 2).sum())
+    )
+    correlations = np.divide(products, norms, out=np.zeros(places), where=norms > 1e-9)
+    place = int(correlations.argmax())
+    return place, round(float(correlations[place]), 6)

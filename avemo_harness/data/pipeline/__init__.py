@@ -1,0 +1,1 @@
+"""Build a release in stages: dialogues are written, spoken, animated and packaged."""

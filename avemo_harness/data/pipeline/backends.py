@@ -1,0 +1,300 @@
+"""Backends of the stages: inputs and outputs, protocols, registry, placeholders of their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.release import Role
+from avemo_harness.data.pipeline.config import BackendConfig
+from avemo_harness.errors import UsageError
+from avemo_harness.registry import Kind, Registry, hint, is_json_mapping, typed_arguments
+
+EmotionInput = Literal["label", "style_clip", "text", "none"]
+"""How an emotion reaches the face of an animation tool; ``none``: through the sound alone, if at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRequest:
+    """What a dialogue is to be.
+
+    Args:
+        script_id: unique in the release.
+        turns: utterances, the user's first, in turns.
+        emotions: of the user's utterances, in order.
+        take: dialogues of equal `topic` and different `take` are the same words said in different emotions.
+        topic: number of what it is about.
+        language: such as ``en``.
+        seed: of everything drawn.
+    """
+
+    script_id: str
+    turns: int
+    emotions: tuple[str, ...]
+    topic: int
+    take: int
+    language: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptLine:
+    """An utterance as it is written; `style` tells a speech tool how to say it, such as ``warm and lively``."""
+
+    role: Role
+    text: str
+    emotion: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A dialogue as it is written.
+
+    Args:
+        lines: in order, the user's first.
+        written_by: what the tool called itself, such as the dated name of a model; empty where it says no more than its
+            `identity`.
+    """
+
+    lines: tuple[ScriptLine, ...]
+    written_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """A picture that is animated.
+
+    Args:
+        no_derivatives: what is made of it may not be given to others.
+    """
+
+    portrait_id: str
+    path: Path
+    sha256: str
+    gender: str
+    licence: str
+    no_derivatives: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerProfile:
+    """Who speaks: the same in all utterances of a dialogue, and in all dialogues of a speaker.
+
+    Args:
+        number: of the built-in person (`avemo_harness.data.synthesis.affect.Speaker.draw`).
+        voice: what the speech tool calls the voice; empty for its own default.
+        portrait: None for the built-in face, or where no face is shown.
+    """
+
+    speaker_id: str
+    number: int
+    gender: str
+    voice: str
+    portrait: Portrait | None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A line to be spoken.
+
+    Args:
+        unit_id: for messages, such as ``single-0003, turn 0``.
+    """
+
+    unit_id: str
+    line: ScriptLine
+    character: SpeakerProfile
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechAudio:
+    """Mono samples, float32 [n] with full scale at 1."""
+
+    samples: NDArray[np.float32]
+    rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenUtterance:
+    """A spoken utterance whose face is to be shown."""
+
+    utterance: Utterance
+    sound: SpeechAudio
+
+
+class DialogueBackend(Protocol):
+    """Writes dialogues."""
+
+    def identity(self) -> Mapping[str, str]:
+        """Name, version and every setting that may change what is written; no keys or passwords."""
+        ...
+
+    def write(self, brief: ScriptRequest) -> Script:
+        """The dialogue that a brief asks for.
+
+        Raises:
+            BuildError: the tool failed, or what it wrote cannot be used; the unit is recorded as failed.
+        """
+        ...
+
+
+class SpeechBackend(Protocol):
+    """Speaks utterances."""
+
+    def identity(self) -> Mapping[str, str]:
+        """As in `DialogueBackend`."""
+        ...
+
+    def speak(self, utterance: Utterance) -> SpeechAudio:
+        """The sound of an utterance.
+
+        Raises:
+            BuildError: the tool failed, or what it gave is no speech; the unit is recorded as failed.
+        """
+        ...
+
+
+class FaceBackend(Protocol):
+    """Animates faces."""
+
+    emotion_input: EmotionInput
+
+    def identity(self) -> Mapping[str, str]:
+        """As in `DialogueBackend`."""
+        ...
+
+    def animate(self, shot: SpokenUtterance) -> bytes:
+        """A video of the face, as long as the sound; whether it carries sound does not matter.
+
+        Raises:
+            BuildError: the tool failed, or what it gave is no talking face; the unit is recorded as failed.
+        """
+        ...
+
+
+UTTERANCE_PLACEHOLDERS = ("speaker", "voice", "gender", "style", "emotion")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text in parts.
+
+    Args:
+        parts: literal text, and the placeholder that follows it; None at the end.
+    """
+
+    parts: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def parse(cls, where: str, text: str, known: Iterable[str]) -> Template:
+        """Split a text; braces that are meant themselves are doubled, as in Python's formats.
+
+        Args:
+            where: what the text is, for the message.
+            known: placeholders there are.
+
+        Raises:
+            UsageError: a single brace, an unknown placeholder, or a format in one.
+
+        >>> Template.parse("voice", "{gender}-{{1}}", ["gender"]).fill({"gender": "male"})
+        'male-{1}'
+        """
+        known = list(known)
+        try:
+            parsed = list(Formatter().parse(text))
+        except ValueError as error:
+            raise UsageError(f"{where}: {text!r} has a brace too many or too few ({error}); double it") from error
+        for _, name, form, conversion in parsed:
+            if name is not None and (name not in known or form or conversion):
+                raise UsageError(f"{where}: {text!r} has no valid placeholder {{{name}}}{hint(name, known)}")
+        return cls(tuple((literal, name) for literal, name, _, _ in parsed))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The placeholders in it."""
+        return frozenset(name for _, name in self.parts if name is not None)
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """The text with values in place of its placeholders; what stands in a value is taken as it is."""
+        return "".join(literal + (values[name] if name is not None else "") for literal, name in self.parts)
+
+
+def utterance_values(utterance: Utterance) -> Mapping[str, str]:
+    """What `UTTERANCE_PLACEHOLDERS` stand for."""
+    character, line = utterance.character, utterance.line
+    return {
+        "speaker": character.speaker_id,
+        "voice": character.voice,
+        "gender": character.gender,
+        "style": line.style,
+        "emotion": line.emotion,
+    }
+
+
+_HERE = "avemo_harness.data.pipeline"
+REGISTRIES: Mapping[str, Registry] = {
+    "dialogue": Registry(
+        Kind("dialogue_backend", UsageError),
+        {"builtin": f"{_HERE}.builtin:BuiltinWriter", "openai": f"{_HERE}.writer:OpenAIWriter"},
+    ),
+    "speech": Registry(
+        Kind("speech_backend", UsageError),
+        {
+            "builtin": f"{_HERE}.builtin:BuiltinSpeech",
+            "openai_speech": f"{_HERE}.speech:OpenAISpeech",
+            "cosyvoice": f"{_HERE}.speech:CosyVoice",
+            "command": f"{_HERE}.speech:CommandSpeech",
+        },
+    ),
+    "face": Registry(
+        Kind("face_backend", UsageError),
+        {"builtin": f"{_HERE}.builtin:BuiltinFace", "command": f"{_HERE}.animation:CommandFace"},
+    ),
+}
+
+
+def make_backend(stage: str, config: BackendConfig) -> Any:
+    """Make the tool of a stage.
+
+    Raises:
+        UsageError: there is none of that name, it does not take its arguments, or its package is broken.
+    """
+    backend, plugin = REGISTRIES[stage].load(config.backend), REGISTRIES[stage].plugin(config.backend)
+    if plugin is None:
+        return _make(stage, backend, config)
+    with plugin.running("its construction"):
+        made = _make(stage, backend, config)
+    plugin.read("its identity()", lambda: made.identity(), is_json_mapping, "a mapping of names to texts")
+    return made
+
+
+def _make(stage: str, backend: Any, config: BackendConfig) -> Any:
+    return backend(typed_arguments(f"{stage}: {config.backend}", backend.Arguments, config.arguments, UsageError))
+
+
+def make_writer(config: BackendConfig) -> DialogueBackend:
+    """The tool that writes."""
+    return cast("DialogueBackend", make_backend("dialogue", config))
+
+
+def make_speech(config: BackendConfig) -> SpeechBackend:
+    """The tool that speaks."""
+    return cast("SpeechBackend", make_backend("speech", config))
+
+
+def make_face(config: BackendConfig) -> FaceBackend:
+    """The tool that animates."""
+    return cast("FaceBackend", make_backend("face", config))

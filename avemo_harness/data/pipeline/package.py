@@ -1,0 +1,214 @@
+"""Package built dialogues as a release: Parquet files, build record, provenance of every clip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Turn
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
+from avemo_harness.data.pipeline.backends import Utterance
+from avemo_harness.data.pipeline.builtin import affect_of
+from avemo_harness.data.pipeline.config import BuildConfig
+from avemo_harness.data.synthesis.affect import RATED_HZ
+from avemo_harness.errors import StorageError, UsageError
+
+SCHEMA = 1
+RECORD, PROVENANCE = "build.json", "provenance.jsonl"
+_PART = "release"
+"""The folder in a hidden one that becomes the release."""
+_LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
+"""Those whose version may change a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides a release: its configuration, and what each tool says it is."""
+
+    config: BuildConfig
+    tools: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Equal for builds that make the same, wherever their tools are and however long these may take."""
+        content = json.dumps([SCHEMA, self.config.identity, self.tools], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltTurn:
+    """A turn and its clip; the digests are of the units that it was made in."""
+
+    utterance: Utterance
+    path: Path
+    sha256: str
+    duration_s: float
+    speech_unit: str
+    clip_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltDialogue:
+    """A dialogue of which every clip is made."""
+
+    dialogue_id: str
+    turns: tuple[BuiltTurn, ...]
+    written_by: str
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a path that cannot become the folder of a release (UsageError)."""
+    if out.name in ("", ".."):
+        raise UsageError(f"{out}: expected the name of a folder for the release, such as my_release; name one")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a new folder for the release")
+
+
+def clear_leftovers(out: Path) -> None:
+    """Remove what builds of this release left when they were killed while packaging; for whoever holds its lock."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}")
+    for path in out.parent.glob(".*"):
+        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {_PART}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def check_output(out: Path, recipe: Recipe) -> None:
+    """Refuse a folder that holds anything but this release (UsageError)."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    try:
+        built = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out}: is there and is no build; name a new folder") from error
+    if built.get("digest") != recipe.digest:
+        raise UsageError(f"{out}: holds a build of another configuration, or by other tools; name a new folder")
+
+
+def package(
+    out: Path, recipe: Recipe, dialogues: Mapping[str, Sequence[BuiltDialogue]], failed: Mapping[str, str]
+) -> dict[str, int]:
+    """Write the release in a hidden folder and put it into its place; returns the number of pairs by config.
+
+    Raises:
+        UsageError: no dialogue is complete.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    if not any(dialogues.values()):
+        why = next(iter(failed.values()), "none was asked for")
+        raise UsageError(f"{out}: no dialogue could be made; the first reason: {why}")
+    pairs: dict[str, int] = {}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True) as part:
+            hidden = Path(part) / _PART
+            hidden.mkdir()
+            for split, built in dialogues.items():
+                if built:
+                    pairs[split] = _write_split(hidden, recipe, split, built)
+            _write_records(hidden, recipe, dialogues, failed)
+            if out.exists():
+                shutil.rmtree(out)
+            hidden.rename(out)
+    except OSError as error:
+        raise StorageError(out, "written", error) from error
+    return pairs
+
+
+def _write_split(folder: Path, recipe: Recipe, split: str, built: Sequence[BuiltDialogue]) -> int:
+    rows = [_dialogue(recipe, one) for one in built]
+    wanted = getattr(recipe.config.splits, split).conflict_pairs
+    pairs = _chosen_pairs(rows, wanted, recipe.config.seed)
+    write_release(folder, split, {"test": rows}, {"test": pairs} if pairs else None)
+    return len(pairs)
+
+
+def _chosen_pairs(dialogues: Sequence[Dialogue], wanted: int, seed: int) -> list[ConflictPair]:
+    """As many pairs as are wanted, both orders of a couple, from all speakers alike."""
+    pairs = pair_opposites(find_candidates(dialogues, "transcript", lambda turn: turn.duration_s))
+    couples = [pairs[i : i + 2] for i in range(0, len(pairs), 2)]
+    order = np.random.default_rng([seed, 5]).permutation(len(couples))[: wanted // 2]
+    return [pair for i in sorted(order.tolist()) for pair in couples[i]]
+
+
+def _dialogue(recipe: Recipe, built: BuiltDialogue) -> Dialogue:
+    config = recipe.config
+    source = ", ".join(str(recipe.tools[stage]["tool"]) for stage in ("dialogue", "speech", "face"))
+    turns = tuple(_turn(recipe, place, one) for place, one in enumerate(built.turns))
+    return Dialogue(built.dialogue_id, f"{config.name}: {source}", config.language, config.licence, turns)
+
+
+def _turn(recipe: Recipe, place: int, built: BuiltTurn) -> Turn:
+    line, character = built.utterance.line, built.utterance.character
+    tracks: dict[str, Any] = {}
+    if recipe.config.speech.backend == recipe.config.face.backend == "builtin":
+        affect = affect_of(built.utterance, built.duration_s)
+        valence, arousal = (tuple(track.round(4).tolist()) for track in (affect.valence, affect.arousal))
+        tracks = {"valence": valence, "arousal": arousal, "va_rate_hz": RATED_HZ}
+    return Turn(
+        turn_index=place,
+        role=line.role,
+        speaker_id=character.speaker_id,
+        text=line.text,
+        emotion=line.emotion,
+        style_prompt=line.style,
+        clip=Clip(built.sha256, built.utterance.unit_id, built.path.read_bytes),
+        duration_s=built.duration_s,
+        **tracks,
+    )
+
+
+def _write_records(
+    folder: Path, recipe: Recipe, dialogues: Mapping[str, Sequence[BuiltDialogue]], failed: Mapping[str, str]
+) -> None:
+    record = {
+        "schema": SCHEMA,
+        "digest": recipe.digest,
+        "config": recipe.config.record,
+        "tools": recipe.tools,
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "dialogues": {split: len(built) for split, built in dialogues.items()},
+        "failed": [{"unit": unit, "error": error} for unit, error in sorted(failed.items())],
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in _provenance(recipe, dialogues))
+    (folder / PROVENANCE).write_text(lines, encoding="utf-8")
+
+
+def _provenance(recipe: Recipe, dialogues: Mapping[str, Iterable[BuiltDialogue]]) -> Iterator[dict[str, Any]]:
+    """Where each clip comes from, a line each."""
+    for split, built in dialogues.items():
+        for dialogue in built:
+            for place, turn in enumerate(dialogue.turns):
+                portrait, is_shown = turn.utterance.character.portrait, turn.utterance.line.role == "user"
+                no_derivatives = portrait is not None and portrait.no_derivatives
+                yield {
+                    "config": split,
+                    "dialogue_id": dialogue.dialogue_id,
+                    "turn": place,
+                    "clip_sha256": turn.sha256,
+                    "speech_unit": turn.speech_unit,
+                    "clip_unit": turn.clip_unit,
+                    "seed": turn.utterance.seed,
+                    "written_by": dialogue.written_by or recipe.tools["dialogue"]["tool"],
+                    "written_licence": recipe.config.dialogue.licence,
+                    "spoken_by": recipe.tools["speech"]["tool"],
+                    "spoken_licence": recipe.config.speech.licence,
+                    "shown_by": recipe.tools["face"]["tool"] if is_shown else None,
+                    "shown_licence": recipe.config.face.licence if is_shown else None,
+                    "portrait": portrait.portrait_id if portrait else None,
+                    "portrait_licence": portrait.licence if portrait else None,
+                    "licence": recipe.config.licence,
+                    "no_derivatives": no_derivatives,
+                    "redistributable": not no_derivatives,
+                }

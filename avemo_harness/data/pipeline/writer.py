@@ -1,0 +1,290 @@
+"""Dialogue backend: a language model writes emotion-neutral transcripts and emotional styles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avemo_harness import files
+from avemo_harness.benchmark.release import EMOTIONS, Role
+from avemo_harness.data.pipeline.backends import Script, ScriptLine, ScriptRequest
+from avemo_harness.data.pipeline.servers import BOUNDS, ChatModel, InvalidAnswerError, Question, Server
+from avemo_harness.data.synthesis.sentences import Situation, find_leaks
+from avemo_harness.files import exclusive_lock
+
+LONGEST_STYLE = 200
+"""Characters of a style."""
+_UNSPOKEN = frozenset("[](){}<>*_#|~\\=^`")
+_TRANSCRIPT_KEYS = ("role", "text")
+_STYLE_KEYS = ("emotion", "style")
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What the words of a dialogue must be.
+
+    Args:
+        longest: characters of an utterance.
+        leak_words: by emotion, added to those of `leak_words.LEAK_WORDS`.
+    """
+
+    longest: int
+    leak_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def role_of(turn: int) -> Role:
+    """Whose turn it is: the user speaks first."""
+    return "assistant" if turn % 2 else "user"
+
+
+def turns_schema(**properties: Sequence[str] | None) -> Mapping[str, object]:
+    """The JSON schema of ``{"turns": [{…}, …]}`` with string properties; the values of one may be listed.
+
+    >>> turns_schema(text=None)["required"]
+    ['turns']
+    """
+    values = {
+        name: {"type": "string", "enum": list(listed)} if listed else {"type": "string"}
+        for name, listed in properties.items()
+    }
+    turn = {"type": "object", "properties": values, "required": list(values), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {"turns": {"type": "array", "items": turn}},
+        "required": ["turns"],
+        "additionalProperties": False,
+    }
+
+
+TRANSCRIPT_SCHEMA = turns_schema(role=("user", "assistant"), text=None)
+STYLES_SCHEMA = turns_schema(emotion=EMOTIONS, style=None)
+
+
+def read_transcript(told: Any, turns: int, rules: TextRules) -> tuple[str, ...]:
+    """The texts of a transcript, ``{"turns": [{"role": …, "text": …}, …]}``, one for each turn.
+
+    Raises:
+        UnfitError: with everything that is wrong.
+    """
+    rows = _rows(told, turns, _TRANSCRIPT_KEYS)
+    texts = [" ".join(row["text"].split()) for row in rows]
+    problems = []
+    for turn, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        if row["role"] != role_of(turn):
+            problems.append(f"utterance {turn + 1} must be the {role_of(turn)}'s")
+        problems += [f"utterance {turn + 1} {problem}" for problem in _text_problems(text, rules)]
+        said = [_folded(earlier) for earlier in texts[:turn]]
+        if _folded(text) in said:
+            problems.append(f"utterance {turn + 1} repeats utterance {said.index(_folded(text)) + 1}")
+    if problems:
+        raise InvalidAnswerError(problems)
+    return tuple(texts)
+
+
+def read_styles(told: Any, turns: int, wanted: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Emotion and style of each turn, from ``{"turns": [{"emotion": …, "style": …}, …]}``.
+
+    Args:
+        wanted: emotions of the user's turns, in order.
+
+    Raises:
+        UnfitError: with everything that is wrong.
+    """
+    rows = _rows(told, turns, _STYLE_KEYS)
+    problems = []
+    for turn, row in enumerate(rows):
+        right = EMOTIONS if turn % 2 else (wanted[turn // 2],)
+        style = row["style"].strip()
+        if row["emotion"] not in right:
+            problems.append(f"the emotion of utterance {turn + 1} must be {' or '.join(right)}, not {row['emotion']}")
+        if not any(letter.isalpha() for letter in style):
+            problems.append(f"the style of utterance {turn + 1} is empty")
+        if len(style) > LONGEST_STYLE or not style.isprintable():
+            problems.append(f"the style of utterance {turn + 1} must be one line of at most {LONGEST_STYLE} characters")
+    if problems:
+        raise InvalidAnswerError(problems)
+    return tuple((row["emotion"], row["style"].strip()) for row in rows)
+
+
+def _rows(told: Any, turns: int, keys: Sequence[str]) -> list[Mapping[str, str]]:
+    rows = told.get("turns") if isinstance(told, dict) else None
+    if not isinstance(rows, list):
+        raise InvalidAnswerError(['the answer must be an object with a list "turns"'])
+    if len(rows) != turns:
+        raise InvalidAnswerError([f"there are {len(rows)} utterances, {turns} were asked for"])
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in keys):
+            raise InvalidAnswerError([f"utterance {number} must be an object with the texts {' and '.join(keys)}"])
+    return rows
+
+
+def _text_problems(text: str, rules: TextRules) -> list[str]:
+    problems = []
+    if not any(letter.isalpha() for letter in text):
+        problems.append("has no words")
+    if len(text) > rules.longest:
+        problems.append(f"has {len(text)} characters, at most {rules.longest} are allowed")
+    if not text.isprintable() or any(letter in _UNSPOKEN or unicodedata.category(letter) == "So" for letter in text):
+        problems.append("has signs that are not spoken: give words only, no stage directions, markup or emoji")
+    leaks = find_leaks(text, rules.leak_words)
+    problems += [f"tells an emotion by the word {leak.word!r}" for leak in leaks]
+    return problems
+
+
+def _folded(text: str) -> str:
+    """A text for comparing: letters and digits alone."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum())
+
+
+PROMPTS_VERSION = 1
+"""Raised whenever equal briefs begin to ask for something else."""
+
+_SYSTEM = "You write conversations that actors speak. Answer with JSON alone."
+_TRANSCRIPT_PROMPT = """\
+Write a conversation of {turns} utterances between a person and an assistant, in the language of the code "{language}".
+It is about these things of the person's life: the {thing}, the {place}, the {person}, and {day}.
+- The utterances take turns. The person, role "user", speaks first; the assistant, role "assistant", answers.
+- Each is one or two short sentences of everyday speech, {longest} characters at most, and holds spoken words alone.
+- It must be natural to say each of them in a {emotions} voice: say what happened, not how anybody takes it.
+- No word names or describes an emotion, a mood or a way of speaking.
+- No utterance repeats another one."""
+_STYLES_PROMPT = """\
+Actors speak this conversation:
+{transcript}
+Write for each of the {turns} utterances, in order, its emotion and its style: one English phrase of at most {longest}
+characters that tells a speech synthesiser how to speak it (tone, pitch, pace, loudness), such as "bright and quick, the
+pitch rising".
+The emotions of the user's utterances are given: {given}.
+For the assistant's choose the one of {emotions} that suits what they answer to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Transcript:
+    """The words of a dialogue, one text for each turn, and the model that wrote them."""
+
+    texts: tuple[str, ...]
+    model: str
+
+
+class OpenAIWriter:
+    """Asks for the words of a topic once, and for the emotions and styles of every take of it.
+
+    Words are kept in the cache under everything that they were asked with: settings, topic, turns and language. While
+    the cache is there, briefs of equal topic, turns and language get equal words, whatever the server does, in any
+    order, in any thread or process, and after an interruption. Without it they are as equal as the server's answers to
+    equal requests. Styles are asked again each time.
+    """
+
+    @dataclass(frozen=True)
+    class Arguments:
+        """Where the model is and how it is asked.
+
+        Args:
+            base_url: up to and with ``/v1``.
+            model: as the server calls it.
+            api_key_env: the environment variable that holds the key; empty for none.
+            temperature: None for the server's own, as models that take none need it.
+            seed: decides what topics are about; sent, in parts, only if `send_seed`, since not every server takes it.
+            longest_text: characters of an utterance.
+            leak_words: by emotion, added to the English ones; a star stands for any ending.
+            attempts, timeout_s: for each request.
+        """
+
+        base_url: str
+        model: str
+        api_key_env: str = ""
+        temperature: float | None = 0.7
+        seed: int = 0
+        send_seed: bool = False
+        longest_text: int = 200
+        leak_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+        attempts: int = 5
+        timeout_s: float = 120.0
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
+        server = Server(arguments.base_url, arguments.api_key_env, bounds)
+        self._model = ChatModel(server, arguments.model, arguments.temperature)
+        self._rules = TextRules(arguments.longest_text, arguments.leak_words)
+
+    def identity(self) -> Mapping[str, str]:
+        """The model and how it is asked; not where it is."""
+        arguments = self._arguments
+        return {
+            "tool": "openai",
+            "model": arguments.model,
+            "temperature": str(arguments.temperature),
+            "seed": str(arguments.seed),
+            "send_seed": str(arguments.send_seed),
+            "longest_text": str(arguments.longest_text),
+            "leak_words": json.dumps({key: list(words) for key, words in sorted(arguments.leak_words.items())}),
+            "prompts": str(PROMPTS_VERSION),
+        }
+
+    def write(self, brief: ScriptRequest) -> Script:
+        """The dialogue of a brief; raises a BuildError where the model fails."""
+        transcript = self._transcript(brief)
+        spoken = "\n".join(f"{turn + 1}. {role_of(turn)}: {text}" for turn, text in enumerate(transcript.texts))
+        given = (f"utterance {2 * place + 1}: {emotion}" for place, emotion in enumerate(brief.emotions))
+        prompt = _STYLES_PROMPT.format(
+            transcript=spoken,
+            turns=brief.turns,
+            longest=LONGEST_STYLE,
+            given=", ".join(given),
+            emotions=", ".join(EMOTIONS),
+        )
+        question = self._question(prompt, "styles", STYLES_SCHEMA, f"styles {brief.seed} {brief.take}")
+        styles = self._model.ask(brief.script_id, question, lambda told: read_styles(told, brief.turns, brief.emotions))
+        lines = tuple(
+            ScriptLine(role_of(turn), text, emotion, style)
+            for turn, (text, (emotion, style)) in enumerate(zip(transcript.texts, styles.result, strict=True))
+        )
+        return Script(lines, written_by=transcript.model)
+
+    def _transcript(self, brief: ScriptRequest) -> _Transcript:
+        asked = {**self.identity(), "topic": brief.topic, "turns": brief.turns, "language": brief.language}
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        path = files.cache_dir() / "transcripts" / f"{key}.json"
+        with exclusive_lock(path.with_suffix(".lock"), lambda: None):
+            return self._kept(path, brief) or self._asked(path, brief)
+
+    def _kept(self, path: Path, brief: ScriptRequest) -> _Transcript | None:
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return _Transcript(self._read(kept["told"], brief), str(kept["model"]))
+        except (OSError, ValueError, TypeError, LookupError, InvalidAnswerError):  # not there, or not by this version
+            return None
+
+    def _asked(self, path: Path, brief: ScriptRequest) -> _Transcript:
+        situation = Situation.draw(np.random.default_rng([self._arguments.seed, brief.topic]))
+        prompt = _TRANSCRIPT_PROMPT.format(
+            turns=brief.turns,
+            language=brief.language,
+            thing=situation.thing,
+            place=situation.place,
+            person=situation.person,
+            day=situation.day,
+            longest=self._rules.longest,
+            emotions=" or ".join(EMOTIONS),
+        )
+        question = self._question(prompt, "transcript", TRANSCRIPT_SCHEMA, f"transcript {brief.topic}")
+        told = self._model.ask(brief.script_id, question, lambda content: self._read(content, brief))
+        files.write_atomically(path, json.dumps({"model": told.model, "told": told.content}))
+        return _Transcript(told.result, told.model)
+
+    def _read(self, told: Any, brief: ScriptRequest) -> tuple[str, ...]:
+        return read_transcript(told, brief.turns, self._rules)
+
+    def _question(self, prompt: str, name: str, schema: Mapping[str, object], part: str) -> Question:
+        arguments = self._arguments
+        digest = hashlib.sha256(f"{arguments.seed} {part}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big") >> 1 if arguments.send_seed else None
+        return Question(_SYSTEM, prompt, name, schema, seed)

@@ -1,0 +1,1 @@
+"""Sharing a release on the Hub."""

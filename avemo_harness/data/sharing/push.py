@@ -1,0 +1,165 @@
+"""Push a release to the Hub in one commit with its card; refuse what must not be shared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.data.sharing.assets import find_assets, refuse_restricted
+from avemo_harness.data.sharing.card import Publication, compose_card, configs_of_files, title_of
+from avemo_harness.data.sharing.contents import LEADERBOARD_FILE as LEADERBOARD
+from avemo_harness.data.sharing.contents import (
+    ReleaseContents,
+    leaderboard_file,
+    parquet_files,
+    read_contents,
+    tasks_of,
+)
+from avemo_harness.data.sharing.readme import read_readme
+from avemo_harness.data.sharing.repository import PushTarget, address, look_up, upload
+from avemo_harness.errors import StorageError, UsageError
+
+UploadMode = Literal["whole", "ids"]
+"""Rows with the clips that are here, or rows alone: ids, texts, labels and the clips' digests."""
+
+
+def shares_clips(contents: ReleaseContents, sharing: UploadMode) -> bool:
+    """Whether clips are among what is uploaded."""
+    return sharing == "whole" and contents.holding in ("embedded", "beside")
+
+
+def stage(contents: ReleaseContents, sharing: UploadMode, scratch: Path) -> Path:
+    """The folder whose Parquet files, and the configs of whose ``README.md``, are those to be published.
+
+    Clips that lie beside the Parquet files are put into them, as readers of a repository look for none elsewhere. It is
+    the release's own folder where nothing has to change; the fingerprint is the same in any case.
+
+    Args:
+        scratch: an empty folder for files that have to be written.
+
+    Raises:
+        UsageError: only some of the clips are here.
+        StorageError: there is no room in `scratch`.
+    """
+    if contents.absent and shares_clips(contents, sharing):
+        raise UsageError(
+            f"{contents.folder}: {contents.absent:,} clips are not here; put back their files, or push ids, labels and "
+            "digests alone with --ids_only"
+        )
+    if sharing == "whole" and contents.holding == "beside":
+        return _write_staged(contents, scratch, None)
+    if sharing == "ids" and contents.holding == "embedded":
+        return _write_staged(contents, scratch, named_path)
+    return contents.folder
+
+
+def named_path(clip: Clip) -> str:
+    """Where readers of rows without clips have to put a clip, below their ``--media_root``."""
+    return f"media/{clip.sha256[:2]}/{clip.sha256}"
+
+
+def _write_staged(contents: ReleaseContents, scratch: Path, path_of: Callable[[Clip], str] | None) -> Path:
+    try:
+        for config, releases in contents.configs.items():
+            dialogues = {split: release.dialogues for split, release in releases.items()}
+            pairs = {split: release.pairs for split, release in releases.items() if release.pairs}
+            write_release(scratch, config, dialogues, pairs, path_of)
+    except OSError as error:
+        raise StorageError(scratch, "written", error) from error
+    return scratch
+
+
+DESCRIPTION = (
+    "Audio-visual dialogues for the AV-EMO-Reasoning benchmark (arXiv 2510.07355): how a person feels, told from voice "
+    "and face."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PushTerms:
+    """What is shared.
+
+    Args:
+        acknowledged: whether the user has made sure that restricted assets may be shared.
+    """
+
+    sharing: UploadMode = "whole"
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What a push did.
+
+    Args:
+        files: how many files the release has on the Hub.
+        size: of them all, in bytes.
+        tasks: names of what can be asked of the release, for ``--tasks``.
+        needs_media: whether readers have to give a folder of clips.
+    """
+
+    url: str
+    commit: str
+    files: int
+    size: int
+    tasks: tuple[str, ...]
+    needs_media: bool
+
+
+def push_release(
+    folder: Path, target: PushTarget, terms: PushTerms, known_tasks: Sequence[TaskSpec], say: Callable[[str], None]
+) -> PushResult:
+    """Push a release, whole or not at all. The folder stays as it is.
+
+    Args:
+        known_tasks: those that may be asked of the release; they become its leaderboards.
+
+    Raises:
+        ReleaseError: the release fails the schema check.
+        UsageError: something in it must not be shared, or the Hub refuses it.
+        StoreError: there is no room for files that have to be written first.
+    """
+    contents = read_contents(folder)
+    with_clips = shares_clips(contents, terms.sharing)
+    assets = find_assets(contents.releases, contents.records)
+    refuse_restricted(assets, with_clips, terms.acknowledged)
+    found = look_up(target)
+    say(f"{folder}: rows, clips and licences are checked; uploading")
+    tasks = tasks_of(contents, known_tasks)
+    with tempfile.TemporaryDirectory(prefix="avemo-push-") as scratch:
+        root = stage(contents, terms.sharing, Path(scratch))
+        data = {file.relative_to(root).as_posix(): file for file in parquet_files(root)}
+        publication = Publication(
+            repo=target.repo,
+            revision=target.tag,
+            needs_media=not with_clips and contents.holding != "none",
+            tasks=_task_groups(tasks),
+            configs=read_readme(root).keys.get("configs") or configs_of_files(data),
+        )
+        files: dict[str, Path | bytes] = {**data, **_text_files(contents, publication, tasks)}
+        files["README.md"] = compose_card(contents, assets, publication).encode()
+        size = sum(len(one) if isinstance(one, bytes) else one.stat().st_size for one in files.values())
+        commit = upload(target, found, files)
+    return PushResult(address(target), commit, len(files), size, publication.tasks, publication.needs_media)
+
+
+def _text_files(contents: ReleaseContents, publication: Publication, tasks: Sequence[TaskSpec]) -> Mapping[str, bytes]:
+    """The records, and ``eval.yaml``: the folder's own where it has one."""
+    files = contents.records.published()
+    own = contents.folder / LEADERBOARD
+    if own.is_file():
+        files[LEADERBOARD] = own.read_bytes()
+    elif tasks:
+        files[LEADERBOARD] = leaderboard_file(title_of(contents, publication), DESCRIPTION, tasks).encode()
+    return files
+
+
+def _task_groups(tasks: Sequence[TaskSpec]) -> tuple[str, ...]:
+    """The groups that are named after what they ask about, which are the rows of the benchmark's table."""
+    return tuple(dict.fromkeys(spec.group for spec in tasks if spec.group == spec.dataset.name))

@@ -1,0 +1,1 @@
+"""Synthetic voice, face and demo release."""

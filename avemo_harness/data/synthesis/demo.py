@@ -1,0 +1,338 @@
+"""Demo release: planned, synthesised by the built-in voice and face on first use, then cached."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.data.synthesis.affect import RATED_HZ, Floats, Speaker
+from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
+from avemo_harness.data.synthesis.face import FPS
+from avemo_harness.data.synthesis.sentences import Situation
+from avemo_harness.errors import ReleaseError
+from avemo_harness.files import exclusive_lock
+from avemo_harness.torch_setup import worker_pool
+
+_REPLIES = {
+    "neutral": ("neutral", "calm and even"),
+    "happy": ("happy", "warm and lively"),
+    "angry": ("neutral", "calm and even"),
+    "sad": ("neutral", "soft and slow"),
+}
+"""Emotion and style of the assistant's reply: it shares joy and stays calm otherwise."""
+
+_ASSISTANT = Speaker.draw("assistant", 99)
+_ASSISTANT_INTENSITY = 0.6
+_LENGTH_S, _LENGTH_SPREAD_S = (2.4, 2.8), 0.4
+"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
+_OPPOSITES = ("sad", "angry")
+"""The emotions whose valence is opposite to that of happy."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSize:
+    """How large the demo is, and how clearly its speakers express themselves.
+
+    Args:
+        train_speakers, test_speakers: people in each part; nobody is in both.
+        train_sentences: sentences of each training speaker, each said in all four emotions.
+        test_sentences: sentences of each test speaker's single-turn dialogues, each said in all four emotions.
+        talks: multi-turn dialogues of each test speaker, a multiple of four.
+        audio_intensity, video_intensity: range of how much of an emotion a voice and a face show; drawn separately
+            for every clip, so that now one of them tells little, now the other.
+        seed: of everything drawn.
+    """
+
+    train_speakers: int = 12
+    test_speakers: int = 4
+    train_sentences: int = 4
+    test_sentences: int = 7
+    talks: int = 4
+    audio_intensity: tuple[float, float] = (0.15, 1.0)
+    video_intensity: tuple[float, float] = (0.15, 1.0)
+    seed: int = 2026
+
+
+DEMO_SIZE = DemoSize()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTurn:
+    """An utterance to be recorded: with a face for the user, sound alone for the assistant."""
+
+    role: Role
+    spec: ClipSpec
+    style_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDialogue:
+    """Utterances in order, the first of them the user's."""
+
+    dialogue_id: str
+    turns: tuple[PlannedTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """Everything that decides the demo release."""
+
+    train: tuple[PlannedDialogue, ...]
+    test: tuple[PlannedDialogue, ...]
+    pairs: tuple[ConflictPair, ...]
+
+
+def plan_demo(size: DemoSize = DEMO_SIZE) -> DemoPlan:
+    """Plan the release; equal sizes give equal plans.
+
+    >>> len(plan_demo().test)
+    128
+    """
+    draft = _Draft(size)
+    people = [Speaker.draw(f"speaker{i:02}", i) for i in range(size.train_speakers + size.test_speakers)]
+    training, unseen = people[: size.train_speakers], people[size.train_speakers :]
+    train = [(turn,) for speaker in training for turn in draft.recordings(speaker, size.train_sentences)]
+    test = [draft.with_reply(turn) for speaker in unseen for turn in draft.recordings(speaker, size.test_sentences)]
+    test += [talk for speaker in unseen for talk in draft.talks(speaker, size.talks)]
+    named = draft.shuffled("test", test)
+    return DemoPlan(draft.shuffled("train", train), named, tuple(_conflict_pairs(named)))
+
+
+class _Draft:
+    """Draws one utterance after the other."""
+
+    def __init__(self, size: DemoSize) -> None:
+        self._size, self._rng = size, np.random.default_rng(size.seed)
+
+    def recordings(self, speaker: Speaker, sentences: int) -> Iterator[PlannedTurn]:
+        """Different sentences, each said in all four emotions."""
+        said: set[str] = set()
+        while len(said) < sentences:
+            text = Situation.draw(self._rng).opening(self._rng)
+            if text in said:
+                continue
+            said.add(text)
+            length_s = self._rng.uniform(*_LENGTH_S)
+            for emotion in EMOTIONS:
+                yield self._user_turn(speaker, text, emotion, length_s)
+
+    def with_reply(self, turn: PlannedTurn) -> tuple[PlannedTurn, ...]:
+        """A single-turn dialogue."""
+        return (turn, self._reply(Situation.draw(self._rng), turn.spec.emotion))
+
+    def talks(self, speaker: Speaker, count: int) -> Iterator[tuple[PlannedTurn, ...]]:
+        """Dialogues of five utterances. Each of the three user turns goes through all emotions in an order of its own.
+
+        A turn's emotion is thus independent of its place and, but for chance, of the turn before.
+        """
+        orders = [[EMOTIONS[i % 4] for i in self._rng.permutation(count)] for _ in range(3)]
+        for first, second, third in zip(*orders, strict=True):
+            situation = Situation.draw(self._rng)
+            yield (
+                self._user_turn(speaker, situation.opening(self._rng), first),
+                self._reply(situation, first),
+                self._user_turn(speaker, situation.sequel(self._rng), second),
+                self._reply(situation, second),
+                self._user_turn(speaker, situation.sequel(self._rng), third),
+            )
+
+    def shuffled(self, split: str, dialogues: Sequence[tuple[PlannedTurn, ...]]) -> tuple[PlannedDialogue, ...]:
+        """Dialogues in an order, and with ids, that tell nothing."""
+        order = self._rng.permutation(len(dialogues))
+        return tuple(PlannedDialogue(f"{split}-{place:04}", dialogues[i]) for place, i in enumerate(order))
+
+    def _user_turn(self, speaker: Speaker, text: str, emotion: str, length_s: float | None = None) -> PlannedTurn:
+        size = self._size
+        intensities = self._rng.uniform(*size.audio_intensity), self._rng.uniform(*size.video_intensity)
+        return PlannedTurn("user", self._spec(text, speaker, emotion, intensities, length_s))
+
+    def _reply(self, situation: Situation, emotion: str) -> PlannedTurn:
+        reply_emotion, style = _REPLIES[emotion]
+        intensities = _ASSISTANT_INTENSITY, 0.0
+        spec = self._spec(situation.reply(self._rng), _ASSISTANT, reply_emotion, intensities, None)
+        return PlannedTurn("assistant", spec, style)
+
+    def _spec(
+        self,
+        text: str,
+        speaker: Speaker,
+        emotion: str,
+        intensities: tuple[float, float],
+        length_s: float | None,
+    ) -> ClipSpec:
+        length_s = length_s or self._rng.uniform(*_LENGTH_S)
+        length_s += self._rng.uniform(-_LENGTH_SPREAD_S, _LENGTH_SPREAD_S)
+        seed = int(self._rng.integers(2**32))
+        return ClipSpec(text, speaker, emotion, round(length_s * FPS), *intensities, seed)
+
+
+def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> Iterator[ConflictPair]:
+    """Pair a happy recording with a sad or an angry one of the same sentence by the same speaker, in both orders.
+
+    Sad and angry take turns. Recordings of a sentence differ by less than a second in length, so every pair fits.
+    """
+    recordings: dict[tuple[str, str], dict[str, PlannedDialogue]] = defaultdict(dict)
+    for dialogue in dialogues:
+        if len(dialogue.turns) == 2:
+            spec = dialogue.turns[0].spec
+            recordings[spec.speaker.speaker_id, spec.text][spec.emotion] = dialogue
+    count = 0
+    for place, by_emotion in enumerate(recordings.values()):
+        happy, opposite = by_emotion["happy"], by_emotion[_OPPOSITES[place % 2]]
+        for audio, video in ((happy, opposite), (opposite, happy)):
+            yield ConflictPair(
+                pair_id=f"pair-{count:04}",
+                audio_dialogue_id=audio.dialogue_id,
+                audio_turn=0,
+                video_dialogue_id=video.dialogue_id,
+                video_turn=0,
+                audio_emotion=audio.turns[0].spec.emotion,
+                video_emotion=video.turns[0].spec.emotion,
+                speaker_id=audio.turns[0].spec.speaker.speaker_id,
+            )
+            count += 1
+
+
+CONFIG = "demo"
+SOURCE = "generated by avemo-harness"
+LICENCE = "CC0-1.0"
+
+_CLIPS_A_CALL = 8
+_CLIPS_A_LINE = 100
+
+Say = Callable[[str], object]
+
+
+def demo_release(cache_dir: Path, progress: Say | None = None) -> Path:
+    """The folder of the demo release under the cache; made first where it is not there yet, by one process for all.
+
+    The folder's name tells what decides its content, so another version of the generator or of the libraries that
+    draw and encode makes its own.
+
+    Args:
+        progress: is told in plain sentences how far the making is.
+    """
+    folder = cache_dir / f"demo-v{GENERATOR_VERSION}-{_digest(plan_demo())}"
+    if not _is_release(folder):
+        say = progress or (lambda sentence: None)
+        waiting = partial(say, "another process is making the demo release; waiting for it")
+        with exclusive_lock(cache_dir / "locks" / folder.name, waiting):
+            if not _is_release(folder):
+                build_demo(folder, progress=progress)
+    return folder
+
+
+def build_demo(folder: Path, *, workers: int = 2, progress: Say | None = None, size: DemoSize = DEMO_SIZE) -> None:
+    """Make the release: config ``demo`` with splits ``train`` and ``test``, config ``demo_conflict`` with ``test``.
+
+    It is made in a hidden folder beside and moved into place when complete. Where another process was faster, its
+    release, which is the same, stays.
+
+    Args:
+        folder: to be made; may exist if it is empty.
+        workers: processes that make clips; 1 makes them in this one.
+
+    Raises:
+        ReleaseError: the folder holds something already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ReleaseError(f"{folder} is not empty; name a new folder for the demo release")
+    say = progress or (lambda sentence: None)
+    plan = plan_demo(size)
+    turns = [turn for dialogue in (*plan.train, *plan.test) for turn in dialogue.turns]
+    say(f"making the demo's {len(turns)} clips, once; this takes about half a minute")
+    clips = _made_clips(turns, workers, say)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as part:
+        hidden = Path(part) / "release"
+        hidden.mkdir()
+        _write(hidden, plan, iter(clips))
+        _publish(hidden, folder)
+    say(f"the demo release is in {folder}")
+
+
+def _digest(plan: DemoPlan) -> str:
+    versions = [f"{name} {version(name)}" for name in ("av", "numpy", "pillow")]
+    return hashlib.sha256(repr((plan, versions)).encode()).hexdigest()[:10]
+
+
+def _is_release(folder: Path) -> bool:
+    return (folder / "README.md").is_file()
+
+
+def _made_clips(turns: Sequence[PlannedTurn], workers: int, say: Say) -> list[bytes]:
+    if workers > 1:
+        try:
+            with worker_pool(workers) as pool:
+                return _counted(pool.map(_record, turns, chunksize=_CLIPS_A_CALL), len(turns), say)
+        except (BrokenProcessPool, OSError) as error:
+            say(f"no further processes can be started here ({error}); going on in this one")
+    return _counted(map(_record, turns), len(turns), say)
+
+
+def _record(turn: PlannedTurn) -> bytes:
+    return make_clip(turn.spec) if turn.role == "user" else make_sound_clip(turn.spec)
+
+
+def _counted(clips: Iterable[bytes], total: int, say: Say) -> list[bytes]:
+    made = []
+    for clip in clips:
+        made.append(clip)
+        if len(made) % _CLIPS_A_LINE == 0:
+            say(f"{len(made)} of {total} clips made")
+    return made
+
+
+def _write(folder: Path, plan: DemoPlan, clips: Iterator[bytes]) -> None:
+    splits = {
+        "train": [_dialogue(planned, clips) for planned in plan.train],
+        "test": [_dialogue(planned, clips) for planned in plan.test],
+    }
+    write_release(folder, CONFIG, splits, {"test": plan.pairs})
+
+
+def _dialogue(planned: PlannedDialogue, clips: Iterator[bytes]) -> Dialogue:
+    turns = tuple(_turn(place, turn, next(clips)) for place, turn in enumerate(planned.turns))
+    return Dialogue(planned.dialogue_id, SOURCE, "en", LICENCE, turns)
+
+
+def _turn(place: int, planned: PlannedTurn, clip: bytes) -> Turn:
+    spec, affect = planned.spec, rated_affect(planned.spec)
+    return Turn(
+        turn_index=place,
+        role=planned.role,
+        speaker_id=spec.speaker.speaker_id,
+        text=spec.text,
+        emotion=spec.emotion,
+        style_prompt=planned.style_prompt,
+        clip=Clip.from_bytes(clip),
+        duration_s=spec.duration_s,
+        valence=_stored(affect.valence),
+        arousal=_stored(affect.arousal),
+        va_rate_hz=RATED_HZ,
+    )
+
+
+def _stored(track: Floats) -> tuple[float, ...]:
+    return tuple(track.round(4).tolist())
+
+
+def _publish(hidden: Path, folder: Path) -> None:
+    try:
+        hidden.rename(folder)
+    except OSError as error:
+        if not _is_release(folder):
+            raise ReleaseError(
+                f"{folder} could not be made ({error}); name a new folder for the demo release"
+            ) from error

@@ -1,0 +1,255 @@
+"""Files: folders of the package, atomic writes, locks, bounded reads of foreign files, cache pruning."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from avemo_harness.errors import StorageError, StoreError, storage_errors
+
+
+@contextmanager
+def exclusive_lock(path: Path, before_waiting: Callable[[], object]) -> Iterator[None]:
+    """Let one process into the block at a time; a process that dies in it lets the next one in.
+
+    Where the file system has no locks, all come in, so what is made must be put into place atomically all the same.
+
+    Args:
+        path: of the lock's file, made where it is missing and left there.
+        before_waiting: called when another process is in the block.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    with _open_lock_file(path) as handle:
+        if try_lock_file(handle) is False:
+            before_waiting()
+            lock_file(handle)
+        yield
+
+
+def lock_file(handle: IO[Any]) -> None:
+    """Wait for the lock on an open file, which is kept until the file is closed; no wait where there are no locks."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def try_lock_file(handle: IO[Any]) -> bool | None:
+    """Lock an open file unless another process has: True, or False; None where the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _open_lock_file(path: Path) -> IO[str]:
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w", encoding="ascii")
+
+
+_UNLOCKED_AGE_S = 600.0
+"""Seconds after which a file is not being written any more, where no lock can tell."""
+_PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(\.flac)?")
+"""Names of files that are being written; those of speech had an ending once."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Errors of systems that have no hard links, or not that many of one file."""
+
+
+def cache_dir() -> Path:
+    """``AVEMO_CACHE``, else ``avemo-harness`` under the user's cache folder. Everything in it can be made again."""
+    chosen = os.environ.get("AVEMO_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "avemo-harness"
+
+
+def config_dir() -> Path:
+    """``avemo-harness`` under the user's configuration folder (``XDG_CONFIG_HOME``)."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avemo-harness"
+
+
+def write_atomically(path: Path, content: str | bytes, mode: int | None = None) -> None:
+    """Write a file so that a reader, or a kill at any moment, sees the old content or the new one, never a part.
+
+    Args:
+        mode: permissions that the file has from the first moment; those of the umask where none are given.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part_of(path, mode) as part:
+            part.write(data)
+            part.flush()
+            os.fsync(part.fileno())
+            os.replace(part.name, path)
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file that the package wrote.
+
+    Raises:
+        StorageError: it is missing or cannot be read.
+    """
+    with storage_errors(path, "read"):
+        return path.read_bytes()
+
+
+def link_new(path: Path, name: Path) -> bool:
+    """Give a file a second name, which is atomic; False where the name is taken.
+
+    Raises:
+        StoreError: the file system has no hard links.
+        StorageError: the folder cannot be written.
+    """
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise StoreError(
+                f"{name.parent}: cannot make a hard link ({error.strerror}); put the run on a file system that has "
+                "them with --output_path"
+            ) from error
+        raise StorageError(name, "written", error) from error
+    return True
+
+
+@contextmanager
+def part_of(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
+    """Open a new file beside `path` that is to take its place; it is removed where the block fails.
+
+    The writer's lock on it tells `remove_leftovers` that it is being written.
+    """
+    with _locked_part(path, mode) as part:
+        try:
+            yield part
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to tell
+                os.unlink(part.name)
+            raise
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove what killed writers left of files in a folder, or in one right below it; returns how many went.
+
+    Other processes may be writing there: their locks tell, and where the file system has none, the file's age.
+    """
+    gone = 0
+    for path in (*folder.glob(".*"), *folder.glob("*/.*")):
+        if _PART.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with suppress(OSError):  # it only takes room, or its writer has just put it into place
+                gone += _remove_abandoned(path)
+    return gone
+
+
+def _locked_part(path: Path, mode: int | None) -> IO[bytes]:
+    opener = partial(os.open, mode=0o666 if mode is None else mode)
+    while True:
+        part = open(  # noqa: SIM115  (closed by the caller)
+            path.with_name(f".{path.name}.{secrets.token_hex(6)}.part"), "xb", opener=opener
+        )
+        if mode is not None:
+            os.fchmod(part.fileno(), mode)  # the umask may have taken bits of it
+        lock_file(part)
+        if os.fstat(part.fileno()).st_nlink:
+            return part
+        part.close()  # removed as a leftover before it was locked
+
+
+def _remove_abandoned(path: Path) -> bool:
+    with open(path, "rb") as part:
+        abandoned = try_lock_file(part)
+        if abandoned is None:
+            abandoned = time.time() - os.fstat(part.fileno()).st_mtime > _UNLOCKED_AGE_S
+        if abandoned:
+            path.unlink()
+    return abandoned
+
+
+MAX_BYTES = 2**30
+"""No file that is read as a whole may be larger."""
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it cannot be read, is larger than `max_bytes`, or `check_file` refuses it.
+    """
+    check_file(path)
+    with open(path, "rb") as handle:
+        # Some files are longer than they say, such as those of /proc.
+        data = handle.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {max_bytes} bytes")
+    return data
+
+
+def check_file(path: Path) -> None:
+    """Refuse what would block its reader, never end, or only stand for a file.
+
+    Raises:
+        OSError: it cannot be read, is a pipe, a device or a folder, or is a git-lfs pointer.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file")
+    with open(path, "rb") as handle:
+        check_content(handle.read(len(_LFS_POINTER)))
+
+
+def check_content(beginning: bytes) -> None:
+    """Refuse what git-lfs leaves in a clone in the place of a file.
+
+    Raises:
+        OSError: these bytes begin such a pointer.
+    """
+    if beginning.startswith(_LFS_POINTER):
+        raise OSError(errno.EINVAL, "it is a git-lfs pointer, not the file: run git lfs pull")
+
+
+def mark_as_used(path: Path) -> None:
+    """Let a file count as used now; a folder that can only be read, and is pruned by others, stays as it is."""
+    with suppress(OSError):
+        os.utime(path)
+
+
+def prune_files(paths: Iterable[Path], max_bytes: int) -> int:
+    """Delete the files used longest ago until the rest is within bounds; returns how many went.
+
+    What cannot be deleted stays, and takes no more than room.
+    """
+    files = []
+    for path in paths:
+        # Another process may be deleting at the same time.
+        with suppress(OSError):
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    files.sort()
+    excess = sum(size for _, size, _ in files) - max_bytes
+    gone = 0
+    for _, size, path in files:
+        if excess <= 0:
+            break
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            excess -= size
+            gone += 1
+    return gone

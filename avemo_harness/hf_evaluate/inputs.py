@@ -1,0 +1,125 @@
+"""Labels from generated text and trajectories from plain lists, for metrics called outside a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.benchmark.task_file import resolve_parents
+from avemo_harness.benchmark.task_library import SHIPPED
+from avemo_harness.metrics.profiles import Profile
+from avemo_harness.metrics.trajectory import Dimension, Scale, Trajectory
+from avemo_harness.scorers.answers import read_label
+from avemo_harness.scorers.reasoning_columns import Exchange
+
+Synonyms = Mapping[str, Sequence[str]] | Mapping[str, Mapping[str, Sequence[str]]]
+"""Further words by label, or by language and label, as in a task's `output.synonyms`."""
+
+
+def label_output(labels: Sequence[str] | None = None, synonyms: Synonyms | None = None) -> LabelOutput:
+    """Labels with the further words that count as them; without labels, those of the benchmark's own tasks.
+
+    Args:
+        synonyms: None stands for those of the benchmark's tasks where the labels are theirs, else for no further word.
+
+    Raises:
+        ValueError: fewer than two labels, one occurs twice, or a word stands for several.
+
+    >>> label_output().labels
+    ('neutral', 'happy', 'angry', 'sad')
+    """
+    if labels is None:
+        values = resolve_parents(SHIPPED / "_understanding.yaml").values["output"]
+        return LabelOutput.model_validate({**values, **({} if synonyms is None else {"synonyms": synonyms})})
+    return LabelOutput.model_validate({"type": "label", "labels": list(labels), "synonyms": dict(synonyms or {})})
+
+
+def parse_answers(answers: Sequence[str | None], output: LabelOutput) -> list[str | None]:
+    """The label of each answer, read as a run reads it; None for an invalid one.
+
+    >>> parse_answers(["**Sad**", "happy or sad", None], label_output())
+    ['sad', None, None]
+    """
+    return [None if answer is None else read_label(answer, output).label for answer in answers]
+
+
+def require_labels(values: Sequence[str], output: LabelOutput, column: str) -> None:
+    """Refuse truth that is none of the labels.
+
+    Raises:
+        ValueError: with the first one and its place.
+    """
+    for place, value in enumerate(values):
+        if value not in output.labels:
+            raise ValueError(f"{column}[{place}]: expected one of {', '.join(output.labels)}, found {value!r}")
+
+
+Turn = Mapping[Dimension, Sequence[float]]
+"""The values of a turn by dimension."""
+
+
+def require_dimensions(turns: Sequence[Turn], profile: Profile, column: str) -> None:
+    """Refuse turns with other dimensions than those that a profile looks at.
+
+    Raises:
+        ValueError: with the first one and its place.
+    """
+    for place, turn in enumerate(turns):
+        if set(turn or ()) != set(profile.dimensions):
+            needed, found = ", ".join(profile.dimensions), ", ".join(turn or ()) or "nothing"
+            raise ValueError(f"{column}[{place}]: profile {profile.name} takes {needed}, and no other; found {found}")
+
+
+def as_trajectories(
+    turns: Sequence[Turn], profile: Profile, scale: Scale, rate_hz: float, column: str
+) -> list[Trajectory]:
+    """The dimensions that a profile looks at, turn by turn.
+
+    Raises:
+        ValueError: a turn's dimensions differ in length, a value is off the scale, or the profile needs another rate;
+            with the turn's place.
+    """
+    found = []
+    for place, turn in enumerate(turns):
+        lengths = {len(turn[name]) for name in profile.dimensions}
+        if len(lengths) != 1:
+            raise ValueError(f"{column}[{place}]: expected as many values of each dimension, found {sorted(lengths)}")
+        try:
+            values = np.array([turn[name] for name in profile.dimensions], dtype=np.float64)
+            trajectory = Trajectory(values.T, profile.dimensions, scale, rate_hz)
+            # Of a judge's own values a run counts those that were clipped; here nothing would tell of them.
+            if trajectory.n_clipped:
+                raise ValueError(f"{trajectory.n_clipped} values are off the {scale} scale; clip them first")
+            found.append(trajectory)
+        except ValueError as error:
+            raise ValueError(f"{column}[{place}]: {error}") from error
+        if problem := profile.problem(found[-1]):
+            raise ValueError(f"{column}[{place}]: profile {profile.name}: {problem}")
+    return found
+
+
+def spoken_exchanges(
+    users: Sequence[Trajectory], replies: Sequence[Trajectory], dialogues: Sequence[str] | None
+) -> list[Exchange]:
+    """Each user's turn with the reply to it, where there is one.
+
+    Args:
+        replies: an empty one stands for a reply without speech.
+        dialogues: the dialogue of each turn, its turns in order; None where every turn stands alone.
+
+    Raises:
+        ValueError: the number of dialogues differs.
+    """
+    names = [str(place) for place in range(len(users))] if dialogues is None else [str(name) for name in dialogues]
+    if len(names) != len(users):
+        raise ValueError(f"expected the dialogue of each of {len(users)} turns, found {len(names)}")
+    seen: Counter[str] = Counter()
+    exchanges = []
+    for name, user, reply in zip(names, users, replies, strict=True):
+        if len(reply):
+            exchanges.append(Exchange(name, seen[name], user, None, reply))
+        seen[name] += 1
+    return exchanges

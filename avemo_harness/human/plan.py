@@ -1,0 +1,345 @@
+"""Plan a study from runs, and extend a running one where items would end with too few raters."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from avemo_harness.benchmark.release import Clip, Release
+from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.human.analysis import exclusions, raters_of_items
+from avemo_harness.human.items import (
+    EXAMPLES,
+    Candidate,
+    Example,
+    ItemSpec,
+    System,
+    person_clip,
+    put_together_golds,
+    rateable,
+    rated_recipe,
+    read_golds,
+    release_of,
+    reply_speech,
+    traps,
+)
+from avemo_harness.human.media import StudyMedia
+from avemo_harness.human.ratings import CollectedRating, RatingsFile, read_collection
+from avemo_harness.human.sessions import Pool, checks_needed, plan_sessions, sessions_of
+from avemo_harness.human.study import (
+    PLAN,
+    DeviceCheck,
+    ExclusionRules,
+    ItemKey,
+    Kind,
+    Lesson,
+    RatedSystem,
+    Segment,
+    Session,
+    Study,
+    StudyItem,
+    StudyKey,
+    write_privately,
+    write_study,
+)
+
+PRESETS = {"default": 30, "paper": 15}
+"""Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
+LEAST_RATERS = 5
+TRAINING_GOLDS, TRAINING_TRAPS = 2, 1
+"""Beside the examples. At most, of golds; a release of few dialogues gives fewer."""
+INVITATIONS = "invitations.txt"
+SPARE_INVITATIONS = 2.0
+"""Invitations for every session: people stop, or fail the training."""
+CONSENT = (
+    "You will see short recordings of a person and hear replies to them, and say how well each reply fits.",
+    "Kept are your ratings, how long each took, how often you played it, and what you write when something does not "
+    "work. No name, address or recording of you is asked for or kept.",
+    "Taking part is voluntary. You may stop at any time by closing the page.",
+)
+"""What raters agree to where a study brings no text of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What a user asks for.
+
+    Args:
+        consent: paragraphs.
+        dialogues: None takes the preset's.
+        golds: a file of gold items that experts rated.
+        most_turns: user turns of a dialogue that are shown.
+    """
+
+    title: str = "Rating study"
+    consent: tuple[str, ...] = CONSENT
+    preset: str = "default"
+    dialogues: int | None = None
+    raters_an_item: int = LEAST_RATERS
+    golds: Path | None = None
+    most_turns: int = 6
+    lease_minutes: float = 30.0
+    seed: int = 0
+    rules: ExclusionRules = field(default_factory=ExclusionRules)
+
+
+def make_study(
+    folder: Path, systems: Sequence[System], release: Release, plan: StudyPlan, say: Callable[[str], None]
+) -> Study:
+    """Plan a study and write its folder: plan, key, media and invitations.
+
+    Raises:
+        UsageError: the folder holds a study, or the runs have too little in common.
+        MediaError: a clip or a reply cannot be read.
+    """
+    if (folder / PLAN).exists():
+        raise UsageError(f"{folder}: holds a study already; name a new folder")
+    if plan.raters_an_item < LEAST_RATERS:
+        raise UsageError(f"{plan.raters_an_item} raters an item are too few; ask for {LEAST_RATERS} or more")
+    if release.fingerprint != release_of(systems[0])["fingerprint"]:
+        raise UsageError(f"{release.source}: is not the release that the runs were asked about; give that one")
+    rng = np.random.default_rng(plan.seed)
+    candidates, left_out = rateable(systems, release, plan.most_turns)
+    chosen, others = _choose(candidates, plan.dialogues or PRESETS[plan.preset], rng)
+    checks, training = _checks(systems, chosen, others, plan, rng)
+    rated = [rated_recipe(system, candidate) for candidate in chosen for system in systems]
+
+    total = len(rated) + len(checks) + len(EXAMPLES) + len(training)
+    made = _Items(StudyMedia(folder), rng, say, total)
+    ids = [made.add(recipe) for recipe in rated]
+    check_ids = [made.add(recipe) for recipe in checks]
+    training_ids = [*(made.add_example(one) for one in EXAMPLES), *(made.add(recipe) for recipe in training)]
+    pool = Pool(
+        rated=[ids[start : start + len(systems)] for start in range(0, len(ids), len(systems))],
+        golds=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "gold"],
+        traps=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "trap"],
+        seconds={item.item_id: item.seconds for item in made.items},
+    )
+    sessions = plan_sessions(pool, plan.raters_an_item, plan.seed)
+    tokens = [secrets.token_hex(16) for _ in range(round(SPARE_INVITATIONS * len(sessions)))]
+    study = Study(
+        title=plan.title,
+        consent=plan.consent,
+        preset=plan.preset,
+        seed=plan.seed,
+        raters_an_item=plan.raters_an_item,
+        lease_minutes=plan.lease_minutes,
+        rules=plan.rules,
+        items=tuple(sorted(made.items, key=lambda item: item.item_id)),
+        training=tuple(training_ids),
+        sessions=sessions,
+        device_checks=_device_checks(made.media, rng),
+        invitations=tuple(token_digest(token) for token in tokens),
+        lessons={item: made.lessons[item] for item in training_ids if item in made.lessons},
+    )
+    key = StudyKey(
+        task=systems[0].task.task,
+        release=release_of(systems[0]),
+        systems=tuple(
+            RatedSystem(one.label, one.run.config.model, str(one.folder.resolve()), one.task.group) for one in systems
+        ),
+        items=made.keys,
+        left_out=left_out,
+    )
+    write_privately(folder / INVITATIONS, "\n".join(tokens) + "\n")
+    write_study(folder, study, key)
+    return study
+
+
+def token_digest(token: str) -> str:
+    """How a token is kept: only its digest is written."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _choose(
+    candidates: Sequence[Candidate], number: int, rng: np.random.Generator
+) -> tuple[list[Candidate], list[Candidate]]:
+    """That many dialogues, drawn in turn from those that begin with each emotion; and the others."""
+    if len(candidates) < max(number, 2):
+        raise UsageError(
+            f"{len(candidates)} dialogues have spoken replies of every system, {max(number, 2)} are asked for; "
+            "ask for fewer with --dialogues, or finish the runs"
+        )
+    groups: dict[str, list[Candidate]] = {}
+    for index in rng.permutation(len(candidates)):
+        one = candidates[index]
+        groups.setdefault(str(one.dialogue.turns[one.turns[0]].emotion), []).append(one)
+    drawn: list[Candidate] = []
+    while any(groups.values()):
+        drawn += [groups[name].pop() for name in sorted(groups) if groups[name]]
+    return drawn[:number], drawn[number:]
+
+
+def _checks(
+    systems: Sequence[System],
+    chosen: Sequence[Candidate],
+    others: Sequence[Candidate],
+    plan: StudyPlan,
+    rng: np.random.Generator,
+) -> tuple[list[ItemSpec], list[ItemSpec]]:
+    """Gold items and traps of the sessions, and those of the training; dialogues that are not rated serve first."""
+    number = checks_needed(len(chosen))
+    speaking = systems[int(rng.integers(len(systems)))]
+    if plan.golds is None:
+        golds = list(put_together_golds(speaking, [*others, *chosen], number + TRAINING_GOLDS))
+        if len(golds) <= number:
+            raise UsageError(
+                f"{len(golds)} gold items can be put together from dialogues of different words, the study needs "
+                f"{number + 1} or more; rate fewer with --dialogues, or name items that experts rated with --gold"
+            )
+    else:
+        golds = read_golds(plan.golds, systems, [*chosen, *others])
+        if len(golds) < number + TRAINING_GOLDS:
+            raise UsageError(
+                f"{plan.golds}: {len(golds)} gold items, the study needs {number + TRAINING_GOLDS}; add some"
+            )
+    source = [*reversed(others), *reversed(chosen)]
+    listened = list(traps(speaking, source, number + TRAINING_TRAPS, rng))
+    training = [*golds[number : number + TRAINING_GOLDS], *listened[:TRAINING_TRAPS]]
+    return [*golds[:number], *listened[TRAINING_TRAPS:]], training
+
+
+def _device_checks(media: StudyMedia, rng: np.random.Generator) -> tuple[DeviceCheck, ...]:
+    digits = rng.choice(np.arange(1, 10), size=3, replace=False)
+    beeps = rng.choice(np.arange(2, 6), size=3, replace=False)
+    return tuple(media.device_check(int(digit), int(count)) for digit, count in zip(digits, beeps, strict=True))
+
+
+class _Items:
+    """Makes items from recipes, under ids that say nothing."""
+
+    def __init__(self, media: StudyMedia, rng: np.random.Generator, say: Callable[[str], None], total: int) -> None:
+        self.media = media
+        self.items: list[StudyItem] = []
+        self.keys: dict[str, ItemKey] = {}
+        self.lessons: dict[str, Lesson] = {}
+        self._rng = rng
+        self._say = say
+        self._total = total
+
+    def add(self, recipe: ItemSpec) -> str:
+        item_id = self._add(recipe.kind, self._segments(recipe), recipe.expected)
+        self.keys[item_id] = ItemKey(recipe.candidate.dialogue.dialogue_id, recipe.system, recipe.candidate.turns)
+        if recipe.why:
+            self.lessons[item_id] = Lesson(recipe.why)
+        return item_id
+
+    def add_example(self, example: Example) -> str:
+        """Add an exchange of the built-in voice and face."""
+        person = self.media.user(Clip.from_bytes(person_clip(example)))
+        reply = self.media.voice(*reply_speech(example))
+        item_id = self._add("example", (person, reply), example.expected)
+        self.keys[item_id] = ItemKey(f"example: {example.name}", "built-in voice", (0,))
+        self.lessons[item_id] = Lesson(example.why, example.words)
+        return item_id
+
+    def _add(self, kind: Kind, segments: Iterable[Segment], expected: Mapping[str, int]) -> str:
+        item_id = self._rng.bytes(8).hex()
+        self.items.append(StudyItem(item_id, kind, tuple(segments), dict(expected)))
+        if len(self.items) % 25 == 0 or len(self.items) == self._total:
+            self._say(f"{len(self.items)}/{self._total} items made")
+        return item_id
+
+    def _segments(self, recipe: ItemSpec) -> Iterator[Segment]:
+        for turn, reply in zip(recipe.candidate.turns, recipe.replies, strict=True):
+            clip = recipe.candidate.dialogue.turns[turn].clip
+            assert clip is not None  # a candidate's turns have clips
+            yield self.media.user(clip)
+            last = turn == recipe.candidate.turns[-1]
+            yield self.media.reply(reply, recipe.beeps if last else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What was added to a study.
+
+    Args:
+        lacking: rated items that would have ended with too few raters.
+    """
+
+    lacking: int
+    sessions: int
+    invitations: int
+
+
+def extend_study(folder: Path, study: Study, invitations: int | None) -> Extension:
+    """Add the sessions that give every item its raters again, and invitations; the server may be running.
+
+    Args:
+        invitations: None takes two for each added session.
+
+    Raises:
+        UsageError: nothing was collected yet.
+        StoreError: `ratings.sqlite` or `invitations.txt` cannot be read or written.
+    """
+    collected = read_collection(folder, study).ratings
+    ratings = [one for one in collected if one.scales == study.scales_version]
+    file = RatingsFile(folder, study.digest())
+    try:
+        with file.transaction() as tables:
+            lacking = lacking_raters(study, ratings, _open_items(tables, study))
+            copies = covering_sessions(study.sessions, lacking)
+            first = len(sessions_of(tables, study))
+            tables.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
+            wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
+            tokens = [secrets.token_hex(16) for _ in range(wanted)]
+            (added,) = tables.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
+            rows = (
+                (token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added)
+            )
+            tables.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
+            if tokens:
+                _append(folder / INVITATIONS, tokens)
+    finally:
+        file.close()
+    return Extension(len(lacking), len(copies), len(tokens))
+
+
+def lacking_raters(study: Study, ratings: Sequence[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
+    """How many raters each rated item will lack, of those that will lack some.
+
+    Args:
+        still_open: places in sessions that wait for a rating, by item.
+    """
+    excluded = exclusions(ratings, study.rules)
+    have = raters_of_items(study, (one for one in ratings if one.rater not in excluded))
+    missing = {item: study.raters_an_item - number - still_open.get(item, 0) for item, number in have.items()}
+    return {item: number for item, number in missing.items() if number > 0}
+
+
+def covering_sessions(sessions: Iterable[Session], lacking: Mapping[str, int]) -> list[int]:
+    """Numbers of sessions that, held once more, give every item what it lacks; the one that gives most comes first."""
+    gives = [{one.item for one in session.showings if not one.repeat} for session in sessions]
+    left = Counter(lacking)
+    chosen: list[int] = []
+    while +left:
+        best = max(range(len(gives)), key=lambda number: (sum(left[item] > 0 for item in gives[number]), -number))
+        left.subtract(gives[best])
+        chosen.append(best)
+    return chosen
+
+
+def _open_items(tables: sqlite3.Connection, study: Study) -> Counter[str]:
+    """Places that wait for a first rating, by item."""
+    rated = {(row["session"], row["position"]) for row in tables.execute("SELECT session, position FROM ratings")}
+    return Counter(
+        showing.item
+        for number, session in sessions_of(tables, study).items()
+        for position, showing in enumerate(session.showings)
+        if not showing.repeat and (number, position) not in rated
+    )
+
+
+def _append(path: Path, tokens: Iterable[str]) -> None:
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+    except OSError as error:
+        raise StorageError(path, "read", error) from error
+    write_privately(path, before + "".join(f"{token}\n" for token in tokens))

@@ -1,0 +1,237 @@
+"""The cards of trained recognisers: training data, agreement with people, F1 by label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from avemo_harness.metrics.bootstrap import Estimate
+from avemo_harness.metrics.trajectory import Dimension
+from avemo_harness.recognizers.recordings import MODALITY_NAMES, Modality
+from avemo_harness.text import fixed
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """What a recogniser learned from.
+
+    Args:
+        corpus: the corpora's names.
+        fingerprint: digest of the recordings and their ratings.
+        split: how validation was kept apart.
+        delay_s: by how much the ratings were moved earlier, as raters who follow live lag behind.
+    """
+
+    corpus: str
+    fingerprint: str
+    n_recordings: int
+    n_speakers: int
+    seconds: float
+    split: str
+    seed: int
+    delay_s: float = 0.0
+
+    def lines(self) -> list[str]:
+        """In a line for a terminal."""
+        delay = f"; ratings moved earlier by {self.delay_s:g} s" if self.delay_s else ""
+        return [
+            f"trained on {self.corpus}: {self.n_recordings} recordings of {self.n_speakers} speakers, "
+            f"{self.seconds / 60:.1f} min; {self.split}{delay}"
+        ]
+
+
+EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well the trajectories of some recordings agree with the gold standard, under one view, in one dimension.
+
+    Args:
+        part: of which recordings: ``validation``, ``test``, or how a split calls them.
+        ccc: concordance over all values together, with its 95 % interval over resampled recordings.
+        ccc_of_recordings: mean of the recordings' own concordances, over those whose ratings move.
+        rmse: root mean squared error on the unit scale.
+        pearson: correlation over all values together.
+        n_constant: recordings whose ratings do not move, left out of `ccc_of_recordings`.
+    """
+
+    part: str
+    view: Modality
+    dimension: Dimension
+    ccc: float | None
+    ccc_low: float | None
+    ccc_high: float | None
+    ccc_of_recordings: float | None
+    rmse: float | None
+    pearson: float | None
+    n_recordings: int
+    n_values: int
+    n_constant: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryCard:
+    """What stands beside every score that a recogniser gives.
+
+    Args:
+        extractors: how its features are made.
+        versions: of the packages that made it.
+        embedded: it is the built-in one.
+        no_calibration: why it has no calibration; None where it has one.
+    """
+
+    training: TrainingRecord
+    agreements: tuple[Agreement, ...]
+    extractors: tuple[str, ...]
+    versions: Mapping[str, str]
+    embedded: bool = False
+    no_calibration: str | None = None
+
+    def lines(self) -> list[str]:
+        """The card in a few lines for a terminal."""
+        lines = [*self.training.lines(), f"features: {', '.join(self.extractors)}"]
+        for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
+            shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
+            values = ", ".join(_agreement_text(one) for one in shown)
+            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({shown[0].n_recordings} recordings)")
+        if self.no_calibration:
+            lines.append(f"no calibration: {self.no_calibration}")
+        return [*lines, EMBEDDED_WARNING] if self.embedded else lines
+
+    def find(self, view: Modality, dimension: Dimension) -> Agreement | None:
+        """What is known of a view and dimension: of the test part, else of another one."""
+        found = [one for one in self.agreements if (one.view, one.dimension) == (view, dimension)]
+        return next((one for one in found if one.part == "test"), found[-1] if found else None)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TrajectoryCard:
+        """Read what `to_json` gave; KeyError or TypeError where it is something else."""
+        return cls(
+            training=TrainingRecord(**values["training"]),
+            agreements=tuple(Agreement(**one) for one in values["agreements"]),
+            extractors=tuple(values["extractors"]),
+            versions=dict(values["versions"]),
+            embedded=bool(values["embedded"]),
+            no_calibration=values.get("no_calibration"),
+        )
+
+
+def _agreement_text(one: Agreement) -> str:
+    if one.ccc is None:
+        return f"{one.dimension} —"
+    interval = (
+        f" ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
+        if one.ccc_low is not None and one.ccc_high is not None
+        else ""
+    )
+    return f"{one.dimension} {fixed(one.ccc, 2)}{interval}"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """F1 of one label with its 95 % interval.
+
+    Args:
+        support: recordings that have the label.
+    """
+
+    label: str
+    f1: Estimate
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvaluation:
+    """How well the emotions of some recordings are told from one view. Intervals resample whole clusters.
+
+    Args:
+        part: of which recordings: ``validation``, ``test``, or how a split calls them.
+        trained_on: the views that the recogniser learned from: all three, or one where it is of a single modality.
+        labels: F1 of each label.
+        weighted_f1: mean of F1 over labels, weighted by support.
+        balanced_accuracy: mean recall over labels (UAR).
+        clusters: what the intervals resample: ``dialogues`` or ``speakers``.
+        confusion: recordings by gold and told label, both in the order of `labels`.
+    """
+
+    part: str
+    view: Modality
+    trained_on: tuple[Modality, ...]
+    labels: tuple[LabelScore, ...]
+    weighted_f1: Estimate
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    n_recordings: int
+    n_clusters: int
+    clusters: str
+    confusion: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LabelEvaluation:
+        """Read what `dataclasses.asdict` gave; KeyError or TypeError where it is something else."""
+        labels = tuple(LabelScore(one["label"], Estimate(**one["f1"]), one["support"]) for one in values["labels"])
+        estimates = {name: Estimate(**values[name]) for name in ("weighted_f1", "accuracy", "balanced_accuracy")}
+        confusion = tuple(tuple(row) for row in values["confusion"])
+        given = {"labels": labels, "trained_on": tuple(values["trained_on"]), "confusion": confusion, **estimates}
+        return cls(**{**values, **given})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCard:
+    """What stands beside every label that a recogniser gives.
+
+    Args:
+        extractors: how its features are made.
+        versions: of the packages that made it.
+    """
+
+    training: TrainingRecord
+    recognitions: tuple[LabelEvaluation, ...]
+    extractors: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def lines(self) -> list[str]:
+        """The card in a few lines for a terminal."""
+        lines = [*self.training.lines(), f"features: {', '.join(self.extractors)}"]
+        for one in self.recognitions:
+            labels = ", ".join(f"{score.label} {_score_text(score.f1.value)}" for score in one.labels)
+            lines.append(
+                f"weighted F1 {one.part}, {MODALITY_NAMES[one.view]}: {with_interval(one.weighted_f1)}; {labels}  "
+                f"({one.n_recordings} recordings)"
+            )
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> LabelCard:
+        """Read what `to_json` gave; KeyError or TypeError where it is something else."""
+        return cls(
+            training=TrainingRecord(**values["training"]),
+            recognitions=tuple(LabelEvaluation.from_json(one) for one in values["recognitions"]),
+            extractors=tuple(values["extractors"]),
+            versions=dict(values["versions"]),
+        )
+
+
+def with_interval(estimate: Estimate) -> str:
+    """A value with its interval, as far as they are known.
+
+    >>> with_interval(Estimate(0.5, 0.4, 0.6)), with_interval(Estimate(None, None, None))
+    ('0.500 (0.40-0.60)', '—')
+    """
+    if estimate.ci_low is None or estimate.ci_high is None:
+        return _score_text(estimate.value)
+    return f"{_score_text(estimate.value)} ({estimate.ci_low:.2f}-{estimate.ci_high:.2f})"
+
+
+def _score_text(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3f}"

@@ -1,0 +1,321 @@
+"""Trained recognisers as folders (safetensors, JSON, README); the embedded one, trained on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.release import Release
+from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.files import exclusive_lock
+from avemo_harness.metrics.profiles import Calibration
+from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
+from avemo_harness.recognizers.corpora.release import rated_turns
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.base import FeatureExtractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
+from avemo_harness.recognizers.heads.label_examples import row_width
+from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, Weights
+from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, TRAJECTORY_FORMAT, ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
+from avemo_harness.recognizers.heads.trajectory_training import Settings
+from avemo_harness.recognizers.judging import JudgeSetup
+from avemo_harness.recognizers.recordings import Corpus
+
+_LIBRARIES = {"emotiefflib", "funasr", "transformers"}
+
+WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
+
+
+def require_new_folder(folder: Path) -> None:
+    """Refuse a path where something is, before anything slow (UsageError)."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty; name a new folder for the recogniser")
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new folder.
+
+    Raises:
+        UsageError: it holds something already.
+        StorageError: it cannot be written.
+    """
+    require_new_folder(folder)
+    hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        hidden.mkdir(parents=True)
+        for name, content in files.items():
+            (hidden / name).write_bytes(content)
+        hidden.rename(folder)
+    except OSError as error:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise StorageError(folder, "written", error) from error
+
+
+@contextmanager
+def checkpoint_errors(folder: Path) -> Iterator[None]:
+    """Turn whatever is wrong with the files of a folder into a UsageError that names it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UsageError(f"{folder}: not a trained recogniser ({error.filename} is missing)") from error
+    except OSError as error:
+        raise StorageError(error.filename or folder, "read", error) from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{folder}: the recogniser is damaged ({error!r}); train it again") from error
+
+
+def read_config(folder: Path, formats: Sequence[str]) -> dict[str, Any]:
+    """The settings of a recogniser of one of the formats.
+
+    Raises:
+        UsageError: it is of another format.
+    """
+    config: dict[str, Any] = read_json(folder / CONFIG)
+    if config["format"] not in formats:
+        raise UsageError(
+            f"{folder / CONFIG}: expected format {' or '.join(formats)}, found {config['format']}; train it again"
+        )
+    return config
+
+
+def describe_extractors(specs: Sequence[str], extractors: Sequence[FeatureExtractor]) -> list[dict[str, Any]]:
+    """How extractors are made again, and who they are, JSON-ready."""
+    return [
+        {"spec": spec, "identity": dict(extractor.identity())}
+        for spec, extractor in zip(specs, extractors, strict=True)
+    ]
+
+
+def restore_extractor(described: Mapping[str, Any], folder: Path) -> FeatureExtractor:
+    """Make an extractor again. Another version of a library is no other extractor, but makes another identity.
+
+    Raises:
+        UsageError: it is not the one that the recogniser was trained with.
+    """
+    extractor = make_extractor(described["spec"])
+    found, trained = dict(extractor.identity()), described["identity"]
+    for key in sorted((set(found) | set(trained)) - _LIBRARIES):
+        if found.get(key) != trained.get(key):
+            raise UsageError(
+                f"{folder}: it was trained on {described['spec']} with {key} = {trained.get(key)!r}, here it is "
+                f"{found.get(key)!r}; restore that, or train it again"
+            )
+    return extractor
+
+
+def default_device() -> str:
+    """CUDA where there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def as_json(values: Mapping[str, Any]) -> bytes:
+    """Readable JSON with sorted keys."""
+    return (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+CALIBRATION = "calibration.json"
+
+
+def save_checkpoint(recognizer: ContinuousRecognizer, specs: Sequence[str], folder: Path) -> None:
+    """Write a recogniser to a new folder, whole or not at all.
+
+    Args:
+        specs: how its extractors are made again (`avemo_harness.recognizers.features.make_extractor`), in order.
+
+    Raises:
+        UsageError: the folder holds something already.
+        StoreError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    config = {
+        "format": TRAJECTORY_FORMAT,
+        "dimensions": list(DIMENSIONS),
+        "width": recognizer.features.width,
+        "extractors": describe_extractors(specs, recognizer.features.extractors),
+    }
+    files = {
+        WEIGHTS: save({**recognizer.weights, **recognizer.scaling.tensors()}),
+        CONFIG: as_json(config),
+        CARD: as_json(recognizer.card.to_json()),
+        README: _trajectory_readme(recognizer.card).encode(),
+    }
+    if recognizer.calibration is not None:
+        files[CALIBRATION] = as_json(asdict(recognizer.calibration))
+    write_folder(folder, files)
+
+
+def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) -> ContinuousRecognizer:
+    """Read what `save_checkpoint` wrote.
+
+    Args:
+        cache_dir: where features are kept.
+        device: where the network runs; None for CUDA where there is one.
+
+    A calibration that no profile can be made of is none; the card says why.
+
+    Raises:
+        UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
+    """
+    from safetensors.numpy import load
+
+    with checkpoint_errors(folder):
+        config = read_config(folder, [TRAJECTORY_FORMAT])
+        tensors = load((folder / WEIGHTS).read_bytes())
+        scaling = Scaling.from_tensors(tensors)
+        extractors = tuple(restore_extractor(one, folder) for one in config["extractors"])
+        calibration = Calibration(**read_json(folder / CALIBRATION)) if (folder / CALIBRATION).exists() else None
+        problem = calibration.problem() if calibration else None
+        if problem:
+            calibration = None
+        card = TrajectoryCard.from_json(read_json(folder / CARD))
+        card = replace(card, no_calibration=problem or card.no_calibration)
+        features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
+        if not features.width == config["width"] == len(scaling.mean):
+            raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")
+    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or default_device())
+
+
+def _trajectory_readme(card: TrajectoryCard) -> str:
+    lines = "\n".join(f"- {line}" for line in card.lines())
+    return (
+        "# A recogniser of valence and arousal\n\n"
+        f"{lines}\n\nUse it to judge replies: `avemo-eval judge RUN --recognizer FOLDER`.\n"
+    )
+
+
+def save_categorical(recognizer: CategoricalRecognizer, specs: Sequence[str], folder: Path) -> None:
+    """Write a recogniser to a new folder, whole or not at all.
+
+    Args:
+        specs: how its extractors are made again (`avemo_harness.recognizers.features.make_extractor`), in order.
+
+    Raises:
+        UsageError: the folder holds something already.
+        StoreError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    config = {
+        "format": LABEL_FORMAT,
+        "labels": list(recognizer.labels),
+        "members": len(recognizer.members),
+        "width": row_width(recognizer.features),
+        "extractors": describe_extractors(specs, recognizer.features.extractors),
+    }
+    weights = {
+        f"{number}.{name}": values
+        for number, member in enumerate(recognizer.members)
+        for name, values in member.items()
+    }
+    files = {
+        WEIGHTS: save({**weights, **recognizer.scaling.tensors()}),
+        CONFIG: as_json(config),
+        CARD: as_json(recognizer.card.to_json()),
+        README: _label_readme(recognizer.card).encode(),
+    }
+    write_folder(folder, files)
+
+
+def load_categorical(folder: Path, cache_dir: Path, device: str | None = None) -> CategoricalRecognizer:
+    """Read what `save_categorical` wrote.
+
+    Args:
+        cache_dir: where features are kept.
+        device: where the networks run; None for CUDA where there is one.
+
+    Raises:
+        UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
+    """
+    from safetensors.numpy import load
+
+    with checkpoint_errors(folder):
+        config = read_config(folder, [LABEL_FORMAT])
+        tensors = load((folder / WEIGHTS).read_bytes())
+        scaling = Scaling.from_tensors(tensors)
+        extractors = tuple(restore_extractor(one, folder) for one in config["extractors"])
+        features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
+        if not row_width(features) == config["width"] == len(scaling.mean):
+            raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {row_width(features)}")
+        labels = tuple(config["labels"])
+        members = tuple(_member(tensors, number, len(labels)) for number in range(config["members"]))
+        card = LabelCard.from_json(read_json(folder / CARD))
+    return CategoricalRecognizer(labels, features, scaling, members, card, device or default_device())
+
+
+def _member(tensors: Mapping[str, NDArray[np.float32]], number: int, labels: int) -> Weights:
+    """The weights of one of the networks; ValueError or KeyError where they do not fit the labels or lack."""
+    start = f"{number}."
+    weights = {name.removeprefix(start): values for name, values in tensors.items() if name.startswith(start)}
+    if len(weights["4.weight"]) != labels:
+        raise ValueError(f"its network tells {len(weights['4.weight'])} labels, its settings name {labels}")
+    return weights
+
+
+def _label_readme(card: LabelCard) -> str:
+    lines = "\n".join(f"- {line}" for line in card.lines())
+    return f"# A recogniser of emotion labels\n\n{lines}\n"
+
+
+EMBEDDED_EXTRACTORS = ("builtin-sound", "builtin-face")
+EMBEDDED_VERSION = 2
+"""Raised whenever the same demo begins to give another judge."""
+
+
+def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
+    """The embedded judge, trained first where it is not in the cache, by one process for all.
+
+    The folder's name tells what decides it: the demo, the settings, the features, the versions of the libraries.
+    """
+    demo = setup.demo()
+    folder = setup.cache_dir / f"judge-v{EMBEDDED_VERSION}-{_embedded_digest(demo)}"
+    if not folder.exists():
+        waiting = partial(setup.say, "another process is training the embedded judge; waiting for it")
+        with exclusive_lock(setup.cache_dir / "locks" / folder.name, waiting):
+            if not folder.exists():
+                train_embedded(demo, folder, setup)
+    return load_checkpoint(folder, setup.cache_dir, setup.device)
+
+
+def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0) -> None:
+    """Train the judge on the demo's train part, a quarter of whose speakers decide when it is enough."""
+    setup.say("training the embedded judge of replies on the demo, once; this takes about half a minute")
+    corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
+    extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
+    features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
+    trained = train_on(corpus, Method(features, Settings(seed=seed), say=setup.say))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
+
+
+def _embedded_digest(demo: Release) -> str:
+    decides = {
+        "demo": demo.fingerprint,
+        "format": TRAJECTORY_FORMAT,
+        "settings": asdict(Settings()),
+        "extractors": [dict(make_extractor(spec).identity()) for spec in EMBEDDED_EXTRACTORS],
+        "versions": {name: version(name) for name in ("torch", "numpy", "av")},
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]

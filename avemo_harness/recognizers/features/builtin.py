@@ -1,0 +1,234 @@
+"""Extractors without weights, by half second or by clip: signal processing of sound and face in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.errors import MediaError
+from avemo_harness.media.types import Source
+from avemo_harness.metrics.trajectory import step_times
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
+from avemo_harness.recognizers.features.sound import (
+    FRAMES_PER_SECOND,
+    RATE,
+    SoundFeatures,
+    bin_frequencies,
+    cosine_basis,
+    decibels,
+    frame_window,
+    mel_bank,
+    power_spectra,
+    sound_features,
+    track_pitch,
+)
+from avemo_harness.recognizers.recordings import Modality, Recording
+
+FACE_FRAMES_PER_SECOND = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFeatures:
+    """What is known of a clip; None for a stream that it does not have."""
+
+    sound: SoundFeatures | None
+    face: FaceFeatures | None
+
+
+def clip_features(source: Source) -> ClipFeatures:
+    """Decode a clip and describe its sound and its face.
+
+    Raises:
+        MediaError: the clip cannot be read.
+    """
+    info = media.probe(source)
+    sound = face = None
+    if info.sound is not None:
+        sound = sound_features(media.decode_sound(source, rate=RATE))
+    if info.video is not None:
+        scale = min(1.0, 2 * SIDE / min(info.video.width, info.video.height))
+        size = (round(info.video.width * scale), round(info.video.height * scale))
+        face = face_features(media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels)
+    return ClipFeatures(sound, face)
+
+
+_SPANS_S = (0.7, 2.0)
+"""Lengths of sound around a row that are described: the moment, and what the voice is like there."""
+_LEAST_SPEECH = 0.5
+"""Share of a span that is described at least: where less is spoken, the nearest speech is looked at instead."""
+_ACTIVE_BELS = -3.5
+_CEPSTRA = 12
+_TRACKS = _CEPSTRA + 5
+_PITCH_STATISTICS = 4
+
+_FACE_SPAN_S = 1.5
+_FACES_PER_SECOND = 5.0
+_FACE_WIDTH = 760
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class NoArguments:
+    """For extractors that take no arguments."""
+
+
+class BuiltinSound:
+    """Mean and spread of timbre, loudness and pitch around each row; a row in silence describes the nearest speech.
+
+    Independent of the recording's level: loudness is relative to the loudest frame of the recording. Timbre is told by
+    cepstra alone: bands of the spectrum tell more of the room and its noise, and mislead about other recordings.
+    """
+
+    Arguments = NoArguments
+    modality: Modality = "audio"
+    width = len(_SPANS_S) * (2 * _TRACKS + _PITCH_STATISTICS)
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "builtin-sound", "version": "2"}
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        if streams.sound is None:
+            raise MediaError("builtin-sound: the recording has no sound")
+        tracks, octaves = _sound_tracks(media.decode_sound(streams.sound.read(), rate=RATE))
+        speech = _speech_frames(tracks[:, _CEPSTRA])
+        rows = np.empty((count, self.width), dtype=np.float32)
+        for row, time_s in enumerate(step_times(count, RATE_HZ)):
+            spans = (_speech_about(speech, time_s, span_s) for span_s in _SPANS_S)
+            rows[row] = np.concatenate([_describe_sound(tracks[at], octaves[at]) for at in spans])
+        return rows
+
+
+class BuiltinFace:
+    """Shape of the face around each row, its change since the first frame, and its movement.
+
+    The face is expected about the middle of the picture, as in `avemo_harness.recognizers.features.face`.
+    """
+
+    Arguments = NoArguments
+    modality: Modality = "video"
+    width = _FACE_WIDTH
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "builtin-face", "version": "1"}
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        if streams.face is None:
+            raise MediaError("builtin-face: the recording has no video")
+        source = streams.face.read()
+        info = media.probe(source).video
+        if info is None:
+            raise MediaError(f"{streams.face.name}: it has no video")
+        scale = min(1.0, 2 * SIDE / min(info.width, info.height))
+        size = (round(info.width * scale), round(info.height * scale))
+        face = normalised_face(media.decode_frames(source, fps=_FACES_PER_SECOND, size=size).pixels)
+        spans = (_span(time_s, _FACE_SPAN_S, len(face), _FACES_PER_SECOND) for time_s in step_times(count, RATE_HZ))
+        return np.stack([describe_face(face[0], face[at]) for at in spans]).astype(np.float32)
+
+
+def _span(time_s: float, span_s: float, frames: int, frames_per_second: float) -> slice:
+    """The frames around a time; at least one, the last ones after the end."""
+    centre, half = time_s * frames_per_second, span_s * frames_per_second / 2
+    start = min(max(0, int(centre - half)), frames - 1)
+    return slice(start, max(start + 1, int(centre + half)))
+
+
+def _speech_frames(bels: Floats) -> NDArray[np.intp]:
+    """The frames where somebody is heard; all where nobody is."""
+    found = np.flatnonzero(bels > _ACTIVE_BELS)
+    return found if len(found) else np.arange(len(bels))
+
+
+def _speech_about(speech: NDArray[np.intp], time_s: float, span_s: float) -> NDArray[np.intp]:
+    """Frames of speech within a span about a time; the nearest ones where that is silent for more than half."""
+    distance = np.abs(speech - time_s * FRAMES_PER_SECOND)
+    within = speech[distance <= span_s * FRAMES_PER_SECOND / 2]
+    least = round(_LEAST_SPEECH * span_s * FRAMES_PER_SECOND)
+    return within if len(within) >= least else np.sort(speech[np.argsort(distance, kind="stable")[:least]])
+
+
+def _sound_tracks(samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """What changes from frame to frame, (frames, _TRACKS), and pitch in octaves above 55 Hz, NaN where unvoiced."""
+    power = power_spectra(samples)
+    pitch = track_pitch(power, frame_window(), RATE)
+    bands = decibels(power @ mel_bank().T) / 10
+    energy = decibels(power.sum(axis=1)) / 10
+    centroid = np.log2(power @ bin_frequencies() / (power.sum(axis=1) + 1e-12) + 100)
+    flux = np.abs(np.diff(energy, prepend=energy[:1]))
+    columns = [bands @ cosine_basis(_CEPSTRA).T, energy, centroid, flux, pitch.strength, pitch.voiced]
+    octaves = np.where(pitch.voiced, np.log2(np.maximum(pitch.hz, 1) / 55), np.nan)
+    return np.column_stack(columns), octaves
+
+
+def _describe_sound(tracks: Floats, octaves: Floats) -> Floats:
+    """Mean and spread of some frames, then those of pitch."""
+    voiced = octaves[~np.isnan(octaves)]
+    pitch = np.zeros(_PITCH_STATISTICS)
+    if len(voiced) > 1:
+        pitch[:] = voiced.mean(), voiced.std(), len(voiced) / len(octaves), np.abs(np.diff(voiced)).mean()
+    return np.concatenate([tracks.mean(axis=0), tracks.std(axis=0), pitch])
+
+
+class ClipSound:
+    """Spectrum, timbre, loudness, intonation and rhythm of the whole sound, independent of its level and length.
+
+    See `avemo_harness.recognizers.features.sound`.
+    """
+
+    Arguments = NoArguments
+    modality: Modality = "audio"
+    width = 293
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "clip-sound", "version": "1"}
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        if streams.sound is None:
+            raise MediaError("clip-sound: the recording has no sound")
+        found = sound_features(media.decode_sound(streams.sound.read(), rate=RATE))
+        return np.tile(found.values.astype(np.float32), (count, 1))
+
+
+class ClipFace:
+    """Shape of the face, its change since the first frame and its movement (`avemo_harness.recognizers.features.face`).
+
+    The face is expected about the middle of the picture.
+    """
+
+    Arguments = NoArguments
+    modality: Modality = "video"
+    width = 760
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": "clip-face", "version": "1"}
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        source = None if streams.face is None else streams.face.read()
+        info = None if source is None else media.probe(source).video
+        if source is None or info is None:
+            raise MediaError("clip-face: the recording has no video")
+        scale = min(1.0, 2 * SIDE / min(info.width, info.height))
+        size = (round(info.width * scale), round(info.height * scale))
+        found = face_features(media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels)
+        return np.tile(found.values.astype(np.float32), (count, 1))

@@ -1,0 +1,157 @@
+"""One row of numbers for a face: oriented gradients, change since the first frame, movement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 48
+"""Pixels a side of the grey picture that the features see."""
+LIVE_MOTION = 4.0
+"""Motion from which a face is alive. A frozen video that was coded again stays below 2, a speaking face is above 20."""
+
+_CELL = 6
+_ORIENTATIONS = 8
+_LEAST_CONTRAST = 4.0
+"""Grey levels added to the contrast that a clip is divided by, so that a flat picture stays flat."""
+_GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFeatures:
+    """The face of one clip.
+
+    Attributes:
+        values: float64 (n_values,), finite; the same length for every clip.
+        motion: largest change since the first frame, in grey levels [0, 255]: mean of the 1 % most changed pixels.
+    """
+
+    values: Floats
+    motion: float
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the face moves, rather than one frame being repeated."""
+        return self.motion >= LIVE_MOTION
+
+
+def face_features(frames: NDArray[np.uint8]) -> FaceFeatures:
+    """Describe the face in a clip.
+
+    Args:
+        frames: RGB, shape (T, H, W, 3) with T >= 1, about five a second.
+
+    Raises:
+        ValueError: the frames have another shape or type.
+
+    >>> face_features(np.zeros((3, 64, 64, 3), dtype=np.uint8)).is_live
+    False
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or frames.size == 0:
+        raise ValueError(
+            f"expected RGB frames as uint8 (T, H, W, 3), found {frames.dtype} {frames.shape}; "
+            "decode them with decode_frames"
+        )
+    grey = _grey_squares(frames)
+    since_first = grey - grey[0]
+    motion = np.sort(np.abs(since_first).reshape(len(grey), -1), axis=1)[:, -(SIDE * SIDE // 100) :].mean(axis=1).max()
+    face = _normalised(grey)
+    # A clip needs a moment to leave its first expression.
+    return FaceFeatures(describe_face(face[0], face[len(face) // 4 :]), float(motion))
+
+
+def normalised_face(frames: NDArray[np.uint8]) -> Floats:
+    """Grey pictures of the middle of the frames, brightness and contrast relative to the first, (T, SIDE, SIDE).
+
+    Args:
+        frames: as for `face_features`.
+    """
+    return _normalised(_grey_squares(frames))
+
+
+def describe_face(first: Floats, expressive: Floats) -> Floats:
+    """The row of features of normalised pictures (T, SIDE, SIDE), as they are and relative to the first one."""
+    change = expressive.mean(axis=0) - first
+    liveliness = expressive.std(axis=0)
+    outline = _outlines(expressive).mean(axis=0)
+    return np.concatenate(
+        [
+            _mirror_outlines(outline).ravel(),
+            _mirror_outlines(outline - _outlines(first[None])[0]).ravel(),
+            _mirror(_cell_means(change, 4)).ravel(),
+            _mirror(_cell_means(liveliness, _CELL)).ravel(),
+            # Rows of a face are its regions: brows, eyes, mouth.
+            change.mean(axis=1),
+            np.abs(change).mean(axis=1),
+            liveliness.mean(axis=1),
+        ]
+    )
+
+
+def _outlines(pictures: Floats) -> Floats:
+    """Histograms of oriented gradients of cells, each picture scaled to norm 10, shape (T, orientations, 8, 8).
+
+    Dalal and Triggs 2005, "Histograms of oriented gradients for human detection", without overlapping blocks. Bin k
+    holds edges whose gradient points along k * pi / orientations; a gradient is shared by the two nearest bins.
+    """
+    down, across = np.gradient(pictures, axis=(1, 2))
+    strength = np.hypot(down, across)
+    bins = np.arctan2(down, across) / np.pi * _ORIENTATIONS
+    distance = (bins[:, None] - np.arange(_ORIENTATIONS)[:, None, None] + _ORIENTATIONS / 2) % _ORIENTATIONS
+    share = np.maximum(0, 1 - np.abs(distance - _ORIENTATIONS / 2))
+    histograms = _cell_means(share * strength[:, None], _CELL)
+    norm = np.sqrt((histograms**2).sum(axis=(1, 2, 3), keepdims=True))
+    scaled: Floats = 10 * histograms / np.maximum(norm, 1e-6)
+    return scaled
+
+
+def _cell_means(pictures: Floats, cell: int) -> Floats:
+    """Mean of square cells, shape (..., SIDE / cell, SIDE / cell)."""
+    cells = SIDE // cell
+    means: Floats = pictures.reshape(*pictures.shape[:-2], cells, cell, cells, cell).mean(axis=(-3, -1))
+    return means
+
+
+def _mirror(cells: Floats) -> Floats:
+    """Average the two halves of a face: an expression is much the same on both sides, light and pose are not."""
+    half = cells.shape[-1] // 2
+    folded: Floats = (cells[..., :half] + cells[..., : half - 1 : -1]) / 2
+    return folded
+
+
+def _mirror_outlines(histograms: Floats) -> Floats:
+    """Average the halves of (orientations, 8, 8): in a mirror, orientation k becomes -k."""
+    opposite = histograms[-np.arange(_ORIENTATIONS) % _ORIENTATIONS]
+    half = histograms.shape[-1] // 2
+    folded: Floats = (histograms[..., :half] + opposite[..., : half - 1 : -1]) / 2
+    return folded
+
+
+def _normalised(grey: Floats) -> Floats:
+    face: Floats = (grey - grey[0].mean()) / (grey[0].std() + _LEAST_CONTRAST)
+    return face
+
+
+def _grey_squares(frames: NDArray[np.uint8]) -> Floats:
+    """Cut the middle square out of every frame and shrink it by area to grey, shape (T, SIDE, SIDE)."""
+    height, width = frames.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    shrink = _area_weights(side)
+    squares = frames[:, top : top + side, left : left + side]
+    return np.stack([shrink @ (square @ _GREY) @ shrink.T for square in squares]).astype(np.float64)
+
+
+@lru_cache(maxsize=16)
+def _area_weights(side: int) -> NDArray[np.float32]:
+    """Rows that average ``side`` pixels into SIDE equal parts, shape (SIDE, side)."""
+    edges = np.linspace(0, side, SIDE + 1)
+    pixels = np.arange(side)
+    overlap: Floats = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    weights: NDArray[np.float32] = (np.maximum(0, overlap) * SIDE / side).astype(np.float32)
+    return weights

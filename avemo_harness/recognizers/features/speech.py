@@ -1,0 +1,303 @@
+"""Features of the voice from speech encoders of transformers (WavLM, wav2vec 2.0, HuBERT), by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.metrics.trajectory import step_times
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.recordings import Modality, Recording
+from avemo_harness.torch_setup import DType, Weights, find_weights, import_transformers, load_model
+
+RATE = 16_000
+ROW_SAMPLES = int(RATE / RATE_HZ)
+
+WINDOW_ROWS = 40
+"""A longer sound is encoded 20 seconds at a time, which bounds memory."""
+CONTEXT_ROWS = 8
+"""What the encoder hears before and after such a window besides: 4 seconds."""
+
+_SHORTEST = 1_600
+"""A shorter sound is filled up with silence: encoders need 25 ms for their first frame."""
+
+Samples = NDArray[np.float32]
+
+
+def recording_sound(streams: Recording, extractor: str) -> Samples:
+    """The sound of a recording at 16 kHz, at least a tenth of a second of it.
+
+    Raises:
+        MediaError: it has no sound, or cannot be read.
+    """
+    if streams.sound is None:
+        raise MediaError(f"{extractor}: the recording has no sound")
+    sound = media.decode_sound(streams.sound.read(), rate=RATE)
+    return np.pad(sound, (0, max(0, _SHORTEST - len(sound))))
+
+
+def windowed_rows(
+    sound: Samples,
+    count: int,
+    encode: Callable[[Samples], NDArray[np.float32]],
+    frame_middles: Callable[[int], NDArray[np.int64]],
+) -> Features:
+    """The mean of an encoder's frames over each half second of a sound.
+
+    Args:
+        sound: at 16 kHz, long enough for one frame.
+        count: rows to give; those after the sound repeat the last one.
+        encode: gives the frames of a stretch of sound, (frames, width).
+        frame_middles: the sample in the middle of each of that many frames.
+    """
+    sums: NDArray[np.float64] | None = None
+    frames = np.zeros(count)
+    for start, samples in _windows(len(sound), count):
+        states = encode(sound[samples])
+        rows = (samples.start + frame_middles(len(states))) // ROW_SAMPLES
+        own = (rows >= start) & (rows < min(start + WINDOW_ROWS, count))
+        if sums is None:
+            sums = np.zeros((count, states.shape[1]))
+        np.add.at(sums, rows[own], states[own])
+        np.add.at(frames, rows[own], 1)
+    assert sums is not None
+    filled = np.flatnonzero(frames)
+    nearest = filled[np.maximum(np.searchsorted(filled, np.arange(count), side="right") - 1, 0)]
+    means: NDArray[np.float64] = sums[nearest] / frames[nearest, None]
+    return means.astype(np.float32)
+
+
+def _windows(length: int, count: int) -> Iterator[tuple[int, slice]]:
+    """First row of each window, and the samples that are encoded for it with their context."""
+    for start in range(0, min(count, -(-length // ROW_SAMPLES)), WINDOW_ROWS):
+        first = max(0, start - CONTEXT_ROWS) * ROW_SAMPLES
+        yield start, slice(first, min(length, (start + WINDOW_ROWS + CONTEXT_ROWS) * ROW_SAMPLES))
+
+
+_DIMENSIONS = 3
+_SPAN_ROWS = 6
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechArguments:
+    """
+    Args:
+        pretrained: Hub id or folder of WavLM, wav2vec 2.0 or HuBERT.
+        revision: branch, tag or commit of a Hub id.
+        layer: which of its layers, 0 the first one's input, -1 the last one's output; ``mean`` of all of them.
+        dtype: that it computes in.
+        device: where it runs; None takes the GPU of this process, else the CPU.
+    """
+
+    pretrained: str = "microsoft/wavlm-base-plus"
+    revision: str | None = None
+    layer: int | Literal["mean"] = -1
+    dtype: DType = "float32"
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechDimensionsArguments:
+    """
+    Args:
+        pretrained: Hub id or folder of wav2vec 2.0 with a regression head.
+        revision: branch, tag or commit of a Hub id.
+        dtype: that it computes in.
+        device: where it runs; None takes the GPU of this process, else the CPU.
+    """
+
+    pretrained: str = "audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim"
+    revision: str | None = None
+    dtype: DType = "float32"
+    device: str | None = None
+
+
+class SpeechEncoder:
+    """Hidden states of a speech encoder, the mean over each half second."""
+
+    Arguments = SpeechArguments
+    modality: Modality = "audio"
+
+    def __init__(self, arguments: SpeechArguments) -> None:
+        self._arguments = arguments
+        self._weights = find_weights(arguments.pretrained, arguments.revision)
+        self._config = self._weights.settings("config.json")
+        layer, layers = arguments.layer, _size(self._config, "num_hidden_layers", self._weights)
+        if layer != "mean" and not -layers - 1 <= layer <= layers:
+            raise UsageError(f"wavlm: layer={layer}: {arguments.pretrained} has the layers 0 to {layers}")
+
+    @property
+    def width(self) -> int:
+        return _size(self._config, "hidden_size", self._weights)
+
+    def identity(self) -> Mapping[str, str]:
+        return {
+            "extractor": "wavlm",
+            "version": "1",
+            "weights": self._weights.content,
+            "layer": str(self._arguments.layer),
+            "dtype": self._arguments.dtype,
+            "transformers": version("transformers"),
+        }
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        sound = normalised(self._processor, [recording_sound(streams, "wavlm")])[0]
+        return windowed_rows(sound, count, self._states, self._frame_middles)
+
+    def _states(self, sound: Samples) -> NDArray[np.float32]:
+        """Hidden states of a stretch of sound, (frames, width)."""
+        import torch
+
+        with torch.inference_mode():
+            values = torch.from_numpy(sound)[None].to(self._model.device, self._model.dtype)
+            states = self._model(values, output_hidden_states=True).hidden_states
+            layer = self._arguments.layer
+            chosen = torch.stack(states).float().mean(dim=0) if layer == "mean" else states[layer].float()
+            found: NDArray[np.float32] = chosen[0].cpu().numpy()
+            return found
+
+    def _frame_middles(self, count: int) -> NDArray[np.int64]:
+        """The sample in the middle of what each frame's convolutions see."""
+        field, hop = 1, 1
+        for kernel, stride in zip(self._config["conv_kernel"], self._config["conv_stride"], strict=True):
+            field, hop = field + (kernel - 1) * hop, hop * stride
+        return np.arange(count, dtype=np.int64) * hop + field // 2
+
+    @cached_property
+    def _processor(self) -> Any:
+        return sound_processor(self._weights.path, self._weights.revision)
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_model(
+            import_transformers().AutoModel,
+            self._weights,
+            self._arguments.dtype,
+            self._arguments.device,
+            may_lack=("masked_spec_embed",),
+        )
+
+
+class SpeechDimensions:
+    """The pooled hidden state of a dimensional emotion model, and its arousal, dominance and valence, about 0 to 1.
+
+    Each row is of the 3 seconds around it, or of the whole sound where that is shorter. See "Dawn of the transformer
+    era in speech emotion recognition", arXiv 2203.07378.
+    """
+
+    Arguments = SpeechDimensionsArguments
+    modality: Modality = "audio"
+
+    def __init__(self, arguments: SpeechDimensionsArguments) -> None:
+        self._arguments = arguments
+        self._weights = find_weights(arguments.pretrained, arguments.revision)
+        self._config = self._weights.settings("config.json")
+
+    @property
+    def width(self) -> int:
+        return _size(self._config, "hidden_size", self._weights) + _DIMENSIONS
+
+    def identity(self) -> Mapping[str, str]:
+        return {
+            "extractor": "wav2vec2-dim",
+            "version": "1",
+            "weights": self._weights.content,
+            "dtype": self._arguments.dtype,
+            "transformers": version("transformers"),
+        }
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        del view
+        sound = recording_sound(streams, "wav2vec2-dim")
+        length = min(_SPAN_ROWS * ROW_SAMPLES, len(sound))
+        starts = (np.round(step_times(count, RATE_HZ) * RATE) - length // 2).clip(0, len(sound) - length).astype(int)
+        # Rows near the edges share one window.
+        different, row_of = np.unique(starts, return_inverse=True)
+        parts = [
+            self._describe([sound[start : start + length] for start in different[at : at + _BATCH]])
+            for at in range(0, len(different), _BATCH)
+        ]
+        return np.concatenate(parts)[row_of].astype(np.float32)
+
+    def _describe(self, windows: list[Samples]) -> NDArray[np.float32]:
+        """Pooled hidden states and dimensions of windows of one length, (windows, width)."""
+        import torch
+
+        with torch.inference_mode():
+            values = torch.from_numpy(np.stack(normalised(self._processor, windows)))
+            found = self._model(values.to(self._model.device, self._model.dtype))
+            rows: NDArray[np.float32] = found.float().cpu().numpy()
+            return rows
+
+    @cached_property
+    def _processor(self) -> Any:
+        return sound_processor(self._weights.path, self._weights.revision)
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_model(
+            _regression_class(),
+            self._weights,
+            self._arguments.dtype,
+            self._arguments.device,
+            may_lack=("wav2vec2.masked_spec_embed",),
+        )
+
+
+def sound_processor(path: str, revision: str | None) -> Any:
+    """What prepares sound for a checkpoint of transformers, as it was published."""
+    extractor_class = import_transformers().AutoFeatureExtractor
+    return extractor_class.from_pretrained(path, revision=revision, trust_remote_code=False)
+
+
+def normalised(processor: Any, sounds: list[Samples]) -> list[Samples]:
+    """Sounds as the encoder takes them, each by itself; their lengths stay."""
+    values = (processor(sound, sampling_rate=RATE, return_tensors="np").input_values[0] for sound in sounds)
+    return [np.asarray(one, dtype=np.float32) for one in values]
+
+
+def _size(config: Mapping[str, Any], name: str, weights: Weights) -> int:
+    size = config.get(name)
+    if not isinstance(size, int) or "conv_kernel" not in config:
+        raise UsageError(f"{weights.path}: not WavLM, wav2vec 2.0 or HuBERT; give another `pretrained`")
+    return size
+
+
+def _regression_class() -> Any:
+    """Wav2vec 2.0 whose pooled output goes through a dense layer, tanh and a linear layer, named as published."""
+    import torch
+
+    transformers = import_transformers()
+    base: Any = transformers.Wav2Vec2PreTrainedModel
+
+    class Head(torch.nn.Module):
+        def __init__(self, config: Any) -> None:
+            super().__init__()
+            self.dense = torch.nn.Linear(config.hidden_size, config.hidden_size)
+            self.out_proj = torch.nn.Linear(config.hidden_size, _DIMENSIONS)
+
+        def forward(self, pooled: torch.Tensor) -> Any:
+            return self.out_proj(torch.tanh(self.dense(pooled)))
+
+    class SpeechRegression(base):  # type: ignore[misc]  # (the base is only known when transformers is imported)
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.wav2vec2 = transformers.Wav2Vec2Model(config)
+            self.classifier = Head(config)
+            self.post_init()
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            pooled = self.wav2vec2(values).last_hidden_state.mean(dim=1)
+            return torch.cat([pooled, self.classifier(pooled)], dim=1)
+
+    return SpeechRegression

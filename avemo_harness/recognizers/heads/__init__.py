@@ -1,0 +1,3 @@
+"""Heads on features: late fusion, labels, and trajectories of valence and arousal."""
+
+from __future__ import annotations

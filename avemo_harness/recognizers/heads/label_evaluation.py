@@ -1,0 +1,273 @@
+"""Train and evaluate label recognisers under a split: the paper's Table 1, and leave-one-speaker-out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+
+import numpy as np
+
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
+from avemo_harness.metrics.classification import Floats, balanced_accuracy, weighted_f1
+from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
+from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore, TrainingRecord
+from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.heads.label_examples import (
+    VIEWS,
+    Example,
+    Normalisation,
+    Say,
+    as_they_are,
+    make_examples,
+)
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, Fitted, Settings, fit
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The emotion that was told of a recording from a view, by a recogniser that learned from some views."""
+
+    recording: LabelledRecording
+    view: Modality
+    trained_on: tuple[Modality, ...]
+    label: str
+
+
+def evaluate_categorical(
+    recognizer: CategoricalRecognizer, recordings: Sequence[LabelledRecording]
+) -> tuple[LabelEvaluation, ...]:
+    """Evaluate a recogniser on a corpus' test part, or all of it where it has none, under every view that is there.
+
+    Whether it learned from these recordings cannot be told: its card says what it learned from.
+
+    Raises:
+        UsageError: there are no recordings.
+        MediaError: a recording cannot be read.
+    """
+    if not recordings:
+        raise UsageError("expected labelled recordings to evaluate, found none")
+    test = [one for one in recordings if one.part == "test"]
+    examples = make_examples(test or recordings, recognizer.features, lambda sentence: None)
+    return recognitions(predict_labels(recognizer, examples, VIEWS), "test" if test else "all recordings")
+
+
+def predict_labels(
+    recognizer: CategoricalRecognizer, examples: Sequence[Example], trained_on: tuple[Modality, ...]
+) -> list[Prediction]:
+    """What a recogniser tells of examples under each of their views that it was trained on."""
+    found = []
+    for view in trained_on:
+        shown = [one for one in examples if view in one.rows]
+        if shown:
+            places = recognizer.judge([one.rows[view] for one in shown], view).argmax(axis=1)
+            found += [
+                Prediction(one.recording, view, trained_on, recognizer.labels[place])
+                for one, place in zip(shown, places, strict=True)
+            ]
+    return found
+
+
+def recognitions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
+    """Figures of what was told, for each set of views that was trained on, by view.
+
+    Args:
+        part: what the recordings are called.
+    """
+    found = []
+    for trained_on in dict.fromkeys(one.trained_on for one in told):
+        for view in VIEWS:
+            shown = [one for one in told if (one.trained_on, one.view) == (trained_on, view)]
+            if shown:
+                found.append(_recognition(shown, part))
+    return tuple(found)
+
+
+def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
+    recordings = [one.recording for one in told]
+    clusters = _cluster_unit(recordings)
+    names, of_name = np.unique(
+        [one.dialogue if clusters == "dialogues" else one.speaker for one in recordings], return_inverse=True
+    )
+    gold = [EMOTIONS.index(one.label) for one in recordings]
+    table = np.zeros((len(names), len(EMOTIONS), len(EMOTIONS) + 1))
+    for cluster, truth, one in zip(of_name, gold, told, strict=True):
+        table[cluster, truth, EMOTIONS.index(one.label)] += 1
+    bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
+
+    def estimate(metric: Callable[[Floats], Floats]) -> Estimate:
+        return score_estimate(bootstrap, lambda sums: metric(sums.reshape(-1, *table.shape[1:])))
+
+    return LabelEvaluation(
+        part=part,
+        view=told[0].view,
+        trained_on=told[0].trained_on,
+        labels=tuple(
+            LabelScore(label, _f1_estimate(table, place), gold.count(place)) for place, label in enumerate(EMOTIONS)
+        ),
+        weighted_f1=estimate(weighted_f1),
+        accuracy=accuracy_estimate(table),
+        balanced_accuracy=estimate(balanced_accuracy),
+        n_recordings=len(told),
+        n_clusters=len(names),
+        clusters=clusters,
+        confusion=tuple(tuple(map(int, row)) for row in table.sum(axis=0)[:, :-1]),
+    )
+
+
+def _f1_estimate(table: Floats, label: int) -> Estimate:
+    """F1 of one label, from the clusters in which it is gold or predicted."""
+    sides = np.stack([table[:, label, label], table[:, label].sum(axis=1), table[:, :, label].sum(axis=1)], axis=1)
+    return score_estimate(ClusterBootstrap(sides), lambda sums: 2 * sums[:, 0] / (sums[:, 1] + sums[:, 2]))
+
+
+def _cluster_unit(recordings: Sequence[LabelledRecording]) -> str:
+    """Dialogues, unless each is a single recording: then speakers."""
+    return "dialogues" if len({one.dialogue for one in recordings}) < len(recordings) else "speakers"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How recognisers are trained in an evaluation.
+
+    Args:
+        features: their input.
+        normalise: what is done to the examples of a corpus first; `within_speakers` is for evaluation only, as a
+            trained recogniser is asked about one recording at a time.
+    """
+
+    features: FeatureSet
+    settings: Settings = field(default_factory=Settings)
+    normalise: Normalisation = as_they_are
+    say: Say = lambda sentence: None
+
+
+def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+    """Train one recogniser on a corpus, on its train part where it has one.
+
+    Its card tells how it does in validation, each member on what stopped it, and on the test part if there is one.
+
+    Raises:
+        UsageError: there are too few labels or speakers, or the features are normalised within speakers.
+        MediaError: a recording cannot be read.
+    """
+    if method.normalise is not as_they_are:
+        raise UsageError("a recogniser of single recordings cannot be trained on features normalised within speakers")
+    method.say(f"extracting features of {len(corpus.labelled)} recordings")
+    examples = make_examples(corpus.labelled, method.features, method.say)
+    recognizer, fitted = _train(examples, corpus.name, method)
+    _warn_of_one_face(fitted.examples, method.say)
+    told: list[Prediction] = []
+    for member, held_out in zip(fitted.members, fitted.validation, strict=True):
+        told += predict_labels(replace(recognizer, members=(member,)), held_out, VIEWS)
+    known = recognitions(told, "validation")
+    used = {one.recording.recording_id for one in fitted.examples}
+    if test := [one for one in examples if one.recording.part == "test" and one.recording.recording_id not in used]:
+        known += recognitions(predict_labels(recognizer, test, VIEWS), "test")
+    return replace(recognizer, card=replace(recognizer.card, recognitions=known))
+
+
+def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
+    """Train on a corpus' train part, evaluate on its test part: one recogniser of all views, one of each stream alone.
+
+    An official split may have the same speakers in both parts, as that of MultiDialog has; for one that has not, see
+    `avemo_harness.recognizers.corpora.actor_split`.
+
+    Raises:
+        UsageError: the corpus lacks such a part, or there are too few labels or speakers.
+        MediaError: a recording cannot be read.
+    """
+    parts = {one.part for one in corpus.labelled}
+    if not {"train", "test"} <= parts:
+        raise UsageError(f"{corpus.name}: it has no labelled train and test part; leave one speaker out instead")
+    examples = method.normalise(make_examples(corpus.labelled, method.features, method.say))
+    test = [one for one in examples if one.recording.part == "test"]
+    told: list[Prediction] = []
+    for views, settings in _systems(examples, method.settings):
+        recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
+        if views == VIEWS:
+            _warn_of_one_face(fitted.examples, method.say)
+        told += predict_labels(recognizer, test, views)
+    return recognitions(told, "test")
+
+
+def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
+    """Evaluate each speaker's recordings by recognisers that neither heard nor saw anybody who is heard or seen there.
+
+    The corpus' parts do not count. All speakers' recordings are evaluated together.
+
+    Raises:
+        UsageError: fewer than three speakers, or nothing is left to train on, or too few labels.
+        MediaError: a recording cannot be read.
+    """
+    without_parts = [replace(one, part=None) for one in corpus.labelled]
+    examples = method.normalise(make_examples(without_parts, method.features, method.say))
+    speakers = sorted({one.recording.speaker for one in examples})
+    if len(speakers) < 3:
+        raise UsageError(f"{corpus.name}: expected at least three speakers to leave one out, found {len(speakers)}")
+    told: list[Prediction] = []
+    for number, speaker in enumerate(speakers, 1):
+        test = [one for one in examples if one.recording.speaker == speaker]
+        rest = _without_people(examples, test)
+        if not rest:
+            raise UsageError(f"{corpus.name}: everybody shares a face with {speaker!r}; nothing is left to train on")
+        for views, settings in _systems(examples, method.settings):
+            recognizer, _ = _train(rest, corpus.name, replace(method, settings=settings))
+            told += predict_labels(recognizer, test, views)
+        method.say(f"speaker {number} of {len(speakers)}")
+    return recognitions(told, "speakers left out")
+
+
+def _without_people(examples: Sequence[Example], test: Sequence[Example]) -> list[Example]:
+    """The examples in which nobody is heard or seen who is heard or seen in some others."""
+    people = {name for one in test for name in (one.recording.speaker, one.recording.face)}
+    return [one for one in examples if not people & {one.recording.speaker, one.recording.face}]
+
+
+def _systems(examples: Sequence[Example], settings: Settings) -> list[tuple[tuple[Modality, ...], Settings]]:
+    """The recogniser of all views; beside it those of one stream each, where some recordings have both."""
+    found = [view for view in VIEWS if any(view in one.rows for one in examples)]
+    if "both" not in found:
+        return [(tuple(found), settings)]
+    return [
+        (VIEWS, settings),
+        (("audio",), replace(settings, shares=(0.0, 1.0, 0.0))),
+        (("video",), replace(settings, shares=(0.0, 0.0, 1.0))),
+    ]
+
+
+def _train(examples: Sequence[Example], corpus: str, method: Method) -> tuple[CategoricalRecognizer, Fitted]:
+    fitted = fit(examples, method.features, method.settings)
+    recordings = [one.recording for one in fitted.examples]
+    described = TrainingRecord(
+        corpus=corpus,
+        fingerprint=_fingerprint(recordings),
+        n_recordings=len(recordings),
+        n_speakers=len({one.speaker for one in recordings}),
+        seconds=float(sum(one.streams.duration_s for one in recordings)),
+        split=fitted.split,
+        seed=method.settings.seed,
+    )
+    names = tuple(dict(extractor.identity())["extractor"] for extractor in method.features.extractors)
+    versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
+    card = LabelCard(described, (), names, versions)
+    return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
+
+
+def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
+    faces = {one.recording.face for one in examples if "video" in one.rows}
+    if len(faces) == 1:
+        say(f"every face that was learned from is {min(faces)}'s: expect nothing of other faces, nor of both streams")
+
+
+def _fingerprint(recordings: Sequence[LabelledRecording]) -> str:
+    """Digest (hex) of recordings and labels, in order."""
+    digest = hashlib.sha256()
+    for one in recordings:
+        clips = [clip.sha256 if clip else "-" for clip in (one.streams.sound, one.streams.face)]
+        digest.update(" ".join([one.recording_id, one.label, *clips]).encode())
+    return digest.hexdigest()

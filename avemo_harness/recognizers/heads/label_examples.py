@@ -1,0 +1,117 @@
+"""Recordings as rows for the label head: mean and spread of features over time, by modality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.metrics.trajectory import count_steps
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.feature_set import MASK_BITS, FeatureSet
+from avemo_harness.recognizers.recordings import LabelledRecording, Modality, Recording
+
+VIEWS: tuple[Modality, ...] = ("both", "audio", "video")
+
+Say = Callable[[str], None]
+
+_LEAST_DEVIATION = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A labelled recording and its row, float32 (1, width), under each of its views; views may share an array."""
+
+    recording: LabelledRecording
+    rows: Mapping[Modality, Features]
+
+
+def row_width(features: FeatureSet) -> int:
+    """Numbers in a recording's row: mean and spread of every feature, then the mask bits."""
+    return 2 * (features.width - MASK_BITS) + MASK_BITS
+
+
+def shown_columns(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
+    """Which numbers of a row a view fills, bool (width,)."""
+    shown = features.shown(view)
+    return np.concatenate([np.tile(shown[:-MASK_BITS], 2), shown[-MASK_BITS:]])
+
+
+def pooled(rows: Features) -> Features:
+    """Mean and spread over time of features (T, width), the mask bits, their last columns, as they are: (1, 2w + bits).
+
+    >>> pooled(np.array([[1, 1, 1], [3, 1, 1]], dtype=np.float32))
+    array([[2., 1., 1., 1.]], dtype=float32)
+    """
+    features = rows[:, :-MASK_BITS].astype(np.float64)
+    row = np.concatenate([features.mean(axis=0), features.std(axis=0), rows[0, -MASK_BITS:]])
+    return row[None].astype(np.float32)
+
+
+def describe(streams: Recording, features: FeatureSet) -> dict[Modality, Features]:
+    """The row of a recording under each of its views.
+
+    Without extractors that look at both streams at once the views share a row: what a view does not fill, bits among
+    it, is hidden when rows are standardised.
+
+    Raises:
+        MediaError: the recording cannot be read.
+    """
+    count = max(1, count_steps(streams.duration_s, RATE_HZ))
+    if any(extractor.modality == "both" for extractor in features.extractors):
+        return {view: pooled(rows) for view, rows in features.views(streams, count).items()}
+    return dict.fromkeys(streams.views, pooled(features.rows(streams, count, streams.views[0])))
+
+
+def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[Example]:
+    """Describe recordings, in their order.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    examples = []
+    for number, recording in enumerate(recordings, 1):
+        examples.append(Example(recording, describe(recording.streams, features)))
+        if number % 100 == 0 and number < len(recordings):
+            say(f"features of {number} of {len(recordings)} recordings")
+    return examples
+
+
+Normalisation = Callable[[Sequence[Example]], Sequence[Example]]
+"""What is done to the examples of a corpus before anything is learned from them."""
+
+
+def as_they_are(examples: Sequence[Example]) -> Sequence[Example]:
+    """No normalisation: what a recogniser of single recordings needs."""
+    return examples
+
+
+def within_speakers(examples: Sequence[Example]) -> Sequence[Example]:
+    """Standardise rows within each speaker and view: what is left is how speakers differ from their usual selves.
+
+    Needs no labels, but all of a speaker's recordings at once, and emotions that vary (it is transductive): of somebody
+    heard once nothing is left.
+    """
+    rows: list[dict[Modality, Features]] = [{} for _ in examples]
+    for speaker in sorted({one.recording.speaker for one in examples}):
+        for view in VIEWS:
+            places = [
+                place for place, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
+            ]
+            if places:
+                found = _standardised(np.concatenate([examples[place].rows[view] for place in places]))
+                for place, row in zip(places, found, strict=True):
+                    rows[place][view] = row[None]
+    return [replace(one, rows=normalised) for one, normalised in zip(examples, rows, strict=True)]
+
+
+def _standardised(rows: Features) -> Features:
+    """Rows (N, width) less their mean, by their deviation; columns that hardly vary are 0, mask bits stay."""
+    values = rows.astype(np.float64)
+    deviation = values.std(axis=0)
+    standard = (values - values.mean(axis=0)) / np.where(deviation > _LEAST_DEVIATION, deviation, np.inf)
+    standard[:, -MASK_BITS:] = values[:, -MASK_BITS:]
+    found: Features = standard.astype(np.float32)
+    return found

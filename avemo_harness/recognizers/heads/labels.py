@@ -1,0 +1,357 @@
+"""The label head: network, training with modality dropout and early stopping, recogniser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.classification import confusion_counts, macro_f1
+from avemo_harness.recognizers.card import LabelCard
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
+from avemo_harness.recognizers.heads.label_examples import VIEWS, Example, describe, row_width, shown_columns
+from avemo_harness.recognizers.heads.logistic import Floats
+from avemo_harness.recognizers.recordings import Modality, Part, Recording
+from avemo_harness.torch_setup import one_thread
+
+if TYPE_CHECKING:
+    import torch
+
+HIDDEN = 128
+
+
+def make_network(width: int, labels: int, hidden: int = HIDDEN, dropout: float = 0.0) -> torch.nn.Module:
+    """A network with fresh weights from torch's generator: (width + 1) * hidden + (hidden + 1) * labels of them.
+
+    With the built-in features of sound and face that is 270,468.
+
+    It takes standardised rows (B, width), the columns of what is not shown being 0, and gives unnormalised log
+    probabilities (B, labels). As hidden columns are 0, its first layer is the sum of one layer for each stream.
+
+    Args:
+        dropout: share of inputs and of hidden values that are dropped in training.
+
+    >>> sum(weights.numel() for weights in make_network(width=10, labels=4, hidden=8).parameters())
+    124
+    """
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(width, hidden),
+        nn.Tanh(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, labels),
+    )
+
+
+Weights = Mapping[str, NDArray[np.float32]]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train.
+
+    Args:
+        seed: of the weights, folds, order, views and dropout.
+        hidden: width of the hidden layer.
+        learning_rate: of Adam.
+        weight_decay: decoupled from the learning step's direction (AdamW).
+        dropout: share of inputs and of hidden values dropped in training.
+        batch: recordings a step, at most.
+        folds: networks that are trained where there is no validation part, at least 2.
+        stop_after: epochs without gain after which training ends.
+        most_epochs: where it ends at the latest.
+        shares: how often a recording with both streams is shown whole, as sound, as face; they sum to 1. A view of
+            share 0 is never shown, and does not count in validation.
+    """
+
+    seed: int = 0
+    hidden: int = HIDDEN
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    dropout: float = 0.5
+    batch: int = 32
+    folds: int = 4
+    stop_after: int = 15
+    most_epochs: int = 100
+    shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What training gives.
+
+    Args:
+        examples: that it used, those of validation among them.
+        labels: that it learned, in the order of the network's outputs.
+        members: weights of networks whose probabilities are averaged.
+        validation: the examples that stopped each member's training, which it did not learn from.
+        split: how they were kept apart, in words.
+    """
+
+    examples: tuple[Example, ...]
+    labels: tuple[str, ...]
+    scaling: Scaling
+    members: tuple[Weights, ...]
+    validation: tuple[tuple[Example, ...], ...]
+    split: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """Standardised rows (N, width) under each view, NaN where a recording lacks it, and label indices (N,)."""
+
+    rows: Mapping[Modality, NDArray[np.float32]]
+    truth: Indices
+
+    def having(self, view: Modality, places: Indices) -> Indices:
+        """Those of some recordings that have a view."""
+        return places[~np.isnan(self.rows[view][places, -1])] if view in self.rows else places[:0]
+
+
+def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -> Fitted:
+    """Train on examples; of a corpus with parts, on those of the train part, validated on those of the validation part.
+
+    Raises:
+        UsageError: there are fewer than two labels, or too few speakers to keep some for validation.
+    """
+    parts, views = _parts_used(examples), _views_used(settings)
+    examples = [one for one in examples if one.recording.part in parts and views & set(one.rows)]
+    present = {one.recording.label for one in examples}
+    labels = tuple(label for label in EMOTIONS if label in present)
+    if len(labels) < 2:
+        raise UsageError(f"expected recordings of at least two emotions to train on, found {list(labels)}; add some")
+    folds, split = _folds(examples, settings)
+    trained_on = sorted({int(place) for training, _ in folds for place in training})
+    scaling = fit_scaling([examples[place].rows for place in trained_on], partial(shown_columns, features))
+    data = _data(examples, labels, features, scaling)
+    members = []
+    for number, (training, validation) in enumerate(folds):
+        _require_labels(data.truth[training], labels)
+        seeded = replace(settings, seed=settings.seed + number)
+        members.append(_fit_member(data, training, validation, len(labels), seeded))
+    held_out = tuple(tuple(examples[place] for place in validation) for _, validation in folds)
+    return Fitted(tuple(examples), labels, scaling, tuple(members), held_out, split)
+
+
+def _parts_used(examples: Sequence[Example]) -> tuple[Part | None, ...]:
+    """Of a corpus with a train part, that and the validation part; else everything."""
+    if any(one.recording.part == "train" for one in examples):
+        return ("train", "validation")
+    return (None, "train", "validation", "test")
+
+
+def _views_used(settings: Settings) -> set[Modality]:
+    return {view for view, share in zip(VIEWS, settings.shares, strict=True) if share}
+
+
+def _folds(examples: Sequence[Example], settings: Settings) -> tuple[list[tuple[Indices, Indices]], str]:
+    """Training and validation examples of each member, and how they were chosen."""
+    held_out = np.array([one.recording.part == "validation" for one in examples])
+    if held_out.any():
+        return [(np.flatnonzero(~held_out), np.flatnonzero(held_out))], "validated on the validation part"
+    groups, what = [one.recording.speaker for one in examples], "speakers"
+    if len(set(groups)) < 2:
+        groups, what = [one.recording.dialogue for one in examples], "dialogues"
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise UsageError("expected recordings of at least two speakers or dialogues to train on, found one; add some")
+    count = min(settings.folds, len(names))
+    order = np.random.default_rng(settings.seed).permutation(len(names))
+    fold_of = {names[place]: number % count for number, place in enumerate(order)}
+    fold = np.array([fold_of[group] for group in groups])
+    folds = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(count)]
+    return folds, f"{count} networks, each validated on other {what}"
+
+
+def _require_labels(truth: Indices, labels: Sequence[str]) -> None:
+    missing = sorted(set(range(len(labels))) - set(truth.tolist()))
+    if missing:
+        raise UsageError(f"expected {labels[missing[0]]} recordings of several speakers to train on; add some")
+
+
+def _data(examples: Sequence[Example], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
+    rows = {}
+    for view in VIEWS:
+        places = [place for place, one in enumerate(examples) if view in one.rows]
+        if places:
+            values = np.full((len(examples), row_width(features)), np.nan, dtype=np.float32)
+            given = np.concatenate([examples[place].rows[view] for place in places])
+            values[places] = scaling.apply(given, shown_columns(features, view))
+            rows[view] = values
+    return _Data(rows, np.array([labels.index(one.recording.label) for one in examples], dtype=np.intp))
+
+
+def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int, settings: Settings) -> Weights:
+    """The weights of the epoch that does best in validation."""
+    import torch
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        width = next(iter(data.rows.values())).shape[1]
+        network = make_network(width, labels, settings.hidden, settings.dropout)
+        optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+        network, optimizer = accelerator.prepare(network, optimizer)
+        counts = np.bincount(data.truth[training], minlength=labels)
+        rarity = torch.tensor(len(training) / (labels * counts), dtype=torch.float32)
+        loss_of = torch.nn.CrossEntropyLoss(rarity.to(accelerator.device))
+        rng = np.random.default_rng(settings.seed)
+        best, best_epoch, kept = (-np.inf, -np.inf), 0, _weights(accelerator.unwrap_model(network))
+        for epoch in range(1, settings.most_epochs + 1):
+            network.train()
+            batches = list(_batches(training, settings, rng, accelerator.num_processes))
+            for chosen, drawn in batches[accelerator.process_index :: accelerator.num_processes]:
+                rows, truth = torch.from_numpy(_shown(data, chosen, drawn)), torch.from_numpy(data.truth[chosen])
+                loss = loss_of(network(rows.to(accelerator.device)), truth.to(accelerator.device))
+                optimizer.zero_grad()
+                accelerator.backward(loss)
+                optimizer.step()
+            gained = _validation_score(accelerator.unwrap_model(network), data, validation, labels, settings)
+            if gained > best:
+                best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
+            if epoch - best_epoch >= settings.stop_after:
+                break
+    return kept
+
+
+def _batches(
+    training: Indices, settings: Settings, rng: np.random.Generator, processes: int
+) -> Iterator[tuple[Indices, Indices]]:
+    """Every recording once, in drawn order, and the number of the view that is drawn for each.
+
+    Several processes get as many batches each, so that they stay in step: where recordings are few, some come twice.
+    """
+    order = rng.permutation(training)
+    count = -(-len(order) // (settings.batch * processes)) * processes
+    for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
+        yield chosen, rng.choice(len(VIEWS), size=len(chosen), p=settings.shares)
+
+
+def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
+    """Rows of recordings under drawn views; under the first view that it has where a recording lacks the drawn one."""
+    found = np.full((len(chosen), next(iter(data.rows.values())).shape[1]), np.nan, dtype=np.float32)
+    for number, view in enumerate(VIEWS):
+        if view in data.rows:
+            found[drawn == number] = data.rows[view][chosen[drawn == number]]
+    for rows in data.rows.values():
+        lacking = np.isnan(found[:, -1])
+        found[lacking] = rows[chosen[lacking]]
+    return found
+
+
+def _validation_score(
+    network: torch.nn.Module, data: _Data, validation: Indices, labels: int, settings: Settings
+) -> tuple[float, float]:
+    """Macro F1, mean of the views that are trained; of equal ones, the larger mean log probability of the truth."""
+    import torch
+
+    network.eval()
+    device = next(network.parameters()).device
+    scores, evidence = [], []
+    for view, share in zip(VIEWS, settings.shares, strict=True):
+        shown = data.having(view, validation)
+        if not share or not len(shown):
+            continue
+        with torch.inference_mode():
+            found = network(torch.from_numpy(data.rows[view][shown]).to(device)).log_softmax(1).cpu().numpy()
+        truth = data.truth[shown]
+        counts = confusion_counts(truth.tolist(), found.argmax(axis=1).tolist(), labels)
+        scores.append(float(macro_f1(counts, np.bincount(truth, minlength=labels) > 0)))
+        evidence.append(float(found[np.arange(len(truth)), truth].mean()))
+    return float(np.mean(scores)), float(np.mean(evidence))
+
+
+def _weights(network: torch.nn.Module) -> Weights:
+    return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
+
+
+LABEL_FORMAT = "avemo-categorical-recognizer-1"
+"""Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalRecognizer:
+    """Tells the emotion of a recording from its sound and face, or from either alone.
+
+    Args:
+        labels: the emotions, in the order of every array of labels.
+        features: of which rows the networks are fed.
+        scaling: of those rows.
+        members: weights of networks whose probabilities are averaged.
+        card: what it was trained on and how far it can be trusted.
+        device: where the networks run.
+    """
+
+    labels: tuple[str, ...]
+    features: FeatureSet
+    scaling: Scaling
+    members: tuple[Weights, ...]
+    card: LabelCard
+    device: str = field(default="cpu")
+
+    def identity(self) -> Mapping[str, str]:
+        """Its format, and digests of its weights and of what its features are made of."""
+        digest = hashlib.sha256()
+        for weights in (*self.members, self.scaling.tensors()):
+            for name in sorted(weights):
+                digest.update(name.encode() + np.ascontiguousarray(weights[name]).tobytes())
+        extractors = [dict(extractor.identity()) for extractor in self.features.extractors]
+        return {
+            "format": LABEL_FORMAT,
+            "labels": " ".join(self.labels),
+            "weights": digest.hexdigest(),
+            "extractors": json.dumps(extractors, sort_keys=True),
+        }
+
+    @property
+    def card_values(self) -> Mapping[str, Any]:
+        """The card, JSON-ready, with its short text under ``lines``."""
+        return {**self.card.to_json(), "lines": self.card.lines()}
+
+    def log_probabilities(self, streams: Recording, view: Modality) -> Floats:
+        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
+
+        Args:
+            view: what of the recording is shown; one of `streams.views`.
+
+        Raises:
+            MediaError: the recording cannot be read.
+        """
+        found: Floats = self.judge([describe(streams, self.features)[view]], view)[0]
+        return found
+
+    def judge(self, rows: Sequence[Features], view: Modality) -> Floats:
+        """Log probabilities, (n, n_labels), of recordings that were described under a view, each a row (1, width)."""
+        import torch
+
+        scaled = self.scaling.apply(np.concatenate(rows), shown_columns(self.features, view))
+        with torch.inference_mode():
+            given = torch.from_numpy(scaled).to(self.device)
+            found = [network(given).log_softmax(1).cpu().numpy().astype(np.float64) for network in self._networks]
+        mean: Floats = np.logaddexp.reduce(found, axis=0) - np.log(len(found))
+        return mean
+
+    @cached_property
+    def _networks(self) -> list[torch.nn.Module]:
+        import torch
+
+        networks = []
+        for weights in self.members:
+            (hidden, width), labels = weights["1.weight"].shape, len(self.labels)
+            network = make_network(width, labels, hidden)
+            network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in weights.items()})
+            networks.append(network.to(self.device).eval())
+        return networks

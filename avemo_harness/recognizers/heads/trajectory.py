@@ -1,0 +1,214 @@
+"""The trajectory head: a bidirectional LSTM for valence and arousal, its recogniser and calibration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.metrics.profiles import Calibration, calibrate
+from avemo_harness.metrics.trajectory import ROUNDING, Dimension, Trajectory, count_steps
+from avemo_harness.recognizers.card import TrajectoryCard
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
+from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, RatedRecording, Recording, SingleModality
+from avemo_harness.torch_setup import one_thread
+
+if TYPE_CHECKING:
+    import torch
+
+HIDDEN = 256
+DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal")
+
+
+def make_network(width: int, hidden: int = HIDDEN, dropout: float = 0.0) -> torch.nn.Module:
+    """A network for rows of `width` numbers, with fresh weights from torch's generator.
+
+    It takes padded recordings, float32 (B, T, width), and their lengths, each at least 1, and gives valence and
+    arousal, float32 (B, T, 2) in [0, 1]; what lies beyond a recording's length is not looked at.
+
+    Args:
+        hidden: width of each direction of the LSTM.
+        dropout: share of inputs and of hidden values that are dropped in training.
+    """
+    import torch
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    class TrajectoryNetwork(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dropout = torch.nn.Dropout(dropout)
+            self.lstm = torch.nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+            self.linear = torch.nn.Linear(2 * hidden, len(DIMENSIONS))
+
+        def forward(self, rows: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+            packed = pack_padded_sequence(
+                self.dropout(rows), torch.tensor(lengths), batch_first=True, enforce_sorted=False
+            )
+            found, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=rows.shape[1])
+            return torch.sigmoid(self.linear(self.dropout(found)))
+
+    return TrajectoryNetwork()
+
+
+def padded(rows: Sequence[NDArray[np.float32]]) -> torch.Tensor:
+    """Rows of several recordings side by side, filled up with zeros: (B, longest, width)."""
+    import torch
+
+    return torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(np.ascontiguousarray(one)) for one in rows], batch_first=True
+    )
+
+
+def concordance_loss(predicted: torch.Tensor, rated: torch.Tensor) -> torch.Tensor:
+    """``1 - CCC``, mean over the columns, of all rows of a batch at once.
+
+    Args:
+        predicted, rated: (N, 2), rows of recordings without padding.
+    """
+    centred, target = predicted - predicted.mean(0), rated - rated.mean(0)
+    covariance = (centred * target).mean(0)
+    spread = (centred**2).mean(0) + (target**2).mean(0) + (predicted.mean(0) - rated.mean(0)) ** 2
+    loss: torch.Tensor = (1 - 2 * covariance / spread.clamp_min(1e-8)).mean()
+    return loss
+
+
+TRAJECTORY_FORMAT = "avemo-continuous-recognizer-1"
+"""Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class ContinuousRecognizer:
+    """Follows valence and arousal on the unit scale, two values a second.
+
+    Args:
+        features: of which rows the network is fed.
+        scaling: of those rows.
+        weights: of the network, by name.
+        calibration: its thresholds; None where the card says why it has none.
+        card: what it was trained on and how far it can be trusted.
+        device: where the network runs.
+    """
+
+    features: FeatureSet
+    scaling: Scaling
+    weights: Weights
+    calibration: Calibration | None
+    card: TrajectoryCard
+    device: str = field(default="cpu")
+
+    def identity(self) -> Mapping[str, str]:
+        """Its format, and digests of its weights and of what its features are made of."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            digest.update(name.encode() + np.ascontiguousarray(self.weights[name]).tobytes())
+        digest.update(self.scaling.mean.tobytes() + self.scaling.deviation.tobytes())
+        extractors = [dict(extractor.identity()) for extractor in self.features.extractors]
+        return {
+            "format": TRAJECTORY_FORMAT,
+            "weights": digest.hexdigest(),
+            "extractors": json.dumps(extractors, sort_keys=True),
+            "calibration": repr(self.calibration),
+        }
+
+    @property
+    def modalities(self) -> frozenset[SingleModality]:
+        """The streams that its features are made of."""
+        used = {extractor.modality for extractor in self.features.extractors}
+        return frozenset(one for one in SINGLE_MODALITIES if used & {one, "both"})
+
+    @property
+    def errors(self) -> Mapping[Dimension, float]:
+        """Root mean squared error for sound and face together, by dimension, on the unit scale; empty if unknown."""
+        known = {name: self.card.find("both", name) for name in DIMENSIONS}
+        return {name: one.rmse for name, one in known.items() if one is not None and one.rmse is not None}
+
+    @property
+    def card_values(self) -> Mapping[str, Any]:
+        """The card, JSON-ready, with its short text under ``lines``."""
+        return {**self.card.to_json(), "lines": self.card.lines()}
+
+    def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
+        """Follow a recording.
+
+        Args:
+            view: what of it is shown.
+
+        Raises:
+            MediaError: the recording cannot be read.
+        """
+        count = count_steps(streams.duration_s, RATE_HZ)
+        if count == 0:
+            return Trajectory(np.zeros((0, len(DIMENSIONS))), DIMENSIONS, "unit", RATE_HZ)
+        return self.follow(self.features.rows(streams, count, view), view)
+
+    def follow(self, rows: Features, view: Modality) -> Trajectory:
+        """The trajectory of rows that were extracted under a view, one value a row."""
+        import torch
+
+        scaled = self.scaling.apply(rows, self.features.shown(view))
+        with torch.inference_mode():
+            values = self._network(torch.from_numpy(scaled)[None].to(self.device), [len(rows)])
+        return Trajectory(values[0].cpu().numpy().astype(np.float64), DIMENSIONS, "unit", RATE_HZ)
+
+    @cached_property
+    def _network(self) -> torch.nn.Module:
+        import torch
+
+        network = make_network(self.features.width, self.weights["linear.weight"].shape[1] // 2)
+        network.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in self.weights.items()})
+        return network.to(self.device).eval()
+
+
+SEGMENT_STEPS = 12
+"""Long recordings are cut into pieces of so many values (6 s), as if they were turns."""
+
+
+def with_calibration(
+    recognizer: ContinuousRecognizer, rated: Sequence[RatedRecording], held_out: Sequence[Mapping[Modality, Features]]
+) -> ContinuousRecognizer:
+    """The recogniser with its calibration, or with the reason on its card why it has none.
+
+    Args:
+        rated: what it learned from.
+        held_out: rows of recordings of speakers that it did not learn from, by view.
+    """
+    corpus = recognizer.card.training.corpus
+    try:
+        if are_labels(rated):
+            with one_thread():
+                predicted = [recognizer.follow(rows, view) for view, rows in map(_first_view, held_out)]
+            found = calibrate([turn for one in predicted for turn in _turns(one)], corpus, "predictions")
+        else:
+            found = calibrate([turn for one in rated for turn in _turns(one.trajectory)], corpus)
+        problem = found.problem()
+    except ValueError as error:  # of recordings that are too short to show a step
+        problem = str(error)
+    if problem:
+        return replace(recognizer, card=replace(recognizer.card, no_calibration=problem))
+    return replace(recognizer, calibration=found)
+
+
+def are_labels(rated: Sequence[RatedRecording]) -> bool:
+    """Whether ratings say no more than a label would: none of them moves within a recording."""
+    return all(np.ptp(one.trajectory.values, axis=0).max() <= ROUNDING for one in rated if len(one.trajectory))
+
+
+def _first_view(rows: Mapping[Modality, Features]) -> tuple[Modality, Features]:
+    """The view that users' turns are judged by: everything that there is of the recording."""
+    return next(iter(rows.items()))
+
+
+def _turns(trajectory: Trajectory) -> Iterator[Trajectory]:
+    values = trajectory.values
+    length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
+    for start in range(0, len(values), length):
+        yield replace(trajectory, values=values[start : start + length])

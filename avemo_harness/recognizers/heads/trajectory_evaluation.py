@@ -1,0 +1,245 @@
+"""Train and evaluate trajectory recognisers under a split: the paper's Tables 3 and 4, Figure 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.agreement import (
+    concordance,
+    concordance_with_labels,
+    correlation,
+    root_mean_square_error,
+    series_moments,
+)
+from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.recognizers.card import Agreement
+from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory_training import (
+    VIEWS,
+    Say,
+    Settings,
+    find_delay,
+    shifted,
+    train_recognizer,
+)
+from avemo_harness.recognizers.recordings import (
+    Corpus,
+    Fold,
+    Modality,
+    RatedRecording,
+    SplitName,
+    official_fold,
+    subject_wise_folds,
+    training_fold,
+)
+
+Floats = NDArray[np.float64]
+
+
+def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecording]) -> list[dict[Modality, Floats]]:
+    """The trajectories of each recording under each of its views: (T, 2), as many values as it has ratings.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    found = []
+    for one in recordings:
+        rows = recognizer.features.views(one.streams, len(one.trajectory))
+        found.append({view: recognizer.follow(of_view, view).values for view, of_view in rows.items()})
+    return found
+
+
+def agreements(
+    recordings: Sequence[RatedRecording], predicted: Sequence[Mapping[Modality, Floats]], part: str
+) -> tuple[Agreement, ...]:
+    """Agreement of predicted trajectories with the ratings; a recording counts where it has the view.
+
+    Args:
+        part: what the recordings are called on the card.
+    """
+    found = []
+    for view in VIEWS:
+        for column, dimension in enumerate(DIMENSIONS):
+            moments = [
+                series_moments(values[view][:, column], one.trajectory.column(dimension))
+                for one, values in zip(recordings, predicted, strict=True)
+                if view in values
+            ]
+            if not moments:
+                continue
+            table = np.stack(moments)
+            total, of_recordings = table.sum(axis=0), concordance_with_labels(table)
+            estimate = ClusterBootstrap(table).estimate(concordance, low=-1.0)
+            found.append(
+                Agreement(
+                    part=part,
+                    view=view,
+                    dimension=dimension,
+                    ccc=estimate.value,
+                    ccc_low=estimate.ci_low,
+                    ccc_high=estimate.ci_high,
+                    ccc_of_recordings=_mean(of_recordings),
+                    rmse=_mean(root_mean_square_error(total[None])),
+                    pearson=_mean(correlation(total[None])),
+                    n_recordings=len(moments),
+                    n_values=int(total[0]),
+                    n_constant=int(np.isnan(of_recordings).sum()),
+                )
+            )
+    return tuple(found)
+
+
+def _mean(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How recognisers are trained in an evaluation.
+
+    Args:
+        features: their input.
+        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
+    """
+
+    features: FeatureSet
+    settings: Settings = field(default_factory=Settings)
+    delay_s: float | None = 0.0
+    folds: int = FOLDS
+    say: Say = lambda sentence: None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrajectoryPrediction:
+    """An evaluated recording, its ratings moved as for training, and what was predicted under each view: (T, 2)."""
+
+    recording: RatedRecording
+    fold: int
+    values: Mapping[Modality, Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitResult:
+    """How recognisers did that had not seen what they were evaluated on.
+
+    Args:
+        split: what the recordings are called.
+        delays_s: by how much ratings were moved, fold by fold.
+    """
+
+    split: str
+    agreements: tuple[Agreement, ...]
+    predicted: tuple[TrajectoryPrediction, ...]
+    delays_s: tuple[float, ...]
+
+
+def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitResult:
+    """Train on each fold and evaluate what it left out; agreement is over all folds together.
+
+    Raises:
+        UsageError: the corpus has no official parts, or too few groups.
+        MediaError: a recording cannot be read.
+    """
+    folds = _folds(corpus, split, method)
+    predicted: list[TrajectoryPrediction] = []
+    delays = []
+    for number, fold in enumerate(folds):
+        if len(folds) > 1:
+            method.say(f"fold {number + 1} of {len(folds)}")
+        recognizer = train_fold(fold, corpus, method)
+        predicted += _predictions(recognizer, fold.test, number)
+        delays.append(recognizer.card.training.delay_s)
+    return _result(split, predicted, delays)
+
+
+def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
+    """Evaluate a recogniser on a corpus' test part, or all of it where it has none, ratings moved as in its training.
+
+    Whether it learned from these recordings cannot be told: its card says what it learned from.
+
+    Raises:
+        UsageError: there is nothing rated.
+        MediaError: a recording cannot be read.
+    """
+    test = [one for one in corpus.rated if one.part == "test"]
+    predicted = _predictions(recognizer, test or corpus.rated, 0)
+    if not predicted:
+        raise UsageError(f"{corpus.name}: none of its recordings is rated")
+    return _result("test part" if test else "all recordings", predicted, [recognizer.card.training.delay_s])
+
+
+def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+    """Train one recogniser; its card tells how it agrees with the ratings of recordings that it was not trained on.
+
+    Raises:
+        UsageError: too few groups.
+        MediaError: a recording cannot be read.
+    """
+    fold = training_fold(corpus.rated, method.settings.seed)
+    recognizer = train_fold(fold, corpus, method)
+    if recognizer.card.no_calibration:
+        method.say(
+            f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
+            "`calibrated`"
+        )
+    known: list[Agreement] = []
+    for part, recordings in (("validation", fold.validation), ("test", fold.test)):
+        if recordings:
+            known += _result(part, _predictions(recognizer, recordings, 0), ()).agreements
+    return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
+
+
+def train_fold(fold: Fold[RatedRecording], corpus: Corpus, method: Method) -> ContinuousRecognizer:
+    """Train on a fold's training part; the card tells by what delay its ratings were moved."""
+    delay_s = find_delay(fold.training, method.features) if method.delay_s is None else method.delay_s
+    training, validation = ([shifted(one, delay_s) for one in part] for part in (fold.training, fold.validation))
+    trained = train_recognizer(training, validation, method.features, corpus.name, method.settings, method.say)
+    card = replace(trained.card, training=replace(trained.card.training, delay_s=delay_s))
+    return replace(trained, card=card)
+
+
+def as_json(corpus: Corpus, results: Sequence[SplitResult]) -> dict[str, Any]:
+    """The figures of an evaluation, and which fold each recording was evaluated in, JSON-ready."""
+    return {
+        "corpus": corpus.name,
+        "splits": [
+            {
+                "split": result.split,
+                "delays_s": list(result.delays_s),
+                "agreements": [asdict(one) for one in result.agreements],
+                "folds": {one.recording.recording_id: one.fold for one in result.predicted},
+            }
+            for result in results
+        ],
+    }
+
+
+def _predictions(
+    recognizer: ContinuousRecognizer, test: Sequence[RatedRecording], fold: int
+) -> list[TrajectoryPrediction]:
+    moved = [shifted(one, recognizer.card.training.delay_s) for one in test]
+    found = predict(recognizer, moved)
+    return [TrajectoryPrediction(one, fold, values) for one, values in zip(moved, found, strict=True)]
+
+
+def _result(split: str, predicted: Sequence[TrajectoryPrediction], delays_s: Sequence[float]) -> SplitResult:
+    found = agreements([one.recording for one in predicted], [one.values for one in predicted], split)
+    return SplitResult(split, found, tuple(predicted), tuple(delays_s))
+
+
+def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold[RatedRecording], ...]:
+    seed = method.settings.seed
+    if split == "official":
+        return (official_fold(corpus.rated, seed),)
+    return subject_wise_folds(corpus.rated, method.folds, seed)

@@ -1,0 +1,288 @@
+"""Protocols of recognisers of labels and of trajectories, opened by name, folder or from a plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast, get_args
+
+import numpy as np
+
+from avemo_harness.benchmark.release import Release
+from avemo_harness.errors import RecognitionError
+from avemo_harness.metrics.profiles import Calibration
+from avemo_harness.metrics.trajectory import Dimension, Trajectory
+from avemo_harness.recognizers import JUDGE_REGISTRY, JUDGES
+from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, Recording, SingleModality
+from avemo_harness.registry import Plugin, is_json_mapping
+
+if TYPE_CHECKING:
+    from avemo_harness.recognizers.features.builtin import ClipFeatures
+    from avemo_harness.recognizers.features.face import FaceFeatures
+    from avemo_harness.recognizers.features.sound import SoundFeatures
+    from avemo_harness.recognizers.heads.logistic import Floats
+
+
+class Recognizer(Protocol):
+    """Learns from the features of labelled clips, and tells how probable each label is for another clip.
+
+    The same examples and seed give the same recogniser, and what is loaded answers as what was saved.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it learned, in the order of every array of labels."""
+        ...
+
+    @classmethod
+    def fit(
+        cls,
+        examples: Sequence[ClipFeatures],
+        labels: Sequence[str],
+        groups: Sequence[str],
+        *,
+        faces: Sequence[str] | None = None,
+        seed: int,
+    ) -> Recognizer:
+        """Learn.
+
+        Args:
+            examples: features of the training clips.
+            labels: emotion of each clip.
+            groups: speaker of each clip, so that a validation can keep speakers apart.
+            faces: whose face each clip shows; None where it is the speaker's own.
+            seed: of every random draw.
+
+        Raises:
+            UsageError: there is too little to learn from.
+        """
+        ...
+
+    def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
+        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
+
+        Args:
+            sound, face: features of the clip's streams; None for one that it does not have.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write a file, whole or not at all (`avemo_harness.files.write_atomically`): several processes may do it."""
+        ...
+
+    @classmethod
+    def load(cls, path: Path) -> Recognizer:
+        """Read what `save` wrote.
+
+        Raises:
+            UsageError: the file is missing or damaged.
+        """
+        ...
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(label, str) for label in value) and bool(value)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRecognizerClass:
+    """Stands for the class of the package: makes recognisers as `avemo_harness.recognizers.judging.Recognizer` does."""
+
+    kind: type[Recognizer]
+    plugin: Plugin
+
+    def fit(
+        self,
+        examples: Sequence[ClipFeatures],
+        labels: Sequence[str],
+        groups: Sequence[str],
+        *,
+        faces: Sequence[str] | None = None,
+        seed: int,
+    ) -> PluginRecognizer:
+        """Learn; UsageError where the package's code fails."""
+        with self.plugin.running("its fit()"):
+            return self._made(self.kind.fit(examples, labels, groups, faces=faces, seed=seed))
+
+    def load(self, path: Path) -> PluginRecognizer:
+        """Read what `save` wrote; UsageError where the package's code fails."""
+        with self.plugin.running("its load()"):
+            return self._made(self.kind.load(path))
+
+    def _made(self, recognizer: Recognizer) -> PluginRecognizer:
+        labels = self.plugin.read("its labels", lambda: recognizer.labels, _are_labels, "a tuple of texts")
+        return PluginRecognizer(recognizer, tuple(labels), self.plugin)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRecognizer:
+    """A recogniser of the package that has learned."""
+
+    recognizer: Recognizer
+    labels: tuple[str, ...]
+    plugin: Plugin
+
+    def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
+        """As of any recogniser.
+
+        Raises:
+            RecognitionError: the package's code fails on the clip, or gives something else than a number a label.
+        """
+        with self.plugin.running_on_sample("its log_probabilities()", RecognitionError):
+            found: Floats = np.asarray(self.recognizer.log_probabilities(sound, face), dtype=np.float64)
+            if found.shape != (len(self.labels),) or np.isnan(found).any():
+                raise ValueError(f"expected a number for each of {len(self.labels)} labels, found {found.tolist()}")
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write a file; UsageError where the package's code fails."""
+        with self.plugin.running("its save()"):
+            self.recognizer.save(path)
+
+
+class TrajectoryJudge(Protocol):
+    """Follows valence and arousal through a recording. The same recording always gives the same trajectory.
+
+    One that makes use of one stream alone says so by an attribute `modalities` (`judge_modalities`).
+    """
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Its thresholds, for the profile `calibrated`; None where it has none, with the reason on the card under
+        ``no_calibration``."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[Dimension, float]:
+        """Root mean squared error for sound and face together, by dimension, on the unit scale; empty if unknown."""
+        ...
+
+    @property
+    def card_values(self) -> Mapping[str, Any]:
+        """What it was trained on and how far it can be trusted, JSON-ready."""
+        ...
+
+    def identity(self) -> Mapping[str, str]:
+        """Everything that decides its trajectories."""
+        ...
+
+    def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
+        """Follow a recording.
+
+        Args:
+            view: what it is shown; one of `streams.views`.
+
+        Returns:
+            ``max(1, round(rate * duration))`` values.
+
+        Raises:
+            MediaError: the recording cannot be read.
+            UsageError: the judge itself cannot work, whatever it is shown. Any other exception costs the recording.
+        """
+        ...
+
+
+def judge_modalities(judge: TrajectoryJudge) -> frozenset[SingleModality]:
+    """The streams that a judge makes use of: its attribute `modalities`; both for one that has no such attribute."""
+    found: Collection[SingleModality] = getattr(judge, "modalities", SINGLE_MODALITIES)
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSetup:
+    """What a judge is opened with.
+
+    Args:
+        demo: gives the train part of the demo release, which is made where it is not there yet.
+        cache_dir: where it may keep what it makes.
+        say: takes a sentence for the user before something slow.
+        device: where a neural judge should run; None lets it choose.
+    """
+
+    demo: Callable[[], Release]
+    cache_dir: Path
+    say: Callable[[str], None] = lambda sentence: None
+    device: str | None = None
+
+
+def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
+    """Open a judge: ``embedded``, the folder of a trained recogniser, or what an installed package adds.
+
+    Raises:
+        UsageError: there is no such judge, its folder is damaged, or its package is broken.
+    """
+    folder = Path(name).expanduser()
+    if name not in JUDGES and (folder.is_dir() or folder.parent != Path()):
+        from avemo_harness.recognizers.checkpoint import load_checkpoint
+
+        return load_checkpoint(folder, setup.cache_dir, setup.device)
+    opener, plugin = JUDGE_REGISTRY.load(name), JUDGE_REGISTRY.plugin(name)
+    if plugin is None:
+        return cast("TrajectoryJudge", opener(setup))
+    with plugin.running("opening it"):
+        judge = opener(setup)
+    return PluginJudge(judge, plugin)
+
+
+class PluginJudge:
+    """Follows recordings as the judge of an installed package does; what that says of itself is read once.
+
+    Raises:
+        UsageError: it cannot say what a run keeps of its judge.
+    """
+
+    def __init__(self, judge: TrajectoryJudge, plugin: Plugin) -> None:
+        self._judge, self._plugin = judge, plugin
+        self._identity = plugin.read(
+            "its identity()", lambda: judge.identity(), is_json_mapping, "a mapping of names to texts"
+        )
+        self.calibration: Calibration | None = plugin.read(
+            "its calibration", lambda: judge.calibration, _is_calibration, "a Calibration or None"
+        )
+        self.errors: Mapping[Dimension, float] = plugin.read(
+            "its errors", lambda: judge.errors, _are_errors, "a mapping of dimensions to numbers"
+        )
+        self.card_values: Mapping[str, Any] = plugin.read(
+            "its card_values", lambda: judge.card_values, is_json_mapping, "a mapping that JSON can hold"
+        )
+        self.modalities = plugin.read(
+            "its modalities",
+            lambda: judge_modalities(judge),
+            _are_modalities,
+            f"some of {', '.join(SINGLE_MODALITIES)}",
+        )
+
+    def identity(self) -> Mapping[str, str]:
+        """Everything that decides its trajectories."""
+        return self._identity
+
+    def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
+        """Follow a recording.
+
+        Raises:
+            RecognitionError: the package's code fails on it.
+            MediaError: the recording cannot be read.
+        """
+        with self._plugin.running_on_sample("its trajectory()", RecognitionError):
+            return self._judge.trajectory(streams, view)
+
+
+def _is_calibration(value: Any) -> bool:
+    if isinstance(value, Calibration):
+        # One that no profile can be made of is said to be none where it is used.
+        value.problem()
+        return is_json_mapping(asdict(value))
+    return value is None
+
+
+def _are_errors(value: Any) -> bool:
+    return (
+        is_json_mapping(value)
+        and set(value) <= set(get_args(Dimension))
+        and all(isinstance(error, int | float) for error in value.values())
+    )
+
+
+def _are_modalities(value: frozenset[Any]) -> bool:
+    return bool(value) and value <= set(SINGLE_MODALITIES)

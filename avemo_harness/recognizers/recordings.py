@@ -1,0 +1,262 @@
+"""Recordings as recognisers see them: streams, ratings or labels, parts of a corpus, and splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.metrics.trajectory import Trajectory
+
+Modality = Literal["both", "audio", "video"]
+"""What a recogniser is shown of a recording."""
+
+SingleModality = Literal["audio", "video"]
+SINGLE_MODALITIES: tuple[SingleModality, ...] = ("audio", "video")
+
+MODALITY_NAMES: Mapping[Modality, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The two streams of a recording; one file may hold both.
+
+    Args:
+        sound, face: the clip with the sound, with the face; None for a stream that the recording does not have.
+        duration_s: of the recording, in seconds.
+    """
+
+    sound: Clip | None
+    face: Clip | None
+    duration_s: float
+
+    @classmethod
+    def of(cls, clip: Clip) -> Recording:
+        """The streams of one file.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
+        info = media.probe(clip.read())
+        return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
+
+    @property
+    def name(self) -> str:
+        """How errors call the recording."""
+        clip = self.sound or self.face
+        return clip.name if clip else "a recording of nothing"
+
+    @property
+    def views(self) -> tuple[Modality, ...]:
+        """What can be shown of it, the most first."""
+        if self.sound is not None and self.face is not None:
+            return ("both", "audio", "video")
+        return ("audio",) if self.sound is not None else ("video",) if self.face is not None else ()
+
+
+Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedRecording:
+    """A recording whose valence and arousal were rated over time.
+
+    Args:
+        recording_id: unique in its corpus.
+        speaker: who is recorded.
+        group: who must not be split between parts: the speaker, or both partners of a conversation.
+        part: of the corpus' official split; None where it has none, or the recording is outside it.
+        trajectory: the gold standard on the unit scale, 2 values a second, from the beginning of the recording.
+    """
+
+    recording_id: str
+    speaker: str
+    group: str
+    part: Part | None
+    streams: Recording
+    trajectory: Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRecording:
+    """A recording of one emotion.
+
+    Args:
+        recording_id: unique in its corpus.
+        speaker: who is recorded.
+        face: whose face is seen; the speaker's own unless the recording is dubbed.
+        label: one of the benchmark's emotions.
+        part: of the corpus' official split; None where it has none.
+        dialogue: the conversation that it belongs to; its own id where it stands alone.
+    """
+
+    recording_id: str
+    speaker: str
+    face: str
+    label: str
+    part: Part | None
+    dialogue: str
+    streams: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many recordings an importer left out, and why."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The recordings of a corpus that recognisers learn from.
+
+    Args:
+        name: what it is called on cards and in tables.
+        rated: recordings with valence and arousal over time.
+        labelled: recordings of one emotion each.
+        dropped: what was left out.
+        rated_live: raters followed while they watched, so that ratings lag behind what they are of.
+    """
+
+    name: str
+    rated: tuple[RatedRecording, ...] = ()
+    labelled: tuple[LabelledRecording, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    rated_live: bool = False
+
+
+_PART_NAMES: tuple[tuple[str, Part], ...] = (
+    (r"train(ing)?", "train"),
+    (r"dev(elopment)?|val(id(ation)?)?", "validation"),
+    (r"test ?\d?", "test"),
+)
+
+
+def parse_part(text: str, where: str) -> Part:
+    """The part of that name.
+
+    Args:
+        where: file and line, for the message.
+
+    Raises:
+        ReleaseError: no part is called so.
+
+    >>> parse_part("Development", "partitions.txt:3"), parse_part("Test1", "partitions.txt:4")
+    ('validation', 'test')
+    """
+    for pattern, part in _PART_NAMES:
+        if re.fullmatch(pattern, text.strip(), re.IGNORECASE):
+            return part
+    raise ReleaseError(f"{where}: expected one of the parts train, validation, test, found {text!r}; correct the line")
+
+
+def left_out(reasons: Mapping[str, int]) -> tuple[Dropped, ...]:
+    """The reasons that occurred, in the order given.
+
+    >>> left_out({"label fear": 2, "no sound": 0})
+    (Dropped(reason='label fear', count=2),)
+    """
+    return tuple(Dropped(reason, count) for reason, count in reasons.items() if count)
+
+
+class Grouped(Protocol):
+    """A recording that belongs to a group, which must not be split, and maybe to a part of its corpus."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def part(self) -> Part | None: ...
+
+
+RecordingT = TypeVar("RecordingT", bound=Grouped)
+
+SplitName = Literal["official", "subject-wise"]
+
+_HELD_OUT_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Fold(Generic[RecordingT]):
+    """Recordings of disjoint groups, but for `test`, which an official split may choose otherwise."""
+
+    training: tuple[RecordingT, ...]
+    validation: tuple[RecordingT, ...]
+    test: tuple[RecordingT, ...]
+
+
+def held_out_groups(recordings: Sequence[RecordingT], seed: int) -> set[str]:
+    """A quarter of the groups, drawn, at least one, to decide when training is enough."""
+    groups = sorted({one.group for one in recordings})
+    count = max(1, round(_HELD_OUT_SHARE * len(groups)))
+    return {groups[place] for place in np.random.default_rng(seed).permutation(len(groups))[:count]}
+
+
+def without(recordings: Sequence[RecordingT], groups: set[str]) -> tuple[RecordingT, ...]:
+    """The recordings of other groups."""
+    return tuple(one for one in recordings if one.group not in groups)
+
+
+def official_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[RecordingT]:
+    """The corpus' own parts; its validation part is evaluated where test ratings are not to be had.
+
+    What is evaluated never decides when training is enough: where that part is needed for evaluation, a quarter of the
+    training groups is held out instead.
+
+    Raises:
+        UsageError: the corpus has no such parts.
+    """
+    parts: dict[Part | None, tuple[RecordingT, ...]] = {
+        part: tuple(one for one in recordings if one.part == part) for part in ("train", "validation", "test")
+    }
+    if not parts["train"] or not (parts["validation"] or parts["test"]):
+        raise UsageError("the corpus has no official train part and validation or test part; use --split subject-wise")
+    if parts["test"] and parts["validation"]:
+        return Fold(parts["train"], parts["validation"], parts["test"])
+    held_out = held_out_groups(parts["train"], seed)
+    validation = tuple(one for one in parts["train"] if one.group in held_out)
+    return Fold(without(parts["train"], held_out), validation, parts["test"] or parts["validation"])
+
+
+def training_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[RecordingT]:
+    """What to train one recogniser on: as `official_fold` where the corpus has a train part, else a quarter of all
+    groups decides when it is enough, and nothing is left to test.
+    """
+    if any(one.part == "train" for one in recordings):
+        return official_fold(recordings, seed)
+    held_out = held_out_groups(recordings, seed)
+    return Fold(without(recordings, held_out), tuple(one for one in recordings if one.group in held_out), ())
+
+
+def subject_wise_folds(recordings: Sequence[RecordingT], count: int, seed: int) -> tuple[Fold[RecordingT], ...]:
+    """Groups dealt out to about `count` folds, each evaluated once by a recogniser that saw none of its groups.
+
+    Raises:
+        UsageError: fewer than three groups.
+    """
+    groups = sorted({one.group for one in recordings})
+    if len(groups) < 3:
+        raise UsageError(f"expected at least three speakers or groups of speakers to keep apart, found {len(groups)}")
+    order = np.random.default_rng(seed).permutation(len(groups))
+    # Whatever is evaluated leaves two groups, one to train on and one to stop by.
+    count = min(max(count, -(-len(groups) // (len(groups) - 2))), len(groups))
+    folds = []
+    for number in range(count):
+        test = {groups[place] for place in order[number::count]}
+        rest = without(recordings, test)
+        validation = held_out_groups(rest, seed + number)
+        folds.append(
+            Fold(
+                without(rest, validation),
+                tuple(one for one in rest if one.group in validation),
+                tuple(one for one in recordings if one.group in test),
+            )
+        )
+    return tuple(folds)

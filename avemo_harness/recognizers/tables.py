@@ -1,0 +1,131 @@
+"""The paper's Tables 1, 3 and 4 for a user's own data (AV-EMO-Reasoning, arXiv 2510.07355)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.metrics.trajectory import Dimension
+from avemo_harness.recognizers.card import Agreement, LabelEvaluation, with_interval
+from avemo_harness.recognizers.heads.trajectory_evaluation import SplitResult
+from avemo_harness.recognizers.recordings import MODALITY_NAMES, Modality
+from avemo_harness.text import aligned, fixed
+
+_COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")
+_TABLE_VIEWS: tuple[Modality, ...] = ("audio", "video", "both")
+PUBLISHED_CCC = {
+    "EMO-Reasoning (published, RECOLA)": (0.403, 0.164, 0.284),
+    "AV-EMO-Reasoning (published, RECOLA)": (0.687, 0.690, 0.689),
+}
+"""Table 3 as printed: CCC of arousal, valence, their mean, by subject-wise splits of RECOLA."""
+
+
+def systems_table(subject_wise: SplitResult) -> list[str]:
+    """Table 3: CCC over all values together from all that there is to see and hear, beside published figures."""
+    shown = [one.view for one in subject_wise.agreements]
+    view: Modality = "both" if "both" in shown else next(iter(shown), "both")
+    ours = [_ccc_text(value) for value in _with_mean(subject_wise.agreements, view)]
+    rows = [[name, *map(_ccc_text, values)] for name, values in PUBLISHED_CCC.items()]
+    return aligned([["CCC, subject-wise", *_COLUMNS, "mean"], *rows, [f"this one, {MODALITY_NAMES[view]}", *ours]])
+
+
+def modalities_table(results: Sequence[SplitResult]) -> list[str]:
+    """Table 4: CCC over all values together, by split and by what is shown, with 95 % intervals over recordings.
+
+    Beside it the mean of the recordings' own CCCs; below it how much was evaluated.
+    """
+    rows = [["CCC", *_COLUMNS, "mean", *(f"{name}, mean of recordings" for name in _COLUMNS)]]
+    for result in results:
+        shown = {one.view for one in result.agreements}
+        for view in (view for view in _TABLE_VIEWS if view in shown):
+            of_recordings = [_ccc_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
+            rows.append([f"{result.split}: {MODALITY_NAMES[view]}", *_ccc_cells(result, view), *of_recordings])
+    return [*aligned(rows), *(f"{result.split}: {_ccc_extent(result)}" for result in results)]
+
+
+def _ccc_cells(result: SplitResult, view: Modality) -> list[str]:
+    return [
+        *(_ccc_with_interval(_find(result.agreements, view, name)) for name in _COLUMNS),
+        _ccc_text(_with_mean(result.agreements, view)[-1]),
+    ]
+
+
+def _with_mean(agreements: Sequence[Agreement], view: Modality) -> tuple[float | None, ...]:
+    """CCC by dimension, and their mean where all are known."""
+    found = [one.ccc if (one := _find(agreements, view, name)) else None for name in _COLUMNS]
+    known = [value for value in found if value is not None]
+    return (*found, float(np.mean(known)) if len(known) == len(found) else None)
+
+
+def _find(agreements: Sequence[Agreement], view: Modality, dimension: Dimension) -> Agreement | None:
+    return next((one for one in agreements if (one.view, one.dimension) == (view, dimension)), None)
+
+
+def _of_recordings(agreements: Sequence[Agreement], view: Modality, dimension: Dimension) -> float | None:
+    found = _find(agreements, view, dimension)
+    return found.ccc_of_recordings if found else None
+
+
+def _ccc_extent(result: SplitResult) -> str:
+    values = sum(len(one.recording.trajectory) for one in result.predicted)
+    speakers = len({one.recording.speaker for one in result.predicted})
+    text = f"{len(result.predicted)} recordings of {speakers} speakers, {values} values"
+    if len(result.delays_s) > 1:
+        text += f", {len(result.delays_s)} folds"
+    constant = {one.dimension: one.n_constant for one in result.agreements if one.n_constant}
+    text += "".join(
+        f"; ratings of {name} stand still in {count}, left out of the mean of recordings"
+        for name, count in sorted(constant.items())
+    )
+    if any(result.delays_s):
+        text += f"; ratings moved earlier by {', '.join(f'{delay:g}' for delay in result.delays_s)} s"
+    return text
+
+
+def _ccc_with_interval(one: Agreement | None) -> str:
+    if one is None or one.ccc is None:
+        return "—"
+    if one.ccc_low is None or one.ccc_high is None:
+        return _ccc_text(one.ccc)
+    return f"{fixed(one.ccc)} ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
+
+
+def _ccc_text(value: float | None) -> str:
+    return "—" if value is None else fixed(value)
+
+
+PUBLISHED_F1 = {
+    "SenseVoice-Small (published, MultiDialog)": (0.4745, 0.4599, 0.3717, 0.3128),
+    "EmotiEffLib (published, MultiDialog)": (0.5642, 0.3033, 0.0639, 0.0727),
+    "AV-EMO-Reasoning (published, MultiDialog)": (0.6074, 0.6350, 0.6074, 0.5111),
+}
+"""Table 1 as printed: F1 of neutral, happy, angry and sad; it is headed weighted F1."""
+
+
+def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
+    """Table 1: F1 by label beside the published figures of other data.
+
+    Rows are what is shown to one recogniser that learned from sound and face with streams hidden by draw, then to one
+    that learned from that stream alone. Intervals (95 %) are of the weighted F1 and of the accuracy.
+    """
+    rows = [["F1", *EMOTIONS, "weighted", "accuracy"]]
+    rows += [[name, *(f"{value:.3f}" for value in values), "—", "—"] for name, values in PUBLISHED_F1.items()]
+    rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one)] for one in recognitions]
+    return [*aligned(rows), *dict.fromkeys(_f1_extent(one) for one in recognitions)]
+
+
+def _f1_row_name(one: LabelEvaluation) -> str:
+    return MODALITY_NAMES[one.view] if len(one.trained_on) > 1 else f"{MODALITY_NAMES[one.view]}, trained on it alone"
+
+
+def _f1_cells(one: LabelEvaluation) -> list[str]:
+    found = {score.label: score.f1.value for score in one.labels}
+    f1 = ["—" if found[label] is None else f"{found[label]:.3f}" for label in EMOTIONS]
+    return [*f1, with_interval(one.weighted_f1), with_interval(one.accuracy)]
+
+
+def _f1_extent(one: LabelEvaluation) -> str:
+    supports = ", ".join(f"{score.support} {score.label}" for score in one.labels)
+    return f"{one.part}: {one.n_recordings} recordings ({supports}); intervals over {one.n_clusters} {one.clusters}"

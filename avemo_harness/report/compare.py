@@ -1,0 +1,386 @@
+"""Paired comparison: of runs on the same items, and of conditions within one run on the same turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.paired import detectable_difference, holm
+from avemo_harness.report.comparison import Comparison, Contrast, Family, Flip, MetricDifference
+from avemo_harness.report.paired_metrics import (
+    ItemPair,
+    PairedMetric,
+    calibration_pairs,
+    mean_values,
+    preference_rates,
+    reply_counts,
+    understanding_counts,
+)
+from avemo_harness.report.results import is_comparable
+from avemo_harness.report.scored_run import ScoredItem, ScoredRun, read_scored_run, run_labels
+from avemo_harness.run.config import RunRecord
+from avemo_harness.scorers import is_judged
+
+
+def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[str, ...]) -> Iterator[str]:
+    """What makes answers to the shared tasks, or their scores, two different measurements: a sentence each."""
+    for name in tasks:
+        one, other = (run.record.task_digests[name] for run in (first, second))
+        if one != other:
+            yield f"task {name} differs: {_version(first, name)} and {_version(second, name)}"
+    yield from dict.fromkeys(_release_differences(first.record, second.record, map(first.task, tasks)))
+    judges = different_judges(first, second)
+    if judges and any(is_judged(first.task(name)) for name in tasks):
+        yield judges
+
+
+def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[TaskSpec]) -> Iterator[str]:
+    for task in tasks:
+        one, other = first.release_of(task), second.release_of(task)
+        if one["fingerprint"] != other["fingerprint"] and not _is_one_commit(one, other):
+            where = f"{one['source']} and {other['source']}"
+            yield f"release {one['name']}, split {one['split']} differs: {where} have different fingerprints"
+
+
+def _is_one_commit(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
+    return one["commit"] is not None and (one["source"], one["commit"]) == (other["source"], other["commit"])
+
+
+def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
+    """Who judged the replies of either run, and how they get one judge; None where they have."""
+    if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
+        return None
+    one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))
+    return f"replies were judged by {one} and by {other}; avemo-eval judge RUN --recognizer NAME"
+
+
+def differences_to_know(first: RunRecord, second: RunRecord) -> Iterator[str]:
+    """Settings of the run that differ and may be what is compared: a sentence each."""
+    for name in ("generation", "seed"):
+        one, other = getattr(first.config, name), getattr(second.config, name)
+        if one != other:
+            yield f"{name} differs: {one!r} and {other!r}"
+
+
+def _version(run: ScoredRun, task: str) -> str:
+    return f"version {run.task(task).version} (digest {run.record.task_digests[task][:12]})"
+
+
+COVERAGE_GAP = 0.05
+"""Shares of spoken replies further apart than this get a warning: the other scores are then of different turns."""
+
+_UNDERSTANDING = {"accuracy": "Acc", "macro_f1": "F1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two things compared.
+
+    Args:
+        label: how a reader knows it.
+        task: what it was asked.
+    """
+
+    label: str
+    run: ScoredRun
+    task: TaskSpec
+
+    @property
+    def items(self) -> Mapping[str, ScoredItem]:
+        return self.run.items[self.task.task]
+
+
+def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Contrast:
+    """Two runs on the same task, by every metric that it reports; what cannot be compared is named with the reason.
+
+    Args:
+        columns: what the table calls the metrics that fill its columns.
+    """
+    pairs = _shared(first, second)
+    differences: list[MetricDifference] = []
+    notes: list[str] = []
+    for scorer in first.task.scorers:
+        found, refusal = _paired_metrics(scorer.name, scorer.metrics, pairs, (first, second))
+        differences += _differences(found, scorer.metrics, columns)
+        if lacking := [name for name in scorer.metrics if name not in found]:
+            notes.append(f"not compared: {', '.join(lacking)}: {refusal}")
+        if scorer.name == "reasoning":
+            notes += _reply_notes(found["coverage"], first, second)
+    notes += _reported_by_one(first, second)
+    return _contrast(first.task.task, (first, second), pairs, _columns_first(differences), notes)
+
+
+def _paired_metrics(
+    scorer: str, metrics: Sequence[str], pairs: Sequence[ItemPair], sides: tuple[Side, Side]
+) -> tuple[Mapping[str, PairedMetric], str]:
+    """What a scorer's values on both sides give, and why they give no other metric."""
+    first, second = sides
+    if scorer == "reasoning":
+        return reply_counts(pairs, first.run, second.run, first.task)
+    if scorer == "understanding":
+        labels = _labels(first.task, second.task)
+        return {**understanding_counts(pairs, labels), **calibration_pairs(pairs)}, _not_ranked(first, second)
+    if scorer == "modality_preference":
+        return preference_rates(pairs), "they are no shares of the pairs"
+    return mean_values(pairs, metrics), f"the scorer {scorer} gives them no values of single items"
+
+
+def _not_ranked(first: Side, second: Side) -> str:
+    outputs = [side.task.output for side in (first, second)]
+    if all(isinstance(output, LabelOutput) and output.method == "rank" for output in outputs):
+        return "no item has ranked labels on both sides; avemo-eval score RUN, if a run was scored by an older version"
+    return "labels were generated, not ranked"
+
+
+def _reply_notes(coverage: PairedMetric, first: Side, second: Side) -> Iterator[str]:
+    yield from _coverage_notes(coverage, first, second)
+    if not is_comparable(first.task, first.run.judge, first.run.record):
+        yield "the embedded judge knows the demo's voices only: these differences mean nothing"
+
+
+def _reported_by_one(first: Side, second: Side) -> Iterator[str]:
+    here, there = (dict.fromkeys(_reported(side.task)) for side in (first, second))
+    if alone := [name for name in there if name not in here]:
+        yield f"not compared: {', '.join(alone)}: reported for {second.label} alone"
+
+
+def contrast_conditions(first: Side, second: Side) -> Contrast:
+    """Two conditions of one run on the same turns, by the metrics of understanding that both report."""
+    pairs = _shared(first, second)
+    found = {**understanding_counts(pairs, _labels(first.task, second.task)), **calibration_pairs(pairs)}
+    both = [name for name in _reported(first.task) if name in found and name in _reported(second.task)]
+    title = f"{first.task.group or first.task.task}: {second.label} against {first.label}"
+    differences = _differences(found, both, _UNDERSTANDING)
+    return _contrast(title, (first, second), pairs, _columns_first(differences), [])
+
+
+def table_columns(task: TaskSpec, groups: Iterable[GroupSpec]) -> dict[str, str]:
+    """The metrics of a task that fill columns of its group's table, with their names; of a task in no table, all."""
+    reported = _reported(task)
+    group = next((one for one in groups if one.group == task.group), None)
+    names = {
+        column.metric: column.name
+        for column in (group.columns if group else ())
+        if column.condition == task.condition.name and column.metric in reported
+    }
+    return names or {metric: metric for metric in reported}
+
+
+def _reported(task: TaskSpec) -> list[str]:
+    return [metric for scorer in task.scorers for metric in scorer.metrics]
+
+
+def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[Family, int]]:
+    """The contrasts with p-values adjusted for all tests of their family (Holm), and the numbers of these tests.
+
+    What fills the benchmark's table was chosen beforehand and stands for itself; other metrics do not weaken it.
+    """
+    families: dict[Family, list[float]] = {"table": [], "other": []}
+    for one in (one for contrast in contrasts for one in contrast.differences):
+        if one.p_value is not None:
+            families[one.family].append(one.p_value)
+    results = {family: iter(holm(p_values)) for family, p_values in families.items()}
+    done = [
+        replace(
+            contrast,
+            differences=tuple(
+                one if one.p_value is None else replace(one, p_holm=next(results[one.family]))
+                for one in contrast.differences
+            ),
+        )
+        for contrast in contrasts
+    ]
+    return tuple(done), {family: len(p_values) for family, p_values in families.items()}
+
+
+def _shared(first: Side, second: Side) -> list[ItemPair]:
+    """Items scored on both sides, in the first side's order."""
+    return [
+        (item, other)
+        for name, item in first.items.items()
+        if item.scored and (other := second.items.get(name)) is not None and other.scored
+    ]
+
+
+def _labels(first: TaskSpec, second: TaskSpec) -> list[str]:
+    outputs = (first.output, second.output)
+    return list(dict.fromkeys(x for output in outputs if isinstance(output, LabelOutput) for x in output.labels))
+
+
+def _coverage_notes(coverage: PairedMetric, first: Side, second: Side) -> list[str]:
+    shares = coverage.values()
+    if shares[0] is None or shares[1] is None or abs(shares[1] - shares[0]) <= COVERAGE_GAP:
+        return []
+    return [
+        f"{first.label} spoke in {100 * shares[0]:.0f} % of the turns, {second.label} in {100 * shares[1]:.0f} %: the "
+        "other differences are of the turns that both answered in speech, which may be the easier ones"
+    ]
+
+
+def _differences(
+    found: Mapping[str, PairedMetric], metrics: Iterable[str], columns: Mapping[str, str]
+) -> list[MetricDifference]:
+    return [
+        _difference(columns.get(metric, metric), metric, found[metric], "table" if metric in columns else "other")
+        for metric in metrics
+        if metric in found
+    ]
+
+
+def _columns_first(differences: Iterable[MetricDifference]) -> tuple[MetricDifference, ...]:
+    return tuple(sorted(differences, key=lambda one: one.family != "table"))
+
+
+def _difference(column: str, metric: str, paired: PairedMetric, family: Family) -> MetricDifference:
+    estimate = paired.difference()
+    first, second = paired.values()
+    return MetricDifference(
+        column=column,
+        metric=metric,
+        first=first,
+        second=second,
+        difference=estimate,
+        test=paired.test,
+        p_value=None if estimate.value is None else paired.p_value(),
+        p_holm=None,
+        detectable=detectable_difference(estimate),
+        n=paired.n,
+        n_undefined=paired.n_undefined,
+        family=family,
+    )
+
+
+def _contrast(
+    title: str,
+    sides: tuple[Side, Side],
+    pairs: Sequence[ItemPair],
+    differences: tuple[MetricDifference, ...],
+    notes: Sequence[str],
+) -> Contrast:
+    scored = [{name for name, item in side.items.items() if item.scored} for side in sides]
+    return Contrast(
+        title=title,
+        first=sides[0].label,
+        second=sides[1].label,
+        n_shared=len(pairs),
+        n_clusters=len({pair[0].cluster for pair in pairs}),
+        only_first=tuple(sorted(scored[0] - scored[1])),
+        only_second=tuple(sorted(scored[1] - scored[0])),
+        differences=differences,
+        flips=tuple(_flips(pairs)),
+        notes=tuple(notes),
+    )
+
+
+def _flips(pairs: Iterable[ItemPair]) -> Iterable[Flip]:
+    for one, other in pairs:
+        if one.verdict != other.verdict:
+            gold = one.gold or (f"heard {one.audio_label}, seen {one.video_label}" if one.audio_label else "")
+            yield Flip(one.item, gold, one.label, other.label, one.verdict, other.verdict)
+
+
+CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}
+"""In the order that makes a difference what the second of two adds: hearing over seeing, both over either."""
+
+
+def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
+    """Compare runs with the first of them, task by task, on the items that both have scored.
+
+    Where two judges scored the replies, these are left out, and a note says so.
+
+    Args:
+        force: compare although tasks, releases or judges differ; what differs is then a note.
+
+    Raises:
+        UsageError: a folder is no scored run, comes twice, or the runs differ in what they were asked, have no task in
+            common, or none but such that two judges scored.
+        StoreError: a file of a run is damaged.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("the same run is given twice; give the folders of different runs")
+    runs = [read_scored_run(folder) for folder in folders]
+    labels = run_labels([(run.record.config.model, run.folder) for run in runs])
+    contrasts: list[Contrast] = []
+    notes: list[str] = []
+    for label, run in zip(labels[1:], runs[1:], strict=True):
+        tasks = tuple(name for name in runs[0].items if name in run.items)
+        if not tasks:
+            raise UsageError(f"{runs[0].folder} and {run.folder} have no scored task in common")
+        apart = () if force else _judged_apart(runs[0], run, tasks)
+        if apart:
+            notes.append(f"{labels[0]}, {label}: left out, {', '.join(apart)}: {different_judges(runs[0], run)}")
+            tasks = tuple(name for name in tasks if name not in apart)
+        matter = list(differences_that_matter(runs[0], run, tasks))
+        if matter and not force:
+            raise UsageError(
+                f"{labels[0]} and {label} are not two measurements of the same thing (--force compares all the same):\n"
+                + "\n".join(f"  {one}" for one in matter)
+            )
+        notes += [f"{labels[0]}, {label}: {one}" for one in (*matter, *differences_to_know(runs[0].record, run.record))]
+        notes += _left_out(labels[0], runs[0], label, run)
+        for name in tasks:
+            task = runs[0].task(name)
+            columns = table_columns(task, runs[0].record.groups)
+            sides = Side(labels[0], runs[0], task), Side(label, run, run.task(name))
+            contrasts.append(contrast_runs(*sides, columns))
+    return _comparison(labels, runs, contrasts, notes)
+
+
+def compare_conditions(folder: Path) -> Comparison:
+    """Compare what one run understood of voice and face together, of voice alone and of face alone, turn by turn.
+
+    Raises:
+        UsageError: the folder is no scored run, or asked the labels of fewer than two of the conditions.
+        StoreError: a file of the run is damaged.
+    """
+    run = read_scored_run(folder)
+    groups = dict.fromkeys(task.group for task in run.record.tasks if task.group)
+    contrasts = []
+    for group in groups:
+        tasks = _by_condition(run, group)
+        sides = [Side(short, run, tasks[name]) for name, short in CONDITIONS.items() if name in tasks]
+        contrasts += [contrast_conditions(first, second) for first, second in combinations(sides, 2)]
+    if not contrasts:
+        raise UsageError(
+            f"{folder}: no group of its tasks asks for labels under two of {', '.join(CONDITIONS)}; give a second run "
+            "to compare it with"
+        )
+    return _comparison([run.record.config.model], [run], contrasts, [])
+
+
+def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
+    """The first task of each condition that asks for labels."""
+    tasks: dict[str, TaskSpec] = {}
+    for task in run.record.tasks:
+        asks = any(scorer.name == "understanding" for scorer in task.scorers)
+        if task.group == group and asks and task.task in run.items:
+            tasks.setdefault(task.condition.name, task)
+    return tasks
+
+
+def _judged_apart(first: ScoredRun, second: ScoredRun, tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that two judges scored, where there are others to compare."""
+    judged = tuple(name for name in tasks if is_judged(first.task(name)))
+    return judged if different_judges(first, second) and len(judged) < len(tasks) else ()
+
+
+def _left_out(first: str, one: ScoredRun, second: str, other: ScoredRun) -> list[str]:
+    return [
+        f"{first}, {second}: left out, scored for {label} alone: {', '.join(names)}"
+        for label, here, there in ((first, one, other), (second, other, one))
+        if (names := [name for name in here.items if name not in there.items])
+    ]
+
+
+def _comparison(
+    labels: Sequence[str], runs: Sequence[ScoredRun], contrasts: Sequence[Contrast], notes: Sequence[str]
+) -> Comparison:
+    done, tests = adjusted(contrasts)
+    sides = {label: str(run.folder) for label, run in zip(labels, runs, strict=True)}
+    return Comparison(sides, done, tuple(notes), tests["table"], tests["other"])

@@ -1,1 +1,0 @@
-"""Paired comparison: of runs on the same items, and of conditions within one run on the same turns."""

@@ -1,0 +1,291 @@
+"""A comparison of two sides: its records, and their rendering as plain text and as one HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from avemo_harness.metrics.bootstrap import Estimate
+from avemo_harness.report.html.document import Page, escaped, table
+from avemo_harness.report.values import UNDEFINED, digits_of, figure, span
+from avemo_harness.text import aligned
+
+COMPARISON_SCHEMA = 1
+
+Test = Literal["sign-flip", "McNemar"]
+Family = Literal["table", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDifference:
+    """One metric on both sides, on the same items.
+
+    Args:
+        column: how the benchmark's table calls it; the metric's own name where it fills no column.
+        first, second: the two values on the shared items.
+        difference: with its 95 % interval.
+        test: what `p_value` comes from: sign flips of dialogues, or McNemar's exact test where every item has a
+            dialogue of its own.
+        p_holm: adjusted for every test of its family in the comparison.
+        detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level.
+        n: items, or dialogues, with a value on both sides.
+        n_undefined: those without one on at least one side.
+        family: the metrics whose tests are adjusted together: the table's columns, or all others.
+    """
+
+    column: str
+    metric: str
+    first: float | None
+    second: float | None
+    difference: Estimate
+    test: Test
+    p_value: float | None
+    p_holm: float | None
+    detectable: float | None
+    n: int
+    n_undefined: int
+    family: Family = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An item that the two sides answered differently in a way that changes its verdict."""
+
+    item: str
+    gold: str
+    first_label: str | None
+    second_label: str | None
+    first_verdict: str
+    second_verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Two sides on one task, or on two conditions of one group.
+
+    Args:
+        title: the task, or the two conditions.
+        n_shared: items scored on both sides.
+        n_clusters: dialogues of those.
+        only_first, only_second: items that only one side was asked or answered, in order.
+        differences: by metric; none where replies cannot be scored.
+        notes: what a reader must know beside them.
+    """
+
+    title: str
+    first: str
+    second: str
+    n_shared: int
+    n_clusters: int
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    differences: tuple[MetricDifference, ...]
+    flips: tuple[Flip, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that `compare` says.
+
+    Args:
+        sides: the run directory of each label.
+        notes: what differs although it was compared, and what was left out.
+        tests: how many p-values those of the table's columns are adjusted for.
+        other_tests: how many those of the other metrics are adjusted for.
+    """
+
+    sides: Mapping[str, str]
+    contrasts: tuple[Contrast, ...]
+    notes: tuple[str, ...]
+    tests: int
+    other_tests: int = 0
+
+    def to_json(self) -> str:
+        """The text of a JSON file, equal for equal runs."""
+        content = {"schema_version": COMPARISON_SCHEMA, **asdict(self)}
+        return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+SHOWN_ITEMS = 5
+"""Items named in each list; all of them are in the JSON file."""
+
+
+def format_comparison(comparison: Comparison) -> str:
+    """Lay out a comparison for a terminal. Names and ids are given as they are; the caller makes them printable."""
+    parts = ["\n".join(f"{label}: {folder}" for label, folder in comparison.sides.items())]
+    if comparison.notes:
+        parts.append("\n".join(comparison.notes))
+    parts += [_format_contrast(contrast) for contrast in comparison.contrasts]
+    parts.append(explanation(comparison))
+    return "\n\n".join(parts)
+
+
+def explanation(comparison: Comparison) -> str:
+    """What the columns mean."""
+    return (
+        "difference: second less first, with a 95 % interval over resampled dialogues\n"
+        "p: of no difference, by sign flips of whole dialogues; *: McNemar's exact test, an item a dialogue\n"
+        f"{_adjustment(comparison)}\n"
+        "detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level"
+    )
+
+
+def _adjustment(comparison: Comparison) -> str:
+    if not comparison.other_tests:
+        return f"Holm: p adjusted for the number of tests above, {comparison.tests}"
+    return (
+        f"Holm: p adjusted for the {comparison.tests} tests of the table's columns, which stand first, "
+        f"or for the {comparison.other_tests} of the other metrics"
+    )
+
+
+HEADER = ("metric", "first", "second", "difference", "95 % interval", "p", "Holm", "detectable", "n")
+
+
+def difference_row(one: MetricDifference) -> tuple[str, ...]:
+    """The cells below `HEADER`."""
+    digits = digits_of(one.n)
+    return (
+        one.column,
+        figure(one.first, digits),
+        figure(one.second, digits),
+        figure(one.difference.value, digits, signed=True),
+        _interval(one, digits),
+        _p_value(one.p_value) + ("*" if one.test == "McNemar" and one.p_value is not None else ""),
+        _p_value(one.p_holm),
+        figure(one.detectable, digits),
+        str(one.n),
+    )
+
+
+def _interval(one: MetricDifference, digits: int) -> str:
+    low, high = one.difference.ci_low, one.difference.ci_high
+    if low is not None and high is not None:
+        return span(low, high, digits, signed=True)
+    return one.difference.note or UNDEFINED
+
+
+def shared(contrast: Contrast) -> str:
+    """How much is compared."""
+    return f"{contrast.n_shared} items of {contrast.n_clusters} dialogues scored on both sides"
+
+
+def flips_by_kind(flips: Iterable[Flip]) -> dict[str, list[Flip]]:
+    """Flipped items by what they were and became, the largest kind first."""
+    kinds: dict[str, list[Flip]] = {}
+    for flip in flips:
+        kinds.setdefault(f"{flip.first_verdict} -> {flip.second_verdict}", []).append(flip)
+    return dict(sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])))
+
+
+def described(flip: Flip) -> str:
+    """A flipped item with what it was and what either side said."""
+    said = f"{flip.first_label or 'none'} -> {flip.second_label or 'none'}"
+    return f"{flip.item} ({flip.gold}: {said})" if flip.gold else flip.item
+
+
+def _format_contrast(contrast: Contrast) -> str:
+    lines = [f"{contrast.title}   first: {contrast.first}   second: {contrast.second}", shared(contrast)]
+    for label, items in ((contrast.first, contrast.only_first), (contrast.second, contrast.only_second)):
+        if items:
+            lines.append(f"{len(items)} scored for {label} alone: {_named(items)}")
+    if contrast.differences:
+        lines += aligned([HEADER, *(difference_row(one) for one in contrast.differences)])
+    lines += contrast.notes
+    for kind, flips in flips_by_kind(contrast.flips).items():
+        lines.append(f"{len(flips)} {kind}: {_named([described(flip) for flip in flips])}")
+    return "\n".join(lines)
+
+
+def _named(items: Sequence[str]) -> str:
+    rest = len(items) - SHOWN_ITEMS
+    return ", ".join(items[:SHOWN_ITEMS]) + (f", and {rest} more" if rest > 0 else "")
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    return "<.001" if value < 0.001 else figure(value)
+
+
+_STYLE = """
+body { max-width: 76rem; }
+svg { width: 9rem; height: 1.2rem; vertical-align: middle; }
+.axis { stroke: var(--faint); } .interval { stroke: var(--mark); stroke-width: 2; } .value { fill: var(--mark); }
+"""
+
+_HALF_WIDTH, _HEIGHT, _MARGIN = 90, 16, 6
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """The page as text. Every name and id is escaped; the page's own style is the only thing that its policy allows."""
+    title = " and ".join(comparison.sides)
+    ends = [
+        abs(end) for contrast in comparison.contrasts for one in contrast.differences for end in _interval_ends(one)
+    ]
+    scale = max(ends, default=0.0) or 1.0
+    sides = "".join(
+        f"<li>{escaped(label)} <span class='faint'>{escaped(folder)}</span></li>"
+        for label, folder in comparison.sides.items()
+    )
+    body = f"""<h1>Comparison</h1>
+<ul>{sides}</ul>
+{_paragraphs(comparison.notes)}
+{"".join(_section(contrast, scale) for contrast in comparison.contrasts)}
+<h2>How to read this</h2>
+{_paragraphs(explanation(comparison).splitlines())}"""
+    return Page(f"Comparison: {title}", body, _STYLE).html()
+
+
+def _section(contrast: Contrast, scale: float) -> str:
+    alone = ((contrast.first, contrast.only_first), (contrast.second, contrast.only_second))
+    lists = [
+        *(_list(f"{len(items)} scored for {label} alone", items) for label, items in alone if items),
+        *(
+            _list(f"{len(flips)} {kind}", [described(flip) for flip in flips])
+            for kind, flips in flips_by_kind(contrast.flips).items()
+        ),
+    ]
+    return f"""<h2>{escaped(contrast.title)}</h2>
+<p>first: {escaped(contrast.first)}; second: {escaped(contrast.second)}
+<span class="faint">({escaped(shared(contrast))})</span></p>
+{_table(contrast.differences, scale) if contrast.differences else ""}
+{_paragraphs(contrast.notes)}
+{"".join(lists)}
+"""
+
+
+def _table(differences: Sequence[MetricDifference], scale: float) -> str:
+    head = [*map(escaped, HEADER), f"{-scale:+.2f} to {scale:+.2f}"]
+    return table(head, [[*map(escaped, difference_row(one)), _drawing(one, scale)] for one in differences])
+
+
+def _drawing(one: MetricDifference, scale: float) -> str:
+    """The interval on an axis with no difference in the middle; the table has its figures as text."""
+    middle, level = _HALF_WIDTH, _HEIGHT / 2
+    reach = (middle - _MARGIN) / scale
+    shapes = f"<line class='axis' x1='{middle}' x2='{middle}' y1='0' y2='{_HEIGHT}'/>"
+    if interval := _interval_ends(one):
+        low, high = (middle + end * reach for end in interval)
+        shapes += f"<line class='interval' x1='{low:.1f}' x2='{high:.1f}' y1='{level}' y2='{level}'/>"
+    if one.difference.value is not None:
+        place = middle + one.difference.value * reach
+        shapes += f"<circle class='value' cx='{place:.1f}' cy='{level}' r='3'/>"
+    return f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>"
+
+
+def _interval_ends(one: MetricDifference) -> tuple[float, ...]:
+    ends = (one.difference.ci_low, one.difference.ci_high)
+    return tuple(end for end in ends if end is not None)
+
+
+def _list(title: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
+    return f"<details><summary>{escaped(title)}</summary><ul>{items}</ul></details>"
+
+
+def _paragraphs(texts: Iterable[str]) -> str:
+    return "".join(f"<p>{escaped(text)}</p>" for text in texts)

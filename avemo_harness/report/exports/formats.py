@@ -1,0 +1,268 @@
+"""A finished run as eval-results of the Hub, as CSV, and as a log of an experiment tracker."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.errors import UsageError
+from avemo_harness.report.results import RunResult, TaskResult
+from avemo_harness.report.scored_run import FinishedRun, finished_at
+from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
+from avemo_harness.scorers import is_judged
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import publishable, safe_cell
+
+HARNESS = "avemo-harness"
+LOWER_IS_BETTER = frozenset({"ece", "brier"})
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where results are published.
+
+    Args:
+        model_id: of the model on the Hub.
+        dataset_id: of the release on the Hub, where the run read a copy of it.
+        source_url: where the run directory can be looked at.
+    """
+
+    model_id: str | None = None
+    dataset_id: str | None = None
+    source_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSource:
+    """The release that a task was asked of.
+
+    Args:
+        hub_id: None where it is not on the Hub.
+    """
+
+    source: str
+    hub_id: str | None
+    config: str
+    split: str
+    commit: str | None
+    fingerprint: str
+
+
+def refuse_unfinished(run: FinishedRun) -> None:
+    """Refuse a run whose scores are of some items only, or may still change.
+
+    Raises:
+        UsageError: says what is missing and how to go on.
+    """
+    result = run.result
+    reasons = [
+        *(["only some of the items were asked for"] if result.partial else []),
+        *([f"{result.n_errors} items failed"] if result.n_errors else []),
+        *([f"{result.n_missing} items are not answered yet"] if result.n_missing else []),
+    ]
+    if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
+        reasons.append(f"{unjudged} replies are not judged yet")
+    if reasons:
+        raise UsageError(
+            f"{run.folder}: not exported, since {' and '.join(reasons)}; finish the run, or give --allow_partial, "
+            "which says so in what is written"
+        )
+
+
+def scored_tasks(run: FinishedRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
+    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    for task in run.record.tasks:
+        result = run.result.tasks[task.task]
+        if result.status != "skipped" and result.metrics and result.comparable:
+            yield task, result
+
+
+def defined_metrics(result: TaskResult) -> Iterator[tuple[str, MetricValue, float]]:
+    """The metrics of a task that have a value, with it."""
+    for name, metric in result.metrics.items():
+        if metric.value is not None:
+            yield name, metric, metric.value
+
+
+def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> ReleaseSource:
+    """The release of a task; one that was read from the Hub has a commit."""
+    release = run.record.release_of(task)
+    source, commit = str(release["source"]), release["commit"]
+    hub_id = source if commit is not None and _HUB_ID.fullmatch(source) else publication.dataset_id
+    return ReleaseSource(source, hub_id, task.dataset.name, task.dataset.split, commit, str(release["fingerprint"]))
+
+
+def model_id(run: FinishedRun, publication: Publication) -> str:
+    """The model's id on the Hub where it is known, else its name."""
+    given = run.record.config.model_args.get("pretrained")
+    if publication.model_id:
+        return publication.model_id
+    return given if isinstance(given, str) and _is_hub_id(given, run) else model_name(run)
+
+
+def _is_hub_id(pretrained: str, run: FinishedRun) -> bool:
+    """Whether weights came from the Hub, and not from a folder, here or on the machine that the run was made on."""
+    hidden = any(part.startswith(".") for part in pretrained.split("/"))
+    local = run.result.identity.get("weights", "").startswith("sha256:") or Path(pretrained).exists()
+    return bool(_HUB_ID.fullmatch(pretrained)) and not hidden and not local
+
+
+def model_name(run: FinishedRun) -> str:
+    """What the model calls itself, of a served one its name on the server; else the name that it was run by."""
+    return str(publishable(run.result.identity.get("model") or run.result.model))
+
+
+def caveats(metric: MetricValue) -> str:
+    """Of how many items a value is, and the sentences behind its marks: "n = 9; partial: …"."""
+    return "; ".join([f"n = {metric.n}", *sentences_of([metric]).values()])
+
+
+def setup_notes(run: FinishedRun, task: TaskSpec) -> str:
+    """How a task was run, in a fixed order: condition, way of answering, judge, and whether anything is missing."""
+    sampled = run.record.config.generation_of(task).do_sample
+    parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
+    if isinstance(task.output, LabelOutput):
+        parts.append({"generate": "labels generated", "rank": "labels ranked"}[task.output.method])
+    judge = run.result.judge
+    parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
+    if run.result.partial:
+        parts.append("partial")
+    if run.result.provisional:
+        parts.append("provisional")
+    return ", ".join(parts)
+
+
+def eval_results(run: FinishedRun, publication: Publication) -> dict[str, str]:
+    """The files, by their paths in the model's repository.
+
+    Raises:
+        UsageError: the release is not on the Hub, or no task has a headline to export.
+    """
+    import yaml
+
+    files = {}
+    for task, result in scored_tasks(run):
+        metric = result.metrics.get(task.headline or "")
+        if metric is None or metric.value is None:
+            continue
+        release = release_of(run, task, publication)
+        if release.hub_id is None:
+            raise UsageError(
+                f"{task.task} was asked of {release.source}, which is not on the Hub; name where the same release is: "
+                "--dataset_id OWNER/NAME"
+            )
+        dataset = {"id": release.hub_id, "task_id": task.task}
+        if release.commit is not None:
+            dataset["revision"] = release.commit
+        entry: dict[str, Any] = {
+            "dataset": dataset,
+            "value": metric.value,
+            "notes": f"{setup_notes(run, task)}; {caveats(metric)}",
+        }
+        if (when := finished_at(run.folder)) is not None:
+            entry["date"] = when.strftime("%Y-%m-%dT%H:%M:%SZ")
+        if publication.source_url:
+            entry["source"] = {"url": publication.source_url, "name": HARNESS}
+        files[f".eval_results/avemo_{task.task}.yaml"] = yaml.safe_dump([entry], sort_keys=False, allow_unicode=True)
+    if not files:
+        raise UsageError(f"{run.folder}: no task has a headline that could be published")
+    return files
+
+
+HEADER = (
+    *("model", "task", "group", "condition", "metric", "value", "ci_low", "ci_high"),
+    *("n", "n_undefined", "n_invalid", "n_errors", "n_dialogues", "status", "comparable", "release", "setup"),
+    *("shown", "interval", "marks", "caveats"),
+)
+
+
+def spreadsheet(run: FinishedRun, publication: Publication) -> dict[str, str]:
+    """One file with a line for each metric of each task that was asked; undefined values are empty cells.
+
+    `value`, `ci_low` and `ci_high` are exact; `shown` and `interval` have the digits of the other tables, and `shown`
+    the marks whose sentences are in `caveats`.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    model = model_id(run, publication)
+    for task in run.record.tasks:
+        result = run.result.tasks[task.task]
+        if result.status == "skipped":
+            continue
+        release = release_of(run, task, publication)
+        source = release.hub_id or publishable(release.source)
+        setup = setup_notes(run, task)
+        for name, metric in result.metrics.items():
+            numbers = [_number(x) for x in (metric.value, metric.ci_low, metric.ci_high)]
+            counts = [metric.n, metric.n_undefined, metric.n_invalid, metric.n_errors, result.n_clusters]
+            before = [model, task.task, task.group or "", task.condition.name, name]
+            marks = mark_of(metric)
+            caveats = "; ".join(f"{mark}: {run.result.marks[mark]}" for mark in metric.marks)
+            after = [result.status, "yes" if result.comparable else "no", source, setup]
+            after += [shown_value(metric) + (f" {marks}" if marks else ""), shown_interval(metric), marks, caveats]
+            writer.writerow([*map(safe_cell, before), *numbers, *map(str, counts), *map(safe_cell, after)])
+    return {"results.csv": text.getvalue()}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+Tracker = Literal["trackio", "wandb"]
+
+
+def log_to(tracker: Tracker, project: str, name: str, run: FinishedRun) -> None:
+    """Log every metric that has a value as ``task/metric``, with its interval and counts, and how it was measured.
+
+    Args:
+        project: of the tracker.
+        name: what the tracker calls the run.
+
+    Raises:
+        UsageError: the tracker's package is not installed.
+    """
+    try:
+        package = import_module(tracker)
+    except ImportError as error:
+        raise UsageError(f"--{tracker} needs the package {tracker}: pip install {tracker}") from error
+    package.init(project=project, name=name, config=settings(run))
+    package.log(flat_metrics(run.result))
+    package.finish()
+
+
+def settings(run: FinishedRun) -> dict[str, Any]:
+    """What must be known beside the numbers, by path: the model, how each task was asked, and what leaves doubt."""
+    result = run.result
+    settings: dict[str, Any] = {"model": model_name(run), "partial": result.partial, "provisional": result.provisional}
+    settings.update({f"identity/{key}": value for key, value in publishable(result.identity).items()})
+    for task in run.record.tasks:
+        if result.tasks[task.task].status != "skipped":
+            settings[f"{task.task}/comparable"] = result.tasks[task.task].comparable
+            settings[f"{task.task}/setup"] = setup_notes(run, task)
+            for name, metric in result.tasks[task.task].metrics.items():
+                if metric.marks:
+                    settings[f"{task.task}/{name}/caveats"] = caveats(metric)
+    return settings
+
+
+def flat_metrics(result: RunResult) -> dict[str, float]:
+    """Numbers by path, such as ``demo_full_av/accuracy`` and ``demo_full_av/accuracy/ci_low``."""
+    numbers: dict[str, float] = {}
+    for task in result.tasks.values():
+        if task.status == "skipped":
+            continue
+        for name, metric in task.metrics.items():
+            parts = {"": metric.value, "/ci_low": metric.ci_low, "/ci_high": metric.ci_high, "/n": float(metric.n)}
+            numbers.update({f"{task.task}/{name}{end}": value for end, value in parts.items() if value is not None})
+        numbers[f"{task.task}/n_errors"] = float(task.n_errors)
+    return numbers

@@ -1,0 +1,249 @@
+"""Figures of a run for papers, as PDF and PNG: the table as bars, accuracy by condition, trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness.errors import UsageError
+from avemo_harness.files import write_atomically
+from avemo_harness.metrics.trajectory import Dimension, Trajectory
+from avemo_harness.report.results import GroupResult
+from avemo_harness.report.scored_run import FinishedRun, ScoredRun, read_finished_run, read_scored_run
+from avemo_harness.report.values import mark_of, sentences_of
+from avemo_harness.run.judging import Place
+from avemo_harness.scorers.base import Judgement, MetricValue
+from avemo_harness.text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMN_WIDTH, _PAGE_WIDTH = 3.3, 6.9
+"""Inches, of papers with two columns."""
+_LINE = 0.13
+"""Inches that a line of explanation takes."""
+_BAR, _TICK = "#a8cce3", "#222222"
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_CONDITIONS = {"Acc_AV": "voice\nand face", "Acc_A": "voice", "Acc_V": "face"}
+_MARKERS = "osD^vP"
+
+
+def draw_table(run: FinishedRun) -> Figure | None:
+    """A row of bars for each group that has values; None where none has. Replies without understanding are ticks."""
+    from matplotlib.figure import Figure
+
+    groups = [group for group in run.result.groups.values() if _defined(group.columns)]
+    if not groups:
+        return None
+    marks = sentences_of(metric for group in groups for metric in group.columns.values())
+    figure = Figure(figsize=(_PAGE_WIDTH, 1.9 * len(groups) + _LINE * len(marks)), layout="constrained")
+    for axes, group in zip(figure.subplots(len(groups), squeeze=False)[:, 0], groups, strict=True):
+        _bars(axes, group)
+        axes.set_title(printable(f"{group.row}, {group.title}"), loc="left")
+    _explain(figure, marks)
+    return figure
+
+
+def _explain(figure: Figure, marks: Mapping[str, str]) -> None:
+    """The sentences behind marks, below everything else."""
+    if marks:
+        told = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
+        figure.supxlabel(told, fontsize=6, x=0.01, ha="left")
+
+
+def _bars(axes: Axes, group: GroupResult) -> None:
+    values = _defined(group.columns)
+    names = list(values)
+    axes.bar(range(len(names)), [value for value, _ in values.values()], width=0.6, color=_BAR)
+    for place, (value, ends) in enumerate(values.values()):
+        if ends is not None:
+            axes.errorbar(place, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
+    for number, (row, columns) in enumerate(group.trivial.items()):
+        known = {name: value for name, (value, _) in _defined(columns).items() if name in values}
+        places = [names.index(name) for name in known]
+        marker = _MARKERS[number % len(_MARKERS)]
+        axes.plot(places, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
+    marked = (group.columns[name] for name in names)
+    axes.set_xticks(
+        range(len(names)), [f"{name}\n{mark_of(one)}".rstrip() for name, one in zip(names, marked, strict=True)]
+    )
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_ylim(0, 1.05)
+    axes.grid(axis="y", linewidth=0.4)
+    if group.trivial:
+        axes.legend(ncols=len(group.trivial), loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=7)
+
+
+def draw_conditions(run: FinishedRun) -> Figure | None:
+    """Accuracy with voice and face, voice alone and face alone, a line a group; None where no group has two of them."""
+    from matplotlib.figure import Figure
+
+    lines = {}
+    marks: dict[str, str] = {}
+    for group in run.result.groups.values():
+        shown = {name: group.columns.get(name) for name in _CONDITIONS}
+        values = _defined(shown)
+        if len(values) > 1:
+            carried = sentences_of(shown.values())
+            lines[f"{group.title} {''.join(carried)}".rstrip()] = values
+            marks |= carried
+    if not lines:
+        return None
+    figure = Figure(figsize=(_COLUMN_WIDTH, 2.2 + _LINE * len(marks)), layout="constrained")
+    _explain(figure, marks)
+    axes = figure.subplots()
+    order = list(_CONDITIONS)
+    for number, (title, values) in enumerate(lines.items()):
+        shift = 0.06 * (number - (len(lines) - 1) / 2)
+        places = [order.index(name) + shift for name in values]
+        means = [value for value, _ in values.values()]
+        colour, form = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)] + "-"
+        axes.plot(places, means, form, color=colour, markersize=4, label=printable(title))
+        for place, (value, ends) in zip(places, values.values(), strict=True):
+            if ends is not None:
+                axes.errorbar(place, value, yerr=_arms(value, ends), color=colour, capsize=2, linewidth=1)
+    axes.set_xticks(range(len(order)), list(_CONDITIONS.values()))
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1.02)
+    axes.grid(axis="y", linewidth=0.4)
+    figure.legend(loc="outside lower center", fontsize=7)
+    return figure
+
+
+def _defined(columns: Mapping[str, MetricValue | None]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    """The values that are there, with the ends of their intervals."""
+    found: dict[str, tuple[float, tuple[float, float] | None]] = {}
+    for name, metric in columns.items():
+        if metric is not None and metric.value is not None:
+            known = metric.ci_low is not None and metric.ci_high is not None
+            found[name] = metric.value, (metric.ci_low or 0.0, metric.ci_high or 0.0) if known else None
+    return found
+
+
+def _arms(value: float, ends: Sequence[float]) -> list[list[float]]:
+    low, high = ends
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
+SHOWN = 3
+_DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal")
+_LINES = {
+    "user": ("#0072b2", "-", "user, sound and face"),
+    "user_audio": ("#0072b2", "--", "user, sound alone"),
+    "reply": ("#d55e00", "-", "spoken reply"),
+}
+
+
+def draw_trajectories(run: ScoredRun) -> Figure | None:
+    """The turns in which the user's emotion moves most, chosen by that rule alone; None where no reply was judged."""
+    from matplotlib.figure import Figure
+
+    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:SHOWN]
+    if not ranked:
+        return None
+    figure = Figure(figsize=(6.9, 2.8), layout="constrained")
+    grid = figure.subplots(len(_DIMENSIONS), len(ranked), sharey=True, squeeze=False)
+    for column, (place, judged) in enumerate(ranked):
+        for row, dimension in enumerate(_DIMENSIONS):
+            _plot_trajectories(grid[row, column], judged, dimension)
+        grid[0, column].set_title(printable(place[1]), fontsize=8)
+        grid[-1, column].set_xlabel("seconds since the start of each")
+    for row, dimension in enumerate(_DIMENSIONS):
+        grid[row, 0].set_ylabel(dimension)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(_LINES), fontsize=7)
+    return figure
+
+
+def _candidates(run: ScoredRun) -> Iterator[tuple[Place, Judgement]]:
+    for place, judged in run.judged.items():
+        both = (judged.user, judged.reply)
+        if all(one is not None and len(one) and set(_DIMENSIONS) <= set(one.columns) for one in both):
+            yield place, judged
+
+
+def _movement(trajectory: Trajectory | None) -> float:
+    """The wider of the ranges of valence and arousal."""
+    assert trajectory is not None
+    return max(float(np.ptp(_unit_values(trajectory, dimension))) for dimension in _DIMENSIONS)
+
+
+def _plot_trajectories(axes: Axes, judged: Judgement, dimension: Dimension) -> None:
+    for name, (colour, style, label) in _LINES.items():
+        trajectory: Trajectory | None = getattr(judged, name)
+        if trajectory is not None and dimension in trajectory.columns:
+            times = (np.arange(len(trajectory)) + 0.5) / trajectory.rate_hz
+            axes.plot(times, _unit_values(trajectory, dimension), style, color=colour, label=label, linewidth=1.2)
+    axes.axhline(0.5, color="#999999", linewidth=0.5)
+    axes.set_ylim(0, 1)
+    axes.set_xlim(left=0)
+
+
+def _unit_values(trajectory: Trajectory, dimension: Dimension) -> NDArray[np.float64]:
+    return trajectory.on("unit").column(dimension)
+
+
+_SETTINGS: Any = {  # matplotlib names the keys one by one since 3.11, and not before
+    "font.size": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "pdf.fonttype": 42,  # as fonts that journals take, not as drawings of letters
+    "savefig.dpi": 200,
+    "legend.frameon": False,
+    "text.parse_math": False,  # names may hold a dollar sign
+}
+
+
+def draw_figures(folder: Path, target: Path) -> tuple[Path, ...]:
+    """Draw what a run has: `table`, `conditions` and `trajectories`, each as PDF and PNG; equal runs give equal bytes.
+
+    Args:
+        folder: the run directory, scored.
+        target: where the files go; made where there is none.
+
+    Returns:
+        The files; none of a figure that the run has nothing for.
+
+    Raises:
+        UsageError: matplotlib is not installed, or the folder is no scored run.
+        StoreError: the run directory is damaged.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UsageError(
+            "matplotlib is not installed; figures need it: pip install 'avemo-harness[figures]'"
+        ) from error
+    with matplotlib.rc_context(_SETTINGS):
+        return tuple(path for name, figure in _figures(folder) for path in _save(figure, target / name))
+
+
+def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
+
+    run = read_finished_run(folder)
+    for name, figure in (
+        ("table", draw_table(run)),
+        ("conditions", draw_conditions(run)),
+        ("trajectories", draw_trajectories(read_scored_run(folder))),
+    ):
+        if figure is not None:
+            yield name, figure
+
+
+def _save(figure: Figure, path: Path) -> Iterator[Path]:
+    import io
+
+    # Without these, the files would carry the date and the library's version.
+    silent = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
+    for form, metadata in silent.items():
+        data = io.BytesIO()
+        figure.savefig(data, format=form, metadata=metadata, bbox_inches="tight")
+        file = path.with_suffix(f".{form}")
+        write_atomically(file, data.getvalue())
+        yield file

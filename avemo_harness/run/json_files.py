@@ -1,0 +1,210 @@
+"""JSON and JSON Lines of a run directory that carry digests of their content, and `timing.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jsonlines
+
+from avemo_harness.errors import StoreError, storage_errors
+from avemo_harness.files import read_whole, write_atomically
+
+SEAL = "content_sha256"
+"""The key of the digest, at the top of the file."""
+
+
+def sealed_json(content: Mapping[str, Any]) -> str:
+    """The text of a file that holds a JSON object and its digest: keys in a fixed order, equal for equal content."""
+    sealed = {**content, SEAL: content_digest(content)}
+    return json.dumps(sealed, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_sealed_json(path: Path) -> dict[str, Any]:
+    """The object of a file, whose digest is held against it; a file of an older version has none.
+
+    Raises:
+        StorageError: the file is missing or cannot be read.
+        ValueError: it is no JSON object, or not the one that was written.
+    """
+    content = json.loads(read_whole(path).decode())
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a JSON object, found {type(content).__name__}")
+    stated = content.pop(SEAL, None)
+    if stated is not None and stated != content_digest(content):
+        raise ValueError("its digest does not fit: it was changed after it was written")
+    return content
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of a JSON object, whatever the order of its keys and the spelling of its characters."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class LineWriter:
+    """Appends to one file, which is made when there is something to append. One writer a file at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: BinaryIO | None = None
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Append rows and return, once they are durable, how many they were.
+
+        Raises:
+            StorageError: the disk is full or the folder cannot be written.
+        """
+        lines = [checked_lines([row]) for row in rows]
+        if lines:
+            with storage_errors(self.path, "written"):
+                handle = self._opened()
+                left = memoryview("".join(lines).encode())
+                while left:
+                    left = left[handle.write(left) :]
+                os.fsync(handle.fileno())
+        return len(lines)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            with storage_errors(self.path, "written"):
+                self._handle.close()
+
+    def _opened(self) -> BinaryIO:
+        if self._handle is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Without a buffer: what could not be written is not written once more when the file is closed.
+            self._handle = open(self.path, "ab", buffering=0)  # noqa: SIM115  (closed by `close`)
+        return self._handle
+
+
+CHECKSUM = "sum"
+"""The key of a line's checksum, which no row has."""
+
+
+def with_checksum(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with a digest of its other content under `CHECKSUM`."""
+    return {**row, CHECKSUM: _checksum(row)}
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """The row of a line, whose checksum is held against it; a line of a run made before they had some has none.
+
+    Raises:
+        ValueError: it is no JSON object, or not the one that was written.
+    """
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+    stated = row.pop(CHECKSUM, None)
+    if stated is not None and stated != _checksum(row):
+        raise ValueError("its checksum does not fit: it was changed after it was written")
+    return row
+
+
+def _checksum(row: Mapping[str, Any]) -> str:
+    return content_digest(row)[:16]
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a .jsonl file without checksums."""
+    text = io.StringIO()
+    jsonlines.Writer(text, compact=True, sort_keys=True).write_all(rows)
+    return text.getvalue()
+
+
+def checked_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a .jsonl file whose lines carry checksums."""
+    return json_lines(map(with_checksum, rows))
+
+
+def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:
+    """The lines after byte `start` that end in a newline, and the byte after the last of them.
+
+    A line without its newline is one that is being written, or was when its writer was killed: it is left alone.
+
+    Raises:
+        StorageError: the file is missing or cannot be read.
+    """
+    with storage_errors(path, "read"):
+        if path.stat().st_size <= start:
+            return [], start
+        with open(path, "rb") as handle:
+            handle.seek(start)
+            data = handle.read()
+    complete = data[: data.rfind(b"\n") + 1]
+    return complete.splitlines(), start + len(complete)
+
+
+def cut_after(path: Path, end: int) -> bool:
+    """Cut off what a killed writer left after byte `end`; False where that is nothing.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with storage_errors(path, "written"):
+        longer = path.stat().st_size > end
+        if longer:
+            os.truncate(path, end)
+    return longer
+
+
+_LATEST_S = 1e11
+"""Some thousand years from now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One worker's time in a run.
+
+    Args:
+        started: seconds since 1970, in UTC.
+        seconds: until its last answer was stored.
+        records: answers and errors that it stored.
+    """
+
+    worker: str
+    started: float
+    seconds: float
+    records: int
+
+
+def read_timing(folder: Path) -> list[Shift]:
+    """Read a run's `timing.json`; nothing where there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+        StoreError: it is damaged.
+    """
+    path = _path(folder)
+    if not path.exists():
+        return []
+    try:
+        return [_shift(**entry) for entry in json.loads(read_whole(path))]
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{path}: damaged ({error}); remove it, only times are lost") from error
+
+
+def write_timing(folder: Path, shifts: Sequence[Shift]) -> None:
+    """Write a run's `timing.json` anew.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_atomically(_path(folder), json.dumps([asdict(shift) for shift in shifts], indent=1) + "\n")
+
+
+def _shift(worker: str, started: float, seconds: float, records: int) -> Shift:
+    if not 0 <= started <= started + seconds < _LATEST_S:
+        raise ValueError(f"{started!r} s and {seconds!r} s later are no times of a run")
+    return Shift(worker, started, seconds, records)
+
+
+def _path(folder: Path) -> Path:
+    return folder / "timing.json"

@@ -1,0 +1,357 @@
+"""Prepare, ask and judge a run, from Python and from the command; load the releases it asks about."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from avemo_harness import files
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.release import DEMO, Release
+from avemo_harness.benchmark.release_loader import (
+    ReleaseOptions,
+    configured_release,
+    has_split,
+    load_release,
+    with_known_streams,
+)
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.benchmark.task_file import Task
+from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
+from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
+from avemo_harness.models import check_model, load_model
+from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
+from avemo_harness.recognizers import EMBEDDED
+from avemo_harness.recognizers.judging import JudgeSetup, open_judge
+from avemo_harness.run.answers import FailureStreak
+from avemo_harness.run.claims import Claims
+from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
+from avemo_harness.run.json_files import Shift, read_timing, write_timing
+from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
+from avemo_harness.run.loop import Asker, Listener
+from avemo_harness.run.selection import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
+from avemo_harness.run.store import Record, RunStore, Segment, add_items, items_path
+from avemo_harness.scorers import METRICS, is_judged
+
+SourceRevision = tuple[str, str | None]
+"""Hub id, path or ``builtin:demo``, with the revision that belongs to it."""
+
+
+@dataclass
+class RunReleases:
+    """Finds and loads what a run's tasks ask about.
+
+    Args:
+        say: takes a sentence for the user before something slow.
+    """
+
+    config: RunConfig
+    say: Callable[[str], None]
+    _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
+
+    def source(self, task: TaskSpec) -> SourceRevision:
+        """Where a task's release comes from.
+
+        Raises:
+            ReleaseError: none is named anywhere.
+        """
+        config = self.config
+        if config.dataset is None and task.dataset.path is not None:
+            return task.dataset.path, config.revision or task.dataset.revision
+        shipped = read_yaml(SHIPPED / "_release.yaml").values
+        source = configured_release(config.dataset, task.group or task.task, shipped["path"])
+        return source, config.revision or (shipped["revision"] if source == shipped["path"] else None)
+
+    def load(self, task: TaskSpec) -> Release:
+        """The release of a task.
+
+        Raises:
+            ReleaseError: it is missing, unreachable or malformed.
+        """
+        path, revision = self.source(task)
+        key = (path, task.dataset.name, task.dataset.split, revision)
+        if key not in self._loaded:
+            self._loaded[key] = self._read(*key)
+        return self._loaded[key]
+
+    def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
+        """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
+        if which == "demo":
+            return (self.demo_training(),)
+        if which != "auto":
+            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
+        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
+        if own:
+            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
+        self.say("the release has no train part: training on the built-in demo's")
+        return self.training("demo", asked)
+
+    def demo_training(self) -> Release:
+        """The train part of the demo, which is made where it is not there yet."""
+        return self._read(DEMO, "demo", "train", None)
+
+    def _path(self, source: str) -> str:
+        if source != DEMO:
+            return source
+        from avemo_harness.data.synthesis.demo import demo_release
+
+        return str(demo_release(files.cache_dir(), self.say))
+
+    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
+        options = ReleaseOptions(
+            revision=revision,
+            media_root=Path(self.config.media_root) if self.config.media_root else None,
+            streaming=self.config.streaming,
+        )
+        release = replace(load_release(self._path(source), name, split, options), source=source)
+        if self.config.streaming and release.commit is not None:
+            return release  # probing would download every clip; what the columns do not say stays unknown
+        return with_known_streams(release, files.cache_dir() / "streams", self.say)
+
+
+LARGEST_BATCH = 64
+_DAMAGE_REPORTED = 20
+"""Damaged lines that are named one by one."""
+
+BatchSize = int | Literal["auto"] | None
+"""Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
+
+Say = Callable[[str], None]
+"""Takes a sentence for the user: what slow thing starts now, what was repaired."""
+
+
+def judge_replies(
+    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None
+) -> Judgements | None:
+    """Judge the spoken replies of a run, and let the run be scored by these judgements from now on. Needs no model.
+
+    Args:
+        recognizer: see `avemo_harness.recognizers.judging.open_judge`; by default the one that judged the run before,
+            else the embedded one.
+        releases: those of the run's config.
+        device: where a neural recogniser should run.
+
+    Returns:
+        None where the run has no task to judge, or no answers to one yet.
+
+    Raises:
+        UsageError: there is no such recogniser, or a release is not the one that the run asked about.
+        StoreError: the run directory is damaged or cannot be written.
+    """
+    record = read_run(folder)
+    tasks = [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
+    store = RunStore(folder)
+    store.refresh()
+    if not {task.task for task in tasks} & {task for task, _ in store.answers}:
+        return None
+    name = recognizer or _previous_judge(folder) or EMBEDDED
+    setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
+    judge = open_judge(name, setup)
+    by_task = {task.task: releases.load(task) for task in tasks}
+    for task in tasks:
+        release = by_task[task.task]
+        if release.fingerprint != record.release_of(task)["fingerprint"]:
+            raise UsageError(
+                f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
+                "restore that release"
+            )
+    return judge_run(folder, name, judge, by_task, releases.say)
+
+
+def _previous_judge(folder: Path) -> str | None:
+    """The name of the recogniser that judged a run."""
+    before = chosen_judgements(folder)
+    return before.judge.name if before else None
+
+
+def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
+    """Read and check one task by name or path.
+
+    Args:
+        include: folders with more task YAMLs.
+
+    Raises:
+        TaskError: no such task, several of them, or everything that is wrong with its file.
+    """
+    tasks = TaskLibrary(METRICS, [Path(folder) for folder in include]).load([name])
+    if len(tasks) > 1:
+        raise TaskError(f"{name!r} stands for {len(tasks)} tasks: {', '.join(task.name for task in tasks)}")
+    return tasks[0]
+
+
+def _batch_size(asked: BatchSize, capabilities: Capabilities) -> int:
+    if isinstance(asked, int):
+        return min(asked, capabilities.largest_batch)
+    usual = None if asked == "auto" else capabilities.usual_batch
+    return usual or min(LARGEST_BATCH, capabilities.largest_batch)
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run whose directory exists and whose model and questions are at hand."""
+
+    folder: Path
+    record: RunRecord
+    model: OmniModel
+    units: tuple[Unit, ...]
+    conditions: ConditionCache
+    releases: RunReleases
+    say: Say
+
+    @property
+    def n_items(self) -> int:
+        return sum(len(unit.questions) for unit in self.units)
+
+    def question(self, place: tuple[str, str]) -> Question:
+        """The question of a stored record."""
+        return self._by_place[place]
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str], Question]:
+        return {question.place: question for unit in self.units for question in unit.questions}
+
+    def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
+        """Ask what is not answered yet, together with any other worker on the same directory.
+
+        Args:
+            max_errors: see `evaluate`.
+        """
+        worker = secrets.token_hex(6)
+        started = time.time()
+        listener = listener or _NullListener()
+        if isinstance(self.model, Logging):
+            self.model.log_to(self.folder / "logs" / f"{worker}.log")
+        store = RunStore(self.folder)
+        claims = Claims(self.folder / "claims", worker)
+        with _closing_with(claims.close):
+            with claims.alone():
+                # Who lives is asked first: what a worker stored before it went is then read, and not cut.
+                live = claims.live_workers()
+                listener.stored(store.refresh())
+                cut = store.cut_torn_lines(live)
+                files.remove_leftovers(self.folder)
+            for sentence in store.damage[:_DAMAGE_REPORTED]:
+                self.say(sentence)
+            if cut:
+                self.say(f"{cut} torn last line(s) of a killed worker were cut off")
+            segment = Segment(self.folder, worker)
+            size = _batch_size(batch_size, self.model.capabilities)
+            with _closing_with(lambda: self._end_shift(claims, segment, worker, started)):
+                failures = FailureStreak(max_errors, store.errors)
+                Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
+        self.conditions.prune()
+
+    def _end_shift(self, claims: Claims, segment: Segment, worker: str, started: float) -> None:
+        segment.close()
+        with claims.alone():
+            self._write_timing(worker, started, segment.written)
+
+    def _write_timing(self, worker: str, started: float, records: int) -> None:
+        try:
+            before = read_timing(self.folder)
+        except StorageError:
+            raise
+        except StoreError:
+            self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
+            before = []
+        seconds = time.time() - started
+        write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])
+
+
+@contextmanager
+def _closing_with(clear: Callable[[], None]) -> Iterator[None]:
+    """Clear away after the block. Where the block fails, its error is told, and none of the clearing away."""
+    try:
+        yield
+    except BaseException:
+        with suppress(StoreError):
+            clear()
+        raise
+    clear()
+
+
+class _NullListener:
+    def stored(self, records: Sequence[Record]) -> None:
+        del records
+
+    def waiting(self, units: int) -> None:
+        del units
+
+
+def prepare(
+    config: RunConfig,
+    *,
+    output_path: str | Path | None = None,
+    device: str | None = None,
+    model: OmniModel | None = None,
+    say: Say = lambda sentence: None,
+) -> PreparedRun:
+    """Resolve a config and start its run directory, or join the same run there. The model is made, not yet asked.
+
+    What can be refused cheaply is refused first: tasks, then releases, then the model's name and the versions that
+    it runs on, before anything is built or loaded.
+    """
+    library = TaskLibrary(METRICS, [Path(folder) for folder in config.include_path])
+    tasks = library.load(config.tasks)
+    releases = RunReleases(config, say)
+    for task in tasks:
+        releases.source(task.spec)
+    if model is None:
+        check_model(config.model)
+    by_task = {task.name: releases.load(task.spec) for task in tasks}
+    distinct = tuple({id(release): release for release in by_task.values()}.values())
+    wanted = {output_kind(task.spec) for task in tasks}
+    setup = ModelSetup(
+        releases=distinct,
+        training=lambda which: releases.training(which, distinct),
+        say=say,
+        device=device,
+        outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
+    )
+    if model is None:
+        model = load_model(config.model, config.model_args, setup)
+    plans, skipped = plan_tasks(tasks, by_task, model.capabilities, config)
+    record = RunRecord(
+        config=config,
+        identity=dict(model.identity()),
+        tasks=tuple(task.spec for task in tasks),
+        task_digests={task.name: task.digest for task in tasks},
+        groups=_groups(tasks, library),
+        releases=tuple(
+            describe_release(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+        ),
+        skipped=skipped,
+        answers_from_release=model.capabilities.needs_reference,
+    )
+    asked = [task for task in tasks if task.name not in skipped]
+    selected = select_items(asked, by_task, plans, config)
+    folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
+    open_run(folder, record)
+    held = add_items(folder, plans, selected)
+    for name, count in held.forgotten.items():
+        say(
+            f"{items_path(folder, name)}: was damaged; {count} of its items, which were not asked yet, are forgotten; "
+            "name them again with --limit, --ids or --where"
+        )
+    if held.more and config.names_part:
+        say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
+    conditions = ConditionCache(files.cache_dir() / "conditions")
+    units = group_into_units(asked, by_task, held.by_task, record, conditions)
+    return PreparedRun(folder, record, model, units, conditions, releases, say)
+
+
+def _groups(tasks: Sequence[Task], library: TaskLibrary) -> tuple[Any, ...]:
+    names = dict.fromkeys(task.spec.group for task in tasks if task.spec.group)
+    return tuple(group for name in names if (group := library.load_group(name)))
+
+
+def _default_name(record: RunRecord) -> str:
+    tasks = "+".join(Path(name).stem.replace("*", "all") for name in record.config.tasks)[:60]
+    return f"{tasks}-{record.config.model}-{record.digest()}"

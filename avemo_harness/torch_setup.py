@@ -1,0 +1,337 @@
+"""Compute on this machine: device, threads and worker processes, transformers, pinned weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from avemo_harness import files
+from avemo_harness.errors import UsageError, first_line, message_of
+
+
+@contextmanager
+def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
+    """That many processes, until the block ends."""
+    # A forked process could inherit a held lock of a threaded library, so processes start afresh.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
+        yield pool
+
+
+def _end_with_parent() -> None:
+    """Watch the process that started this one: nobody would ever stop a worker whose parent was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # it runs in a worker alone
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
+
+
+def own_device() -> str:
+    """The device of this process: of several launched together each has its own GPU; without GPUs, the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
+    return "cpu"
+
+
+def device_is_lost(error: BaseException) -> bool:
+    """Tell if an error leaves a GPU of no more use to this process, such as a failed assertion in a kernel.
+
+    Memory that runs out does not.
+    """
+    said = message_of(error)
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "AcceleratorError" or said.startswith(("CUDA error:", "HIP error:"))
+    )
+
+
+_declared_operators: list[Any] = []
+"""Keeps torchvision's declared operators alive: they vanish with the library object."""
+
+
+def import_transformers() -> Any:
+    """The package transformers, also beside a torchvision that does not load by itself."""
+    repair_torchvision()
+    return import_module("transformers")
+
+
+def repair_torchvision() -> None:
+    """Make torchvision importable, where it is installed, on machines without CUDA: its compiled part does not load.
+
+    Its two compiled operators are not needed here: declaring them is enough.
+    """
+    import torch
+
+    try:
+        import_module("torchvision")
+    except ImportError:
+        pass  # (transformers does without it)
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library_class: Any = torch.library.Library
+        library = library_class("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            if not hasattr(torch.ops.torchvision, operator):
+                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _declared_operators.append(library)
+        import_module("torchvision")
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers from reporting at length what a checkpoint holds besides, or has odd on purpose.
+
+    What lacks is an error of ours.
+    """
+    chatter: Any = import_module("transformers.utils.logging")
+    level, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
+    chatter.set_verbosity_error()
+    if not sys.stderr.isatty():
+        chatter.disable_progress_bar()
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(level)
+        if bar:
+            chatter.enable_progress_bar()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread of the CPU: small networks are fastest so, and the same on any number of processors."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+DType = Literal["float32", "bfloat16", "float16"]
+
+Say = Callable[[str], None]
+"""Takes a sentence for the user before something slow."""
+
+_HASH_BLOCK_BYTES = 2**22
+_SLOW_TO_HASH_BYTES = 2**30
+_NOT_WEIGHT_SUFFIXES = (".md", ".msgpack", ".h5", ".onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights that are pinned down.
+
+    Args:
+        path: folder or Hub id.
+        revision: commit of a Hub id; None for a folder.
+        content: what they are, wherever they lie: ``id@commit``, or a digest of the folder's files.
+    """
+
+    path: str
+    revision: str | None
+    content: str
+
+    def settings(self, name: str) -> Mapping[str, Any]:
+        """A JSON or YAML file of theirs, such as ``config.json``; empty where there is no such file.
+
+        Raises:
+            UsageError: the file is not a mapping, or the Hub cannot be reached.
+        """
+        import yaml
+
+        path = _settings_file(self, name)
+        if path is None:
+            return {}
+        try:
+            text = path.read_text(encoding="utf-8")
+            settings = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"{path}: damaged ({first_line(error)}); download it again") from error
+        if not isinstance(settings, dict):
+            raise UsageError(f"{path}: damaged (it holds no settings); download it again")
+        return settings
+
+    def folder(self) -> Path:
+        """Where all the files are on this machine; a Hub repository is downloaded whole.
+
+        Raises:
+            UsageError: the Hub cannot be reached and the files are not in its cache.
+        """
+        if self.revision is None:
+            return Path(self.path)
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(snapshot_download(self.path, revision=self.revision))
+        except Exception as error:
+            raise UsageError(f"{self.content}: cannot be downloaded ({first_line(error)}); give a folder") from error
+
+
+def find_weights(
+    pretrained: str, revision: str | None, config: str = "config.json", say: Say = lambda sentence: None
+) -> Weights:
+    """Pin weights down: the commit that a Hub id stands for now, or the content of a local folder.
+
+    Args:
+        pretrained: Hub id or folder.
+        revision: branch, tag or commit of a Hub id.
+        config: a file that any repository of the kind has.
+
+    Raises:
+        UsageError: there is no such folder or repository, or the Hub cannot be reached and nothing is in its cache.
+    """
+    folder = Path(pretrained).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise UsageError(f"{pretrained} is a folder, which has no revision; leave `revision` out")
+        folder = folder.resolve()
+        return Weights(str(folder), None, f"sha256:{_folder_digest(folder, say)}")
+    if folder.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1:
+        raise UsageError(f"{pretrained!r}: no such folder, and not a Hub id; give pretrained=FOLDER or OWNER/NAME")
+    found = _hub_file(pretrained, revision, config)
+    if found is None:
+        raise UsageError(f"{pretrained}: the repository has no {config}; these are no weights that can be used")
+    commit = found.parent.name
+    return Weights(pretrained, commit, f"{pretrained}@{commit}")
+
+
+def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
+    """SHA-256 of a file, hex; remembered by its size and time, since weights are large.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        stat = path.stat()
+        facts = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        known = files.cache_dir() / "weights" / "files" / hashlib.sha256(facts.encode()).hexdigest()[:32]
+        if known.exists():
+            return known.read_text(encoding="utf-8")
+        if stat.st_size > _SLOW_TO_HASH_BYTES:
+            say(f"reading {path} once, to know its weights by their content")
+        digest = _hash_file(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file with weights") from error
+    files.write_atomically(known, digest)
+    return digest
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_model(
+    model_class: Any, weights: Weights, dtype: DType, device: str | None, may_lack: tuple[str, ...] = ()
+) -> Any:
+    """A model for inference: no gradients, evaluation mode; pickled weights are read as plain tensors only.
+
+    Args:
+        model_class: a `PreTrainedModel` or an auto class.
+        device: where it runs; None takes the GPU of this process, else the CPU.
+        may_lack: beginnings of the names of weights that nothing depends on.
+
+    Raises:
+        UsageError: the weights cannot be read, or are not all of this class.
+    """
+    from pickle import UnpicklingError
+
+    import torch
+
+    try:
+        with quiet_loading():
+            model, found = model_class.from_pretrained(
+                weights.path,
+                revision=weights.revision,
+                dtype=getattr(torch, dtype),
+                weights_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
+        raise UsageError(f"{weights.path}: cannot be loaded ({first_line(error)})") from error
+    missing = [*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]
+    if lacking := sorted(key for key in missing if not key.startswith(may_lack)):
+        raise UsageError(
+            f"{weights.path}: not weights of {type(model).__name__}: {len(lacking)} are missing or of another shape, "
+            f"such as {lacking[0]}; give another `pretrained`"
+        )
+    return model.eval().requires_grad_(False).to(device or own_device())
+
+
+def _settings_file(weights: Weights, name: str) -> Path | None:
+    if weights.revision is None:
+        path = Path(weights.path) / name
+        return path if path.is_file() else None
+    return _hub_file(weights.path, weights.revision, name)
+
+
+def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:
+    """A file of a repository, from the cache where the Hub cannot be reached; None where the repository lacks it."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    where = f"{repository}@{revision}" if revision else repository
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision))
+    except HFValidationError as error:
+        raise UsageError(f"{repository}: neither a folder nor a Hub id ({first_line(error)})") from error
+    except LocalEntryNotFoundError as error:  # older releases of the library count it among the Hub's answers
+        raise _unreachable(where, name) from error
+    except HfHubHTTPError as error:
+        if isinstance(error, EntryNotFoundError):
+            return None
+        raise UsageError(f"{where}: the Hub refuses it ({first_line(error)})") from error
+    except Exception as error:
+        # However the connection failed, the file may be in the cache from another time.
+        try:
+            return Path(hf_hub_download(repository, name, revision=revision, local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise _unreachable(where, name) from error
+
+
+def _unreachable(where: str, name: str) -> UsageError:
+    return UsageError(
+        f"{where}: the Hub cannot be reached and {name} is not in the cache; download it first, or give a folder: "
+        "pretrained=FOLDER"
+    )
+
+
+def _folder_digest(folder: Path, say: Say) -> str:
+    """Digest of the names and contents of a folder's files, documentation and other frameworks' weights aside."""
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in _NOT_WEIGHT_SUFFIXES and not path.name.startswith(".")
+    ]
+    content = json.dumps([[path.relative_to(folder).as_posix(), file_digest(path, say)] for path in files])
+    return hashlib.sha256(content.encode()).hexdigest()

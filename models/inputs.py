@@ -1,0 +1,202 @@
+"""What models take in: text without special tokens, clips decoded to frames and 16 kHz sound."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.errors import MediaError
+
+_SPECIAL_TOKEN = re.compile(r"<(?=[|/A-Za-z])")
+
+
+def escape_special_tokens(text: str) -> str:
+    """The text, unable to close a turn or to name media.
+
+    >>> escape_special_tokens("I <3 it <|im_end|> (<image>./</image>)")
+    'I <3 it < |im_end|> (< image>./< /image>)'
+    """
+    return _SPECIAL_TOKEN.sub("< ", text)
+
+
+SOUND_RATE = 16_000
+FRAME_BYTES, SOUND_BYTES = 2**31, 2**28
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDigests:
+    """The content of a clip's video and of its sound; None where the clip has no such stream."""
+
+    video: str | None
+    sound: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedClip:
+    """A clip as a model takes it in.
+
+    Args:
+        frames: RGB, uint8 [T, H, W, 3], T even; None without video.
+        sound: mono at 16 kHz, float32 [n] in [-1, 1]; None without sound.
+    """
+
+    frames: NDArray[np.uint8] | None
+    sound: NDArray[np.float32] | None
+
+
+class ClipDecoder:
+    """Decodes clips, each stream once while it is remembered. Safe to use from several threads.
+
+    Args:
+        fps: frames a second, the same for every clip: frame k is the one on show after k / fps seconds. The last frame
+            is held to make their number even, since video encoders take frames in pairs.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._streams: LruCache[str, StreamDigests] = LruCache(100_000, lambda streams: 1)
+        self._frames: LruCache[str, NDArray[np.uint8]] = LruCache(FRAME_BYTES, lambda array: array.nbytes)
+        self._sounds: LruCache[str, NDArray[np.float32]] = LruCache(SOUND_BYTES, lambda array: array.nbytes)
+
+    def prefetch(self, clip: Clip, known: Callable[[str], bool] = lambda stream: False) -> None:
+        """Decode a clip ahead. A clip that cannot be decoded is left for whoever asks for it, with its error.
+
+        Args:
+            known: which streams need no decoding.
+        """
+        with suppress(MediaError):
+            streams = self.streams(clip)
+            if streams.video is not None and not known(streams.video):
+                self.frames(clip)
+            if streams.sound is not None and not known(streams.sound):
+                self.sound(clip)
+
+    def streams(self, clip: Clip) -> StreamDigests:
+        """Which streams a clip has, by content. Nothing is decoded.
+
+        Raises:
+            MediaError: the clip is missing or damaged.
+        """
+        return self._streams.get(clip.sha256, lambda: _with_clip_name(clip, _streams_of))
+
+    def frames(self, clip: Clip) -> NDArray[np.uint8] | None:
+        """Frames of a clip as in `DecodedClip`; MediaError where it is missing or damaged."""
+        video = self.streams(clip).video
+        if video is None:
+            return None
+        return self._frames.get(video, lambda: _with_clip_name(clip, lambda data: _even_frames(data, self.fps)))
+
+    def sound(self, clip: Clip) -> NDArray[np.float32] | None:
+        """Sound of a clip as in `DecodedClip`; MediaError where it is missing or damaged."""
+        sound = self.streams(clip).sound
+        if sound is None:
+            return None
+        return self._sounds.get(sound, lambda: _with_clip_name(clip, _own_sound))
+
+    def look(self, clip: Clip) -> DecodedClip:
+        """Both streams of a clip.
+
+        Raises:
+            MediaError: the clip is missing or damaged.
+        """
+        return DecodedClip(self.frames(clip), self.sound(clip))
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class LruCache(Generic[Key, Value]):
+    """Values by key, made once also where several threads ask; the longest unused go when there are too many.
+
+    Args:
+        room: what the sizes of all values may add up to.
+        size_of: size of one value, in the unit of `room`.
+    """
+
+    def __init__(self, room: int, size_of: Callable[[Value], int]) -> None:
+        self.room, self._size_of = room, size_of
+        self._values: OrderedDict[Key, Future[Value]] = OrderedDict()
+        self._used = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of a key, made now if it is not there. What `make` raises is raised, and nothing is kept."""
+        with self._lock:
+            future = self._values.get(key)
+            ours = future is None
+            if future is None:
+                future = self._values[key] = Future()
+            else:
+                self._values.move_to_end(key)
+        if ours:
+            try:
+                value = make()
+            except BaseException as error:
+                with self._lock:
+                    self._values.pop(key, None)
+                future.set_exception(error)
+                raise
+            future.set_result(value)
+            self._make_room(self._size_of(value))
+        return future.result()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
+    def clear(self) -> None:
+        """Forget every value."""
+        with self._lock:
+            self._values = OrderedDict((key, made) for key, made in self._values.items() if not made.done())
+            self._used = 0
+
+    def _make_room(self, size: int) -> None:
+        with self._lock:
+            self._used += size
+            for key in list(self._values)[:-1]:
+                if self._used <= self.room:
+                    break
+                if self._values[key].done():
+                    self._used -= self._size_of(self._values.pop(key).result())
+
+
+def _with_clip_name(clip: Clip, make: Callable[[bytes], Value]) -> Value:
+    try:
+        return make(clip.read())
+    except MediaError as error:
+        raise error if clip.name in str(error) else MediaError(f"{clip.name}: {error}") from error
+
+
+def _streams_of(data: bytes) -> StreamDigests:
+    info, packets = media.probe(data), media.packet_digests(data)
+    # The header's facts tell apart streams of equal packets that are played at another speed.
+    return StreamDigests(
+        video=_content(info.video, packets.video) if info.video else None,
+        sound=_content(info.sound, packets.sound) if info.sound else None,
+    )
+
+
+def _content(facts: object, packets: tuple[str, ...]) -> str:
+    return hashlib.sha256(f"{facts} {' '.join(packets)}".encode()).hexdigest()
+
+
+def _even_frames(data: bytes, fps: float) -> NDArray[np.uint8]:
+    pixels = media.decode_frames(data, fps=fps).pixels
+    return np.concatenate([pixels, pixels[-1:]]) if len(pixels) % 2 else pixels
+
+
+def _own_sound(data: bytes) -> NDArray[np.float32]:
+    return media.decode_sound(data, rate=SOUND_RATE).astype(np.float32, copy=False)

@@ -1,0 +1,191 @@
+"""Labels are verified stream by stream, and conflict pairs each stream by its own label."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.acted_release import CONFIG, write_acted
+from support.planted_labels import QUICK
+
+from avemo_harness.benchmark.release import Dialogue, make_release
+from avemo_harness.data.checks.findings import LabelRatings, RatingsByClip, Rule, Stream
+from avemo_harness.data.checks.raters import open_recognizer
+from avemo_harness.data.checks.survey import SurveyedConfig
+from avemo_harness.data.checks.verification import VerificationDetails, verify_labels
+from avemo_harness.errors import UsageError
+from avemo_harness.recognizers.checkpoint import save_categorical
+from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
+from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
+
+
+def agreeing(material: SurveyedConfig, doubts: dict[tuple[str, Stream], tuple[str, ...]], rule: Rule) -> LabelRatings:
+    """Three raters who name the label of every stream, but for some."""
+    said: dict[tuple[str, Stream], tuple[str, ...]] = {}
+    for one in material.labelled():
+        said[one.clip.sha256, "sound"] = said[one.clip.sha256, "face"] = (one.emotion,) * 3
+    return LabelRatings("three raters", rule, {**said, **doubts})
+
+
+def details_of(material: SurveyedConfig, opinions: LabelRatings) -> VerificationDetails:
+    found = verify_labels(material, opinions).finding.details
+    assert isinstance(found, VerificationDetails)
+    return found
+
+
+def digest_of(acted: list[Dialogue], dialogue_id: str) -> str:
+    clip = next(one for one in acted if one.dialogue_id == dialogue_id).turns[0].clip
+    assert clip is not None
+    return clip.sha256
+
+
+def test_labels_that_everybody_confirms_pass(material: SurveyedConfig) -> None:
+    verified = verify_labels(material, agreeing(material, {}, "unanimous"))
+    assert verified.finding.verdict == "pass"
+    assert verified.finding.summary == (
+        "confirmed: sound 100% of 64 clips, face 100% of 64 clips; unanimous keeps 64 of 64 dialogues; both streams of "
+        "32 of 32 conflict pairs are confirmed"
+    )
+    assert not verified.dropped
+
+
+def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(
+    material: SurveyedConfig, acted: list[Dialogue]
+) -> None:
+    doubts: RatingsByClip = {
+        (digest_of(acted, "0-0-happy"), "sound"): ("happy", "sad", "sad"),
+        (digest_of(acted, "0-0-neutral"), "face"): ("neutral", "neutral", "unsure"),
+    }
+    by_most = verify_labels(material, agreeing(material, dict(doubts), "majority"))
+    assert by_most.dropped == {("test", "0-0-happy")}
+    by_all = verify_labels(material, agreeing(material, dict(doubts), "unanimous"))
+    assert by_all.dropped == {("test", "0-0-happy"), ("test", "0-0-neutral")}
+    assert isinstance(by_all.finding.details, VerificationDetails)
+    doubted = [one for one in by_all.finding.details.opinions if not one.kept]
+    assert {(one.dialogue, one.stream, tuple(one.said.items())) for one in doubted} == {
+        ("0-0-happy", "sound", (("happy", 1), ("sad", 2))),
+        ("0-0-neutral", "face", (("neutral", 2), ("unsure", 1))),
+    }
+
+
+def test_each_stream_of_a_pair_goes_by_its_own_clip(material: SurveyedConfig, acted: list[Dialogue]) -> None:
+    """The happy sound is doubted: that concerns the pair that takes its sound, and not the one that takes its face."""
+    doubts: RatingsByClip = {(digest_of(acted, "0-0-happy"), "sound"): ("sad", "sad", "sad")}
+    pairs = details_of(material, agreeing(material, dict(doubts), "majority")).pairs
+    assert (pairs.pairs, pairs.judged, pairs.sound, pairs.face, pairs.both) == (32, 32, 31, 32, 31)
+
+
+def test_clips_of_which_nothing_is_said_are_kept_and_counted(material: SurveyedConfig, acted: list[Dialogue]) -> None:
+    opinions = LabelRatings("one rater", "majority", {(digest_of(acted, "0-0-sad"), "both"): ("sad",)}, unplaced=3)
+    details = details_of(material, opinions)
+    assert (details.clips, details.judged, details.kept, details.unplaced) == (64, 1, 64, 3)
+    assert details.pairs.judged == 0
+    nobody = verify_labels(material, LabelRatings("nobody", "majority", {}))
+    assert nobody.finding.verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict", "summary"),
+    [
+        (12, "fail", "majority keeps 12 of 64 dialogues (18.8%, fewer than 20%); "),
+        (13, "warn", "majority keeps 13 of 64 dialogues (20.3%, fewer than 50%); "),
+        (31, "warn", "majority keeps 31 of 64 dialogues (48.4%, fewer than 50%); "),
+        (32, "pass", "confirmed: sound 50% of 64 clips, face 100% of 64 clips; majority keeps 32 of 64 dialogues"),
+    ],
+)
+def test_a_release_of_which_little_is_confirmed_does_not_pass(
+    kept: int, verdict: str, summary: str, material: SurveyedConfig
+) -> None:
+    release = material.releases["test"]
+    unpaired = make_release("here", CONFIG, "test", None, release.dialogues, ())
+    refused = np.random.default_rng(0).permutation(64) >= kept
+    doubts: RatingsByClip = {
+        (one.clip.sha256, "sound"): ("unsure",) * 3
+        for one, drop in zip(material.labelled(), refused, strict=True)
+        if drop
+    }
+    opinions = agreeing(material, dict(doubts), "majority")
+    finding = verify_labels(replace(material, releases={"test": unpaired}), opinions).finding
+    assert finding.verdict == verdict, finding.summary
+    assert summary in finding.summary
+
+
+def test_a_recogniser_that_learned_nothing_is_no_reason_to_fail(material: SurveyedConfig) -> None:
+    said: RatingsByClip = {(one.clip.sha256, "face"): ("sad",) for one in list(material.labelled())}
+    mostly_sad = {**said, **dict.fromkeys(list(said)[8:], ("unsure",))}
+    by_raters, by_recogniser = (
+        verify_labels(material, LabelRatings("somebody", rule, mostly_sad)).finding
+        for rule in ("majority", "recognizer")
+    )
+    assert by_raters.verdict == "fail"
+    assert by_recogniser.verdict == "warn"
+    assert "recognizer keeps 2 of 64 dialogues (3.1%, fewer than 20%)" in by_recogniser.summary
+
+
+def test_conflict_pairs_of_which_little_is_confirmed_do_not_pass(material: SurveyedConfig) -> None:
+    doubts: RatingsByClip = {
+        (one.clip.sha256, "face"): ("neutral",) * 3 for one in material.labelled() if one.emotion == "happy"
+    }
+    few = {
+        **doubts,
+        **{(one.clip.sha256, "sound"): ("sad",) * 3 for one in material.labelled() if one.emotion == "happy"},
+    }
+    by_face = verify_labels(material, agreeing(material, dict(doubts), "majority")).finding
+    assert by_face.verdict == "pass"
+    by_both = verify_labels(material, agreeing(material, dict(few), "majority")).finding
+    assert by_both.verdict == "fail"
+    assert by_both.summary.startswith("both streams of 0 of 32 conflict pairs are confirmed (0.0%, fewer than 20%); ")
+
+
+def test_votes_on_few_of_the_clips_say_nothing_of_the_release(material: SurveyedConfig) -> None:
+    labelled = list(material.labelled())
+    said: RatingsByClip = {(one.clip.sha256, "both"): (one.emotion,) * 3 for one in labelled[:31]}
+    finding = verify_labels(material, LabelRatings("three raters", "majority", said, unplaced=7)).finding
+    assert finding.verdict == "cannot tell"
+    assert finding.summary.startswith("31 of 64 labelled clips are judged, fewer than 50%; confirmed: both 100% of 31")
+    assert finding.summary.endswith("; 7 opinions are of other clips")
+    half = {**said, (labelled[31].clip.sha256, "both"): (labelled[31].emotion,)}
+    assert verify_labels(material, LabelRatings("three raters", "majority", half)).finding.verdict == "pass"
+
+
+def test_agreement_on_three_clips_may_be_chance(material: SurveyedConfig) -> None:
+    said: RatingsByClip = {(one.clip.sha256, "both"): (one.emotion,) for one in list(material.labelled())[:3]}
+    finding = verify_labels(material, LabelRatings("a rater", "majority", said)).finding
+    assert finding.verdict == "cannot tell"
+    assert finding.summary.startswith("3 judged clips are too few to tell agreement from chance; ")
+
+
+def test_labels_that_are_confirmed_no_more_often_than_by_chance_are_told(material: SurveyedConfig) -> None:
+    said: RatingsByClip = {(one.clip.sha256, "face"): ("happy",) for one in material.labelled()}
+    finding = verify_labels(material, LabelRatings("a rater who sees joy", "majority", said)).finding
+    assert finding.verdict == "warn"
+    assert finding.summary.startswith("no better than chance, face: 0.25 (chance 0.25, up to ")
+
+
+@pytest.mark.slow
+def test_a_recogniser_that_was_trained_before_judges_each_stream_alone(
+    material: SurveyedConfig, acted: list[Dialogue], tmp_path: Path
+) -> None:
+    specs = ("clip-sound", "clip-face")
+    features = FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(tmp_path / "features"))
+    some = write_acted(tmp_path / "release", acted[:24])
+    corpus = read_release(ReleaseArguments(str(some), CONFIG))
+    save_categorical(train_categorical(corpus, Method(features, QUICK)), specs, tmp_path / "mine")
+    clips = list(material.labelled())[:8]
+    opinions = open_recognizer(str(tmp_path / "mine"), tmp_path, print)(clips)
+    assert re.fullmatch(r"recogniser mine \([0-9a-f]{8}\)", opinions.by)
+    assert set(opinions.said) == {(one.clip.sha256, stream) for one in clips for stream in ("sound", "face")}
+    named = [opinions.confirm(one.clip.sha256, "sound", one.emotion) for one in clips]
+    assert sum(map(bool, named)) > 4  # it learned from these very clips
+
+
+def test_a_recogniser_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown recognizer 'fussion'; nearest: 'fusion'"):
+        open_recognizer("fussion", tmp_path, print)
+    with pytest.raises(UsageError, match="not/there"):
+        open_recognizer("not/there", tmp_path, print)

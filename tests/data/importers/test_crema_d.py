@@ -1,0 +1,170 @@
+"""CREMA-D is imported with the emotion that was asked for, or with the one that raters saw and heard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.clips import positions
+from support.corpus_trees import (
+    LFS_POINTER,
+    write_clip,
+    write_crema_d,
+    write_crema_d_responses,
+    write_crema_d_summary,
+    write_silent_video,
+)
+from support.imports import import_corpus, left_out
+from support.tiny_corpora import write_wav
+
+from avemo_harness import media
+from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.data.importers.base import ImportedCorpus
+from avemo_harness.errors import MediaError, ReleaseError
+
+STEMS = (
+    "1001_DFA_ANG_XX",
+    "1001_DFA_HAP_XX",
+    "1001_IEO_SAD_HI",
+    "1001_IEO_DIS_LO",
+    "1002_IEO_FEA_MD",
+    "1002_TAI_NEU_XX",
+)
+
+
+def labels(imported: ImportedCorpus) -> dict[str, str | None]:
+    return {one.dialogue_id.removeprefix("cremad-"): one.turns[0].emotion for one in imported.dialogues["test"]}
+
+
+def test_intended_emotions_are_kept_and_the_others_counted(tmp_path: Path) -> None:
+    imported = import_corpus("crema-d", write_crema_d(tmp_path / "corpus", STEMS), tmp_path / "out")
+    assert labels(imported) == {
+        "1001_DFA_ANG_XX": "angry",
+        "1001_DFA_HAP_XX": "happy",
+        "1001_IEO_SAD_HI": "sad",
+        "1002_TAI_NEU_XX": "neutral",
+    }
+    assert left_out(imported) == {"label disgust": 1, "label fear": 1}
+    turn = imported.dialogues["test"][0].turns[0]
+    assert (turn.speaker_id, turn.text) == ("1001", "Don't forget a jacket.")
+
+
+def test_sound_stands_in_where_there_is_no_video(tmp_path: Path) -> None:
+    imported = import_corpus("crema-d", write_crema_d(tmp_path / "corpus", STEMS), tmp_path / "out")
+    paths = sorted(imported.paths.values())
+    assert paths[0] == "AudioWAV/1001_DFA_ANG_XX.wav"
+    assert [path.split("/")[0] for path in paths[1:]] == ["VideoFlash"] * 3
+    assert imported.notes == ("1 clips have no face; tasks that need it cannot ask about them",)
+
+
+VOTES = {
+    "1001_DFA_ANG_XX": "A",
+    "1001_DFA_HAP_XX": "N",
+    "1001_IEO_SAD_HI": "S:N",
+    "1001_IEO_DIS_LO": "A",
+    "1002_IEO_FEA_MD": "F",
+}
+
+
+def check_votes(imported: ImportedCorpus) -> None:
+    assert labels(imported) == {
+        "1001_DFA_ANG_XX": "angry",
+        "1001_DFA_HAP_XX": "neutral",
+        "1001_IEO_DIS_LO": "angry",
+    }
+    assert left_out(imported) == {"a tie of votes": 1, "label fear": 1, "no votes": 1}
+
+
+def test_labels_by_votes_follow_most_raters_of_both_and_ties_are_dropped(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS)
+    write_crema_d_summary(corpus, VOTES)
+    check_votes(import_corpus("crema-d", corpus, tmp_path / "out", labels="votes"))
+
+
+def test_single_votes_give_the_same_labels(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS)
+    votes = [(stem, 3, answer) for stem, most in VOTES.items() for answer in most.split(":") * 2]
+    minority = [(stem, 3, "D") for stem in VOTES]
+    voice_alone = [(stem, 1, "H") for stem in VOTES] * 9
+    write_crema_d_responses(corpus, [*voice_alone, *votes, *minority])
+    check_votes(import_corpus("crema-d", corpus, tmp_path / "out", labels="votes"))
+
+
+def test_labels_by_votes_need_votes(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS[:1])
+    with pytest.raises(ReleaseError, match=r"expected processedResults/summaryTable\.csv or finishedResponses\.csv"):
+        import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
+
+
+def test_clips_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
+    clip = corpus / "VideoFlash" / f"{STEMS[1]}.mp4"
+    clip.write_text(LFS_POINTER)
+    with pytest.raises(MediaError, match=rf"{STEMS[1]}.*it is a git-lfs pointer, not the file: run git lfs pull"):
+        import_corpus("crema-d", corpus, tmp_path / "out")
+
+
+def test_votes_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
+    (corpus / "finishedResponses.csv").write_text(LFS_POINTER)
+    with pytest.raises(MediaError, match=r"finishedResponses\.csv: .*git lfs pull"):
+        import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
+
+
+def test_a_clip_whose_level_is_spelled_in_two_ways_is_one_clip(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    write_clip(corpus / "VideoFlash" / "1040_ITH_SAD_XX.mp4", 0.4, 0)
+    write_wav(corpus / "AudioWAV" / "1040_ITH_SAD_X.wav", 0.4)
+    write_wav(corpus / "AudioWAV" / "1041_ITH_HAP_X.wav", 0.4)
+    write_crema_d_summary(corpus, {"1040_ITH_SAD_X": "S", "1041_ITH_HAP_XX": "H"})
+    imported = import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
+    assert labels(imported) == {"1040_ITH_SAD_XX": "sad", "1041_ITH_HAP_XX": "happy"}
+    assert set(imported.paths.values()) == {"VideoFlash/1040_ITH_SAD_XX.mp4", "AudioWAV/1041_ITH_HAP_X.wav"}
+
+
+def import_with_silent_video(tmp_path: Path, ending: str, sound_s: float) -> bytes:
+    """The bytes of a clip whose video, of 2 s, has no sound; another clip of the corpus is whole."""
+    corpus = tmp_path / "corpus"
+    write_silent_video(corpus / "VideoFlash" / f"1064_IEO_HAP_MD{ending}", 2.0)
+    write_wav(corpus / "AudioWAV" / "1064_IEO_HAP_MD.wav", sound_s)
+    write_clip(corpus / "VideoFlash" / "1065_IEO_HAP_MD.mp4", 0.4, 1)
+    write_wav(corpus / "AudioWAV" / "1065_IEO_HAP_MD.wav", 0.4)
+    import_corpus("crema-d", corpus, tmp_path / "out")
+    clip = load_release(str(tmp_path / "out"), "singleturn_synthetic").dialogues[0].turns[0].clip
+    assert clip is not None
+    return clip.read()
+
+
+@pytest.mark.parametrize(("sound_s", "kept_s"), [(1.55, 1.52), (2.2, 2.0)])
+def test_a_silent_video_may_go_on_after_its_sound_more_than_the_sound_after_it(
+    sound_s: float, kept_s: float, tmp_path: Path
+) -> None:
+    info = media.probe(import_with_silent_video(tmp_path, ".flv", sound_s))
+    assert info.video is not None
+    assert info.video.duration_s == pytest.approx(kept_s)
+
+
+@pytest.mark.parametrize("ending", [".flv", ".mp4"])
+def test_a_silent_video_has_the_sound_of_its_sound_file(ending: str, tmp_path: Path) -> None:
+    clip = import_with_silent_video(tmp_path, ending, 1.9)
+    info = media.probe(clip)
+    assert info.video is not None
+    assert info.sound is not None
+    assert (info.video.duration_s, info.sound.duration_s) == (pytest.approx(1.88), pytest.approx(1.88, abs=0.01))
+    heard, sound = (
+        media.decode_sound(clip),
+        media.decode_sound(tmp_path / "corpus" / "AudioWAV" / "1064_IEO_HAP_MD.wav"),
+    )
+    assert np.corrcoef(heard, sound[: len(heard)])[0, 1] > 0.9
+    assert positions(media.decode_frames(clip))[::20] == [0, 20, 40]
+
+
+@pytest.mark.parametrize("sound_s", [1.0, 2.4])
+def test_the_sound_stands_alone_where_the_silent_video_is_of_another_length(sound_s: float, tmp_path: Path) -> None:
+    info = media.probe(import_with_silent_video(tmp_path, ".flv", sound_s))
+    assert info.video is None
+    assert info.duration_s == pytest.approx(sound_s)
+    notes = json.loads((tmp_path / "out" / "import.json").read_text())["notes"]
+    assert "1 silent videos are longer or shorter than the files with their sound; that sound stands alone" in notes

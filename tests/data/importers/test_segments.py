@@ -1,0 +1,54 @@
+"""Segments of a conversation obey every rule, and none that fits is passed over."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avemo_harness.data.importers.base import ConversationTurn, cut_segments
+
+talks = st.lists(
+    st.builds(ConversationTurn, st.sampled_from("abc"), st.booleans(), st.integers(0, 4).map(bool)), max_size=25
+)
+
+
+def fits(talk: list[ConversationTurn]) -> bool:
+    """Whether these utterances can be a segment."""
+    users, others = talk[::2], talk[1::2]
+    return (
+        3 <= len(talk) <= 5
+        and len({one.speaker for one in users}) == len({one.speaker for one in others}) == 1
+        and users[0].speaker != others[0].speaker
+        and all(one.askable for one in users)
+        and all(one.follows for one in talk[1:])
+    )
+
+
+@given(talks)
+def test_segments_are_of_two_people_in_turn_and_every_user_turn_can_be_asked(talk: list[ConversationTurn]) -> None:
+    segments = cut_segments(talk)
+    assert all(fits(talk[segment.start : segment.stop]) for segment in segments)
+    assert all(one.stop <= other.start for one, other in pairwise(segments))
+
+
+@given(talks)
+def test_what_is_left_between_segments_holds_none(talk: list[ConversationTurn]) -> None:
+    segments = cut_segments(talk)
+    borders = [0, *(end for segment in segments for end in (segment.start, segment.stop)), len(talk)]
+    for start, stop in zip(borders[::2], borders[1::2], strict=True):
+        rest = range(start, stop)
+        assert not any(fits(talk[i : i + length]) for i in rest for length in (3, 4, 5) if i + length <= stop)
+
+
+@given(talks)
+def test_each_segment_is_as_long_as_can_be(talk: list[ConversationTurn]) -> None:
+    for segment in cut_segments(talk):
+        if len(segment) < 5 and segment.stop < len(talk):
+            assert not fits(talk[segment.start : segment.stop + 1])
+
+
+def test_two_utterances_in_a_row_by_one_speaker_end_a_segment() -> None:
+    talk = [ConversationTurn(speaker, True) for speaker in "ababbaba"]
+    assert cut_segments(talk) == [range(4), range(4, 8)]

@@ -1,0 +1,66 @@
+"""Words that tell an emotion are found in any form; words that only look like them are not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.data.synthesis.sentences import LEAK_WORDS, Situation, find_leaks
+
+
+@pytest.mark.parametrize(
+    ("text", "emotion"),
+    [
+        ("I'm so HAPPY for you.", "happy"),
+        ("They were happier before.", "happy"),
+        ("She said it angrily, twice.", "angry"),
+        ("What an ‘infuriating’ map.", "angry"),
+        ("Such sadness on the shelf.", "sad"),
+        ("I was crying over the letter.", "sad"),
+        ("That made me unhappy.", "sad"),
+        ("A neutral answer, I think.", "neutral"),
+        ("My emotional sister called.", "any"),
+        ("ｈａｐｐｙ in wide letters", "happy"),
+    ],
+)
+def test_a_word_that_tells_an_emotion_is_found(text: str, emotion: str) -> None:
+    assert [leak.emotion for leak in find_leaks(text)] == [emotion]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It happened on Monday, and I made a note.",
+        "The saddle is in the cinema, by the exit.",
+        "Please take the parcel to the madam at the desk.",
+        "The hatch, the average, the storage.",
+        "A comrade resembles my uncle; the crystal glass is on the gladiolus.",
+    ],
+)
+def test_a_word_that_only_looks_like_one_is_not(text: str) -> None:
+    assert find_leaks(text) == ()
+
+
+def test_every_emotion_has_words() -> None:
+    assert set(EMOTIONS) < set(LEAK_WORDS)
+    for emotion in EMOTIONS:
+        assert {leak.emotion for leak in find_leaks(f"This is {emotion}.")} == {emotion}
+
+
+def test_words_of_another_language_can_be_added() -> None:
+    more = {"happy": ("glücklich*", "froh"), "angry": ()}
+    assert [leak.word for leak in find_leaks("Die Glücklichen waren FROH, nicht frohgemut.", more)] == [
+        "glücklichen",
+        "froh",
+    ]
+
+
+@given(st.integers(0, 2**32))
+def test_the_built_in_sentences_tell_nothing(seed: int) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    situation = Situation.draw(rng)
+    assert find_leaks(" ".join([situation.opening(rng), situation.sequel(rng), situation.reply(rng)])) == ()

@@ -21,8 +21,8 @@ from avemo_harness.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from avemo_harness.benchmark.request import ItemKey, StoredResponse
     from avemo_harness.run.prepare import BatchSize, PreparedRun
-    from avemo_harness.run.store import Record
 
 PLAIN_LINE_INTERVAL_S = 10.0
 
@@ -32,12 +32,12 @@ class Progress:
 
     def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
         self._run, self._bar = run, bar
-        self._done: set[tuple[str, str]] = set()
-        self._errors: set[tuple[str, str]] = set()
+        self._done: set[ItemKey] = set()
+        self._errors: set[ItemKey] = set()
         self._right = self._labelled = 0
         self._started = self._said = time.monotonic()
 
-    def stored(self, records: Sequence[Record]) -> None:
+    def stored(self, records: Sequence[StoredResponse]) -> None:
         """Count new records and show the line."""
         for record in records:
             self._count(record)
@@ -55,18 +55,18 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self._state()}, {units} with other workers")
 
-    def _count(self, record: Record) -> None:
-        self._done.add(record.place)
+    def _count(self, record: StoredResponse) -> None:
+        self._done.add(record.item_key)
         if record.error is not None:
-            self._errors.add(record.place)
+            self._errors.add(record.item_key)
             return
-        self._errors.discard(record.place)
-        question = self._run.question(record.place)
+        self._errors.discard(record.item_key)
+        question = self._run.question(record.item_key)
         output = question.asking.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
             from avemo_harness.scorers.answers import read_answer
 
-            parsed = read_answer(record.answer(question.item), output)
+            parsed = read_answer(record, output)
             self._labelled += 1
             self._right += parsed.label == question.item.gold
 

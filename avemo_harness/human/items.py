@@ -92,9 +92,9 @@ def _open(written: str, task: str | None) -> System:
     store = RunStore(folder)
     store.refresh()
     replies = {
-        (item.dialogue_id, item.turn_index): folder / record.speech
+        (item.dialogue_id, item.turn_index): folder / record.speech_path
         for item in store.read_items(chosen.task)
-        if (record := store.answers.get((chosen.task, item.item_id))) is not None and record.speech is not None
+        if (record := store.answers.get((chosen.task, item.item_id))) is not None and record.speech_path is not None
     }
     if not replies:
         raise UsageError(f"{folder}: {chosen.task} has no spoken reply yet; finish the run first")

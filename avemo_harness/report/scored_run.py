@@ -9,12 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
-from avemo_harness.run.judging import Place, chosen_judgements
+from avemo_harness.run.judging import chosen_judgements
 from avemo_harness.scorers.base import Judge, Judgement, MetricValue
 
 PEOPLE = ("ER", "EN", "RR", "ERS")
@@ -221,7 +222,7 @@ class ScoredRun:
     record: RunRecord
     items: Mapping[str, Mapping[str, ScoredItem]]
     judge: Judge | None
-    judged: Mapping[Place, Judgement]
+    judged: Mapping[ItemKey, Judgement]
 
     def task(self, name: str) -> TaskSpec:
         return next(task for task in self.record.tasks if task.task == name)

@@ -17,7 +17,7 @@ import numpy as np
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, ItemKey, StoredResponse
 from avemo_harness.errors import RecognitionError, SampleError, StorageError, StoreError, UsageError, describe
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.metrics.profiles import Calibration
@@ -33,14 +33,11 @@ from avemo_harness.run.json_files import (
     read_sealed_json,
     sealed_json,
 )
-from avemo_harness.run.store import Record, RunStore
+from avemo_harness.run.store import RunStore
 from avemo_harness.scorers.base import Judge, Judgement, UserView
 
 DECIMALS = 4
 """Trajectories are stored rounded, so that results do not depend on the order of floating-point sums."""
-
-Place = tuple[str, str]
-"""Task and item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class Judgements:
         """Let the run be scored by this judge from now on."""
         write_atomically(self.folder / "judge.json", sealed_json({"digest": self.judge.digest}))
 
-    def read(self) -> dict[Place, Judgement]:
+    def read(self) -> dict[ItemKey, Judgement]:
         """Every judgement that is whole, the last one of each item."""
         return self._read()[0]
 
@@ -72,9 +69,9 @@ class Judgements:
         """Damaged lines, a sentence each; their items count as not judged."""
         return self._read()[1]
 
-    def _read(self) -> tuple[dict[Place, Judgement], list[str]]:
+    def _read(self) -> tuple[dict[ItemKey, Judgement], list[str]]:
         path = self._path("jsonl")
-        found: dict[Place, Judgement] = {}
+        found: dict[ItemKey, Judgement] = {}
         damage: list[str] = []
         for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
             try:
@@ -136,11 +133,11 @@ def chosen_judgements(folder: Path) -> Judgements | None:
     return Judgements(folder, judge)
 
 
-def judgement_row(place: Place, judged: Judgement) -> dict[str, Any]:
+def judgement_row(item_key: ItemKey, judged: Judgement) -> dict[str, Any]:
     """The line of a judgement."""
     row = {
-        "task": place[0],
-        "item": place[1],
+        "task": item_key[0],
+        "item": item_key[1],
         "place": judged.place,
         "has_reference": judged.has_reference,
         "user": _stored(judged.user),
@@ -216,12 +213,12 @@ def judge_run(
         store = RunStore(folder)
         store.refresh()
         # What could not be judged before is tried again.
-        judged = {place for place, one in judgements.read().items() if one.error is None}
+        judged = {item_key for item_key, one in judgements.read().items() if one.error is None}
         questions = [
             _Reply(item, record, release)
             for task, release in releases.items()
             for item in store.read_items(task)
-            if (record := store.answers.get((task, item.item_id))) and record.place not in judged
+            if (record := store.answers.get((task, item.item_id))) and record.item_key not in judged
         ]
         judgements.write_judge()
         if questions:
@@ -236,7 +233,7 @@ class _Reply:
     """An answer to a task of spoken replies, and the release with the turn that it answers."""
 
     item: Item
-    record: Record
+    record: StoredResponse
     release: Release
 
 
@@ -258,7 +255,7 @@ class _Judging:
             place=sum(turn.role == "user" for turn in turns[:index]),
             has_reference=index + 1 < len(turns) and turns[index + 1].role == "assistant",
         )
-        clip, speech = turns[index].clip, one.record.speech
+        clip, speech = turns[index].clip, one.record.speech_path
         try:
             user, reply = _User(), _Heard()
             if clip is not None:
@@ -371,7 +368,7 @@ def _judge(judgements: Judgements, judging: _Judging, questions: Sequence[_Reply
         with ThreadPoolExecutor(_JUDGED_AT_ONCE) as pool:
             for start, block in _blocks(questions):
                 judged = pool.map(judging.judged, block)
-                rows = [judgement_row(one.record.place, result) for one, result in zip(block, judged, strict=True)]
+                rows = [judgement_row(one.record.item_key, result) for one, result in zip(block, judged, strict=True)]
                 writer.append(rows)
                 if (start + len(block)) % _SAID_EVERY == 0 and start + len(block) < len(questions):
                     say(f"{start + len(block)} of {len(questions)} replies judged")

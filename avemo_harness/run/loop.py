@@ -12,13 +12,13 @@ from itertools import compress, groupby, islice
 from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import turn_item_id, turns_to_answer_first
-from avemo_harness.benchmark.request import Item, Request, Response
+from avemo_harness.benchmark.request import Item, ItemKey, Request, Response, StoredResponse
 from avemo_harness.errors import HistoryError, ModelError, StoreError, UsageError, describe, first_line
 from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
 from avemo_harness.run.answers import FailureStreak, checked_response, submit
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.selection import Question, Unit
-from avemo_harness.run.store import Record, RunStore, Segment
+from avemo_harness.run.store import RunStore, Segment, stored_response
 from avemo_harness.torch_setup import device_is_lost
 
 POLL_S = 0.2
@@ -30,7 +30,7 @@ PREPARING_THREADS = 2
 class Listener(Protocol):
     """Hears how the asking goes on."""
 
-    def stored(self, records: Sequence[Record]) -> None:
+    def stored(self, records: Sequence[StoredResponse]) -> None:
         """Records that this or another worker has just stored."""
         ...
 
@@ -74,7 +74,7 @@ class Step:
     """
 
     questions: tuple[tuple[str, Question], ...]
-    after: frozenset[tuple[str, str]]
+    after: frozenset[ItemKey]
     requests: tuple[Future[Request], ...] = ()
 
 
@@ -88,7 +88,7 @@ class Flow:
     asked: list[tuple[Future[Response], Request]] = field(default_factory=list)
     by_key: dict[str, list[tuple[str, Item]]] = field(default_factory=dict)
     """Items, with their units, that wait for the answer to a request."""
-    settled: list[tuple[str, Record]] = field(default_factory=list)
+    settled: list[tuple[str, StoredResponse]] = field(default_factory=list)
     """Records to be stored, with their units."""
 
     @property
@@ -118,9 +118,9 @@ class Asker:
     listener: Listener
     failures: FailureStreak
     _pace: Pace = field(init=False)
-    _failed_before: set[tuple[str, str]] = field(default_factory=set)
+    _failed_before: set[ItemKey] = field(default_factory=set)
     _open: dict[str, int] = field(default_factory=dict)
-    _due: set[tuple[str, str]] = field(default_factory=set)
+    _due: set[ItemKey] = field(default_factory=set)
     """Items of claimed units that are not settled yet."""
     _end: UsageError | None = None
     """Ends the run once everything that was answered is stored."""
@@ -139,7 +139,7 @@ class Asker:
         self._failed_before = set(self.store.errors)
         remaining = [unit for unit in units if self._missing(unit)]
         # What may end the run again must not keep the rest from being asked.
-        remaining.sort(key=lambda unit: any(question.place in self._failed_before for question in unit.questions))
+        remaining.sort(key=lambda unit: any(question.item_key in self._failed_before for question in unit.questions))
         pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
         try:
             while remaining:
@@ -171,7 +171,7 @@ class Asker:
         claimed = self._claimed(units)
         while cohort := list(islice(claimed, self._units_at_once(units))):
             questions = [(unit.name, question) for unit, missing in cohort for question in missing]
-            self._due.update(question.place for _, question in questions)
+            self._due.update(question.item_key for _, question in questions)
             questions.sort(key=lambda one: one[1].item.turn_index)
             for _, turn in groupby(questions, key=lambda one: one[1].item.turn_index):
                 # Labels, then replies.
@@ -246,14 +246,14 @@ class Asker:
             yield unit, missing
 
     def _missing(self, unit: Unit) -> list[Question]:
-        return [q for q in unit.questions if not self._settled(q.place)]
+        return [q for q in unit.questions if not self._settled(q.item_key)]
 
-    def _settled(self, place: tuple[str, str]) -> bool:
-        return place in self.store.answers or (place in self.store.errors and place not in self._failed_before)
+    def _settled(self, item_key: ItemKey) -> bool:
+        return item_key in self.store.answers or (item_key in self.store.errors and item_key not in self._failed_before)
 
     def _refresh(self) -> None:
         new = self.store.refresh()
-        self._failed_before -= {record.place for record in new}
+        self._failed_before -= {record.item_key for record in new}
         if new:
             self.listener.stored(new)
 
@@ -311,7 +311,7 @@ class Asker:
     def _store_settled(self, flow: Flow) -> None:
         if not flow.settled:
             return
-        by_unit: dict[str, list[Record]] = {}
+        by_unit: dict[str, list[StoredResponse]] = {}
         for unit, record in flow.settled:
             by_unit.setdefault(unit, []).append(record)
         with self.claims.kept(by_unit) as ours:
@@ -323,10 +323,10 @@ class Asker:
                 self.claims.release(unit)
         records = [record for _, record in flow.settled]
         flow.settled.clear()
-        self._due.difference_update(record.place for record in records)
+        self._due.difference_update(record.item_key for record in records)
         self.failures.add(records)
 
-    def _record(self, item: Item, request: Request, answered: Future[Response]) -> Record:
+    def _record(self, item: Item, request: Request, answered: Future[Response]) -> StoredResponse:
         """The record of an answer, whose speech is stored first; whatever is wrong with it is the item's error.
 
         Raises:
@@ -335,7 +335,7 @@ class Asker:
         """
         try:
             response = checked_response(answered.result(), request)
-            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+            speech = self.segment.write_speech(request.key, response.speech) if response.speech else {}
         except (UsageError, StoreError):
             raise
         except Exception as error:
@@ -344,11 +344,11 @@ class Asker:
                     f"the model's device is lost ({first_line(error)}); what is answered is kept: the same command "
                     "goes on, and asks what was asked at that moment last; with --batch_size 1, that is one item"
                 )
-            response, speech = Response(error=describe(error)), None
-        return Record.of(item, request.key, response, speech)
+            response, speech = Response(error=describe(error)), {}
+        return stored_response(item, request.key, response, speech)
 
 
-def unprepared(item: Item, error: Exception) -> Record:
+def unprepared(item: Item, error: Exception) -> StoredResponse:
     """The record of an item whose request cannot be made.
 
     Raises:
@@ -356,15 +356,15 @@ def unprepared(item: Item, error: Exception) -> Record:
     """
     if isinstance(error, UsageError | StoreError):
         raise error
-    return Record.of(item, None, Response(error=describe(error)))
+    return stored_response(item, None, Response(error=describe(error)))
 
 
-def copy_for(item: Item, known: Record) -> Record:
+def copy_for(item: Item, known: StoredResponse) -> StoredResponse:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
 
 
-def _needed_first(question: Question) -> set[tuple[str, str]]:
+def _needed_first(question: Question) -> set[ItemKey]:
     """The items whose answers a question's history needs."""
     item, asking = question.item, question.asking
     turns = turns_to_answer_first(asking.task, asking.release, item)

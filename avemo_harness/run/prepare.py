@@ -21,6 +21,7 @@ from avemo_harness.benchmark.release_loader import (
     load_release,
     with_known_streams,
 )
+from avemo_harness.benchmark.request import ItemKey, StoredResponse
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -37,7 +38,7 @@ from avemo_harness.run.json_files import Shift, read_timing, write_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.selection import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
-from avemo_harness.run.store import Record, RunStore, Segment, add_items, items_path
+from avemo_harness.run.store import RunStore, Segment, add_items, items_path
 from avemo_harness.scorers import METRICS, is_judged
 
 SourceRevision = tuple[str, str | None]
@@ -209,13 +210,13 @@ class PreparedRun:
     def n_items(self) -> int:
         return sum(len(unit.questions) for unit in self.units)
 
-    def question(self, place: tuple[str, str]) -> Question:
+    def question(self, item_key: ItemKey) -> Question:
         """The question of a stored record."""
-        return self._by_place[place]
+        return self._by_item[item_key]
 
     @cached_property
-    def _by_place(self) -> dict[tuple[str, str], Question]:
-        return {question.place: question for unit in self.units for question in unit.questions}
+    def _by_item(self) -> dict[ItemKey, Question]:
+        return {question.item_key: question for unit in self.units for question in unit.questions}
 
     def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
         """Ask what is not answered yet, together with any other worker on the same directory.
@@ -278,7 +279,7 @@ def _closing_with(clear: Callable[[], None]) -> Iterator[None]:
 
 
 class _NullListener:
-    def stored(self, records: Sequence[Record]) -> None:
+    def stored(self, records: Sequence[StoredResponse]) -> None:
         del records
 
     def waiting(self, units: int) -> None:

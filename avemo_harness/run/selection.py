@@ -19,7 +19,7 @@ from avemo_harness.benchmark.planning import (
     turns_to_answer_first,
 )
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, ItemKey
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
@@ -244,7 +244,7 @@ class Question:
     item: Item
 
     @property
-    def place(self) -> tuple[str, str]:
+    def item_key(self) -> ItemKey:
         return (self.item.task, self.item.item_id)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from avemo_harness import media
 from avemo_harness.benchmark.planning import Plan
-from avemo_harness.benchmark.request import Item, Response, Speech
+from avemo_harness.benchmark.request import Item, ItemKey, Response, Speech, StoredResponse
 from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.run.json_files import (
@@ -23,7 +24,6 @@ from avemo_harness.run.json_files import (
     read_sealed_json,
     sealed_json,
 )
-from avemo_harness.scorers.base import Answer, Judgement
 from avemo_harness.text import storable
 
 ITEMS_SCHEMA = 1
@@ -212,87 +212,47 @@ LOGPROB_DECIMALS = 4
 """Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSpeech:
-    """A spoken answer on disk: its path inside the run directory, its digest and its length in samples."""
-
-    path: str
-    sha256: str
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One finished request of one item, as a line of a segment.
+def stored_response(
+    item: Item, key: str | None, response: Response, speech: Mapping[str, Any] = MappingProxyType({})
+) -> StoredResponse:
+    """The response to an item as it is stored.
 
     Args:
-        label_tokens, label_priors: with `label_logprobs`, what every way of ranking is computed from.
-        speech: path of the spoken answer inside the run directory.
-        speech_sha256: digest of that file.
-        speech_samples: how many samples it holds.
-        error: why there is no answer; a record has an answer or an error.
-        flags: what is odd about the answer.
+        key: of its request; None where none could be made.
+        speech: what `Segment.write_speech` returned for the response's speech.
     """
-
-    task: str
-    item: str
-    key: str | None = None
-    text: str | None = None
-    label_logprobs: dict[str, float] | None = None
-    speech: str | None = None
-    speech_sha256: str | None = None
-    speech_samples: int | None = None
-    prompt_tokens: int | None = None
-    new_tokens: int | None = None
-    error: str | None = None
-    label_tokens: dict[str, int] | None = None
-    label_priors: dict[str, float] | None = None
-    flags: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> tuple[str, str]:
-        return (self.task, self.item)
-
-    @classmethod
-    def of(cls, item: Item, key: str | None, response: Response, speech: StoredSpeech | None = None) -> Record:
-        """Make the record of an item's response, whose speech is stored already."""
-        return cls(
-            task=item.task,
-            item=item.item_id,
-            key=key,
-            text=response.text and storable(response.text),
-            label_logprobs=_rounded(response.label_logprobs),
-            speech=speech.path if speech else None,
-            speech_sha256=speech.sha256 if speech else None,
-            speech_samples=speech.samples if speech else None,
-            prompt_tokens=response.prompt_tokens,
-            new_tokens=response.new_tokens,
-            error=response.error and storable(response.error),
-            label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
-            label_priors=_rounded(response.label_priors),
-            flags=tuple(response.flags),
-        )
-
-    def answer(self, item: Item, judged: Judgement | None = None) -> Answer:
-        """What scorers see of the record of an item, with what a recogniser says of it."""
-        return Answer(
-            item,
-            text=self.text,
-            label_logprobs=self.label_logprobs,
-            label_tokens=self.label_tokens,
-            label_priors=self.label_priors,
-            speech=self.speech,
-            flags=self.flags,
-            error=self.error,
-            judged=judged,
-        )
-
-    def line(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+    return StoredResponse(
+        task=item.task,
+        item=item.item_id,
+        key=key,
+        text=response.text and storable(response.text),
+        label_logprobs=_rounded(response.label_logprobs),
+        label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
+        label_priors=_rounded(response.label_priors),
+        prompt_tokens=response.prompt_tokens,
+        new_tokens=response.new_tokens,
+        flags=tuple(response.flags),
+        error=response.error and storable(response.error),
+        **speech,
+    )
 
 
 def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if logprobs is None else {label: round(float(x), LOGPROB_DECIMALS) for label, x in logprobs.items()}
+
+
+def response_row(response: StoredResponse) -> dict[str, Any]:
+    """The line of a response: its fields that hold something."""
+    row = {**asdict(response), "speech": response.speech_path}
+    del row["speech_path"]
+    return {name: value for name, value in row.items() if value is not None and value != ()}
+
+
+def _from_line(line: bytes) -> StoredResponse:
+    values = parse_line(line)
+    return StoredResponse(
+        **{**values, "speech": None, "speech_path": values.get("speech"), "flags": tuple(values.get("flags", ()))}
+    )
 
 
 class RunStore:
@@ -307,20 +267,20 @@ class RunStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.answers: dict[tuple[str, str], Record] = {}
-        self.errors: dict[tuple[str, str], Record] = {}
-        self.by_key: dict[str, Record] = {}
-        self._damaged: list[tuple[tuple[str, str] | None, str]] = []
+        self.answers: dict[ItemKey, StoredResponse] = {}
+        self.errors: dict[ItemKey, StoredResponse] = {}
+        self.by_key: dict[str, StoredResponse] = {}
+        self._damaged: list[tuple[ItemKey | None, str]] = []
         self._lines_read: dict[Path, int] = {}
         self._read_up_to: dict[Path, int] = {}
 
-    def refresh(self) -> list[Record]:
+    def refresh(self) -> list[StoredResponse]:
         """Read what was appended since the last call, by any worker; what is damaged joins `damage`.
 
         Raises:
             StorageError: a file cannot be read. Nothing is known of its answers, so they are not asked again.
         """
-        new: list[Record] = []
+        new: list[StoredResponse] = []
         with storage_errors(self.folder / "responses", "read"):
             segments = sorted(self.folder.glob("responses/*.jsonl"))
         for segment in segments:
@@ -334,13 +294,12 @@ class RunStore:
                     new.append(record)
         return new
 
-    def _record(self, line: bytes, where: str) -> Record | None:
+    def _record(self, line: bytes, where: str) -> StoredResponse | None:
         """The record of a line; None where it is damaged."""
         place = None
         try:
-            values = parse_line(line)
-            record = Record(**{**values, "flags": tuple(values.get("flags", ()))})
-            place = record.place
+            record = _from_line(line)
+            place = record.item_key
             problem = self._speech_problem(record)
         except (ValueError, TypeError, AttributeError) as error:
             problem = f"damaged ({error})"
@@ -354,27 +313,27 @@ class RunStore:
         """Damaged lines and speech, a sentence each, but for items that have another answer by now."""
         return [sentence for place, sentence in self._damaged if place is None or place not in self.answers]
 
-    def _speech_problem(self, record: Record) -> str | None:
+    def _speech_problem(self, record: StoredResponse) -> str | None:
         """Why the speech that a record names is not that answer; None where it is, or none is named."""
-        if record.speech is None:
+        if record.speech_path is None:
             return None
         try:
-            data = read_whole(self.folder / record.speech)
+            data = read_whole(self.folder / record.speech_path)
         except StorageError as error:
             if not error.missing:
                 raise
-            return f"the speech {record.speech} is missing"
-        if record.speech_sha256 is not None and hashlib.sha256(data).hexdigest() != record.speech_sha256:
-            return f"the speech {record.speech} is not the one that was given (another digest)"
+            return f"the speech {record.speech_path} is missing"
+        if record.speech_sha256 is not None and _digest(data) != record.speech_sha256:
+            return f"the speech {record.speech_path} is not the one that was given (another digest)"
         return None
 
-    def _remember(self, record: Record) -> None:
+    def _remember(self, record: StoredResponse) -> None:
         if record.error is not None:
-            if record.place not in self.answers:
-                self.errors[record.place] = record
+            if record.item_key not in self.answers:
+                self.errors[record.item_key] = record
             return
-        self.answers.setdefault(record.place, record)
-        self.errors.pop(record.place, None)
+        self.answers.setdefault(record.item_key, record)
+        self.errors.pop(record.item_key, None)
         if record.key is not None:
             self.by_key.setdefault(record.key, record)
 
@@ -401,16 +360,16 @@ class Segment:
         self.written = 0
         self._lines = LineWriter(self.path)
 
-    def append(self, records: Iterable[Record]) -> None:
+    def append(self, records: Iterable[StoredResponse]) -> None:
         """Append records and return once they are durable.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        self.written += self._lines.append(record.line() for record in records)
+        self.written += self._lines.append(response_row(record) for record in records)
 
-    def write_speech(self, key: str, speech: Speech) -> StoredSpeech:
-        """Store a spoken answer, whole and durable before it gets its name.
+    def write_speech(self, key: str, speech: Speech) -> dict[str, Any]:
+        """Store a spoken answer, whole and durable before it gets its name; returns the fields that name it.
 
         Raises:
             MediaError: it cannot be encoded.
@@ -419,7 +378,7 @@ class Segment:
         name = f"speech/{key}.flac"
         data = media.encode_flac(speech.samples, speech.rate_hz)
         write_atomically(self.folder / name, data)
-        return StoredSpeech(name, hashlib.sha256(data).hexdigest(), len(speech.samples))
+        return {"speech_path": name, "speech_sha256": _digest(data), "speech_samples": len(speech.samples)}
 
     def close(self) -> None:
         self._lines.close()

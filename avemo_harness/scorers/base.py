@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, StoredResponse
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.profiles import Calibration
@@ -81,31 +81,29 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One item with what the run holds for it.
+    """An item with what the run holds for it.
 
     Args:
-        label_logprobs, label_tokens, label_priors: by label, as in `avemo_harness.benchmark.request.Response`.
-        speech: path of the spoken answer inside the run directory.
-        flags: what is odd about the answer; it is scored as it is.
-        error: why there is no answer; such an item is counted and never scored.
-        missing: nothing was stored yet.
-        judged: what a recogniser says of the user's turn and of the spoken answer; None before it was asked.
+        response: None where nothing was stored yet. One with an error is counted and never scored.
+        judged: the judgement of the user's turn and of the spoken reply; None before the run was judged.
     """
 
     item: Item
-    text: str | None = None
-    label_logprobs: Mapping[str, float] | None = None
-    label_tokens: Mapping[str, int] | None = None
-    label_priors: Mapping[str, float] | None = None
-    speech: str | None = None
-    flags: tuple[str, ...] = ()
-    error: str | None = None
-    missing: bool = False
+    response: StoredResponse | None = None
     judged: Judgement | None = None
 
     @property
-    def scorable(self) -> bool:
-        return self.error is None and not self.missing
+    def missing(self) -> bool:
+        return self.response is None
+
+    @property
+    def error(self) -> str | None:
+        return self.response.error if self.response else None
+
+    @property
+    def scorable(self) -> StoredResponse | None:
+        """The response, unless it is missing or an error."""
+        return None if self.response is None or self.response.error is not None else self.response
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from avemo_harness.benchmark.planning import Plan
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, StoredResponse
 from avemo_harness.errors import StoreError
-from avemo_harness.run.store import HeldItems, Record, Segment, add_items, items_path, read_counts, read_items
+from avemo_harness.run.store import HeldItems, Segment, add_items, items_path, read_counts, read_items
 
 
 def item(number: int) -> Item:
@@ -112,8 +112,8 @@ def test_a_damaged_list_of_all_items_holds_all_again_whatever_is_asked(
 def test_what_was_answered_comes_back_to_a_damaged_list(damage: Callable[[Path], None], tmp_path: Path) -> None:
     add(tmp_path, 0, 2, 3)
     segment = Segment(tmp_path, "worker")
-    segment.append(Record("task", item(number).item_id, text="sad") for number in (0, 2, 3))
-    segment.append([Record("another", item(1).item_id, text="sad")])
+    segment.append(StoredResponse(task="task", item=item(number).item_id, text="sad") for number in (0, 2, 3))
+    segment.append([StoredResponse(task="another", item=item(1).item_id, text="sad")])
     segment.close()
     damage(items_path(tmp_path, "task"))
     assert add(tmp_path, 2) == (items(0, 2, 3), True)

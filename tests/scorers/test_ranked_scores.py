@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
+from support.answers import answer_to
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import TaskSpec
@@ -30,7 +31,7 @@ def ranked(number: int, gold: str | None, probabilities: list[float], **more: ob
     dialogue = f"d{number // 3}"
     item = Item("task", f"{dialogue}/{number}", dialogue, dialogue, dialogue, number, "full_av", gold=gold)
     logprobs = {label: float(np.log(p)) for label, p in zip(LABELS, probabilities, strict=True)}
-    return Answer(item, label_logprobs=logprobs, **more)
+    return answer_to(item, label_logprobs=logprobs, **more)
 
 
 def many(items: int, seed: int = 0) -> tuple[list[Answer], np.ndarray, np.ndarray]:
@@ -108,7 +109,7 @@ def test_an_answer_that_cannot_be_ranked_is_wrong_and_forecasts_nothing() -> Non
 
 def test_errors_and_missing_items_forecast_nothing() -> None:
     item = ranked(0, "sad", [0.25] * 4).item
-    scores = load_scorer("understanding").score(RANKED, [Answer(item, error="broken"), Answer(item, missing=True)])
+    scores = load_scorer("understanding").score(RANKED, [answer_to(item, error="broken"), Answer(item)])
     assert [scores.metrics[name].value for name in ("ece", "brier")] == [None, None]
     assert scores.details["ranking"]["mean_confidence"] is None
     assert scores.details["ranking"]["reliability"] == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.answers import answer_to
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
@@ -40,7 +41,7 @@ def answer(dialogue: str, place: int, user: Trajectory | None, reply: Trajectory
     index = 2 * place
     item = Item("multiturn_real_reply", f"{dialogue}/{index}", "u", dialogue, dialogue, index, "full_av")
     said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, place=place)
-    return Answer(item, text="Well.", speech="speech/x.flac", judged=replace(said, **judged))
+    return answer_to(item, text="Well.", speech_path="speech/x.flac", judged=replace(said, **judged))
 
 
 def score(answers: Sequence[Answer], task: TaskSpec = REPLY) -> TaskScores:

@@ -203,7 +203,7 @@ class _Reader:
         _, task, item = asked[0]
         items = [(item.task, item.item_id) for _, _, item in asked]
         judged = [self.run.judged[one] for one in items if one in self.run.judged]
-        spoken = (record.speech for one in items if (record := self.store.answers.get(one)) and record.speech)
+        spoken = (stored.speech_path for one in items if (stored := self.store.answers.get(one)) and stored.speech_path)
         release = self.releases.get(dataset)
         asked_turn = release.dialogue(dialogue).turns[turn] if release else None
         name = pair or f"{dialogue}/{turn}"

@@ -179,6 +179,10 @@ class Dialogue:
     licence: str
     turns: tuple[Turn, ...]
 
+    def is_answered(self, turn_index: int) -> bool:
+        """Check that the turn behind this one is the assistant's."""
+        return turn_index + 1 < len(self.turns) and self.turns[turn_index + 1].role == "assistant"
+
 
 @dataclass(frozen=True, slots=True)
 class ConflictPair:

@@ -22,7 +22,7 @@ from avemo_harness.media import Samples
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 from avemo_harness.registry import hint
 from avemo_harness.run.config import RunRecord, read_run
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.store import RunStore, read_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _open(written: str, task: str | None) -> System:
     store.refresh()
     replies = {
         (item.dialogue_id, item.turn_index): folder / record.speech_path
-        for item in store.read_items(chosen.task)
+        for item in read_items(folder, chosen.task)
         if (record := store.answers.get((chosen.task, item.item_id))) is not None and record.speech_path is not None
     }
     if not replies:

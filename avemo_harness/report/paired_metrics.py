@@ -366,7 +366,7 @@ def _exchanges(
         # A turn whose verdict is `spoken` has all three; one whose judgement was lost since is not compared.
         if one and other and one.user is not None and one.reply is not None and other.reply is not None:
             for side, reply in zip(sides, (one.reply, other.reply), strict=True):
-                side.append(Exchange(pair[0].cluster, one.place, one.user, one.user_audio, reply))
+                side.append(Exchange(pair[0].cluster, one.turn_number, one.user, one.user_audio, reply))
     return sides
 
 

@@ -17,7 +17,7 @@ from avemo_harness.report.values import marked_contrast, sentences_of, with_mark
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import checked_lines, sealed_json
 from avemo_harness.run.judging import Judgements, chosen_judgements
-from avemo_harness.run.store import RunStore, read_counts
+from avemo_harness.run.store import RunStore, read_counts, read_items
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
 from avemo_harness.scorers.understanding import FusionGain, compare_streams
@@ -218,7 +218,7 @@ def _asks_part(task: TaskResult) -> bool:
 
 def _answers(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
     answers = []
-    for item in store.read_items(task.task):
+    for item in read_items(store.folder, task.task):
         key = (task.task, item.item_id)
         answers.append(Answer(item, store.answers.get(key) or store.errors.get(key), judged.get(key)))
     return answers

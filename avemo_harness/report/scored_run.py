@@ -99,7 +99,7 @@ def finished_at(folder: Path) -> datetime | None:
     Raises:
         StoreError: `timing.json` is damaged.
     """
-    ends = [shift.started + shift.seconds for shift in read_timing(folder)]
+    ends = [timing.started + timing.seconds for timing in read_timing(folder)]
     return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc) if ends else None
 
 

@@ -26,7 +26,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
+from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
@@ -34,12 +34,13 @@ from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
-from avemo_harness.run.json_files import Shift, read_timing, write_timing
+from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.selection import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
-from avemo_harness.run.store import RunStore, Segment, add_items, items_path
+from avemo_harness.run.store import RunStore, Segment, add_items
 from avemo_harness.scorers import METRICS, is_judged
+from avemo_harness.text import Notify
 
 SourceRevision = tuple[str, str | None]
 """Hub id, path or ``builtin:demo``, with the revision that belongs to it."""
@@ -54,7 +55,7 @@ class RunReleases:
     """
 
     config: RunConfig
-    say: Callable[[str], None]
+    say: Notify
     _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
@@ -123,9 +124,6 @@ _DAMAGE_REPORTED = 20
 
 BatchSize = int | Literal["auto"] | None
 """Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
-
-Say = Callable[[str], None]
-"""Takes a sentence for the user: what slow thing starts now, what was repaired."""
 
 
 def judge_replies(
@@ -204,7 +202,7 @@ class PreparedRun:
     units: tuple[Unit, ...]
     conditions: ConditionCache
     releases: RunReleases
-    say: Say
+    say: Notify
 
     @property
     def n_items(self) -> int:
@@ -255,15 +253,12 @@ class PreparedRun:
             self._write_timing(worker, started, segment.written)
 
     def _write_timing(self, worker: str, started: float, records: int) -> None:
-        try:
-            before = read_timing(self.folder)
-        except StorageError:
-            raise
-        except StoreError:
+        before = none_if_damaged(lambda: read_timing(self.folder))
+        if before is None:
             self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
             before = []
         seconds = time.time() - started
-        write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])
+        write_timing(self.folder, [*before, WorkerTiming(worker, round(started, 3), round(seconds, 3), records)])
 
 
 @contextmanager
@@ -292,7 +287,7 @@ def prepare(
     output_path: str | Path | None = None,
     device: str | None = None,
     model: OmniModel | None = None,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> PreparedRun:
     """Resolve a config and start its run directory, or join the same run there. The model is made, not yet asked.
 
@@ -335,16 +330,11 @@ def prepare(
     selected = select_items(asked, by_task, plans, config)
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
-    held = add_items(folder, plans, selected)
-    for name, count in held.forgotten.items():
-        say(
-            f"{items_path(folder, name)}: was damaged; {count} of its items, which were not asked yet, are forgotten; "
-            "name them again with --limit, --ids or --where"
-        )
-    if held.more and config.names_part:
+    items, more = add_items(folder, plans, selected, say)
+    if more and config.names_part:
         say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(files.cache_dir() / "conditions")
-    units = group_into_units(asked, by_task, held.by_task, record, conditions)
+    units = group_into_units(asked, by_task, items, record, conditions)
     return PreparedRun(folder, record, model, units, conditions, releases, say)
 
 

@@ -313,7 +313,8 @@ def output_kind(task: TaskSpec) -> Output:
 
 def _with_reply(plan: Plan, task: TaskSpec, release: Release, config: RunConfig) -> Plan:
     """The part of a plan whose turns the release itself answers."""
-    kept = replace(plan, items=tuple(item for item in plan.items if _has_reply(release, item)))
+    answered = (item for item in plan.items if release.dialogue(item.dialogue_id).is_answered(item.turn_index))
+    kept = replace(plan, items=tuple(answered))
     if plan.items and not kept.items:
         raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
     return kept
@@ -350,11 +351,6 @@ def _require_whole_histories(task: TaskSpec, release: Release, items: Sequence[I
                     f"{task.task}: {item.item_id} needs the model's reply to turn {turn}, which --ids or --where leave "
                     "out; choose whole dialogues"
                 )
-
-
-def _has_reply(release: Release, item: Item) -> bool:
-    turns = release.dialogue(item.dialogue_id).turns
-    return item.turn_index + 1 < len(turns) and turns[item.turn_index + 1].role == "assistant"
 
 
 def group_into_units(

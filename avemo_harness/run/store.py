@@ -20,11 +20,12 @@ from avemo_harness.run.json_files import (
     complete_lines,
     cut_after,
     json_lines,
+    none_if_damaged,
     parse_line,
     read_sealed_json,
     sealed_json,
 )
-from avemo_harness.text import storable
+from avemo_harness.text import Notify, storable
 
 ITEMS_SCHEMA = 1
 
@@ -46,22 +47,9 @@ class ItemCounts:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldItems:
-    """All items that a run holds.
-
-    Args:
-        by_task: in the order of the plan.
-        more: the run held some that are not selected now.
-        forgotten: how many of a task's items a damaged list held that nothing tells any more; they were never asked.
-    """
-
-    by_task: Mapping[str, list[Item]]
-    more: bool
-    forgotten: Mapping[str, int]
-
-
-def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]]) -> HeldItems:
+def add_items(
+    folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]], say: Notify
+) -> tuple[dict[str, list[Item]], bool]:
     """Add the selected items to what the run holds already; any number of workers may.
 
     A list that is damaged is made anew.
@@ -69,14 +57,17 @@ def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Se
     Args:
         plans: of every task that is asked, for the whole split.
         selected: the items of each that are asked for now.
+        say: is told of items that a damaged list held and nothing names any more; they were never asked.
+
+    Returns:
+        All items that the run holds, by task in the order of its plan; and True if some are not selected now.
 
     Raises:
         StorageError: the directory cannot be read or written.
     """
     with exclusive_lock(folder / "claims" / ".items", before_waiting=lambda: None):
         items: dict[str, list[Item]] = {}
-        counts: dict[str, ItemCounts] = {}
-        forgotten: dict[str, int] = {}
+        counts = {}
         more = False
         for task, plan in plans.items():
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
@@ -84,13 +75,18 @@ def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Se
             wanted = {item.item_id for item in selected[task]}
             more = more or not held <= wanted
             items[task] = [item for item in plan.items if item.item_id in held | wanted]
+            path = items_path(folder, task)
             if n_held > len(items[task]):
-                forgotten[task] = n_held - len(items[task])
+                say(
+                    f"{path}: was damaged; {n_held - len(items[task])} of its items, which were not asked yet, are "
+                    "forgotten; name them again with --limit, --ids or --where"
+                )
             text = json_lines(asdict(item) for item in items[task])
-            _write_changed(items_path(folder, task), text)
-            counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
-        _write_counts(folder, counts)
-    return HeldItems(items, more, forgotten)
+            _write_changed(path, text)
+            of_task = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
+            counts[task] = asdict(of_task)
+        _write_changed(folder / "items.json", sealed_json({"schema_version": ITEMS_SCHEMA, "tasks": counts}))
+    return items, more
 
 
 def read_items(folder: Path, task: str) -> list[Item]:
@@ -143,37 +139,21 @@ def items_path(folder: Path, task: str) -> Path:
 
 
 def _held_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
-    """The ids that a list holds, and how many it held before it was damaged."""
-    try:
-        held = {item.item_id for item in read_items(folder, task)}
-    except StorageError:
-        raise
-    except StoreError:
-        return _restored_ids(folder, task, plan)
-    return held, len(held)
+    """The ids that a list holds, and how many it held before it was damaged.
 
-
-def _restored_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
-    """As `_held_ids`, of a damaged or missing list: all where all were asked, else those of whole lines and answers."""
+    Of a damaged or missing list: all ids where all were asked, else those of whole lines and of answers.
+    """
+    items = none_if_damaged(lambda: read_items(folder, task))
+    if items is not None:
+        return {item.item_id for item in items}, len(items)
     path = items_path(folder, task)
     lines = set(read_whole(path).splitlines() if path.exists() else ())
-    counts = _counts_if_whole(folder, task) or ItemCounts(len(lines), None)
-    if counts.asked == counts.available:
-        return {item.item_id for item in plan.items}, counts.asked
-    asked = _asked_ids(folder, task)
+    counts = none_if_damaged(lambda: read_counts(folder, task)) if (folder / "items.json").exists() else None
+    n_asked = counts.asked if counts else len(lines)
+    if counts and counts.asked == counts.available:
+        return {item.item_id for item in plan.items}, n_asked
     whole = {item.item_id for item in plan.items if json_lines([asdict(item)]).strip().encode() in lines}
-    return whole | asked, counts.asked
-
-
-def _counts_if_whole(folder: Path, task: str) -> ItemCounts | None:
-    if not (folder / "items.json").exists():
-        return None
-    try:
-        return read_counts(folder, task)
-    except StorageError:
-        raise
-    except StoreError:
-        return None
+    return whole | _asked_ids(folder, task), n_asked
 
 
 def _asked_ids(folder: Path, task: str) -> set[str]:
@@ -188,14 +168,6 @@ def _asked_ids(folder: Path, task: str) -> set[str]:
                 if row["task"] == task:
                     asked.add(str(row["item"]))
     return asked
-
-
-def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
-    content: dict[str, Any] = {
-        "schema_version": ITEMS_SCHEMA,
-        "tasks": {task: asdict(of_task) for task, of_task in counts.items()},
-    }
-    _write_changed(folder / "items.json", sealed_json(content))
 
 
 def _write_changed(path: Path, text: str) -> None:
@@ -288,33 +260,33 @@ class RunStore:
             before = self._lines_read.get(segment, 0)
             self._lines_read[segment] = before + len(lines)
             for number, line in enumerate(lines, before + 1):
-                record = self._record(line, f"{segment.relative_to(self.folder)}, line {number}")
+                record = self._read_line(line, f"{segment.relative_to(self.folder)}, line {number}")
                 if record is not None:
                     self._remember(record)
                     new.append(record)
         return new
 
-    def _record(self, line: bytes, where: str) -> StoredResponse | None:
-        """The record of a line; None where it is damaged."""
-        place = None
+    def _read_line(self, line: bytes, where: str) -> StoredResponse | None:
+        """The response of a line; None where it is damaged."""
+        item_key = None
         try:
             record = _from_line(line)
-            place = record.item_key
+            item_key = record.item_key
             problem = self._speech_problem(record)
         except (ValueError, TypeError, AttributeError) as error:
             problem = f"damaged ({error})"
         if problem is None:
             return record
-        self._damaged.append((place, f"{where}: {problem}; the run's command asks its item again"))
+        self._damaged.append((item_key, f"{where}: {problem}; the run's command asks its item again"))
         return None
 
     @property
     def damage(self) -> list[str]:
         """Damaged lines and speech, a sentence each, but for items that have another answer by now."""
-        return [sentence for place, sentence in self._damaged if place is None or place not in self.answers]
+        return [sentence for key, sentence in self._damaged if key is None or key not in self.answers]
 
     def _speech_problem(self, record: StoredResponse) -> str | None:
-        """Why the speech that a record names is not that answer; None where it is, or none is named."""
+        """The reason why the speech that a record names is not that answer; None where it is, or none is named."""
         if record.speech_path is None:
             return None
         try:
@@ -341,10 +313,6 @@ class RunStore:
         """Cut the torn last line off segments whose workers are gone; returns how many were cut."""
         gone = [(path, end) for path, end in self._read_up_to.items() if path.stem not in live_workers]
         return sum(cut_after(path, end) for path, end in gone)
-
-    def read_items(self, task: str) -> list[Item]:
-        """Read the items of a task; see `avemo_harness.run.store`."""
-        return read_items(self.folder, task)
 
 
 class Segment:

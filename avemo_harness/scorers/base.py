@@ -60,7 +60,7 @@ class Judgement:
         user_audio: the user's turn by its sound alone; None where it has none.
         reply: the spoken answer; None where there is nothing to judge.
         why: what keeps a reply from being judged: ``empty`` or ``silent``; None where nothing does.
-        place: which of its dialogue's user turns the item asks about, from 0 on.
+        turn_number: of the asked turn among its dialogue's user turns, from 0 on.
         has_reference: the release holds an answer to the same turn.
         user_view: what `user` was judged by; None where there is no such trajectory, or it was not noted yet.
         n_clipped: values of the three trajectories that lay a little off the scale and were clipped.
@@ -72,7 +72,7 @@ class Judgement:
     user_audio: Trajectory | None = None
     reply: Trajectory | None = None
     why: str | None = None
-    place: int = 0
+    turn_number: int = 0
     has_reference: bool = False
     error: str | None = None
     user_view: UserView | None = None

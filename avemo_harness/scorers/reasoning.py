@@ -251,7 +251,7 @@ def _reply_verdict(answer: Answer) -> _ReplyVerdict:
         return _ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
     if judged.reply is None:
         return _ReplyVerdict(answer, "unspoken", judged.why or "empty")
-    exchange = Exchange(answer.item.cluster, judged.place, judged.user, judged.user_audio, judged.reply)
+    exchange = Exchange(answer.item.cluster, judged.turn_number, judged.user, judged.user_audio, judged.reply)
     return _ReplyVerdict(answer, "spoken", exchange=exchange)
 
 

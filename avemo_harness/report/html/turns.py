@@ -12,7 +12,7 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.report.scored_run import ScoredRun
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.text import publishable
 
 Dataset = tuple[str, str, str]
@@ -140,7 +140,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
     places: dict[Place, list[tuple[int, TaskSpec, Item]]] = {}
     for number, task in enumerate(_asked(run)):
         dataset = dataset_of(run.record.release_of(task))
-        for item in store.read_items(task.task):
+        for item in read_items(run.folder, task.task):
             pair = item.item_id if item.condition == "conflict" else ""
             places.setdefault((dataset, item.dialogue_id, item.turn_index, pair), []).append((number, task, item))
     answers = sum(map(len, places.values()))

@@ -81,7 +81,7 @@ def open_systems(runs: Sequence[str], task: str | None) -> list[System]:
 def release_of(system: System) -> Mapping[str, str]:
     """The source, config, split and fingerprint of what a system was asked about."""
     release = system.run.release_of(system.task)
-    return {name: str(release[name]) for name in ("source", "name", "split", "fingerprint")}
+    return {name: getattr(release, name) for name in ("source", "name", "split", "fingerprint")}
 
 
 def _open(written: str, task: str | None) -> System:

@@ -14,7 +14,7 @@ from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, Spo
 from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
-from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.config import ReleaseRecord, RunRecord, read_run
 from avemo_harness.run.json_files import checked_lines, sealed_json
 from avemo_harness.run.judging import Judgements, chosen_judgements
 from avemo_harness.run.store import RunStore, read_counts, read_items
@@ -112,7 +112,7 @@ class RunResult:
     schema_version: int
     model: str
     identity: Mapping[str, str]
-    releases: tuple[Mapping[str, Any], ...]
+    releases: tuple[ReleaseRecord, ...]
     bootstrap: Mapping[str, int]
     judge: Judge | None
     partial: bool
@@ -274,7 +274,7 @@ def _task_result(
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
     """Whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
-    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task)["source"] == DEMO
+    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task).source == DEMO
 
 
 def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:

@@ -33,7 +33,7 @@ from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
-from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
+from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
 from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
@@ -156,7 +156,7 @@ def judge_replies(
     by_task = {task.task: releases.load(task) for task in tasks}
     for task in tasks:
         release = by_task[task.task]
-        if release.fingerprint != record.release_of(task)["fingerprint"]:
+        if release.fingerprint != record.release_of(task).fingerprint:
             raise UsageError(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
@@ -321,7 +321,7 @@ def prepare(
         task_digests={task.name: task.digest for task in tasks},
         groups=_groups(tasks, library),
         releases=tuple(
-            describe_release(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+            ReleaseRecord.of(release, [name for name, one in by_task.items() if one is release]) for release in distinct
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,

@@ -65,11 +65,11 @@ def _section(title: str, parts: Iterator[str] | Sequence[str]) -> str:
 def _releases(run: FinishedRun) -> str:
     lines = []
     for one in run.record.releases:
-        commit = f", commit {str(one['commit'])[:12]}" if one["commit"] else ""
-        pairs = f" and {one['pairs']:,} conflict pairs" if one["pairs"] else ""
+        commit = f", commit {one.commit[:12]}" if one.commit else ""
+        pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
         lines.append(
-            f"{publishable(one['source'])}, {one['name']} ({one['split']}): {one['dialogues']:,} dialogues{pairs}"
-            f"{commit}, content {str(one['fingerprint'])[:12]}"
+            f"{publishable(one.source)}, {one.name} ({one.split}): {one.dialogues:,} dialogues{pairs}"
+            f"{commit}, content {one.fingerprint[:12]}"
         )
     return "".join(f"<p class='faint'>{escaped(line)}</p>" for line in lines)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from avemo_harness.benchmark.release import Release, Turn
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.report.scored_run import ScoredRun
+from avemo_harness.run.config import ReleaseRecord
 from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.text import publishable
 
@@ -108,9 +109,9 @@ class Entry:
     interest: int
 
 
-def dataset_of(release: Mapping[str, Any]) -> Dataset:
+def dataset_of(release: ReleaseRecord) -> Dataset:
     """What tells a release, as a run records it, from the run's others."""
-    return str(release["name"]), str(release["split"]), str(release["fingerprint"])
+    return release.name, release.split, release.fingerprint
 
 
 def shown_tasks(run: ScoredRun) -> list[ShownTask]:

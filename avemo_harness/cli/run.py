@@ -32,6 +32,7 @@ class Progress:
 
     def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
         self._run, self._bar = run, bar
+        self._questions = {question.item_key: question for unit in run.units for question in unit.questions}
         self._done: set[ItemKey] = set()
         self._errors: set[ItemKey] = set()
         self._right = self._labelled = 0
@@ -61,8 +62,8 @@ class Progress:
             self._errors.add(record.item_key)
             return
         self._errors.discard(record.item_key)
-        question = self._run.question(record.item_key)
-        output = question.asking.task.output
+        question = self._questions[record.item_key]
+        output = question.builder.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
             from avemo_harness.scorers.answers import read_answer
 

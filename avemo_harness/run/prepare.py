@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,6 @@ from avemo_harness.benchmark.release_loader import (
     load_release,
     with_known_streams,
 )
-from avemo_harness.benchmark.request import ItemKey, StoredResponse
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -37,7 +35,7 @@ from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_r
 from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
-from avemo_harness.run.selection import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
+from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import RunStore, Segment, add_items
 from avemo_harness.scorers import METRICS, is_judged
 from avemo_harness.text import Notify
@@ -208,14 +206,6 @@ class PreparedRun:
     def n_items(self) -> int:
         return sum(len(unit.questions) for unit in self.units)
 
-    def question(self, item_key: ItemKey) -> Question:
-        """The question of a stored record."""
-        return self._by_item[item_key]
-
-    @cached_property
-    def _by_item(self) -> dict[ItemKey, Question]:
-        return {question.item_key: question for unit in self.units for question in unit.questions}
-
     def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
         """Ask what is not answered yet, together with any other worker on the same directory.
 
@@ -224,7 +214,6 @@ class PreparedRun:
         """
         worker = secrets.token_hex(6)
         started = time.time()
-        listener = listener or _NullListener()
         if isinstance(self.model, Logging):
             self.model.log_to(self.folder / "logs" / f"{worker}.log")
         store = RunStore(self.folder)
@@ -233,7 +222,9 @@ class PreparedRun:
             with claims.alone():
                 # Who lives is asked first: what a worker stored before it went is then read, and not cut.
                 live = claims.live_workers()
-                listener.stored(store.refresh())
+                stored = store.refresh()
+                if listener is not None:
+                    listener.stored(stored)
                 cut = store.cut_torn_lines(live)
                 files.remove_leftovers(self.folder)
             for sentence in store.damage[:_DAMAGE_REPORTED]:
@@ -271,14 +262,6 @@ def _closing_with(clear: Callable[[], None]) -> Iterator[None]:
             clear()
         raise
     clear()
-
-
-class _NullListener:
-    def stored(self, records: Sequence[StoredResponse]) -> None:
-        del records
-
-    def waiting(self, units: int) -> None:
-        del units
 
 
 def prepare(

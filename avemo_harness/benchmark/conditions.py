@@ -29,7 +29,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a conditioned clip is made: everything that decides its bytes."""
+    """Recipe of a conditioned clip: everything that decides its bytes."""
 
     condition: str
     audio_sha256: str

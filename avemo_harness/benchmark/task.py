@@ -50,7 +50,7 @@ Words = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)]
 
 
 class DatasetSpec(_Spec):
-    """Which rows of a release the task asks about."""
+    """Rows of a release that the task asks about."""
 
     path: str | None = None
     """Hub id, folder or Parquet file; `builtin:demo` for the built-in demo; without it, the configured release."""
@@ -63,14 +63,14 @@ class DatasetSpec(_Spec):
 
 
 class ConditionSpec(_Spec):
-    """What is done to the clips before a model sees them."""
+    """Change of the clips before a model sees them."""
 
     name: ConditionName
     """full_av, audio_only (frozen face), video_only (noise for speech) or conflict (sound and face of two clips)."""
     applies_to: Literal["user_turns", "asked_turn"] = "user_turns"
     """All clips of the user up to the question, or the asked one alone. A conflict concerns the asked one alone."""
     noise: NoiseName = "speech_shaped"
-    """What replaces speech under video_only."""
+    """Noise that replaces speech under video_only."""
 
 
 def _condition(value: Any) -> Any:
@@ -78,18 +78,18 @@ def _condition(value: Any) -> Any:
 
 
 class ContextSpec(_Spec):
-    """What of the dialogue precedes the question."""
+    """Part of the dialogue that precedes the question."""
 
     turns: Literal["history", "none"] = "history"
     """Every turn before the asked one, or nothing."""
     assistant_as: Literal["text"] = "text"
-    """How the assistant's earlier turns are given."""
+    """Form of the assistant's earlier turns."""
     assistant_replies: Literal["gold", "own"] = "gold"
-    """Whose replies stand in the history: the release's, or those that the model itself gave to this task."""
+    """Replies of the history: the release's, or those that the model itself gave to this task."""
 
     @property
     def needs_own_replies(self) -> bool:
-        """Whether a question cannot be asked before the turns before it are answered."""
+        """True where a question cannot be asked before the turns before it are answered."""
         return self.assistant_replies == "own" and self.turns == "history"
 
 
@@ -193,7 +193,7 @@ class LabelOutput(_Spec):
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
     rank_by: Annotated[RankBy, AfterValidator(_for_ranking)] = "raw"
-    """What decides a ranking: the label's log-probability (raw), that per token, or that less the one without media."""
+    """Score that decides: the label's log-probability (raw), that per token, or that less the one without media."""
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -321,5 +321,5 @@ class GroupSpec(_Spec):
     group: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     title: str
     reference_row: str | None = None
-    """What the row of the model `reference` is called, such as Real."""
+    """Name of the row of the model `reference`, such as Real."""
     columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

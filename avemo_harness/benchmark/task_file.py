@@ -137,9 +137,9 @@ def _merge(parent: Document, child: Document) -> Document:
     return Document(values, {**kept, **own}, (*parent.problems, *child.problems), {**gone, **removed})
 
 
-def _lies_in(path: KeyPath, places: Collection[KeyPath]) -> bool:
-    """True where a key, or one that encloses it, is among the places; the document itself is no key."""
-    return any(path[:end] in places for end in range(1, len(path) + 1))
+def _lies_in(path: KeyPath, paths: Collection[KeyPath]) -> bool:
+    """True where a key, or one that encloses it, is among the paths; the document itself is no key."""
+    return any(path[:end] in paths for end in range(1, len(path) + 1))
 
 
 def _scorers_of_columns(document: Document, scorers: ScorerMetrics) -> ScorerMetrics:
@@ -203,7 +203,7 @@ _EXPECTED = {
     "less_than_equal": "must be at most {le:g}",
     "finite_number": "must be a finite number",
 }
-"""What is said for an error of pydantic, by its type; the braces are of its context."""
+"""Sentences for errors of pydantic, by their type; the braces are of its context."""
 
 
 def _problem(detail: Any, model: type[BaseModel], document: Document) -> Problem:
@@ -258,7 +258,7 @@ def _key_path(values: Any, loc: Sequence[str | int]) -> KeyPath:
 
 
 def _valid_keys(model: type[BaseModel], values: Any, path: KeyPath) -> list[str]:
-    """The keys that the schema knows at a place in the document."""
+    """The keys that the schema knows at a path of the document."""
     schema = _schema(model)
     node = schema
     for part in path:

@@ -26,7 +26,7 @@ TASK = Kind("task", TaskError)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What listing needs to know of a YAML, as far as the file itself says it: a task, or a group with its title.
+    """Entry of the list of tasks: what a YAML itself says of a task, or of a group with its title.
 
     Args:
         package: the installed package that it comes from; None for the shipped folder and for added ones.
@@ -91,7 +91,7 @@ class TaskLibrary:
 
     @cached_property
     def _own(self) -> _Index:
-        """What the folders hold."""
+        """Entries of the folders."""
         index = _Index()
         for folder in self.folders:
             for file in _yaml_files(folder):
@@ -100,7 +100,7 @@ class TaskLibrary:
 
     @cached_property
     def _added(self) -> _Index:
-        """What installed packages hold, but for names that the folders have too."""
+        """Entries of installed packages, but for names that the folders have too."""
         index = _Index()
         for plugin in installed(TASK):
             files = _yaml_files(plugin.folder())

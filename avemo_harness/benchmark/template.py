@@ -18,7 +18,7 @@ NAMES: dict[str, frozenset[str]] = {
     "dialogue": frozenset({"language"}),
     "labels": frozenset(),
 }
-"""What a template may use, and of the asked turn and its dialogue which properties: none that tells the emotion."""
+"""Names that a template may use, with the properties of the asked turn and its dialogue: none tells the emotion."""
 
 FILTERS = frozenset({"capitalize", "first", "join", "last", "length", "lower", "replace", "title", "trim", "upper"})
 MAX_DEPTH = 20

@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class CountedStream:
-    """What the packets of a stream add up to: seconds, and packets."""
+    """Sums over the packets of a stream: seconds, and packets."""
 
     duration_s: float
     packets: int
@@ -75,7 +75,7 @@ def stated_duration(container: InputContainer, stream: Stream) -> float | None:
 
 
 def says_too_little(container: InputContainer) -> bool:
-    """Whether packets must be counted, for a length or for a number of frames that the header does not give."""
+    """Check that packets must be counted, for a length or for a number of frames that the header does not give."""
     return any(stated_duration(container, stream) is None for stream in _timed_streams(container)) or any(
         not stream.frames for stream in container.streams.video
     )
@@ -107,7 +107,7 @@ def count_packets(container: InputContainer, limits: MediaLimits) -> dict[int, C
 
 
 def ends_as_stated(video: VideoInfo, last_s: float, longest_s: float) -> bool:
-    """Whether frames end where their header says, within a frame.
+    """Check that frames end where their header says, within a frame.
 
     How long the last one is on show is not known: a packet's duration is the step to the next in order of decoding.
 
@@ -120,7 +120,7 @@ def ends_as_stated(video: VideoInfo, last_s: float, longest_s: float) -> bool:
 
 
 def shown_durations(packets: Sequence[Packet[Stream]], video: VideoInfo) -> dict[int, int]:
-    """How long each frame of a video is on show, by the time it begins at; both in the stream's own units."""
+    """Duration of each frame of a video, by the time it begins at; both in the stream's own units."""
     starts = sorted(packet.pts or 0 for packet in packets if not packet.is_discard)
     end = round(last_frame_end(packets, video) / packets[0].time_base)
     return {start: max(1, after - start) for start, after in zip(starts, [*starts[1:], end], strict=True)}
@@ -138,7 +138,7 @@ def last_frame_end(packets: Sequence[Packet[Stream]], video: VideoInfo) -> Fract
 
 
 def missing_samples(frame: AudioFrame, first_s: float, count: int) -> int:
-    """How many samples lie between a frame of sound and the `count` that came before it; 0 where they touch.
+    """Number of samples between a frame of sound and the `count` that came before it; 0 where they touch.
 
     Only for clips with a video, whose times they keep: Ogg's, for one, are guesses between its pages.
 

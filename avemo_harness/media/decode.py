@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
 
 MAX_PRIMING_S = 0.25
-"""How long a gap behind the first frame of sound may be: encoders begin with up to 2,112 samples of silence, and where
+"""Longest gap behind the first frame of sound: encoders begin with up to 2,112 samples of silence, and where
 a container lacks edit lists, that silence is stretched to where the video begins."""
 
 

@@ -1,4 +1,4 @@
-"""What an MP4 header announces, read before FFmpeg builds its index from it."""
+"""Announcements of an MP4 header, read before FFmpeg builds its index from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BOXES = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Mp4Header:
-    """What a header says of its tracks.
+    """Tracks as a header describes them.
 
     Args:
         quarter_turns: by how many, counterclockwise, the video is to be shown turned: 0 to 3.
@@ -142,7 +142,7 @@ def _announced_samples(kind: bytes, header: bytes, at: int) -> int:
 
 
 def _quarter_turns(header: bytes, at: int) -> int:
-    """What a track's display matrix [a b; c d] does besides scaling; x goes to the right and y down."""
+    """Effect of a track's display matrix [a b; c d] besides scaling; x goes to the right and y down."""
     matrix = at + (52 if header[at : at + 1] == b"\1" else 40)
     if len(header) < matrix + 20:
         return 0

@@ -52,7 +52,7 @@ class OpenMedia:
 
     @property
     def is_mp4(self) -> bool:
-        """Whether it is an MP4 or QuickTime file, whose header times every packet."""
+        """True for an MP4 or QuickTime file, whose header times every packet."""
         return bool(self.container.format.name.startswith("mov"))
 
     @property
@@ -83,7 +83,7 @@ class StreamPackets:
 
 
 def describe(source: Source) -> str:
-    """How errors call a clip: its path, or the beginning of its digest.
+    """Name of a clip in errors: its path, or the beginning of its digest.
 
     >>> describe(b"x")
     'clip sha256:2d711642…'
@@ -195,7 +195,7 @@ def read_packets(media: OpenMedia) -> StreamPackets:
 
 
 def sound_tolerance_s(stream: AudioStream) -> float:
-    """How far decoded sound may be from the length in its header: one and a half codec frames, in seconds."""
+    """Tolerance between decoded sound and the length in its header: one and a half codec frames, in seconds."""
     context = stream.codec_context
     return 1.5 * max(_AAC_FRAME, context.frame_size) / context.sample_rate
 

@@ -114,12 +114,12 @@ def _by_soundfile(data: bytes, container: str) -> tuple[Samples, int]:
 
 def _is_plain(data: bytes) -> bool:
     """True where a WAV file has samples of 16 bits or 32-bit floats, or ends before it tells."""
-    place = data.find(b"fmt ", 12)
-    if place < 0 or place + 24 > len(data):
+    offset = data.find(b"fmt ", 12)
+    if offset < 0 or offset + 24 > len(data):
         return True
-    kind, bits = struct.unpack_from("<H12xH", data, place + 8)
-    if kind == 0xFFFE and place + 34 <= len(data):
-        (kind,) = struct.unpack_from("<H", data, place + 32)
+    kind, bits = struct.unpack_from("<H12xH", data, offset + 8)
+    if kind == 0xFFFE and offset + 34 <= len(data):
+        (kind,) = struct.unpack_from("<H", data, offset + 32)
     return (kind, bits) in ((1, 16), (3, 32))
 
 
@@ -153,38 +153,38 @@ def _stated_size(data: bytes, container: str) -> int:
     return 0 if container == "FLAC" else len(data) + 1
 
 
-def _end_of_page(data: bytes, place: int) -> int:
-    """The place behind an Ogg page (RFC 3533, section 6)."""
-    if len(data) < place + 27:
+def _end_of_page(data: bytes, offset: int) -> int:
+    """The offset behind an Ogg page (RFC 3533, section 6)."""
+    if len(data) < offset + 27:
         return len(data) + 1
-    count = data[place + 26]
-    return place + 27 + count + sum(data[place + 27 : place + 27 + count])
+    count = data[offset + 26]
+    return offset + 27 + count + sum(data[offset + 27 : offset + 27 + count])
 
 
 def _end_of_frames(data: bytes) -> int:
-    """The place behind the last MP3 frame that has begun."""
-    place = 0
+    """The offset behind the last MP3 frame that has begun."""
+    offset = 0
     if data[:3] == b"ID3" and len(data) >= 10:
-        place = 10 + sum((byte & 127) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    while (length := _mp3_frame(data, place)) > 0:
-        place += length
-    return place
+        offset = 10 + sum((byte & 127) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+    while (length := _mp3_frame(data, offset)) > 0:
+        offset += length
+    return offset
 
 
 def _container_of_frames(data: bytes) -> str | None:
     """MP3 or AAC where bytes begin with several frames of it."""
     for name, length_of in (("MP3", _mp3_frame), ("AAC", _adts_frame)):
-        place = count = 0
-        while count < _FRAMES_IN_A_ROW and (length := length_of(data, place)) > 0:
-            place, count = place + length, count + 1
-        if count == _FRAMES_IN_A_ROW or (count and place >= len(data)):
+        offset = count = 0
+        while count < _FRAMES_IN_A_ROW and (length := length_of(data, offset)) > 0:
+            offset, count = offset + length, count + 1
+        if count == _FRAMES_IN_A_ROW or (count and offset >= len(data)):
             return name
     return None
 
 
-def _mp3_frame(data: bytes, place: int) -> int:
-    """Bytes of the frame that begins at a place (ISO/IEC 11172-3, 2.4.1.3; layer III); 0 where none does."""
-    head = data[place : place + 4]
+def _mp3_frame(data: bytes, offset: int) -> int:
+    """Bytes of the frame that begins at a offset (ISO/IEC 11172-3, 2.4.1.3; layer III); 0 where none does."""
+    head = data[offset : offset + 4]
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE6 != 0xE2:
         return 0
     version, bits, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
@@ -196,9 +196,9 @@ def _mp3_frame(data: bytes, place: int) -> int:
     )
 
 
-def _adts_frame(data: bytes, place: int) -> int:
-    """Bytes of the AAC frame that begins at a place (ISO/IEC 13818-7, 6.2); 0 where none does."""
-    head = data[place : place + 7]
+def _adts_frame(data: bytes, offset: int) -> int:
+    """Bytes of the AAC frame that begins at a offset (ISO/IEC 13818-7, 6.2); 0 where none does."""
+    head = data[offset : offset + 7]
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
         return 0
     length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 MAX_MISSING_S = 0.5
-"""How much earlier than asked, or than the header says, a stream may end; the last frame is held, silence is added."""
+"""Time by which a stream may end before it should by request or header; the last frame is held, silence is added."""
 
 _SEEK_FROM_S = 1.0
 

@@ -18,7 +18,7 @@ Samples: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class MediaLimits:
-    """What a clip may cost. Checked on the header before anything is decoded, and again while decoding.
+    """Limits on the cost of a clip. Checked on the header before anything is decoded, and again while decoding.
 
     Args:
         max_bytes: size of the file.
@@ -48,7 +48,7 @@ DEFAULT_LIMITS = MediaLimits()
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How much of a clip its encoding keeps.
+    """Quality of an encoding.
 
     Args:
         crf, qscale: of the pictures, for x264 and for mpeg4; lower is finer.
@@ -68,7 +68,7 @@ SMALL = Quality(crf=30, qscale=10, sound_bits=24_000)
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the header says of the video: pixels as shown, frames a second on average, frames, seconds, FFmpeg's codec
+    """Video as the header describes it: pixels as shown, frames a second on average, frames, seconds, FFmpeg's codec
     name, seconds after the clip's beginning at which it begins, and quarter turns, counterclockwise, by which stored
     frames are turned when they are shown (0 to 3)."""
 
@@ -94,7 +94,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class SoundInfo:
-    """What the header says of the sound: samples a second, channels, seconds, FFmpeg's codec name, and seconds after
+    """Sound as the header describes it: samples a second, channels, seconds, FFmpeg's codec name, and seconds after
     the clip's beginning at which it begins."""
 
     rate: int
@@ -111,7 +111,7 @@ class SoundInfo:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What the header says of a clip; at least one of the two streams is there."""
+    """Clip as the header describes it; at least one of the two streams is there."""
 
     video: VideoInfo | None
     sound: SoundInfo | None

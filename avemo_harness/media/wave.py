@@ -21,7 +21,7 @@ class IncompleteSoundError(MediaError):
 
 
 def is_wave(data: bytes) -> bool:
-    """Whether bytes begin as a WAV file does."""
+    """Check that bytes begin as a WAV file does."""
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
 
 
@@ -30,11 +30,11 @@ def with_known_sizes(data: bytes) -> bytes:
 
     Writers into a pipe leave 0 or the largest number there, and the sound goes on to the end of the file.
     """
-    place, size = _data_chunk(data)
-    left = len(data) - place
+    offset, size = _data_chunk(data)
+    left = len(data) - offset
     if left > 0 and (size == 0 or (size > left and size >= _PIPED)):
-        head = b"RIFF" + struct.pack("<I", len(data) - 8) + data[8 : place - 4]
-        return head + struct.pack("<I", left) + data[place:]
+        head = b"RIFF" + struct.pack("<I", len(data) - 8) + data[8 : offset - 4]
+        return head + struct.pack("<I", left) + data[offset:]
     return data
 
 
@@ -43,28 +43,28 @@ def known_size(data: bytes) -> int | None:
 
     A file that ends before its sound begins lacks at least one.
     """
-    place, size = _data_chunk(data)
-    if not place:
+    offset, size = _data_chunk(data)
+    if not offset:
         return len(data) + 1
-    return None if size in UNKNOWN or size >= _PIPED else place + size
+    return None if size in UNKNOWN or size >= _PIPED else offset + size
 
 
 def with_more_samples(data: bytes, samples: bytes) -> bytes:
     """A whole WAV file, continued by samples in its own format that came without a header."""
-    place, size = _data_chunk(data)
-    sound = data[place : place + size] + samples
-    return data[: place - 4] + struct.pack("<I", len(sound)) + sound
+    offset, size = _data_chunk(data)
+    sound = data[offset : offset + size] + samples
+    return data[: offset - 4] + struct.pack("<I", len(sound)) + sound
 
 
 def _data_chunk(data: bytes) -> tuple[int, int]:
-    """The place where a WAV file's sound begins and the size that its header states; 0 and 0 where there is none."""
-    place = 12
-    while place + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, place)
-        place += 8
+    """The offset of a WAV file's sound and the size that its header states; 0 and 0 where there is none."""
+    offset = 12
+    while offset + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, offset)
+        offset += 8
         if name == b"data":
-            return place, size
-        place += size + size % 2
+            return offset, size
+        offset += size + size % 2
     return 0, 0
 
 
@@ -81,20 +81,20 @@ def read_wave(data: bytes) -> tuple[Samples, int]:
     if not is_wave(data):
         raise MediaError(f"no WAV file: it begins with {data[:12]!r}")
     kind = channels = rate = bits = 0
-    place = 12
-    while place + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, place)
-        place += 8
+    offset = 12
+    while offset + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, offset)
+        offset += 8
         if name == b"data":
-            samples = _samples(data[place:], size, kind, channels, bits)
+            samples = _samples(data[offset:], size, kind, channels, bits)
             if rate < 1:
                 raise MediaError("a WAV file of 0 samples a second; expected a rate")
             return samples, rate
-        if name == b"fmt " and place + 16 <= len(data):
-            kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, place)
-            if kind == _EXTENSIBLE and place + 26 <= len(data):
-                (kind,) = struct.unpack_from("<H", data, place + 24)
-        place += size + size % 2
+        if name == b"fmt " and offset + 16 <= len(data):
+            kind, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, offset)
+            if kind == _EXTENSIBLE and offset + 26 <= len(data):
+                (kind,) = struct.unpack_from("<H", data, offset + 24)
+        offset += size + size % 2
     raise IncompleteSoundError("a WAV file without samples: it ends before its data")
 
 

@@ -1,4 +1,4 @@
-"""How well one series follows another: concordance, correlation, distance.
+"""Agreement of one series with another: concordance, correlation, distance.
 
 Everything is computed from moments, which add up over recordings, so that a bootstrap over recordings is one matrix
 product. Moments have shape (..., 6): n, sum x, sum y, sum x², sum y², sum x·y.

@@ -255,7 +255,7 @@ class ItemBootstrap:
 
 
 def _cluster_weights(clusters: int) -> Iterator[Floats]:
-    """How often each resample draws each cluster: shapes (B, clusters), RESAMPLES rows in blocks of bounded size."""
+    """Draws of each cluster by each resample: shapes (B, clusters), RESAMPLES rows in blocks of bounded size."""
     block = max(1, min(RESAMPLES, _CELLS_A_BLOCK // clusters))
     starts = range(0, RESAMPLES, block)
     if clusters <= _CACHED_CLUSTERS:
@@ -268,7 +268,7 @@ def _cluster_weights(clusters: int) -> Iterator[Floats]:
 
 @lru_cache(maxsize=4)
 def drawn_weights(clusters: int, stream: int | None = None) -> Floats:
-    """How often each resample draws each cluster, shape (RESAMPLES, clusters), read-only.
+    """Draws of each cluster by each resample, shape (RESAMPLES, clusters), read-only.
 
     Args:
         stream: resamples of one stream are drawn apart from those of any other.

@@ -1,4 +1,4 @@
-"""How far the probabilities of ranked labels can be trusted: expected calibration error and Brier score.
+"""Calibration of the probabilities of ranked labels: expected calibration error and Brier score.
 
 Items may be weighted: weights have shape (..., N), and a value has their leading axes, so that a bootstrap computes all
 resamples at once. A weight of 2 is the item twice.

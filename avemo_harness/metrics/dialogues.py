@@ -79,7 +79,7 @@ def score_dialogues(
     turns: TurnScores,
     replies: Sequence[Trajectory],
     dialogues: Sequence[str],
-    places: Sequence[int],
+    turn_numbers: Sequence[int],
     profile: Profile,
 ) -> DialogueScores:
     """Score dialogues from the scores of their turns.
@@ -87,11 +87,11 @@ def score_dialogues(
     Args:
         turns, replies: of N turns, in any order.
         dialogues: the dialogue of each turn.
-        places: which of the dialogue's user turns each is, from 0 on; replies to turns whose places follow each
+        turn_numbers: of each among its dialogue's user turns, from 0 on; replies to turns whose numbers follow each
             other are adjacent.
     """
     names, members = np.unique(np.array(dialogues, dtype=np.str_), return_inverse=True)
-    firsts, seconds = _adjacent(members, np.asarray(places, dtype=np.intp))
+    firsts, seconds = _adjacent(members, np.asarray(turn_numbers, dtype=np.intp))
     distances = cross_stability([replies[i] for i in firsts], [replies[i] for i in seconds], profile)
     ct_ecs = dialogue_means(turns.ecs.value, members, len(names))
     ct_ess = 1 - profile.steepness * dialogue_means(distances, members[firsts], len(names))
@@ -107,11 +107,11 @@ def score_dialogues(
     return DialogueScores(tuple(names.tolist()), ct_ecs, ct_ebs, ct_ess, ct_ers)
 
 
-def _adjacent(members: Indices, places: Indices) -> tuple[Indices, Indices]:
-    """Pairs of turns of one dialogue whose places follow each other."""
-    order = np.lexsort((places, members))
+def _adjacent(members: Indices, turn_numbers: Indices) -> tuple[Indices, Indices]:
+    """Pairs of turns of one dialogue whose turn_numbers follow each other."""
+    order = np.lexsort((turn_numbers, members))
     first, second = order[:-1], order[1:]
-    follows = (members[first] == members[second]) & (places[second] == places[first] + 1)
+    follows = (members[first] == members[second]) & (turn_numbers[second] == turn_numbers[first] + 1)
     return first[follows], second[follows]
 
 

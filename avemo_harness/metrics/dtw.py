@@ -82,7 +82,7 @@ def _block_distances(x: Floats, y: Floats, rows: Indices, columns: Indices, widt
     What is computed beyond the end of a shorter series is never looked at: a cell depends on earlier cells only.
     """
     distances = np.empty(len(rows))
-    places = np.arange(len(y))[:, None]
+    positions = np.arange(len(y))[:, None]
     banded = bool((widths < np.maximum(len(x), len(y))).any())
     # reached[j + 1]: least cost of a path to (i, j); in row -1 only the corner before the first cell is reached.
     reached = np.full((len(y) + 1, len(rows)), np.inf)
@@ -90,7 +90,7 @@ def _block_distances(x: Floats, y: Floats, rows: Indices, columns: Indices, widt
     for i, value in enumerate(x):
         cost = np.abs(value - y)
         if banded:
-            cost[np.abs(places - i) > widths] = np.inf
+            cost[np.abs(positions - i) > widths] = np.inf
         from_above = np.minimum(reached[1:], reached[:-1])
         reached[0] = np.inf
         for j in range(len(y)):

@@ -108,7 +108,7 @@ def swap_test(first: Floats, second: Floats, statistic: Statistic) -> float | No
 
 
 def cluster_swaps(clusters: int) -> Iterator[Floats]:
-    """Which clusters are swapped, in blocks of shapes (B, clusters) of 0 and 1; the first swaps none."""
+    """Swaps of clusters, in blocks of shapes (B, clusters) of 0 and 1; the first swaps none."""
     if clusters <= MOST_TO_TRY:
         yield ((np.arange(2**clusters)[:, None] >> np.arange(clusters)) & 1).astype(np.float64)
         return
@@ -142,9 +142,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 

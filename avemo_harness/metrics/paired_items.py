@@ -44,7 +44,7 @@ def difference_of_inflated(first: Statistic, second: Statistic, clusters: Intege
 
 
 def _inflation(statistic: Statistic, bootstrap: ItemBootstrap) -> float:
-    """How far noise may have raised a statistic: resamples lie above it by ``sqrt(2) - 1`` of that."""
+    """Most by which noise may have raised a statistic: resamples lie above it by ``sqrt(2) - 1`` of that."""
     found = [0.0]
 
     def keep(value: float, drawn: Floats) -> tuple[float, float]:

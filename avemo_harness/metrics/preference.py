@@ -1,4 +1,4 @@
-"""Which modality a model believes when voice and face disagree.
+"""Modality preference: whether a model believes voice or face when they disagree.
 
 The benchmark's AAR, VAR and OLR (AV-EMO-Reasoning, arXiv 2510.07355).
 

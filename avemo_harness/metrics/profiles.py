@@ -112,7 +112,7 @@ class Profile:
         return tuple(dict.fromkeys((*self.contagion, *self.stability, *of_extremes)))
 
     def problem(self, trajectory: Trajectory) -> str | None:
-        """What a trajectory lacks to be scored under this profile; None where it lacks nothing.
+        """The reason why a trajectory cannot be scored under this profile; None where it can.
 
         >>> EMO_REASONING.problem(Trajectory(np.zeros((2, 2)), ("valence", "arousal"), "signed", 1.0))
         'it needs dominance, which the recogniser does not give'

@@ -121,7 +121,7 @@ def _rated_dialogues(scores: Floats, dialogues: Integers) -> Integers:
 
 
 def _active_raters(scores: Floats) -> NDArray[np.bool_]:
-    """Whether each rater gave a rating, shape (R,)."""
+    """True for each rater who gave a rating, shape (R,)."""
     return np.asarray((~np.isnan(scores)).any(axis=(0, 1)))
 
 
@@ -192,7 +192,7 @@ def _alpha(coincidences: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class IntraclassCorrelation:
-    """How much of the ratings' variance is that of the items.
+    """Share of the ratings' variance that is that of the items.
 
     Args:
         single: ICC(2,1), of one rater's ratings.
@@ -229,7 +229,7 @@ def intraclass_correlation(ratings: Floats, dialogues: Integers) -> IntraclassCo
 
 
 def _least_squares_sums(ratings: Floats) -> Floats:
-    """What each item adds to the sums that the fit needs, shape (items, 4 + 3 R + R²)."""
+    """Contribution of each item to the sums that the fit needs, shape (items, 4 + 3 R + R²)."""
     present = (~np.isnan(ratings)).astype(np.float64)
     number = present.sum(axis=1)
     values = np.nan_to_num(ratings)

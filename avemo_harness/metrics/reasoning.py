@@ -1,4 +1,4 @@
-"""How the emotion of a spoken reply relates to the user's: contagion, balance, stability, and all three together.
+"""Emotion of spoken replies against the user's: contagion, balance, stability, and all three together.
 
 The definitions are those of the predecessor's published code (EMO-Reasoning, arXiv 2508.17623), which AV-EMO-Reasoning
 (arXiv 2510.07355, section 4) names without equations, made sound where it is not: scores are cut to [0, 1], what is
@@ -121,7 +121,7 @@ def extremes(users: Trajectories, profile: Profile) -> Flags:
 
 
 def distance_to_thresholds(users: Trajectories, profile: Profile) -> Floats:
-    """How far each turn's means lie from the thresholds of extremes, on the unit scale, (N, E); NaN for empty turns."""
+    """Distance of each turn's means from the thresholds of extremes, on the unit scale, (N, E); NaN for empty turns."""
     turns = _Turns.of(users, profile)
     width = 1.0 if profile.scale == "unit" else 2.0
     return np.stack([np.abs(turns.means(e.dimension) - e.threshold) / width for e in profile.extremes], axis=1)
@@ -138,7 +138,7 @@ def cross_reasoning(ct_ecs: Floats, ct_ebs: Floats, ct_ess: Floats, profile: Pro
 
 
 def cross_stability(firsts: Trajectories, seconds: Trajectories, profile: Profile) -> Floats:
-    """What a pair of adjacent replies adds to CT-ESS: ``sum over D of DTW(a_i, a_i+1) / (2 |D| max(T_i, T_i+1))``.
+    """Share of a pair of adjacent replies in CT-ESS: ``sum over D of DTW(a_i, a_i+1) / (2 |D| max(T_i, T_i+1))``.
 
     ``CT-ESS = clip(1 - K * mean over a dialogue's adjacent replies)``. Shape (N,); NaN where a reply is empty.
     """

@@ -1,4 +1,4 @@
-"""How an emotion moves: valence, arousal and dominance over time."""
+"""Trajectories of emotion: valence, arousal and dominance over time."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ def shuffles(dialogues: Sequence[str], seed: int = SHUFFLE_SEED, count: int = PE
     for _ in range(count):
         # Dialogues in a drawn order, the turns of each together: a rotation by at least the largest dialogue's
         # turns leads every turn out of its own.
-        places = rng.permutation(int(members.max()) + 1)
-        order = np.lexsort((rng.random(len(members)), places[members]))
+        shuffled = rng.permutation(int(members.max()) + 1)
+        order = np.lexsort((rng.random(len(members)), shuffled[members]))
         given = np.empty_like(order)
         given[order] = np.roll(order, -int(rng.integers(largest, len(members) - largest + 1)))
         yield given

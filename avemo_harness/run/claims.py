@@ -111,7 +111,7 @@ class Claims:
         return False
 
     def _abandoned(self, claim: Path) -> bool:
-        """Whether no live worker stands behind a claim; a claim that is gone by now counts as abandoned."""
+        """Check that no live worker stands behind a claim; a claim that is gone by now counts as abandoned."""
         with storage_errors(claim, "read"):
             return self._is_abandoned(claim)
 

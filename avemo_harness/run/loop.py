@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import compress, groupby, islice
-from typing import Protocol
+from itertools import chain, compress, groupby, islice
+from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import items_to_answer_first
 from avemo_harness.benchmark.request import Item, ItemKey, Request, Response, StoredResponse
@@ -179,9 +179,8 @@ class Asker:
                 by_kind = sorted(turn, key=lambda asked: asked[1].builder.task.output.type)
                 for start in range(0, len(by_kind), self._pace.step):
                     batch = tuple(by_kind[start : start + self._pace.step])
-                    yield Step(
-                        batch, frozenset(key for _, question in batch for key in _needed_first(question).values())
-                    )
+                    needed = (_needed_first(question).values() for _, question in batch)
+                    yield Step(batch, frozenset(chain.from_iterable(needed)))
 
     def _units_at_once(self, units: Sequence[Unit]) -> int:
         """As many as a batch has places, but no more than this worker's share of what is left."""

@@ -76,10 +76,7 @@ class RunReleases:
             ReleaseError: it is missing, unreachable or malformed.
         """
         path, revision = self.source(task)
-        key = (path, task.dataset.name, task.dataset.split, revision)
-        if key not in self._loaded:
-            self._loaded[key] = self._read(*key)
-        return self._loaded[key]
+        return self._read(path, task.dataset.name, task.dataset.split, revision)
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
@@ -105,15 +102,20 @@ class RunReleases:
         return str(demo_release(files.cache_dir(), self.say))
 
     def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
+        key = (source, name, split, revision)
+        if key in self._loaded:
+            return self._loaded[key]
         options = ReleaseOptions(
             revision=revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
         )
         release = replace(load_release(self._path(source), name, split, options), source=source)
-        if self.config.streaming and release.commit is not None:
-            return release  # probing would download every clip; what the columns do not say stays unknown
-        return with_known_streams(release, files.cache_dir() / "streams", self.say)
+        # Probing a streamed release would download every clip; what its columns do not say stays unknown.
+        if not self.config.streaming or release.commit is None:
+            release = with_known_streams(release, files.cache_dir() / "streams", self.say)
+        self._loaded[key] = release
+        return release
 
 
 LARGEST_BATCH = 64
@@ -148,9 +150,11 @@ def judge_replies(
     store.refresh()
     if not {task.task for task in tasks} & {task for task, _ in store.answers}:
         return None
-    name = recognizer or _previous_judge(folder) or EMBEDDED
+    if recognizer is None:
+        before = chosen_judgements(folder)
+        recognizer = before.judge.name if before else EMBEDDED
     setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
-    judge = open_judge(name, setup)
+    judge = open_judge(recognizer, setup)
     by_task = {task.task: releases.load(task) for task in tasks}
     for task in tasks:
         release = by_task[task.task]
@@ -159,13 +163,7 @@ def judge_replies(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
-    return judge_run(folder, name, judge, by_task, releases.say)
-
-
-def _previous_judge(folder: Path) -> str | None:
-    """The name of the recogniser that judged a run."""
-    before = chosen_judgements(folder)
-    return before.judge.name if before else None
+    return judge_run(folder, recognizer, judge, by_task, releases.say)
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
@@ -241,15 +239,11 @@ class PreparedRun:
     def _end_shift(self, claims: Claims, segment: Segment, worker: str, started: float) -> None:
         segment.close()
         with claims.alone():
-            self._write_timing(worker, started, segment.written)
-
-    def _write_timing(self, worker: str, started: float, records: int) -> None:
-        before = none_if_damaged(lambda: read_timing(self.folder))
-        if before is None:
-            self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
-            before = []
-        seconds = time.time() - started
-        write_timing(self.folder, [*before, WorkerTiming(worker, round(started, 3), round(seconds, 3), records)])
+            before = none_if_damaged(lambda: read_timing(self.folder))
+            if before is None:
+                self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
+            timing = WorkerTiming(worker, round(started, 3), round(time.time() - started, 3), segment.written)
+            write_timing(self.folder, [*(before or ()), timing])
 
 
 @contextmanager

@@ -111,12 +111,13 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_serve(args: argparse.Namespace) -> int:
     """Serve until interrupted; returns the exit code."""
-    from avemo_harness.human.guards import bracketed, public_address
+    from avemo_harness.human.guards import bracketed, public_address, require_packages
     from avemo_harness.human.plan import INVITATIONS
     from avemo_harness.human.study import SCALES_VERSION, read_study
-    from avemo_harness.human.web import require_packages, serve
 
     require_packages()
+    from avemo_harness.human.web import serve
+
     study = read_study(args.study)
     address = public_address(args.host, args.port, args.url)
     origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"
@@ -352,9 +353,9 @@ def add_human_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_human(args: argparse.Namespace) -> int:
     """Do one of them; returns the exit code."""
-    from avemo_harness.human.study import warning_of_openness
+    from avemo_harness.human.study import permissions_warning
 
-    warning = warning_of_openness(args.out if args.action == "plan" else args.study)
+    warning = permissions_warning(args.out if args.action == "plan" else args.study)
     if warning:
         say(warning)
     return ACTIONS[args.action].execute(args)

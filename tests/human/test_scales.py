@@ -16,7 +16,7 @@ from human.test_extending import rate_wrongly
 
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.analysis import HumanResult, analyze, write_result, write_tables
-from avemo_harness.human.importing import Imported, import_ratings
+from avemo_harness.human.importing import ImportCounts, import_ratings
 from avemo_harness.human.plan import extend_study
 from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import InstructionsScreen, ItemScreen
@@ -67,7 +67,7 @@ def write_ratings(folder: Path, study: Study, points: int, scales: str | None = 
     return path
 
 
-def take(folder: Path, points: int, scales: str | None = None, option: str | None = None) -> Imported:
+def take(folder: Path, points: int, scales: str | None = None, option: str | None = None) -> ImportCounts:
     study = read_study(folder)
     source = write_ratings(folder.parent, study, points, scales)
     return import_ratings(folder, study, read_key(folder), source, {}, option)

@@ -13,6 +13,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from avemo_harness.benchmark.task_file import validated
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
+from avemo_harness.errors import UsageError
+from avemo_harness.registry import hint
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Configurations that come with the package."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SHORTEST = 8
@@ -162,6 +167,30 @@ class BuildConfig(_Section):
     def hide(self, text: str) -> str:
         """A text with the names of the file's variables in place of their values."""
         return hide_variables(text, {name for written in self._written.values() for name in find_variables(written)})
+
+
+def recipe_summaries() -> dict[str, str]:
+    """Name and first comment line of each recipe."""
+    return {
+        path.stem: path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        for path in sorted(RECIPES.glob("*.yaml"))
+    }
+
+
+def open_recipe(recipe: str) -> BuildConfig:
+    """Load a recipe by its name, or a configuration of the user's by its path.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+        TaskError: as `load_config` does.
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml") or path.name != recipe or path.is_file():
+        return load_config(path)
+    names = recipe_summaries()
+    if recipe not in names:
+        raise UsageError(f"there is no recipe {recipe!r}{hint(recipe, names)}; or give the path of a YAML file")
+    return load_config(RECIPES / f"{recipe}.yaml")
 
 
 def load_config(file: Path) -> BuildConfig:

@@ -234,8 +234,13 @@ class Command:
             "emotions": json.dumps(arguments.emotions, sort_keys=True),
         }
 
+    def require(self, name: str, why: str) -> None:
+        """Refuse arguments that do not hold a placeholder (UsageError)."""
+        if name not in self.placeholders:
+            raise UsageError(f"argv: nothing takes {{{name}}}, {why}")
+
     def emotion(self, emotion: str) -> str:
-        """What the tool calls an emotion."""
+        """The tool's name of an emotion."""
         return self._arguments.emotions.get(emotion, emotion)
 
     def make(
@@ -328,17 +333,13 @@ class Command:
             raise UsageError(
                 f"argv: nothing takes {{{self._output}}}; add it, or tell by `collect` where the output is"
             )
-        if self._collect is not None and not _is_own(self._collect):
+        if self._collect is not None and not (
+            OUT_NAME in self._collect.names or self._collect.parts[0] == ("", OUT_DIR)
+        ):
             raise UsageError(
                 f"collect: {arguments.collect!r} may find what other units made; begin it with {{{OUT_DIR}}}, or put "
                 f"{{{OUT_NAME}}} into it"
             )
-
-
-def require(command: Command, name: str, why: str) -> None:
-    """Refuse a command whose arguments do not hold a placeholder (UsageError)."""
-    if name not in command.placeholders:
-        raise UsageError(f"argv: nothing takes {{{name}}}, {why}")
 
 
 def require_each_emotion(where: str, values: Mapping[str, str]) -> None:
@@ -362,9 +363,3 @@ def _argument(template: Template, values: Mapping[str, str]) -> str:
 
 def _is_program(name: str, cwd: str) -> bool:
     return shutil.which(name) is not None or ("/" in name and os.access(Path(cwd) / name, os.X_OK))
-
-
-def _is_own(pattern: Template) -> bool:
-    """Whether a pattern can only match what one unit made."""
-    literal, name = pattern.parts[0]
-    return OUT_NAME in pattern.names or (not literal and name == OUT_DIR)

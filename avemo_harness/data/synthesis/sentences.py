@@ -42,6 +42,10 @@ _REPLIES = (
     "That is a lot to think about. What will you do on {day}?",
     "I understand. Shall I write that down for {day}?",
 )
+REPLY_EMOTIONS = {"neutral": "neutral", "happy": "happy", "angry": "neutral", "sad": "neutral"}
+"""Emotion of the assistant's reply to each: it shares joy and stays calm otherwise."""
+LENGTH_S, LENGTH_SPREAD_S = (2.4, 2.8), 0.4
+"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
 _SLOTS = {
     "thing": (
         "blue box",

@@ -150,7 +150,7 @@ class OpenAISpeech:
         self._server = arguments.server(arguments.api_key_env)
 
     def identity(self) -> Mapping[str, str]:
-        """The model and how it is asked; not where it is."""
+        """The model and its settings; not the server's address."""
         return {"tool": "openai_speech", **self._arguments.identity()}
 
     def speak(self, utterance: Utterance) -> SpeechAudio:
@@ -222,7 +222,7 @@ class CosyVoice:
         self._server = arguments.server()
 
     def identity(self) -> Mapping[str, str]:
-        """How the server is asked, and a digest of all reference recordings and their words; not where it is."""
+        """Mode and model, and a digest of all reference recordings and their words; not the server's address."""
         return {"tool": "cosyvoice", **self._arguments.identity(), "prompts_sha256": self._prompts_digest()}
 
     def speak(self, utterance: Utterance) -> SpeechAudio:
@@ -249,7 +249,7 @@ class CosyVoice:
         return form_body(fields, {"prompt_wav": _read_prompt(utterance.unit_id, prompt)})
 
     def _prompts(self) -> list[Path]:
-        """The files that the path can stand for, whatever is put into it."""
+        """The files that `prompt_wav` can name, whatever its placeholders stand for."""
         any_utterance = dict.fromkeys(UTTERANCE_PLACEHOLDERS, "*")
         pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav), UTTERANCE_PLACEHOLDERS)
         return [path for path in map(Path, sorted(glob.glob(pattern.fill(any_utterance)))) if path.is_file()]
@@ -280,16 +280,13 @@ class CommandSpeech:
     Its arguments may hold {text}, {style}, {emotion}, {voice}, {speaker}, {gender} and {seed}.
     """
 
-    @dataclass(frozen=True)
-    class Arguments(CommandArguments):
-        """Those of every command."""
+    Arguments = CommandArguments
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: CommandArguments) -> None:
         self._command = Command(arguments, (*UTTERANCE_PLACEHOLDERS, "text", "seed"), "out.wav")
         self._command.require("text", "the words to be spoken")
 
     def identity(self) -> Mapping[str, str]:
-        """The tool and how it is called."""
         return self._command.identity()
 
     def speak(self, utterance: Utterance) -> SpeechAudio:

@@ -123,7 +123,7 @@ def _text_problems(text: str, longest: int, leak_words: Mapping[str, Sequence[st
         problems.append(f"has {len(text)} characters, at most {longest} are allowed")
     if not text.isprintable() or any(letter in _UNSPOKEN or unicodedata.category(letter) == "So" for letter in text):
         problems.append("has signs that are not spoken: give words only, no stage directions, markup or emoji")
-    return problems + [f"tells an emotion by the word {leak.word!r}" for leak in find_leaks(text, leak_words)]
+    return problems + [f"tells an emotion by the word {word!r}" for _, word in find_leaks(text, leak_words)]
 
 
 def _folded(text: str) -> str:
@@ -189,7 +189,7 @@ class OpenAIWriter:
         self._model = ChatModel(server, arguments.model, _SYSTEM, arguments.temperature)
 
     def identity(self) -> Mapping[str, str]:
-        """The model and how it is asked; not where it is."""
+        """The model, its settings and prompts; not the server's address."""
         leak_words = {emotion: list(words) for emotion, words in sorted(self._arguments.leak_words.items())}
         return {
             "tool": "openai",

@@ -38,16 +38,14 @@ _OPPOSITES = ("sad", "angry")
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """How large the demo is, and how clearly its speakers express themselves.
+    """Size of the demo, and how clearly its speakers express themselves.
 
     Args:
         train_speakers, test_speakers: people in each part; nobody is in both.
-        train_sentences: sentences of each training speaker, each said in all four emotions.
-        test_sentences: sentences of each test speaker's single-turn dialogues, each said in all four emotions.
+        train_sentences, test_sentences: of each speaker, each said in all four emotions.
         talks: multi-turn dialogues of each test speaker, a multiple of four.
         audio_intensity, video_intensity: range of how much of an emotion a voice and a face show; drawn separately
             for every clip, so that now one of them tells little, now the other.
-        seed: of everything drawn.
     """
 
     train_speakers: int = 12
@@ -253,7 +251,13 @@ def build_demo(folder: Path, *, workers: int = 2, progress: Say | None = None, s
         hidden = Path(part) / "release"
         hidden.mkdir()
         _write(hidden, plan, iter(clips))
-        _publish(hidden, folder)
+        try:
+            hidden.rename(folder)
+        except OSError as error:
+            if not _is_release(folder):
+                raise ReleaseError(
+                    f"{folder} could not be made ({error}); name a new folder for the demo release"
+                ) from error
     say(f"the demo release is in {folder}")
 
 
@@ -290,10 +294,8 @@ def _counted(clips: Iterable[bytes], total: int, say: Say) -> list[bytes]:
 
 
 def _write(folder: Path, plan: DemoPlan, clips: Iterator[bytes]) -> None:
-    splits = {
-        "train": [_dialogue(planned, clips) for planned in plan.train],
-        "test": [_dialogue(planned, clips) for planned in plan.test],
-    }
+    parts = {"train": plan.train, "test": plan.test}
+    splits = {split: [_dialogue(planned, clips) for planned in part] for split, part in parts.items()}
     write_release(folder, CONFIG, splits, {"test": plan.pairs})
 
 
@@ -315,13 +317,3 @@ def _turn(index: int, planned: PlannedTurn, clip: bytes) -> Turn:
         duration_s=spec.duration_s,
         **stored_tracks(rated_affect(spec)),
     )
-
-
-def _publish(hidden: Path, folder: Path) -> None:
-    try:
-        hidden.rename(folder)
-    except OSError as error:
-        if not _is_release(folder):
-            raise ReleaseError(
-                f"{folder} could not be made ({error}); name a new folder for the demo release"
-            ) from error

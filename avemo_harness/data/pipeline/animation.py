@@ -89,10 +89,8 @@ class CommandFace:
         """Those of every command, and properties of its videos.
 
         Args:
-            emotion_input: how an emotion reaches the face; ``none`` for tools that follow the sound alone.
             style_clips: a file for each emotion, such as the 3DMM coefficients of DreamTalk; absolute or below `cwd`.
-            fps: frames a second of its videos.
-            min_side: width and height of its videos in pixels, at least.
+            min_side: width and height in pixels, at least.
         """
 
         emotion_input: EmotionInput = "none"

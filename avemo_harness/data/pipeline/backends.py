@@ -18,7 +18,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.registry import Kind, Registry, hint, is_json_mapping, typed_arguments
 
 EmotionInput = Literal["label", "style_clip", "text", "none"]
-"""How an emotion reaches the face of an animation tool; ``none``: through the sound alone, if at all."""
+"""Input by which an emotion reaches the face of an animation tool; ``none``: the sound alone, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Template:
     parts: tuple[tuple[str, str | None], ...]
 
     @classmethod
-    def parse(cls, where: str, text: str, known: Iterable[str]) -> Template:
+    def parse(cls, where: str, text: str, known: Iterable[str] = UTTERANCE_PLACEHOLDERS) -> Template:
         """Split a text; braces that are meant themselves are doubled, as in Python's formats.
 
         Args:

@@ -13,7 +13,6 @@ from avemo_harness.data.pipeline.backends import (
     FaceBackend,
     Portrait,
     Script,
-    SpeakerProfile,
     SpeechBackend,
     Utterance,
     make_backend,
@@ -173,24 +172,18 @@ class _Build:
         }
 
     def _utterances(self, planned: PlannedDialogue, scripts: Mapping[str, Script]) -> list[Utterance]:
-        utterances = []
+        utterances, assistant = [], assistant_profile(self._config)
         for turn, line in enumerate(scripts[planned.dialogue_id].lines):
             # Up to the asked turn, the takes of a story share their recordings.
             take = planned.request.take + 1 if turn >= planned.asked_turn else 0
             seed_text = f"{self._config.seed} {planned.story} {turn}"
-            speaker = assistant_profile(self._config)
-            if line.role == "user":
-                speaker = self._with_portrait(planned.speaker, seed_text)
+            speaker = planned.speaker if line.role == "user" else assistant
+            if line.role == "user" and self._config.portraits and self._config.portraits.per == "segment":
+                portrait = choose_portrait(self._tools.portraits, speaker.gender, (seed_of(seed_text),))
+                speaker = replace(speaker, portrait=portrait)
             seed = seed_of(f"{seed_text} {take}")
             utterances.append(Utterance(f"{planned.dialogue_id}, turn {turn}", line, speaker, seed))
         return utterances
-
-    def _with_portrait(self, speaker: SpeakerProfile, seed_text: str) -> SpeakerProfile:
-        """The user, with a picture for this utterance alone where that is wanted."""
-        if self._config.portraits is None or self._config.portraits.per == "speaker":
-            return speaker
-        portrait = choose_portrait(self._tools.portraits, speaker.gender, (seed_of(seed_text),))
-        return replace(speaker, portrait=portrait)
 
     def _speak(self, utterances: Sequence[Utterance]) -> dict[str, UnitKey]:
         """Units of sound by utterance."""

@@ -105,8 +105,8 @@ def package(
         StorageError: the disk is full or the folder cannot be written.
     """
     if not any(dialogues.values()):
-        why = next(iter(failed.values()), "none was asked for")
-        raise UsageError(f"{out}: no dialogue could be made; the first reason: {why}")
+        reason = next(iter(failed.values()), "none was asked for")
+        raise UsageError(f"{out}: no dialogue could be made; the first reason: {reason}")
     pairs: dict[str, int] = {}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

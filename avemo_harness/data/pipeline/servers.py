@@ -70,7 +70,7 @@ class Server:
         """Send a request until it is answered.
 
         Args:
-            unit: what it is for, in messages.
+            unit: for messages.
             path: below `base_url`.
             body: of `json_body` or `form_body`.
             read: makes something of an answer; raises an AnswerError or a MediaError where another attempt may give a
@@ -121,15 +121,11 @@ class ServerArguments:
 
 
 REPAIRS = 3
-"""How often a model may correct what it wrote."""
+"""Corrections that a model may make of one answer."""
 
 
 class InvalidAnswerError(Exception):
-    """What a model wrote is not what it was asked for.
-
-    Args:
-        problems: a sentence each, addressed to the model.
-    """
+    """A model's answer is not as it was asked for; `problems` are sentences addressed to the model."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -176,7 +172,7 @@ class ChatModel:
         """Ask until the answer is usable.
 
         Args:
-            unit: what it is for, in messages.
+            unit: for messages.
             schema: name and JSON schema of the answer.
             seed: None to send none.
             read: makes something of the parsed JSON; raises an InvalidAnswerError where it is not as asked for.

@@ -56,21 +56,14 @@ def check_speech(samples: Samples, rate_hz: int, text: str) -> SpeechAudio:
 
 
 def read_wave_answer(answer: Answer, text: str) -> SpeechAudio:
-    """The speech of an answer that is a WAV file.
-
-    Raises:
-        AnswerError, MediaError: it is none, is cut off, or is no speech.
-    """
+    """The speech of an answer that is a WAV file; raises an AnswerError or MediaError where it is none or cut off."""
     _refuse_text(answer)
     samples, rate_hz = media.read_wave(answer.body)
     return check_speech(samples, rate_hz, text)
 
 
 def read_pcm_answer(answer: Answer, rate_hz: int, text: str) -> SpeechAudio:
-    """The speech of an answer that is bare 16-bit samples; a WAV file of the same rate is as good.
-
-    Args:
-        rate_hz: as declared; bare samples do not tell it.
+    """The speech of an answer that is bare 16-bit samples of a declared rate, or a WAV file of that rate.
 
     Raises:
         AnswerError, MediaError: it is something else, half a sample is missing, its rate is another, or it is
@@ -122,13 +115,10 @@ class OpenAISpeech:
         """Server and model, `base_url` up to and with ``/v1``; what is empty or None is not sent.
 
         Args:
-            model: as the server calls it.
             api_key_env: the environment variable that holds the key; empty for none.
             voice, instructions: may hold {speaker}, {voice}, {gender}, {style} and {emotion} of the utterance.
-            response_format: ``wav``, or ``pcm`` for bare 16-bit mono samples.
-            sample_rate: of ``pcm``, in samples a second.
-            language, speed: as the server takes them.
-            send_seed: whether to send the utterance's seed; not every server takes one.
+            response_format: ``wav``, or ``pcm`` for bare 16-bit mono samples, `sample_rate` a second.
+            send_seed: send the utterance's seed, which not every server takes.
             version: of the model, where its name does not tell it; only recorded.
         """
 
@@ -145,8 +135,8 @@ class OpenAISpeech:
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
-        self._voice = Template.parse("voice", arguments.voice, UTTERANCE_PLACEHOLDERS)
-        self._instructions = Template.parse("instructions", arguments.instructions, UTTERANCE_PLACEHOLDERS)
+        self._voice = Template.parse("voice", arguments.voice)
+        self._instructions = Template.parse("instructions", arguments.instructions)
         self._server = arguments.server(arguments.api_key_env)
 
     def identity(self) -> Mapping[str, str]:
@@ -168,12 +158,8 @@ class OpenAISpeech:
             "seed": utterance.seed % 2**31 if arguments.send_seed else None,
         }
         sent = {name: value for name, value in wanted.items() if value not in ("", None)}
-        fixed = {
-            "model": arguments.model,
-            "input": utterance.line.text,
-            "response_format": arguments.response_format,
-        }
-        return {**fixed, **sent}
+        fixed = {"model": arguments.model, "input": utterance.line.text}
+        return {**fixed, "response_format": arguments.response_format, **sent}
 
     def _read(self, answer: Answer, text: str) -> SpeechAudio:
         if self._arguments.response_format == "wav":
@@ -214,9 +200,9 @@ class CosyVoice:
         if arguments.mode != "sft" and not arguments.prompt_wav:
             raise UsageError(f"prompt_wav: the mode {arguments.mode} needs a reference recording; give its path")
         self._arguments = arguments
-        self._prompt_wav = Template.parse("prompt_wav", arguments.prompt_wav, UTTERANCE_PLACEHOLDERS)
-        self._instruct_text = Template.parse("instruct_text", arguments.instruct_text, UTTERANCE_PLACEHOLDERS)
-        self._speaker = Template.parse("speaker", arguments.speaker, UTTERANCE_PLACEHOLDERS)
+        self._prompt_wav = Template.parse("prompt_wav", arguments.prompt_wav)
+        self._instruct_text = Template.parse("instruct_text", arguments.instruct_text)
+        self._speaker = Template.parse("speaker", arguments.speaker)
         if arguments.mode != "sft" and not self._prompts():
             raise UsageError(f"prompt_wav: there is no file {arguments.prompt_wav}; correct the path")
         self._server = arguments.server()
@@ -251,7 +237,7 @@ class CosyVoice:
     def _prompts(self) -> list[Path]:
         """The files that `prompt_wav` can name, whatever its placeholders stand for."""
         any_utterance = dict.fromkeys(UTTERANCE_PLACEHOLDERS, "*")
-        pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav), UTTERANCE_PLACEHOLDERS)
+        pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav))
         return [path for path in map(Path, sorted(glob.glob(pattern.fill(any_utterance)))) if path.is_file()]
 
     def _prompts_digest(self) -> str:

@@ -82,11 +82,7 @@ class UnitStore:
         return True
 
     def read(self, key: UnitKey, name: str) -> bytes:
-        """A file of a unit.
-
-        Raises:
-            StoreError: it is missing or cannot be read.
-        """
+        """The bytes of a unit's file; raises a StoreError where it cannot be read."""
         path = self.path(key) / name
         try:
             return path.read_bytes()
@@ -322,7 +318,8 @@ def animate_utterance(face: FaceBackend, utterance: Utterance, speech: Path) -> 
     """The clip of a user's utterance: h264 at 25 frames a second, AAC at 16 kHz, both equally long."""
     samples = _at_rate(speech)
     frames = max(2, round(len(samples) / RATE * FPS))
-    samples = _fitted(samples, frames * RATE // FPS)
+    count = frames * RATE // FPS
+    samples = np.pad(samples[:count], (0, max(0, count - len(samples))))
     clip = face.animate(utterance, SpeechAudio(samples, RATE))
     if not isinstance(face, BuiltinFace):
         clip = _normalised(utterance, clip, samples, frames)
@@ -338,10 +335,6 @@ def encode_utterance(speech: Path) -> tuple[Files, Facts]:
 def _at_rate(speech: Path) -> media.Samples:
     samples, rate = media.read_wave(speech.read_bytes())
     return media.resample(samples, rate, RATE)
-
-
-def _fitted(samples: media.Samples, count: int) -> media.Samples:
-    return np.pad(samples[:count], (0, max(0, count - len(samples))))
 
 
 def _normalised(utterance: Utterance, clip: bytes, samples: media.Samples, frames: int) -> bytes:

@@ -167,9 +167,8 @@ class OpenAIWriter:
         """Server and model, `base_url` up to and with ``/v1``.
 
         Args:
-            model: as the server calls it.
             api_key_env: the environment variable that holds the key; empty for none.
-            temperature: None for the server's own, as models that take none need it.
+            temperature: None for the server's own, and for models that take none.
             seed: decides what topics are about; sent, in parts, only if `send_seed`, since not every server takes it.
             longest_text: characters of an utterance.
             leak_words: by emotion, added to the English ones; a star stands for any ending.

@@ -102,7 +102,6 @@ class AffectCues:
 
     @classmethod
     def of(cls, affect: Affect) -> AffectCues:
-        """Read the corners off a path."""
         pleasure, activation = (2 * (track - NEUTRAL) for track in (affect.valence, affect.arousal))
         displeasure = np.maximum(-pleasure, 0)
         return cls(

@@ -27,7 +27,7 @@ _VOWELS = {
     "u": (330, 850, 2250, 0.25),
     "y": (330, 2050, 2800, 0.3),
 }
-"""Three formants in Hz, and how far the mouth opens."""
+"""Three formants in Hz, and the opening of the mouth in [0, 1]."""
 _BANDWIDTHS_HZ = np.array([80.0, 110.0, 170.0])
 _FORMANT_GAINS = np.array([1.0, 0.6, 0.35])
 

@@ -42,7 +42,8 @@ def execute_use(args: argparse.Namespace) -> int:
 BUILD_HELP = """Build a release of the benchmark's shape: dialogues are written, spoken, animated and packaged.
 
   avemo-eval data build --out my_release                  by the built-in tools, in the default sizes
-  avemo-eval data build CONFIG.yaml --out my_release      as the configuration says
+  avemo-eval data build dreamtalk --out my_release        by a recipe; --list prints them
+  avemo-eval data build build.yaml --out my_release       as a configuration of your own says
 
 The same command goes on where a build was interrupted. What is made so far lies in my_release.work, which may be
 deleted when the release is complete. Exit code 1: units failed, and their dialogues were left out.
@@ -54,19 +55,28 @@ _MAX_PRINTED_FAILURES = 5
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `data build`."""
-    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG.yaml", help="see examples/build")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the release")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe (--list) or a YAML file")
+    parser.add_argument("--list", action="store_true", help="print the recipes and where they lie, and build nothing")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the release")
     parser.add_argument("--retry_failed", action="store_true", help="make units again that failed before")
     parser.add_argument("--workers", type=int, metavar="N", help="units made at a time (default: the configuration's)")
 
 
 def execute_build(args: argparse.Namespace) -> int:
     """Build; print what the release holds and what failed."""
-    from avemo_harness.data.pipeline.build import build_release
-    from avemo_harness.data.pipeline.config import BuildConfig, load_config
+    from avemo_harness.data.pipeline.config import RECIPES, BuildConfig, open_recipe, recipe_summaries
     from avemo_harness.errors import UsageError
 
-    config = BuildConfig() if args.config is None else load_config(args.config)
+    if args.list:
+        summaries = recipe_summaries()
+        show("\n".join(f"{name:<{max(map(len, summaries))}}  {summary}" for name, summary in summaries.items()))
+        show(f"copy one from {RECIPES} to change it")
+        return 0
+    from avemo_harness.data.pipeline.build import build_release
+
+    if args.out is None:
+        raise UsageError("the following arguments are required: --out")
+    config = BuildConfig() if args.recipe is None else open_recipe(args.recipe)
     if args.workers is not None:
         if args.workers < 1:
             raise UsageError("--workers must be at least 1")

@@ -21,7 +21,7 @@ from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.pipeline.backends import Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import BuildConfig
-from avemo_harness.data.synthesis.affect import RATED_HZ
+from avemo_harness.data.synthesis.affect import stored_tracks
 from avemo_harness.errors import StorageError, UsageError
 
 SCHEMA = 1
@@ -34,7 +34,7 @@ _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What decides a release: its configuration, and what each tool says it is."""
+    """Everything that decides a release: its configuration and the identity of each tool."""
 
     config: BuildConfig
     tools: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class BuiltTurn:
-    """A turn and its clip; the digests are of the units that it was made in."""
+    """A turn with its clip, and the digests of the units that made it."""
 
     utterance: Utterance
     path: Path
@@ -60,7 +60,7 @@ class BuiltTurn:
 
 @dataclass(frozen=True, slots=True)
 class BuiltDialogue:
-    """A dialogue of which every clip is made."""
+    """A dialogue with all of its clips."""
 
     dialogue_id: str
     turns: tuple[BuiltTurn, ...]
@@ -105,8 +105,8 @@ def package(
         StorageError: the disk is full or the folder cannot be written.
     """
     if not any(dialogues.values()):
-        why = next(iter(failed.values()), "none was asked for")
-        raise UsageError(f"{out}: no dialogue could be made; the first reason: {why}")
+        reason = next(iter(failed.values()), "none was asked for")
+        raise UsageError(f"{out}: no dialogue could be made; the first reason: {reason}")
     pairs: dict[str, int] = {}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -144,21 +144,18 @@ def _chosen_pairs(dialogues: Sequence[Dialogue], wanted: int, seed: int) -> list
 def _dialogue(recipe: Recipe, built: BuiltDialogue) -> Dialogue:
     config = recipe.config
     source = ", ".join(str(recipe.tools[stage]["tool"]) for stage in ("dialogue", "speech", "face"))
-    turns = tuple(_turn(recipe, place, one) for place, one in enumerate(built.turns))
+    turns = tuple(_turn(recipe, index, one) for index, one in enumerate(built.turns))
     return Dialogue(built.dialogue_id, f"{config.name}: {source}", config.language, config.licence, turns)
 
 
-def _turn(recipe: Recipe, place: int, built: BuiltTurn) -> Turn:
-    line, character = built.utterance.line, built.utterance.character
-    tracks: dict[str, Any] = {}
-    if recipe.config.speech.backend == recipe.config.face.backend == "builtin":
-        affect = affect_of(built.utterance, built.duration_s)
-        valence, arousal = (tuple(track.round(4).tolist()) for track in (affect.valence, affect.arousal))
-        tracks = {"valence": valence, "arousal": arousal, "va_rate_hz": RATED_HZ}
+def _turn(recipe: Recipe, index: int, built: BuiltTurn) -> Turn:
+    line = built.utterance.line
+    has_tracks = recipe.config.speech.backend == recipe.config.face.backend == "builtin"
+    tracks = stored_tracks(affect_of(built.utterance, built.duration_s)) if has_tracks else {}
     return Turn(
-        turn_index=place,
+        turn_index=index,
         role=line.role,
-        speaker_id=character.speaker_id,
+        speaker_id=built.utterance.speaker.speaker_id,
         text=line.text,
         emotion=line.emotion,
         style_prompt=line.style,
@@ -186,16 +183,16 @@ def _write_records(
 
 
 def _provenance(recipe: Recipe, dialogues: Mapping[str, Iterable[BuiltDialogue]]) -> Iterator[dict[str, Any]]:
-    """Where each clip comes from, a line each."""
+    """Origin of each clip, a line each."""
     for split, built in dialogues.items():
         for dialogue in built:
-            for place, turn in enumerate(dialogue.turns):
-                portrait, is_shown = turn.utterance.character.portrait, turn.utterance.line.role == "user"
+            for index, turn in enumerate(dialogue.turns):
+                portrait, is_shown = turn.utterance.speaker.portrait, turn.utterance.line.role == "user"
                 no_derivatives = portrait is not None and portrait.no_derivatives
                 yield {
                     "config": split,
                     "dialogue_id": dialogue.dialogue_id,
-                    "turn": place,
+                    "turn": index,
                     "clip_sha256": turn.sha256,
                     "speech_unit": turn.speech_unit,
                     "clip_unit": turn.clip_unit,

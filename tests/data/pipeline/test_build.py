@@ -21,7 +21,7 @@ from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.cli import main
 from avemo_harness.data.pipeline import builtin
-from avemo_harness.data.pipeline.backends import SpeechAudio, SpokenUtterance, Utterance
+from avemo_harness.data.pipeline.backends import SpeechAudio, Utterance
 from avemo_harness.data.pipeline.build import build_release
 from avemo_harness.data.pipeline.builtin import BuiltinFace, BuiltinSpeech
 from avemo_harness.data.pipeline.config import BackendConfig, BuildConfig, SplitConfig, SplitsConfig
@@ -303,7 +303,7 @@ def test_a_foreign_voice_moves_the_built_in_mouth() -> None:
 
 def test_faces_last_as_long_as_their_sound() -> None:
     sound = SpeechAudio(np.random.default_rng(1).standard_normal(30_011).astype(np.float32) / 10, 16_000)
-    clip = BuiltinFace(BuiltinFace.Arguments(side=64)).animate(SpokenUtterance(with_portrait(None), sound))
+    clip = BuiltinFace(BuiltinFace.Arguments(side=64)).animate(with_portrait(None), sound)
     info = media.probe(clip)
     assert info.video is not None
     assert info.video.frames == round(30_011 / 16_000 * 25)

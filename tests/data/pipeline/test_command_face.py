@@ -17,14 +17,13 @@ from support.utterances import LINE, UTTERANCE, with_portrait
 from support.waiting import PATIENCE_S
 
 from avemo_harness import media
-from avemo_harness.data.pipeline.animation import CommandFace, FaceRules, check_talking_face
-from avemo_harness.data.pipeline.backends import Portrait, SpeechAudio, SpokenUtterance
+from avemo_harness.data.pipeline.animation import CommandFace, check_talking_face
+from avemo_harness.data.pipeline.backends import Portrait, SpeechAudio
 from avemo_harness.errors import BuildError, MediaError, UsageError
 
 SECONDS = 2.0
 GOOD = make_clip(SECONDS)
 VOICE = SpeechAudio(melody(SECONDS), 16_000)
-SHOT = SpokenUtterance(UTTERANCE, VOICE)
 TOOL = (sys.executable, pretend_tool.__file__)
 PATHS = ("{in.wav}", "{out.mp4}")
 SHORT = {"neutral": "neu", "happy": "hap", "angry": "ang", "sad": "sad"}
@@ -83,11 +82,11 @@ def seen(stock: Path) -> list[str]:
 
 
 def test_what_the_tool_makes_is_given_on_as_it_is(stock: Path) -> None:
-    assert face().animate(SHOT) == GOOD
+    assert face().animate(UTTERANCE, VOICE) == GOOD
 
 
 def test_the_tool_reads_the_voice(stock: Path) -> None:
-    face().animate(SHOT)
+    face().animate(UTTERANCE, VOICE)
     samples, rate = media.read_wave((stock / "taken in.wav").read_bytes())
     assert rate == 16_000
     assert np.abs(samples - VOICE.samples).max() < 1e-4
@@ -102,27 +101,27 @@ def test_the_tool_reads_the_portrait_as_png_and_upright(stock: Path, tmp_path: P
     path = tmp_path / "face.jpg"
     picture.save(path, exif=turned)
     portrait = Portrait("p1", path, "00", "female", "CC0", no_derivatives=False)
-    face("good", "{in.png}").animate(SpokenUtterance(with_portrait(portrait), VOICE))
+    face("good", "{in.png}").animate(with_portrait(portrait), VOICE)
     with Image.open(stock / "taken in.png") as taken:
         assert (taken.format, taken.size) == ("PNG", (40, 80))
 
 
 def test_the_tool_is_told_emotion_style_and_seed(stock: Path) -> None:
-    face("good", "--emo={emotion}", "{style}", "{text}", "{seed}", emotions=SHORT).animate(SHOT)
+    face("good", "--emo={emotion}", "{style}", "{text}", "{seed}", emotions=SHORT).animate(UTTERANCE, VOICE)
     assert seen(stock)[1:] == ["--emo=hap", "bright and quick", "I left the key on the shelf.", "11"]
 
 
 def test_no_text_becomes_more_than_one_argument_or_runs(stock: Path) -> None:
     nasty = "; touch owned $(id) `id` {seed} \"'\n--output /etc/passwd *"
-    face("good", "{style}").animate(replace(SHOT, utterance=replace(UTTERANCE, line=replace(LINE, style=nasty))))
+    face("good", "{style}").animate(replace(UTTERANCE, line=replace(LINE, style=nasty)), VOICE)
     assert seen(stock)[1:] == [nasty]
 
 
 def test_a_text_that_looks_like_an_option_is_refused(stock: Path) -> None:
-    shot = replace(SHOT, utterance=replace(UTTERANCE, line=replace(LINE, style="--output=/etc/passwd")))
+    utterance = replace(UTTERANCE, line=replace(LINE, style="--output=/etc/passwd"))
     with pytest.raises(BuildError, match=r"\{style\} is '--output=/etc/passwd', which a tool would take for an option"):
-        face("good", "{style}").animate(shot)
-    assert face("good", "--style={style}").animate(shot) == GOOD
+        face("good", "{style}").animate(utterance, VOICE)
+    assert face("good", "--style={style}").animate(utterance, VOICE) == GOOD
 
 
 def test_an_emotion_may_be_shown_by_a_file(stock: Path) -> None:
@@ -131,7 +130,7 @@ def test_an_emotion_may_be_shown_by_a_file(stock: Path) -> None:
         (stock / name).write_bytes(b"MAT 1")
     settings = {"emotion_input": "style_clip", "style_clips": clips, "cwd": str(stock)}
     backend = face("good", "{style_clip}", **settings)
-    backend.animate(SHOT)
+    backend.animate(UTTERANCE, VOICE)
     assert seen(stock)[1:] == ["happy.mat"]
     before = backend.identity()
     (stock / "happy.mat").write_bytes(b"MAT 2")
@@ -140,13 +139,13 @@ def test_an_emotion_may_be_shown_by_a_file(stock: Path) -> None:
 
 def test_a_tool_that_names_its_output_itself(stock: Path) -> None:
     argv = (*TOOL, "good", "{out.dir}/made", "{in.wav}")
-    assert face(argv=argv, collect="{out.dir}/made/*.mp4").animate(SHOT) == GOOD
+    assert face(argv=argv, collect="{out.dir}/made/*.mp4").animate(UTTERANCE, VOICE) == GOOD
 
 
 def test_a_tool_that_also_chooses_the_folder(stock: Path) -> None:
     argv = (*TOOL, "good", "results/{out.name}.mp4", "{in.wav}")
     backend = face(argv=argv, cwd=str(stock), collect="results/{out.name}*.mp4")
-    assert backend.animate(SHOT) == GOOD
+    assert backend.animate(UTTERANCE, VOICE) == GOOD
     assert list((stock / "results").iterdir()) == [], "the output is moved, not copied"
 
 
@@ -154,7 +153,7 @@ def test_output_outside_the_units_folder_is_cleared_away_also_after_a_failure(st
     (stock / "broken").write_bytes(GOOD[:5000])
     argv = (*TOOL, "broken", "results/{out.name}.mp4", "{in.wav}")
     with pytest.raises(BuildError):
-        face(argv=argv, cwd=str(stock), collect="results/{out.name}.mp4").animate(SHOT)
+        face(argv=argv, cwd=str(stock), collect="results/{out.name}.mp4").animate(UTTERANCE, VOICE)
     assert list((stock / "results").iterdir()) == []
 
 
@@ -166,7 +165,7 @@ def test_nothing_is_left_of_the_units_folder(
     units.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(units))
     try:
-        face(what).animate(SHOT)
+        face(what).animate(UTTERANCE, VOICE)
     except BuildError:
         assert what in ("fail", "nothing")
     assert json.loads((stock / "seen.json").read_text())["environment"]["TMPDIR"].startswith(str(units))
@@ -183,20 +182,20 @@ def test_nothing_is_left_of_the_units_folder(
 )
 def test_a_tool_that_fails_is_an_error_of_the_unit(stock: Path, what: str, said: str) -> None:
     with pytest.raises(BuildError, match=f"^single-0003, turn 0: {said}$"):
-        face(what, timeout_s=1.0 if what == "hang" else PATIENCE_S).animate(SHOT)
+        face(what, timeout_s=1.0 if what == "hang" else PATIENCE_S).animate(UTTERANCE, VOICE)
 
 
 def test_several_outputs_are_an_error(stock: Path) -> None:
     argv = (*TOOL, "two files", "{out.dir}/made.mp4", "{in.wav}")
     with pytest.raises(BuildError, match=r"it made 2 files where one was expected .*holds: another\.mp4, made\.mp4"):
-        face(argv=argv, collect="{out.dir}/*.mp4").animate(SHOT)
+        face(argv=argv, collect="{out.dir}/*.mp4").animate(UTTERANCE, VOICE)
 
 
 @pytest.mark.parametrize("cut", [0.02, 0.5, 0.98])
 def test_a_file_that_is_cut_off_is_refused(stock: Path, cut: float) -> None:
     (stock / "cut").write_bytes(GOOD[: int(len(GOOD) * cut)])
     with pytest.raises(BuildError, match=r"^single-0003, turn 0: what Pretend made cannot be used: "):
-        face("cut").animate(SHOT)
+        face("cut").animate(UTTERANCE, VOICE)
 
 
 @pytest.mark.parametrize(
@@ -219,24 +218,24 @@ def test_a_file_that_is_cut_off_is_refused(stock: Path, cut: float) -> None:
 )
 def test_a_clip_that_is_no_talking_face_is_refused(clip: bytes, said: str) -> None:
     with pytest.raises(MediaError, match=said):
-        check_talking_face(clip, SECONDS, FaceRules(25, 64))
+        check_talking_face(clip, SECONDS, 25, 64)
 
 
 def test_a_face_that_freezes_early_is_refused() -> None:
     clip = media.encode_clip(frames(100, moving=20), melody(4.0))
     with pytest.raises(MediaError, match="its picture moves in 25% of its seconds"):
-        check_talking_face(clip, 4.0, FaceRules(25, 64))
+        check_talking_face(clip, 4.0, 25, 64)
 
 
 def test_two_video_streams_are_refused(tmp_path: Path) -> None:
     clip = with_second_video(GOOD, tmp_path / "one.mp4")
     with pytest.raises(MediaError, match="it has 2 video streams, expected is one"):
-        check_talking_face(clip, SECONDS, FaceRules(25, 64))
+        check_talking_face(clip, SECONDS, 25, 64)
 
 
 @pytest.mark.parametrize("frames_off", [-3, 3])
 def test_three_frames_more_or_less_are_allowed(frames_off: int) -> None:
-    check_talking_face(GOOD, SECONDS + float(Fraction(frames_off, 25)), FaceRules(25, 64))
+    check_talking_face(GOOD, SECONDS + float(Fraction(frames_off, 25)), 25, 64)
 
 
 def test_real_talking_faces_pass_and_stop_passing_when_they_stand_still(real_media: Path) -> None:
@@ -245,10 +244,9 @@ def test_real_talking_faces_pass_and_stop_passing_when_they_stand_still(real_med
     ]:
         info = media.probe(path)
         assert info.video is not None
-        rules = FaceRules(info.video.fps, 224)
-        check_talking_face(path.read_bytes(), info.video.duration_s, rules)
+        check_talking_face(path.read_bytes(), info.video.duration_s, info.video.fps, 224)
         with pytest.raises(MediaError, match="moves in 0%"):
-            check_talking_face(media.freeze_video(path), info.video.duration_s, rules)
+            check_talking_face(media.freeze_video(path), info.video.duration_s, info.video.fps, 224)
 
 
 @pytest.mark.parametrize(
@@ -290,12 +288,12 @@ def test_wrong_arguments_are_told_before_anything_is_made(stock: Path, changes: 
 
 def test_a_speaker_without_a_portrait_is_an_error_of_the_unit(stock: Path, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"^single-0003, turn 0: the tool needs a portrait"):
-        face("good", "{in.png}").animate(SHOT)
+        face("good", "{in.png}").animate(UTTERANCE, VOICE)
     path = tmp_path / "face.png"
     path.write_bytes(b"no picture")
     portrait = Portrait("p1", path, "00", "female", "CC0", no_derivatives=False)
     with pytest.raises(BuildError, match=r"face\.png: no picture that can be read"):
-        face("good", "{in.png}").animate(SpokenUtterance(with_portrait(portrait), VOICE))
+        face("good", "{in.png}").animate(with_portrait(portrait), VOICE)
 
 
 def test_the_identity_tells_tool_version_and_arguments(stock: Path) -> None:
@@ -317,4 +315,4 @@ def test_a_key_among_the_arguments_or_in_the_environment_is_told_nowhere(
         face(
             argv=(sys.executable, "-c", "import os; exit('no such key: ' + os.environ['TOOL_KEY'])", *PATHS),
             env=("TOOL_KEY",),
-        ).animate(SHOT)
+        ).animate(UTTERANCE, VOICE)

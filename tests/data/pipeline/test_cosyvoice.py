@@ -86,7 +86,7 @@ def test_a_server_of_an_older_revision_tells_what_it_lacks(server: ToolServer, v
 
 
 def test_a_missing_reference_recording_is_an_error_of_the_utterance(server: ToolServer, voices: Path) -> None:
-    stranger = replace(UTTERANCE, character=replace(UTTERANCE.character, voice="nobody"))
+    stranger = replace(UTTERANCE, speaker=replace(UTTERANCE.speaker, voice="nobody"))
     with pytest.raises(BuildError, match=r"^single-0003, turn 0: .*nobody\.wav: the reference recording cannot be"):
         speaker(server, voices).speak(stranger)
     assert not server.asked

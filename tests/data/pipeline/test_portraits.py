@@ -67,10 +67,10 @@ def test_a_table_that_could_be_misread_is_refused(folder: Path, rows: str, messa
 def test_a_speaker_has_one_picture_of_fitting_gender(folder: Path) -> None:
     portraits = read_portraits(settings(folder))
     plan = plan_release(BuildConfig(licence="CC0-1.0", portraits=settings(folder)), portraits)
-    for planned in plan.dialogues.values():
+    for planned in plan.values():
         for one in planned:
-            assert one.character.portrait is not None
-            assert one.character.portrait.gender == one.character.gender
+            assert one.speaker.portrait is not None
+            assert one.speaker.portrait.gender == one.speaker.gender
     assert choose_portrait(portraits, "male", (1, 2)) == choose_portrait(portraits, "male", (1, 2))
     assert choose_portrait((), "male", (1,)) is None
 

@@ -18,14 +18,14 @@ from support.processes import is_alive
 from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness.data.pipeline import command
-from avemo_harness.data.pipeline.command import ToolRun, no_tools, run_tool
+from avemo_harness.data.pipeline.command import no_tools, run_tool
 from avemo_harness.errors import BuildError
 
 
-def a_run(stock: Path, what: str, timeout_s: float = PATIENCE_S) -> ToolRun:
+def run(stock: Path, what: str, timeout_s: float = PATIENCE_S) -> None:
     (stock / "good").write_bytes(b"made")
     argv = [sys.executable, pretend_tool.__file__, what, str(stock / "made.mp4")]
-    return ToolRun(argv, stock, {"STOCK": str(stock), "PATH": os.environ["PATH"]}, stock / "log", timeout_s)
+    run_tool(argv, stock, {"STOCK": str(stock), "PATH": os.environ["PATH"]}, stock / "log", timeout_s)
 
 
 def wait_for_end(pids: list[int]) -> None:
@@ -37,13 +37,13 @@ def pids_of(stock: Path) -> list[int]:
 
 
 def test_what_a_tool_makes_is_there_when_it_ends(tmp_path: Path) -> None:
-    run_tool(a_run(tmp_path, "good"))
+    run(tmp_path, "good")
     assert (tmp_path / "made.mp4").read_bytes() == b"made"
 
 
 def test_a_tool_sees_only_the_environment_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "sk-123")
-    run_tool(a_run(tmp_path, "nothing"))
+    run(tmp_path, "nothing")
     assert "sk-123" not in (tmp_path / "seen.json").read_text()
 
 
@@ -51,12 +51,12 @@ def test_a_tool_that_fails_is_an_error_with_its_last_words(tmp_path: Path) -> No
     with pytest.raises(
         BuildError, match=r"ended with status 3; it printed: .*done \| RuntimeError: CUDA out of memory"
     ):
-        run_tool(a_run(tmp_path, "fail"))
+        run(tmp_path, "fail")
 
 
 def test_a_tool_that_crashes_is_an_error_with_the_signal(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"was ended by SIGABRT, and printed nothing$"):
-        run_tool(a_run(tmp_path, "die"))
+        run(tmp_path, "die")
 
 
 def test_a_tool_that_hangs_is_ended_with_its_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,17 +68,17 @@ def test_a_tool_that_hangs_is_ended_with_its_child(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(command, "monotonic", clock)
     with pytest.raises(BuildError, match=r"did not end within 2 s; it printed: step 1 of 2$"):
-        run_tool(a_run(tmp_path, "hang", timeout_s=2.0))
+        run(tmp_path, "hang", timeout_s=2.0)
     wait_for_end(pids_of(tmp_path))
 
 
 def test_children_that_a_tool_leaves_behind_are_ended_and_not_waited_for(tmp_path: Path) -> None:
-    run_tool(a_run(tmp_path, "leave children"))
+    run(tmp_path, "leave children")
     wait_for_end(pids_of(tmp_path))
 
 
 def test_a_child_with_a_session_of_its_own_holds_nobody_up(tmp_path: Path) -> None:
-    run_tool(a_run(tmp_path, "leave a daemon"))
+    run(tmp_path, "leave a daemon")
     (daemon,) = pids_of(tmp_path)
     assert is_alive(daemon)
     os.kill(daemon, signal.SIGKILL)
@@ -87,7 +87,7 @@ def test_a_child_with_a_session_of_its_own_holds_nobody_up(tmp_path: Path) -> No
 def test_a_tool_that_prints_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MAX_LOG_BYTES", 10_000)
     with pytest.raises(BuildError, match=r"printed more than 10000 bytes; it printed: .*again and again$"):
-        run_tool(a_run(tmp_path, "chatter"))
+        run(tmp_path, "chatter")
 
 
 def test_whoever_is_interrupted_can_end_the_tools_of_other_threads(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_whoever_is_interrupted_can_end_the_tools_of_other_threads(tmp_path: Pat
 
     def work() -> None:
         try:
-            run_tool(a_run(tmp_path, "hang"))
+            run(tmp_path, "hang")
         except BuildError as error:
             failed.append(str(error))
 
@@ -110,9 +110,9 @@ def test_whoever_is_interrupted_can_end_the_tools_of_other_threads(tmp_path: Pat
 
 def test_while_tools_are_ended_none_begins(tmp_path: Path) -> None:
     with no_tools(), pytest.raises(BuildError, match="was not run, as the build is interrupted"):
-        run_tool(a_run(tmp_path, "good"))
+        run(tmp_path, "good")
     assert not (tmp_path / "seen.json").exists()
-    run_tool(a_run(tmp_path, "good"))
+    run(tmp_path, "good")
     assert (tmp_path / "made.mp4").exists()
 
 
@@ -127,7 +127,7 @@ def test_a_tool_that_began_in_the_last_moment_is_ended_too(tmp_path: Path, monke
 
     monkeypatch.setattr(subprocess, "Popen", Starting)
     with stopping, pytest.raises(BuildError, match="was not run, as the build is interrupted"):
-        run_tool(a_run(tmp_path, "hang"))
+        run(tmp_path, "hang")
     wait_for_end(pids_of(tmp_path))
 
 
@@ -139,11 +139,11 @@ def test_an_interruption_ends_the_tool(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(command, "monotonic", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run_tool(a_run(tmp_path, "hang"))
+        run(tmp_path, "hang")
     wait_for_end(pids_of(tmp_path))
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "/", "nul\0byte"])
 def test_a_program_that_cannot_be_started_is_an_error(tmp_path: Path, program: str) -> None:
     with pytest.raises(BuildError, match="cannot be started"):
-        run_tool(ToolRun([program], tmp_path, {}, tmp_path / "log", 1.0))
+        run_tool([program], tmp_path, {}, tmp_path / "log", 1.0)

@@ -10,10 +10,10 @@ import pytest
 from support.tool_servers import KEY, SLOW_S, Fault, ToolServer
 from support.waiting import PATIENCE_S
 
-from avemo_harness.data.pipeline.servers import BOUNDS, Answer, AnswerError, JsonRequest, Server
+from avemo_harness.data.pipeline.servers import BOUNDS, Answer, AnswerError, Server, json_body
 from avemo_harness.errors import BuildError, UsageError
 
-REQUEST = JsonRequest("/audio/speech", {"model": "m", "input": "Hello.", "voice": "v", "response_format": "pcm"})
+BODY = json_body({"model": "m", "input": "Hello.", "voice": "v", "response_format": "pcm"})
 QUICK = replace(BOUNDS, attempts=3, silence_s=PATIENCE_S)
 IMPATIENT = replace(QUICK, attempts=50, silence_s=SLOW_S / 2)
 
@@ -23,7 +23,7 @@ def body(answer: Answer) -> bytes:
 
 
 def ask(server: Server) -> bytes:
-    return server.ask("single-0001", REQUEST, body)
+    return server.ask("single-0001", "/audio/speech", BODY, body)
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "html 502", "no answer", "cut", "cut stream"])

@@ -12,7 +12,7 @@ import pytest
 from support.waiting import ASLEEP_S, wait_until
 
 from avemo_harness.data.pipeline import command
-from avemo_harness.data.pipeline.command import ToolRun, run_tool
+from avemo_harness.data.pipeline.command import run_tool
 from avemo_harness.data.pipeline.units import threads
 from avemo_harness.errors import BuildError
 
@@ -21,7 +21,7 @@ TOOL = f"import os, pathlib, time; pathlib.Path(str(os.getpid())).touch(); time.
 
 def slow_tool(folder: Path, number: int) -> None:
     log = folder.with_name(f"log{number}")
-    run_tool(ToolRun([sys.executable, "-c", TOOL], folder, {"PATH": os.environ["PATH"]}, log, timeout_s=ASLEEP_S))
+    run_tool([sys.executable, "-c", TOOL], folder, {"PATH": os.environ["PATH"]}, log, timeout_s=ASLEEP_S)
 
 
 def interrupt_tools(folder: Path, futures: list[Future[None]]) -> None:

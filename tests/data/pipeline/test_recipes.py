@@ -1,4 +1,4 @@
-"""The example configurations of foreign tools name arguments that their backends take."""
+"""Recipes are valid, and name arguments that their backends take."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import pytest
 
 from avemo_harness.data.pipeline.backends import make_backend
 from avemo_harness.data.pipeline.build import build_release
-from avemo_harness.data.pipeline.config import STAGES, load_config
+from avemo_harness.data.pipeline.config import RECIPES, STAGES, open_recipe, recipe_summaries
 from avemo_harness.errors import UsageError
-
-EXAMPLES = Path(__file__).parents[3] / "avemo_harness" / "data" / "recipes"
 
 
 @pytest.fixture(autouse=True)
 def _variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that the examples ask for, with folders like those of the tools."""
+    """The variables that recipes ask for, with folders like those of the tools."""
     monkeypatch.setenv("LLM_API_KEY", "sk-123")
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "python").touch(mode=0o755)
@@ -32,16 +30,16 @@ def _variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_backends_take_the_arguments_of_an_example(path: Path) -> None:
-    config = load_config(path)
+@pytest.mark.parametrize("name", recipe_summaries())
+def test_backends_take_the_arguments_of_a_recipe(name: str) -> None:
+    config = open_recipe(name)
     assert all(make_backend(stage, config.tool(stage)).identity()["tool"] for stage in STAGES)
 
 
-def test_a_tool_that_follows_the_voice_alone_is_refused_as_its_example_says(tmp_path: Path) -> None:
-    path = EXAMPLES / "sadtalker.yaml"
-    (said,) = (line for line in path.read_text().splitlines() if "avemo-eval: " in line)
+def test_a_tool_that_follows_the_voice_alone_is_refused_as_its_recipe_says(tmp_path: Path) -> None:
+    lines = (RECIPES / "sadtalker.yaml").read_text().splitlines()
+    (said,) = (line for line in lines if "avemo-eval: " in line)
     with pytest.raises(UsageError) as caught:
-        build_release(load_config(path), tmp_path / "release", lambda line: None)
+        build_release(open_recipe("sadtalker"), tmp_path / "release", lambda line: None)
     assert str(caught.value).startswith(said.partition("avemo-eval: ")[2].removesuffix("…"))
     assert not (tmp_path / "release").exists()

@@ -243,7 +243,8 @@ def execute_analyze(args: argparse.Namespace) -> int:
 
 
 def _result_parts(result: HumanResult) -> list[str]:
-    from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE
+    from avemo_harness.benchmark.published import PEOPLE
+    from avemo_harness.report.scored_run import BENCHMARK_SCALES
 
     scores, everyone = result.scores, result.of_everyone
     lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters, on the scales {result.scales}"]

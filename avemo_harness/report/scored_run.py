@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
@@ -17,8 +18,6 @@ from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timi
 from avemo_harness.run.judging import Place, chosen_judgements
 from avemo_harness.scorers.base import Judge, Judgement, MetricValue
 
-PEOPLE = ("ER", "EN", "RR", "ERS")
-"""The columns that people rate, in the order of the benchmark's table."""
 RATED = "human"
 """Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
 BENCHMARK_SCALES = "av-emo-2"

@@ -11,12 +11,12 @@ import pytest
 from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
-from avemo_harness.report.board import PUBLISHED, boards
+from avemo_harness.report.board import PUBLISHED, boards, format_board
 from avemo_harness.report.exports.formats import Publication, spreadsheet
 from avemo_harness.report.exports.latex import latex
 from avemo_harness.report.html.overview import background, figures
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
-from avemo_harness.report.table import format_board, format_results
+from avemo_harness.report.summary import format_results
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue
 

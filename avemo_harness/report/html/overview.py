@@ -7,23 +7,20 @@ from typing import Any
 
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.report.board import (
-    CAVEATS,
-    TITLES,
-    Board,
-    BoardBlock,
-    BoardCell,
-    BoardRow,
-    BoardSection,
-    boards,
-    rated_columns,
-)
+from avemo_harness.report.board import CAVEATS, TITLES, Board, boards, rated_columns
 from avemo_harness.report.html.document import escaped, share_bar, slopes, table
 from avemo_harness.report.results import GroupResult, TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun
-from avemo_harness.report.table import not_asked, rated_by, result_notes
+from avemo_harness.report.summary import (
+    METRIC_COLUMNS,
+    defined_contrasts,
+    not_asked,
+    rated_by,
+    result_notes,
+    run_states,
+)
+from avemo_harness.report.table import Cell, Table, is_measured, metric_cell
 from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interval, shown_value
-from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import publishable
 
 _SHADES = 9
@@ -34,8 +31,8 @@ def figures(run: FinishedRun) -> str:
     """The sections above the turns: what most people look for."""
     result = run.result
     head = f"<h1>{escaped(result.model)} <span class='faint'>{escaped(run.folder.resolve().name)}</span></h1>"
-    marks = [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
-    banner = f"<p class='banner'>{' and '.join(marks)}: see “What to doubt”</p>" if marks else ""
+    states = run_states(result)
+    banner = f"<p class='banner'>{' and '.join(states)}: see “What to doubt”</p>" if states else ""
     sections = [
         head + banner + _releases(run),
         *(_board(board, run) for board in boards([run], [result.model]) if board.group in result.groups),
@@ -75,17 +72,14 @@ def _releases(run: FinishedRun) -> str:
 
 
 def _board(board: Board, run: FinishedRun) -> str:
-    remarks = [f"{row.name}: {row.remark}" for row in board.rows if row.remark]
-    parts = [_board_section(section, remarks if section.heading is None else CAVEATS) for section in board.sections()]
+    parts = []
+    for heading, tables, notes in board.sections():
+        remarks = board.remarks if heading is None else CAVEATS
+        below = [*_mark_lines(notes), *(f"<li>{escaped(remark)}</li>" for remark in remarks)]
+        title = "" if heading is None else f"<h3>{escaped(heading)}</h3>"
+        parts.append(title + "\n".join(map(_table, tables)) + (_notes(below) if below else ""))
     parts.insert(1, "".join(_contrasts(run.result.groups[board.group])))
     return _section(escaped(board.title), parts)
-
-
-def _board_section(section: BoardSection, remarks: Sequence[str]) -> str:
-    """A table or several with a heading, and below them what must be known of them."""
-    heading = "" if section.heading is None else f"<h3>{escaped(section.heading)}</h3>"
-    below = [*_mark_lines(section.notes), *(f"<li>{escaped(remark)}</li>" for remark in remarks)]
-    return heading + "\n".join(map(_block, section.blocks)) + (_notes(below) if below else "")
 
 
 def _notes(lines: Sequence[str]) -> str:
@@ -93,11 +87,10 @@ def _notes(lines: Sequence[str]) -> str:
 
 
 def _contrasts(group: GroupResult) -> Iterator[str]:
-    for name, contrast in group.contrasts.items():
-        if contrast is not None and contrast.value is not None:
-            value = shown_value(contrast, signed=True) + _superscript(mark_of(contrast))
-            interval = shown_interval(contrast, signed=True)
-            yield f"<p>{name.replace('-', '−')}: {value} ({interval}), paired, {contrast.n:,} turns</p>"
+    for name, contrast in defined_contrasts(group):
+        value = shown_value(contrast, signed=True) + _superscript(mark_of(contrast))
+        interval = shown_interval(contrast, signed=True)
+        yield f"<p>{name.replace('-', '−')}: {value} ({interval}), paired, {contrast.n:,} turns</p>"
 
 
 def _mark_lines(sentences: Mapping[str, str]) -> list[str]:
@@ -108,24 +101,19 @@ def _superscript(mark: str) -> str:
     return f"<sup>{escaped(mark)}</sup>" if mark else ""
 
 
-def _block(block: BoardBlock) -> str:
-    rows = [[_row_name(row), *(_board_cell(cells.get(name)) for name in block.names)] for row, cells in block.rows]
-    return table([escaped(block.title), *map(escaped, block.names)], rows)
+def _table(shown: Table) -> str:
+    rows = []
+    for name, cells in shown.rows:
+        title = escaped(name) if is_measured(cells) else f"<span class='faint'>{escaped(name)}</span>"
+        rows.append([title, *(_cell(cells.get(column, Cell())) for column in shown.columns)])
+    return table([escaped(shown.corner), *map(escaped, shown.columns)], rows)
 
 
-def _row_name(row: BoardRow) -> str:
-    measured = any(cell.n is not None for cell in (*row.columns.values(), *row.people.values()))
-    return escaped(row.name) if measured else f"<span class='faint'>{escaped(row.name)}</span>"
-
-
-def _board_cell(cell: BoardCell | None) -> str:
-    if cell is None:
-        return UNDEFINED
-    value = cell.shown + _superscript(cell.mark)
+def _cell(cell: Cell) -> str:
+    value = cell.text + _superscript(cell.mark)
     if cell.n is None:
         return value
-    interval = "–".join(filter(None, cell.shown_ends)) or UNDEFINED
-    return f"{value}<br><small>{escaped(interval)}<br>n {cell.n:,}</small>"
+    return f"{value}<br><small>{escaped(cell.shown_interval('–'))}<br>n {cell.n:,}</small>"
 
 
 def _rated(run: FinishedRun) -> Iterator[str]:
@@ -134,12 +122,8 @@ def _rated(run: FinishedRun) -> Iterator[str]:
         if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
             columns = rated_columns(people)
             yield f"<p>{escaped(rated_by(people))}</p>"
-            yield table(["", *map(escaped, columns)], [[escaped(people.task), *map(_measured, columns.values())]])
-
-
-def _measured(metric: MetricValue) -> str:
-    value = shown_value(metric) + _superscript(mark_of(metric))
-    return f"{value}<br><small>{escaped(shown_interval(metric, dash='–'))}<br>n {metric.n:,}</small>"
+            cells = {name: metric_cell(metric) for name, metric in columns.items()}
+            yield _table(Table("", tuple(columns), ((people.task, cells),)))
 
 
 def _understanding(run: FinishedRun) -> Iterator[str]:
@@ -215,7 +199,6 @@ def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
 
 
 def _metrics(run: FinishedRun) -> str:
-    head = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
     rows = []
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
@@ -229,7 +212,7 @@ def _metrics(run: FinishedRun) -> str:
             value = shown_value(metric) + _superscript(mark_of(metric))
             interval = escaped(shown_interval(metric, dash="–"))
             rows.append([first, escaped(name), value, interval, f"{metric.n:,}", *rest])
-    return table(head, rows) + (_notes(_mark_lines(run.result.marks)) if run.result.marks else "")
+    return table(METRIC_COLUMNS, rows) + (_notes(_mark_lines(run.result.marks)) if run.result.marks else "")
 
 
 def _not_asked(result: TaskResult) -> str:

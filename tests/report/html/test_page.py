@@ -15,10 +15,11 @@ from support.hostile_text import hostile_texts
 from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.html.page import Browsed, place_of_recordings, report_page
 from avemo_harness.report.html.recordings import Place, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
-from avemo_harness.report.scored_run import PEOPLE, PeopleScores, people_columns, read_finished_run, read_scored_run
+from avemo_harness.report.scored_run import PeopleScores, people_columns, read_finished_run, read_scored_run
 from avemo_harness.scorers.base import Judge, MetricValue
 
 

@@ -78,12 +78,12 @@ def test_what_a_model_raises_when_it_is_asked_is_the_error_of_the_item(
 
 
 SCORER = """
-from avemo_harness.scorers.base import Metric, ScoreLine, TaskScores
+from avemo_harness.scorers.base import MetricValue, ScoreLine, TaskScores
 class Scorer:
     metrics = ("m",)
     def score(self, task, answers):
         lines = tuple(ScoreLine(one.item, one.text, None, "right", "") for one in answers)
-        return TaskScores({"m": Metric(0.5, None, None, 1, 0, 0)}, lines, {})
+        return TaskScores({"m": MetricValue(0.5, None, None, 1, 0, 0)}, lines, {})
 """
 SCORERS = {
     "a scorer that works": ("", "", None),
@@ -96,7 +96,7 @@ SCORERS = {
     "gives nothing": ("return TaskScores", "return None #", "its score() gives NoneType, expected TaskScores"),
     "forgets an answer": ("in answers)", "in answers[1:])", "expected a ScoreLine for each of "),
     "mixes answers up": ("in answers)", "in answers[::-1])", "gives lines of other items, or in another order"),
-    "gives a plain number": ("Metric(0.5, None, None, 1, 0, 0)", "0.5", "gives a metric that is no Metric"),
+    "gives a plain number": ("MetricValue(0.5, None, None, 1, 0, 0)", "0.5", "gives a metric that is no Metric"),
     "gives no number": ("0.5", "float('nan')", "its score() failed (ValueError: Out of range float values"),
     "gives what is no JSON": ("lines, {}", "lines, {'x': {1}}", "its score() failed (TypeError: Object of type set"),
 }

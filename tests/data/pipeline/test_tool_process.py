@@ -85,7 +85,7 @@ def test_a_child_with_a_session_of_its_own_holds_nobody_up(tmp_path: Path) -> No
 
 
 def test_a_tool_that_prints_without_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "MOST_LOG_BYTES", 10_000)
+    monkeypatch.setattr(command, "MAX_LOG_BYTES", 10_000)
     with pytest.raises(BuildError, match=r"printed more than 10000 bytes; it printed: .*again and again$"):
         run_tool(a_run(tmp_path, "chatter"))
 

@@ -1,8 +1,10 @@
-"""Figures of a run for papers, as PDF and PNG: the table as bars, accuracy by condition, trajectories."""
+"""Figures for papers: of a run its table as bars, accuracy by condition and trajectories; of recognisers, ratings."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
-from avemo_harness.metrics.trajectory import Dimension, Trajectory
+from avemo_harness.metrics.trajectory import Dimension, Trajectory, step_times
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.scored_run import FinishedRun, ScoredRun, read_finished_run, read_scored_run
 from avemo_harness.report.values import mark_of, sentences_of
@@ -52,22 +54,22 @@ def draw_table(run: FinishedRun) -> Figure | None:
 def _explain(figure: Figure, marks: Mapping[str, str]) -> None:
     """The sentences behind marks, below everything else."""
     if marks:
-        told = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
-        figure.supxlabel(told, fontsize=6, x=0.01, ha="left")
+        text = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
+        figure.supxlabel(text, fontsize=6, x=0.01, ha="left")
 
 
 def _bars(axes: Axes, group: GroupResult) -> None:
     values = _defined(group.columns)
     names = list(values)
     axes.bar(range(len(names)), [value for value, _ in values.values()], width=0.6, color=_BAR)
-    for place, (value, ends) in enumerate(values.values()):
+    for x, (value, ends) in enumerate(values.values()):
         if ends is not None:
-            axes.errorbar(place, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
+            axes.errorbar(x, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
     for number, (row, columns) in enumerate(group.trivial.items()):
         known = {name: value for name, (value, _) in _defined(columns).items() if name in values}
-        places = [names.index(name) for name in known]
         marker = _MARKERS[number % len(_MARKERS)]
-        axes.plot(places, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
+        positions = [names.index(name) for name in known]
+        axes.plot(positions, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
     marked = (group.columns[name] for name in names)
     axes.set_xticks(
         range(len(names)), [f"{name}\n{mark_of(one)}".rstrip() for name, one in zip(names, marked, strict=True)]
@@ -100,13 +102,13 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     order = list(_CONDITIONS)
     for number, (title, values) in enumerate(lines.items()):
         shift = 0.06 * (number - (len(lines) - 1) / 2)
-        places = [order.index(name) + shift for name in values]
+        positions = [order.index(name) + shift for name in values]
         means = [value for value, _ in values.values()]
         colour, form = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)] + "-"
-        axes.plot(places, means, form, color=colour, markersize=4, label=printable(title))
-        for place, (value, ends) in zip(places, values.values(), strict=True):
+        axes.plot(positions, means, form, color=colour, markersize=4, label=printable(title))
+        for x, (value, ends) in zip(positions, values.values(), strict=True):
             if ends is not None:
-                axes.errorbar(place, value, yerr=_arms(value, ends), color=colour, capsize=2, linewidth=1)
+                axes.errorbar(x, value, yerr=_arms(value, ends), color=colour, capsize=2, linewidth=1)
     axes.set_xticks(range(len(order)), list(_CONDITIONS.values()))
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
@@ -148,10 +150,10 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
         return None
     figure = Figure(figsize=(6.9, 2.8), layout="constrained")
     grid = figure.subplots(len(_DIMENSIONS), len(ranked), sharey=True, squeeze=False)
-    for column, (place, judged) in enumerate(ranked):
+    for column, ((_, item), judged) in enumerate(ranked):
         for row, dimension in enumerate(_DIMENSIONS):
             _plot_trajectories(grid[row, column], judged, dimension)
-        grid[0, column].set_title(printable(place[1]), fontsize=8)
+        grid[0, column].set_title(printable(item), fontsize=8)
         grid[-1, column].set_xlabel("seconds since the start of each")
     for row, dimension in enumerate(_DIMENSIONS):
         grid[row, 0].set_ylabel(dimension)
@@ -161,10 +163,10 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
 
 
 def _candidates(run: ScoredRun) -> Iterator[tuple[Place, Judgement]]:
-    for place, judged in run.judged.items():
+    for key, judged in run.judged.items():
         both = (judged.user, judged.reply)
         if all(one is not None and len(one) and set(_DIMENSIONS) <= set(one.columns) for one in both):
-            yield place, judged
+            yield key, judged
 
 
 def _movement(trajectory: Trajectory | None) -> float:
@@ -177,7 +179,7 @@ def _plot_trajectories(axes: Axes, judged: Judgement, dimension: Dimension) -> N
     for name, (colour, style, label) in _LINES.items():
         trajectory: Trajectory | None = getattr(judged, name)
         if trajectory is not None and dimension in trajectory.columns:
-            times = (np.arange(len(trajectory)) + 0.5) / trajectory.rate_hz
+            times = step_times(len(trajectory), trajectory.rate_hz)
             axes.plot(times, _unit_values(trajectory, dimension), style, color=colour, label=label, linewidth=1.2)
     axes.axhline(0.5, color="#999999", linewidth=0.5)
     axes.set_ylim(0, 1)
@@ -194,6 +196,8 @@ _SETTINGS: Any = {  # matplotlib names the keys one by one since 3.11, and not b
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "pdf.fonttype": 42,  # as fonts that journals take, not as drawings of letters
+    "svg.fonttype": "none",
+    "svg.hashsalt": "avemo",  # without it, ids in the file are drawn anew each time
     "savefig.dpi": 200,
     "legend.frameon": False,
     "text.parse_math": False,  # names may hold a dollar sign
@@ -214,18 +218,32 @@ def draw_figures(folder: Path, target: Path) -> tuple[Path, ...]:
         UsageError: matplotlib is not installed, or the folder is no scored run.
         StoreError: the run directory is damaged.
     """
+    with _paper_style():
+        return tuple(path for name, figure in _figures(folder) for path in _save(figure, target / name))
+
+
+def require_matplotlib() -> None:
+    """Check that figures can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     try:
-        import matplotlib
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise UsageError(
             "matplotlib is not installed; figures need it: pip install 'avemo-harness[figures]'"
         ) from error
-    with matplotlib.rc_context(_SETTINGS):
-        return tuple(path for name, figure in _figures(folder) for path in _save(figure, target / name))
+
+
+def _paper_style() -> AbstractContextManager[None]:
+    require_matplotlib()
+    import matplotlib
+
+    return matplotlib.rc_context(_SETTINGS)
 
 
 def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
-
     run = read_finished_run(folder)
     for name, figure in (
         ("table", draw_table(run)),
@@ -237,13 +255,68 @@ def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
 
 
 def _save(figure: Figure, path: Path) -> Iterator[Path]:
-    import io
-
     # Without these, the files would carry the date and the library's version.
     silent = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
     for form, metadata in silent.items():
-        data = io.BytesIO()
-        figure.savefig(data, format=form, metadata=metadata, bbox_inches="tight")
         file = path.with_suffix(f".{form}")
-        write_atomically(file, data.getvalue())
+        write_atomically(file, _encoded(figure, form, metadata))
         yield file
+
+
+def _encoded(figure: Figure, form: str, metadata: Mapping[str, str | None]) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format=form, metadata=dict(metadata), bbox_inches="tight")
+    return data.getvalue()
+
+
+WINDOW_S = 10.0
+RatedRecording = tuple[str, Trajectory, Mapping[str, NDArray[np.float64]]]
+"""A recording's name, its ratings, and predictions (T, 2) of valence and arousal by what was shown."""
+
+
+def widest_window(ratings: Sequence[Trajectory]) -> tuple[int, slice]:
+    """The 10 s in which ratings range the furthest, or a whole recording that is shorter: recording and its steps.
+
+    The first of equals; ranges of valence and arousal are added.
+
+    Raises:
+        ValueError: there are no recordings.
+    """
+    windows = []
+    for number, trajectory in enumerate(ratings):
+        values = np.column_stack([_unit_values(trajectory, name) for name in _DIMENSIONS])
+        width = round(WINDOW_S * trajectory.rate_hz)
+        for start in range(max(1, len(values) - width + 1)):
+            steps = slice(start, start + width)
+            windows.append((float(np.ptp(values[steps], axis=0).sum()), number, steps))
+    if not windows:
+        raise ValueError("expected recordings to choose from")
+    return max(windows, key=lambda window: window[0])[1:]
+
+
+def draw_ratings(recordings: Sequence[RatedRecording]) -> bytes:
+    """Draw Figure 2 as SVG: ratings dashed and predictions in colour, over the 10 s of `widest_window`.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        ValueError: there are no recordings.
+    """
+    number, steps = widest_window([ratings for _, ratings, _ in recordings])
+    name, ratings, predictions = recordings[number]
+    times = step_times(len(ratings), ratings.rate_hz)[steps]
+    with _paper_style():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(_PAGE_WIDTH, 2.4), layout="constrained")
+        for axes, dimension in zip(figure.subplots(1, 2, sharey=True), reversed(_DIMENSIONS), strict=True):
+            axes.plot(times, _unit_values(ratings, dimension)[steps], "--", color=_TICK, label="ratings", zorder=3)
+            for (shown, values), colour in zip(predictions.items(), _COLOURS, strict=False):
+                axes.plot(times, values[steps, _DIMENSIONS.index(dimension)], color=colour, label=shown)
+            axes.set_title(dimension)
+            axes.set_xlabel("time (s)")
+            axes.set_ylim(0, 1)
+            axes.grid(axis="y", linewidth=0.4)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
+        title = f"{printable(name)}: ratings and predictions"
+        return _encoded(figure, "svg", {"Title": title, "Date": None, "Creator": None})

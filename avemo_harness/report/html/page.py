@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
+
+from markupsafe import Markup
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -19,8 +20,8 @@ from avemo_harness.data.pipeline.package import PROVENANCE
 from avemo_harness.data.sharing.assets import Records, find_assets, is_free, read_records
 from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.files import write_atomically
-from avemo_harness.report.html.document import Page, escaped
-from avemo_harness.report.html.overview import background, figures
+from avemo_harness.report.html.document import asset, html_page, render
+from avemo_harness.report.html.overview import overview
 from avemo_harness.report.html.recordings import Place, Recordings, Sources, Speaker, bundle, embed
 from avemo_harness.report.html.turns import (
     MOST_TURNS,
@@ -38,7 +39,6 @@ from avemo_harness.run.config import RunRecord
 from avemo_harness.run.prepare import RunReleases
 from avemo_harness.text import publishable
 
-_ASSETS = resources.files("avemo_harness.report.html") / "assets"
 _MEDIA = {"none": "'none'", "inside": "data:", "beside": "'self' file:"}
 """Where a page may load recordings from; of a page that is opened as a file, 'self' is nothing."""
 _FACT = "recordings"
@@ -76,28 +76,14 @@ def report_page(run: FinishedRun, browsed: Browsed) -> str:
         "users": {key: asdict(one) for key, one in browsed.recordings.users.items()},
         "replies": {key: asdict(one) for key, one in browsed.recordings.replies.items()},
     }
-    body = f"""{figures(run)}
-<section class="turns">
-<h2>Turns</h2>
-{"".join(f"<p class='faint'>{escaped(note)}</p>" for note in notes)}
-<form class="filters" id="filters"></form>
-<div class="browser">
-<div class="list"><p id="count" aria-live="polite"></p><ol id="list"></ol>
-<button type="button" id="more" hidden>more</button></div>
-<div class="detail" id="detail"></div>
-</div>
-<noscript><p>The list of turns needs JavaScript.</p></noscript>
-</section>
-{background(run)}
-<script type="application/json" id="data">{_json(data)}</script>"""
-    return Page(
+    return html_page(
         title=f"{run.result.model}: {run.folder.resolve().name}",
-        body=body,
-        style=_asset("uPlot.min.css") + _asset("report.css"),
-        scripts=(f"/*{_asset('uPlot.LICENSE')}*/\n{_asset('uPlot.iife.min.js')}", _asset("report.js")),
+        body=render("report.html.j2", **overview(run), turns_notes=notes, data=_json(data)),
+        style=asset("uPlot.min.css") + asset("report.css"),
+        scripts=(f"/*{asset('uPlot.LICENSE')}*/\n{asset('uPlot.iife.min.js')}", asset("report.js")),
         media=_MEDIA[browsed.recordings.place],
         facts={_FACT: browsed.recordings.place},
-    ).html()
+    )
 
 
 def place_of_recordings(page: Path) -> Place | None:
@@ -146,13 +132,10 @@ def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: None if value is None else round(value, 3) for name, value in values.items()}
 
 
-def _json(content: object) -> str:
+def _json(content: object) -> Markup:
     """JSON in ASCII that no HTML parser takes for a tag or a comment."""
-    return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
 
 
 REPORT = "report.html"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from markupsafe import Markup
 
@@ -27,8 +27,6 @@ from avemo_harness.report.html.turns import (
     MOST_TURNS,
     Dataset,
     Entry,
-    ShownTask,
-    ShownTurn,
     dataset_of,
     list_entries,
     most_interesting,
@@ -47,42 +45,38 @@ _HEAD = 4_096
 """Characters of a page that surely hold its facts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Browsed:
-    """What the browser of turns is made from.
+def report_page(
+    run: FinishedRun,
+    tasks: Sequence[Mapping[str, str]],
+    entries: Sequence[Entry],
+    recordings: Recordings,
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup.
 
     Args:
-        notes: what is not there, and why, in sentences.
+        tasks, entries: those of `turns`.
+        notes: sentences about what is not there, and why.
     """
-
-    tasks: Sequence[ShownTask]
-    entries: Sequence[Entry]
-    recordings: Recordings
-    notes: Sequence[str] = ()
-
-
-def report_page(run: FinishedRun, browsed: Browsed) -> str:
-    """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup."""
-    entries = most_interesting(browsed.entries, MOST_TURNS)
-    notes = publishable([*browsed.notes, *browsed.recordings.notes])
-    if len(entries) < len(browsed.entries):
-        notes.append(
-            f"the {MOST_TURNS:,} most disputed of {len(browsed.entries):,} turns are listed; "
-            "all are in the run directory"
+    listed = most_interesting(entries, MOST_TURNS)
+    sentences = publishable([*notes, *recordings.notes])
+    if len(listed) < len(entries):
+        sentences.append(
+            f"the {MOST_TURNS:,} most disputed of {len(entries):,} turns are listed; all are in the run directory"
         )
     data = {
-        "tasks": [asdict(task) for task in browsed.tasks],
-        "turns": [_turn_values(entry.shown) for entry in entries],
-        "users": {key: asdict(one) for key, one in browsed.recordings.users.items()},
-        "replies": {key: asdict(one) for key, one in browsed.recordings.replies.items()},
+        "tasks": tasks,
+        "turns": [entry.shown for entry in listed],
+        "users": {key: asdict(one) for key, one in recordings.users.items()},
+        "replies": {key: asdict(one) for key, one in recordings.replies.items()},
     }
     return html_page(
         title=f"{run.result.model}: {run.folder.resolve().name}",
-        body=render("report.html.j2", **overview(run), turns_notes=notes, data=_json(data)),
+        body=render("report.html.j2", **overview(run), turns_notes=sentences, data=_json(data)),
         style=asset("uPlot.min.css") + asset("report.css"),
         scripts=(f"/*{asset('uPlot.LICENSE')}*/\n{asset('uPlot.iife.min.js')}", asset("report.js")),
-        media=_MEDIA[browsed.recordings.place],
-        facts={_FACT: browsed.recordings.place},
+        media=_MEDIA[recordings.place],
+        facts={_FACT: recordings.place},
     )
 
 
@@ -100,36 +94,6 @@ def place_of_recordings(page: Path) -> Place | None:
     except OSError as error:
         raise StorageError(page, "read", error) from error
     return cast(Place, found[1]) if found else None
-
-
-def _turn_values(turn: ShownTurn) -> dict[str, Any]:
-    """The JSON of a turn, without what is empty."""
-    answers = [
-        {
-            "task": one.task,
-            "verdict": one.verdict,
-            **_present(label=one.label, text=one.text, why=one.why, flags=one.flags, values=_rounded(one.values)),
-        }
-        for one in turn.answers
-    ]
-    curves = {name: asdict(curve) for name, curve in (("user", turn.user), ("reply", turn.reply)) if curve is not None}
-    return {
-        "key": turn.key,
-        "group": turn.group,
-        "dialogue": turn.dialogue,
-        "turn": turn.turn,
-        **_present(gold=turn.gold, heard=turn.heard, seen=turn.seen, said=turn.said),
-        "answers": answers,
-        **curves,
-    }
-
-
-def _present(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value}
-
-
-def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if value is None else round(value, 3) for name, value in values.items()}
 
 
 def _json(content: object) -> Markup:
@@ -188,7 +152,7 @@ def write_report(
         cache=files.cache_dir() / "shown",
         withheld=_withheld(run.record, releases, found),
     )
-    page = report_page(run, Browsed(shown_tasks(scored), entries, gather(entries, sources), notes))
+    page = report_page(run, shown_tasks(scored), entries, gather(entries, sources), notes)
     write_atomically(path, page)
     return path
 

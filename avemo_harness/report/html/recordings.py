@@ -118,7 +118,7 @@ class Sources:
 
     def _clip(self, release: Release, entry: Entry) -> Clip | None:
         if not entry.pair:
-            return release.dialogue(entry.shown.dialogue).turns[entry.shown.turn].clip
+            return release.dialogue(entry.shown["dialogue"]).turns[int(entry.shown["turn"])].clip
         pair = release.pair(entry.pair)
         heard = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn].clip
         seen = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn].clip
@@ -180,13 +180,13 @@ class _Collected:
                     kind: Kind = "video" if media.probe(data).video else "audio"
                     made[speaker] = Recording(kind, place(data, kind))
             except MediaError as error:
-                self._unreadable.append(f"{entry.shown.key} ({speaker}): {error}")
+                self._unreadable.append(f"{entry.key} ({speaker}): {error}")
         return made
 
     def add(self, entry: Entry, made: Mapping[str, Recording]) -> None:
         for speaker, found in (("user", self._users), ("reply", self._replies)):
             if speaker in made:
-                found[entry.shown.key] = made[speaker]
+                found[entry.key] = made[speaker]
 
     def recordings(self, place: Place, *notes: str) -> Recordings:
         damage = []

@@ -24,8 +24,8 @@ from avemo_harness.report.values import FEW_RATERS, SENTENCES, figure, judged_me
 from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import aligned, publishable
 
-Fact = tuple[str, str, str]
-"""What must be equal in the cells of a column, its content in one of them, and how a reader is told of it."""
+Provenance = tuple[str, str, str]
+"""A thing that a value was measured by, its content, and a phrase for readers; cells compare if contents are equal."""
 
 
 class Notes:
@@ -57,9 +57,9 @@ def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, l
 
     Only cells that carry the same of these sentences compare with each other.
     """
-    facts = [_facts_of_row(run, group) for run in runs]
+    provenances = [_provenance_of_row(run, group) for run in runs]
     contents: dict[tuple[str, str], set[str]] = {}
-    for row in facts:
+    for row in provenances:
         for column, of_cell in row.items():
             for what, content, _ in of_cell:
                 contents.setdefault((column, what), set()).add(content)
@@ -68,11 +68,11 @@ def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, l
             column: [f"{told}, not that of every row" for what, _, told in of_cell if len(contents[column, what]) > 1]
             for column, of_cell in row.items()
         }
-        for row in facts
+        for row in provenances
     ]
 
 
-def _facts_of_row(run: FinishedRun, group: str) -> dict[str, list[Fact]]:
+def _provenance_of_row(run: FinishedRun, group: str) -> dict[str, list[Provenance]]:
     """By column, only those that have a value."""
     tasks = [task for task in run.record.tasks if task.group == group]
     layout = next((one for one in run.record.groups if one.group == group), None)
@@ -81,11 +81,11 @@ def _facts_of_row(run: FinishedRun, group: str) -> dict[str, list[Fact]]:
     for column in layout.columns if layout else ():
         task, metric = task_of_column(tasks, column), values.get(column.name)
         if task is not None and metric is not None and metric.value is not None:
-            found[column.name] = list(_facts(run, task, column.metric))
+            found[column.name] = list(_provenance(run, task, column.metric))
     return found
 
 
-def _facts(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Fact]:
+def _provenance(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Provenance]:
     release, digest = run.record.release_of(task), run.record.task_digests[task.task]
     content = str(release["fingerprint"])
     yield "release", content, f"release {publishable(str(release['source']))} ({content[:12]})"
@@ -191,42 +191,32 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
     return tuple(_board(group, list(zip(names, runs, strict=True))) for group in groups)
 
 
+_RunOfGroup = tuple[str, FinishedRun, GroupResult, Mapping[str, Sequence[str]]]
+"""What to call a run, the run, its results of the group, and by column how its cells differ from others."""
+
+
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
-    asked = [_GroupOfRun(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
+    asked = [(name, run) for name, run in runs if group in run.result.groups]
+    differing = differing_cells([run for _, run in asked], group)
+    rows: list[_RunOfGroup] = [
+        (name, run, run.result.groups[group], differences)
+        for (name, run), differences in zip(asked, differing, strict=True)
+    ]
     published = published_rows(group)
     notes = Notes()
-    differing = differing_cells([one.run for one in asked], group)
-    measured = [_measured(one, of_cells, notes) for one, of_cells in zip(asked, differing, strict=True)]
-    trivial = _trivial(asked, differing, notes)
+    measured = [_measured(*row, notes) for row in rows]
+    trivial = _trivial(rows, notes)
     printed = [_printed(row, notes) for row in published]
-    columns = [*(one.group.columns for one in asked), *(row.columns for row in published)]
+    columns = [*(result.columns for _, _, result, _ in rows), *(row.columns for row in published)]
     return Board(
         group=group,
-        title=TITLES.get(group) or asked[0].group.title,
+        title=TITLES.get(group) or rows[0][2].title,
         reasoning=tuple(_with_directions(name for row in columns for name in row if name not in LABELS)),
         rows=tuple(measured),
         trivial=tuple(trivial),
         published=tuple(printed),
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _GroupOfRun:
-    """A run that was asked a group, and what it is called."""
-
-    name: str
-    run: FinishedRun
-    group: GroupResult
-
-    def cells(self, metrics: Mapping[str, MetricValue | None], notes: Notes) -> dict[str, Cell]:
-        """The metrics that have a value."""
-        found = {}
-        for name, metric in metrics.items():
-            if metric is not None and metric.value is not None:
-                notes.keep(metric.marks, {**SENTENCES, **self.run.result.marks})
-                found[name] = metric_cell(metric)
-        return found
 
 
 def _with_directions(names: Iterable[str]) -> dict[str, None]:
@@ -236,27 +226,51 @@ def _with_directions(names: Iterable[str]) -> dict[str, None]:
     )
 
 
-def _differing(cells: Cells, differences: Mapping[str, Sequence[str]], notes: Notes) -> dict[str, Cell]:
-    """The cells with letters for what sets them apart from others of their columns."""
-    return {
-        name: replace(cell, marks=(*cell.marks, *map(notes.letter, differences.get(name, ()))))
-        for name, cell in cells.items()
-    }
+def _cells(
+    run: FinishedRun,
+    metrics: Mapping[str, MetricValue | None],
+    notes: Notes,
+    differences: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Cell]:
+    """The metrics that have a value, with letters for what sets them apart from others of their columns."""
+    found = {}
+    for name, metric in metrics.items():
+        if metric is not None and metric.value is not None:
+            notes.keep(metric.marks, {**SENTENCES, **run.result.marks})
+            letters = map(notes.letter, (differences or {}).get(name, ()))
+            found[name] = replace(metric_cell(metric), marks=(*metric.marks, *letters))
+    return found
 
 
-def _trivial(
-    asked: Sequence[_GroupOfRun], differing: Sequence[Mapping[str, Sequence[str]]], notes: Notes
-) -> Iterator[BoardRow]:
-    """Those of the first run that has any; where there are several runs, they say whose they are."""
-    for one, differences in zip(asked, differing, strict=True):
-        if one.group.trivial:
-            whose = f" ({one.name})" if len(asked) > 1 else ""
-            for row, metrics in one.group.trivial.items():
-                cells = _differing(one.cells(metrics, notes), differences, notes)
-                yield BoardRow(
-                    row + whose, {name: replace(cell, interval=(), n=None) for name, cell in cells.items()}, {}
-                )
-            return
+def _measured(
+    name: str, run: FinishedRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: Notes
+) -> BoardRow:
+    people = run.people_of(result.group)
+    cells = _cells(run, result.columns, notes, differences)
+    rated = {} if people is None else _cells(run, rated_columns(people), notes)
+    shown = name if result.row == run.result.model else f"{result.row} ({name})"
+    return BoardRow(shown, cells, rated, "; ".join(_remarks(run, result.group)) or None)
+
+
+def _remarks(run: FinishedRun, group: str) -> Iterator[str]:
+    judge = run.result.judge
+    if judge is not None and any(run.result.tasks[x.task].n_spoken for x in run.record.tasks if x.group == group):
+        yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+    for other in sorted({one.scales for one in run.people if one.group == group} - {BENCHMARK_SCALES}):
+        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
+
+
+def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
+    """Values alone, of the first run that has any; where there are several runs, the rows say whose they are."""
+    shown = []
+    for name, run, result, differences in rows:
+        if result.trivial and not shown:
+            suffix = f" ({name})" if len(rows) > 1 else ""
+            for row, metrics in result.trivial.items():
+                cells = _cells(run, metrics, notes, differences)
+                alone = {column: replace(cell, interval=(), n=None) for column, cell in cells.items()}
+                shown.append(BoardRow(row + suffix, alone, {}))
+    return shown
 
 
 def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
@@ -271,31 +285,10 @@ def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
     )
 
 
-def _measured(one: _GroupOfRun, differences: Mapping[str, Sequence[str]], notes: Notes) -> BoardRow:
-    people = one.run.people_of(one.group.group)
-    name = one.name if one.group.row == one.run.result.model else f"{one.group.row} ({one.name})"
-    cells = _differing(one.cells(one.group.columns, notes), differences, notes)
-    rated = {} if people is None else one.cells(rated_columns(people), notes)
-    remarks = [*_judged_by(one.run, one.group), *_other_scales(one.run, one.group)]
-    return BoardRow(name, cells, rated, "; ".join(remarks) or None)
-
-
 def rated_columns(people: PeopleScores) -> dict[str, MetricValue]:
     """What people gave, marked where more ratings are to come."""
     marks = [] if people.complete else [FEW_RATERS]
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
-
-
-def _judged_by(run: FinishedRun, group: GroupResult) -> Iterator[str]:
-    tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
-    judge = run.result.judge
-    if judge is not None and any(task.n_spoken for task in tasks):
-        yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
-
-
-def _other_scales(run: FinishedRun, group: GroupResult) -> Iterator[str]:
-    for other in sorted({one.scales for one in run.people if one.group == group.group} - {BENCHMARK_SCALES}):
-        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
 
 
 EXPLANATION = ("from, to: 95 % interval over resampled dialogues; n: items or dialogues", *CAVEATS)

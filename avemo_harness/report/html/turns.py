@@ -222,8 +222,8 @@ def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:
 
 
 def _interest(answers: Sequence[Mapping[str, Any]]) -> int:
+    verdicts: list[str] = [one["verdict"] for one in answers]
     labels = {one["label"] for one in answers if "label" in one}
-    amiss = sum(one["verdict"] in _AMISS for one in answers)
-    wrong = sum(one["verdict"] == "wrong" for one in answers)
     flags = [flag for one in answers for flag in one.get("flags", ())]
-    return 4 * amiss + 2 * max(len(labels) - 1, 0) + wrong + len(flags)
+    amiss = sum(verdict in _AMISS for verdict in verdicts)
+    return 4 * amiss + 2 * max(len(labels) - 1, 0) + verdicts.count("wrong") + len(flags)

@@ -262,7 +262,7 @@ def _remarks(run: FinishedRun, group: str) -> Iterator[str]:
 
 def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
     """Values alone, of the first run that has any; where there are several runs, the rows say whose they are."""
-    shown = []
+    shown: list[BoardRow] = []
     for name, run, result, differences in rows:
         if result.trivial and not shown:
             suffix = f" ({name})" if len(rows) > 1 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,21 +59,16 @@ def _explain(figure: Figure, marks: Mapping[str, str]) -> None:
 
 
 def _bars(axes: Axes, group: GroupResult) -> None:
-    values = _defined(group.columns)
-    names = list(values)
-    axes.bar(range(len(names)), [value for value, _ in values.values()], width=0.6, color=_BAR)
-    for x, (value, ends) in enumerate(values.values()):
-        if ends is not None:
-            axes.errorbar(x, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
+    metrics = _defined(group.columns)
+    names = list(metrics)
+    axes.bar(range(len(names)), _values(metrics.values()), width=0.6, color=_BAR)
+    _draw_intervals(axes, range(len(names)), metrics.values(), "black")
     for number, (row, columns) in enumerate(group.trivial.items()):
-        known = {name: value for name, (value, _) in _defined(columns).items() if name in values}
+        known = {name: metric for name, metric in _defined(columns).items() if name in metrics}
         marker = _MARKERS[number % len(_MARKERS)]
         positions = [names.index(name) for name in known]
-        axes.plot(positions, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
-    marked = (group.columns[name] for name in names)
-    axes.set_xticks(
-        range(len(names)), [f"{name}\n{mark_of(one)}".rstrip() for name, one in zip(names, marked, strict=True)]
-    )
+        axes.plot(positions, _values(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
+    axes.set_xticks(range(len(names)), [f"{name}\n{mark_of(metric)}".rstrip() for name, metric in metrics.items()])
     axes.tick_params(axis="x", labelsize=7)
     axes.set_ylim(0, 1.05)
     axes.grid(axis="y", linewidth=0.4)
@@ -88,11 +83,10 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     lines = {}
     marks: dict[str, str] = {}
     for group in run.result.groups.values():
-        shown = {name: group.columns.get(name) for name in _CONDITIONS}
-        values = _defined(shown)
-        if len(values) > 1:
-            carried = sentences_of(shown.values())
-            lines[f"{group.title} {''.join(carried)}".rstrip()] = values
+        metrics = _defined({name: group.columns.get(name) for name in _CONDITIONS})
+        if len(metrics) > 1:
+            carried = sentences_of(metrics.values())
+            lines[f"{group.title} {''.join(carried)}".rstrip()] = metrics
             marks |= carried
     if not lines:
         return None
@@ -100,15 +94,12 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     _explain(figure, marks)
     axes = figure.subplots()
     order = list(_CONDITIONS)
-    for number, (title, values) in enumerate(lines.items()):
+    for number, (title, metrics) in enumerate(lines.items()):
         shift = 0.06 * (number - (len(lines) - 1) / 2)
-        positions = [order.index(name) + shift for name in values]
-        means = [value for value, _ in values.values()]
+        positions = [order.index(name) + shift for name in metrics]
         colour, form = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)] + "-"
-        axes.plot(positions, means, form, color=colour, markersize=4, label=printable(title))
-        for x, (value, ends) in zip(positions, values.values(), strict=True):
-            if ends is not None:
-                axes.errorbar(x, value, yerr=_arms(value, ends), color=colour, capsize=2, linewidth=1)
+        axes.plot(positions, _values(metrics.values()), form, color=colour, markersize=4, label=printable(title))
+        _draw_intervals(axes, positions, metrics.values(), colour)
     axes.set_xticks(range(len(order)), list(_CONDITIONS.values()))
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
@@ -117,22 +108,24 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     return figure
 
 
-def _defined(columns: Mapping[str, MetricValue | None]) -> dict[str, tuple[float, tuple[float, float] | None]]:
-    """The values that are there, with the ends of their intervals."""
-    found: dict[str, tuple[float, tuple[float, float] | None]] = {}
-    for name, metric in columns.items():
-        if metric is not None and metric.value is not None:
-            known = metric.ci_low is not None and metric.ci_high is not None
-            found[name] = metric.value, (metric.ci_low or 0.0, metric.ci_high or 0.0) if known else None
-    return found
+def _defined(columns: Mapping[str, MetricValue | None]) -> dict[str, MetricValue]:
+    return {name: metric for name, metric in columns.items() if metric is not None and metric.value is not None}
 
 
-def _arms(value: float, ends: Sequence[float]) -> list[list[float]]:
-    low, high = ends
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+def _values(metrics: Iterable[MetricValue]) -> list[float]:
+    return [metric.value for metric in metrics if metric.value is not None]
 
 
-SHOWN = 3
+def _draw_intervals(axes: Axes, positions: Iterable[float], metrics: Iterable[MetricValue], colour: str) -> None:
+    for x, metric in zip(positions, metrics, strict=True):
+        value, low, high = metric.value, metric.ci_low, metric.ci_high
+        if value is not None and low is not None and high is not None:
+            # Rounding may put the value a hair outside its interval, and matplotlib refuses negative lengths.
+            arms = [[max(0.0, value - low)], [max(0.0, high - value)]]
+            axes.errorbar(x, value, yerr=arms, color=colour, capsize=2, linewidth=1)
+
+
+_SHOWN_TURNS = 3
 _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal")
 _LINES = {
     "user": ("#0072b2", "-", "user, sound and face"),
@@ -145,7 +138,7 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
     """The turns in which the user's emotion moves most, chosen by that rule alone; None where no reply was judged."""
     from matplotlib.figure import Figure
 
-    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:SHOWN]
+    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:_SHOWN_TURNS]
     if not ranked:
         return None
     figure = Figure(figsize=(6.9, 2.8), layout="constrained")

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 ROUNDING = 0.0005
-"""How far a figure printed with three decimals may lie from the true one."""
+"""Largest error of a figure that is printed with three decimals."""
 
-_SLACK = 1e-9
-"""For the binary form of decimal figures."""
+_SLACK = 1e-9  # for the binary form of decimal figures
 
 _RATES = ("AAR", "VAR", "OLR")
 PEOPLE = ("ER", "EN", "RR", "ERS")

@@ -65,7 +65,9 @@ def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, l
                 contents.setdefault((column, what), set()).add(content)
     return [
         {
-            column: [f"{told}, not that of every row" for what, _, told in of_cell if len(contents[column, what]) > 1]
+            column: [
+                f"{phrase}, not that of every row" for what, _, phrase in of_cell if len(contents[column, what]) > 1
+            ]
             for column, of_cell in row.items()
         }
         for row in provenances
@@ -107,7 +109,7 @@ CAVEATS = (
     "a letter marks a published cell that cannot be right by its own definition",
     "published rows compare with no measured one: the paper's judge and its release are not public",
 )
-"""What a reader must know before holding a run against the paper."""
+"""Warnings for readers who hold a run against the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Board:
     notes: tuple[tuple[str, str], ...]
 
     def sections(self) -> Iterator[tuple[str | None, tuple[Table, ...], Mapping[str, str]]]:
-        """What was measured here, then what was published: heading, tables, and sentences by the marks of their cells.
+        """The measured rows, then the published ones: heading, tables, and sentences by the marks of their cells.
 
         No section is without a row; the heading of the first is the board's title.
         """
@@ -157,7 +159,7 @@ class Board:
                 yield heading, tables, {mark: sentence for mark, sentence in self.notes if mark in carried}
 
     def _tables(self, rows: Sequence[BoardRow]) -> Iterator[Table]:
-        """What a judge scores, what needs none, and what people rate; none without a row."""
+        """Tables of judged columns, of columns without a judge, and of ratings by people; none without a row."""
         measured, rated = [(row.name, row.columns) for row in rows], [(row.name, row.people) for row in rows]
         people = tuple(dict.fromkeys([*PEOPLE, *(name for row in rows for name in row.people)]))
         for corner, names, named_cells in (
@@ -192,7 +194,7 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
 
 
 _RunOfGroup = tuple[str, FinishedRun, GroupResult, Mapping[str, Sequence[str]]]
-"""What to call a run, the run, its results of the group, and by column how its cells differ from others."""
+"""A run's name, the run, its results of the group, and by column how its cells differ from others."""
 
 
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
@@ -286,7 +288,7 @@ def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
 
 
 def rated_columns(people: PeopleScores) -> dict[str, MetricValue]:
-    """What people gave, marked where more ratings are to come."""
+    """Scores by people, marked where more ratings are to come."""
     marks = [] if people.complete else [FEW_RATERS]
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
 

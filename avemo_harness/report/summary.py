@@ -82,7 +82,7 @@ def _model_lines(
 
 
 def rated_by(people: PeopleScores) -> str:
-    """Which replies how many people rated, and whether more ratings are to come."""
+    """Name the rated task, the number of raters, and scales that are not the benchmark's."""
     left_out = f", {people.excluded} left out" if people.excluded else ""
     mark = "" if people.complete else "  (provisional: some items have fewer raters than planned)"
     scales = "" if people.scales == BENCHMARK_SCALES else f" on other scales ({people.scales}), no {', '.join(PEOPLE)}"
@@ -129,7 +129,7 @@ def _unbroken_interval(cell: Cell) -> str:
 
 
 def _below(task: TaskResult) -> Iterator[str]:
-    """What stands below a task's rows: oddities, the most frequent first, and what was not asked."""
+    """Lines below a task's rows: flags, the most frequent first, and turns that were not asked."""
     if task.flags:
         most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
         yield ", ".join(f"{n} {flag}" for flag, n in most_frequent_first)
@@ -138,14 +138,14 @@ def _below(task: TaskResult) -> Iterator[str]:
 
 
 def not_asked(task: TaskResult) -> str:
-    """How many turns, or pairs, lack a stream that the condition needs: "12 turns have no face"."""
+    """Count the turns, or pairs, that lack a stream that the condition needs: "12 turns have no face"."""
     one, many = ("pair", "pairs") if task.condition == "conflict" else ("turn", "turns")
     counts = (f"{n} {one} has {lack}" if n == 1 else f"{n} {many} have {lack}" for lack, n in task.not_asked.items())
     return f"not asked: {', '.join(counts)}"
 
 
 def result_notes(result: RunResult) -> list[str]:
-    """What a reader must know of a run before holding its figures against others, in sentences."""
+    """Reasons for doubt in a run's values, in sentences."""
     notes = [f"damage: {sentence}" for sentence in result.damage]
     if result.partial:
         notes.append("partial: only some of the tasks' items were asked for (--limit, --ids or --where)")

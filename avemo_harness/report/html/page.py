@@ -22,7 +22,7 @@ from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.files import write_atomically
 from avemo_harness.report.html.document import asset, html_page, render
 from avemo_harness.report.html.overview import overview
-from avemo_harness.report.html.recordings import Place, Recordings, Sources, Speaker, bundle, embed
+from avemo_harness.report.html.recordings import MediaLocation, Recordings, Sources, Speaker, bundle, embed
 from avemo_harness.report.html.turns import (
     MOST_TURNS,
     Dataset,
@@ -40,7 +40,7 @@ from avemo_harness.text import publishable
 _MEDIA = {"none": "'none'", "inside": "data:", "beside": "'self' file:"}
 """Where a page may load recordings from; of a page that is opened as a file, 'self' is nothing."""
 _FACT = "recordings"
-_PLACE = re.compile(rf'<meta name="{_FACT}" content="({"|".join(_MEDIA)})">')
+_LOCATION = re.compile(rf'<meta name="{_FACT}" content="({"|".join(_MEDIA)})">')
 _HEAD = 4_096
 """Characters of a page that surely hold its facts."""
 
@@ -75,13 +75,13 @@ def report_page(
         body=render("report.html.j2", **overview(run), turns_notes=sentences, data=_json(data)),
         style=asset("uPlot.min.css") + asset("report.css"),
         scripts=(f"/*{asset('uPlot.LICENSE')}*/\n{asset('uPlot.iife.min.js')}", asset("report.js")),
-        media=_MEDIA[recordings.place],
-        facts={_FACT: recordings.place},
+        media=_MEDIA[recordings.location],
+        facts={_FACT: recordings.location},
     )
 
 
-def place_of_recordings(page: Path) -> Place | None:
-    """Where the recordings of a written page are; None where there is no page, or one that does not say.
+def media_location(page: Path) -> MediaLocation | None:
+    """Read where the recordings of a written page are; None where there is no page, or one that does not say.
 
     Raises:
         StorageError: the file cannot be read.
@@ -90,10 +90,10 @@ def place_of_recordings(page: Path) -> Place | None:
         return None
     try:
         with open(page, encoding="utf-8", errors="replace") as file:
-            found = _PLACE.search(file.read(_HEAD))
+            found = _LOCATION.search(file.read(_HEAD))
     except OSError as error:
         raise StorageError(page, "read", error) from error
-    return cast(Place, found[1]) if found else None
+    return cast(MediaLocation, found[1]) if found else None
 
 
 def _json(content: object) -> Markup:
@@ -159,10 +159,10 @@ def write_report(
 
 def _as_before(page: Path) -> Gather:
     """Where the recordings of a written page went."""
-    place = place_of_recordings(page)
-    if place == "beside":
+    location = media_location(page)
+    if location == "beside":
         return partial(bundle, folder=page.parent)
-    return leave_out if place == "none" else embed
+    return leave_out if location == "none" else embed
 
 
 def _at_hand(releases: RunReleases, record: RunRecord) -> tuple[dict[Dataset, Release], list[str]]:
@@ -203,12 +203,12 @@ def _withheld(record: RunRecord, releases: RunReleases, found: Mapping[Dataset, 
 
 
 def _private(release: Release) -> bool:
-    """Whether recordings of a release, or smaller copies of them, must not be passed on."""
+    """Tell releases whose recordings, and smaller copies of them, must not be passed on."""
     return not all(map(is_free, find_assets([release], _records_of(release.source))))
 
 
 def _records_of(source: str) -> Records:
-    """What is known of how a local release was made: the records nearest to its file or folder, there or above it."""
+    """Records of how a local release was made: those nearest to its file or folder, there or above it."""
     path = Path(source).expanduser()
     if path.exists():
         path = path.resolve()

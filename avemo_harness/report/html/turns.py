@@ -54,7 +54,7 @@ class Entry:
 
 
 def dataset_of(release: Mapping[str, Any]) -> Dataset:
-    """What tells a release, as a run records it, from the run's others."""
+    """The parts of a run's record of a release that tell it from the run's others."""
     return str(release["name"]), str(release["split"]), str(release["fingerprint"])
 
 
@@ -106,7 +106,7 @@ def most_interesting(entries: Sequence[Entry], count: int) -> list[Entry]:
 
 
 def _prefixes(datasets: Iterable[Dataset]) -> dict[Dataset, str]:
-    """What tells turns of equal ids apart: config and split, and the fingerprint where these are equal too.
+    """Prefixes that tell turns of equal ids apart: config and split, and the fingerprint where these are equal too.
 
     >>> _prefixes([("demo", "test", "6c1f"), ("demo", "train", "90aa")])[("demo", "test", "6c1f")]
     'demo/test/'

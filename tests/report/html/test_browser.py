@@ -147,10 +147,10 @@ def test_the_playhead_follows_the_player(browser: Any, page: Path) -> None:
     before, after = (len(steps[who]["valence"]) / steps[who]["rate_hz"] for who in ("user", "reply"))
     for player, time, offset in (("video", user_s / 2, 0.0), ("audio", reply_s / 2, before)):
         watched.page.evaluate(f"document.querySelector('.players {player}').currentTime = {time}")
-        place = (offset + time) / (before + after)
+        position = (offset + time) / (before + after)
         watched.wait(
             "[...document.querySelectorAll('.playhead')].every((one) => Math.abs("
-            f"parseFloat(one.style.left) / one.parentElement.clientWidth - {place}) < 0.02)"
+            f"parseFloat(one.style.left) / one.parentElement.clientWidth - {position}) < 0.02)"
         )
     watched.page.evaluate("document.querySelector('.players video').currentTime = 0")
     watched.wait("parseFloat(document.querySelector('.playhead').style.left) < 2")

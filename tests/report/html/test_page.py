@@ -16,8 +16,8 @@ from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.benchmark.published import PEOPLE
-from avemo_harness.report.html.page import place_of_recordings, report_page
-from avemo_harness.report.html.recordings import Place, Recording, Recordings
+from avemo_harness.report.html.page import media_location, report_page
+from avemo_harness.report.html.recordings import MediaLocation, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
 from avemo_harness.report.scored_run import PeopleScores, people_columns, read_finished_run, read_scored_run
 from avemo_harness.scorers.base import Judge, MetricValue
@@ -145,13 +145,13 @@ def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Fin
 
 def test_a_page_says_where_its_recordings_are(finished: Finished, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    assert place_of_recordings(page) is None
-    places: tuple[Place, ...] = ("none", "inside", "beside")
-    for place in places:
-        page.write_text(made(finished, Recordings(place=place)), encoding="utf-8")
-        assert place_of_recordings(page) == place
+    assert media_location(page) is None
+    locations: tuple[MediaLocation, ...] = ("none", "inside", "beside")
+    for location in locations:
+        page.write_text(made(finished, Recordings(location=location)), encoding="utf-8")
+        assert media_location(page) == location
     page.write_text("another page")
-    assert place_of_recordings(page) is None
+    assert media_location(page) is None
 
 
 def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finished) -> None:
@@ -165,8 +165,8 @@ def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finis
 
 
 def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
-    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, place="inside"))
-    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, place="beside"))
+    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, location="inside"))
+    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, location="beside"))
     without = made(finished)
     assert "default-src 'none'" in inside
     assert "media-src data:;" in inside

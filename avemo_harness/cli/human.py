@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
-from avemo_harness.text import fixed
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -217,9 +216,6 @@ A run that cannot be written goes without its scores; the others get theirs, and
 """
 
 
-_NO_VALUE = "—"
-
-
 def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `human analyze`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
@@ -244,7 +240,8 @@ def execute_analyze(args: argparse.Namespace) -> int:
 
 
 def _result_parts(result: HumanResult) -> list[str]:
-    from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE
+    from avemo_harness.benchmark.published import PEOPLE
+    from avemo_harness.report.scored_run import BENCHMARK_SCALES
 
     scores, everyone = result.scores, result.of_everyone
     lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters, on the scales {result.scales}"]
@@ -270,22 +267,18 @@ def _result_parts(result: HumanResult) -> list[str]:
 def _systems_table(scores: Scores) -> str:
     from avemo_harness.text import aligned
 
-    names = list(next(iter(scores.systems.values())))
-    rows = [["system", *names]]
+    rows = [["system", *next(iter(scores.systems.values()))]]
     for label, columns in scores.systems.items():
-        rows.append([label, *(_value(columns[name]) for name in names)])
-        rows.append(["95 % interval", *(_interval(columns[name]) for name in names)])
+        rows += _estimate_rows(label, [columns[name] for name in rows[0][1:]])
     return "\n".join(aligned(rows))
 
 
 def _differences_table(scores: Scores) -> str:
     from avemo_harness.text import aligned
 
-    names = list(scores.differences[0].columns)
-    rows = [["difference", *names]]
+    rows = [["difference", *scores.differences[0].columns]]
     for one in scores.differences:
-        rows.append([f"{one.of} - {one.to}", *(_value(one.columns[name], "+") for name in names)])
-        rows.append(["95 % interval", *(_interval(one.columns[name], "+") for name in names)])
+        rows += _estimate_rows(f"{one.of} - {one.to}", [one.columns[name] for name in rows[0][1:]], signed=True)
     return "\n".join(aligned(rows))
 
 
@@ -293,35 +286,32 @@ def _agreement_table(result: HumanResult) -> str:
     from avemo_harness.text import aligned
 
     agreement = result.scores.agreement
-    rows = [["agreement", *agreement]]
-
-    def add(name: str, estimates: Sequence[Estimate]) -> None:
-        rows.append([name, *(_value(one) for one in estimates)])
-        rows.append(["95 % interval", *(_interval(one) for one in estimates)])
-
-    add("Krippendorff's alpha", [one.alpha for one in agreement.values()])
-    add("ICC(2,1)", [one.icc_single for one in agreement.values()])
-    add("ICC(2,k)", [one.icc_mean for one in agreement.values()])
+    rows = [
+        ["agreement", *agreement],
+        *_estimate_rows("Krippendorff's alpha", [one.alpha for one in agreement.values()]),
+        *_estimate_rows("ICC(2,1)", [one.icc_single for one in agreement.values()]),
+        *_estimate_rows("ICC(2,k)", [one.icc_mean for one in agreement.values()]),
+    ]
     if result.repeats.n:
-        of = result.repeats
-        rows.append([f"same again, {of.n} repeats", *(_share(of.alike.get(name)) for name in agreement)])
-        rows.append(["within one point", *(_share(of.within_one.get(name)) for name in agreement)])
+        repeats = result.repeats
+        rows.append([f"same again, {repeats.n} repeats", *(_share(repeats.alike.get(name)) for name in agreement)])
+        rows.append(["within one point", *(_share(repeats.within_one.get(name)) for name in agreement)])
     return "\n".join(aligned(rows))
 
 
-def _value(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    return _NO_VALUE if one.value is None else fixed(one.value, sign=sign)
+def _estimate_rows(name: str, estimates: Sequence[MetricValue | Estimate], signed: bool = False) -> list[list[str]]:
+    """A row of values, and below it one of their intervals."""
+    from avemo_harness.report.values import UNDEFINED, figure, span
 
-
-def _interval(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    if one.ci_low is None or one.ci_high is None:
-        return _NO_VALUE
-    between = " to " if sign == "+" or one.ci_low < 0 else "-"
-    return f"{fixed(one.ci_low, sign=sign)}{between}{fixed(one.ci_high, sign=sign)}"
+    intervals = [
+        UNDEFINED if one.ci_low is None or one.ci_high is None else span(one.ci_low, one.ci_high, signed=signed)
+        for one in estimates
+    ]
+    return [[name, *(figure(one.value, signed=signed) for one in estimates)], ["95 % interval", *intervals]]
 
 
 def _share(value: float | None) -> str:
-    return _NO_VALUE if value is None else f"{100 * value:.0f} %"
+    return "—" if value is None else f"{100 * value:.0f} %"
 
 
 HUMAN_HELP = """Let people rate spoken replies, as the benchmark's table has it: ER, EN and RR on five points.

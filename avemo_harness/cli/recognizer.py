@@ -65,10 +65,26 @@ def read_clips(args: argparse.Namespace) -> Iterator[tuple[Path, Recording, Moda
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write values for a program to read."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    write_file(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_figure(path: Path, result: trajectory_evaluation.SplitResult) -> None:
+    """Draw Figure 2 of an evaluation."""
+    from avemo_harness.recognizers.recordings import MODALITY_NAMES
+    from avemo_harness.report.figures import draw_ratings
+
+    recordings = [
+        (
+            one.recording.recording_id,
+            one.recording.trajectory,
+            {MODALITY_NAMES[view]: values for view, values in one.values.items()},
+        )
+        for one in result.predicted
+    ]
+    write_file(path, draw_ratings(recordings))
+
+
+def write_file(path: Path, text: str | bytes) -> None:
     """Write a file and say so."""
     from avemo_harness.files import write_atomically
 
@@ -170,9 +186,12 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
     from avemo_harness import files
     from avemo_harness.recognizers import tables
     from avemo_harness.recognizers.checkpoint import load_checkpoint
-    from avemo_harness.recognizers.figure import draw_figure, largest_range
     from avemo_harness.recognizers.heads import trajectory_evaluation
 
+    if args.figure is not None:
+        from avemo_harness.report.figures import require_matplotlib
+
+        require_matplotlib()
     if args.recognizer is not None:
         recognizer = load_checkpoint(args.recognizer, files.cache_dir())
         print("\n".join(recognizer.card.lines()))
@@ -188,7 +207,7 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         if result.split == "subject-wise":
             print("\n" + "\n".join(tables.systems_table(result)))
     if args.figure is not None:
-        write_text(args.figure, draw_figure(largest_range(results[0].predicted)))
+        write_figure(args.figure, results[0])
     if args.out is not None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
 

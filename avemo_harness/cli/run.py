@@ -157,7 +157,7 @@ def execute_run(args: argparse.Namespace) -> int:
     from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
     from avemo_harness.report.scored_run import read_people
-    from avemo_harness.report.table import format_results
+    from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
     from avemo_harness.run.prepare import judge_replies, prepare
 

@@ -91,7 +91,7 @@ def execute_score(args: argparse.Namespace) -> int:
 
 def _print_results(result: RunResult, run: Path) -> None:
     from avemo_harness.report.scored_run import read_people
-    from avemo_harness.report.table import format_results
+    from avemo_harness.report.summary import format_results
 
     show(format_results(result, read_people(run)))
 
@@ -181,9 +181,8 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_leaderboard(args: argparse.Namespace) -> int:
     """Print the table of each split that the paper or a run has; returns the exit code."""
-    from avemo_harness.report.board import boards
+    from avemo_harness.report.board import EXPLANATION, boards, format_board, format_other_tables
     from avemo_harness.report.scored_run import read_finished_run, run_labels
-    from avemo_harness.report.table import EXPLANATION, format_board, format_other_tables
 
     runs = [read_finished_run(folder) for folder in args.runs]
     names = run_labels([(run.result.model, run.folder) for run in runs])

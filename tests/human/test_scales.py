@@ -14,6 +14,7 @@ from human.studies import write_small_study
 from human.test_desk import Room
 from human.test_extending import rate_wrongly
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.analysis import HumanResult, analyze, write_result, write_tables
 from avemo_harness.human.importing import ImportCounts, import_ratings
@@ -22,7 +23,7 @@ from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import InstructionsScreen, ItemScreen
 from avemo_harness.human.service import StudyService
 from avemo_harness.human.study import SCALES, SCALES_VERSION, Study, read_key, read_study
-from avemo_harness.report.scored_run import PEOPLE, people_columns, read_people
+from avemo_harness.report.scored_run import people_columns, read_people
 
 FIRST, NOW = "av-emo-1", "av-emo-2"
 FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")

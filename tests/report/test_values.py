@@ -1,4 +1,4 @@
-"""Figures as text: digits that the items carry, no minus before a zero, and why there is no interval."""
+"""Values as text: digits that the items carry, no minus before a zero, and why there is no interval."""
 
 from __future__ import annotations
 

@@ -1,20 +1,18 @@
-"""Tables 1 to 4 of AV-EMO-Reasoning (arXiv 2510.07355) as printed, with a mark on impossible cells."""
+"""Tables 1 to 4 of AV-EMO-Reasoning (arXiv 2510.07355) as printed, and reasons why cells are impossible."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from avemo_harness.report.scored_run import PEOPLE
-
 ROUNDING = 0.0005
-"""How far a figure printed with three decimals may lie from the true one."""
+"""Largest error of a figure that is printed with three decimals."""
 
-_SLACK = 1e-9
-"""For the binary form of decimal figures."""
+_SLACK = 1e-9  # for the binary form of decimal figures
 
 _RATES = ("AAR", "VAR", "OLR")
-_PEOPLE = ("ER", "EN", "RR")
+PEOPLE = ("ER", "EN", "RR", "ERS")
+"""The columns that people rate, in the order of Table 2; the last is the mean of the others."""
 
 
 def marks_of_reasoning(cells: Mapping[str, float]) -> Iterator[tuple[str, str]]:
@@ -48,7 +46,7 @@ def marks_of_reasoning(cells: Mapping[str, float]) -> Iterator[tuple[str, str]]:
 def marks_of_people(cells: Mapping[str, float]) -> Iterator[tuple[str, str]]:
     """The same for the columns that people rated, of which ERS is the mean."""
     if "ERS" in cells:
-        mean = sum(cells[name] for name in _PEOPLE) / 3
+        mean = sum(cells[name] for name in PEOPLE[:-1]) / 3
         if abs(mean - cells["ERS"]) > 2 * ROUNDING + _SLACK:
             yield "ERS", f"printed as {cells['ERS']:.3f}, but the mean of ER, EN and RR is {mean:.3f}"
 
@@ -83,33 +81,19 @@ _BLOCKS = (("ECS", "EBS", "ESS", "ERS"), ("Acc_AV", "F1_AV", "Acc_A", "Acc_V", "
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A printed value.
-
-    Args:
-        mark: why it cannot be right by its own definition; None where nothing printed contradicts it.
-    """
-
-    value: float
-    mark: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PublishedRow:
     """A system's row on one split of Table 2.
 
     Args:
         split: the group of tasks, such as ``multiturn_real``.
-        reference: the row of the release's own replies, which has no labels.
         columns: by the names of the group's table (``CT-ECS``, ``Acc_AV``, …), only those that are printed.
         people: ER, EN, RR and their mean ERS, as rated by people.
     """
 
     split: str
     system: str
-    reference: bool
-    columns: Mapping[str, Cell]
-    people: Mapping[str, Cell]
+    columns: Mapping[str, float]
+    people: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +113,6 @@ class PublishedTable:
     rows: Mapping[str, tuple[float, ...]]
     decimals: int = 3
 
-    @property
-    def source(self) -> str:
-        return f"{PAPER}, Table {self.number}"
-
 
 def _row(split: str, system: str, measured: str, labels: str, people: str) -> PublishedRow:
     """Parse a row as it stands in print: a string for each of its three blocks, empty where it has none."""
@@ -142,19 +122,7 @@ def _row(split: str, system: str, measured: str, labels: str, people: str) -> Pu
     for of_block, printed in zip(names, (measured, labels), strict=True):
         if printed:
             columns.update(zip(of_block, map(float, printed.split()), strict=True))
-    rated = dict(zip(PEOPLE, map(float, people.split()), strict=True))
-    return PublishedRow(
-        split,
-        system,
-        reference=not labels,
-        columns=_cells(columns, marks_of_reasoning(columns)),
-        people=_cells(rated, marks_of_people(rated)),
-    )
-
-
-def _cells(values: Mapping[str, float], marks: Iterable[tuple[str, str]]) -> Mapping[str, Cell]:
-    reasons = dict(marks)
-    return {name: Cell(value, reasons.get(name)) for name, value in values.items()}
+    return PublishedRow(split, system, columns, dict(zip(PEOPLE, map(float, people.split()), strict=True)))
 
 
 _BAICHUAN, _MINICPM, _QWEN = "Baichuan-Omni-1.5", "MiniCPM-o 2.6", "Qwen2.5-Omni"
@@ -217,7 +185,7 @@ def published_rows(split: str) -> tuple[PublishedRow, ...]:
 
     >>> [row.system for row in published_rows("multiturn_real")]
     ['Real', 'Baichuan-Omni-1.5', 'MiniCPM-o 2.6', 'Qwen2.5-Omni']
-    >>> published_rows("multiturn_real")[1].columns["Acc_AV"].value
+    >>> published_rows("multiturn_real")[1].columns["Acc_AV"]
     0.72
     """
     return tuple(row for row in TABLE_2 if row.split == split)

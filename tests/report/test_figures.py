@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from support.planted_runs import Planted, TextBench, write_condition_tasks
 from support.speaking_runs import Speaker, write_speaking_run
@@ -12,7 +14,8 @@ from support.synthetic_release import write_synthetic_release
 
 from avemo_harness import evaluate
 from avemo_harness.errors import UsageError
-from avemo_harness.report.figures import draw_figures
+from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.report.figures import RatedRecording, draw_figures, draw_ratings, widest_window
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,29 @@ def test_without_matplotlib_a_sentence_says_what_to_install(run: Path, monkeypat
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'avemo-harness\[figures\]'"):
         draw_figures(run, run / "drawn")
+
+
+def flat_but(name: str, start: int, step: float) -> RatedRecording:
+    values = np.full((60, 2), 0.5)
+    values[start:] += step
+    predictions = {shown: np.full((60, 2), 0.4) for shown in ("sound and face", "sound alone", "face alone")}
+    return name, Trajectory(values, ("valence", "arousal"), "unit", 2.0), predictions
+
+
+def test_ratings_are_drawn_of_the_ten_seconds_in_which_they_move_most() -> None:
+    recordings = [flat_but("calm", 10, 0.1), flat_but("moved", 30, 0.4)]
+    assert widest_window([ratings for _, ratings, _ in recordings]) == (1, slice(11, 31))
+    with pytest.raises(ValueError, match="expected recordings"):
+        widest_window([])
+
+
+def test_the_drawing_of_ratings_has_every_line_on_both_dimensions_and_is_the_same_every_time() -> None:
+    recordings = [flat_but("a<b", 5, 0.3)]
+    data = draw_ratings(recordings)
+    assert data == draw_ratings(recordings)
+    drawing = ElementTree.fromstring(data)
+    dashed = [line for line in drawing.findall(".//{*}path") if "stroke-dasharray" in line.get("style", "")]
+    words = {text.text for text in drawing.findall(".//{*}text")}
+    assert {"arousal", "valence", "time (s)", "ratings", "sound alone", "face alone", "sound and face"} <= words
+    assert "a<b: ratings and predictions" in {one.text for one in drawing.iter() if one.tag.endswith("title")}
+    assert len(dashed) == 2 + 1  # the ratings of both, and of the legend

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
-from avemo_harness.report.scored_run import PEOPLE, PeopleScores
-from avemo_harness.report.table import format_results
+from avemo_harness.report.scored_run import PeopleScores
+from avemo_harness.report.summary import format_results
 from avemo_harness.scorers.base import Judge, MetricValue
 
 ACCURACY = MetricValue(0.7654, 0.7, 0.83, n=160, n_invalid=2, n_errors=0)

@@ -248,6 +248,12 @@ class Plugin:
         raise self.problem("there is no folder of a package of that name")
 
 
+def load_object(address: str) -> Any:
+    """Import what stands at ``module:attribute``."""
+    module, _, attribute = address.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 def _type_and_message(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
@@ -314,8 +320,7 @@ class Registry:
             UsageError: of the kind's type: nobody offers it, several packages do, or what a package offers is broken.
         """
         if name in self.built_in:
-            module, attribute = self.built_in[name].split(":")
-            return getattr(import_module(module), attribute)
+            return load_object(self.built_in[name])
         plugin = self.plugin(name)
         if plugin is None:
             raise self._unknown(name)

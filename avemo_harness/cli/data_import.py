@@ -32,7 +32,6 @@ _MAX_PRINTED_FILES = 200
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the importers, each with its own options."""
     from avemo_harness.data.importers import IMPORTERS, importer_options
 
     importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
@@ -52,7 +51,6 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import; print what was written and what was left out."""
     from avemo_harness.data.importers import find_corpus, importer_options
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import (

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, TypeAlias
 
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
-from avemo_harness.text import fixed
+from avemo_harness.errors import UsageError
+from avemo_harness.text import aligned
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
     from avemo_harness.metrics.bootstrap import Estimate
     from avemo_harness.scorers.base import MetricValue
+
+    Rows: TypeAlias = Mapping[str, Sequence[MetricValue | Estimate]]
 
 PLAN_HELP = (
     """Plan a study from runs: dialogues, gold items, traps, every rater's session, and the files, without any name."""
@@ -22,7 +25,6 @@ PLAN_HELP = (
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human plan`."""
     from avemo_harness.human.plan import PRESETS, StudyPlan
 
     usual = StudyPlan()
@@ -50,8 +52,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_plan(args: argparse.Namespace) -> int:
-    """Plan the study, say what it asks of people; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.items import open_systems
     from avemo_harness.human.plan import CONSENT, INVITATIONS, StudyPlan, make_study
     from avemo_harness.human.sessions import longest_session_s
@@ -86,8 +86,6 @@ def execute_plan(args: argparse.Namespace) -> int:
 
 
 def _paragraphs(path: Path) -> tuple[str, ...]:
-    from avemo_harness.errors import UsageError
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -102,7 +100,6 @@ SERVE_HELP = """Let people rate: the study's web pages, on this machine alone un
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human serve`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--port", type=int, default=8765, help="the port to listen at")
@@ -110,7 +107,6 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted; returns the exit code."""
     from avemo_harness.human.guards import bracketed, public_address
     from avemo_harness.human.plan import INVITATIONS
     from avemo_harness.human.study import SCALES_VERSION, read_study
@@ -143,7 +139,6 @@ EXTEND_HELP = (
 
 
 def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human extend`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study; its server may be running")
     parser.add_argument(
         "--invitations", type=int, metavar="N", help="how many to add (default: two for each session that is added)"
@@ -151,8 +146,6 @@ def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_extend(args: argparse.Namespace) -> int:
-    """Extend the study and say by how much; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.plan import INVITATIONS, extend_study
     from avemo_harness.human.study import read_study
 
@@ -172,7 +165,6 @@ IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or J
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human import`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV with a first line of names, or .jsonl")
     parser.add_argument(
@@ -190,7 +182,6 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import every file, each wholly or not at all; returns the exit code."""
     from avemo_harness.human.importing import import_ratings
     from avemo_harness.human.study import read_key, read_study
     from avemo_harness.registry import parse_arguments
@@ -216,16 +207,11 @@ A run that cannot be written goes without its scores; the others get theirs, and
 """
 
 
-_NO_VALUE = "—"
-
-
 def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human analyze`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
 
 
 def execute_analyze(args: argparse.Namespace) -> int:
-    """Analyze, write the results and print them; returns the exit code."""
     from avemo_harness.human.analysis import HUMAN, analyze, write_result, write_tables
     from avemo_harness.human.ratings import read_collection
     from avemo_harness.human.study import read_key, read_study
@@ -267,60 +253,47 @@ def _result_parts(result: HumanResult) -> list[str]:
 
 
 def _systems_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     names = list(next(iter(scores.systems.values())))
-    rows = [["system", *names]]
-    for label, columns in scores.systems.items():
-        rows.append([label, *(_value(columns[name]) for name in names)])
-        rows.append(["95 % interval", *(_interval(columns[name]) for name in names)])
-    return "\n".join(aligned(rows))
+    rows = {label: [columns[name] for name in names] for label, columns in scores.systems.items()}
+    return "\n".join(aligned(_rows_with_intervals(["system", *names], rows)))
 
 
 def _differences_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     names = list(scores.differences[0].columns)
-    rows = [["difference", *names]]
-    for one in scores.differences:
-        rows.append([f"{one.of} - {one.to}", *(_value(one.columns[name], "+") for name in names)])
-        rows.append(["95 % interval", *(_interval(one.columns[name], "+") for name in names)])
-    return "\n".join(aligned(rows))
+    rows = {f"{one.of} - {one.to}": [one.columns[name] for name in names] for one in scores.differences}
+    return "\n".join(aligned(_rows_with_intervals(["difference", *names], rows, signed=True)))
 
 
 def _agreement_table(result: HumanResult) -> str:
-    from avemo_harness.text import aligned
-
-    agreement = result.scores.agreement
-    rows = [["agreement", *agreement]]
-
-    def add(name: str, estimates: Sequence[Estimate]) -> None:
-        rows.append([name, *(_value(one) for one in estimates)])
-        rows.append(["95 % interval", *(_interval(one) for one in estimates)])
-
-    add("Krippendorff's alpha", [one.alpha for one in agreement.values()])
-    add("ICC(2,1)", [one.icc_single for one in agreement.values()])
-    add("ICC(2,k)", [one.icc_mean for one in agreement.values()])
-    if result.repeats.n:
-        of = result.repeats
-        rows.append([f"same again, {of.n} repeats", *(_share(of.alike.get(name)) for name in agreement)])
-        rows.append(["within one point", *(_share(of.within_one.get(name)) for name in agreement)])
+    agreement, repeats = result.scores.agreement, result.repeats
+    estimates: Rows = {
+        "Krippendorff's alpha": [one.alpha for one in agreement.values()],
+        "ICC(2,1)": [one.icc_single for one in agreement.values()],
+        "ICC(2,k)": [one.icc_mean for one in agreement.values()],
+    }
+    rows = _rows_with_intervals(["agreement", *agreement], estimates)
+    if repeats.n:
+        rows.append([f"same again, {repeats.n} repeats", *(_percent(repeats.alike.get(name)) for name in agreement)])
+        rows.append(["within one point", *(_percent(repeats.within_one.get(name)) for name in agreement)])
     return "\n".join(aligned(rows))
 
 
-def _value(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    return _NO_VALUE if one.value is None else fixed(one.value, sign=sign)
+def _rows_with_intervals(heading: list[str], rows: Rows, signed: bool = False) -> list[list[str]]:
+    from avemo_harness.report.values import UNDEFINED, figure, span
+
+    def interval(estimate: MetricValue | Estimate) -> str:
+        low, high = estimate.ci_low, estimate.ci_high
+        return UNDEFINED if low is None or high is None else span(low, high, signed=signed)
+
+    lines = [heading]
+    for label, estimates in rows.items():
+        lines.append([label, *(figure(estimate.value, signed=signed) for estimate in estimates)])
+        lines.append(["95 % interval", *map(interval, estimates)])
+    return lines
 
 
-def _interval(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    if one.ci_low is None or one.ci_high is None:
-        return _NO_VALUE
-    between = " to " if sign == "+" or one.ci_low < 0 else "-"
-    return f"{fixed(one.ci_low, sign=sign)}{between}{fixed(one.ci_high, sign=sign)}"
-
-
-def _share(value: float | None) -> str:
-    return _NO_VALUE if value is None else f"{100 * value:.0f} %"
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.0f} %"
 
 
 HUMAN_HELP = """Let people rate spoken replies, as the benchmark's table has it: ER, EN and RR on five points.
@@ -343,7 +316,6 @@ ACTIONS = {
 
 
 def add_human_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{" + ",".join(ACTIONS) + "}")
     for name, action in ACTIONS.items():
         summary = action.description.splitlines()[0]
@@ -351,7 +323,6 @@ def add_human_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_human(args: argparse.Namespace) -> int:
-    """Do one of them; returns the exit code."""
     from avemo_harness.human.study import warning_of_openness
 
     warning = warning_of_openness(args.out if args.action == "plan" else args.study)

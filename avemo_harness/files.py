@@ -1,9 +1,10 @@
-"""Files: folders of the package, atomic writes, locks, bounded reads of foreign files, cache pruning."""
+"""Files: folders of the package, atomic writes, locks, typed JSON, bounded reads of foreign files, cache pruning."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -12,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from avemo_harness.errors import StorageError, StoreError, storage_errors
+from avemo_harness.errors import StorageError, StoreError, UsageError, storage_errors
 
 
 @contextmanager
@@ -64,8 +65,13 @@ _UNLOCKED_AGE_S = 600.0
 """Seconds after which a file is not being written any more, where no lock can tell."""
 _PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(\.flac)?")
 """Names of files that are being written; those of speech had an ending once."""
+PARTIAL_FOLDER = "release"
+"""Name, inside a hidden one, of a folder that `new_folder` is filling."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of systems that have no hard links, or not that many of one file."""
+
+_JSON_NOUNS: dict[type, str] = {dict: "object", list: "array"}
+Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 def cache_dir() -> Path:
@@ -98,6 +104,49 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
             part.flush()
             os.fsync(part.fileno())
             os.replace(part.name, path)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder whole or not at all: the block fills a hidden one beside it, which then takes its name.
+
+    Raises:
+        StorageError: the disk is full or the parent cannot be written; whatever OSError the block raises.
+    """
+    from tempfile import TemporaryDirectory
+
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as hidden:
+            # One level below, since only its owner may open what `tempfile` makes.
+            folder = Path(hidden) / PARTIAL_FOLDER
+            folder.mkdir()
+            yield folder
+            folder.rename(path)
+
+
+def require_new_folder(
+    path: Path, refusal: str = ": is there already and is not overwritten; name a new folder, or delete it first"
+) -> None:
+    """Refuse a path where a file is, or a folder that holds something (UsageError: the path and the refusal)."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path}{refusal}")
+
+
+def read_json(path: Path, kind: type[Json]) -> Json:
+    """The value of a JSON file that the package wrote.
+
+    Args:
+        kind: dict or list.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON in UTF-8, or its value is of another kind.
+    """
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, kind):
+        raise ValueError(f"expected a JSON {_JSON_NOUNS[kind]}, found {type(value).__name__}")
+    return value
 
 
 def read_whole(path: Path) -> bytes:

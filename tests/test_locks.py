@@ -15,8 +15,8 @@ from avemo_harness.files import exclusive_lock
 HOLD = f"""
 import sys, time
 from pathlib import Path
-from avemo_harness.files import one_at_a_time
-with one_at_a_time(Path(sys.argv[1]), lambda: None):
+from avemo_harness.files import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), lambda: None):
     Path(sys.argv[2]).touch()
     time.sleep({ASLEEP_S})
 """

@@ -11,7 +11,7 @@ from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, exe
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import end_on_signals, say, show
 from avemo_harness.errors import UsageError
-from avemo_harness.files import cache_dir, write_atomically
+from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.data.checks.checking import CheckOptions
@@ -125,7 +125,6 @@ def execute_conflicts(args: argparse.Namespace) -> int:
         fetch_release,
         pair_release,
     )
-    from avemo_harness.data.importers.writing import require_new_folder
 
     if args.in_place and not Path(args.release).expanduser().is_dir():
         raise UsageError(f"{args.release}: --in_place needs the folder of a release; give --out DIR for a copy of one")
@@ -191,7 +190,6 @@ def execute_check(args: argparse.Namespace) -> int:
     from avemo_harness.data.checks.checking import check_release
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
-    from avemo_harness.data.importers.writing import require_new_folder
 
     if args.write_kept is not None:
         if args.config is not None:

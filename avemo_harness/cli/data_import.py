@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from avemo_harness.cli.output import say, show
+from avemo_harness.files import require_new_folder
 
 if TYPE_CHECKING:
     from avemo_harness.data.importers.base import ImportedCorpus
@@ -57,7 +58,6 @@ def execute_import(args: argparse.Namespace) -> int:
         ImportSource,
         ImportTarget,
         require_config_name,
-        require_new_folder,
         write_import,
     )
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import UsageError
-from avemo_harness.text import aligned
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
     from avemo_harness.metrics.bootstrap import Estimate
     from avemo_harness.scorers.base import MetricValue
-
-    Rows: TypeAlias = Mapping[str, Sequence[MetricValue | Estimate]]
 
 PLAN_HELP = (
     """Plan a study from runs: dialogues, gold items, traps, every rater's session, and the files, without any name."""
@@ -253,47 +250,53 @@ def _result_parts(result: HumanResult) -> list[str]:
 
 
 def _systems_table(scores: Scores) -> str:
-    names = list(next(iter(scores.systems.values())))
-    rows = {label: [columns[name] for name in names] for label, columns in scores.systems.items()}
-    return "\n".join(aligned(_rows_with_intervals(["system", *names], rows)))
+    from avemo_harness.text import aligned
 
-
-def _differences_table(scores: Scores) -> str:
-    names = list(scores.differences[0].columns)
-    rows = {f"{one.of} - {one.to}": [one.columns[name] for name in names] for one in scores.differences}
-    return "\n".join(aligned(_rows_with_intervals(["difference", *names], rows, signed=True)))
-
-
-def _agreement_table(result: HumanResult) -> str:
-    agreement, repeats = result.scores.agreement, result.repeats
-    estimates: Rows = {
-        "Krippendorff's alpha": [one.alpha for one in agreement.values()],
-        "ICC(2,1)": [one.icc_single for one in agreement.values()],
-        "ICC(2,k)": [one.icc_mean for one in agreement.values()],
-    }
-    rows = _rows_with_intervals(["agreement", *agreement], estimates)
-    if repeats.n:
-        rows.append([f"same again, {repeats.n} repeats", *(_percent(repeats.alike.get(name)) for name in agreement)])
-        rows.append(["within one point", *(_percent(repeats.within_one.get(name)) for name in agreement)])
+    rows = [["system", *next(iter(scores.systems.values()))]]
+    for label, columns in scores.systems.items():
+        rows += _estimate_rows(label, [columns[name] for name in rows[0][1:]])
     return "\n".join(aligned(rows))
 
 
-def _rows_with_intervals(heading: list[str], rows: Rows, signed: bool = False) -> list[list[str]]:
+def _differences_table(scores: Scores) -> str:
+    from avemo_harness.text import aligned
+
+    rows = [["difference", *scores.differences[0].columns]]
+    for one in scores.differences:
+        rows += _estimate_rows(f"{one.of} - {one.to}", [one.columns[name] for name in rows[0][1:]], signed=True)
+    return "\n".join(aligned(rows))
+
+
+def _agreement_table(result: HumanResult) -> str:
+    from avemo_harness.text import aligned
+
+    agreement = result.scores.agreement
+    rows = [
+        ["agreement", *agreement],
+        *_estimate_rows("Krippendorff's alpha", [one.alpha for one in agreement.values()]),
+        *_estimate_rows("ICC(2,1)", [one.icc_single for one in agreement.values()]),
+        *_estimate_rows("ICC(2,k)", [one.icc_mean for one in agreement.values()]),
+    ]
+    if result.repeats.n:
+        repeats = result.repeats
+        rows.append([f"same again, {repeats.n} repeats", *(_share(repeats.alike.get(name)) for name in agreement)])
+        rows.append(["within one point", *(_share(repeats.within_one.get(name)) for name in agreement)])
+    return "\n".join(aligned(rows))
+
+
+def _estimate_rows(name: str, estimates: Sequence[MetricValue | Estimate], signed: bool = False) -> list[list[str]]:
+    """A row of values, and below it one of their intervals."""
     from avemo_harness.report.values import UNDEFINED, figure, span
 
-    def interval(estimate: MetricValue | Estimate) -> str:
-        low, high = estimate.ci_low, estimate.ci_high
-        return UNDEFINED if low is None or high is None else span(low, high, signed=signed)
-
-    lines = [heading]
-    for label, estimates in rows.items():
-        lines.append([label, *(figure(estimate.value, signed=signed) for estimate in estimates)])
-        lines.append(["95 % interval", *map(interval, estimates)])
-    return lines
+    intervals = [
+        UNDEFINED if one.ci_low is None or one.ci_high is None else span(one.ci_low, one.ci_high, signed=signed)
+        for one in estimates
+    ]
+    return [[name, *(figure(one.value, signed=signed) for one in estimates)], ["95 % interval", *intervals]]
 
 
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:.0f} %"
+def _share(value: float | None) -> str:
+    return "—" if value is None else f"{100 * value:.0f} %"
 
 
 HUMAN_HELP = """Let people rate spoken replies, as the benchmark's table has it: ER, EN and RR on five points.

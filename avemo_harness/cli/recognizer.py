@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import rank, say
 from avemo_harness.errors import UsageError
-from avemo_harness.files import cache_dir, write_atomically
+from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.recognizers.features.feature_set import FeatureSet
@@ -73,10 +73,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import require_new_folder, save_categorical
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_categorical
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
 
-    require_new_folder(args.out)
+    require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_categorical(corpus, _label_method(args))
     if rank() == 0:
         save_categorical(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
@@ -133,10 +133,10 @@ def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
 
 
 def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import require_new_folder, save_checkpoint
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_checkpoint
     from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
-    require_new_folder(args.out)
+    require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_on(corpus, _trajectory_method(args, corpus))
     if rank() == 0:
         save_checkpoint(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.errors import StorageError, UsageError
-from avemo_harness.files import exclusive_lock
+from avemo_harness.files import exclusive_lock, new_folder, require_new_folder
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
 from avemo_harness.recognizers.corpora.release import rated_turns
@@ -37,12 +35,7 @@ from avemo_harness.recognizers.recordings import Corpus
 _LIBRARIES = {"emotiefflib", "funasr", "transformers"}
 
 WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
-
-
-def require_new_folder(folder: Path) -> None:
-    """Refuse a path where something is, before anything slow (UsageError)."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; name a new folder for the recogniser")
+NOT_EMPTY = " is not empty; name a new folder for the recogniser"
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -52,16 +45,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         UsageError: it holds something already.
         StorageError: it cannot be written.
     """
-    require_new_folder(folder)
-    hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        hidden.mkdir(parents=True)
+    require_new_folder(folder, NOT_EMPTY)
+    with new_folder(folder) as hidden:
         for name, content in files.items():
             (hidden / name).write_bytes(content)
-        hidden.rename(folder)
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise StorageError(folder, "written", error) from error
 
 
 @contextmanager

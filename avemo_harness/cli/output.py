@@ -18,7 +18,7 @@ from avemo_harness.text import printable_lines
 
 
 def show(text: str) -> None:
-    """Print a result, of one or several lines."""
+    """Print a result on the standard output."""
     print(printable_lines(text))
 
 
@@ -38,7 +38,7 @@ def rank() -> int:
 
 
 def end_on_signals() -> None:
-    """Take SIGTERM and SIGHUP for Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -53,7 +53,7 @@ _OUTPUT_OPTIONS = ("output_path", "out", "bundle", "figures", "figure", "json", 
 _MAIN_OUTPUT_OPTIONS = ("output_path", "out")
 """Those that also move what a command otherwise writes beside what it reads."""
 _INPUT_OPTIONS = ("run", "runs", "study", "release", "source", "recognizer", "files", "clips")
-"""What commands read."""
+"""Options that name what a command reads."""
 
 
 def explain_os_error(error: OSError, args: argparse.Namespace) -> str:
@@ -69,7 +69,7 @@ def explain_storage_error(error: StorageError, args: argparse.Namespace) -> str:
 
 
 def _path_in_question(error: OSError, args: argparse.Namespace) -> str:
-    """The file that an error of the system is about; where it names none, as when reading fails, its folder."""
+    """The file of a system error; its folder where the error names no file, as when reading fails."""
     path = error.filename2 or error.filename
     if path is not None:
         return str(path)

@@ -74,7 +74,7 @@ def execute_score(args: argparse.Namespace) -> int:
         result = compute_results(args.run)
         _print_results(result, args.run)
         say(
-            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.done} "
+            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.action} "
             f"({error.reason.strerror}); to keep them, copy {shlex.quote(str(args.run))} to where you may write, and "
             "score the copy"
         )

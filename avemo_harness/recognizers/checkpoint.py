@@ -31,6 +31,7 @@ from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_
 from avemo_harness.recognizers.heads.trajectory_training import Settings
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.torch_setup import own_device
 
 _LIBRARIES = {"emotiefflib", "funasr", "transformers"}
 
@@ -105,13 +106,6 @@ def restore_extractor(described: Mapping[str, Any], folder: Path) -> FeatureExtr
     return extractor
 
 
-def default_device() -> str:
-    """CUDA where there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def as_json(values: Mapping[str, Any]) -> bytes:
     """Readable JSON with sorted keys."""
     return (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
@@ -182,7 +176,7 @@ def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) ->
         features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
         if not features.width == config["width"] == len(scaling.mean):
             raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")
-    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or default_device())
+    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or own_device())
 
 
 def _trajectory_readme(card: TrajectoryCard) -> str:
@@ -249,7 +243,7 @@ def load_categorical(folder: Path, cache_dir: Path, device: str | None = None) -
         labels = tuple(config["labels"])
         members = tuple(_member(tensors, number, len(labels)) for number in range(config["members"]))
         card = LabelCard.from_json(read_json(folder / CARD))
-    return CategoricalRecognizer(labels, features, scaling, members, card, device or default_device())
+    return CategoricalRecognizer(labels, features, scaling, members, card, device or own_device())
 
 
 def _member(tensors: Mapping[str, NDArray[np.float32]], number: int, labels: int) -> Weights:

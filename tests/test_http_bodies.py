@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from support.reply_server import Asked, Reply, events, replying
 
 from avemo_harness.http_answers import (
-    DEEPEST,
-    MOST_ELEMENTS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
     AnswerError,
     parse_json,
     read_body,
@@ -189,10 +189,10 @@ def test_of_a_body_without_an_end_only_the_beginning_is_read() -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"[" * 400 + b"]" * 400, f"JSON of more than {DEEPEST} levels"),
-        (b'{"a":' * 70 + b"1" + b"}" * 70, f"JSON of more than {DEEPEST} levels"),
-        (b"[" * 200_000 + b"]" * 200_000, f"more than {DEEPEST} levels"),
-        (b"[" + b"[]," * MOST_ELEMENTS + b"[]]", f"JSON of more than {MOST_ELEMENTS} values"),
+        (b"[" * 400 + b"]" * 400, f"JSON of more than {MAX_DEPTH} levels"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, f"JSON of more than {MAX_DEPTH} levels"),
+        (b"[" * 200_000 + b"]" * 200_000, f"more than {MAX_DEPTH} levels"),
+        (b"[" + b"[]," * MAX_ELEMENTS + b"[]]", f"JSON of more than {MAX_ELEMENTS} values"),
         (b"1" * 100_000, "no JSON but"),
         (b"\xff\xfe\x00", "no JSON but"),
         (b"<html><title>502 Bad Gateway</title><h1>oh</h1></html>", "no JSON but '502 Bad Gateway'"),
@@ -210,7 +210,7 @@ def test_long_lists_and_marks_inside_of_strings_are_no_levels() -> None:
 
 
 def test_a_stream_of_many_values_is_bounded() -> None:
-    with pytest.raises(AnswerError, match=f"a stream of more than {MOST_ELEMENTS} values"):
+    with pytest.raises(AnswerError, match=f"a stream of more than {MAX_ELEMENTS} values"):
         asyncio.run(read_events(response_of((b"data: " + b"[" + b"0," * 1023 + b"0]\n\n") * 513), 2**25))
 
 
@@ -222,8 +222,8 @@ from avemo_harness.http_answers import RequestError
 from avemo_harness.errors import ModelError
 
 async def ask(mode):
-    client = Client([f"http://127.0.0.1:{sys.argv[1]}/v1"], bounds=Bounds(attempts=6, timeout_s=20.0, pause_s=0.01))
-    most = client.bounds.most_bytes
+    client = Client([f"http://127.0.0.1:{sys.argv[1]}/v1"], bounds=Bounds(attempts=6, timeout_s=20.0, backoff_s=0.01))
+    most = client.bounds.max_bytes
     async def whole(response):
         return parse_json(await read_body(response, most))
     async def streamed(response):

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from avemo_harness.http_answers import LONGEST_MESSAGE, retry_after_s, server_message
+from avemo_harness.http_answers import MAX_MESSAGE_LENGTH, retry_after_s, server_message
 
 
 def test_a_server_may_say_when_to_come_back() -> None:
@@ -25,7 +25,7 @@ def test_a_server_may_say_when_to_come_back() -> None:
         (b"<html>\n<h1>502</h1><script>if (1 < 2) x()</script> <i>nginx</i>", "502 nginx"),
         (b"\xff\x00\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
         (b"", ""),
-        (b"[" * 100_000, "[" * LONGEST_MESSAGE),
+        (b"[" * 100_000, "[" * MAX_MESSAGE_LENGTH),
     ],
 )
 def test_a_message_is_found_wherever_a_server_puts_it(body: bytes, told: str) -> None:
@@ -33,4 +33,4 @@ def test_a_message_is_found_wherever_a_server_puts_it(body: bytes, told: str) ->
 
 
 def test_a_message_is_short() -> None:
-    assert len(server_message(b"word " * 10_000)) == LONGEST_MESSAGE
+    assert len(server_message(b"word " * 10_000)) == MAX_MESSAGE_LENGTH

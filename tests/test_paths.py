@@ -15,8 +15,17 @@ import pytest
 from support.planted_runs import Planted, TextBench
 from support.waiting import PATIENCE_S, wait_until
 
-from avemo_harness.errors import StorageError, StoreError
-from avemo_harness.files import link_new, part_of, read_whole, remove_leftovers, write_atomically
+from avemo_harness.errors import StorageError, StoreError, UsageError
+from avemo_harness.files import (
+    link_new,
+    new_folder,
+    part_of,
+    read_json,
+    read_whole,
+    remove_leftovers,
+    require_new_folder,
+    write_atomically,
+)
 
 WRITE = """
 import os, signal, sys, time
@@ -160,3 +169,61 @@ def test_a_missing_file_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> 
         with pytest.raises(StorageError, match=f"{path}: cannot be read") as found:
             read_whole(path)
         assert found.value.missing is missing
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "release"
+
+    def fail_halfway(folder: Path) -> None:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), new_folder(path) as folder:
+        fail_halfway(folder)
+    assert list(path.parent.iterdir()) == []
+    with new_folder(path) as folder:
+        (folder / "rows.json").write_text("[]")
+        assert not path.exists()
+    assert [one.name for one in path.parent.iterdir()] == ["release"]
+    assert (path / "rows.json").read_text() == "[]"
+    assert path.stat().st_mode == (tmp_path / "below").stat().st_mode
+
+
+def test_a_new_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/release: cannot be written"), new_folder(tmp_path / "file/release"):
+        pass
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/old").touch()
+    with pytest.raises(StorageError, match="full: cannot be written"), new_folder(tmp_path / "full"):
+        pass
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["old"]
+
+
+def test_a_folder_that_holds_something_is_refused_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for free in ("nowhere", "empty"):
+        require_new_folder(tmp_path / free)
+    (tmp_path / "file").touch()
+    for taken in (tmp_path / "file", tmp_path):
+        with pytest.raises(UsageError, match="is there already and is not overwritten; name a new folder"):
+            require_new_folder(taken)
+    with pytest.raises(UsageError, match=f"{tmp_path.name} is taken"):
+        require_new_folder(tmp_path, " is taken")
+
+
+def test_a_json_file_is_read_as_what_it_has_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    with pytest.raises(FileNotFoundError):
+        read_json(path, dict)
+    path.write_text('{"name": "Ärger"}', encoding="utf-8")
+    assert read_json(path, dict) == {"name": "Ärger"}
+    with pytest.raises(ValueError, match="expected a JSON array, found dict"):
+        read_json(path, list)
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"a": 1', b"\xff\xfe", b"[] []"])
+def test_a_damaged_json_file_is_a_value_error(damaged: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r".+"):
+        read_json(tmp_path / "file.json", list)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, get_args
 from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, execute_import
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import end_on_signals, say, show
+from avemo_harness.errors import UsageError
+from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.data.checks.checking import CheckOptions
-    from avemo_harness.data.checks.findings import Finding
     from avemo_harness.data.checks.keeping import Kept
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
@@ -24,12 +25,10 @@ USE_HELP = """Choose the release that the benchmark's tasks are asked of.
 
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data use`."""
     parser.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
 
 
 def execute_use(args: argparse.Namespace) -> int:
-    """Remember a release, or print the remembered one."""
     from avemo_harness.benchmark.release_loader import remember_release, remembered_release
 
     if args.release is None:
@@ -105,7 +104,6 @@ in one pair at most. They are written as the config <config>_conflict.
 
 
 def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     from avemo_harness.data.conflict_pairs import MatchedBy, Polarity
 
     parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
@@ -130,7 +128,6 @@ def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_conflicts(args: argparse.Namespace) -> int:
-    """Pair and write."""
     from avemo_harness.benchmark.release import CONFLICT
     from avemo_harness.data.conflict_pairs import (
         PairingRules,
@@ -140,8 +137,6 @@ def execute_conflicts(args: argparse.Namespace) -> int:
         fetch_release,
         pair_release,
     )
-    from avemo_harness.data.importers.writing import require_new_folder
-    from avemo_harness.errors import UsageError
 
     if args.in_place and not Path(args.release).expanduser().is_dir():
         raise UsageError(f"{args.release}: --in_place needs the folder of a release; give --out DIR for a copy of one")
@@ -171,7 +166,6 @@ A check passes, warns, fails, or cannot tell, as with too few clips. Exit code 1
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data check`."""
     from avemo_harness.benchmark.task import NoiseName
     from avemo_harness.data.checks.findings import Rule
 
@@ -204,29 +198,25 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_check(args: argparse.Namespace) -> int:
-    """Check; print a line for each check."""
-    from avemo_harness import files
     from avemo_harness.benchmark.conditions import ConditionCache
     from avemo_harness.data.checks.checking import check_release
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
-    from avemo_harness.data.importers.writing import require_new_folder
-    from avemo_harness.errors import UsageError
 
     if args.write_kept is not None:
         if args.config is not None:
             raise UsageError("--write_kept writes a whole release; leave out --config")
         require_new_folder(args.write_kept.expanduser())
     folder = fetch_release(args.release, args.revision)
-    conditions = ConditionCache(files.cache_dir() / "conditions")
+    conditions = ConditionCache(cache_dir() / "conditions")
     checked = check_release(folder, _check_options(args), conditions, say)
     conditions.prune()
     for config, found in checked.configs.items():
         show(f"{config}:")
         for finding in found.findings:
-            show(_finding_line(finding))
+            show(f"  {finding.verdict:<11}  {finding.check}: {finding.summary}")
     if args.report is not None:
-        files.write_atomically(args.report.expanduser(), json.dumps(checked.to_json(), indent=1) + "\n")
+        write_atomically(args.report.expanduser(), json.dumps(checked.to_json(), indent=1) + "\n")
         show(f"the report is in {args.report}")
     if args.write_kept is not None:
         show(_kept_lines(write_kept(checked, args.write_kept), args.write_kept))
@@ -244,10 +234,6 @@ def _check_options(args: argparse.Namespace) -> CheckOptions:
         votes=args.votes,
         rule=args.drop or ("majority" if args.votes else "recognizer"),
     )
-
-
-def _finding_line(finding: Finding) -> str:
-    return f"  {finding.verdict:<11}  {finding.check}: {finding.summary}"
 
 
 def _kept_lines(kept: Kept, folder: Path) -> str:
@@ -270,7 +256,6 @@ Every row and clip is checked first, and what must not be passed on is refused. 
 
 
 def add_push_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data push`."""
     parser.add_argument("release", type=Path, metavar="DIR", help="folder of the release")
     parser.add_argument("repo", metavar="OWNER/NAME", help="data set on the Hub; made where there is none")
     parser.add_argument("--revision_tag", metavar="TAG", help="name for the commit, such as v1")
@@ -284,11 +269,9 @@ def add_push_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_push(args: argparse.Namespace) -> int:
-    """Push; print the commit and the command that runs it."""
     from avemo_harness.benchmark.task_library import TaskLibrary
     from avemo_harness.data.sharing.push import PushTerms, push_release
     from avemo_harness.data.sharing.repository import PushTarget
-    from avemo_harness.errors import UsageError
     from avemo_harness.scorers import METRICS
 
     folder = args.release.expanduser()
@@ -332,7 +315,6 @@ ACTIONS = {
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `data`, each with its own options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar=f"{{{','.join(ACTIONS)}}}")
     for name, (summary, action) in ACTIONS.items():
         action.add_arguments(
@@ -343,7 +325,6 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_data(args: argparse.Namespace) -> int:
-    """Do one of them; returns the exit code."""
     end_on_signals()
     return ACTIONS[args.action][1].execute(args)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from avemo_harness.cli.output import say, show
+from avemo_harness.files import require_new_folder
 
 if TYPE_CHECKING:
     from avemo_harness.data.importers.base import ImportedCorpus
@@ -32,7 +33,6 @@ _MAX_PRINTED_FILES = 200
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the importers, each with its own options."""
     from avemo_harness.data.importers import IMPORTERS, importer_options
 
     importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
@@ -52,14 +52,12 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import; print what was written and what was left out."""
     from avemo_harness.data.importers import find_corpus, importer_options
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import (
         ImportSource,
         ImportTarget,
         require_config_name,
-        require_new_folder,
         write_import,
     )
 

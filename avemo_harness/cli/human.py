@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
+from avemo_harness.errors import UsageError
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -21,7 +22,6 @@ PLAN_HELP = (
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human plan`."""
     from avemo_harness.human.plan import PRESETS, StudyPlan
 
     usual = StudyPlan()
@@ -49,8 +49,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_plan(args: argparse.Namespace) -> int:
-    """Plan the study, say what it asks of people; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.items import open_systems
     from avemo_harness.human.plan import CONSENT, INVITATIONS, StudyPlan, make_study
     from avemo_harness.human.sessions import longest_session_s
@@ -85,8 +83,6 @@ def execute_plan(args: argparse.Namespace) -> int:
 
 
 def _paragraphs(path: Path) -> tuple[str, ...]:
-    from avemo_harness.errors import UsageError
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -101,7 +97,6 @@ SERVE_HELP = """Let people rate: the study's web pages, on this machine alone un
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human serve`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--port", type=int, default=8765, help="the port to listen at")
@@ -109,7 +104,6 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted; returns the exit code."""
     from avemo_harness.human.guards import bracketed, public_address, require_packages
     from avemo_harness.human.plan import INVITATIONS
     from avemo_harness.human.study import SCALES_VERSION, read_study
@@ -143,7 +137,6 @@ EXTEND_HELP = (
 
 
 def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human extend`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study; its server may be running")
     parser.add_argument(
         "--invitations", type=int, metavar="N", help="how many to add (default: two for each session that is added)"
@@ -151,8 +144,6 @@ def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_extend(args: argparse.Namespace) -> int:
-    """Extend the study and say by how much; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.plan import INVITATIONS, extend_study
     from avemo_harness.human.study import read_study
 
@@ -172,7 +163,6 @@ IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or J
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human import`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV with a first line of names, or .jsonl")
     parser.add_argument(
@@ -190,7 +180,6 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import every file, each wholly or not at all; returns the exit code."""
     from avemo_harness.human.importing import import_ratings
     from avemo_harness.human.study import read_key, read_study
     from avemo_harness.registry import parse_arguments
@@ -217,12 +206,10 @@ A run that cannot be written goes without its scores; the others get theirs, and
 
 
 def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human analyze`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
 
 
 def execute_analyze(args: argparse.Namespace) -> int:
-    """Analyze, write the results and print them; returns the exit code."""
     from avemo_harness.human.analysis import HUMAN, analyze, write_result, write_tables
     from avemo_harness.human.ratings import read_collection
     from avemo_harness.human.study import read_key, read_study
@@ -334,7 +321,6 @@ ACTIONS = {
 
 
 def add_human_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{" + ",".join(ACTIONS) + "}")
     for name, action in ACTIONS.items():
         summary = action.description.splitlines()[0]
@@ -342,7 +328,6 @@ def add_human_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_human(args: argparse.Namespace) -> int:
-    """Do one of them; returns the exit code."""
     from avemo_harness.human.study import permissions_warning
 
     warning = permissions_warning(args.out if args.action == "plan" else args.study)

@@ -19,6 +19,7 @@ from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release,
 from avemo_harness.benchmark.release_sources import resolve_commit
 from avemo_harness.benchmark.release_writer import write_pairs
 from avemo_harness.errors import ReleaseError, StorageError, UsageError, first_line
+from avemo_harness.files import new_folder
 from avemo_harness.registry import hint
 
 Costs = NDArray[np.int64]
@@ -350,10 +351,5 @@ def copy_release(folder: Path, out: Path) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            shutil.copytree(folder, Path(place) / "release")
-            (Path(place) / "release").rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)

@@ -13,8 +13,8 @@ from support.waiting import PATIENCE_S
 from avemo_harness.benchmark.task_file import editor_schema
 from avemo_harness.cli import main
 
-SHIPPED = Path(__file__).parents[2] / "tasks"
-HEAD = f"task: mine\nextends: {SHIPPED}/_understanding.yaml\ndataset: {{name: demo}}\ncondition: full_av\n"
+TASKS = Path(__file__).parents[2] / "tasks"
+HEAD = f"task: mine\nextends: {TASKS}/_understanding.yaml\ndataset: {{name: demo}}\ncondition: full_av\n"
 
 
 @pytest.fixture

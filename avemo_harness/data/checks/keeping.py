@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,8 +16,8 @@ from avemo_harness.data.checks.checking import REPORT_SCHEMA, CheckedConfig, Che
 from avemo_harness.data.checks.findings import CHECKS_RECORD, Rule
 from avemo_harness.data.checks.survey import SurveyedConfig
 from avemo_harness.data.checks.verification import Verification
-from avemo_harness.data.importers.writing import require_new_folder
-from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.errors import UsageError
+from avemo_harness.files import new_folder, require_new_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,15 +80,9 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
         ],
         "kept": asdict(kept),
     }
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            folder = Path(place) / "release"
-            _copy(checked.folder, folder, remaining)
-            (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            folder.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as folder:
+        _copy(checked.folder, folder, remaining)
+        (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return kept
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,8 +20,8 @@ from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.importers.base import ClipSource, FoundCorpus, FoundDialogue, ImportedCorpus
 from avemo_harness.data.importers.recordings import VoicedVideo, fit_conditions
 from avemo_harness.data.sharing.readme import GENERATED
-from avemo_harness.errors import MediaError, ReleaseError, StorageError, UsageError
-from avemo_harness.files import write_atomically
+from avemo_harness.errors import MediaError, ReleaseError, UsageError
+from avemo_harness.files import new_folder, require_new_folder, write_atomically
 from avemo_harness.recognizers.recordings import Part, left_out
 
 OnDamage = Literal["refuse", "leave out"]
@@ -256,16 +255,6 @@ def require_config_name(name: str) -> None:
         )
 
 
-def require_new_folder(folder: Path) -> None:
-    """Refuse a folder that holds something.
-
-    Raises:
-        UsageError: it does, or it is a file.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already and is not overwritten; name a new folder, or delete it first")
-
-
 def write_import(
     found: FoundCorpus, importing: ImportSource, target: ImportTarget, say: Callable[[str], None]
 ) -> ImportedCorpus:
@@ -279,19 +268,12 @@ def write_import(
     """
     out = target.out.expanduser()
     require_new_folder(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            folder = Path(place) / "release"
-            folder.mkdir()
-            imported = check_corpus(found, folder, target.on_damage, say)
-            holding = _clip_storage(folder, target)
-            config = target.config or imported.config
-            _write_parquet(folder, config, imported, holding)
-            _write_record(folder, imported, _record(imported, importing, holding, config))
-            folder.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as folder:
+        imported = check_corpus(found, folder, target.on_damage, say)
+        holding = _clip_storage(folder, target)
+        config = target.config or imported.config
+        _write_parquet(folder, config, imported, holding)
+        _write_record(folder, imported, _record(imported, importing, holding, config))
     return imported
 
 

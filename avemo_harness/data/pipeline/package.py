@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,12 +21,11 @@ from avemo_harness.data.pipeline.backends import Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import BuildConfig
 from avemo_harness.data.synthesis.affect import stored_tracks
-from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.errors import UsageError
+from avemo_harness.files import PARTIAL_FOLDER, new_folder, read_json
 
 SCHEMA = 1
 RECORD, PROVENANCE = "build.json", "provenance.jsonl"
-_PART = "release"
-"""The folder in a hidden one that becomes the release."""
 _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 """Those whose version may change a byte."""
 
@@ -79,7 +77,7 @@ def clear_leftovers(out: Path) -> None:
     """Remove what builds of this release left when they were killed while packaging; for whoever holds its lock."""
     name = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}")
     for path in out.parent.glob(".*"):
-        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {_PART}:
+        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {PARTIAL_FOLDER}:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -88,7 +86,7 @@ def check_output(out: Path, recipe: Recipe) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        built = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        built = read_json(out / RECORD, dict)
     except (OSError, ValueError) as error:
         raise UsageError(f"{out}: is there and is no build; name a new folder") from error
     if built.get("digest") != recipe.digest:
@@ -108,20 +106,13 @@ def package(
         reason = next(iter(failed.values()), "none was asked for")
         raise UsageError(f"{out}: no dialogue could be made; the first reason: {reason}")
     pairs: dict[str, int] = {}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True) as part:
-            hidden = Path(part) / _PART
-            hidden.mkdir()
-            for split, built in dialogues.items():
-                if built:
-                    pairs[split] = _write_split(hidden, recipe, split, built)
-            _write_records(hidden, recipe, dialogues, failed)
-            if out.exists():
-                shutil.rmtree(out)
-            hidden.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as hidden:
+        for split, built in dialogues.items():
+            if built:
+                pairs[split] = _write_split(hidden, recipe, split, built)
+        _write_records(hidden, recipe, dialogues, failed)
+        if out.exists():
+            shutil.rmtree(out)
     return pairs
 
 

@@ -82,7 +82,7 @@ class Server:
         """
 
         async def read_whole(response: httpx.Response) -> Result:
-            answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.most_bytes))
+            answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.max_bytes))
             try:
                 return read(answer)
             except AnswerError as error:

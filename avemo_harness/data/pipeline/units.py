@@ -130,7 +130,7 @@ class UnitStore:
     def failure(self, key: UnitKey) -> str | None:
         """The error of a unit that could not be made; None where it was not tried or is there."""
         try:
-            return str(json.loads(self._failure(key).read_text(encoding="utf-8"))["error"])
+            return str(files.read_json(self._failure(key), dict)["error"])
         except (OSError, ValueError, KeyError):
             return None
 

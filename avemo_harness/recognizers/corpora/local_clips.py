@@ -16,10 +16,8 @@ from types import TracebackType
 from avemo_harness import files, media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, StoreError
-from avemo_harness.files import check_file, read_file
+from avemo_harness.files import check_file, read_file, sha256_of
 from avemo_harness.recognizers.recordings import Recording
-
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +128,8 @@ def _read_facts(path: Path) -> dict[str, ClipFacts]:
 
 
 def _look_at(path: Path) -> tuple[str, media.MediaInfo]:
-    info = media.probe(path)
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest(), info
+    info = media.probe(path)  # first, since it is quick to refuse what is no clip
+    return sha256_of(path), info
 
 
 def _look_at_bytes(make: Callable[[], bytes]) -> tuple[str, media.MediaInfo]:

@@ -79,12 +79,12 @@ def test_nobody_there_ends_the_build() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(UsageError, match=r"^single-0001: .*no server has answered .*is the server up\?"):
-        ask(Server(url, bounds=replace(QUICK, gone_s=0.0)))
+        ask(Server(url, bounds=replace(QUICK, unreachable_s=0.0)))
 
 
 def test_an_answer_may_not_be_larger_than_allowed(server: ToolServer) -> None:
     with pytest.raises(BuildError, match="an answer of more than 5000 bytes"):
-        ask(Server(f"{server.url}/v1", bounds=replace(QUICK, most_bytes=5000)))
+        ask(Server(f"{server.url}/v1", bounds=replace(QUICK, max_bytes=5000)))
 
 
 def test_an_answer_may_not_take_longer_than_allowed(server: ToolServer) -> None:

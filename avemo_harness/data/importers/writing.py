@@ -56,7 +56,8 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
         ReleaseError: an archive is damaged, the Hub cannot be reached, or no dialogue is left.
     """
     recordings = [turn.recording for dialogue in found.dialogues for turn in dialogue.turns]
-    recordings.sort(key=lambda one: (found.order.get(one.name, -1), one.name))
+    rank = {name: index for index, name in enumerate(found.names)}
+    recordings.sort(key=lambda clip: (rank.get(clip.name, -1), clip.name))
     checked, bad_files = _check_all(recordings, folder, on_damage, say)
     whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
     if not whole:

@@ -69,7 +69,9 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     splits = tuple(
         one for (before, _), after in zip(verified, remaining, strict=True) for one in _counts(before, after)
     )
-    kept = Kept(checked.options.rule, verified[0][1].by, splits, fingerprints(material for material, _ in verified))
+    kept = Kept(
+        checked.options.rule, verified[0][1].details.by, splits, fingerprints(material for material, _ in verified)
+    )
     report = {
         "schema": REPORT_SCHEMA,
         "noise": checked.options.noise,
@@ -83,8 +85,8 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            folder = Path(place) / "release"
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+            folder = Path(temporary) / "release"
             _copy(checked.folder, folder, remaining)
             (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
             folder.rename(out)

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-CHECKS_RECORD = "checks.json"
-"""Where the findings stand in a release, for its card."""
-
 Verdict = Literal["pass", "warn", "fail", "cannot tell"]
 """`warn`: worth knowing, and no reason not to use the release; `cannot tell`: there is too little to decide on."""
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from avemo_harness.benchmark.release import CONFLICT, make_release
 from avemo_harness.benchmark.release_loader import local_files
 from avemo_harness.data.checks.checking import REPORT_SCHEMA, CheckedConfig, CheckedRelease, fingerprints, run_checks
-from avemo_harness.data.checks.findings import CHECKS_RECORD, Rule
+from avemo_harness.data.checks.findings import Rule
 from avemo_harness.data.checks.survey import SurveyedConfig
 from avemo_harness.data.checks.verification import Verification
 from avemo_harness.data.importers.writing import require_new_folder
+from avemo_harness.data.sharing.records import CHECKS_RECORD
 from avemo_harness.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     }
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-            folder = Path(temporary) / "release"
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
+            folder = Path(place) / "release"
             _copy(checked.folder, folder, remaining)
             (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
             folder.rename(out)

@@ -20,7 +20,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.importers.base import ClipSource, FoundCorpus, FoundDialogue, ImportedCorpus
 from avemo_harness.data.importers.recordings import VoicedVideo, fit_conditions
-from avemo_harness.data.sharing.readme import GENERATED
+from avemo_harness.data.sharing.records import GENERATED, IMPORT_RECORD
 from avemo_harness.errors import MediaError, ReleaseError, StorageError, UsageError
 from avemo_harness.files import write_atomically
 from avemo_harness.recognizers.recordings import Part, left_out
@@ -203,8 +203,6 @@ def _streams_note(checked: Collection[_CheckedClip]) -> list[str]:
         )
     return notes
 
-
-IMPORT_RECORD = "import.json"
 
 ClipStorage = Literal["embedded", "named", "kept"]
 """embedded: the Parquet files hold the clips; named: they hold paths below the corpus' folder, which readers give as

@@ -21,7 +21,7 @@ from avemo_harness.data.checks.survey import (
     fetch_clip,
     load_splits,
 )
-from avemo_harness.data.sharing.assets import Records, read_records
+from avemo_harness.data.sharing.records import Records, read_records
 from avemo_harness.errors import ReleaseError
 
 ClipLocation = Literal["embedded", "beside", "elsewhere", "none"]

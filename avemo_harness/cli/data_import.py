@@ -106,7 +106,8 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
-    from avemo_harness.data.importers.writing import IMPORT_RECORD, MEDIA, count_reasons
+    from avemo_harness.data.importers.writing import MEDIA, count_reasons
+    from avemo_harness.data.sharing.records import IMPORT_RECORD
 
     if imported.bad_files:
         share = f"{imported.bad_share:.1%}, allowed are {args.max_bad:.1%}"

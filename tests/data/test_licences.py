@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avemo_harness.data.licences import forbids_derivatives, may_be_shared
+from avemo_harness.data.sharing.assets import forbids_derivatives, may_be_shared
 
 
 @pytest.mark.parametrize(

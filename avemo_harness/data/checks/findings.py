@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-CHECKS_RECORD = "checks.json"
-"""Where the findings stand in a release, for its card."""
 
 Verdict = Literal["pass", "warn", "fail", "cannot tell"]
 """`warn`: worth knowing, and no reason not to use the release; `cannot tell`: there is too little to decide on."""
@@ -23,37 +20,24 @@ class Finding:
 
     Args:
         summary: one sentence.
-        details: a frozen dataclass of the check's own.
+        details: numbers and problems of the check's own, as JSON holds them.
     """
 
     check: str
     config: str
     verdict: Verdict
     summary: str
-    details: Any
+    details: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """As the report holds it."""
-        return {
-            "check": self.check,
-            "config": self.config,
-            "verdict": self.verdict,
-            "summary": self.summary,
-            "details": asdict(self.details),
-        }
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemDetails:
-    """Sentences, the first of them all that a summary needs."""
-
-    problems: tuple[str, ...]
-
-
-def summarise(problems: tuple[str, ...]) -> str:
+def summarise(problems: Sequence[str]) -> str:
     """The first problem, and how many more there are.
 
-    >>> summarise(("turn 3 is silent", "turn 5 is silent"))
+    >>> summarise(["turn 3 is silent", "turn 5 is silent"])
     'turn 3 is silent; 1 more in the report'
     """
     more = f"; {len(problems) - 1:,} more in the report" if len(problems) > 1 else ""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from avemo_harness.benchmark.release import CONFLICT, make_release
 from avemo_harness.benchmark.release_loader import local_files
 from avemo_harness.data.checks.checking import REPORT_SCHEMA, CheckedConfig, CheckedRelease, fingerprints, run_checks
-from avemo_harness.data.checks.findings import CHECKS_RECORD, Rule
+from avemo_harness.data.checks.findings import Rule
 from avemo_harness.data.checks.survey import SurveyedConfig
 from avemo_harness.data.checks.verification import Verification
+from avemo_harness.data.sharing.records import CHECKS_RECORD
 from avemo_harness.errors import UsageError
 from avemo_harness.files import new_folder, require_new_folder
 
@@ -68,7 +69,9 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     splits = tuple(
         one for (before, _), after in zip(verified, remaining, strict=True) for one in _counts(before, after)
     )
-    kept = Kept(checked.options.rule, verified[0][1].by, splits, fingerprints(material for material, _ in verified))
+    kept = Kept(
+        checked.options.rule, verified[0][1].details.by, splits, fingerprints(material for material, _ in verified)
+    )
     report = {
         "schema": REPORT_SCHEMA,
         "noise": checked.options.noise,

@@ -249,7 +249,7 @@ class LocatedTurn:
 class LabelledClip:
     """A clip of a labelled user turn, and what is in it."""
 
-    place: LocatedTurn
+    located: LocatedTurn
     emotion: str
     speaker: str
     clip: Clip
@@ -276,14 +276,14 @@ class SurveyedConfig:
     def labelled(self) -> Iterator[LabelledClip]:
         """The clips of labelled user turns that could be decoded, each once."""
         seen = set()
-        for place in self.turns():
-            turn = place.turn
+        for located in self.turns():
+            turn = located.turn
             if turn.role != "user" or turn.emotion is None or turn.clip is None:
                 continue
             facts = self.clips[turn.clip.sha256]
             if isinstance(facts, ClipFacts) and turn.clip.sha256 not in seen:
                 seen.add(turn.clip.sha256)
-                yield LabelledClip(place, turn.emotion, turn.speaker_id, turn.clip, facts)
+                yield LabelledClip(located, turn.emotion, turn.speaker_id, turn.clip, facts)
 
     def unread(self) -> int:
         """Number of clips of labelled user turns that could not be decoded."""
@@ -303,8 +303,8 @@ def clips_of(releases: Mapping[str, Release]) -> tuple[list[Clip], list[Clip]]:
     """The clips of labelled user turns, and the other clips; each once."""
     asked: dict[str, Clip] = {}
     others: dict[str, Clip] = {}
-    for place in turns_of(releases):
-        turn = place.turn
+    for located in turns_of(releases):
+        turn = located.turn
         if turn.clip is not None:
             kept = asked if turn.role == "user" and turn.emotion is not None else others
             kept.setdefault(turn.clip.sha256, turn.clip)

@@ -18,7 +18,7 @@ from avemo_harness.data.importers.base import (
     FoundDialogue,
     FoundTurn,
 )
-from avemo_harness.data.importers.recordings import UnusableFile, clip_source
+from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.recognizers.corpora.tables import decode_text, parse_table, path_spellings, whole_number
@@ -108,8 +108,7 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
         language=options.language,
     )
     config = MULTI_TURN if any(len(one.turns) > 1 for one in dialogues) else SINGLE_TURN
-    order = {name: place for place, name in enumerate(names)}
-    return FoundCorpus(about, config, tuple(dialogues), order, left_out(dropped), (record_file(table, data),))
+    return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), (record_file(table, data),))
 
 
 def _label_map(text: str) -> Mapping[str, str]:
@@ -277,7 +276,7 @@ def _dialogue_rows(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
 def _recording(source: Source, row: _Row) -> ClipSource:
     if row.file.is_there:
         return clip_source(source, row.file.clip)
-    return UnusableFile(row.file.clip, f"is no file, and {row.where} names it; {_MISSING}")
+    return unusable_file(row.file.clip, f"is no file, and {row.where} names it; {_MISSING}")
 
 
 def _dialogue(

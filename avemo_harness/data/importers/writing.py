@@ -19,7 +19,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.importers.base import ClipSource, FoundCorpus, FoundDialogue, ImportedCorpus
 from avemo_harness.data.importers.recordings import VoicedVideo, fit_conditions
-from avemo_harness.data.sharing.readme import GENERATED
+from avemo_harness.data.sharing.records import GENERATED, IMPORT_RECORD
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.files import new_folder, require_new_folder, write_atomically
 from avemo_harness.recognizers.recordings import Part, left_out
@@ -55,7 +55,8 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
         ReleaseError: an archive is damaged, the Hub cannot be reached, or no dialogue is left.
     """
     recordings = [turn.recording for dialogue in found.dialogues for turn in dialogue.turns]
-    recordings.sort(key=lambda one: (found.order.get(one.name, -1), one.name))
+    rank = {name: index for index, name in enumerate(found.names)}
+    recordings.sort(key=lambda clip: (rank.get(clip.name, -1), clip.name))
     checked, bad_files = _check_all(recordings, folder, on_damage, say)
     whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
     if not whole:
@@ -201,8 +202,6 @@ def _streams_note(checked: Collection[_CheckedClip]) -> list[str]:
         )
     return notes
 
-
-IMPORT_RECORD = "import.json"
 
 ClipStorage = Literal["embedded", "named", "kept"]
 """embedded: the Parquet files hold the clips; named: they hold paths below the corpus' folder, which readers give as

@@ -20,12 +20,12 @@ from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.pipeline.backends import Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import BuildConfig
+from avemo_harness.data.sharing.records import BUILD_RECORD, PROVENANCE
 from avemo_harness.data.synthesis.affect import stored_tracks
 from avemo_harness.errors import UsageError
 from avemo_harness.files import PARTIAL_FOLDER, new_folder, read_json
 
 SCHEMA = 1
-RECORD, PROVENANCE = "build.json", "provenance.jsonl"
 _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 """Those whose version may change a byte."""
 
@@ -86,7 +86,7 @@ def check_output(out: Path, recipe: Recipe) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        built = read_json(out / RECORD, dict)
+        built = read_json(out / BUILD_RECORD, dict)
     except (OSError, ValueError) as error:
         raise UsageError(f"{out}: is there and is no build; name a new folder") from error
     if built.get("digest") != recipe.digest:
@@ -168,7 +168,7 @@ def _write_records(
         "dialogues": {split: len(built) for split, built in dialogues.items()},
         "failed": [{"unit": unit, "error": error} for unit, error in sorted(failed.items())],
     }
-    (folder / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / BUILD_RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in _provenance(recipe, dialogues))
     (folder / PROVENANCE).write_text(lines, encoding="utf-8")
 

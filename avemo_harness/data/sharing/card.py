@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from avemo_harness.benchmark.release import EMOTIONS, Release
-from avemo_harness.data.sharing.assets import Asset, JsonObject
+from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
-from avemo_harness.data.sharing.readme import GENERATED, read_readme
+from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
 from avemo_harness.data.sharing.repository import CARD_TAG
 from avemo_harness.text import publishable
 

@@ -21,7 +21,7 @@ from avemo_harness.data.sharing.contents import (
     read_contents,
     tasks_of,
 )
-from avemo_harness.data.sharing.readme import read_readme
+from avemo_harness.data.sharing.records import read_readme
 from avemo_harness.data.sharing.repository import PushTarget, address, look_up, upload
 from avemo_harness.errors import StorageError, UsageError
 

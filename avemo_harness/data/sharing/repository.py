@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avemo_harness.data.sharing.assets import RECORD_NAMES
 from avemo_harness.data.sharing.contents import LEADERBOARD_FILE as LEADERBOARD
+from avemo_harness.data.sharing.records import RECORD_NAMES
 from avemo_harness.errors import UsageError, first_line
 
 if TYPE_CHECKING:

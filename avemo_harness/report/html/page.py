@@ -15,9 +15,8 @@ from markupsafe import Markup
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Release
-from avemo_harness.data.importers.writing import IMPORT_RECORD as IMPORT
-from avemo_harness.data.pipeline.package import PROVENANCE
-from avemo_harness.data.sharing.assets import Records, find_assets, is_free, read_records
+from avemo_harness.data.sharing.assets import find_assets, is_free
+from avemo_harness.data.sharing.records import IMPORT_RECORD, PROVENANCE, Records, read_records
 from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.files import write_atomically
 from avemo_harness.report.html.document import asset, html_page, render
@@ -213,6 +212,6 @@ def _records_of(source: str) -> Records:
     if path.exists():
         path = path.resolve()
         for folder in (path, *path.parents[:_LEVELS]):
-            if any((folder / name).is_file() for name in (IMPORT, PROVENANCE)):
+            if any((folder / name).is_file() for name in (IMPORT_RECORD, PROVENANCE)):
                 return read_records(folder)
     return Records({}, (), {}, {})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.data.sharing.assets import read_records
+from avemo_harness.data.sharing.records import read_records
 from avemo_harness.errors import ReleaseError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support.tiny_corpora import dialogue_name, write_multidialog_metadata, write_multidialog_sound, write_silent_clip
 
+from avemo_harness.data.importers.multidialog import MultiDialogArguments, list_utterances, read_multidialog
 from avemo_harness.errors import ReleaseError
-from avemo_harness.recognizers.corpora.multidialog import MultiDialogArguments, list_utterances, read_multidialog
 from avemo_harness.recognizers.recordings import Corpus
 
 TRAIN = [(1, 0, "a", "Neutral"), (1, 1, "b", "Happy"), (1, 2, "a", "Fear"), (2, 0, "c", "Sad")]

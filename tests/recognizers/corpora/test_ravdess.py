@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.tiny_corpora import write_clip, write_silent_clip, write_wav
 
+from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.errors import ReleaseError
-from avemo_harness.recognizers.corpora.ravdess import RavdessArguments, read_ravdess
 
 
 def test_names_tell_label_and_speaker(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
+
+Notify = Callable[[str], None]
+"""Takes a sentence for the user: what slow thing starts now, what was repaired."""
 
 _FORMULA = ("=", "+", "-", "@")
 

@@ -59,7 +59,7 @@ def two(tmp_path: Path) -> Two:
 
 def test_every_task_is_known_by_the_release_that_it_was_asked_of(two: Two) -> None:
     run = read_finished_run(two.run)
-    sources = {task.task: run.record.release_of(task)["source"] for task in run.record.tasks}
+    sources = {task.task: run.record.release_of(task).source for task in run.record.tasks}
     assert sources == {f"task_{name}": str(release) for name, release in two.releases.items()}
     (text,) = spreadsheet(run, Publication()).values()
     named = {row["task"]: row["release"] for row in csv.DictReader(io.StringIO(text))}

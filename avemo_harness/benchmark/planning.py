@@ -12,7 +12,6 @@ from avemo_harness.benchmark.request import Item, Message, Request, Text, reques
 from avemo_harness.benchmark.task import (
     ClipTemplate,
     ConditionName,
-    ConditionSpec,
     GenerationSpec,
     LabelOutput,
     SpokenOutput,
@@ -24,22 +23,22 @@ from avemo_harness.errors import MediaError, ReleaseError
 
 
 def connected_components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """For each name the smallest of all names that it is linked with, directly or through others.
+    """Connected components of a graph, given by its edges: for each name the smallest name of its component.
 
     >>> connected_components([("b", "a"), ("c", "b"), ("x", "y")])
     {'b': 'a', 'a': 'a', 'c': 'a', 'x': 'x', 'y': 'x'}
     """
     leader: dict[str, str] = {}
 
-    def find(one: str) -> str:
-        while leader.setdefault(one, one) != one:
-            one = leader[one]
-        return one
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
 
-    for one, other in pairs:
-        first, second = sorted((find(one), find(other)))
+    for left, right in pairs:
+        first, second = sorted((find(left), find(right)))
         leader[second] = first
-    return {one: find(one) for one in list(leader)}
+    return {name: find(name) for name in list(leader)}
 
 
 NEEDED: Mapping[ConditionName, frozenset[Stream]] = {
@@ -108,7 +107,7 @@ def plan_items(task: TaskSpec, release: Release) -> Plan:
     if task.condition.name == "conflict":
         candidates = _plan_pairs(task, release)
     else:
-        candidates = [one for dialogue in release.dialogues for one in _plan_dialogue(task, release, dialogue)]
+        candidates = [pair for dialogue in release.dialogues for pair in _plan_dialogue(task, release, dialogue)]
     items = tuple(item for item, lacking in candidates if lacking is None)
     not_asked = Counter(lacking for _, lacking in candidates if lacking is not None)
     if not candidates:
@@ -216,21 +215,22 @@ def _turn_content(turn: Turn) -> tuple[str, str, str | None]:
     return (turn.role, turn.text, turn.clip.sha256 if turn.clip else None)
 
 
-def turns_to_answer_first(task: TaskSpec, release: Release, item: Item) -> tuple[int, ...]:
-    """The user turns before an item's, where the model's own replies to them stand in its history; else none.
+def items_to_answer_first(task: TaskSpec, release: Release, item: Item) -> dict[int, str]:
+    """The ids of items about earlier user turns, by turn, where the model's own replies to them are the history.
 
     A turn that is not asked, since it lacks a stream, has no reply.
     """
     if not task.context.needs_own_replies:
-        return ()
+        return {}
     needed = needed_streams(task)
     turns = release.dialogue(item.dialogue_id).turns[: item.turn_index]
-    return tuple(turn.turn_index for turn in turns if turn.role == "user" and _lacking(turn, needed) is None)
+    asked = [turn.turn_index for turn in turns if turn.role == "user" and _lacking(turn, needed) is None]
+    return {turn: turn_item_id(item.dialogue_id, turn) for turn in asked}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestBuilder:
-    """What turns an item into a request: the task, its release, and whom it is asked of.
+    """Builds the request of an item of one task, release and model.
 
     Args:
         generation: the task's settings with the caller's overrides.
@@ -248,7 +248,7 @@ class RequestBuilder:
         """Render the messages of an item and make its clips.
 
         Args:
-            own_replies: what the model replied to each of `turns_to_answer_first`, by turn.
+            own_replies: the model's replies to the turns of `items_to_answer_first`, by turn.
 
         Raises:
             MediaError: a clip is missing or damaged.
@@ -266,7 +266,7 @@ class RequestBuilder:
         turn = dialogue.turns[item.turn_index]
         if turn.clip is None or not _shows_clip(self.task):
             return dialogue, turn, None
-        return dialogue, turn, self._conditioned(turn.clip, self.task.condition)
+        return dialogue, turn, self._conditioned(turn.clip)
 
     def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)
@@ -277,7 +277,8 @@ class RequestBuilder:
             raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
         return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
 
-    def _conditioned(self, clip: Clip, condition: ConditionSpec) -> Clip:
+    def _conditioned(self, clip: Clip) -> Clip:
+        condition = self.task.condition
         if condition.name == "audio_only":
             return self.conditions.audio_only(clip)
         if condition.name == "video_only":

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -101,7 +101,7 @@ DEMO = "builtin:demo"
 """The source of the built-in demo release."""
 
 CONFLICT = "_conflict"
-"""How the name of a config of conflict pairs ends; before it stands that of the config they belong to."""
+"""Suffix of a config of conflict pairs; before it stands the config that they belong to."""
 
 Role = Literal["user", "assistant"]
 
@@ -154,7 +154,10 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second."""
+    """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second.
+
+    The fields of `Turn`, `Dialogue` and `ConflictPair` are the columns of a release, in this order.
+    """
 
     turn_index: int
     role: Role
@@ -178,6 +181,10 @@ class Dialogue:
     language: str
     licence: str
     turns: tuple[Turn, ...]
+
+    def is_answered(self, turn_index: int) -> bool:
+        """Check that the turn behind this one is the assistant's."""
+        return turn_index + 1 < len(self.turns) and self.turns[turn_index + 1].role == "assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,24 +319,15 @@ def parse_pair(row: Row, where: str) -> ConflictPair:
     Raises:
         ReleaseError: a column is missing, or both emotions are the same.
     """
-    pair_id = required(row, "pair_id", str, where)
-    where = f"{where}: pair {pair_id!r}"
-    audio, video = (required(row, f"{side}_emotion", str, where) for side in ("audio", "video"))
-    if audio == video:
-        raise ReleaseError(f"{where}: sound and face must disagree, both are {audio!r}")
-    for emotion in (audio, video):
+    where = f"{where}: pair {required(row, 'pair_id', str, where)!r}"
+    kinds = {column.name: int if column.type == "int" else str for column in fields(ConflictPair)}
+    pair = ConflictPair(**{name: required(row, name, kind, where) for name, kind in kinds.items()})
+    if pair.audio_emotion == pair.video_emotion:
+        raise ReleaseError(f"{where}: sound and face must disagree, both are {pair.audio_emotion!r}")
+    for emotion in (pair.audio_emotion, pair.video_emotion):
         if emotion not in EMOTIONS:
             raise ReleaseError(f"{where}: emotions must be among {', '.join(EMOTIONS)}, found {emotion!r}")
-    return ConflictPair(
-        pair_id=pair_id,
-        audio_dialogue_id=required(row, "audio_dialogue_id", str, where),
-        audio_turn=required(row, "audio_turn", int, where),
-        video_dialogue_id=required(row, "video_dialogue_id", str, where),
-        video_turn=required(row, "video_turn", int, where),
-        audio_emotion=audio,
-        video_emotion=video,
-        speaker_id=required(row, "speaker_id", str, where),
-    )
+    return pair
 
 
 def make_release(
@@ -353,10 +351,10 @@ def make_release(
 
 def _refuse_duplicates(ids: Sequence[str], where: str, column: str) -> None:
     seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise ReleaseError(f"{where}: {column} {one!r} occurs twice; ids must be unique")
-        seen.add(one)
+    for row_id in ids:
+        if row_id in seen:
+            raise ReleaseError(f"{where}: {column} {row_id!r} occurs twice; ids must be unique")
+        seen.add(row_id)
 
 
 def fingerprint(dialogues: Sequence[Dialogue], pairs: Sequence[ConflictPair]) -> str:
@@ -378,31 +376,15 @@ def _canonical(row: Row) -> bytes:
 
 def dialogue_row(dialogue: Dialogue) -> dict[str, Any]:
     """The row of a dialogue without its clips' bytes."""
-    return {
-        "dialogue_id": dialogue.dialogue_id,
-        "source": dialogue.source,
-        "language": dialogue.language,
-        "licence": dialogue.licence,
-        "turns": [_turn_row(turn) for turn in dialogue.turns],
-    }
+    row = {column.name: getattr(dialogue, column.name) for column in fields(Dialogue)}
+    return {**row, "turns": [_turn_row(turn) for turn in dialogue.turns]}
 
 
 def _turn_row(turn: Turn) -> dict[str, Any]:
-    return {
-        "turn_index": turn.turn_index,
-        "role": turn.role,
-        "speaker_id": turn.speaker_id,
-        "text": turn.text,
-        "emotion": turn.emotion,
-        "style_prompt": turn.style_prompt,
-        "clip_sha256": turn.clip.sha256 if turn.clip else None,
-        "duration_s": turn.duration_s,
-        "valence": list(turn.valence),
-        "arousal": list(turn.arousal),
-        "va_rate_hz": turn.va_rate_hz,
-    }
+    row = {column.name: getattr(turn, column.name) for column in fields(Turn) if column.name != "clip"}
+    digest = turn.clip.sha256 if turn.clip else None
+    return {**row, "clip_sha256": digest, "valence": list(turn.valence), "arousal": list(turn.arousal)}
 
 
 def pair_row(pair: ConflictPair) -> dict[str, Any]:
-    """The row of a conflict pair."""
-    return {name: getattr(pair, name) for name in ConflictPair.__slots__}
+    return asdict(pair)

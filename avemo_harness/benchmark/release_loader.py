@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness import files, media
+from avemo_harness import files
 from avemo_harness.benchmark import release_sources
 from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, Stream, make_release
 from avemo_harness.benchmark.release_sources import ParquetSource
@@ -34,6 +34,8 @@ def streams_of(clip: Clip) -> StreamSet:
     """
     if clip.streams is not None:
         return clip.streams
+    from avemo_harness import media  # numpy and PyAV, which finding a release does without
+
     try:
         info = media.probe(clip.read())
     except MediaError as error:
@@ -100,7 +102,7 @@ REMEMBERED = "release"
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOptions:
-    """How to read a release.
+    """Options for reading a release.
 
     Args:
         revision: Hub revision (branch, tag or commit); None means the head of main.
@@ -126,20 +128,30 @@ def load_release(source: str, name: str, split: str = "test", options: ReleaseOp
     """
     options = options or ReleaseOptions()
     path = Path(source).expanduser()
+    commit = None
     if path.exists():
-        return _load_local(path, source, name, split, options)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source) or source.startswith("."):
+        dialogues, pairs = _read_local(path, source, name, split, options)
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not source.startswith("."):
+        commit = release_sources.resolve_commit(source, options.revision)
+        dialogues, pairs = _read_from_hub(source, commit, name, split, options)
+    else:
         raise ReleaseError(f"{source}: no such folder or Parquet file, and not a Hub id (owner/name)")
-    return _load_from_hub(source, name, split, options)
+    kept = list(dialogues)
+    if not kept:
+        raise ReleaseError(f"{source}: config {name!r}, split {split!r} holds no dialogue")
+    return make_release(source, name, split, commit, kept, pairs)
 
 
-def _load_local(path: Path, source: str, name: str, split: str, options: ReleaseOptions) -> Release:
+_Rows = tuple[Iterator[Dialogue], Iterator["ConflictPair"]]
+
+
+def _read_local(path: Path, source: str, name: str, split: str, options: ReleaseOptions) -> _Rows:
     if path.is_file():
         dialogue_files, pair_files, root = [path], [], path.parent
     else:
         configs = _local_configs(path)
         if name not in configs:
-            raise _no_such_config(source, name, list(configs))
+            raise _no_such_config(source, name, configs)
         dialogue_files = _files_of(path, configs[name], split)
         if not dialogue_files:
             have = ", ".join(configs[name]) or "none"
@@ -147,13 +159,11 @@ def _load_local(path: Path, source: str, name: str, split: str, options: Release
         pair_files = _files_of(path, configs.get(name + CONFLICT, {}), split)
         root = path
     rows = list(map(ParquetSource.local, dialogue_files))
-    dialogues = release_sources.read_dialogues(rows, options.media_root or root)
     pairs = release_sources.read_pairs(list(map(ParquetSource.local, pair_files)))
-    return _assemble(source, name, split, None, dialogues, pairs)
+    return release_sources.read_dialogues(rows, options.media_root or root), pairs
 
 
-def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) -> Release:
-    commit = release_sources.resolve_commit(repo, options.revision)
+def _read_from_hub(repo: str, commit: str, name: str, split: str, options: ReleaseOptions) -> _Rows:
     configs = release_sources.list_configs(repo, commit)
     if name not in configs:
         raise _no_such_config(repo, name, configs)
@@ -164,22 +174,7 @@ def _load_from_hub(repo: str, name: str, split: str, options: ReleaseOptions) ->
         dialogues = release_sources.read_hub_dialogues(repo, commit, name, split, options.media_root)
     conflict = name + CONFLICT
     paired = conflict in configs and split in release_sources.list_splits(repo, commit, conflict)
-    pairs = release_sources.read_hub_pairs(repo, commit, conflict, split) if paired else iter(())
-    return _assemble(repo, name, split, commit, dialogues, pairs)
-
-
-def _assemble(
-    source: str,
-    name: str,
-    split: str,
-    commit: str | None,
-    dialogues: Iterator[Dialogue],
-    pairs: Iterable[ConflictPair],
-) -> Release:
-    kept = list(dialogues)
-    if not kept:
-        raise ReleaseError(f"{source}: config {name!r}, split {split!r} holds no dialogue")
-    return make_release(source, name, split, commit, kept, pairs)
+    return dialogues, release_sources.read_hub_pairs(repo, commit, conflict, split) if paired else iter(())
 
 
 def _local_configs(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -228,7 +223,7 @@ def _files_of(folder: Path, splits: dict[str, list[str]], split: str) -> list[Pa
     return sorted({file for glob in globs for file in folder.glob(glob)})
 
 
-def _no_such_config(source: str, name: str, configs: list[str]) -> ReleaseError:
+def _no_such_config(source: str, name: str, configs: Iterable[str]) -> ReleaseError:
     have = ", ".join(sorted(configs)) or "none"
     return ReleaseError(f"{source}: the release has no config {name!r} (configs: {have})")
 
@@ -257,7 +252,7 @@ def local_splits(folder: Path) -> dict[str, list[str]]:
 
 
 def has_split(release: Release, path: str, split: str) -> bool:
-    """Whether the release that was read from `path` has another data set split, such as ``train``."""
+    """Check that the release that was read from `path` has another data set split, such as ``train``."""
     folder = Path(path).expanduser()
     if folder.is_dir():
         return bool(_files_of(folder, _local_configs(folder).get(release.name, {}), split))

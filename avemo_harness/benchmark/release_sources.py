@@ -223,11 +223,15 @@ def list_configs(repo: str, commit: str) -> list[str]:
 
 def list_splits(repo: str, commit: str, name: str) -> list[str]:
     """Return the data set splits of a config at a commit. No file of the release is read for it."""
+    return list(_data_files(repo, commit, name))
+
+
+def _data_files(repo: str, commit: str, name: str) -> dict[str, list[str]]:
     import datasets
 
     with _network_errors(repo):
         builder = datasets.load_dataset_builder(repo, name, revision=commit)
-    return list(builder.config.data_files or ())
+    return {str(split): list(map(str, files)) for split, files in (builder.config.data_files or {}).items()}
 
 
 def read_hub_dialogues(repo: str, commit: str, name: str, split: str, media_root: Path | None) -> Iterator[Dialogue]:
@@ -251,13 +255,10 @@ def stream_dialogues(
     Raises:
         ReleaseError: the Hub cannot be reached, or the split is not Parquet.
     """
-    import datasets
-
-    with _network_errors(repo):
-        builder = datasets.load_dataset_builder(repo, name, revision=commit)
-    files = [str(file) for file in (builder.config.data_files or {}).get(split, ())]
+    by_split = _data_files(repo, commit, name)
+    files = by_split.get(split)
     if not files:
-        known = ", ".join(map(str, builder.config.data_files or ())) or "none"
+        known = ", ".join(by_split) or "none"
         raise ReleaseError(f"{repo}: config {name!r} has no split {split!r} (splits: {known})")
     if other := [file for file in files if not file.endswith(".parquet")]:
         raise ReleaseError(f"{repo}: {other[0]} is not Parquet, which streaming needs; leave --streaming out")
@@ -368,10 +369,10 @@ def _network_errors(repo: str) -> Iterator[None]:
     except ReleaseError:
         raise
     except (FileNotFoundError, ValueError) as error:
-        raise ReleaseError(f"{repo}: {_first_line(error)}") from error
+        raise ReleaseError(f"{repo}: {first_line(error)}") from error
     except Exception as error:
         raise ReleaseError(
-            f"{repo}: cannot be read from the Hub ({_first_line(_root_cause(error))}); check the network or "
+            f"{repo}: cannot be read from the Hub ({first_line(_root_cause(error))}); check the network or "
             "HF_ENDPOINT, or name a local folder with --dataset"
         ) from error
 
@@ -380,7 +381,3 @@ def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

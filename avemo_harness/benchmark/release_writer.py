@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from avemo_harness.benchmark.release import (
     Clip,
     ConflictPair,
     Dialogue,
+    Turn,
     dialogue_row,
     pair_row,
 )
@@ -97,32 +99,29 @@ def _write_rows(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -
 def _dialogue_schema() -> pa.Schema:
     import pyarrow as pa
 
-    turn = pa.struct(
-        [
-            ("turn_index", pa.int32()),
-            ("role", pa.string()),
-            ("speaker_id", pa.string()),
-            ("text", pa.string()),
-            ("emotion", pa.string()),
-            ("style_prompt", pa.string()),
-            ("clip", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            ("clip_sha256", pa.string()),
-            *((column, pa.bool_()) for column in STREAM_COLUMNS.values()),
-            ("duration_s", pa.float64()),
-            ("valence", pa.list_(pa.float64())),
-            ("arousal", pa.list_(pa.float64())),
-            ("va_rate_hz", pa.float64()),
-        ]
-    )
-    columns = [(name, pa.string()) for name in ("dialogue_id", "source", "language", "licence")]
-    return _with_features(pa.schema([*columns, ("turns", pa.list_(turn))]))
+    columns = {column.name: _arrow_type(column.type) for column in fields(Turn)}
+    of_clip = {
+        "clip": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        "clip_sha256": pa.string(),
+        **dict.fromkeys(STREAM_COLUMNS.values(), pa.bool_()),
+    }
+    turn = [item for name, kind in columns.items() for item in (of_clip if name == "clip" else {name: kind}).items()]
+    texts = [(column.name, pa.string()) for column in fields(Dialogue) if column.name != "turns"]
+    return _with_features(pa.schema([*texts, ("turns", pa.list_(pa.struct(turn)))]))
 
 
 def _pair_schema() -> pa.Schema:
     import pyarrow as pa
 
-    whole_numbers = ("audio_turn", "video_turn")
-    return pa.schema([(name, pa.int32() if name in whole_numbers else pa.string()) for name in ConflictPair.__slots__])
+    return pa.schema([(column.name, _arrow_type(column.type)) for column in fields(ConflictPair)])
+
+
+def _arrow_type(annotation: Any) -> pa.DataType:
+    """The Parquet type of a column, by the annotation of its field."""
+    import pyarrow as pa
+
+    others = {"int": pa.int32(), "float": pa.float64(), "tuple[float, ...]": pa.list_(pa.float64())}
+    return others.get(annotation.removesuffix(" | None"), pa.string())
 
 
 def _with_features(schema: pa.Schema) -> pa.Schema:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from avemo_harness.benchmark.task import ConditionName, GenerationSpec, LabelOutput, SpokenOutput
 
+ItemKey = tuple[str, str]
+"""Task and item id: names an item in a run."""
+
 KEY_SCHEMA = 1
 """Raised when the meaning of a request key changes, so that old answers are not taken for new ones."""
 
@@ -117,7 +120,7 @@ FLAGS = {
     "no_speech": "the model was to speak and gave no sound",
     "speech_truncated": "the speech reached its limit before its end",
 }
-"""What may be odd about an answer that is kept as it is."""
+"""Oddities of an answer that is kept as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +133,15 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model answered, or the error that kept it from answering.
+    """A model's answer, or the error that kept it from answering.
 
     Args:
         text: generated text; None where only labels were ranked, or where there is an error.
         label_logprobs: natural-log probability of each label's text, summed over its tokens, for `output.method: rank`.
         label_tokens: number of tokens of each label, where the model has tokens.
         label_priors: the same log-probabilities when the question is asked without any clip or history.
-        flags: what is odd about the answer, of `FLAGS`; the answer stands as it is.
-        error: why there is no answer. An error never becomes an empty answer.
+        flags: oddities of the answer, of `FLAGS`; it is kept and scored as it is.
+        error: reason for having no answer. An error never becomes an empty answer.
     """
 
     text: str | None = None
@@ -150,3 +153,25 @@ class Response:
     new_tokens: int | None = None
     flags: tuple[str, ...] = ()
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse(Response):
+    """A response to one item as a run keeps it; the samples of its speech lie in a file.
+
+    Args:
+        item: the item's id.
+        key: of the request; None where none could be made.
+        speech_path: inside the run directory.
+    """
+
+    task: str
+    item: str
+    key: str | None = None
+    speech_path: str | None = None
+    speech_sha256: str | None = None
+    speech_samples: int | None = None
+
+    @property
+    def item_key(self) -> ItemKey:
+        return (self.task, self.item)

@@ -20,8 +20,8 @@ from avemo_harness.errors import UsageError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from avemo_harness.benchmark.request import ItemKey, StoredResponse
     from avemo_harness.run.prepare import BatchSize, PreparedRun
-    from avemo_harness.run.store import Record
 
 PLAIN_LINE_INTERVAL_S = 10.0
 
@@ -31,12 +31,13 @@ class Progress:
 
     def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
         self._run, self._bar = run, bar
-        self._done: set[tuple[str, str]] = set()
-        self._errors: set[tuple[str, str]] = set()
+        self._questions = {question.item_key: question for unit in run.units for question in unit.questions}
+        self._done: set[ItemKey] = set()
+        self._errors: set[ItemKey] = set()
         self._right = self._labelled = 0
         self._started = self._said = time.monotonic()
 
-    def stored(self, records: Sequence[Record]) -> None:
+    def stored(self, records: Sequence[StoredResponse]) -> None:
         """Count new records and show the line."""
         for record in records:
             self._count(record)
@@ -54,20 +55,20 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self._state()}, {units} with other workers")
 
-    def _count(self, record: Record) -> None:
-        self._done.add(record.place)
+    def _count(self, record: StoredResponse) -> None:
+        self._done.add(record.item_key)
         if record.error is not None:
-            self._errors.add(record.place)
+            self._errors.add(record.item_key)
             return
-        self._errors.discard(record.place)
+        self._errors.discard(record.item_key)
         # Both take half a second to import, which `run --help` does not wait for.
         from avemo_harness.benchmark.task import LabelOutput
         from avemo_harness.scorers.answers import read_answer
 
-        question = self._run.question(record.place)
-        output = question.asking.task.output
+        question = self._questions[record.item_key]
+        output = question.builder.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
-            parsed = read_answer(record.answer(question.item), output)
+            parsed = read_answer(record, output)
             self._labelled += 1
             self._right += parsed.label == question.item.gold
 

@@ -164,7 +164,7 @@ def _print_questions(args: argparse.Namespace) -> None:
         prepared = prepare(config, output_path=folder)
         questions = [question for unit in prepared.units for question in unit.questions]
         for question in questions[: args.n]:
-            request = question.asking.request(question.item)
+            request = question.builder.request(question.item)
             show(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
             _print_messages(request)
 

@@ -22,7 +22,7 @@ from avemo_harness.media import Samples
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 from avemo_harness.registry import hint
 from avemo_harness.run.config import RunRecord, read_run
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.store import RunStore, read_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def open_systems(runs: Sequence[str], task: str | None) -> list[System]:
 def release_of(system: System) -> Mapping[str, str]:
     """The source, config, split and fingerprint of what a system was asked about."""
     release = system.run.release_of(system.task)
-    return {name: str(release[name]) for name in ("source", "name", "split", "fingerprint")}
+    return {name: getattr(release, name) for name in ("source", "name", "split", "fingerprint")}
 
 
 def _open(written: str, task: str | None) -> System:
@@ -92,9 +92,9 @@ def _open(written: str, task: str | None) -> System:
     store = RunStore(folder)
     store.refresh()
     replies = {
-        (item.dialogue_id, item.turn_index): folder / record.speech
-        for item in store.read_items(chosen.task)
-        if (record := store.answers.get((chosen.task, item.item_id))) is not None and record.speech is not None
+        (item.dialogue_id, item.turn_index): folder / record.speech_path
+        for item in read_items(folder, chosen.task)
+        if (record := store.answers.get((chosen.task, item.item_id))) is not None and record.speech_path is not None
     }
     if not replies:
         raise UsageError(f"{folder}: {chosen.task} has no spoken reply yet; finish the run first")

@@ -89,8 +89,8 @@ def _provenance_of_row(run: FinishedRun, group: str) -> dict[str, list[Provenanc
 
 def _provenance(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Provenance]:
     release, digest = run.record.release_of(task), run.record.task_digests[task.task]
-    content = str(release["fingerprint"])
-    yield "release", content, f"release {publishable(str(release['source']))} ({content[:12]})"
+    content = release.fingerprint
+    yield "release", content, f"release {publishable(release.source)} ({content[:12]})"
     yield "task", digest, f"{task.task} version {task.version} ({digest[:12]})"
     judge = run.result.judge
     if judge is not None and metric in judged_metrics(task):

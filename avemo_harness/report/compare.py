@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
@@ -23,7 +22,7 @@ from avemo_harness.report.paired_metrics import (
 )
 from avemo_harness.report.results import is_comparable
 from avemo_harness.report.scored_run import ScoredItem, ScoredRun, read_scored_run, run_labels
-from avemo_harness.run.config import RunRecord
+from avemo_harness.run.config import ReleaseRecord, RunRecord
 from avemo_harness.scorers import is_judged
 
 
@@ -42,14 +41,14 @@ def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[st
 def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[TaskSpec]) -> Iterator[str]:
     for task in tasks:
         one, other = first.release_of(task), second.release_of(task)
-        if one["fingerprint"] != other["fingerprint"] and not _is_one_commit(one, other):
-            where = f"{one['source']} and {other['source']}"
-            yield f"release {one['name']}, split {one['split']} differs: {where} have different fingerprints"
+        if one.fingerprint != other.fingerprint and not _is_one_commit(one, other):
+            where = f"{one.source} and {other.source}"
+            yield f"release {one.name}, split {one.split} differs: {where} have different fingerprints"
 
 
-def _is_one_commit(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _is_one_commit(one: ReleaseRecord, other: ReleaseRecord) -> bool:
     """Whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
-    return one["commit"] is not None and (one["source"], one["commit"]) == (other["source"], other["commit"])
+    return one.commit is not None and (one.source, one.commit) == (other.source, other.commit)
 
 
 def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, step_times
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.scored_run import FinishedRun, ScoredRun, read_finished_run, read_scored_run
 from avemo_harness.report.values import mark_of, sentences_of
-from avemo_harness.run.judging import Place
 from avemo_harness.scorers.base import Judgement, MetricValue
 from avemo_harness.text import printable
 
@@ -155,7 +155,7 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
     return figure
 
 
-def _candidates(run: ScoredRun) -> Iterator[tuple[Place, Judgement]]:
+def _candidates(run: ScoredRun) -> Iterator[tuple[ItemKey, Judgement]]:
     for key, judged in run.judged.items():
         both = (judged.user, judged.reply)
         if all(one is not None and len(one) and set(_DIMENSIONS) <= set(one.columns) for one in both):

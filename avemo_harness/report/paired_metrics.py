@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics import classification
 from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate, Statistic
@@ -21,7 +22,6 @@ from avemo_harness.metrics.profiles import AV_EMO, Profile, calibrated_profile
 from avemo_harness.metrics.trivial_replies import anchored
 from avemo_harness.report.comparison import Test
 from avemo_harness.report.scored_run import ScoredItem, ScoredRun
-from avemo_harness.run.judging import Place
 from avemo_harness.scorers.base import Judge, Judgement
 from avemo_harness.scorers.modality_preference import TOO_FEW_GROUPS
 from avemo_harness.scorers.reasoning import exchange_problem
@@ -355,10 +355,10 @@ def _profile(task: TaskSpec, judge: Judge | None) -> Profile | None:
 
 
 def _exchanges(
-    places: Sequence[Place],
+    places: Sequence[ItemKey],
     pairs: Sequence[ItemPair],
-    first: Mapping[Place, Judgement],
-    second: Mapping[Place, Judgement],
+    first: Mapping[ItemKey, Judgement],
+    second: Mapping[ItemKey, Judgement],
 ) -> tuple[list[Exchange], list[Exchange]]:
     sides: tuple[list[Exchange], list[Exchange]] = ([], [])
     for place, pair in zip(places, pairs, strict=True):
@@ -366,7 +366,7 @@ def _exchanges(
         # A turn whose verdict is `spoken` has all three; one whose judgement was lost since is not compared.
         if one and other and one.user is not None and one.reply is not None and other.reply is not None:
             for side, reply in zip(sides, (one.reply, other.reply), strict=True):
-                side.append(Exchange(pair[0].cluster, one.place, one.user, one.user_audio, reply))
+                side.append(Exchange(pair[0].cluster, one.turn_number, one.user, one.user_audio, reply))
     return sides
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
+from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
-from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.config import ReleaseRecord, RunRecord, read_run
 from avemo_harness.run.json_files import checked_lines, sealed_json
-from avemo_harness.run.judging import Judgements, Place, chosen_judgements
-from avemo_harness.run.store import RunStore, read_counts
+from avemo_harness.run.judging import Judgements, chosen_judgements
+from avemo_harness.run.store import RunStore, read_counts, read_items
 from avemo_harness.scorers import is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
 from avemo_harness.scorers.understanding import FusionGain, compare_streams
@@ -111,7 +112,7 @@ class RunResult:
     schema_version: int
     model: str
     identity: Mapping[str, str]
-    releases: tuple[Mapping[str, Any], ...]
+    releases: tuple[ReleaseRecord, ...]
     bootstrap: Mapping[str, int]
     judge: Judge | None
     partial: bool
@@ -215,12 +216,11 @@ def _asks_part(task: TaskResult) -> bool:
     return task.n_available is not None and task.n_items < task.n_available
 
 
-def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judgement]) -> list[Answer]:
+def _answers(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
     answers = []
-    for item in store.read_items(task.task):
-        place = (task.task, item.item_id)
-        record = store.answers.get(place) or store.errors.get(place)
-        answers.append(record.answer(item, judged.get(place)) if record else Answer(item, missing=True))
+    for item in read_items(store.folder, task.task):
+        key = (task.task, item.item_id)
+        answers.append(Answer(item, store.answers.get(key) or store.errors.get(key), judged.get(key)))
     return answers
 
 
@@ -244,9 +244,9 @@ def _task_result(
     missing = sum(answer.missing for answer in answers)
     lines = scores.lines if scores else ()
     unjudged = sum(line.verdict == "unjudged" for line in lines)
-    answered = [answer for answer in answers if answer.scorable]
-    spoken = sum(answer.speech is not None for answer in answered)
-    flags = Counter(flag for answer in answered for flag in answer.flags)
+    answered = [(answer.item, response) for answer in answers if (response := answer.scorable)]
+    spoken = sum(response.speech_path is not None for _, response in answered)
+    flags = Counter(flag for _, response in answered for flag in response.flags)
     invalid = sum(line.label is None and line.verdict not in ("error", "missing") for line in lines)
     return TaskResult(
         task=task.task,
@@ -262,7 +262,7 @@ def _task_result(
         n_errors=errors,
         n_missing=missing,
         n_unjudged=unjudged,
-        n_clusters=len({answer.item.cluster for answer in answered}),
+        n_clusters=len({item.cluster for item, _ in answered}),
         n_spoken=spoken if isinstance(task.output, SpokenOutput) else None,
         comparable=is_comparable(task, judge, run),
         flags=dict(sorted(flags.items())),
@@ -274,7 +274,7 @@ def _task_result(
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
     """Whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
-    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task)["source"] == DEMO
+    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task).source == DEMO
 
 
 def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
@@ -349,7 +349,7 @@ def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Fu
 
 
 def _score_lines(lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> str:
-    flags = {answer.item.item_id: answer.flags for answer in answers}
+    flags = {answer.item.item_id: answer.response.flags if answer.response else () for answer in answers}
     rows = (
         {
             "item": line.item.item_id,

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.published import PEOPLE
+from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
-from avemo_harness.run.judging import Place, chosen_judgements
+from avemo_harness.run.judging import chosen_judgements
 from avemo_harness.scorers.base import Judge, Judgement, MetricValue
 
 RATED = "human"
@@ -97,7 +98,7 @@ def finished_at(folder: Path) -> datetime | None:
     Raises:
         StoreError: `timing.json` is damaged.
     """
-    ends = [shift.started + shift.seconds for shift in read_timing(folder)]
+    ends = [timing.started + timing.seconds for timing in read_timing(folder)]
     return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc) if ends else None
 
 
@@ -220,7 +221,7 @@ class ScoredRun:
     record: RunRecord
     items: Mapping[str, Mapping[str, ScoredItem]]
     judge: Judge | None
-    judged: Mapping[Place, Judgement]
+    judged: Mapping[ItemKey, Judgement]
 
     def task(self, name: str) -> TaskSpec:
         return next(task for task in self.record.tasks if task.task == name)

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from avemo_harness.benchmark.request import FLAGS, Request, Response, Speech
+from avemo_harness.benchmark.request import FLAGS, ItemKey, Request, Response, Speech, StoredResponse
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import GenerationError, HistoryError, UsageError, describe
 from avemo_harness.models.base import Concurrent, OmniModel
-from avemo_harness.run.store import Record, RunStore
+from avemo_harness.run.store import RunStore
 from avemo_harness.torch_setup import device_is_lost
 
 
@@ -221,12 +221,12 @@ class FailureStreak:
             it tells nothing new and is not counted.
     """
 
-    def __init__(self, allowed: int = 0, before: Mapping[tuple[str, str], Record] = MappingProxyType({})) -> None:
+    def __init__(self, allowed: int = 0, before: Mapping[ItemKey, StoredResponse] = MappingProxyType({})) -> None:
         self._allowed = max(LONGEST_STREAK - 1, allowed)
         self._before = dict(before)
         self._kind, self._length = "", 0
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Iterable[StoredResponse]) -> None:
         """Count records that came together.
 
         One failure counts once: items that failed since an earlier turn has no reply are not counted, and items that
@@ -241,11 +241,11 @@ class FailureStreak:
                 self._length = 0
             elif not record.error.startswith(_MISSING_HISTORY) and record.key not in shared:
                 shared.update(() if record.key is None else (record.key,))
-                self._count(record.place, record.error)
+                self._count(record.item_key, record.error)
 
-    def _count(self, place: tuple[str, str], error: str) -> None:
+    def _count(self, item_key: ItemKey, error: str) -> None:
         kind = kind_of_error(error)
-        before = self._before.get(place)
+        before = self._before.get(item_key)
         if before is not None and kind == kind_of_error(before.error or ""):
             return
         self._length = self._length + 1 if kind == self._kind else 1

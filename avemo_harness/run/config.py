@@ -11,13 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
 from avemo_harness.files import link_new, part_of
 from avemo_harness.run.json_files import read_sealed_json, sealed_json
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -29,9 +33,9 @@ RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn",
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What a user asks for.
+    """Options that define a run.
 
-    How much is asked (`AMOUNT`) decides no answer, so it is no part of a run's identity and not kept in `run.json`:
+    The amount (`AMOUNT`) decides no answer, so it is no part of a run's identity and not kept in `run.json`:
     the same directory grows from a part to the whole, and `items.json` tells how far.
 
     Args:
@@ -74,9 +78,8 @@ class RunConfig:
         try:
             return GenerationSpec.model_validate({**task.generation.model_dump(), **self.generation}, strict=False)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            key, first = _first_problem(error)
             known = ", ".join(GenerationSpec.model_fields)
-            key = ".".join(map(str, first["loc"]))
             raise UsageError(f"--gen_kwargs {key}: {first['msg']} (known: {known})") from error
 
     @classmethod
@@ -87,7 +90,7 @@ class RunConfig:
             UsageError: an unknown key, or no model or task.
         """
         values = values.get("config", values)
-        known = {one.name for one in fields(cls)}
+        known = {option.name for option in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
@@ -96,9 +99,40 @@ class RunConfig:
         try:
             return TypeAdapter(cls).validate_python(dict(values))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(str(part) for part in first["loc"])
+            key, first = _first_problem(error)
             raise UsageError(f"{where}: {key}: {first['msg']}, found {first['input']!r}") from error
+
+
+def _first_problem(error: ValidationError) -> tuple[str, ErrorDetails]:
+    first = error.errors(include_url=False)[0]
+    return ".".join(map(str, first["loc"])), first
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """A release that a run asked about: its source and content, and the tasks that were asked of it."""
+
+    source: str
+    name: str
+    split: str
+    commit: str | None
+    fingerprint: str
+    dialogues: int
+    pairs: int
+    tasks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, release: Release, tasks: Iterable[str]) -> ReleaseRecord:
+        return cls(
+            source=release.source,
+            name=release.name,
+            split=release.split,
+            commit=release.commit,
+            fingerprint=release.fingerprint,
+            dialogues=len(release.dialogues),
+            pairs=len(release.pairs),
+            tasks=tuple(tasks),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +148,12 @@ class RunRecord:
     tasks: tuple[TaskSpec, ...]
     task_digests: Mapping[str, str]
     groups: tuple[GroupSpec, ...]
-    releases: tuple[Mapping[str, Any], ...]
+    releases: tuple[ReleaseRecord, ...]
     skipped: Mapping[str, str]
     answers_from_release: bool
 
     def defining(self) -> dict[str, Any]:
-        """What must be equal for two invocations to be the same run."""
+        """Fields that are equal for two invocations of the same run."""
         config = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self.config).items()
@@ -130,17 +164,17 @@ class RunRecord:
             "config": {**config, "model_args": arguments},
             "identity": dict(self.identity),
             "task_digests": dict(self.task_digests),
-            "releases": [dict(release) for release in self.releases],
+            "releases": [{**asdict(release), "tasks": list(release.tasks)} for release in self.releases],
         }
 
-    def release_of(self, task: TaskSpec) -> Mapping[str, Any]:
-        """What `describe_release` recorded of the release that a task was asked of.
+    def release_of(self, task: TaskSpec) -> ReleaseRecord:
+        """The release that a task was asked of.
 
         Raises:
             StoreError: there is no such record.
         """
         for release in self.releases:
-            if task.task in release["tasks"]:
+            if task.task in release.tasks:
                 return release
         raise StoreError(f"run.json names no release for {task.task}; run it anew")
 
@@ -159,20 +193,6 @@ class RunRecord:
             "answers_from_release": self.answers_from_release,
             "environment": _environment(),
         }
-
-
-def describe_release(release: Release, tasks: Iterable[str]) -> dict[str, Any]:
-    """How a release is recorded: where it came from, what it held, and the tasks that were asked of it."""
-    return {
-        "source": release.source,
-        "name": release.name,
-        "split": release.split,
-        "commit": release.commit,
-        "fingerprint": release.fingerprint,
-        "dialogues": len(release.dialogues),
-        "pairs": len(release.pairs),
-        "tasks": list(tasks),
-    }
 
 
 def open_run(folder: Path, record: RunRecord) -> None:
@@ -215,7 +235,7 @@ def read_run(folder: Path) -> RunRecord:
             tasks=tuple(TaskSpec.model_validate(task) for task in values["tasks"]),
             task_digests=values["task_digests"],
             groups=tuple(GroupSpec.model_validate(group) for group in values["groups"]),
-            releases=tuple(values["releases"]),
+            releases=tuple(ReleaseRecord(**{**one, "tasks": tuple(one["tasks"])}) for one in values["releases"]),
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
         )
@@ -225,7 +245,7 @@ def read_run(folder: Path) -> RunRecord:
         raise UsageError(
             f"{folder}: not a run directory (no run.json); give the folder that a run was written to"
         ) from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"{path}: cannot be read as a run ({error}); restore it from a copy, or begin another run in a folder of "
             "its own"

@@ -6,14 +6,14 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import jsonlines
 
-from avemo_harness.errors import StoreError, storage_errors
+from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.files import read_json, read_whole, write_atomically
 
 SEAL = "content_sha256"
@@ -55,7 +55,7 @@ class LineWriter:
         self._handle: BinaryIO | None = None
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Append rows and return, once they are durable, how many they were.
+        """Append rows; returns, once they are durable, their number.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
@@ -87,11 +87,6 @@ CHECKSUM = "sum"
 """The key of a line's checksum, which no row has."""
 
 
-def with_checksum(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with a digest of its other content under `CHECKSUM`."""
-    return {**row, CHECKSUM: _checksum(row)}
-
-
 def parse_line(line: bytes) -> dict[str, Any]:
     """The row of a line, whose checksum is held against it; a line of a run made before they had some has none.
 
@@ -120,7 +115,7 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def checked_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """The text of a .jsonl file whose lines carry checksums."""
-    return json_lines(map(with_checksum, rows))
+    return json_lines({**row, CHECKSUM: _checksum(row)} for row in rows)
 
 
 def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:
@@ -159,7 +154,7 @@ _LATEST_S = 1e11
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class WorkerTiming:
     """One worker's time in a run.
 
     Args:
@@ -174,36 +169,47 @@ class Shift:
     records: int
 
 
-def read_timing(folder: Path) -> list[Shift]:
+def read_timing(folder: Path) -> list[WorkerTiming]:
     """Read a run's `timing.json`; nothing where there is none.
 
     Raises:
         StorageError: it cannot be read.
         StoreError: it is damaged.
     """
-    path = _path(folder)
+    path = folder / "timing.json"
     if not path.exists():
         return []
     try:
-        return [_shift(**entry) for entry in json.loads(read_whole(path))]
+        timings = [WorkerTiming(**entry) for entry in json.loads(read_whole(path))]
+        for timing in timings:
+            if not 0 <= timing.started <= timing.started + timing.seconds < _LATEST_S:
+                raise ValueError(f"{timing.started!r} s and {timing.seconds!r} s later are no times of a run")
     except (ValueError, TypeError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove it, only times are lost") from error
+    return timings
 
 
-def write_timing(folder: Path, shifts: Sequence[Shift]) -> None:
+def write_timing(folder: Path, timings: Sequence[WorkerTiming]) -> None:
     """Write a run's `timing.json` anew.
 
     Raises:
         StorageError: it cannot be written.
     """
-    write_atomically(_path(folder), json.dumps([asdict(shift) for shift in shifts], indent=1) + "\n")
+    write_atomically(folder / "timing.json", json.dumps([asdict(timing) for timing in timings], indent=1) + "\n")
 
 
-def _shift(worker: str, started: float, seconds: float, records: int) -> Shift:
-    if not 0 <= started <= started + seconds < _LATEST_S:
-        raise ValueError(f"{started!r} s and {seconds!r} s later are no times of a run")
-    return Shift(worker, started, seconds, records)
+Value = TypeVar("Value")
 
 
-def _path(folder: Path) -> Path:
-    return folder / "timing.json"
+def none_if_damaged(read: Callable[[], Value]) -> Value | None:
+    """The value that a file of the run holds; None where the file is damaged.
+
+    Raises:
+        StorageError: it cannot be read, so nothing is known of its content.
+    """
+    try:
+        return read()
+    except StorageError:
+        raise
+    except StoreError:
+        return None

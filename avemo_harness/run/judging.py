@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -17,7 +17,7 @@ import numpy as np
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, ItemKey, StoredResponse
 from avemo_harness.errors import RecognitionError, SampleError, StorageError, StoreError, UsageError, describe
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.metrics.profiles import Calibration
@@ -33,14 +33,12 @@ from avemo_harness.run.json_files import (
     read_sealed_json,
     sealed_json,
 )
-from avemo_harness.run.store import Record, RunStore
+from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.scorers.base import Judge, Judgement, UserView
+from avemo_harness.text import Notify
 
 DECIMALS = 4
 """Trajectories are stored rounded, so that results do not depend on the order of floating-point sums."""
-
-Place = tuple[str, str]
-"""Task and item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Judgements:
         """Let the run be scored by this judge from now on."""
         write_atomically(self.folder / "judge.json", sealed_json({"digest": self.judge.digest}))
 
-    def read(self) -> dict[Place, Judgement]:
+    def read(self) -> dict[ItemKey, Judgement]:
         """Every judgement that is whole, the last one of each item."""
         return self._read()[0]
 
@@ -72,14 +70,14 @@ class Judgements:
         """Damaged lines, a sentence each; their items count as not judged."""
         return self._read()[1]
 
-    def _read(self) -> tuple[dict[Place, Judgement], list[str]]:
+    def _read(self) -> tuple[dict[ItemKey, Judgement], list[str]]:
         path = self._path("jsonl")
-        found: dict[Place, Judgement] = {}
+        found: dict[ItemKey, Judgement] = {}
         damage: list[str] = []
         for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
             try:
                 row = parse_line(line)
-                found[row["task"], row["item"]] = self._judged(row)
+                found[row["task"], row["item"]] = self._judgement(row)
             except (ValueError, TypeError, KeyError) as error:
                 where = f"{path.relative_to(self.folder)}, line {number}"
                 damage.append(f"{where}: damaged ({error}); avemo-eval judge RUN judges its item again")
@@ -92,19 +90,10 @@ class Judgements:
             cut_after(path, complete_lines(path)[1])
         return LineWriter(path)
 
-    def _judged(self, row: Mapping[str, Any]) -> Judgement:
-        return Judgement(
-            judge=self.judge,
-            user=_trajectory(row.get("user")),
-            user_audio=_trajectory(row.get("user_audio")),
-            reply=_trajectory(row.get("reply")),
-            why=row.get("why"),
-            place=row["place"],
-            has_reference=row["has_reference"],
-            error=row.get("error"),
-            user_view=row.get("user_view"),
-            n_clipped=row.get("n_clipped", 0),
-        )
+    def _judgement(self, row: Mapping[str, Any]) -> Judgement:
+        values = {field.name: row[field.name] for field in fields(Judgement) if field.name in row}
+        trajectories = {name: _trajectory(row.get(name)) for name in _TRAJECTORIES}
+        return Judgement(**{**values, **trajectories, "judge": self.judge, "turn_number": row["place"]})
 
     def _path(self, suffix: str) -> Path:
         return self.folder / "judgements" / f"{self.judge.digest[:16]}.{suffix}"
@@ -136,29 +125,22 @@ def chosen_judgements(folder: Path) -> Judgements | None:
     return Judgements(folder, judge)
 
 
-def judgement_row(place: Place, judged: Judgement) -> dict[str, Any]:
-    """The line of a judgement."""
-    row = {
-        "task": place[0],
-        "item": place[1],
-        "place": judged.place,
-        "has_reference": judged.has_reference,
-        "user": _stored(judged.user),
-        "user_audio": _stored(judged.user_audio),
-        "reply": _stored(judged.reply),
-        "why": judged.why,
-        "error": judged.error,
-        "user_view": judged.user_view,
-        "n_clipped": judged.n_clipped or None,
-    }
-    return {name: value for name, value in row.items() if value is not None}
+_TRAJECTORIES = ("user", "user_audio", "reply")
+
+
+def judgement_row(item_key: ItemKey, judgement: Judgement) -> dict[str, Any]:
+    """The line of a judgement, in which `turn_number` is called ``place``."""
+    row = {field.name: getattr(judgement, field.name) for field in fields(Judgement) if field.name != "judge"}
+    row |= {name: _stored(row[name]) for name in _TRAJECTORIES}
+    row |= {"task": item_key[0], "item": item_key[1], "place": row.pop("turn_number")}
+    return {name: value for name, value in row.items() if value is not None and (name, value) != ("n_clipped", 0)}
 
 
 def _stored(trajectory: Trajectory | None) -> dict[str, Any] | None:
     if trajectory is None:
         return None
-    columns: Iterable[str] = trajectory.columns
-    values = {name: trajectory.values[:, i].round(DECIMALS).tolist() for i, name in enumerate(columns)}
+    rounded = trajectory.values.round(DECIMALS)
+    values: dict[str, list[float]] = {name: rounded[:, i].tolist() for i, name in enumerate(trajectory.columns)}
     return {"scale": trajectory.scale, "rate_hz": float(trajectory.rate_hz), "values": values}
 
 
@@ -177,11 +159,9 @@ _JUDGED_AT_ONCE = 2
 _STORED_AT_ONCE = 16
 _SAID_EVERY = 160
 
-Say = Callable[[str], None]
-
 
 def describe_judge(name: str, recognizer: TrajectoryJudge) -> Judge:
-    """What a run keeps of the recogniser that judges it."""
+    """Identity and card of a recogniser as a run keeps them."""
     identity = json.dumps(dict(recognizer.identity()), sort_keys=True)
     return Judge(
         name=name,
@@ -194,7 +174,7 @@ def describe_judge(name: str, recognizer: TrajectoryJudge) -> Judge:
 
 
 def judge_run(
-    folder: Path, name: str, recognizer: TrajectoryJudge, releases: Mapping[str, Release], say: Say
+    folder: Path, name: str, recognizer: TrajectoryJudge, releases: Mapping[str, Release], say: Notify
 ) -> Judgements:
     """Judge every answer that this recogniser has not judged yet, and score the run by it from now on.
 
@@ -216,17 +196,17 @@ def judge_run(
         store = RunStore(folder)
         store.refresh()
         # What could not be judged before is tried again.
-        judged = {place for place, one in judgements.read().items() if one.error is None}
-        questions = [
+        judged = {item_key for item_key, judgement in judgements.read().items() if judgement.error is None}
+        replies = [
             _Reply(item, record, release)
             for task, release in releases.items()
-            for item in store.read_items(task)
-            if (record := store.answers.get((task, item.item_id))) and record.place not in judged
+            for item in read_items(folder, task)
+            if (record := store.answers.get((task, item.item_id))) and record.item_key not in judged
         ]
         judgements.write_judge()
-        if questions:
-            say(f"judging {len(questions)} replies with the recogniser {name!r}")
-            _judge(judgements, _Judging(folder, judgements.judge, recognizer), questions, say)
+        if replies:
+            say(f"judging {len(replies)} replies with the recogniser {name!r}")
+            _judge(judgements, _ReplyJudge(folder, judgements.judge, recognizer), replies, say)
         judgements.choose()
     return judgements
 
@@ -236,82 +216,75 @@ class _Reply:
     """An answer to a task of spoken replies, and the release with the turn that it answers."""
 
     item: Item
-    record: Record
+    response: StoredResponse
     release: Release
 
 
 @dataclass
-class _Judging:
+class _ReplyJudge:
     """Judges one answer after the other; a user's turn is judged once for all tasks that ask about it."""
 
     folder: Path
-    judge: Judge
+    identity: Judge
     recognizer: TrajectoryJudge
     _users: dict[tuple[str, Modality], Trajectory] = field(default_factory=dict)
-    _judging: dict[tuple[str, Modality], Lock] = field(default_factory=dict)
+    _locks: dict[tuple[str, Modality], Lock] = field(default_factory=dict)
 
-    def judged(self, one: _Reply) -> Judgement:
-        turns = one.release.dialogue(one.item.dialogue_id).turns
-        index = one.item.turn_index
-        asked = Judgement(
-            judge=self.judge,
-            place=sum(turn.role == "user" for turn in turns[:index]),
-            has_reference=index + 1 < len(turns) and turns[index + 1].role == "assistant",
+    def judge(self, reply: _Reply) -> Judgement:
+        dialogue = reply.release.dialogue(reply.item.dialogue_id)
+        index = reply.item.turn_index
+        unjudged = judgement = Judgement(
+            judge=self.identity,
+            turn_number=sum(turn.role == "user" for turn in dialogue.turns[:index]),
+            has_reference=dialogue.is_answered(index),
         )
-        clip, speech = turns[index].clip, one.record.speech
+        clip, speech = dialogue.turns[index].clip, reply.response.speech_path
         try:
-            user, reply = _User(), _Heard()
             if clip is not None:
                 with _naming(clip.name):
-                    user = self._user(clip)
+                    judgement = self._with_user(judgement, clip)
             if speech is not None:
                 with _naming(speech):
-                    reply = self._reply(speech)
+                    judgement = self._with_reply(judgement, speech)
         except _FailedRecordingError as error:
-            return replace(asked, error=str(error))
-        # A turn without a face is followed once: what is clipped there is counted once.
-        followed = {id(one): one for one in (user.by_all, user.by_sound, reply.trajectory) if one is not None}
-        return replace(
-            asked,
-            user=user.by_all,
-            user_audio=user.by_sound,
-            user_view=user.view,
-            reply=reply.trajectory,
-            why=reply.why,
-            n_clipped=sum(one.n_clipped for one in followed.values()),
-        )
+            return replace(unjudged, error=str(error))
+        # A turn without a face has one trajectory for both views: its clipped values are counted once.
+        trajectories = (judgement.user, judgement.user_audio, judgement.reply)
+        distinct = {id(trajectory): trajectory for trajectory in trajectories if trajectory is not None}
+        return replace(judgement, n_clipped=sum(trajectory.n_clipped for trajectory in distinct.values()))
 
-    def _user(self, clip: Clip) -> _User:
-        streams = Recording.of(clip)
-        if not streams.views:
-            return _User()
-        whole = streams.views[0]
-        view = _user_view(streams, judge_modalities(self.recognizer))
+    def _with_user(self, judgement: Judgement, clip: Clip) -> Judgement:
+        recording = Recording.of(clip)
+        if not recording.views:
+            return judgement
+        whole = recording.views[0]
+        view = _user_view(recording, judge_modalities(self.recognizer))
         if view is None:
             raise RecognitionError("the judge makes use of sound alone, and the turn has none")
-        by_sound = self._remembered(clip, streams, "audio") if "audio" in streams.views else None
-        by_all = by_sound if whole == "audio" else self._remembered(clip, streams, whole)
-        return _User(by_all, by_sound, view)
+        by_sound = self._remembered(clip, recording, "audio") if "audio" in recording.views else None
+        by_all = by_sound if whole == "audio" else self._remembered(clip, recording, whole)
+        return replace(judgement, user=by_all, user_audio=by_sound, user_view=view)
 
-    def _remembered(self, clip: Clip, streams: Recording, view: Modality) -> Trajectory:
+    def _remembered(self, clip: Clip, recording: Recording, view: Modality) -> Trajectory:
         key = (clip.sha256, view)
-        with self._judging.setdefault(key, Lock()):
+        with self._locks.setdefault(key, Lock()):
             if key not in self._users:
-                self._users[key] = self._follow(streams, view)
+                self._users[key] = self._trajectory_of(recording, view)
             return self._users[key]
 
-    def _reply(self, speech: str) -> _Heard:
+    def _with_reply(self, judgement: Judgement, speech: str) -> Judgement:
         data = read_whole(self.folder / speech)
         samples, rate = media.read_sound_file(data)
         if not len(samples):
-            return _Heard(why="empty")
+            return replace(judgement, why="empty")
         if media.active_level(samples, rate) < SILENT_LEVEL:
-            return _Heard(why="silent")
-        clip = Clip.from_bytes(data, speech)
-        return _Heard(self._follow(Recording(clip, None, len(samples) / rate), "audio"))
+            return replace(judgement, why="silent")
+        recording = Recording(Clip.from_bytes(data, speech), None, len(samples) / rate)
+        return replace(judgement, reply=self._trajectory_of(recording, "audio"))
 
-    def _follow(self, streams: Recording, view: Modality) -> Trajectory:
-        found: object = self.recognizer.trajectory(streams, view)
+    def _trajectory_of(self, recording: Recording, view: Modality) -> Trajectory:
+        # A plug-in may return anything.
+        found: object = self.recognizer.trajectory(recording, view)
         if not isinstance(found, Trajectory):
             raise RecognitionError(f"the judge gave {type(found).__name__}, expected a Trajectory")
         return found
@@ -339,46 +312,25 @@ def _naming(recording: str) -> Iterator[None]:
         raise _FailedRecordingError(told if recording in told else f"{recording}: {told}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """A reply by its sound, or what keeps it from being judged."""
-
-    trajectory: Trajectory | None = None
-    why: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _User:
-    """A user's turn as judged by all its streams, by its sound alone, and which streams the judge made use of."""
-
-    by_all: Trajectory | None = None
-    by_sound: Trajectory | None = None
-    view: UserView | None = None
-
-
-def _user_view(streams: Recording, modalities: Collection[SingleModality]) -> UserView | None:
+def _user_view(recording: Recording, modalities: Collection[SingleModality]) -> UserView | None:
     """The streams of a recording that a judge makes use of; None where it has none of them."""
-    sound = streams.sound is not None and "audio" in modalities
-    face = streams.face is not None and "video" in modalities
+    sound = recording.sound is not None and "audio" in modalities
+    face = recording.face is not None and "video" in modalities
     if sound and face:
         return "audio_video"
     return "audio" if sound else "video" if face else None
 
 
-def _judge(judgements: Judgements, judging: _Judging, questions: Sequence[_Reply], say: Say) -> None:
+def _judge(judgements: Judgements, reply_judge: _ReplyJudge, replies: Sequence[_Reply], say: Notify) -> None:
     writer = judgements.writer()
     try:
         with ThreadPoolExecutor(_JUDGED_AT_ONCE) as pool:
-            for start, block in _blocks(questions):
-                judged = pool.map(judging.judged, block)
-                rows = [judgement_row(one.record.place, result) for one, result in zip(block, judged, strict=True)]
-                writer.append(rows)
-                if (start + len(block)) % _SAID_EVERY == 0 and start + len(block) < len(questions):
-                    say(f"{start + len(block)} of {len(questions)} replies judged")
+            for start in range(0, len(replies), _STORED_AT_ONCE):
+                block = replies[start : start + _STORED_AT_ONCE]
+                judged = zip(block, pool.map(reply_judge.judge, block), strict=True)
+                writer.append([judgement_row(reply.response.item_key, judgement) for reply, judgement in judged])
+                done = start + len(block)
+                if done % _SAID_EVERY == 0 and done < len(replies):
+                    say(f"{done} of {len(replies)} replies judged")
     finally:
         writer.close()
-
-
-def _blocks(questions: Sequence[_Reply]) -> Iterator[tuple[int, Sequence[_Reply]]]:
-    for start in range(0, len(questions), _STORED_AT_ONCE):
-        yield start, questions[start : start + _STORED_AT_ONCE]

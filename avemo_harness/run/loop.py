@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import compress, groupby, islice
 from typing import Any, Protocol
 
-from avemo_harness.benchmark.planning import turn_item_id, turns_to_answer_first
-from avemo_harness.benchmark.request import Item, Request, Response
+from avemo_harness.benchmark.planning import items_to_answer_first
+from avemo_harness.benchmark.request import Item, ItemKey, Request, Response, StoredResponse
 from avemo_harness.errors import HistoryError, ModelError, StoreError, UsageError, describe, first_line
 from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
 from avemo_harness.run.answers import FailureStreak, checked_response, submit
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.selection import Question, Unit
-from avemo_harness.run.store import Record, RunStore, Segment
+from avemo_harness.run.store import RunStore, Segment, stored_response
 from avemo_harness.torch_setup import device_is_lost
 
 POLL_S = 0.2
@@ -30,7 +30,7 @@ PREPARING_THREADS = 2
 class Listener(Protocol):
     """Hears how the asking goes on."""
 
-    def stored(self, records: Sequence[Record]) -> None:
+    def stored(self, records: Sequence[StoredResponse]) -> None:
         """Records that this or another worker has just stored."""
         ...
 
@@ -74,12 +74,12 @@ class Step:
     """
 
     questions: tuple[tuple[str, Question], ...]
-    after: frozenset[tuple[str, str]]
+    after: frozenset[ItemKey]
     requests: tuple[Future[Request], ...] = ()
 
 
 @dataclass
-class Flow:
+class Pipeline:
     """Steps on their way: blocked by others, being prepared, ready; requests that are being answered."""
 
     blocked: list[Step] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Flow:
     asked: list[tuple[Future[Response], Request]] = field(default_factory=list)
     by_key: dict[str, list[tuple[str, Item]]] = field(default_factory=dict)
     """Items, with their units, that wait for the answer to a request."""
-    settled: list[tuple[str, Record]] = field(default_factory=list)
+    settled: list[tuple[str, StoredResponse]] = field(default_factory=list)
     """Records to be stored, with their units."""
 
     @property
@@ -115,12 +115,12 @@ class Asker:
     segment: Segment
     claims: Claims
     batch_size: int
-    listener: Listener
+    listener: Listener | None
     failures: FailureStreak
     _pace: Pace = field(init=False)
-    _failed_before: set[tuple[str, str]] = field(default_factory=set)
+    _failed_before: set[ItemKey] = field(default_factory=set)
     _open: dict[str, int] = field(default_factory=dict)
-    _due: set[tuple[str, str]] = field(default_factory=set)
+    _due: set[ItemKey] = field(default_factory=set)
     """Items of claimed units that are not settled yet."""
     _end: UsageError | None = None
     """Ends the run once everything that was answered is stored."""
@@ -139,30 +139,31 @@ class Asker:
         self._failed_before = set(self.store.errors)
         remaining = [unit for unit in units if self._missing(unit)]
         # What may end the run again must not keep the rest from being asked.
-        remaining.sort(key=lambda unit: any(question.place in self._failed_before for question in unit.questions))
+        remaining.sort(key=lambda unit: any(question.item_key in self._failed_before for question in unit.questions))
         pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
         try:
             while remaining:
-                self._ask_what_is_free(remaining, pool)
+                self._ask_unclaimed(remaining, pool)
                 self._refresh()
                 remaining = [unit for unit in remaining if self._missing(unit)]
                 if remaining:
-                    self.listener.waiting(len(remaining))
+                    if self.listener is not None:
+                        self.listener.waiting(len(remaining))
                     time.sleep(POLL_S)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _ask_what_is_free(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
-        flow, steps = Flow(), self._steps(units)
+    def _ask_unclaimed(self, units: Sequence[Unit], pool: ThreadPoolExecutor) -> None:
+        pipeline, steps = Pipeline(), self._steps(units)
         while True:
-            self._prepare_steps(flow, steps, pool)
-            if not flow.size:
+            self._prepare_steps(pipeline, steps, pool)
+            if not pipeline.size:
                 return
-            self._wait(flow)
-            self._take_prepared(flow)
-            self._send(flow)
-            self._take_answered(flow)
-            self._store_settled(flow)
+            self._wait(pipeline)
+            self._take_prepared(pipeline)
+            self._send(pipeline)
+            self._take_answered(pipeline)
+            self._store_settled(pipeline)
             if self._end is not None:
                 raise self._end
 
@@ -171,14 +172,16 @@ class Asker:
         claimed = self._claimed(units)
         while cohort := list(islice(claimed, self._units_at_once(units))):
             questions = [(unit.name, question) for unit, missing in cohort for question in missing]
-            self._due.update(question.place for _, question in questions)
-            questions.sort(key=lambda one: one[1].item.turn_index)
-            for _, turn in groupby(questions, key=lambda one: one[1].item.turn_index):
-                # Labels, then replies.
-                by_kind = sorted(turn, key=lambda one: one[1].asking.task.output.type)
+            self._due.update(question.item_key for _, question in questions)
+            questions.sort(key=_turn_of)
+            for _, turn in groupby(questions, key=_turn_of):
+                # Labels, then replies: the answers of a batch are about equally long.
+                by_kind = sorted(turn, key=lambda asked: asked[1].builder.task.output.type)
                 for start in range(0, len(by_kind), self._pace.step):
                     batch = tuple(by_kind[start : start + self._pace.step])
-                    yield Step(batch, frozenset(place for _, one in batch for place in _needed_first(one)))
+                    yield Step(
+                        batch, frozenset(key for _, question in batch for key in _needed_first(question).values())
+                    )
 
     def _units_at_once(self, units: Sequence[Unit]) -> int:
         """As many as a batch has places, but no more than this worker's share of what is left."""
@@ -190,30 +193,30 @@ class Asker:
         left = sum(1 for _ in islice(missing, self._pace.step * workers))
         return max(1, min(self._pace.step, math.ceil(left / workers)))
 
-    def _prepare_steps(self, flow: Flow, steps: Iterator[Step], pool: ThreadPoolExecutor) -> None:
+    def _prepare_steps(self, pipeline: Pipeline, steps: Iterator[Step], pool: ThreadPoolExecutor) -> None:
         """Begin to make the requests of as many steps as may be on their way."""
-        while flow.size < self._pace.lanes + self._pace.ahead:
-            step = self._next_step(flow, steps)
+        while pipeline.size < self._pace.lanes + self._pace.ahead:
+            step = self._next_step(pipeline, steps)
             if step is None:
                 return
             step.requests = tuple(pool.submit(self._prepare, question) for _, question in step.questions)
-            flow.preparing.append(step)
+            pipeline.preparing.append(step)
 
-    def _next_step(self, flow: Flow, steps: Iterator[Step]) -> Step | None:
+    def _next_step(self, pipeline: Pipeline, steps: Iterator[Step]) -> Step | None:
         """The next step that waits for no answer; None while there is none."""
-        for step in flow.blocked:
+        for step in pipeline.blocked:
             if step.after.isdisjoint(self._due):
-                flow.blocked.remove(step)
+                pipeline.blocked.remove(step)
                 return step
-        while not flow.blocked or (not self._pace.in_order and flow.size < self._pace.lanes):
-            following = next(steps, None)
-            if following is None or following.after.isdisjoint(self._due):
-                return following
-            flow.blocked.append(following)
+        while not pipeline.blocked or (not self._pace.in_order and pipeline.size < self._pace.lanes):
+            upcoming = next(steps, None)
+            if upcoming is None or upcoming.after.isdisjoint(self._due):
+                return upcoming
+            pipeline.blocked.append(upcoming)
         return None
 
     def _prepare(self, question: Question) -> Request:
-        request = question.asking.request(question.item, self._own_replies(question))
+        request = question.builder.request(question.item, self._own_replies(question))
         if isinstance(self.model, Prefetching):
             # What fails here fails again where the request is answered, and is recorded there.
             with suppress(Exception):
@@ -221,14 +224,13 @@ class Asker:
         return request
 
     def _own_replies(self, question: Question) -> dict[int, str]:
-        """What the model replied to earlier turns, by turn, where the question's history needs it."""
-        item, asking = question.item, question.asking
+        """The model's replies to earlier turns, by turn, where the question's history needs them."""
         replies = {}
-        for turn in turns_to_answer_first(asking.task, asking.release, item):
-            record = self.store.answers.get((item.task, turn_item_id(item.dialogue_id, turn)))
-            if record is None or record.text is None:
+        for turn, key in _needed_first(question).items():
+            response = self.store.answers.get(key)
+            if response is None or response.text is None:
                 raise HistoryError(f"the model's own reply to turn {turn} is needed for the history, and there is none")
-            replies[turn] = record.text
+            replies[turn] = response.text
         return replies
 
     def _claimed(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, list[Question]]]:
@@ -246,73 +248,73 @@ class Asker:
             yield unit, missing
 
     def _missing(self, unit: Unit) -> list[Question]:
-        return [q for q in unit.questions if not self._settled(q.place)]
+        return [q for q in unit.questions if not self._settled(q.item_key)]
 
-    def _settled(self, place: tuple[str, str]) -> bool:
-        return place in self.store.answers or (place in self.store.errors and place not in self._failed_before)
+    def _settled(self, item_key: ItemKey) -> bool:
+        return item_key in self.store.answers or (item_key in self.store.errors and item_key not in self._failed_before)
 
     def _refresh(self) -> None:
         new = self.store.refresh()
-        self._failed_before -= {record.place for record in new}
-        if new:
+        self._failed_before -= {record.item_key for record in new}
+        if new and self.listener is not None:
             self.listener.stored(new)
 
-    def _wait(self, flow: Flow) -> None:
-        if flow.ready and len(flow.asked) < self._pace.lanes:
+    def _wait(self, pipeline: Pipeline) -> None:
+        if pipeline.ready and len(pipeline.asked) < self._pace.lanes:
             return
         if self._pace.in_order:
-            wait(flow.preparing[0].requests)
+            wait(pipeline.preparing[0].requests)
         else:
-            going_on: list[Future[Any]] = [one for step in flow.preparing for one in step.requests]
-            answers = [answered for answered, _ in flow.asked]
-            wait([*going_on, *answers], timeout=LOOK_S, return_when=FIRST_COMPLETED)
+            pending: list[Future[Any]] = [request for step in pipeline.preparing for request in step.requests]
+            pending += [answered for answered, _ in pipeline.asked]
+            wait(pending, timeout=LOOK_S, return_when=FIRST_COMPLETED)
 
-    def _take_prepared(self, flow: Flow) -> None:
-        for step in list(flow.preparing):
+    def _take_prepared(self, pipeline: Pipeline) -> None:
+        for step in list(pipeline.preparing):
             if all(request.done() for request in step.requests):
-                flow.preparing.remove(step)
-                flow.ready.append(step)
+                pipeline.preparing.remove(step)
+                pipeline.ready.append(step)
             elif self._pace.in_order:
                 return
 
-    def _send(self, flow: Flow) -> None:
-        while flow.ready and len(flow.asked) < self._pace.lanes:
+    def _send(self, pipeline: Pipeline) -> None:
+        while pipeline.ready and len(pipeline.asked) < self._pace.lanes:
             new: dict[str, Request] = {}
-            step = flow.ready.pop(0)
+            step = pipeline.ready.pop(0)
             for (unit, question), made in zip(step.questions, step.requests, strict=True):
                 item = question.item
                 try:
                     request = made.result()
                 except Exception as error:
-                    flow.settled.append((unit, unprepared(item, error)))
+                    pipeline.settled.append((unit, _unprepared(item, error)))
                     continue
                 if known := self.store.by_key.get(request.key):
-                    flow.settled.append((unit, copy_for(item, known)))
+                    pipeline.settled.append((unit, _copy_for(item, known)))
                 else:
-                    if request.key not in flow.by_key:
+                    if request.key not in pipeline.by_key:
                         new[request.key] = request
-                    flow.by_key.setdefault(request.key, []).append((unit, item))
-            flow.asked += zip(submit(self.model, list(new.values())), new.values(), strict=True)
+                    pipeline.by_key.setdefault(request.key, []).append((unit, item))
+            pipeline.asked += zip(submit(self.model, list(new.values())), new.values(), strict=True)
 
-    def _take_answered(self, flow: Flow) -> None:
-        done = [answered.done() for answered, _ in flow.asked]
-        taken = list(compress(flow.asked, done))
-        flow.asked = [one for one, is_done in zip(flow.asked, done, strict=True) if not is_done]
+    def _take_answered(self, pipeline: Pipeline) -> None:
+        done = [answered.done() for answered, _ in pipeline.asked]
+        taken = list(compress(pipeline.asked, done))
+        pipeline.asked = [asked for asked, is_done in zip(pipeline.asked, done, strict=True) if not is_done]
         for answered, request in taken:
-            waiting = flow.by_key.pop(request.key)
+            waiting = pipeline.by_key.pop(request.key)
             try:
                 record = self._record(waiting[0][1], request, answered)
             except UsageError as error:
                 # What was answered beside it is stored before the run ends.
                 self._end = self._end or error
                 continue
-            flow.settled += [(unit, copy_for(item, record)) for unit, item in waiting]
+            pipeline.settled += [(unit, _copy_for(item, record)) for unit, item in waiting]
 
-    def _store_settled(self, flow: Flow) -> None:
-        if not flow.settled:
+    def _store_settled(self, pipeline: Pipeline) -> None:
+        if not pipeline.settled:
             return
-        by_unit: dict[str, list[Record]] = {}
-        for unit, record in flow.settled:
+        by_unit: dict[str, list[StoredResponse]] = {}
+        for unit, record in pipeline.settled:
             by_unit.setdefault(unit, []).append(record)
         with self.claims.kept(by_unit) as ours:
             self.segment.append(record for unit in by_unit if unit in ours for record in by_unit[unit])
@@ -321,12 +323,12 @@ class Asker:
             self._open[unit] -= len(done)
             if self._open[unit] == 0:
                 self.claims.release(unit)
-        records = [record for _, record in flow.settled]
-        flow.settled.clear()
-        self._due.difference_update(record.place for record in records)
+        records = [record for _, record in pipeline.settled]
+        pipeline.settled.clear()
+        self._due.difference_update(record.item_key for record in records)
         self.failures.add(records)
 
-    def _record(self, item: Item, request: Request, answered: Future[Response]) -> Record:
+    def _record(self, item: Item, request: Request, answered: Future[Response]) -> StoredResponse:
         """The record of an answer, whose speech is stored first; whatever is wrong with it is the item's error.
 
         Raises:
@@ -335,7 +337,7 @@ class Asker:
         """
         try:
             response = checked_response(answered.result(), request)
-            speech = self.segment.write_speech(request.key, response.speech) if response.speech else None
+            speech = self.segment.write_speech(request.key, response.speech) if response.speech else {}
         except (UsageError, StoreError):
             raise
         except Exception as error:
@@ -344,11 +346,11 @@ class Asker:
                     f"the model's device is lost ({first_line(error)}); what is answered is kept: the same command "
                     "goes on, and asks what was asked at that moment last; with --batch_size 1, that is one item"
                 )
-            response, speech = Response(error=describe(error)), None
-        return Record.of(item, request.key, response, speech)
+            response, speech = Response(error=describe(error)), {}
+        return stored_response(item, request.key, response, speech)
 
 
-def unprepared(item: Item, error: Exception) -> Record:
+def _unprepared(item: Item, error: Exception) -> StoredResponse:
     """The record of an item whose request cannot be made.
 
     Raises:
@@ -356,16 +358,20 @@ def unprepared(item: Item, error: Exception) -> Record:
     """
     if isinstance(error, UsageError | StoreError):
         raise error
-    return Record.of(item, None, Response(error=describe(error)))
+    return stored_response(item, None, Response(error=describe(error)))
 
 
-def copy_for(item: Item, known: Record) -> Record:
+def _copy_for(item: Item, known: StoredResponse) -> StoredResponse:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
 
 
-def _needed_first(question: Question) -> set[tuple[str, str]]:
-    """The items whose answers a question's history needs."""
-    item, asking = question.item, question.asking
-    turns = turns_to_answer_first(asking.task, asking.release, item)
-    return {(item.task, turn_item_id(item.dialogue_id, turn)) for turn in turns}
+def _turn_of(asked: tuple[str, Question]) -> int:
+    return asked[1].item.turn_index
+
+
+def _needed_first(question: Question) -> dict[int, ItemKey]:
+    """The items whose answers a question's history needs, by turn."""
+    item, builder = question.item, question.builder
+    needed = items_to_answer_first(builder.task, builder.release, item)
+    return {turn: (item.task, item_id) for turn, item_id in needed.items()}

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,20 +24,21 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import StorageError, StoreError, TaskError, UsageError
+from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
-from avemo_harness.run.config import RunConfig, RunRecord, describe_release, open_run, read_run
-from avemo_harness.run.json_files import Shift, read_timing, write_timing
+from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
+from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
-from avemo_harness.run.selection import Question, Unit, group_into_units, output_kind, plan_tasks, select_items
-from avemo_harness.run.store import Record, RunStore, Segment, add_items, items_path
+from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
+from avemo_harness.run.store import RunStore, Segment, add_items
 from avemo_harness.scorers import METRICS, is_judged
+from avemo_harness.text import Notify
 
 SourceRevision = tuple[str, str | None]
 """Hub id, path or ``builtin:demo``, with the revision that belongs to it."""
@@ -53,7 +53,7 @@ class RunReleases:
     """
 
     config: RunConfig
-    say: Callable[[str], None]
+    say: Notify
     _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
@@ -123,9 +123,6 @@ _DAMAGE_REPORTED = 20
 BatchSize = int | Literal["auto"] | None
 """Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
 
-Say = Callable[[str], None]
-"""Takes a sentence for the user: what slow thing starts now, what was repaired."""
-
 
 def judge_replies(
     folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None
@@ -157,7 +154,7 @@ def judge_replies(
     by_task = {task.task: releases.load(task) for task in tasks}
     for task in tasks:
         release = by_task[task.task]
-        if release.fingerprint != record.release_of(task)["fingerprint"]:
+        if release.fingerprint != record.release_of(task).fingerprint:
             raise UsageError(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
@@ -203,19 +200,11 @@ class PreparedRun:
     units: tuple[Unit, ...]
     conditions: ConditionCache
     releases: RunReleases
-    say: Say
+    say: Notify
 
     @property
     def n_items(self) -> int:
         return sum(len(unit.questions) for unit in self.units)
-
-    def question(self, place: tuple[str, str]) -> Question:
-        """The question of a stored record."""
-        return self._by_place[place]
-
-    @cached_property
-    def _by_place(self) -> dict[tuple[str, str], Question]:
-        return {question.place: question for unit in self.units for question in unit.questions}
 
     def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
         """Ask what is not answered yet, together with any other worker on the same directory.
@@ -225,7 +214,6 @@ class PreparedRun:
         """
         worker = secrets.token_hex(6)
         started = time.time()
-        listener = listener or _NullListener()
         if isinstance(self.model, Logging):
             self.model.log_to(self.folder / "logs" / f"{worker}.log")
         store = RunStore(self.folder)
@@ -234,7 +222,9 @@ class PreparedRun:
             with claims.alone():
                 # Who lives is asked first: what a worker stored before it went is then read, and not cut.
                 live = claims.live_workers()
-                listener.stored(store.refresh())
+                stored = store.refresh()
+                if listener is not None:
+                    listener.stored(stored)
                 cut = store.cut_torn_lines(live)
                 files.remove_leftovers(self.folder)
             for sentence in store.damage[:_DAMAGE_REPORTED]:
@@ -254,15 +244,12 @@ class PreparedRun:
             self._write_timing(worker, started, segment.written)
 
     def _write_timing(self, worker: str, started: float, records: int) -> None:
-        try:
-            before = read_timing(self.folder)
-        except StorageError:
-            raise
-        except StoreError:
+        before = none_if_damaged(lambda: read_timing(self.folder))
+        if before is None:
             self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
             before = []
         seconds = time.time() - started
-        write_timing(self.folder, [*before, Shift(worker, round(started, 3), round(seconds, 3), records)])
+        write_timing(self.folder, [*before, WorkerTiming(worker, round(started, 3), round(seconds, 3), records)])
 
 
 @contextmanager
@@ -277,21 +264,13 @@ def _closing_with(clear: Callable[[], None]) -> Iterator[None]:
     clear()
 
 
-class _NullListener:
-    def stored(self, records: Sequence[Record]) -> None:
-        del records
-
-    def waiting(self, units: int) -> None:
-        del units
-
-
 def prepare(
     config: RunConfig,
     *,
     output_path: str | Path | None = None,
     device: str | None = None,
     model: OmniModel | None = None,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> PreparedRun:
     """Resolve a config and start its run directory, or join the same run there. The model is made, not yet asked.
 
@@ -325,7 +304,7 @@ def prepare(
         task_digests={task.name: task.digest for task in tasks},
         groups=_groups(tasks, library),
         releases=tuple(
-            describe_release(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+            ReleaseRecord.of(release, [name for name, one in by_task.items() if one is release]) for release in distinct
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
@@ -334,16 +313,11 @@ def prepare(
     selected = select_items(asked, by_task, plans, config)
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
-    held = add_items(folder, plans, selected)
-    for name, count in held.forgotten.items():
-        say(
-            f"{items_path(folder, name)}: was damaged; {count} of its items, which were not asked yet, are forgotten; "
-            "name them again with --limit, --ids or --where"
-        )
-    if held.more and config.names_part:
+    items, more = add_items(folder, plans, selected, say)
+    if more and config.names_part:
         say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(files.cache_dir() / "conditions")
-    units = group_into_units(asked, by_task, held.by_task, record, conditions)
+    units = group_into_units(asked, by_task, items, record, conditions)
     return PreparedRun(folder, record, model, units, conditions, releases, say)
 
 

@@ -14,12 +14,12 @@ from avemo_harness.benchmark.planning import (
     Plan,
     RequestBuilder,
     describe_not_asked,
+    items_to_answer_first,
     plan_items,
     turn_item_id,
-    turns_to_answer_first,
 )
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, ItemKey
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
@@ -78,10 +78,10 @@ def sampling_order(candidates: Iterable[Candidate], seed: int) -> list[str]:
     >>> sorted(name[:-1] for name in sampling_order(four, seed=0)[:2])
     ['happy', 'sad']
     """
-    every = list(candidates)
+    pool = list(candidates)
     used: Counter[str] = Counter()
-    labelled = _CandidatePool([one for one in every if one.labels], seed, used)
-    unlabelled = _CandidatePool([one for one in every if not one.labels], seed, used)
+    labelled = _CandidatePool([candidate for candidate in pool if candidate.labels], seed, used)
+    unlabelled = _CandidatePool([candidate for candidate in pool if not candidate.labels], seed, used)
     return [*labelled.drain(), *unlabelled.drain()]
 
 
@@ -92,12 +92,13 @@ class _CandidatePool:
         import numpy as np
 
         self._used = used
-        labels = sorted({label for one in candidates for label in one.labels})
+        labels = sorted({label for candidate in candidates for label in candidate.labels})
         classes: dict[tuple[int, ...], dict[str, list[tuple[str, str]]]] = {}
-        for one in candidates:
-            counts = Counter(one.labels)
+        for candidate in candidates:
+            counts = Counter(candidate.labels)
             by_speaker = classes.setdefault(tuple(counts[label] for label in labels), {})
-            by_speaker.setdefault(one.speaker, []).append((_seeded_hash(seed, one.name), one.name))
+            hashed = hashlib.sha256(f"{seed} {candidate.name}".encode()).hexdigest()
+            by_speaker.setdefault(candidate.speaker, []).append((hashed, candidate.name))
         for by_speaker in classes.values():
             for members in by_speaker.values():
                 members.sort(reverse=True)
@@ -135,10 +136,6 @@ class _CandidatePool:
         return drawn
 
 
-def _seeded_hash(seed: int, name: str) -> str:
-    return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
-
-
 Property = Callable[[Dialogue, Turn], str]
 
 PROPERTIES: dict[str, Property] = {
@@ -148,7 +145,7 @@ PROPERTIES: dict[str, Property] = {
     "language": lambda dialogue, turn: dialogue.language,
     "source": lambda dialogue, turn: dialogue.source,
 }
-"""What `--where` can compare; for a conflict pair, of the turn whose sound is heard."""
+"""Properties that `--where` compares; for a conflict pair, of the turn whose sound is heard."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,7 @@ class Selection:
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """The selected ones among a task's items, in their order."""
-        kept = [item for item in items if self._is_wanted(item)]
+        kept = [item for item in items if self._is_wanted(item.dialogue_id, item.turn_index, item.item_id)]
         if self.config.limit is None:
             return kept
         return [
@@ -191,31 +188,28 @@ class Selection:
         for dialogue in self.release.dialogues:
             known |= {dialogue.dialogue_id}
             known |= {turn_item_id(dialogue.dialogue_id, turn.turn_index) for turn in dialogue.turns}
-        return [one for one in self.config.ids if one not in known]
+        return [name for name in self.config.ids if name not in known]
 
     @cached_property
     def _dialogues(self) -> frozenset[str]:
         """The dialogues within the limit, of those with a turn of the user that is wanted."""
-        order = dialogue_order(self.release, self.config.seed)
-        wanted = [name for name in order if self._has_wanted_turn(self.release.dialogue(name))]
+        wanted = [
+            name
+            for name in dialogue_order(self.release, self.config.seed)
+            if any(
+                turn.role == "user" and self._is_wanted(name, turn.turn_index, turn_item_id(name, turn.turn_index))
+                for turn in self.release.dialogue(name).turns
+            )
+        ]
         return frozenset(wanted[: self._count(len(wanted))])
-
-    def _has_wanted_turn(self, dialogue: Dialogue) -> bool:
-        return any(
-            self._holds(dialogue, turn, turn_item_id(dialogue.dialogue_id, turn.turn_index))
-            for turn in dialogue.turns
-            if turn.role == "user"
-        )
 
     @cached_property
     def _pairs(self) -> frozenset[str]:
         """The conflict pairs within the limit, of those that are wanted."""
-        wanted = []
-        for name in pair_order(self.release, self.config.seed):
-            pair = self.release.pair(name)
-            dialogue = self.release.dialogue(pair.audio_dialogue_id)
-            if self._holds(dialogue, dialogue.turns[pair.audio_turn], name):
-                wanted.append(name)
+        pairs = map(self.release.pair, pair_order(self.release, self.config.seed))
+        wanted = [
+            pair.pair_id for pair in pairs if self._is_wanted(pair.audio_dialogue_id, pair.audio_turn, pair.pair_id)
+        ]
         return frozenset(wanted[: self._count(len(wanted))])
 
     def _count(self, available: int) -> int:
@@ -223,28 +217,25 @@ class Selection:
         # 0.07 of 100 is a little more than 7 in binary.
         return int(limit) if limit >= 1 else max(1, math.ceil(limit * available - 1e-9))
 
-    def _is_wanted(self, item: Item) -> bool:
-        dialogue = self.release.dialogue(item.dialogue_id)
-        return self._holds(dialogue, dialogue.turns[item.turn_index], item.item_id)
-
-    def _holds(self, dialogue: Dialogue, turn: Turn, item_id: str) -> bool:
-        if self.config.ids and not {item_id, dialogue.dialogue_id} & set(self.config.ids):
+    def _is_wanted(self, dialogue_id: str, turn_index: int, item_id: str) -> bool:
+        if self.config.ids and not {item_id, dialogue_id} & set(self.config.ids):
             return False
+        dialogue = self.release.dialogue(dialogue_id)
         return all(
-            PROPERTIES[name](dialogue, turn) == value
+            PROPERTIES[name](dialogue, dialogue.turns[turn_index]) == value
             for name, _, value in (condition.partition("=") for condition in self.config.where)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An item with what turns it into a request."""
+    """An item with the builder of its request."""
 
-    asking: RequestBuilder
+    builder: RequestBuilder
     item: Item
 
     @property
-    def place(self) -> tuple[str, str]:
+    def item_key(self) -> ItemKey:
         return (self.item.task, self.item.item_id)
 
 
@@ -313,7 +304,8 @@ def output_kind(task: TaskSpec) -> Output:
 
 def _with_reply(plan: Plan, task: TaskSpec, release: Release, config: RunConfig) -> Plan:
     """The part of a plan whose turns the release itself answers."""
-    kept = replace(plan, items=tuple(item for item in plan.items if _has_reply(release, item)))
+    answered = (item for item in plan.items if release.dialogue(item.dialogue_id).is_answered(item.turn_index))
+    kept = replace(plan, items=tuple(answered))
     if plan.items and not kept.items:
         raise UsageError(f"{task.task}: the release holds no reply that {config.model} could give")
     return kept
@@ -344,17 +336,12 @@ def _require_whole_histories(task: TaskSpec, release: Release, items: Sequence[I
     """Refuse to ask about a turn without the turns before it, where the model's replies to those are its history."""
     asked = {item.item_id for item in items}
     for item in items:
-        for turn in turns_to_answer_first(task, release, item):
-            if turn_item_id(item.dialogue_id, turn) not in asked:
+        for turn, item_id in items_to_answer_first(task, release, item).items():
+            if item_id not in asked:
                 raise UsageError(
                     f"{task.task}: {item.item_id} needs the model's reply to turn {turn}, which --ids or --where leave "
                     "out; choose whole dialogues"
                 )
-
-
-def _has_reply(release: Release, item: Item) -> bool:
-    turns = release.dialogue(item.dialogue_id).turns
-    return item.turn_index + 1 < len(turns) and turns[item.turn_index + 1].role == "assistant"
 
 
 def group_into_units(
@@ -371,7 +358,7 @@ def group_into_units(
     """
     questions: dict[str, list[Question]] = {}
     for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
-        asking = RequestBuilder(
+        builder = RequestBuilder(
             task=task.spec,
             release=releases[task.name],
             conditions=conditions,
@@ -380,7 +367,7 @@ def group_into_units(
             seed=record.config.seed,
         )
         for item in items[task.name]:
-            questions.setdefault(item.unit, []).append(Question(asking, item))
+            questions.setdefault(item.unit, []).append(Question(builder, item))
     units = [
         Unit(name, tuple(sorted(group, key=lambda question: question.item.turn_index)))
         for name, group in questions.items()

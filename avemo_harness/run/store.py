@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from avemo_harness import media
 from avemo_harness.benchmark.planning import Plan
-from avemo_harness.benchmark.request import Item, Response, Speech
+from avemo_harness.benchmark.request import Item, ItemKey, Response, Speech, StoredResponse
 from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.run.json_files import (
@@ -19,12 +20,12 @@ from avemo_harness.run.json_files import (
     complete_lines,
     cut_after,
     json_lines,
+    none_if_damaged,
     parse_line,
     read_sealed_json,
     sealed_json,
 )
-from avemo_harness.scorers.base import Answer, Judgement
-from avemo_harness.text import storable
+from avemo_harness.text import Notify, storable
 
 ITEMS_SCHEMA = 1
 
@@ -46,22 +47,9 @@ class ItemCounts:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldItems:
-    """All items that a run holds.
-
-    Args:
-        by_task: in the order of the plan.
-        more: the run held some that are not selected now.
-        forgotten: how many of a task's items a damaged list held that nothing tells any more; they were never asked.
-    """
-
-    by_task: Mapping[str, list[Item]]
-    more: bool
-    forgotten: Mapping[str, int]
-
-
-def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]]) -> HeldItems:
+def add_items(
+    folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]], say: Notify
+) -> tuple[dict[str, list[Item]], bool]:
     """Add the selected items to what the run holds already; any number of workers may.
 
     A list that is damaged is made anew.
@@ -69,14 +57,17 @@ def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Se
     Args:
         plans: of every task that is asked, for the whole split.
         selected: the items of each that are asked for now.
+        say: is told of items that a damaged list held and nothing names any more; they were never asked.
+
+    Returns:
+        All items that the run holds, by task in the order of its plan; and True if some are not selected now.
 
     Raises:
         StorageError: the directory cannot be read or written.
     """
     with exclusive_lock(folder / "claims" / ".items", before_waiting=lambda: None):
         items: dict[str, list[Item]] = {}
-        counts: dict[str, ItemCounts] = {}
-        forgotten: dict[str, int] = {}
+        counts = {}
         more = False
         for task, plan in plans.items():
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
@@ -84,13 +75,18 @@ def add_items(folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Se
             wanted = {item.item_id for item in selected[task]}
             more = more or not held <= wanted
             items[task] = [item for item in plan.items if item.item_id in held | wanted]
+            path = items_path(folder, task)
             if n_held > len(items[task]):
-                forgotten[task] = n_held - len(items[task])
+                say(
+                    f"{path}: was damaged; {n_held - len(items[task])} of its items, which were not asked yet, are "
+                    "forgotten; name them again with --limit, --ids or --where"
+                )
             text = json_lines(asdict(item) for item in items[task])
-            _write_changed(items_path(folder, task), text)
-            counts[task] = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
-        _write_counts(folder, counts)
-    return HeldItems(items, more, forgotten)
+            _write_changed(path, text)
+            of_task = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
+            counts[task] = asdict(of_task)
+        _write_changed(folder / "items.json", sealed_json({"schema_version": ITEMS_SCHEMA, "tasks": counts}))
+    return items, more
 
 
 def read_items(folder: Path, task: str) -> list[Item]:
@@ -143,37 +139,21 @@ def items_path(folder: Path, task: str) -> Path:
 
 
 def _held_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
-    """The ids that a list holds, and how many it held before it was damaged."""
-    try:
-        held = {item.item_id for item in read_items(folder, task)}
-    except StorageError:
-        raise
-    except StoreError:
-        return _restored_ids(folder, task, plan)
-    return held, len(held)
+    """The ids that a list holds, and how many it held before it was damaged.
 
-
-def _restored_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
-    """As `_held_ids`, of a damaged or missing list: all where all were asked, else those of whole lines and answers."""
+    Of a damaged or missing list: all ids where all were asked, else those of whole lines and of answers.
+    """
+    items = none_if_damaged(lambda: read_items(folder, task))
+    if items is not None:
+        return {item.item_id for item in items}, len(items)
     path = items_path(folder, task)
     lines = set(read_whole(path).splitlines() if path.exists() else ())
-    counts = _counts_if_whole(folder, task) or ItemCounts(len(lines), None)
-    if counts.asked == counts.available:
-        return {item.item_id for item in plan.items}, counts.asked
-    asked = _asked_ids(folder, task)
+    counts = none_if_damaged(lambda: read_counts(folder, task)) if (folder / "items.json").exists() else None
+    n_asked = counts.asked if counts else len(lines)
+    if counts and counts.asked == counts.available:
+        return {item.item_id for item in plan.items}, n_asked
     whole = {item.item_id for item in plan.items if json_lines([asdict(item)]).strip().encode() in lines}
-    return whole | asked, counts.asked
-
-
-def _counts_if_whole(folder: Path, task: str) -> ItemCounts | None:
-    if not (folder / "items.json").exists():
-        return None
-    try:
-        return read_counts(folder, task)
-    except StorageError:
-        raise
-    except StoreError:
-        return None
+    return whole | _asked_ids(folder, task), n_asked
 
 
 def _asked_ids(folder: Path, task: str) -> set[str]:
@@ -190,14 +170,6 @@ def _asked_ids(folder: Path, task: str) -> set[str]:
     return asked
 
 
-def _write_counts(folder: Path, counts: Mapping[str, ItemCounts]) -> None:
-    content: dict[str, Any] = {
-        "schema_version": ITEMS_SCHEMA,
-        "tasks": {task: asdict(of_task) for task, of_task in counts.items()},
-    }
-    _write_changed(folder / "items.json", sealed_json(content))
-
-
 def _write_changed(path: Path, text: str) -> None:
     """Write a file unless it has this content already, so that nothing is written into a run that stays as it is."""
     if not path.exists() or read_whole(path) != text.encode():
@@ -212,87 +184,47 @@ LOGPROB_DECIMALS = 4
 """Log-probabilities are stored rounded, so that results do not depend on the order of floating-point sums."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSpeech:
-    """A spoken answer on disk: its path inside the run directory, its digest and its length in samples."""
-
-    path: str
-    sha256: str
-    samples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One finished request of one item, as a line of a segment.
+def stored_response(
+    item: Item, key: str | None, response: Response, speech: Mapping[str, Any] = MappingProxyType({})
+) -> StoredResponse:
+    """The response to an item as it is stored.
 
     Args:
-        label_tokens, label_priors: with `label_logprobs`, what every way of ranking is computed from.
-        speech: path of the spoken answer inside the run directory.
-        speech_sha256: digest of that file.
-        speech_samples: how many samples it holds.
-        error: why there is no answer; a record has an answer or an error.
-        flags: what is odd about the answer.
+        key: of its request; None where none could be made.
+        speech: what `Segment.write_speech` returned for the response's speech.
     """
-
-    task: str
-    item: str
-    key: str | None = None
-    text: str | None = None
-    label_logprobs: dict[str, float] | None = None
-    speech: str | None = None
-    speech_sha256: str | None = None
-    speech_samples: int | None = None
-    prompt_tokens: int | None = None
-    new_tokens: int | None = None
-    error: str | None = None
-    label_tokens: dict[str, int] | None = None
-    label_priors: dict[str, float] | None = None
-    flags: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> tuple[str, str]:
-        return (self.task, self.item)
-
-    @classmethod
-    def of(cls, item: Item, key: str | None, response: Response, speech: StoredSpeech | None = None) -> Record:
-        """Make the record of an item's response, whose speech is stored already."""
-        return cls(
-            task=item.task,
-            item=item.item_id,
-            key=key,
-            text=response.text and storable(response.text),
-            label_logprobs=_rounded(response.label_logprobs),
-            speech=speech.path if speech else None,
-            speech_sha256=speech.sha256 if speech else None,
-            speech_samples=speech.samples if speech else None,
-            prompt_tokens=response.prompt_tokens,
-            new_tokens=response.new_tokens,
-            error=response.error and storable(response.error),
-            label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
-            label_priors=_rounded(response.label_priors),
-            flags=tuple(response.flags),
-        )
-
-    def answer(self, item: Item, judged: Judgement | None = None) -> Answer:
-        """What scorers see of the record of an item, with what a recogniser says of it."""
-        return Answer(
-            item,
-            text=self.text,
-            label_logprobs=self.label_logprobs,
-            label_tokens=self.label_tokens,
-            label_priors=self.label_priors,
-            speech=self.speech,
-            flags=self.flags,
-            error=self.error,
-            judged=judged,
-        )
-
-    def line(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None and value != ()}
+    return StoredResponse(
+        task=item.task,
+        item=item.item_id,
+        key=key,
+        text=response.text and storable(response.text),
+        label_logprobs=_rounded(response.label_logprobs),
+        label_tokens=None if response.label_tokens is None else dict(response.label_tokens),
+        label_priors=_rounded(response.label_priors),
+        prompt_tokens=response.prompt_tokens,
+        new_tokens=response.new_tokens,
+        flags=tuple(response.flags),
+        error=response.error and storable(response.error),
+        **speech,
+    )
 
 
 def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if logprobs is None else {label: round(float(x), LOGPROB_DECIMALS) for label, x in logprobs.items()}
+
+
+def response_row(response: StoredResponse) -> dict[str, Any]:
+    """The line of a response: its fields that hold something."""
+    row = {**asdict(response), "speech": response.speech_path}
+    del row["speech_path"]
+    return {name: value for name, value in row.items() if value is not None and value != ()}
+
+
+def _from_line(line: bytes) -> StoredResponse:
+    values = parse_line(line)
+    return StoredResponse(
+        **{**values, "speech": None, "speech_path": values.get("speech"), "flags": tuple(values.get("flags", ()))}
+    )
 
 
 class RunStore:
@@ -307,20 +239,20 @@ class RunStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.answers: dict[tuple[str, str], Record] = {}
-        self.errors: dict[tuple[str, str], Record] = {}
-        self.by_key: dict[str, Record] = {}
-        self._damaged: list[tuple[tuple[str, str] | None, str]] = []
+        self.answers: dict[ItemKey, StoredResponse] = {}
+        self.errors: dict[ItemKey, StoredResponse] = {}
+        self.by_key: dict[str, StoredResponse] = {}
+        self._damaged: list[tuple[ItemKey | None, str]] = []
         self._lines_read: dict[Path, int] = {}
         self._read_up_to: dict[Path, int] = {}
 
-    def refresh(self) -> list[Record]:
+    def refresh(self) -> list[StoredResponse]:
         """Read what was appended since the last call, by any worker; what is damaged joins `damage`.
 
         Raises:
             StorageError: a file cannot be read. Nothing is known of its answers, so they are not asked again.
         """
-        new: list[Record] = []
+        new: list[StoredResponse] = []
         with storage_errors(self.folder / "responses", "read"):
             segments = sorted(self.folder.glob("responses/*.jsonl"))
         for segment in segments:
@@ -328,53 +260,52 @@ class RunStore:
             before = self._lines_read.get(segment, 0)
             self._lines_read[segment] = before + len(lines)
             for number, line in enumerate(lines, before + 1):
-                record = self._record(line, f"{segment.relative_to(self.folder)}, line {number}")
+                record = self._read_line(line, f"{segment.relative_to(self.folder)}, line {number}")
                 if record is not None:
                     self._remember(record)
                     new.append(record)
         return new
 
-    def _record(self, line: bytes, where: str) -> Record | None:
-        """The record of a line; None where it is damaged."""
-        place = None
+    def _read_line(self, line: bytes, where: str) -> StoredResponse | None:
+        """The response of a line; None where it is damaged."""
+        item_key = None
         try:
-            values = parse_line(line)
-            record = Record(**{**values, "flags": tuple(values.get("flags", ()))})
-            place = record.place
+            record = _from_line(line)
+            item_key = record.item_key
             problem = self._speech_problem(record)
         except (ValueError, TypeError, AttributeError) as error:
             problem = f"damaged ({error})"
         if problem is None:
             return record
-        self._damaged.append((place, f"{where}: {problem}; the run's command asks its item again"))
+        self._damaged.append((item_key, f"{where}: {problem}; the run's command asks its item again"))
         return None
 
     @property
     def damage(self) -> list[str]:
         """Damaged lines and speech, a sentence each, but for items that have another answer by now."""
-        return [sentence for place, sentence in self._damaged if place is None or place not in self.answers]
+        return [sentence for key, sentence in self._damaged if key is None or key not in self.answers]
 
-    def _speech_problem(self, record: Record) -> str | None:
-        """Why the speech that a record names is not that answer; None where it is, or none is named."""
-        if record.speech is None:
+    def _speech_problem(self, record: StoredResponse) -> str | None:
+        """The reason why the speech that a record names is not that answer; None where it is, or none is named."""
+        if record.speech_path is None:
             return None
         try:
-            data = read_whole(self.folder / record.speech)
+            data = read_whole(self.folder / record.speech_path)
         except StorageError as error:
             if not error.missing:
                 raise
-            return f"the speech {record.speech} is missing"
-        if record.speech_sha256 is not None and hashlib.sha256(data).hexdigest() != record.speech_sha256:
-            return f"the speech {record.speech} is not the one that was given (another digest)"
+            return f"the speech {record.speech_path} is missing"
+        if record.speech_sha256 is not None and _digest(data) != record.speech_sha256:
+            return f"the speech {record.speech_path} is not the one that was given (another digest)"
         return None
 
-    def _remember(self, record: Record) -> None:
+    def _remember(self, record: StoredResponse) -> None:
         if record.error is not None:
-            if record.place not in self.answers:
-                self.errors[record.place] = record
+            if record.item_key not in self.answers:
+                self.errors[record.item_key] = record
             return
-        self.answers.setdefault(record.place, record)
-        self.errors.pop(record.place, None)
+        self.answers.setdefault(record.item_key, record)
+        self.errors.pop(record.item_key, None)
         if record.key is not None:
             self.by_key.setdefault(record.key, record)
 
@@ -382,10 +313,6 @@ class RunStore:
         """Cut the torn last line off segments whose workers are gone; returns how many were cut."""
         gone = [(path, end) for path, end in self._read_up_to.items() if path.stem not in live_workers]
         return sum(cut_after(path, end) for path, end in gone)
-
-    def read_items(self, task: str) -> list[Item]:
-        """Read the items of a task; see `avemo_harness.run.store`."""
-        return read_items(self.folder, task)
 
 
 class Segment:
@@ -401,16 +328,16 @@ class Segment:
         self.written = 0
         self._lines = LineWriter(self.path)
 
-    def append(self, records: Iterable[Record]) -> None:
+    def append(self, records: Iterable[StoredResponse]) -> None:
         """Append records and return once they are durable.
 
         Raises:
             StorageError: the disk is full or the folder cannot be written.
         """
-        self.written += self._lines.append(record.line() for record in records)
+        self.written += self._lines.append(response_row(record) for record in records)
 
-    def write_speech(self, key: str, speech: Speech) -> StoredSpeech:
-        """Store a spoken answer, whole and durable before it gets its name.
+    def write_speech(self, key: str, speech: Speech) -> dict[str, Any]:
+        """Store a spoken answer, whole and durable before it gets its name; returns the fields that name it.
 
         Raises:
             MediaError: it cannot be encoded.
@@ -419,7 +346,7 @@ class Segment:
         name = f"speech/{key}.flac"
         data = media.encode_flac(speech.samples, speech.rate_hz)
         write_atomically(self.folder / name, data)
-        return StoredSpeech(name, hashlib.sha256(data).hexdigest(), len(speech.samples))
+        return {"speech_path": name, "speech_sha256": _digest(data), "speech_samples": len(speech.samples)}
 
     def close(self) -> None:
         self._lines.close()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from avemo_harness.benchmark.request import Response
 from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.scorers.answer_claims import find_announcement, find_claims
 from avemo_harness.scorers.answer_words import Kind, Token, Vocabulary
@@ -144,13 +145,13 @@ class RankingError(ValueError):
     """The answer lacks what the way of ranking needs; the message says what."""
 
 
-def label_scores(answer: Answer, labels: tuple[str, ...], rank_by: RankBy) -> list[float]:
+def label_scores(response: Response, labels: tuple[str, ...], rank_by: RankBy) -> list[float]:
     """The score of each label, in nats: log-probability, that per token, or that less the one without media.
 
     Raises:
         RankingError: log-probabilities, token counts or priors of a label are missing, or a score is not a number.
     """
-    logprobs, tokens, priors = answer.label_logprobs, answer.label_tokens, answer.label_priors
+    logprobs, tokens, priors = response.label_logprobs, response.label_tokens, response.label_priors
     if logprobs is None or set(logprobs) != set(labels):
         raise RankingError("labels not ranked")
     if rank_by == "raw":
@@ -234,20 +235,20 @@ _HIGHEST: dict[RankBy, str] = {
 }
 
 
-def rank_label(answer: Answer, output: LabelOutput) -> ParsedLabel:
+def rank_label(response: Response, output: LabelOutput) -> ParsedLabel:
     """Read the label with the highest score of the task's `rank_by`; the first of equals, in the task's order."""
     try:
-        scores = label_scores(answer, output.labels, output.rank_by)
+        scores = label_scores(response, output.labels, output.rank_by)
     except RankingError as missing:
         return ParsedLabel(None, str(missing))
     return ParsedLabel(output.labels[scores.index(max(scores))], _HIGHEST[output.rank_by])
 
 
-def read_answer(answer: Answer, output: LabelOutput) -> ParsedLabel:
+def read_answer(response: Response, output: LabelOutput) -> ParsedLabel:
     """Read a label from a stored answer by the task's method."""
     if output.method == "rank":
-        return rank_label(answer, output)
-    return read_label(answer.text or "", output)
+        return rank_label(response, output)
+    return read_label(response.text or "", output)
 
 
 def parsing_details(lines: Sequence[ScoreLine], output: LabelOutput) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, StoredResponse
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.profiles import Calibration
@@ -60,7 +60,7 @@ class Judgement:
         user_audio: the user's turn by its sound alone; None where it has none.
         reply: the spoken answer; None where there is nothing to judge.
         why: what keeps a reply from being judged: ``empty`` or ``silent``; None where nothing does.
-        place: which of its dialogue's user turns the item asks about, from 0 on.
+        turn_number: of the asked turn among its dialogue's user turns, from 0 on.
         has_reference: the release holds an answer to the same turn.
         user_view: what `user` was judged by; None where there is no such trajectory, or it was not noted yet.
         n_clipped: values of the three trajectories that lay a little off the scale and were clipped.
@@ -72,7 +72,7 @@ class Judgement:
     user_audio: Trajectory | None = None
     reply: Trajectory | None = None
     why: str | None = None
-    place: int = 0
+    turn_number: int = 0
     has_reference: bool = False
     error: str | None = None
     user_view: UserView | None = None
@@ -81,31 +81,29 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One item with what the run holds for it.
+    """An item with what the run holds for it.
 
     Args:
-        label_logprobs, label_tokens, label_priors: by label, as in `avemo_harness.benchmark.request.Response`.
-        speech: path of the spoken answer inside the run directory.
-        flags: what is odd about the answer; it is scored as it is.
-        error: why there is no answer; such an item is counted and never scored.
-        missing: nothing was stored yet.
-        judged: what a recogniser says of the user's turn and of the spoken answer; None before it was asked.
+        response: None where nothing was stored yet. One with an error is counted and never scored.
+        judged: the judgement of the user's turn and of the spoken reply; None before the run was judged.
     """
 
     item: Item
-    text: str | None = None
-    label_logprobs: Mapping[str, float] | None = None
-    label_tokens: Mapping[str, int] | None = None
-    label_priors: Mapping[str, float] | None = None
-    speech: str | None = None
-    flags: tuple[str, ...] = ()
-    error: str | None = None
-    missing: bool = False
+    response: StoredResponse | None = None
     judged: Judgement | None = None
 
     @property
-    def scorable(self) -> bool:
-        return self.error is None and not self.missing
+    def missing(self) -> bool:
+        return self.response is None
+
+    @property
+    def error(self) -> str | None:
+        return self.response.error if self.response else None
+
+    @property
+    def scorable(self) -> StoredResponse | None:
+        """The response, unless it is missing or an error."""
+        return None if self.response is None or self.response.error is not None else self.response
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,12 @@ def of_groups(estimate: Estimate) -> Estimate:
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
-    if not answer.scorable:
+    if (response := answer.scorable) is None:
         return unscored_line(answer)
-    parsed = read_answer(answer, output)
+    parsed = read_answer(response, output)
     sides = {answer.item.audio_label: "audio", answer.item.video_label: "video"}
     verdict = sides.get(parsed.label, "other") if parsed.label is not None else "other"
-    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why)
+    return ScoreLine(answer.item, response.text, parsed.label, verdict, parsed.why)
 
 
 def _counts(lines: Sequence[ScoreLine]) -> Floats:

@@ -241,9 +241,9 @@ class _ReplyVerdict:
 
 def _reply_verdict(answer: Answer) -> _ReplyVerdict:
     judged = answer.judged
-    if not answer.scorable:
+    if (response := answer.scorable) is None:
         return _ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
-    if answer.speech is None:
+    if response.speech_path is None:
         return _ReplyVerdict(answer, "unspoken", "no speech")
     if judged is None:
         return _ReplyVerdict(answer, "unjudged", "not judged")
@@ -251,7 +251,7 @@ def _reply_verdict(answer: Answer) -> _ReplyVerdict:
         return _ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
     if judged.reply is None:
         return _ReplyVerdict(answer, "unspoken", judged.why or "empty")
-    exchange = Exchange(answer.item.cluster, judged.place, judged.user, judged.user_audio, judged.reply)
+    exchange = Exchange(answer.item.cluster, judged.turn_number, judged.user, judged.user_audio, judged.reply)
     return _ReplyVerdict(answer, "spoken", exchange=exchange)
 
 
@@ -284,8 +284,8 @@ def _lines(readings: Sequence[_ReplyVerdict], columns: dict[str, Column], refuse
             scores = {name: float(row[position]) for name, row in of_turns.items()}
             values = {name: None if np.isnan(score) else score for name, score in scores.items()}
             position += 1
-        if answer.scorable:
-            lines.append(ScoreLine(answer.item, answer.text, None, reading.verdict, reading.why, values))
+        if response := answer.scorable:
+            lines.append(ScoreLine(answer.item, response.text, None, reading.verdict, reading.why, values))
         else:
             lines.append(unscored_line(answer))
     return tuple(lines)

@@ -55,9 +55,9 @@ class Forecasts:
         """Take the answers that can be ranked; errors, missing items and invalid answers forecast nothing."""
         scores, gold, clusters = [], [], []
         for answer in answers:
-            if answer.scorable and answer.item.gold is not None:
+            if (response := answer.scorable) and answer.item.gold is not None:
                 try:
-                    scores.append(label_scores(answer, labels, rank_by))
+                    scores.append(label_scores(response, labels, rank_by))
                 except RankingError:
                     continue
                 gold.append(labels.index(answer.item.gold))
@@ -168,12 +168,12 @@ def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
-    if not answer.scorable:
+    if (response := answer.scorable) is None:
         return unscored_line(answer)
-    parsed = read_answer(answer, output)
+    parsed = read_answer(response, output)
     verdict = "right" if parsed.label == answer.item.gold else "wrong"
     values = forecast_values(answer, output)
-    return ScoreLine(answer.item, answer.text, parsed.label, verdict, parsed.why, values)
+    return ScoreLine(answer.item, response.text, parsed.label, verdict, parsed.why, values)
 
 
 def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:

@@ -21,7 +21,7 @@ from support.planned import (
 )
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import RequestBuilder, plan_items, turns_to_answer_first
+from avemo_harness.benchmark.planning import RequestBuilder, items_to_answer_first, plan_items
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
@@ -159,7 +159,7 @@ def test_own_replies_are_not_waited_for_where_a_turn_is_not_asked() -> None:
     own = make_task(output={"type": "spoken_response"}, context={"assistant_replies": "own"})
     release = release_of(with_streams(make_dialogue("d1"), 0, sound=False, picture=True))
     (item,) = plan_items(own, release).items
-    assert turns_to_answer_first(own, release, item) == ()
+    assert items_to_answer_first(own, release, item) == {}
 
 
 @pytest.mark.parametrize(

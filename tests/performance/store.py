@@ -12,12 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from avemo_harness.run.store import Record, Segment
+from avemo_harness.benchmark.request import StoredResponse
+from avemo_harness.run.store import Segment, response_row
 
 RECORDS, BATCH, RUNS = 4_000, 8, 5
 
 
-def store(folder: Path, records: list[Record]) -> None:
+def store(folder: Path, records: list[StoredResponse]) -> None:
     """Append in batches through the run store."""
     segment = Segment(folder, "worker")
     for start in range(0, RECORDS, BATCH):
@@ -25,11 +26,11 @@ def store(folder: Path, records: list[Record]) -> None:
     segment.close()
 
 
-def bare(folder: Path, records: list[Record]) -> None:
+def bare(folder: Path, records: list[StoredResponse]) -> None:
     """Append the same lines in the same batches with nothing around the system calls."""
     with open(folder / "bare", "w", encoding="utf-8") as handle:
         for start in range(0, RECORDS, BATCH):
-            lines = (json.dumps(record.line()) for record in records[start : start + BATCH])
+            lines = (json.dumps(response_row(record)) for record in records[start : start + BATCH])
             handle.write("\n".join(lines) + "\n")
             handle.flush()
             os.fsync(handle.fileno())
@@ -37,7 +38,7 @@ def bare(folder: Path, records: list[Record]) -> None:
 
 def main() -> None:
     """Print both rates and their ratio, pair by pair."""
-    records = [Record("task", f"d{i}/0", f"{i:064x}", "happy") for i in range(RECORDS)]
+    records = [StoredResponse(task="task", item=f"d{i}/0", key=f"{i:064x}", text="happy") for i in range(RECORDS)]
     ratios, rates = [], []
     for _ in range(RUNS):
         seconds = []

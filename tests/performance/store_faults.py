@@ -153,7 +153,7 @@ def cut_replies(run: Path, whole: Path) -> int:
     """Answers whose speech is not that of the undisturbed run, byte by byte."""
     store = RunStore(run)
     store.refresh()
-    spoken = [record.speech for record in store.answers.values() if record.speech is not None]
+    spoken = [record.speech_path for record in store.answers.values() if record.speech_path is not None]
     return sum((run / path).read_bytes() != (whole / path).read_bytes() for path in spoken)
 
 

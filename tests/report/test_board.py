@@ -104,7 +104,7 @@ def test_cells_of_two_releases_carry_two_marks_that_say_which_is_whose(tmp_path:
     runs = [planted(tmp_path, name, tmp_path / name, dialogues) for name, dialogues in (("one", 40), ("two", 41))]
     board = boards(runs, ["one", "two"])[-1]
     for number, run in enumerate(runs):
-        content = run.record.releases[0]["fingerprint"][:12]
+        content = run.record.releases[0].fingerprint[:12]
         for column in ("Acc_AV", "F1_AV", "Acc_A", "Acc_V"):
             told = [one for one in sentences(board, number, column) if one.startswith("release")]
             assert told == [f"release …/release ({content}), not that of every row"]

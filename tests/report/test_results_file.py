@@ -14,7 +14,7 @@ from avemo_harness import evaluate
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA
 from avemo_harness.report.scored_run import finished_at, read_finished_run
-from avemo_harness.run.json_files import SEAL, Shift, write_timing
+from avemo_harness.run.json_files import SEAL, WorkerTiming, write_timing
 
 NAMES = ("video_only", "full_av", "audio_only")
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_says_what_to_do(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_ends_with_its_last_worker(run: Path) -> None:
-    write_timing(run, [Shift("one", 100.0, 20.5, 3), Shift("other", 90.0, 1_000.0, 4)])
+    write_timing(run, [WorkerTiming("one", 100.0, 20.5, 3), WorkerTiming("other", 90.0, 1_000.0, 4)])
     assert finished_at(run) == datetime(1970, 1, 1, 0, 18, 10, tzinfo=timezone.utc)
     (run / "timing.json").unlink()
     assert finished_at(run) is None

@@ -13,12 +13,11 @@ from support.packages import write_package
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
-from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.benchmark.request import Request, Response, StoredResponse
 from avemo_harness.cli import main
 from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models.base import Capabilities
 from avemo_harness.run.answers import FailureStreak, describe_failures, kind_of_error, read_errors
-from avemo_harness.run.store import Record
 
 EMOTIONS = ("neutral", "happy", "angry", "sad")
 
@@ -160,7 +159,9 @@ def test_a_long_error_is_told_by_its_beginning() -> None:
     (sentence,) = describe_failures(["ValueError: " + "weights " * 10_000])
     assert sentence.startswith("1 of 1 failed items: ValueError: weights")
     assert len(sentence) < 1_100
-    records = [Record("t", str(number), error="ValueError: " + "weights " * 10_000) for number in range(20)]
+    records = [
+        StoredResponse(task="t", item=str(number), error="ValueError: " + "weights " * 10_000) for number in range(20)
+    ]
     streak = FailureStreak()
     with pytest.raises(UsageError, match="20 items in a row") as ended:
         streak.add(records)

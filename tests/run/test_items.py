@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from avemo_harness.benchmark.planning import Plan
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Item, StoredResponse
 from avemo_harness.errors import StoreError
-from avemo_harness.run.store import HeldItems, Record, Segment, add_items, items_path, read_counts, read_items
+from avemo_harness.run.store import Segment, add_items, items_path, read_counts, read_items
 
 
 def item(number: int) -> Item:
@@ -25,14 +25,11 @@ def items(*numbers: int) -> list[Item]:
     return [item(number) for number in numbers]
 
 
-def ask(folder: Path, *numbers: int) -> HeldItems:
-    return add_items(folder, {"task": PLAN}, {"task": items(*numbers)})
-
-
 def add(folder: Path, *numbers: int) -> tuple[list[Item], bool]:
-    held = ask(folder, *numbers)
-    assert held.forgotten == {}
-    return held.by_task["task"], held.more
+    said: list[str] = []
+    held, more = add_items(folder, {"task": PLAN}, {"task": items(*numbers)}, said.append)
+    assert not said
+    return held["task"], more
 
 
 def test_lists_grow_in_the_order_of_the_plan(tmp_path: Path) -> None:
@@ -112,8 +109,8 @@ def test_a_damaged_list_of_all_items_holds_all_again_whatever_is_asked(
 def test_what_was_answered_comes_back_to_a_damaged_list(damage: Callable[[Path], None], tmp_path: Path) -> None:
     add(tmp_path, 0, 2, 3)
     segment = Segment(tmp_path, "worker")
-    segment.append(Record("task", item(number).item_id, text="sad") for number in (0, 2, 3))
-    segment.append([Record("another", item(1).item_id, text="sad")])
+    segment.append(StoredResponse(task="task", item=item(number).item_id, text="sad") for number in (0, 2, 3))
+    segment.append([StoredResponse(task="another", item=item(1).item_id, text="sad")])
     segment.close()
     damage(items_path(tmp_path, "task"))
     assert add(tmp_path, 2) == (items(0, 2, 3), True)
@@ -122,11 +119,12 @@ def test_what_was_answered_comes_back_to_a_damaged_list(damage: Callable[[Path],
 def test_items_that_nothing_tells_of_any_more_are_counted_once(tmp_path: Path) -> None:
     add(tmp_path, 0, 2, 3)
     garble(items_path(tmp_path, "task"))
-    assert ask(tmp_path, 1).by_task == {"task": items(0, 1, 2)}
+    said: list[str] = []
+    assert add_items(tmp_path, {"task": PLAN}, {"task": items(1)}, said.append)[0] == {"task": items(0, 1, 2)}
     add(tmp_path, 0, 2, 3)
     items_path(tmp_path, "task").unlink()
-    held = ask(tmp_path, 1)
-    assert (held.by_task, held.forgotten) == ({"task": items(1)}, {"task": 3})
+    assert add_items(tmp_path, {"task": PLAN}, {"task": items(1)}, said.append)[0] == {"task": items(1)}
+    assert "3 of its items, which were not asked yet, are forgotten" in said[-1]
     add(tmp_path, 1)
 
 

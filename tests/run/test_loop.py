@@ -10,13 +10,13 @@ import pytest
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
-from avemo_harness.benchmark.request import Request, Response, Text
+from avemo_harness.benchmark.request import Request, Response, StoredResponse, Text
 from avemo_harness.errors import ModelError, RunConflictError, UsageError
 from avemo_harness.models.base import Capabilities, Output
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig
 from avemo_harness.run.prepare import prepare
-from avemo_harness.run.store import Record, read_items
+from avemo_harness.run.store import read_items
 
 Behaviour = Callable[[Request], Response]
 
@@ -256,8 +256,8 @@ def test_a_listener_hears_of_every_item_once_also_of_those_answered_before(task:
     heard: list[tuple[str, str]] = []
 
     class Listener:
-        def stored(self, records: Sequence[Record]) -> None:
-            heard.extend(record.place for record in records)
+        def stored(self, records: Sequence[StoredResponse]) -> None:
+            heard.extend(record.item_key for record in records)
 
         def waiting(self, units: int) -> None:
             raise AssertionError("nobody else is asking")

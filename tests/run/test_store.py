@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness import media
-from avemo_harness.benchmark.request import Item, Response, Speech
+from avemo_harness.benchmark.request import Item, Response, Speech, StoredResponse
 from avemo_harness.errors import StorageError
-from avemo_harness.run.store import Record, RunStore, Segment
+from avemo_harness.run.store import RunStore, Segment, stored_response
 
 
 def item(number: int) -> Item:
     return Item("task", f"d{number}/0", f"unit{number}", f"d{number}", f"d{number}", 0, "full_av", gold="sad")
 
 
-def write(folder: Path, worker: str, *records: Record) -> Path:
+def write(folder: Path, worker: str, *records: StoredResponse) -> Path:
     segment = Segment(folder, worker)
     segment.append(records)
     segment.close()
@@ -29,7 +30,7 @@ def write(folder: Path, worker: str, *records: Record) -> Path:
 
 
 def test_what_was_appended_is_read_back_by_item_and_by_key(tmp_path: Path) -> None:
-    record = Record.of(item(0), "key0", Response(text="sad ☔", label_logprobs={"sad": -0.123456}))
+    record = stored_response(item(0), "key0", Response(text="sad ☔", label_logprobs={"sad": -0.123456}))
     write(tmp_path, "worker", record)
     store = RunStore(tmp_path)
     assert store.refresh() == [record]
@@ -45,28 +46,27 @@ def test_what_every_way_of_ranking_needs_and_the_flags_are_kept(tmp_path: Path) 
         label_priors={"sad": -3.999999},
         flags=("truncated", "no_speech"),
     )
-    record = Record.of(item(0), "key0", response)
+    record = stored_response(item(0), "key0", response)
     write(tmp_path, "worker", record)
     assert RunStore(tmp_path).refresh() == [record]
-    answer = record.answer(item(0))
-    assert (answer.label_logprobs, answer.label_tokens, answer.label_priors) == (
+    assert (record.label_logprobs, record.label_tokens, record.label_priors) == (
         {"sad": -0.1235},
         {"sad": 2},
         {"sad": -4.0},
     )
-    assert answer.flags == ("truncated", "no_speech")
-    assert answer.scorable
+    assert record.flags == ("truncated", "no_speech")
 
 
 def test_a_line_without_later_fields_is_read_and_nothing_odd_is_not_written(tmp_path: Path) -> None:
-    assert set(Record.of(item(0), "key0", Response(text="sad")).line()) == {"task", "item", "key", "text"}
+    written = write(tmp_path / "new", "worker", stored_response(item(0), "key0", Response(text="sad")))
+    assert set(json.loads(written.read_text())) == {"task", "item", "key", "text", "sum"}
     (tmp_path / "responses").mkdir()
     (tmp_path / "responses" / "worker.jsonl").write_text('{"item":"d0/0","task":"task","text":"sad"}\n')
-    assert RunStore(tmp_path).refresh() == [Record("task", "d0/0", text="sad")]
+    assert RunStore(tmp_path).refresh() == [StoredResponse(task="task", item="d0/0", text="sad")]
 
 
 def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path: Path) -> None:
-    records = [Record.of(item(i), f"key{i}", Response(text="sad")) for i in range(3)]
+    records = [stored_response(item(i), f"key{i}", Response(text="sad")) for i in range(3)]
     whole = write(tmp_path / "whole", "worker", *records).read_bytes()
     for cut in range(len(whole) + 1):
         folder = tmp_path / str(cut)
@@ -81,7 +81,7 @@ def test_a_segment_cut_at_any_byte_gives_the_whole_lines_before_the_cut(tmp_path
 
 
 def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> None:
-    path = write(tmp_path, "worker", Record("task", "d0/0", text="sad"))
+    path = write(tmp_path, "worker", StoredResponse(task="task", item="d0/0", text="sad"))
     with open(path, "ab") as handle:
         handle.write(b'{"task":')
     store = RunStore(tmp_path)
@@ -95,7 +95,7 @@ def test_the_unfinished_line_of_a_live_worker_is_left_alone(tmp_path: Path) -> N
     [b"\x00\x00\x00\n", b"[1, 2]\n", b'{"task": "x"}\n', b"not json\n", b'{"task": "x", "item": "y", "flags": 1}\n'],
 )
 def test_a_damaged_line_is_named_and_is_no_answer(tmp_path: Path, damage: bytes) -> None:
-    answered = Record("task", "d0/0", text="sad")
+    answered = StoredResponse(task="task", item="d0/0", text="sad")
     path = write(tmp_path, "worker", answered)
     with open(path, "ab") as handle:
         handle.write(damage)
@@ -108,7 +108,9 @@ def test_a_damaged_line_is_named_and_is_no_answer(tmp_path: Path, damage: bytes)
 
 @given(st.data())
 def test_no_single_byte_that_is_changed_gives_another_answer(data: st.DataObject) -> None:
-    record = Record.of(item(0), "key", Response(text="sad ☔", label_logprobs={"sad": -0.5}, flags=("truncated",)))
+    record = stored_response(
+        item(0), "key", Response(text="sad ☔", label_logprobs={"sad": -0.5}, flags=("truncated",))
+    )
     with TemporaryDirectory() as folder:
         path = write(Path(folder), "worker", record)
         line = bytearray(path.read_bytes())
@@ -121,14 +123,14 @@ def test_no_single_byte_that_is_changed_gives_another_answer(data: st.DataObject
         assert list(store.answers.values()) in ([], [record])
 
 
-def spoken(folder: Path) -> tuple[Path, Record]:
+def spoken(folder: Path) -> tuple[Path, StoredResponse]:
     """A segment with one spoken answer."""
     segment = Segment(folder, "worker")
     speech = segment.write_speech("key", Speech(np.full(800, 0.25, np.float32), 16_000))
-    record = Record.of(item(0), "key", Response(text="well"), speech)
+    record = stored_response(item(0), "key", Response(text="well"), speech)
     segment.append([record])
     segment.close()
-    return folder / speech.path, record
+    return folder / speech["speech_path"], record
 
 
 def test_a_spoken_answer_says_what_its_file_holds(tmp_path: Path) -> None:
@@ -172,8 +174,8 @@ def test_speech_that_the_system_will_not_read_is_an_error_and_its_answer_is_not_
 
 
 def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> None:
-    failed = Record.of(item(0), None, Response(error="MediaError: broken"))
-    answered = Record.of(item(0), "key", Response(text="sad"))
+    failed = stored_response(item(0), None, Response(error="MediaError: broken"))
+    answered = stored_response(item(0), "key", Response(text="sad"))
     for order, records in {"before": (failed, answered), "after": (answered, failed)}.items():
         folder = tmp_path / order
         write(folder, "worker", *records)
@@ -185,7 +187,7 @@ def test_an_answer_supersedes_an_error_whatever_their_order(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("response", [Response(text="sad \ud83d!"), Response(error="GenerationError: \udc80")])
 def test_half_of_a_pair_is_replaced_so_that_the_answer_can_be_stored(response: Response, tmp_path: Path) -> None:
-    record = Record.of(item(0), "key", response)
+    record = stored_response(item(0), "key", response)
     write(tmp_path, "worker", record)
     assert RunStore(tmp_path).refresh() == [record]
     assert (record.text or record.error) in ("sad \ufffd!", "GenerationError: \ufffd")

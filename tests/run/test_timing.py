@@ -13,14 +13,14 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import ModelError, StorageError, StoreError
 from avemo_harness.models.base import Capabilities
-from avemo_harness.run.json_files import Shift, read_timing, write_timing
+from avemo_harness.run.json_files import WorkerTiming, read_timing, write_timing
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert read_timing(tmp_path) == []
-    shifts = [Shift("one", 100.0, 20.5, 3), Shift("other", 90.0, 0.0, 0)]
-    write_timing(tmp_path, shifts)
-    assert read_timing(tmp_path) == shifts
+    timings = [WorkerTiming("one", 100.0, 20.5, 3), WorkerTiming("other", 90.0, 0.0, 0)]
+    write_timing(tmp_path, timings)
+    assert read_timing(tmp_path) == timings
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import Response
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.scorers.answer_words import PHRASES
 from avemo_harness.scorers.answers import ParsedLabel, rank_label, read_answer, read_label
-from avemo_harness.scorers.base import Answer
 
 EMOTION = LabelOutput(
     type="label",
@@ -22,7 +21,6 @@ EMOTION = LabelOutput(
     synonyms={"happy": ("happiness", "joyful", "joy"), "angry": ("anger", "mad"), "sad": ("sadness", "sorrow")},
 )
 RANKED = EMOTION.model_copy(update={"method": "rank"})
-ITEM = Item("task", "d/0", "unit", "d", "d", 0, "full_av", gold="sad")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +180,7 @@ def ranked_by(way: str) -> LabelOutput:
 
 
 def test_ranking_takes_the_highest_and_the_first_of_equals() -> None:
-    assert rank_label(Answer(ITEM, label_logprobs=LOGPROBS), RANKED).label == "happy"
+    assert rank_label(Response(label_logprobs=LOGPROBS), RANKED).label == "happy"
 
 
 @pytest.mark.parametrize(
@@ -190,14 +188,14 @@ def test_ranking_takes_the_highest_and_the_first_of_equals() -> None:
     [("raw", "happy"), ("length_normalised", "angry"), ("prior_corrected", "neutral")],
 )
 def test_the_task_names_what_decides_a_ranking(way: str, label: str) -> None:
-    answer = Answer(ITEM, label_logprobs=LOGPROBS, label_tokens=TOKENS, label_priors=PRIORS)
+    answer = Response(label_logprobs=LOGPROBS, label_tokens=TOKENS, label_priors=PRIORS)
     assert read_answer(answer, ranked_by(way)).label == label
 
 
 @pytest.mark.parametrize("way", ["raw", "length_normalised", "prior_corrected"])
 def test_equals_go_to_the_first_label_of_the_task_under_every_way(way: str) -> None:
     same = dict.fromkeys(reversed(EMOTION.labels), -1.5)
-    answer = Answer(ITEM, label_logprobs=same, label_tokens=dict.fromkeys(same, 2), label_priors=same)
+    answer = Response(label_logprobs=same, label_tokens=dict.fromkeys(same, 2), label_priors=same)
     assert read_answer(answer, ranked_by(way)).label == "neutral"
 
 
@@ -216,15 +214,15 @@ def test_equals_go_to_the_first_label_of_the_task_under_every_way(way: str) -> N
     ],
 )
 def test_an_answer_that_lacks_what_decides_is_invalid_and_says_what(way: str, given: dict, why: str) -> None:
-    whole = Answer(ITEM, label_logprobs=LOGPROBS, label_tokens=TOKENS, label_priors=PRIORS)
+    whole = Response(label_logprobs=LOGPROBS, label_tokens=TOKENS, label_priors=PRIORS)
     parsed = read_answer(replace(whole, **given), ranked_by(way))
     assert parsed.label is None
     assert parsed.why.startswith(why)
 
 
 def test_a_label_that_is_impossible_is_ranked_last() -> None:
-    assert read_answer(Answer(ITEM, label_logprobs={**LOGPROBS, "happy": float("-inf")}), RANKED).label == "angry"
+    assert read_answer(Response(label_logprobs={**LOGPROBS, "happy": float("-inf")}), RANKED).label == "angry"
 
 
 def test_text_is_not_a_ranking() -> None:
-    assert rank_label(Answer(ITEM, text="happy"), RANKED).label is None
+    assert rank_label(Response(text="happy"), RANKED).label is None

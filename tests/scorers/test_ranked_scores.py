@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
+from support.answers import answer_to, with_response
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import TaskSpec
@@ -30,7 +31,7 @@ def ranked(number: int, gold: str | None, probabilities: list[float], **more: ob
     dialogue = f"d{number // 3}"
     item = Item("task", f"{dialogue}/{number}", dialogue, dialogue, dialogue, number, "full_av", gold=gold)
     logprobs = {label: float(np.log(p)) for label, p in zip(LABELS, probabilities, strict=True)}
-    return Answer(item, label_logprobs=logprobs, **more)
+    return answer_to(item, label_logprobs=logprobs, **more)
 
 
 def many(items: int, seed: int = 0) -> tuple[list[Answer], np.ndarray, np.ndarray]:
@@ -72,7 +73,7 @@ def test_the_turns_of_a_dialogue_are_one_draw() -> None:
 
 
 def test_generated_answers_have_no_calibration() -> None:
-    text = replace(ranked(0, "sad", [0.1, 0.2, 0.3, 0.4]), text="sad")
+    text = with_response(ranked(0, "sad", [0.1, 0.2, 0.3, 0.4]), text="sad")
     scores = load_scorer("understanding").score(GENERATED, [text])
     assert scores.metrics["accuracy"].value == 1.0
     assert [(scores.metrics[name].value, scores.metrics[name].n) for name in ("ece", "brier")] == [(None, 0)] * 2
@@ -98,7 +99,7 @@ def test_every_way_of_ranking_is_told_beside_the_one_that_decided() -> None:
 
 def test_an_answer_that_cannot_be_ranked_is_wrong_and_forecasts_nothing() -> None:
     answers = [ranked(0, "sad", [0.1, 0.1, 0.1, 0.7]), ranked(3, "sad", [0.1, 0.1, 0.1, 0.7])]
-    answers[0] = replace(answers[0], label_priors=dict.fromkeys(LABELS, -1.0))
+    answers[0] = with_response(answers[0], label_priors=dict.fromkeys(LABELS, -1.0))
     scores = load_scorer("understanding").score(by("prior_corrected"), answers)
     assert (scores.metrics["accuracy"].value, scores.metrics["accuracy"].n) == (0.5, 2)
     assert (scores.metrics["brier"].n, scores.metrics["brier"].n_invalid) == (1, 1)
@@ -108,7 +109,7 @@ def test_an_answer_that_cannot_be_ranked_is_wrong_and_forecasts_nothing() -> Non
 
 def test_errors_and_missing_items_forecast_nothing() -> None:
     item = ranked(0, "sad", [0.25] * 4).item
-    scores = load_scorer("understanding").score(RANKED, [Answer(item, error="broken"), Answer(item, missing=True)])
+    scores = load_scorer("understanding").score(RANKED, [answer_to(item, error="broken"), Answer(item)])
     assert [scores.metrics[name].value for name in ("ece", "brier")] == [None, None]
     assert scores.details["ranking"]["mean_confidence"] is None
     assert scores.details["ranking"]["reliability"] == []
@@ -131,5 +132,5 @@ def test_a_conflict_is_read_by_what_decides_the_ranking() -> None:
     assert scorer.score(conflict, [answer]).metrics["var"].value == 1.0
     raw = by("raw", LIBRARY.load(["demo_conflict"])[0].spec)
     assert scorer.score(raw, [answer]).metrics["aar"].value == 1.0
-    without = scorer.score(conflict, [replace(answer, label_priors=None)])
+    without = scorer.score(conflict, [with_response(answer, label_priors=None)])
     assert (without.metrics["olr"].value, without.details["invalid_rate"]) == (1.0, 1.0)

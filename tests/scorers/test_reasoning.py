@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.answers import answer_to, with_response
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
@@ -39,8 +40,8 @@ def answer(dialogue: str, place: int, user: Trajectory | None, reply: Trajectory
     """A spoken answer to a user turn; without a trajectory of the reply, the judge has heard nothing in it."""
     index = 2 * place
     item = Item("multiturn_real_reply", f"{dialogue}/{index}", "u", dialogue, dialogue, index, "full_av")
-    said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, place=place)
-    return Answer(item, text="Well.", speech="speech/x.flac", judged=replace(said, **judged))
+    said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, turn_number=place)
+    return answer_to(item, text="Well.", speech_path="speech/x.flac", judged=replace(said, **judged))
 
 
 def score(answers: Sequence[Answer], task: TaskSpec = REPLY) -> TaskScores:
@@ -107,7 +108,7 @@ def test_steadiness_across_turns_is_of_replies_to_turns_that_follow_each_other()
 
 def test_missing_speech_lowers_the_coverage_and_the_strict_means_and_nothing_else() -> None:
     spoken = [answer(f"d{i}", 0, steady(SAD), steady(SAD)) for i in range(3)]
-    mute = replace(answer("mute", 0, steady(SAD), None), speech=None)
+    mute = with_response(answer("mute", 0, steady(SAD), None), speech_path=None)
     silent, empty = (answer(why, 0, steady(CALM), None, why=why) for why in ("silent", "empty"))
     scores = score([*spoken, mute, silent, empty])
     assert value(scores, "coverage") == 0.5
@@ -125,7 +126,7 @@ def test_what_could_not_be_judged_is_an_error_and_what_was_not_judged_yet_is_nei
     broken = answer("broken", 0, None, None, error="MediaError: damaged")
     unheard = replace(answer("unheard", 0, None, None), judged=None)
     wordless = answer("no recording", 0, None, steady(CALM))
-    failed = replace(answer("failed", 0, None, None), error="GenerationError: no memory")
+    failed = with_response(answer("failed", 0, None, None), error="GenerationError: no memory")
     scores = score([broken, unheard, wordless, failed])
     assert [line.verdict for line in scores.lines] == ["error", "unjudged", "error", "error"]
     assert scores.metrics["ecs"].value is None

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from support.answers import answer_to
 
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task_library import TaskLibrary
@@ -34,7 +35,7 @@ def test_every_registered_scorer_loads_and_reports_the_metrics_it_is_listed_with
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "no idea"])), min_size=1, max_size=40))
 def test_accuracy_and_macro_f1_agree_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
-    answers = [Answer(user_turn(i, gold), text) for i, (gold, text) in enumerate(pairs)]
+    answers = [answer_to(user_turn(i, gold), text) for i, (gold, text) in enumerate(pairs)]
     scores = load_scorer("understanding").score(FULL_AV, answers)
     gold, said = [g for g, _ in pairs], [t for _, t in pairs]
     occurring = [label for label in LABELS if label in gold]
@@ -47,7 +48,7 @@ def test_accuracy_and_macro_f1_agree_with_scikit_learn(pairs: list[tuple[str, st
 
 
 def test_an_error_is_counted_and_never_scored() -> None:
-    answers = [Answer(user_turn(0, "sad"), "sad"), Answer(user_turn(1, "sad"), error="MediaError: broken")]
+    answers = [answer_to(user_turn(0, "sad"), "sad"), answer_to(user_turn(1, "sad"), error="MediaError: broken")]
     scores = load_scorer("understanding").score(FULL_AV, answers)
     accuracy = scores.metrics["accuracy"]
     assert (accuracy.value, accuracy.n, accuracy.n_errors) == (1.0, 1, 1)
@@ -55,8 +56,8 @@ def test_an_error_is_counted_and_never_scored() -> None:
 
 
 def test_an_invalid_answer_is_wrong_under_full_av_and_neither_under_conflict() -> None:
-    turn = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), "hm")])
-    pair = load_scorer("modality_preference").score(CONFLICT, [Answer(conflict(0, "happy", "sad"), "hm")])
+    turn = load_scorer("understanding").score(FULL_AV, [answer_to(user_turn(0, "sad"), "hm")])
+    pair = load_scorer("modality_preference").score(CONFLICT, [answer_to(conflict(0, "happy", "sad"), "hm")])
     assert turn.metrics["accuracy"].value == 0.0
     assert [pair.metrics[name].value for name in ("aar", "var", "olr")] == [0.0, 0.0, 1.0]
     assert pair.details["invalid_rate"] == 1.0
@@ -64,8 +65,11 @@ def test_an_invalid_answer_is_wrong_under_full_av_and_neither_under_conflict() -
 
 def test_results_tell_the_rule_that_read_the_answers_and_how_often_each_step_decided() -> None:
     texts = ["sad", "Sad!", "She isn't happy, she's sad.", "hm", None]
-    turns = [Answer(user_turn(i, "sad"), text, error=None if text else "broken") for i, text in enumerate(texts)]
-    pairs = [Answer(conflict(i, "sad", "happy"), text, missing=text is None) for i, text in enumerate(texts)]
+    turns = [answer_to(user_turn(i, "sad"), text, error=None if text else "broken") for i, text in enumerate(texts)]
+    pairs = [
+        answer_to(conflict(i, "sad", "happy"), text) if text else Answer(conflict(i, "sad", "happy"))
+        for i, text in enumerate(texts)
+    ]
     steps = {"exact": 2, "no label": 1, "only label": 1}
     for scorer, task, answers in (("understanding", FULL_AV, turns), ("modality_preference", CONFLICT, pairs)):
         scores = load_scorer(scorer).score(task, answers)
@@ -75,20 +79,20 @@ def test_results_tell_the_rule_that_read_the_answers_and_how_often_each_step_dec
 
 def test_ranked_labels_are_not_parsed() -> None:
     ranked = LIBRARY.load(["multiturn_real_full_av_ranked"])[0].spec
-    answers = [Answer(user_turn(0, "sad"), label_logprobs=dict.fromkeys(LABELS, -1.0))]
+    answers = [answer_to(user_turn(0, "sad"), label_logprobs=dict.fromkeys(LABELS, -1.0))]
     assert "parsing" not in load_scorer("understanding").score(ranked, answers).details
 
 
 def test_nothing_answered_is_undefined_not_zero() -> None:
-    scores = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"), missing=True)])
+    scores = load_scorer("understanding").score(FULL_AV, [Answer(user_turn(0, "sad"))])
     assert all(metric.value is None for metric in scores.metrics.values())
 
 
 def test_preference_is_broken_down_by_pair_and_by_which_label_was_heard() -> None:
     answers = [
-        Answer(conflict(0, "happy", "sad"), "happy"),
-        Answer(conflict(1, "sad", "happy"), "happy"),
-        Answer(conflict(2, "happy", "angry"), "neutral"),
+        answer_to(conflict(0, "happy", "sad"), "happy"),
+        answer_to(conflict(1, "sad", "happy"), "happy"),
+        answer_to(conflict(2, "happy", "angry"), "neutral"),
     ]
     scores = load_scorer("modality_preference").score(CONFLICT, answers)
     assert scores.details["per_pair"]["happy~sad"] == {"aar": 0.5, "var": 0.5, "olr": 0.0, "n": 2}
@@ -97,8 +101,8 @@ def test_preference_is_broken_down_by_pair_and_by_which_label_was_heard() -> Non
 
 
 def test_intervals_treat_the_turns_of_a_dialogue_as_one_draw() -> None:
-    apart = [Answer(user_turn(i, "sad"), "sad" if i % 2 else "happy") for i in range(80)]
-    together = [Answer(user_turn(i, "sad", f"d{i // 10}"), "sad" if i >= 40 else "happy") for i in range(80)]
+    apart = [answer_to(user_turn(i, "sad"), "sad" if i % 2 else "happy") for i in range(80)]
+    together = [answer_to(user_turn(i, "sad", f"d{i // 10}"), "sad" if i >= 40 else "happy") for i in range(80)]
     scorer = load_scorer("understanding")
     narrow, wide = (scorer.score(FULL_AV, answers).metrics["accuracy"] for answers in (apart, together))
     assert narrow.value == wide.value == 0.5
@@ -108,8 +112,8 @@ def test_intervals_treat_the_turns_of_a_dialogue_as_one_draw() -> None:
 
 @pytest.mark.parametrize("dialogues", [1, 4])
 def test_fewer_than_five_dialogues_have_no_interval_and_say_so(dialogues: int) -> None:
-    turns = [Answer(user_turn(i, "sad", f"d{i % dialogues}"), "sad" if i % 3 else "happy") for i in range(20)]
-    pairs = [Answer(conflict(i, "happy", "sad"), "sad" if i % 2 else "happy") for i in range(dialogues)]
+    turns = [answer_to(user_turn(i, "sad", f"d{i % dialogues}"), "sad" if i % 3 else "happy") for i in range(20)]
+    pairs = [answer_to(conflict(i, "happy", "sad"), "sad" if i % 2 else "happy") for i in range(dialogues)]
     for metric in ("accuracy", "macro_f1", "balanced_accuracy"):
         found = load_scorer("understanding").score(FULL_AV, turns).metrics[metric]
         assert found.value is not None
@@ -120,7 +124,7 @@ def test_fewer_than_five_dialogues_have_no_interval_and_say_so(dialogues: int) -
 
 
 def test_a_model_that_is_always_right_is_bounded_below_and_its_f1_only_approximately() -> None:
-    answers = [Answer(user_turn(i, LABELS[i % 4]), LABELS[i % 4]) for i in range(40)]
+    answers = [answer_to(user_turn(i, LABELS[i % 4]), LABELS[i % 4]) for i in range(40)]
     metrics = load_scorer("understanding").score(FULL_AV, answers).metrics
     for name, note in (("accuracy", None), ("macro_f1", "approximate"), ("balanced_accuracy", "approximate")):
         found = metrics[name]
@@ -131,7 +135,8 @@ def test_a_model_that_is_always_right_is_bounded_below_and_its_f1_only_approxima
 def sad_turns(texts: list[str | None]) -> tuple[ScoreLine, ...]:
     """Score lines of answers to sad turns, a dialogue each; None is an error."""
     answers = [
-        Answer(user_turn(i, "sad"), text, error=None if text else "MediaError: broken") for i, text in enumerate(texts)
+        answer_to(user_turn(i, "sad"), text, error=None if text else "MediaError: broken")
+        for i, text in enumerate(texts)
     ]
     return load_scorer("understanding").score(FULL_AV, answers).lines
 

@@ -96,9 +96,9 @@ def defined_metrics(result: TaskResult) -> Iterator[tuple[str, MetricValue, floa
 def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> ReleaseSource:
     """The release of a task; one that was read from the Hub has a commit."""
     release = run.record.release_of(task)
-    source, commit = str(release["source"]), release["commit"]
+    source, commit = release.source, release.commit
     hub_id = source if commit is not None and _HUB_ID.fullmatch(source) else publication.dataset_id
-    return ReleaseSource(source, hub_id, task.dataset.name, task.dataset.split, commit, str(release["fingerprint"]))
+    return ReleaseSource(source, hub_id, task.dataset.name, task.dataset.split, commit, release.fingerprint)
 
 
 def model_id(run: FinishedRun, publication: Publication) -> str:

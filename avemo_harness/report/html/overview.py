@@ -72,11 +72,11 @@ def overview(run: FinishedRun) -> dict[str, Any]:
 
 def _releases(run: FinishedRun) -> Iterator[str]:
     for one in run.record.releases:
-        commit = f", commit {str(one['commit'])[:12]}" if one["commit"] else ""
-        pairs = f" and {one['pairs']:,} conflict pairs" if one["pairs"] else ""
+        commit = f", commit {one.commit[:12]}" if one.commit else ""
+        pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
         yield (
-            f"{publishable(one['source'])}, {one['name']} ({one['split']}): {one['dialogues']:,} dialogues{pairs}"
-            f"{commit}, content {str(one['fingerprint'])[:12]}"
+            f"{publishable(one.source)}, {one.name} ({one.split}): {one.dialogues:,} dialogues{pairs}"
+            f"{commit}, content {one.fingerprint[:12]}"
         )
 
 

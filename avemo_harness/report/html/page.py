@@ -169,18 +169,18 @@ def _at_hand(releases: RunReleases, record: RunRecord) -> tuple[dict[Dataset, Re
     found: dict[Dataset, Release] = {}
     notes = []
     for one in record.releases:
-        task = next(task for task in record.tasks if task.task in one["tasks"])
+        task = next(task for task in record.tasks if task.task in one.tasks)
         try:
             release = releases.load(task)
         except AvemoError as error:
             notes.append(f"without the users' words and recordings, since the release is not at hand: {error}")
             continue
-        if release.fingerprint == one["fingerprint"]:
+        if release.fingerprint == one.fingerprint:
             found[dataset_of(one)] = release
         else:
             notes.append(
                 f"without the users' words and recordings: {release.source} has changed since the run, its content is "
-                f"{release.fingerprint[:12]} and was {str(one['fingerprint'])[:12]}"
+                f"{release.fingerprint[:12]} and was {one.fingerprint[:12]}"
             )
     return found, notes
 

@@ -12,7 +12,8 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.report.scored_run import ScoredRun
-from avemo_harness.run.store import RunStore
+from avemo_harness.run.config import ReleaseRecord
+from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.text import publishable
 
 Dataset = tuple[str, str, str]
@@ -53,9 +54,9 @@ class Entry:
         return str(self.shown["key"])
 
 
-def dataset_of(release: Mapping[str, Any]) -> Dataset:
-    """The parts of a run's record of a release that tell it from the run's others."""
-    return str(release["name"]), str(release["split"]), str(release["fingerprint"])
+def dataset_of(release: ReleaseRecord) -> Dataset:
+    """What tells a release, as a run records it, from the run's others."""
+    return release.name, release.split, release.fingerprint
 
 
 def shown_tasks(run: ScoredRun) -> list[dict[str, str]]:
@@ -85,7 +86,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
     asked: dict[EntryKey, list[tuple[int, TaskSpec, Item]]] = {}
     for number, task in enumerate(_asked(run)):
         dataset = dataset_of(run.record.release_of(task))
-        for item in store.read_items(task.task):
+        for item in read_items(run.folder, task.task):
             pair = item.item_id if item.condition == "conflict" else ""
             asked.setdefault((dataset, item.dialogue_id, item.turn_index, pair), []).append((number, task, item))
     answers = sum(map(len, asked.values()))
@@ -148,7 +149,7 @@ class _Reader:
         _, task, item = asked[0]
         items = [(item.task, item.item_id) for _, _, item in asked]
         judged = [self.run.judged[one] for one in items if one in self.run.judged]
-        spoken = (record.speech for one in items if (record := self.store.answers.get(one)) and record.speech)
+        spoken = (stored.speech_path for one in items if (stored := self.store.answers.get(one)) and stored.speech_path)
         release = self.releases.get(dataset)
         asked_turn = release.dialogue(dialogue).turns[turn] if release else None
         answers = [self._answer(number, item) for number, _, item in asked]

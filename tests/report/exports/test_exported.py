@@ -82,7 +82,7 @@ def test_a_served_model_is_called_as_on_its_server(bench: Bench) -> None:
 def test_no_file_tells_where_the_model_the_release_or_the_judge_lie(bench: Bench) -> None:
     run = bench.of_model("openai", {"model": "/home/ann/qwen", "root": "/home/ann/qwen"}, pretrained="/home/ann/qwen")
     judge = Judge("/home/ann/judges/mine", "f" * 64)
-    releases = tuple({**one, "source": "/home/ann/releases/secret"} for one in run.record.releases)
+    releases = tuple(replace(one, source="/home/ann/releases/secret") for one in run.record.releases)
     run = replace(run, record=replace(run.record, releases=releases), result=replace(run.result, judge=judge))
     files = {**every_eval_ever(run, NOBODY), **spreadsheet(run, NOBODY)}
     assert "/home/ann" not in "".join(files.values())

@@ -96,7 +96,7 @@ def test_a_release_that_is_not_on_the_hub_has_to_be_named(run: FinishedRun) -> N
 
 def test_a_release_from_the_hub_is_named_with_its_commit(run: FinishedRun) -> None:
     (release,) = run.record.releases
-    record = replace(run.record, releases=({**release, "source": "them/data", "commit": "c" * 40},))
+    record = replace(run.record, releases=(replace(release, source="them/data", commit="c" * 40),))
     (entry,) = yaml.safe_load(next(iter(eval_results(replace(run, record=record), Publication()).values())))
     assert entry["dataset"] == {"id": "them/data", "task_id": "full_av", "revision": "c" * 40}
 

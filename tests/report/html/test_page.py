@@ -131,7 +131,7 @@ def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Fin
         model_args={"voice": "/home/ann/voice.wav", "base_url": "http://ann:pw@gpu:8000/v1", "api_key": "abc"},
         tasks=("/home/ann/tasks/mine.yaml",),
     )
-    releases = tuple({**one, "source": "/home/ann/my releases/secret"} for one in run.record.releases)
+    releases = tuple(replace(one, source="/home/ann/my releases/secret") for one in run.record.releases)
     judge = Judge("/home/ann/judges/mine", "f" * 64)
     result = replace(run.result, identity={"root": "/home/ann/weights"}, judge=judge)
     entry = replace(finished.entries[0], shown={**finished.entries[0].shown, "key": "k"})

@@ -32,11 +32,11 @@ class ValenceScorer:
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
-    if not answer.scorable:
+    if (response := answer.scorable) is None:
         return unscored_line(answer)
-    parsed = read_answer(answer, output)
+    parsed = read_answer(response, output)
     is_right = parsed.label is not None and SIDES.get(parsed.label) == SIDES.get(answer.item.gold or "")
-    return ScoreLine(answer.item, answer.text, parsed.label, "right" if is_right else "wrong", parsed.why)
+    return ScoreLine(answer.item, response.text, parsed.label, "right" if is_right else "wrong", parsed.why)
 
 
 def _right_and_all(lines: Sequence[ScoreLine]) -> NDArray[np.float64]:

@@ -154,9 +154,8 @@ class Surveyor:
         Returns:
             What was found, by digest.
         """
-        jobs = [partial(_survey_clip, clip, self._measure) for clip in asked] + [
-            partial(decode_fully, clip) for clip in others
-        ]
+        jobs = [partial(_survey_clip, clip, self._measure) for clip in asked]
+        jobs += [partial(_survey_clip, clip, _decode) for clip in others]
         found: list[ClipFacts | ClipProblem] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for facts in pool.map(lambda job: job(), jobs):

@@ -136,8 +136,8 @@ def clip_source(source: Source, name: str) -> ClipSource:
 LONGEST_LEAD_S = 0.25
 """Largest lead of the sound over the video: what is cut off at its end is no more than a pause."""
 LONGEST_TAIL_S = 0.5
-"""Largest lead of the video over the sound. The sound is a copy of the track that the video was recorded with, so that both
-begin together, and goes on to the end of the sentence at least."""
+"""Largest lead of the video over the sound. Both begin together, as the sound is a copy of the video's own track, and
+the sound goes on to the end of the sentence at least."""
 
 
 @dataclass(frozen=True)

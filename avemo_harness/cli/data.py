@@ -270,7 +270,7 @@ def add_push_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_push(args: argparse.Namespace) -> int:
     from avemo_harness.benchmark.task_library import TaskLibrary
-    from avemo_harness.data.sharing.push import PushTerms, push_release
+    from avemo_harness.data.sharing.push import push_release
     from avemo_harness.data.sharing.repository import PushTarget
     from avemo_harness.scorers import METRICS
 
@@ -278,9 +278,8 @@ def execute_push(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{folder}: expected the folder of a release; check the path")
     target = PushTarget(args.repo, args.revision_tag, args.private)
-    terms = PushTerms("ids" if args.ids_only else "whole", args.acknowledge_restricted)
     tasks = [task.spec for task in TaskLibrary(METRICS).load(["*"])]
-    pushed = push_release(folder, target, terms, tasks, say)
+    pushed = push_release(folder, target, tasks, say, "ids" if args.ids_only else "whole", args.acknowledge_restricted)
     print(f"{pushed.files} files, {pushed.size / 1e6:,.1f} MB: {pushed.url}")
     print(f"commit {pushed.commit}" + (f", tagged {target.tag}" if target.tag else ""))
     media = " --media_root DIR" if pushed.needs_media else ""

@@ -73,8 +73,8 @@ def match_graph(count: int, edges: Sequence[tuple[int, int]], costs: Sequence[in
     if not edges:
         return []
     ends = np.array(edges).ravel()
-    places = np.repeat(np.arange(len(edges)), 2)
-    once = LinearConstraint(coo_array((np.ones(len(ends)), (ends, places)), shape=(count, len(edges))), 0, 1)
+    edge_index = np.repeat(np.arange(len(edges)), 2)
+    once = LinearConstraint(coo_array((np.ones(len(ends)), (ends, edge_index)), shape=(count, len(edges))), 0, 1)
     each = np.ones(len(edges))
     exactly = {"mip_rel_gap": 0.0}
 
@@ -95,10 +95,10 @@ Polarity = Literal["valence", "strict", "any"]
 too; any: all unequal labels."""
 
 MatchedBy = Literal["speaker", "transcript"]
-"""What both recordings have in common: the speaker alone, or also what is said and everything said before."""
+"""Common to both recordings: the speaker alone, or also what is said and everything said before."""
 
 MAX_GAP_S = 1.0
-"""By how much the durations of a pair may differ, in seconds."""
+"""Largest difference in duration of a pair, in seconds."""
 
 _MAX_EDGES = 50_000
 _OPPOSITES = {"valence": ("sad", "angry"), "strict": ("sad",)}
@@ -186,7 +186,7 @@ def measure_clip(turn: Turn) -> float | None:
 
 
 def _transcript(dialogue: Dialogue, asked: Turn) -> str:
-    """What is said in a turn, and who said what before with which clip."""
+    """Text of a turn with the history of roles, texts and clips."""
     history = [
         (turn.role, turn.text, turn.clip.sha256 if turn.clip else None) for turn in dialogue.turns[: asked.turn_index]
     ]
@@ -243,7 +243,7 @@ def _pair(audio: PairCandidate, video: PairCandidate) -> ConflictPair:
 
 @dataclass(frozen=True, slots=True)
 class PairingRules:
-    """Which recordings may be paired.
+    """Rules for pairing recordings.
 
     Args:
         sharing: None means one transcript in configs that end in ``_synthetic``, and the speaker alone in others.

@@ -16,7 +16,7 @@ LEAST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found in one config.
+    """Result of one check of one config.
 
     Args:
         summary: one sentence.
@@ -45,10 +45,10 @@ def summarise(problems: Sequence[str]) -> str:
 
 
 Stream = Literal["sound", "face", "both"]
-"""What somebody was shown of a clip; both: its sound and its face together."""
+"""Modality of a clip that was rated; both: its sound and its face together."""
 
 Rule = Literal["majority", "unanimous", "recognizer"]
-"""What keeps a clip: more than half of the raters say its label; all of them do; the recogniser does."""
+"""Rule by which a clip is kept: more than half of the raters say its label; all of them do; the recogniser does."""
 
 RatingsByClip = Mapping[tuple[str, Stream], tuple[str, ...]]
 """Digest of a clip and what was shown of it -> the emotion that each one named."""
@@ -70,7 +70,7 @@ class LabelRatings:
     unplaced: int = 0
 
     def confirm(self, digest: str, stream: Stream, label: str) -> bool | None:
-        """Whether the rule keeps a clip of this label; None where nobody says anything of it.
+        """True where the rule keeps a clip of this label; None where nobody says anything of it.
 
         >>> opinions = LabelRatings("two raters", "majority", {("ab", "face"): ("sad", "angry")})
         >>> opinions.confirm("ab", "face", "sad"), opinions.confirm("ab", "sound", "sad")

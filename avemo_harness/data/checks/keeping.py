@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptSplit:
-    """How much of a data set split is kept."""
+    """Counts of a data set split before and after."""
 
     config: str
     split: str
@@ -38,7 +38,7 @@ class KeptSplit:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was kept by which rule, as the record has it.
+    """The rule and the counts, as the record has them.
 
     Args:
         by: who judged the labels.
@@ -127,14 +127,6 @@ def _counts(before: SurveyedConfig, after: SurveyedConfig) -> Iterator[KeptSplit
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """Rows of a Parquet file that are kept: those that have one of these ids in a column."""
-
-    column: str
-    ids: frozenset[str]
-
-
 @dataclass(slots=True)
 class _ClipPaths:
     """Paths of clips, as the rows name them."""
@@ -159,28 +151,29 @@ def _copy(source: Path, out: Path, remaining: list[SurveyedConfig]) -> None:
     shutil.copytree(source, out, ignore=left_out, dirs_exist_ok=True)
 
 
-def _selections(source: Path, remaining: list[SurveyedConfig]) -> dict[Path, _Selection]:
+def _selections(source: Path, remaining: list[SurveyedConfig]) -> dict[Path, tuple[str, set[str]]]:
+    """The id column of each Parquet file, and the ids of the rows that are kept."""
     files = local_files(source)
     found = {}
     for material in remaining:
         for split, release in material.releases.items():
-            dialogues = _Selection("dialogue_id", frozenset(one.dialogue_id for one in release.dialogues))
-            pairs = _Selection("pair_id", frozenset(one.pair_id for one in release.pairs))
+            dialogues = "dialogue_id", {dialogue.dialogue_id for dialogue in release.dialogues}
+            pairs = "pair_id", {pair.pair_id for pair in release.pairs}
             found.update(dict.fromkeys(files[material.config][split], dialogues))
             found.update(dict.fromkeys(files.get(material.config + CONFLICT, {}).get(split, ()), pairs))
     return found
 
 
-def _write_rows(file: Path, target: Path, selection: _Selection, paths: _ClipPaths) -> None:
+def _write_rows(file: Path, target: Path, selection: tuple[str, set[str]], paths: _ClipPaths) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    ids = pa.array(sorted(selection.ids), pa.string())
+    column, ids = selection[0], pa.array(sorted(selection[1]), pa.string())
     with pq.ParquetFile(file) as parquet, pq.ParquetWriter(target, parquet.schema_arrow, compression="none") as writer:
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group)
-            chosen = pc.is_in(table[selection.column], value_set=ids)
+            chosen = pc.is_in(table[column], value_set=ids)
             kept = table.filter(chosen)
             paths.kept |= _paths(kept)
             paths.dropped |= _paths(table.filter(pc.invert(chosen)))
@@ -189,7 +182,7 @@ def _write_rows(file: Path, target: Path, selection: _Selection, paths: _ClipPat
 
 
 def _paths(table: pa.Table) -> set[str]:
-    """Where the rows say that their clips are."""
+    """Paths of the clips that the rows name."""
     import pyarrow as pa
 
     if "turns" not in table.column_names:

@@ -27,16 +27,13 @@ STREAM_NAMES: Mapping[str, Stream] = {
     "face": "face",
     "video": "face",
 }
-"""What a modality may be called."""
+"""Accepted names of modalities."""
 
 LEAST_DIGITS = 12
 
-Configs = Mapping[str, Mapping[str, Release]]
-"""Config -> data set split -> what was read."""
 
-
-def read_votes(path: Path, configs: Configs, rule: Rule) -> LabelRatings:
-    """Read votes. Those of clips that are not in `configs` are counted.
+def read_votes(path: Path, configs: Mapping[str, Mapping[str, Release]], rule: Rule) -> LabelRatings:
+    """Read votes. Those of clips that are in no split of `configs` (config -> split -> release) are counted.
 
     Raises:
         ReleaseError: the table is missing or malformed, a row cannot be understood, a rater says two things of one
@@ -88,7 +85,7 @@ def _parse_vote(table: Table, row: Row, where: str) -> tuple[str, str, Stream]:
 class _ClipIndex:
     """The clips of a release by digest and by turn."""
 
-    def __init__(self, configs: Configs) -> None:
+    def __init__(self, configs: Mapping[str, Mapping[str, Release]]) -> None:
         self._digests: set[str] = set()
         self._by_turn: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
         for config, releases in configs.items():
@@ -179,7 +176,7 @@ def _rate_held_out(kind: type[Recognizer], clips: Sequence[LabelledClip]) -> Ite
 
 
 def _rate_streams(recognizer: Recognizer, clip: LabelledClip, features: ClipFeatures) -> Iterator[NamedEmotion]:
-    """What it names from each stream that tells it anything."""
+    """The emotion that it names from each stream that changes its prediction."""
     nothing = recognizer.log_probabilities(None, None)
     shown: tuple[tuple[Stream, ClipFeatures], ...] = (
         ("sound", ClipFeatures(features.sound, None)),

@@ -67,7 +67,7 @@ def unreadable(config: str, error: Exception) -> Finding:
 
 
 def check_balance(material: SurveyedConfig) -> Finding:
-    """Whether a clip has one label, and emotions are about equally frequent, so that saying one always is no use."""
+    """One label a clip, and emotions about equally frequent, so that saying one always is no use."""
     finding = partial(Finding, "label balance", material.config)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for located in material.turns():
@@ -112,7 +112,7 @@ def _contradictions(material: SurveyedConfig) -> Iterator[str]:
 
 
 def check_speakers(material: SurveyedConfig) -> Finding:
-    """Whether the people of one split are in another, so that a recogniser would be tested on whom it learned from."""
+    """No speaker and no clip in several splits: a recogniser would be tested on whom it learned from."""
     finding = partial(Finding, "speaker overlap", material.config)
     splits_of: dict[str, set[str]] = defaultdict(set)
     splits_of_clip: dict[str, set[str]] = defaultdict(set)
@@ -140,11 +140,11 @@ def check_speakers(material: SurveyedConfig) -> Finding:
 
 
 DURATION_SLACK_S = 0.12
-"""How far a clip may be from the duration that its row gives: three frames of 25 a second."""
+"""Largest distance of a clip from the duration that its row gives: three frames of 25 a second."""
 
 
 def check_media(material: SurveyedConfig) -> Finding:
-    """Whether sound and video decode to the end, last as long as `duration_s` says, and equally long."""
+    """Sound and video decode to the end, last as long as `duration_s` says, and equally long."""
     finding = partial(Finding, "media", material.config)
     problems = [one.text for one in material.clips.values() if isinstance(one, ClipProblem) and one.kind == "damaged"]
     uneven = []
@@ -209,12 +209,12 @@ def check_conflicts(material: SurveyedConfig) -> Finding:
 
 
 def audio_side(pair: ConflictPair) -> Side:
-    """Whose sound it has."""
+    """The turn that gives its sound."""
     return pair.audio_dialogue_id, pair.audio_turn
 
 
 def video_side(pair: ConflictPair) -> Side:
-    """Whose face it has."""
+    """The turn that gives its face."""
     return pair.video_dialogue_id, pair.video_turn
 
 
@@ -271,6 +271,6 @@ def _pairing_problems(release: Release) -> Iterator[str]:
 
 
 def _clip_key(release: Release, side: Side) -> str | Side:
-    """What tells clips apart: the digest, or where it should be if there is none."""
+    """Identity of a clip: its digest, or its turn where there is none."""
     turn = turn_of(release, side)
     return side if turn is None or turn.clip is None else turn.clip.sha256

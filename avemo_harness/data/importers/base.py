@@ -42,7 +42,7 @@ class CorpusInfo:
 
 
 class ClipSource(Protocol):
-    """Where a turn's clip comes from."""
+    """The origin of a turn's clip."""
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class ClipSource(Protocol):
 
     @property
     def readable_in_place(self) -> bool:
-        """Whether the clip is that very file, and the file lies in a local folder."""
+        """True where the clip is that very file, in a local folder."""
 
     def make(self) -> bytes:
         """The clip. MediaError: a file is damaged, or does not fit the others that it is made of."""
@@ -218,7 +218,7 @@ def cut_segments(talk: Sequence[ConversationTurn]) -> list[range]:
 
 
 def _longest_segment(talk: Sequence[ConversationTurn]) -> int:
-    """How many of these utterances, from the first, a segment can have."""
+    """The number of these utterances, from the first, that one segment can hold."""
     for index, turn in enumerate(talk):
         is_user = index % 2 == 0
         expected = talk[index % 2].speaker if index > 1 else turn.speaker

@@ -108,7 +108,7 @@ def _by_clip(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clip_name(stem: str) -> str:
-    """One name for a clip whose level is written as X in one place and as XX in another.
+    """One name for a clip whose level is written as X in some files and as XX in others.
 
     >>> _clip_name("1040_ITH_SAD_X")
     '1040_ITH_SAD_XX'

@@ -197,7 +197,7 @@ def _overlong(source: Source, lines: Iterable[_Line], names: Iterable[str]) -> f
 
 
 def _length_s(source: Source, name: str) -> float:
-    """How long a clip's header says that it lasts, in seconds; NaN where it cannot be read, which is told later."""
+    """Length of a clip by its header, in seconds; NaN where it is damaged, which is told later."""
     try:
         clip = source.files.local(name) if source.is_local(name) else source.read(name)
         return media.probe(clip, _ANY_LENGTH).duration_s
@@ -206,7 +206,7 @@ def _length_s(source: Source, name: str) -> float:
 
 
 def _follows(line: _Line, before: _Line) -> bool:
-    """Whether nothing was said between two utterances."""
+    """True where nothing was said between two utterances."""
     if line.serial is not None and before.serial is not None and line.serial != before.serial + 1:
         return False
     return line.number == before.number + 1

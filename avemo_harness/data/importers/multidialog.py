@@ -43,7 +43,7 @@ ABOUT = CorpusInfo(
     label_map={"neutral": "neutral", "happy": "happy", "angry": "angry", "sad": "sad"},
 )
 DIALOGUES: Mapping[Part, int] = {"train": 7_011, "validation": 891, "test": 831}
-"""How many dialogues the corpus has in each part, as its card says; frequent and rare topics together."""
+"""Dialogues of each part by the corpus' card; frequent and rare topics together."""
 
 _PARTS: Mapping[str, Part] = {
     "train": "train",
@@ -419,7 +419,7 @@ def _read(path: Path) -> bytes:
 
 
 def _missing_dialogues(utterances: Sequence[Utterance]) -> dict[str, int]:
-    """By how many dialogues each part differs from that of the corpus."""
+    """Difference in dialogues between each part and that of the corpus."""
     found = Counter({utterance.dialogue: utterance.part for utterance in utterances}.values())
     differences = {}
     for part, expected in DIALOGUES.items():

@@ -20,7 +20,7 @@ from avemo_harness.errors import MediaError
 FPS = 25
 RATE = 16_000
 MAX_DRIFT_S = 0.25
-"""By how much the face's file may be longer or shorter than that of the sound."""
+"""Largest difference in length between the face's file and that of the sound."""
 
 OTHER_CONTAINERS = (".flv", ".avi", ".mkv", ".webm")
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
@@ -134,10 +134,10 @@ def clip_source(source: Source, name: str) -> ClipSource:
 
 
 LONGEST_LEAD_S = 0.25
-"""By how much the sound may be longer: what is cut off at its end is no more than a pause."""
+"""Largest lead of the sound over the video: what is cut off at its end is no more than a pause."""
 LONGEST_TAIL_S = 0.5
-"""By how much the video may be longer. The sound is a copy of the track that the video was recorded with, so that both
-begin together, and goes on to the end of the sentence at least."""
+"""Largest lead of the video over the sound. Both begin together, as the sound is a copy of the video's own track, and
+the sound goes on to the end of the sentence at least."""
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ class VoicedVideo:
 
 
 MAX_SLACK_S = 1.0
-"""By how much the sound files together may be longer or shorter than the video."""
+"""Largest difference in length between all sound files and the video."""
 
 MAX_SHIFT_S = 0.3
-"""How far an utterance is searched from where the lengths say it begins."""
+"""Largest distance of an utterance from the start that the lengths give."""
 
 MIN_CORRELATION = 0.5
 """Between the sound of an utterance and the video's, at the best offset."""

@@ -78,7 +78,7 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
 
 
 def count_reasons(bad_files: Mapping[str, str]) -> list[tuple[str, int]]:
-    """How many files cannot be used for each reason, the most frequent first; numbers in it are left open.
+    """Count unusable files by reason, the most frequent first; numbers in it are left open.
 
     >>> count_reasons({"a.mp4": "lasts 3.5 s", "b.mp4": "lasts 12 s"})
     [('lasts … s', 2)]
@@ -93,7 +93,7 @@ def _check_all(
     keep = not all(one.readable_in_place for one in recordings)
     checked: dict[str, _CheckedClip] = {}
     bad_files: dict[str, str] = {}
-    for place, one in enumerate(recordings, 1):
+    for count, one in enumerate(recordings, 1):
         try:
             found, data = _check(one)
         except MediaError as error:
@@ -104,11 +104,11 @@ def _check_all(
         else:
             if found.encoded_anew and not keep:
                 keep = True
-                for earlier in (earlier for earlier in recordings[: place - 1] if earlier.name in checked):
+                for earlier in (earlier for earlier in recordings[: count - 1] if earlier.name in checked):
                     checked[earlier.name] = _store_clip(earlier, checked[earlier.name], folder, earlier.make())
             checked[one.name] = _store_clip(one, found, folder, data) if keep else found
-        if place % _TELL_EVERY == 0 or place == len(recordings):
-            say(f"{place:,} of {len(recordings):,} clips checked")
+        if count % _TELL_EVERY == 0 or count == len(recordings):
+            say(f"{count:,} of {len(recordings):,} clips checked")
     return checked, bad_files
 
 
@@ -156,7 +156,7 @@ def _by_part(
 def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _CheckedClip]) -> Dialogue:
     turns = tuple(
         Turn(
-            turn_index=place,
+            turn_index=index,
             role=turn.role,
             speaker_id=turn.speaker_id,
             text=turn.text,
@@ -164,7 +164,7 @@ def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _Che
             clip=checked[turn.recording.name].clip,
             duration_s=checked[turn.recording.name].duration_s,
         )
-        for place, turn in enumerate(one.turns)
+        for index, turn in enumerate(one.turns)
     )
     return Dialogue(one.dialogue_id, found.about.name, found.about.language, found.about.licence, turns)
 
@@ -210,7 +210,7 @@ ClipStorage = Literal["embedded", "named", "kept"]
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """What is imported with what.
+    """Provenance of an import.
 
     Args:
         importer: its name.
@@ -227,7 +227,7 @@ class ImportSource:
 
 @dataclass(frozen=True, slots=True)
 class ImportTarget:
-    """Where and how the release is to be written.
+    """Destination and format of the release.
 
     Args:
         out: a folder that there is not yet, or that is empty.

@@ -32,7 +32,7 @@ _NO_DERIVATIVES = re.compile(r"\bnd\b|\bby(?:nc)?nd\b|\bccby(?:nc)?nd\b|no deriv
 
 
 def may_be_shared(licence: str) -> bool:
-    """Whether anybody may pass on a work of that licence; one that is not known does not say so.
+    """True where anybody may pass on a work of that licence; False for one that is not known.
 
     >>> [may_be_shared(name) for name in ("CC0-1.0", "cc_by_nc_sa_4.0", "research only", "unclear: two are named", "")]
     [True, True, False, False, False]
@@ -41,7 +41,7 @@ def may_be_shared(licence: str) -> bool:
 
 
 def forbids_derivatives(licence: str) -> bool:
-    """Whether what is made of a work of that licence may not be passed on.
+    """True where derivatives of a work of that licence may not be passed on.
 
     >>> [forbids_derivatives(name) for name in ("CC BY-NC-ND 4.0", "CC BY-NC 4.0", "AI_Face EULA", "")]
     [True, False, True, False]
@@ -136,7 +136,7 @@ def _tools(provenance: Sequence[JsonObject]) -> Iterator[Asset]:
 
 
 def is_free(asset: Asset) -> bool:
-    """Whether recordings of an asset, and smaller copies of them, may be passed on without a further promise.
+    """True where recordings of an asset, and smaller copies of them, may be passed on without a further promise.
 
     Rows that state no licence are their owner's own; a licence that is not known to allow it frees nothing.
     """

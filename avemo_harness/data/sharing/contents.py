@@ -1,4 +1,4 @@
-"""Verified contents of a release folder: rows, place of clips, records, tasks for leaderboards."""
+"""Verified contents of a release folder: rows, location of clips, records, tasks for leaderboards."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def holds_bytes(file: Path) -> bool:
-    """Whether a Parquet file holds bytes that are no text, in whatever column: a recording may be among them."""
+    """True where a column of a Parquet file holds bytes that are no text: a recording may be among them."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as parquet:
@@ -110,7 +110,7 @@ def holds_bytes(file: Path) -> bool:
 
 
 def _has_values(chunk: object) -> bool:
-    """Whether a column of a row group has a value; one without statistics is taken to have some."""
+    """True where a column of a row group has a value; one without statistics is taken to have some."""
     statistics = getattr(chunk, "statistics", None)
     if statistics is None or not statistics.has_null_count:
         return True

@@ -22,7 +22,7 @@ from avemo_harness.recognizers.recordings import Recording
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What is known of a file, or of a stretch of one, while its size and its time of change stay the same.
+    """Cached facts of a file, or of a stretch of one, valid while its size and modification time stay the same.
 
     Args:
         changed_ns: when the file was last changed.
@@ -119,7 +119,7 @@ class LocalClips:
 
 
 def _read_facts(path: Path) -> dict[str, ClipFacts]:
-    """What is remembered; nothing where the file is missing or damaged."""
+    """The cached facts; none where the file is missing or damaged."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {key: ClipFacts(*facts) for key, *facts in rows}

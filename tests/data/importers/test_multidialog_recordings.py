@@ -1,4 +1,4 @@
-"""MultiDialog, as the Hub has it, its archives unpacked."""
+"""MultiDialog's utterances are recordings that recognisers learn from, once its archives are unpacked."""
 
 from __future__ import annotations
 

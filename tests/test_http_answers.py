@@ -1,4 +1,4 @@
-"""Bodies of answers: where streams are cut, and the bounds of bytes, values and depth within which they are read."""
+"""Answers of servers are read within limits, and their errors are told in a line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import sys
 import textwrap
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -21,12 +23,15 @@ from support.reply_server import Asked, Reply, events, replying
 from avemo_harness.http_answers import (
     MAX_DEPTH,
     MAX_ELEMENTS,
+    MAX_MESSAGE_LENGTH,
     AnswerError,
     parse_json,
     read_body,
     read_events,
     read_lines,
     read_start,
+    retry_after_s,
+    server_message,
 )
 
 MOST = 2**20
@@ -284,3 +289,29 @@ def test_whatever_a_server_sends_memory_and_time_are_bounded() -> None:
     assert set(told) == {*MODES, *STREAMS}
     assert {mode: grown for mode, (grown, _) in told.items() if grown > 100} == {}
     assert all("more than" in said for mode, (_, said) in told.items() if mode != "get-values"), told
+
+
+def test_a_server_may_say_when_to_come_back() -> None:
+    soon = datetime.now(timezone.utc) + timedelta(seconds=20)
+    assert retry_after_s(format_datetime(soon, usegmt=True)) == pytest.approx(20, abs=2)
+    assert [retry_after_s(value) for value in ("7", "-7", "", "²", "nan")] == [7.0, None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"error": {"message": "too long", "code": 400}}', "too long"),
+        (b'{"detail": [{"msg": "field required"}]}', '[{"msg": "field required"}]'),
+        (b'{"message": "busy"}', "busy"),
+        (b"<html>\n<h1>502</h1><script>if (1 < 2) x()</script> <i>nginx</i>", "502 nginx"),
+        (b"\xff\x00\x1b[31mred", "\N{REPLACEMENT CHARACTER}[31mred"),
+        (b"", ""),
+        (b"[" * 100_000, "[" * MAX_MESSAGE_LENGTH),
+    ],
+)
+def test_a_message_is_found_wherever_a_server_puts_it(body: bytes, told: str) -> None:
+    assert server_message(body) == told
+
+
+def test_a_message_is_short() -> None:
+    assert len(server_message(b"word " * 10_000)) == MAX_MESSAGE_LENGTH

@@ -1,17 +1,34 @@
-"""Weights are known by their content, wherever they lie."""
+"""Devices by rank, weights by content, and worker processes that end with their parent."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from support.processes import is_alive
 from support.tiny_extractors import speech_encoder
+from support.waiting import ASLEEP_S, wait_until
 
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.features import make_extractor
-from avemo_harness.torch_setup import find_weights, import_transformers, load_model
+from avemo_harness.torch_setup import find_weights, import_transformers, load_model, own_device, worker_pool
+
+
+def test_each_launched_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_device() == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert own_device() == "cuda:2"
+    monkeypatch.setenv("LOCAL_RANK", "5")
+    assert own_device() == "cuda:1"
+    monkeypatch.delenv("LOCAL_RANK")
+    assert own_device() == "cuda:0"
 
 
 def identity(folder: Path) -> dict[str, str]:
@@ -82,3 +99,34 @@ def test_code_of_a_folder_is_neither_run_nor_asked_about(tmp_path: Path, monkeyp
         load_model(import_transformers().AutoModel, weights, "float32", "cpu")
     assert questions == []
     assert not (tmp_path / "ran").exists()
+
+
+PARENT = """
+import os, time
+from avemo_harness.torch_setup import worker_pool
+
+if __name__ == "__main__":
+    with worker_pool(2) as pool:
+        print(*{pool.submit(os.getpid).result() for _ in range(4)}, flush=True)
+        pool.submit(time.sleep, ASLEEP_S).result()
+"""
+
+
+def test_workers_compute() -> None:
+    with worker_pool(2) as pool:
+        assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
+
+
+def test_workers_end_when_their_parent_is_killed_also_in_the_middle_of_something(tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT.replace("ASLEEP_S", str(ASLEEP_S)))
+    parent = subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert parent.stdout is not None
+    workers = [int(number) for number in parent.stdout.readline().split()]
+    assert workers
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not any(map(is_alive, workers)), "workers end with their parent")

@@ -1,4 +1,4 @@
-"""What is given to others says nothing of the machine that it comes from, and no secrets."""
+"""Values are published without local paths, credentials and secrets."""
 
 from __future__ import annotations
 

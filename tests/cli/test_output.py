@@ -1,4 +1,4 @@
-"""Disks that are full, broken or read-only cost a command one sentence, with advice that it can follow."""
+"""Errors of the system lead to the option or variable that chooses another folder."""
 
 from __future__ import annotations
 

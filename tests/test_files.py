@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and what killed writers leave is removed once nobody writes it any more."""
+"""Files and folders are written whole or not at all, locked, read as what they have to be, and pruned."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 from support.planted_runs import Planted, TextBench
-from support.waiting import PATIENCE_S, wait_until
+from support.waiting import ASLEEP_S, PATIENCE_S, wait_until
 
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.files import (
+    exclusive_lock,
     link_new,
     new_folder,
     part_of,
+    prune_files,
     read_json,
     read_whole,
     remove_leftovers,
@@ -227,3 +229,70 @@ def test_a_damaged_json_file_is_a_value_error(damaged: bytes, tmp_path: Path) ->
     (tmp_path / "file.json").write_bytes(damaged)
     with pytest.raises(ValueError, match=r".+"):
         read_json(tmp_path / "file.json", list)
+
+
+HOLD = f"""
+import sys, time
+from pathlib import Path
+from avemo_harness.files import exclusive_lock
+with exclusive_lock(Path(sys.argv[1]), lambda: None):
+    Path(sys.argv[2]).touch()
+    time.sleep({ASLEEP_S})
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "thing"
+
+
+def test_a_free_lock_is_taken_at_once_again_and_again(lock: Path) -> None:
+    waited: list[str] = []
+    for _ in range(2):
+        with exclusive_lock(lock, lambda: waited.append("waited")):
+            pass
+    assert waited == []
+
+
+def test_a_process_waits_for_the_one_inside_and_comes_in_when_that_is_killed(lock: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(lock), str(inside)]) as other:
+        wait_until(inside.exists, "the other process holds the lock")
+        with exclusive_lock(lock, other.kill):
+            assert other.wait(timeout=PATIENCE_S) != 0
+
+
+def test_an_error_inside_lets_the_next_one_in(lock: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), exclusive_lock(lock, lambda: None):
+        raise ValueError("inside")
+    with exclusive_lock(lock, lambda: pytest.fail("the lock is still held")):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written"), exclusive_lock(tmp_path / "file" / "lock", lambda: None):
+        pass
+
+
+def test_files_used_longest_ago_go_until_the_rest_fits(tmp_path: Path) -> None:
+    for age in range(5):
+        path = tmp_path / f"{age}"
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (1000 + age, 1000 + age))
+    assert prune_files(tmp_path.iterdir(), 250) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4"]
+    assert prune_files(tmp_path.iterdir(), 250) == 0
+
+
+def test_a_file_that_is_gone_meanwhile_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"x" * 100)
+    assert prune_files([tmp_path / "gone", tmp_path / "here"], 10) == 1
+
+
+def test_what_cannot_be_deleted_stays_and_keeps_nothing_else_from_going(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.utime(tmp_path / "folder", (1000, 1000))
+    (tmp_path / "file").write_bytes(b"x" * 100)
+    assert prune_files(tmp_path.iterdir(), 0) == 1
+    assert (tmp_path / "folder").exists()

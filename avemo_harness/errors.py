@@ -57,31 +57,31 @@ class StorageError(StoreError):
 
     Args:
         path: the file or folder.
-        done: what cannot be done, such as ``written``, ``read`` or ``removed``.
+        action: that failed, such as ``written``, ``read`` or ``removed``.
         reason: the system's error.
     """
 
-    def __init__(self, path: Path | str, done: str, reason: OSError) -> None:
-        super().__init__(path, done, reason)  # all of them, so that a worker process can pass the error on
+    def __init__(self, path: Path | str, action: str, reason: OSError) -> None:
+        super().__init__(path, action, reason)  # all of them, so that the error can be pickled by a worker process
         self.path = path
-        self.done = done
+        self.action = action
         self.reason = reason
 
     @property
     def forbidden(self) -> bool:
-        """Whether the file or the place is one that may only be read."""
+        """True where permissions or a read-only file system are the reason."""
         return self.reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
     @property
     def missing(self) -> bool:
-        """True where there is no such file."""
+        """True where there is no such file or folder."""
         return self.reason.errno == errno.ENOENT
 
     def __str__(self) -> str:
         return self.advise("choose another folder")
 
     def advise(self, elsewhere: str) -> str:
-        """The message, where `elsewhere` is the advice that leads to another place.
+        """The message with advice, of which `elsewhere` is the part on choosing another folder.
 
         >>> full = OSError(errno.ENOSPC, "No space left on device")
         >>> StorageError("runs/a.json", "written", full).advise("choose another folder with --out")
@@ -89,16 +89,16 @@ class StorageError(StoreError):
         """
         advice = _ADVICE.get(self.reason.errno or 0, "see whether it is in order, or {elsewhere}")
         why = self.reason.strerror or first_line(self.reason)
-        return f"{self.path}: cannot be {self.done} ({why}); {advice.format(elsewhere=elsewhere)}"
+        return f"{self.path}: cannot be {self.action} ({why}); {advice.format(elsewhere=elsewhere)}"
 
 
 @contextmanager
-def storage_errors(path: Path | str, done: str) -> Iterator[None]:
-    """Raise the system's errors in the block as a `StorageError` about a file or folder; the arguments are its own."""
+def storage_errors(path: Path | str, action: str) -> Iterator[None]:
+    """Raise an OSError of the block as a `StorageError`, whose arguments these are."""
     try:
         yield
     except OSError as error:
-        raise StorageError(path, done, error) from error
+        raise StorageError(path, action, error) from error
 
 
 _FULL = "make room, or {elsewhere}"
@@ -123,7 +123,7 @@ _ADVICE = {
     errno.EISDIR: "a folder is where a file should be; move it away, or {elsewhere}",
     errno.ENAMETOOLONG: "the name is too long; {elsewhere}",
 }
-"""What to do, by the system's error."""
+"""Advice by ``errno``."""
 
 
 class SampleError(AvemoError):
@@ -150,22 +150,23 @@ class BuildError(SampleError):
     """A tool failed on one unit of a release that is being made, or what it made cannot be used."""
 
 
-LONGEST_TOLD = 10_000
+MAX_MESSAGE_LENGTH = 10_000
 """Characters of an error that are kept: a library may print the whole of a tensor or of a page."""
 
 
 def describe(error: BaseException) -> str:
-    """An error as the record of an item keeps it; a very long one is cut.
+    """Type and message of an error for the record of an item; a very long one is cut.
 
     >>> describe(MediaError("clip.mp4: no video"))
     'MediaError: clip.mp4: no video'
     """
-    told = message_of(error)
-    return f"{type(error).__name__}: {told[:LONGEST_TOLD] or 'no message'}{'…' if len(told) > LONGEST_TOLD else ''}"
+    message = message_of(error)
+    cut = "…" if len(message) > MAX_MESSAGE_LENGTH else ""
+    return f"{type(error).__name__}: {message[:MAX_MESSAGE_LENGTH] or 'no message'}{cut}"
 
 
 def message_of(error: BaseException) -> str:
-    """The text of an error; nothing where its class, which may be anybody's, fails to give one."""
+    """The text of an error; empty where its class, which may be anybody's, fails to give one."""
     try:
         return str(error)
     except Exception:
@@ -173,5 +174,5 @@ def message_of(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The beginning of what a library says, which may go on for pages."""
+    """The first line of an error, whose text may go on for pages; its type where it has no text."""
     return (message_of(error).strip() or type(error).__name__).splitlines()[0]

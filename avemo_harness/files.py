@@ -1,9 +1,11 @@
-"""Files: folders of the package, atomic writes, locks, bounded reads of foreign files, cache pruning."""
+"""Files: folders of the package, atomic writes, locks, typed JSON, bounded reads of foreign files, cache pruning."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
+import json
 import os
 import re
 import secrets
@@ -12,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from avemo_harness.errors import StorageError, StoreError, storage_errors
+from avemo_harness.errors import StorageError, StoreError, UsageError, storage_errors
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def exclusive_lock(path: Path, before_waiting: Callable[[], object]) -> Iterator
 
     Args:
         path: of the lock's file, made where it is missing and left there.
-        before_waiting: called when another process is in the block.
+        before_waiting: called where another process is in the block.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -38,7 +40,7 @@ def exclusive_lock(path: Path, before_waiting: Callable[[], object]) -> Iterator
 
 
 def lock_file(handle: IO[Any]) -> None:
-    """Wait for the lock on an open file, which is kept until the file is closed; no wait where there are no locks."""
+    """Wait for the lock on an open file, held until the file is closed; no wait where there are no locks."""
     with suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX)
 
@@ -64,8 +66,13 @@ _UNLOCKED_AGE_S = 600.0
 """Seconds after which a file is not being written any more, where no lock can tell."""
 _PART = re.compile(r"\..+\.[0-9a-f]{8,12}\.part(\.flac)?")
 """Names of files that are being written; those of speech had an ending once."""
+PARTIAL_FOLDER = "release"
+"""Name, inside a hidden one, of a folder that `new_folder` is filling."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of systems that have no hard links, or not that many of one file."""
+
+_JSON_NOUNS: dict[type, str] = {dict: "object", list: "array"}
+Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 def cache_dir() -> Path:
@@ -85,7 +92,7 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
     """Write a file so that a reader, or a kill at any moment, sees the old content or the new one, never a part.
 
     Args:
-        mode: permissions that the file has from the first moment; those of the umask where none are given.
+        mode: permissions from the first moment on; None for those of the umask.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -98,6 +105,49 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
             part.flush()
             os.fsync(part.fileno())
             os.replace(part.name, path)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder whole or not at all: the block fills a hidden one beside it, which then takes its name.
+
+    Raises:
+        StorageError: the disk is full or the parent cannot be written; whatever OSError the block raises.
+    """
+    from tempfile import TemporaryDirectory
+
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as hidden:
+            # One level below, since only its owner may open what `tempfile` makes.
+            folder = Path(hidden) / PARTIAL_FOLDER
+            folder.mkdir()
+            yield folder
+            folder.rename(path)
+
+
+def require_new_folder(
+    path: Path, refusal: str = ": is there already and is not overwritten; name a new folder, or delete it first"
+) -> None:
+    """Refuse a path where a file is, or a folder that holds something (UsageError: the path and the refusal)."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path}{refusal}")
+
+
+def read_json(path: Path, kind: type[Json]) -> Json:
+    """The value of a JSON file that the package wrote.
+
+    Args:
+        kind: dict or list.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON in UTF-8, or its value is of another kind.
+    """
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, kind):
+        raise ValueError(f"expected a JSON {_JSON_NOUNS[kind]}, found {type(value).__name__}")
+    return value
 
 
 def read_whole(path: Path) -> bytes:
@@ -147,16 +197,16 @@ def part_of(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove what killed writers left of files in a folder, or in one right below it; returns how many went.
+    """Remove the unfinished files of killed writers in a folder and those right below it; returns how many.
 
     Other processes may be writing there: their locks tell, and where the file system has none, the file's age.
     """
-    gone = 0
+    removed = 0
     for path in (*folder.glob(".*"), *folder.glob("*/.*")):
         if _PART.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             with suppress(OSError):  # it only takes room, or its writer has just put it into place
-                gone += _remove_abandoned(path)
-    return gone
+                removed += _remove_abandoned(path)
+    return removed
 
 
 def _locked_part(path: Path, mode: int | None) -> IO[bytes]:
@@ -184,7 +234,8 @@ def _remove_abandoned(path: Path) -> bool:
 
 
 MAX_BYTES = 2**30
-"""No file that is read as a whole may be larger."""
+"""Default limit of files that are read as a whole."""
+_HASH_BLOCK_BYTES = 2**22
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -205,7 +256,7 @@ def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what would block its reader, never end, or only stand for a file.
+    """Refuse a path that would block its reader, never end, or hold a pointer instead of the file.
 
     Raises:
         OSError: it cannot be read, is a pipe, a device or a folder, or is a git-lfs pointer.
@@ -217,26 +268,28 @@ def check_file(path: Path) -> None:
 
 
 def check_content(beginning: bytes) -> None:
-    """Refuse what git-lfs leaves in a clone in the place of a file.
-
-    Raises:
-        OSError: these bytes begin such a pointer.
-    """
+    """Refuse the pointer that git-lfs leaves in a clone instead of a file (OSError)."""
     if beginning.startswith(_LFS_POINTER):
         raise OSError(errno.EINVAL, "it is a git-lfs pointer, not the file: run git lfs pull")
 
 
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hex; read block by block, since weights and clips are large."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while block := handle.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def mark_as_used(path: Path) -> None:
-    """Let a file count as used now; a folder that can only be read, and is pruned by others, stays as it is."""
+    """Set a file's time for `prune_files`; nothing where the folder can only be read, and others prune it."""
     with suppress(OSError):
         os.utime(path)
 
 
 def prune_files(paths: Iterable[Path], max_bytes: int) -> int:
-    """Delete the files used longest ago until the rest is within bounds; returns how many went.
-
-    What cannot be deleted stays, and takes no more than room.
-    """
+    """Delete the least recently used files until the rest is within bounds; returns how many were deleted."""
     files = []
     for path in paths:
         # Another process may be deleting at the same time.
@@ -244,12 +297,12 @@ def prune_files(paths: Iterable[Path], max_bytes: int) -> int:
             files.append((path.stat().st_mtime, path.stat().st_size, path))
     files.sort()
     excess = sum(size for _, size, _ in files) - max_bytes
-    gone = 0
+    deleted = 0
     for _, size, path in files:
         if excess <= 0:
             break
         with suppress(OSError):
             path.unlink(missing_ok=True)
             excess -= size
-            gone += 1
-    return gone
+            deleted += 1
+    return deleted

@@ -1,4 +1,4 @@
-"""HTTP client of models and builds: retries with backoff, failover, limits of time, bytes and depth."""
+"""HTTP client of models and builds: retries with exponential backoff and jitter, failover, limits of time and bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from avemo_harness.errors import UsageError, first_line
 from avemo_harness.http_answers import (
-    LONGEST_ERROR,
+    MAX_ERROR_BYTES,
     AnswerError,
     RequestError,
     error_of_exception,
@@ -43,26 +43,27 @@ SUCCESS_STATUSES = (200, 201)
 NOT_READY_STATUSES = (429, 502, 503, 504)
 """Statuses of a server that may be starting; one of 500 is rather a page that is broken."""
 
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+_CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Bounds of the attempts at one request.
+    """Limits of the attempts at one request.
 
     Args:
-        attempts: how often it is sent at most.
+        attempts: most times that it is sent.
         timeout_s: for one attempt, up to the last byte of its answer.
-        silence_s: between two pieces of an answer.
+        silence_s: between two pieces of an answer (read timeout).
         connect_s: until a connection stands.
-        total_s: from the first attempt on; none is begun after it.
-        gone_s: without any answer from any server, before which a request is not given up because it finds none.
-        ready_s: from the first attempt on, for which a server that is not ready is asked again beyond the attempts.
-        pause_s: before the second attempt; doubled before each further one, with jitter.
-        longest_pause_s: above which no pause grows, a server's wish included.
-        most_bytes: of an answer, decompressed.
+        total_s: after the first attempt, beyond which none is begun.
+        unreachable_s: without an answer from any server, until a request is given up for lack of a connection.
+        ready_s: after the first attempt, during which a server that is still starting is asked beyond `attempts`.
+        backoff_s: pause before the second attempt; doubled before each further one, with jitter.
+        max_backoff_s: longest pause, also where a server's Retry-After is longer.
+        max_bytes: of an answer, decompressed.
     """
 
     attempts: int = 6
@@ -70,11 +71,11 @@ class Bounds:
     silence_s: float = 300.0
     connect_s: float = 30.0
     total_s: float = 1800.0
-    gone_s: float = 60.0
+    unreachable_s: float = 60.0
     ready_s: float = 0.0
-    pause_s: float = 0.5
-    longest_pause_s: float = 60.0
-    most_bytes: int = 24 * 2**20
+    backoff_s: float = 0.5
+    max_backoff_s: float = 60.0
+    max_bytes: int = 24 * 2**20
 
 
 BOUNDS = Bounds()
@@ -85,27 +86,27 @@ class Server:
     """A server and the connection pool to it.
 
     Args:
-        busy: requests that it is answering, or that wait for it.
-        closed_until: time before which it is left alone.
-        failures: rests that it was given since it last answered, because there was no connection.
+        in_flight: requests that it is answering, or that wait for it.
+        retry_at: monotonic time before which it is sent nothing.
+        failures: failed connections since it last answered, each followed by a pause.
     """
 
     url: httpx.URL
     pool: httpx.AsyncClient
-    busy: int = 0
-    closed_until: float = 0.0
+    in_flight: int = 0
+    retry_at: float = 0.0
     failures: int = 0
 
 
 @dataclass
 class Client:
-    """Sends requests to servers that are alike, or to one. All of it runs in one event loop.
+    """Sends requests to one server, or to the least busy of several replicas. All of it runs in one event loop.
 
     Proxies of the environment are used, but never for this machine itself.
 
     Args:
-        urls: that the paths of requests are added to.
-        key: sent with every request as a bearer token; None for none. It is cut out of every message.
+        urls: base URLs, to which the paths of requests are added.
+        key: bearer token; cut out of every message.
         say: takes a sentence for the user before something slow.
 
     Raises:
@@ -117,14 +118,14 @@ class Client:
     bounds: Bounds = BOUNDS
     say: Callable[[str], object] = lambda sentence: None
     servers: list[Server] = field(init=False)
+    _unreachable_since: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         urls = [parse_url(url) for url in self.urls]
-        if any(map(os.environ.get, CERTIFICATE_VARIABLES)):
+        if any(map(os.environ.get, _CERTIFICATE_VARIABLES)):
             _tls()
         self.servers = [Server(url, _pool(url, self.key, self.bounds)) for url in urls]
         self._jitter = random.Random(0)
-        self._silent_since: float | None = None
 
     async def post(
         self, path: str, body: Mapping[str, Any], read: Callable[[httpx.Response], Awaitable[Result]]
@@ -134,8 +135,7 @@ class Client:
         Args:
             path: below the servers' URLs.
             body: keyword arguments of httpx's ``stream``.
-            read: makes something of an answer; raises a RequestError where it holds none. What else it
-                raises is passed on.
+            read: parses an answer; a RequestError of its own counts as a failed attempt.
 
         Raises:
             RequestError: a server refuses the request, or no attempt was answered well.
@@ -154,7 +154,7 @@ class Client:
 
         Args:
             url: of the server, as it was given.
-            ready_s: for which a server that is starting is waited for.
+            ready_s: seconds to wait for a server that is starting.
 
         Raises:
             RequestError: the server is not reached or not ready, wants another key, or gives more than is read.
@@ -168,7 +168,7 @@ class Client:
                         raise refusal
                     return None
                 try:
-                    body = await read_body(response, self.bounds.most_bytes)
+                    body = await read_body(response, self.bounds.max_bytes)
                 except AnswerError as error:
                     raise RequestError(f"{path}: {error}", "request") from error
             try:
@@ -179,10 +179,12 @@ class Client:
         server = self.servers[self.urls.index(url)]
         root = server.url.path.rstrip("/").removesuffix("/v1")
         timeout_s = min(INFO_TIMEOUT_S, self.bounds.timeout_s)
-        return await self._retry([server], send, replace(self.bounds, timeout_s=timeout_s, gone_s=0.0, ready_s=ready_s))
+        return await self._retry(
+            [server], send, replace(self.bounds, timeout_s=timeout_s, unreachable_s=0.0, ready_s=ready_s)
+        )
 
     def clean(self, message: str) -> str:
-        """A message without the key and without the passwords of addresses."""
+        """Redact the key and the passwords of addresses."""
         for secret in filter(None, (self.key, *(server.url.password for server in self.servers))):
             message = message.replace(secret, "***")
         return message
@@ -196,64 +198,64 @@ class Client:
             try:
                 return await self._attempt(server, send, bounds)
             except RequestError as failure:
-                # That one of several servers is away is no attempt: another takes the request at once.
-                passed_on = failure.unreachable and any(not one.failures for one in servers)
-                number += not passed_on
-                pause = 0.0 if passed_on else self._pause(server, failure, number)
+                # Failing over to another server costs no attempt and no pause.
+                fails_over = failure.unreachable and any(not server.failures for server in servers)
+                number += not fails_over
+                pause = 0.0 if fails_over else self._pause(server, failure, number)
                 self._give_up(servers, failure, number, monotonic() - begun + pause, bounds)
                 if failure.rate_limited:
-                    server.closed_until = max(server.closed_until, monotonic() + pause)
+                    server.retry_at = max(server.retry_at, monotonic() + pause)
                 elif not failure.unreachable:
                     await sleep(pause)
 
     async def _attempt(self, server: Server, send: Callable[[Server], Awaitable[Result]], bounds: Bounds) -> Result:
         import httpx
 
-        server.busy += 1
+        server.in_flight += 1
         try:
-            if (pause := server.closed_until - monotonic()) > 0:
+            if (pause := server.retry_at - monotonic()) > 0:
                 await sleep(pause)
             answer = await asyncio.wait_for(send(server), bounds.timeout_s)
-            self._heard(server)
+            self._mark_reachable(server)
             return answer
         except asyncio.TimeoutError as error:
             raise RequestError(f"no whole answer came within {bounds.timeout_s:g} s") from error
         except httpx.HTTPError as error:
             failure = error_of_exception(error)
             if failure.unreachable:
-                self._missed(server, failure)
+                self._mark_unreachable(server, failure)
             raise failure from error
         except RequestError as failure:
-            self._heard(server)
+            self._mark_reachable(server)
             # Its frames hold what was read of the answer, up to the next collection of garbage.
             failure.__context__ = None
             raise failure.with_traceback(None) from None
         finally:
-            server.busy -= 1
+            server.in_flight -= 1
 
-    def _heard(self, server: Server) -> None:
+    def _mark_reachable(self, server: Server) -> None:
         server.failures = 0
-        self._silent_since = None
+        self._unreachable_since = None
 
-    def _missed(self, server: Server, failure: RequestError) -> None:
-        """Let a server rest; the pause grows with each rest, not with each of the requests that found it away."""
+    def _mark_unreachable(self, server: Server, failure: RequestError) -> None:
+        """Back off from a server; the pause grows once a pause, not with each of the requests that found it away."""
         now = monotonic()
         if not server.failures:
             self.say(self.clean(f"{shown_url(server.url)}: {failure}; trying again"))
-        if now >= server.closed_until:
+        if now >= server.retry_at:
             server.failures += 1
-            server.closed_until = now + self._backoff(server.failures)
-        self._silent_since = now if self._silent_since is None else self._silent_since
+            server.retry_at = now + self._backoff(server.failures)
+        self._unreachable_since = now if self._unreachable_since is None else self._unreachable_since
 
     def _give_up(
         self, servers: Sequence[Server], failure: RequestError, number: int, elapsed_s: float, bounds: Bounds
     ) -> None:
-        """Raise what a request ends with, where no further attempt is due."""
+        """Raise the final error of a request, where no further attempt is due."""
         reason, scope = str(failure), failure.scope
         late = elapsed_s > bounds.total_s
         if scope == "attempt" and failure.unreachable and all(server.failures for server in servers):
-            silence_s = monotonic() - (self._silent_since or monotonic())
-            if not late and (number < bounds.attempts or silence_s < bounds.gone_s):
+            silence_s = monotonic() - (self._unreachable_since or monotonic())
+            if not late and (number < bounds.attempts or silence_s < bounds.unreachable_s):
                 return
             advice = "is the server up? Start it again, then give the same command again"
             reason, scope = f"no server has answered for {silence_s:.0f} s: {reason}; {advice}", "run"
@@ -266,17 +268,17 @@ class Client:
             ended = "no time is left for another" if late and number < bounds.attempts else ""
             tried = f"{number} attempt{'s' if number > 1 else ''}{', and ' if ended else ''}{ended}"
             reason, scope = f"not answered in {tried}; the last one: {reason}", "request"
-        raise RequestError(self.clean(reason), scope, status=failure.status, told=failure.told)
+        raise RequestError(self.clean(reason), scope, status=failure.status, body_text=failure.body_text)
 
     def _pause(self, server: Server, failure: RequestError, number: int) -> float:
         if failure.unreachable:
-            return max(0.0, server.closed_until - monotonic())
+            return max(0.0, server.retry_at - monotonic())
         if failure.retry_after_s is not None:
-            return min(failure.retry_after_s, self.bounds.longest_pause_s)
-        return min(self._backoff(number) * self._jitter.uniform(0.5, 1.5), self.bounds.longest_pause_s)
+            return min(failure.retry_after_s, self.bounds.max_backoff_s)
+        return min(self._backoff(number) * self._jitter.uniform(0.5, 1.5), self.bounds.max_backoff_s)
 
     def _backoff(self, number: int) -> float:
-        return min(self.bounds.pause_s * 2.0 ** min(number - 1, 32), self.bounds.longest_pause_s)
+        return min(self.bounds.backoff_s * 2.0 ** min(number - 1, 32), self.bounds.max_backoff_s)
 
 
 class EventLoop:
@@ -287,18 +289,21 @@ class EventLoop:
         threading.Thread(target=self._loop.run_forever, name="requests", daemon=True).start()
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Begin some work; the future is done with it."""
+        """Schedule a coroutine from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 def _choose(servers: Sequence[Server], last: Server | None) -> Server:
-    """The server that is open first and least busy, another than the last one where there are several.
-
-    One that was away is tried by one request at a time.
-    """
+    """The server that may be asked first, then the least busy; another than the last one where there are several."""
     now = monotonic()
     others = [server for server in servers if server is not last] or servers
-    return min(others, key=lambda one: (max(0.0, one.closed_until - now), one.busy if one.failures else 0, one.busy))
+
+    def cost(server: Server) -> tuple[float, int, int]:
+        # One that was unreachable is tried by one request at a time.
+        probes = server.in_flight if server.failures else 0
+        return max(0.0, server.retry_at - now), probes, server.in_flight
+
+    return min(others, key=cost)
 
 
 @lru_cache(maxsize=64)
@@ -307,15 +312,15 @@ def _below(url: httpx.URL, path: str) -> httpx.URL:
 
 
 async def _refusal(response: httpx.Response) -> RequestError:
-    body = await read_start(response, LONGEST_ERROR)
+    body = await read_start(response, MAX_ERROR_BYTES)
     return error_of_status(response.status_code, response.headers, body)
 
 
 def read_key(variable: str) -> str | None:
-    """The key that a variable of the environment holds; None where it is not set.
+    """The API key in a variable of the environment, or None.
 
     Raises:
-        UsageError: it holds what no key can be.
+        UsageError: it is not printable ASCII.
     """
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable():
@@ -343,7 +348,7 @@ def _pool(url: httpx.URL, key: str | None, bounds: Bounds) -> httpx.AsyncClient:
 def _tls() -> ssl.SSLContext:
     import httpx
 
-    given = {variable: value for variable in CERTIFICATE_VARIABLES if (value := os.environ.get(variable))}
+    given = {variable: value for variable in _CERTIFICATE_VARIABLES if (value := os.environ.get(variable))}
     for variable, is_there in (("SSL_CERT_FILE", os.path.isfile), ("SSL_CERT_DIR", os.path.isdir)):
         if variable in given and not is_there(given[variable]):
             raise UsageError(f"{variable}={given[variable]}: there are no certificates; correct it, or unset it")
@@ -355,7 +360,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _proxy(url: httpx.URL) -> httpx.Proxy | None:
-    """The proxy that the environment names for an address; none for this machine itself."""
+    """The proxy that the environment names for an address; None for this machine itself."""
     from urllib.request import proxy_bypass
 
     import httpx

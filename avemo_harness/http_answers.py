@@ -10,11 +10,13 @@ import ssl
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.text import printable
 
 if TYPE_CHECKING:
     import httpx
@@ -56,12 +58,10 @@ def shown_address(text: str) -> str:
     return re.sub(r"//.*@", "//", re.split(r"[?#]", text)[0]).rstrip("/")
 
 
-LONGEST_MESSAGE = 300
-"""Characters of a server's message that are told."""
-LONGEST_ERROR = 2**16
-"""Bytes of the body of an error that are read."""
-LONGEST_PAGE = 2**14
-"""Bytes of a page in which its text is looked for."""
+MAX_MESSAGE_LENGTH = 300
+MAX_ERROR_BYTES = 2**16
+_MAX_PAGE_BYTES = 2**14
+"""Bytes of an HTML page in which its text is looked for."""
 
 Scope = Literal["attempt", "request", "run"]
 
@@ -76,11 +76,11 @@ _QUOTA_CODES = frozenset(
         "arrearage",
     }
 )
-"""Codes and types of errors that say that nothing is left to pay with; other errors of status 429 pass."""
+"""Codes and types of errors of an account without credit; other errors of status 429 are temporary."""
 _TRANSIENT_STATUSES = (408, 409, 425, 429)
 """Statuses below 500 after which the same request may succeed."""
 _UNSUPPORTED_STATUSES = (501, 505)
-"""Statuses from 500 on that say that a server cannot do what it is asked."""
+"""Statuses from 500 on that no retry mends."""
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 """Reasons of OpenSSL's errors where what answers a handshake is no TLS."""
 
@@ -90,12 +90,12 @@ class RequestError(Exception):
 
     Args:
         reason: one line.
-        scope: what fails again: nothing (the same request may be answered next time), this request, or every one.
+        scope: of the failure: this attempt (a retry may succeed), this request, or every request of the run.
         status: of the answer, where there was one.
-        told: the beginning of what the server answered.
-        retry_after_s: seconds that the server wants to be left alone for, where it says so.
-        rate_limited: the server wants fewer requests.
-        unreachable: there was no connection.
+        body_text: the beginning of the body of the answer.
+        retry_after_s: seconds until the server wants the next request.
+        rate_limited: too many requests for the server.
+        unreachable: no connection could be made.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class RequestError(Exception):
         scope: Scope = "attempt",
         *,
         status: int | None = None,
-        told: str = "",
+        body_text: str = "",
         retry_after_s: float | None = None,
         rate_limited: bool = False,
         unreachable: bool = False,
@@ -112,7 +112,7 @@ class RequestError(Exception):
         super().__init__(reason)
         self.scope = scope
         self.status = status
-        self.told = told
+        self.body_text = body_text
         self.retry_after_s = retry_after_s
         self.rate_limited = rate_limited
         self.unreachable = unreachable
@@ -123,12 +123,12 @@ class AnswerError(RequestError):
 
 
 def error_of_status(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    """The failure that an answer of another status than 200 is."""
-    told = body[:LONGEST_ERROR].decode("utf-8", "replace")
+    """Classify an answer of another status than 200."""
+    body_text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
     reason = f"the server answered {status}: {server_message(body) or 'nothing'}"
 
     def failure(advice: str, scope: Scope) -> RequestError:
-        return RequestError(reason + advice, scope, status=status, told=told)
+        return RequestError(reason + advice, scope, status=status, body_text=body_text)
 
     if status == 402 or _QUOTA_CODES & _codes(body):
         return failure("; the account has no quota left: top it up, then give the same command again", "run")
@@ -143,17 +143,17 @@ def error_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Req
     if status in _TRANSIENT_STATUSES or (status >= 500 and status not in _UNSUPPORTED_STATUSES):
         wait_s = retry_after_s(headers.get("retry-after", ""))
         rate_limited = status == 429 or (status == 503 and "retry-after" in headers)
-        return RequestError(reason, status=status, told=told, retry_after_s=wait_s, rate_limited=rate_limited)
+        return RequestError(reason, status=status, body_text=body_text, retry_after_s=wait_s, rate_limited=rate_limited)
     return failure("", "request")
 
 
 def _destination(location: str) -> str:
-    """Where a redirect leads, as a base URL; without a query, which may hold keys."""
+    """The target of a redirect as a base URL, without a query, which may hold keys."""
     return one_line(re.split(r"[?#]", location)[0]).removesuffix("/chat/completions")
 
 
 def error_of_body(body: object) -> RequestError | None:
-    """The failure that a body of status 200 tells of; None where it does not.
+    """The error that a body of status 200 holds; None where it holds none.
 
     Errors are ``{"error": …}`` or, in an older shape, ``{"object": "error", "message": …}``.
     """
@@ -168,7 +168,7 @@ def error_of_body(body: object) -> RequestError | None:
 
 
 def error_of_exception(error: httpx.HTTPError) -> RequestError:
-    """The failure that it is when no whole answer came."""
+    """Classify an exception of httpx: no whole answer came."""
     import httpx
 
     unreachable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
@@ -219,32 +219,32 @@ def server_message(body: bytes) -> str:
     >>> server_message(b"<html><head><title>502 Bad Gateway</title></head><body><hr>nginx</body></html>")
     '502 Bad Gateway'
     """
-    told = _parsed(body)
-    if told is None:
-        return one_line(_page_text(body[:LONGEST_PAGE].decode("utf-8", "replace")))
+    message = _parsed(body)
+    if message is None:
+        return one_line(_page_text(body[:_MAX_PAGE_BYTES].decode("utf-8", "replace")))
     for name in ("error", "detail", "message"):
-        if isinstance(told, dict) and told.get(name):
-            told = told[name]
+        if isinstance(message, dict) and message.get(name):
+            message = message[name]
     try:
-        return one_line(told if isinstance(told, str) else json.dumps(told))
+        return one_line(message if isinstance(message, str) else json.dumps(message))
     except RecursionError:
-        return one_line(body[:LONGEST_MESSAGE].decode("utf-8", "replace"))
+        return one_line(body[:MAX_MESSAGE_LENGTH].decode("utf-8", "replace"))
 
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body[:LONGEST_ERROR])
+        return json.loads(body[:MAX_ERROR_BYTES])
     except (ValueError, RecursionError):
         return None
 
 
 def _codes(body: bytes) -> set[str]:
-    """Codes and types of an error, in small letters."""
-    told = _parsed(body)
-    error = told.get("error", told) if isinstance(told, dict) else None
-    return (
-        {str(error[name]).lower() for name in ("code", "type") if name in error} if isinstance(error, dict) else set()
-    )
+    """Codes and types of an error, in lower case."""
+    values = _parsed(body)
+    error = values.get("error", values) if isinstance(values, dict) else None
+    if not isinstance(error, dict):
+        return set()
+    return {str(error[name]).lower() for name in ("code", "type") if name in error}
 
 
 def _page_text(text: str) -> str:
@@ -265,16 +265,14 @@ def one_line(text: str) -> str:
     >>> one_line("one\\ntwo\\x1b[31m")
     'one two[31m'
     """
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())[:LONGEST_MESSAGE]
+    return printable(" ".join(text.split()))[:MAX_MESSAGE_LENGTH]
 
 
-MOST_ELEMENTS = 2**19
+MAX_ELEMENTS = 2**19
 """Keys and values of a JSON answer, or of all events of a stream; each takes about 80 bytes of memory."""
-DEEPEST = 64
-"""Levels of a JSON answer."""
-_TOO_DEEP = f"JSON of more than {DEEPEST} levels"
-PIECE = 2**16
-"""Bytes that are decompressed at a time."""
+MAX_DEPTH = 64
+_TOO_DEEP = f"JSON of more than {MAX_DEPTH} levels"
+_PIECE_BYTES = 2**16
 LINGER_S = 1.0
 """Seconds without a byte after which a stream that said ``[DONE]`` is at its end."""
 
@@ -283,34 +281,32 @@ _GZIP_START = b"\x1f"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-async def read_body(response: httpx.Response, most_bytes: int) -> bytes:
+async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
     """The body of an answer, decompressed.
 
     Raises:
         AnswerError: it is larger than allowed, or damaged.
     """
     body = bytearray()
-    async for piece in read_pieces(response):
+    async for piece in _read_pieces(response):
         body += piece
-        if len(body) > most_bytes:
-            raise AnswerError(f"an answer of more than {most_bytes} bytes", "request")
+        if len(body) > max_bytes:
+            raise AnswerError(f"an answer of more than {max_bytes} bytes", "request")
     return bytes(body)
 
 
-async def read_start(response: httpx.Response, most_bytes: int) -> bytes:
+async def read_start(response: httpx.Response, max_bytes: int) -> bytes:
     """The beginning of a body, decompressed; b"" where its compression is not known or damaged."""
     body = bytearray()
-    try:
-        async for piece in read_pieces(response):
+    with suppress(AnswerError):
+        async for piece in _read_pieces(response):
             body += piece
-            if len(body) >= most_bytes:
+            if len(body) >= max_bytes:
                 break
-    except AnswerError:
-        return bytes(body)
-    return bytes(body[:most_bytes])
+    return bytes(body[:max_bytes])
 
 
-async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
+async def read_events(response: httpx.Response, max_bytes: int) -> list[Any]:
     """The JSON of server-sent events (WHATWG HTML, section 9.2), without OpenAI's ``[DONE]``.
 
     An event that is named ``error`` becomes ``{"error": …}``. A server that leaves the connection open after
@@ -321,7 +317,7 @@ async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
     """
     events: list[Any] = []
     elements, name, data, done = 0, b"", list[bytes](), False
-    lines = read_lines(response, most_bytes)
+    lines = read_lines(response, max_bytes)
     while (line := await _next_line(lines, done)) is not None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -334,9 +330,9 @@ async def read_events(response: httpx.Response, most_bytes: int) -> list[Any]:
             if text.strip() == b"[DONE]":
                 done = True
             elif data:
-                elements += count_elements(text)
-                if elements > MOST_ELEMENTS:
-                    raise AnswerError(f"a stream of more than {MOST_ELEMENTS} values", "request")
+                elements += _count_elements(text)
+                if elements > MAX_ELEMENTS:
+                    raise AnswerError(f"a stream of more than {MAX_ELEMENTS} values", "request")
                 event = parse_json(text)
                 events.append({"error": event} if name == b"error" else event)
             name, data = b"", []
@@ -354,7 +350,7 @@ async def _next_line(lines: AsyncIterator[bytes], done: bool) -> bytes | None:
         return None
 
 
-async def read_lines(response: httpx.Response, most_bytes: int) -> AsyncIterator[bytes]:
+async def read_lines(response: httpx.Response, max_bytes: int) -> AsyncIterator[bytes]:
     """Lines that end at CR, LF or CRLF, and nowhere else: JSON may hold U+2028 and others as they are.
 
     A byte order mark before the first is no part of it. The last one is empty, so that it ends an event that the server
@@ -363,23 +359,23 @@ async def read_lines(response: httpx.Response, most_bytes: int) -> AsyncIterator
     Raises:
         AnswerError: they are larger than allowed.
     """
-    size, begun, after_cr, first_line = 0, list[bytes](), False, True
-    async for piece in read_pieces(response):
+    size, begun, after_cr, is_first = 0, list[bytes](), False, True
+    async for piece in _read_pieces(response):
         size += len(piece)
-        if size > most_bytes:
-            raise AnswerError(f"a stream of more than {most_bytes} bytes", "request")
+        if size > max_bytes:
+            raise AnswerError(f"a stream of more than {max_bytes} bytes", "request")
         first, *rest = _LINE_END.split(piece[1:] if after_cr and piece.startswith(b"\n") else piece)
         after_cr = piece.endswith(b"\r") or (after_cr and not piece)
         begun.append(first)
         for line in rest:
-            whole, first_line = b"".join(begun).removeprefix(BOM_UTF8 if first_line else b""), False
+            whole, is_first = b"".join(begun).removeprefix(BOM_UTF8 if is_first else b""), False
             yield whole
             begun = [line]
-    yield b"".join(begun).removeprefix(BOM_UTF8 if first_line else b"")
+    yield b"".join(begun).removeprefix(BOM_UTF8 if is_first else b"")
     yield b""
 
 
-async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
     """The body of an answer in pieces, decompressed step by step: httpx would inflate 64 KiB to as many MiB at once.
 
     Raises:
@@ -402,7 +398,7 @@ async def read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
                     return
                 inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
             try:
-                yield inflater.decompress(data, PIECE)
+                yield inflater.decompress(data, _PIECE_BYTES)
             except zlib.error as error:
                 raise AnswerError(f"an answer whose compression is damaged ({error})") from error
             data = inflater.unconsumed_tail or inflater.unused_data
@@ -416,27 +412,27 @@ def parse_json(data: bytes) -> Any:
     Raises:
         AnswerError: it is none, is nested too deeply, or holds more values than are read.
     """
-    if count_elements(data) > MOST_ELEMENTS:
-        raise AnswerError(f"JSON of more than {MOST_ELEMENTS} values", "request")
+    if _count_elements(data) > MAX_ELEMENTS:
+        raise AnswerError(f"JSON of more than {MAX_ELEMENTS} values", "request")
     try:
         value = json.loads(data)
     except RecursionError as error:
         raise AnswerError(_TOO_DEEP, "request") from error
     except ValueError as error:
         raise AnswerError(f"no JSON but {server_message(data)[:100]!r}") from error
-    if data.count(b"[") + data.count(b"{") > DEEPEST:
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _require_flat(value)
     return value
 
 
-def count_elements(data: bytes) -> int:
+def _count_elements(data: bytes) -> int:
     """At least as many as there are keys and values in a JSON text; marks inside of strings count too."""
     return sum(map(data.count, (b",", b":", b"[", b"{")))
 
 
 def _require_flat(value: Any) -> None:
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         lists = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
         level = [child for children in lists for child in children]
         if not level:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 SIMILARITY_CUTOFF = 0.6
 MAX_COMPARED_LENGTH = 60
-"""Characters of a wrong name that are looked at: comparing takes time that grows with the square of its length."""
+"""Characters of a wrong name that are compared: comparing takes time that grows with the square of its length."""
 
 
 def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:
-    """The known names that a word is like, the most alike first, then those that it begins; at most `count`.
+    """Known names similar to a word (difflib), the most similar first, then those that it begins; at most `count`.
 
     >>> nearest("basline", ["baseline", "random"]), nearest("multi", ["multiturn_synthetic", "demo"])
     (['baseline'], ['multiturn_synthetic'])
@@ -38,7 +38,7 @@ def nearest(word: str, known: Iterable[str], count: int = 1) -> list[str]:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """What to add to a message about a wrong name: the nearest known one, else all of them, else nothing.
+    """End of a message about a wrong name: the nearest known one, else all of them, else nothing.
 
     >>> hint("randon", ["baseline", "random"]), hint("xyz", ["baseline", "random"]), hint("xyz", [])
     ("; nearest: 'random'", '; known: baseline, random', '')
@@ -74,7 +74,7 @@ def parse_arguments(text: str) -> dict[str, str]:
 
 
 def describe_arguments(arguments: type[Any]) -> str:
-    """The arguments of a dataclass with their defaults, as they are written; those without a default in capitals.
+    """The arguments of a dataclass with their defaults, ``key=value,…``; those without a default in capitals.
 
     >>> @dataclasses.dataclass
     ... class Example:
@@ -94,8 +94,7 @@ def typed_arguments(
     """Make a dataclass of arguments; strings are converted to the declared types.
 
     Args:
-        name: whose arguments they are, for the message.
-        error: what to raise.
+        name: of their owner, for the message.
 
     Raises:
         UsageError: of the given type: an argument that there is not, one that is missing, or a value of the wrong type.
@@ -125,12 +124,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing that packages can add.
+    """A kind of plug-in.
 
     Args:
-        noun: what one is called in messages; the group of entry points is ``avemo_harness.<noun>s``.
+        noun: its name in messages; the group of entry points is ``avemo_harness.<noun>s``.
         error: raised for whatever is wrong with one.
-        needs: what the object of an entry must have: attributes by name, each with a test of its value.
+        needs: attributes that the object of an entry must have, each with a test of its value.
     """
 
     noun: str
@@ -160,7 +159,7 @@ class Plugin:
         return f"{dist.metadata['Name']} {dist.version}" if dist else "of unknown name"
 
     def problem(self, what: str) -> UsageError:
-        """The error that tells what is wrong with the entry, whose it is and what to do about it."""
+        """An error that names the entry, its package, the problem and the mend."""
         return self.kind.error(self._sentence(what))
 
     def _sentence(self, what: str) -> str:
@@ -174,7 +173,7 @@ class Plugin:
         """Run code of the package.
 
         Args:
-            what: it is, for the message, such as ``its identity()``.
+            what: names the code in the message, such as ``its identity()``.
 
         Raises:
             UsageError: of the kind's type: the code raised anything but a UsageError or StoreError of its own.
@@ -187,7 +186,7 @@ class Plugin:
             raise self.problem(f"{what} failed ({_type_and_message(error)})") from error
 
     def read(self, what: str, get: Callable[[], Value], fits: Callable[[Any], bool], expected: str) -> Value:
-        """Read what an object of the package says of itself.
+        """Read an attribute or an answer of an object of the package.
 
         Raises:
             UsageError: of the kind's type: reading it fails, or it is not what was expected.
@@ -248,12 +247,18 @@ class Plugin:
         raise self.problem("there is no folder of a package of that name")
 
 
+def load_object(address: str) -> Any:
+    """Import the object at ``module:attribute``."""
+    module, _, attribute = address.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 def _type_and_message(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
 def is_json_mapping(value: Any) -> bool:
-    """Whether a value is a mapping that JSON can hold.
+    """True for a mapping that JSON can hold.
 
     Raises:
         ValueError, TypeError: it is a mapping, but something in it is not JSON.
@@ -262,7 +267,7 @@ def is_json_mapping(value: Any) -> bool:
 
 
 def installed(kind: Kind) -> list[Plugin]:
-    """What installed packages offer of a kind, by name and package; nothing of theirs is imported."""
+    """The plug-ins of a kind, by name and package; nothing of theirs is imported."""
     from importlib.metadata import entry_points
 
     offers = [Plugin(kind, entry) for entry in entry_points(group=kind.group)]
@@ -271,17 +276,13 @@ def installed(kind: Kind) -> list[Plugin]:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The things of a kind by name: those built in, then those of installed packages.
-
-    Args:
-        built_in: where each is, as ``module:attribute``.
-    """
+    """The objects of a kind by name: those built in (``module:attribute``), then those of installed packages."""
 
     kind: Kind
     built_in: Mapping[str, str]
 
     def added(self) -> list[Plugin]:
-        """What installed packages add; what they offer under a built-in name is left out."""
+        """Plug-ins of installed packages, except those under a built-in name."""
         return [offer for offer in installed(self.kind) if offer.name not in self.built_in]
 
     def names(self) -> list[str]:
@@ -289,7 +290,7 @@ class Registry:
         return list(dict.fromkeys([*self.built_in, *(offer.name for offer in self.added())]))
 
     def plugin(self, name: str) -> Plugin | None:
-        """What an installed package offers under a name; None where it is built in or nobody offers it.
+        """The plug-in of a name; None where it is built in or nobody offers it.
 
         Raises:
             UsageError: of the kind's type: several packages offer it.
@@ -308,14 +309,13 @@ class Registry:
             raise self._unknown(name)
 
     def load(self, name: str) -> Any:
-        """Import what stands under a name.
+        """Import the object of a name.
 
         Raises:
-            UsageError: of the kind's type: nobody offers it, several packages do, or what a package offers is broken.
+            UsageError: of the kind's type: nobody offers it, several packages do, or a plug-in is broken.
         """
         if name in self.built_in:
-            module, attribute = self.built_in[name].split(":")
-            return getattr(import_module(module), attribute)
+            return load_object(self.built_in[name])
         plugin = self.plugin(name)
         if plugin is None:
             raise self._unknown(name)

@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same of a text of several lines.
+    """`printable` for a text of several lines.
 
     >>> printable_lines("a\\x07\\nb")
     'a\\nb'
@@ -89,8 +89,7 @@ _URL_QUERY = re.compile(r"(://[^?#\s\"<>]*)[?#][^\s\"<>]*")
 
 
 def publishable(value: Any) -> Any:
-    """A value without what is nobody's business: of local paths the last part stays, of addresses neither user nor
-    query, of secrets nothing.
+    """Redact a value for others: local paths to their last part, URLs to neither user nor query, secrets wholly.
 
     >>> publishable({"source": "/home/ann/corpora/ravdess", "api_key": "xyz", "url": "http://me:pw@host/v1?token=xyz"})
     {'source': '…/ravdess', 'api_key': '(left out)', 'url': 'http://host/v1'}

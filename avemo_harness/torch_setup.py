@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from avemo_harness import files
 from avemo_harness.errors import UsageError, first_line, message_of
+from avemo_harness.files import cache_dir, sha256_of, write_atomically
 
 
 @contextmanager
 def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
-    """That many processes, until the block ends."""
+    """Run worker processes until the block ends."""
     # A forked process could inherit a held lock of a threaded library, so processes start afresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
@@ -30,7 +30,7 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _end_with_parent() -> None:
-    """Watch the process that started this one: nobody would ever stop a worker whose parent was killed."""
+    """End this process with its parent: nobody would ever stop a worker whose parent was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # it runs in a worker alone
 
@@ -42,7 +42,7 @@ def _end_with_parent() -> None:
 
 
 def own_device() -> str:
-    """The device of this process: of several launched together each has its own GPU; without GPUs, the CPU."""
+    """The device of this process: the GPU of its ``LOCAL_RANK`` under a launcher; without GPUs, the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -51,14 +51,13 @@ def own_device() -> str:
 
 
 def device_is_lost(error: BaseException) -> bool:
-    """Tell if an error leaves a GPU of no more use to this process, such as a failed assertion in a kernel.
+    """True for an error after which this process cannot use its GPU any more, such as a failed assertion in a kernel.
 
-    Memory that runs out does not.
+    Running out of memory is none.
     """
-    said = message_of(error)
-    return isinstance(error, RuntimeError) and (
-        type(error).__name__ == "AcceleratorError" or said.startswith(("CUDA error:", "HIP error:"))
-    )
+    if not isinstance(error, RuntimeError):
+        return False
+    return type(error).__name__ == "AcceleratorError" or message_of(error).startswith(("CUDA error:", "HIP error:"))
 
 
 _declared_operators: list[Any] = []
@@ -72,9 +71,9 @@ def import_transformers() -> Any:
 
 
 def repair_torchvision() -> None:
-    """Make torchvision importable, where it is installed, on machines without CUDA: its compiled part does not load.
+    """Make torchvision importable on machines without CUDA, where its compiled part does not load.
 
-    Its two compiled operators are not needed here: declaring them is enough.
+    Its two compiled operators are not needed here, so that declaring them is enough.
     """
     import torch
 
@@ -98,26 +97,23 @@ def repair_torchvision() -> None:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keep transformers from reporting at length what a checkpoint holds besides, or has odd on purpose.
-
-    What lacks is an error of ours.
-    """
-    chatter: Any = import_module("transformers.utils.logging")
-    level, bar = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()
+    """Silence the reports of transformers on unused weights of a checkpoint; missing ones are an error of ours."""
+    logging: Any = import_module("transformers.utils.logging")
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
     if not sys.stderr.isatty():
-        chatter.disable_progress_bar()
+        logging.disable_progress_bar()
     try:
         yield
     finally:
-        chatter.set_verbosity(level)
+        logging.set_verbosity(level)
         if bar:
-            chatter.enable_progress_bar()
+            logging.enable_progress_bar()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread of the CPU: small networks are fastest so, and the same on any number of processors."""
+    """Compute on one CPU thread: fastest for small networks, and the same result on any number of processors."""
     import torch
 
     threads = torch.get_num_threads()
@@ -133,19 +129,18 @@ DType = Literal["float32", "bfloat16", "float16"]
 Say = Callable[[str], None]
 """Takes a sentence for the user before something slow."""
 
-_HASH_BLOCK_BYTES = 2**22
 _SLOW_TO_HASH_BYTES = 2**30
 _NOT_WEIGHT_SUFFIXES = (".md", ".msgpack", ".h5", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that are pinned down.
+    """Pinned weights.
 
     Args:
         path: folder or Hub id.
         revision: commit of a Hub id; None for a folder.
-        content: what they are, wherever they lie: ``id@commit``, or a digest of the folder's files.
+        content: identity wherever they lie: ``id@commit``, or a digest of the folder's files.
     """
 
     path: str
@@ -173,7 +168,7 @@ class Weights:
         return settings
 
     def folder(self) -> Path:
-        """Where all the files are on this machine; a Hub repository is downloaded whole.
+        """The folder of all files on this machine; a Hub repository is downloaded whole.
 
         Raises:
             UsageError: the Hub cannot be reached and the files are not in its cache.
@@ -191,12 +186,12 @@ class Weights:
 def find_weights(
     pretrained: str, revision: str | None, config: str = "config.json", say: Say = lambda sentence: None
 ) -> Weights:
-    """Pin weights down: the commit that a Hub id stands for now, or the content of a local folder.
+    """Pin weights: the commit that a Hub id stands for now, or the content of a local folder.
 
     Args:
         pretrained: Hub id or folder.
         revision: branch, tag or commit of a Hub id.
-        config: a file that any repository of the kind has.
+        config: name of a file that every repository of the kind has.
 
     Raises:
         UsageError: there is no such folder or repository, or the Hub cannot be reached and nothing is in its cache.
@@ -225,24 +220,16 @@ def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
     try:
         stat = path.stat()
         facts = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        known = files.cache_dir() / "weights" / "files" / hashlib.sha256(facts.encode()).hexdigest()[:32]
+        known = cache_dir() / "weights" / "files" / hashlib.sha256(facts.encode()).hexdigest()[:32]
         if known.exists():
             return known.read_text(encoding="utf-8")
         if stat.st_size > _SLOW_TO_HASH_BYTES:
             say(f"reading {path} once, to know its weights by their content")
-        digest = _hash_file(path)
+        digest = sha256_of(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file with weights") from error
-    files.write_atomically(known, digest)
+    write_atomically(known, digest)
     return digest
-
-
-def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def load_model(
@@ -252,8 +239,8 @@ def load_model(
 
     Args:
         model_class: a `PreTrainedModel` or an auto class.
-        device: where it runs; None takes the GPU of this process, else the CPU.
-        may_lack: beginnings of the names of weights that nothing depends on.
+        device: None takes `own_device`.
+        may_lack: prefixes of the names of weights that nothing depends on.
 
     Raises:
         UsageError: the weights cannot be read, or are not all of this class.
@@ -274,7 +261,7 @@ def load_model(
             )
     except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
         raise UsageError(f"{weights.path}: cannot be loaded ({first_line(error)})") from error
-    missing = [*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]
+    missing = [*found["missing_keys"], *map(str, found["mismatched_keys"])]
     if lacking := sorted(key for key in missing if not key.startswith(may_lack)):
         raise UsageError(
             f"{weights.path}: not weights of {type(model).__name__}: {len(lacking)} are missing or of another shape, "

@@ -8,8 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
+from support.sources import ROOT
 
-SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
+SCRIPT = ROOT / ".ci" / "run"
 
 
 def run(checkout: Path, told: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -51,3 +53,15 @@ def test_where_the_command_fails_it_fails_as_that_did(tmp_path: Path) -> None:
 
 def test_every_skip_is_printed_with_its_reason(pytestconfig: pytest.Config) -> None:
     assert "-ra" in pytestconfig.getini("addopts")
+
+
+def test_the_workflow_runs_that_script_on_every_python_from_the_lowest_on() -> None:
+    [job] = yaml.safe_load((ROOT / ".github/workflows/tests.yaml").read_text(encoding="utf-8"))["jobs"].values()
+    assert job["steps"][-1]["run"] == ".ci/run"
+    lowest = min(job["strategy"]["matrix"]["python"], key=lambda version: int(version.partition(".")[2]))
+    assert f'requires-python = ">={lowest}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.y*ml")), ids=lambda path: path.name)
+def test_forms_and_workflows_are_yaml(path: Path) -> None:
+    assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)

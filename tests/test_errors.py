@@ -10,7 +10,7 @@ from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
 from avemo_harness.benchmark.request import Request, Response
-from avemo_harness.errors import LONGEST_TOLD, describe, first_line, message_of
+from avemo_harness.errors import MAX_MESSAGE_LENGTH, describe, first_line, message_of
 from avemo_harness.models.base import Capabilities
 from avemo_harness.run.answers import read_errors
 
@@ -49,8 +49,8 @@ def test_a_very_long_error_is_kept_by_its_beginning() -> None:
     told = describe(ValueError("x" * 1_000_000))
     assert told.startswith("ValueError: xxx")
     assert told.endswith("x…")
-    assert len(told) < LONGEST_TOLD + 100
-    assert describe(ValueError("x" * LONGEST_TOLD)).endswith("x")
+    assert len(told) < MAX_MESSAGE_LENGTH + 100
+    assert describe(ValueError("x" * MAX_MESSAGE_LENGTH)).endswith("x")
 
 
 @pytest.mark.parametrize(

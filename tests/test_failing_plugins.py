@@ -13,7 +13,7 @@ from support.packages import write_package
 from avemo_harness import recognizers, registry
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.cli import main
-from avemo_harness.data.pipeline.backends import make_speech
+from avemo_harness.data.pipeline.backends import make_backend
 from avemo_harness.data.pipeline.config import BackendConfig
 from avemo_harness.errors import RecognitionError
 from avemo_harness.recognizers.features import make_extractor
@@ -292,9 +292,9 @@ def test_a_build_tool_that_fails_is_one_error(tmp_path: Path, monkeypatch: pytes
     code = EXTRACTOR.replace("arguments): pass", "arguments): 1 / 0")
     begins = install(monkeypatch, tmp_path, "speech_backends", "i01:Rows", code)
     with pytest.raises(registry.UsageError, match=re.escape(f"{begins}its construction failed (ZeroDivisionError: ")):
-        make_speech(BackendConfig(backend="mine"))
+        make_backend("speech", BackendConfig(backend="mine"))
     nobody = EXTRACTOR.replace('{"extractor": "rows"}', "None")
     (tmp_path / "site" / "i01.py").write_text(nobody)
     monkeypatch.delitem(sys.modules, "i01")
     with pytest.raises(registry.UsageError, match=re.escape("expected a mapping of names to texts of its identity()")):
-        make_speech(BackendConfig(backend="mine"))
+        make_backend("speech", BackendConfig(backend="mine"))

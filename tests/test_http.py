@@ -23,7 +23,7 @@ from avemo_harness.http_answers import RequestError, parse_json, read_body
 Serve = Callable[..., ReplyServer]
 KEY = "sk-loopback-0123456789"
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
-QUICK = Bounds(attempts=3, pause_s=0.01)
+QUICK = Bounds(attempts=3, backoff_s=0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_pauses_grow_with_jitter_and_obey_the_server_within_bounds(
         pauses.append(seconds)
 
     monkeypatch.setattr("avemo_harness.http.sleep", note)
-    bounds = Bounds(attempts=6, pause_s=1.0, longest_pause_s=5.0)
+    bounds = Bounds(attempts=6, backoff_s=1.0, max_backoff_s=5.0)
     post(Client([serve(failing(500, 500, 500, 500, 500)).url], bounds=bounds))
     shortest, longest = (0.5, 1, 2, 2.5, 2.5), (1.5, 3, 5, 5, 5)
     assert all(low <= pause <= high for pause, low, high in zip(pauses, shortest, longest, strict=True)), pauses
@@ -173,7 +173,7 @@ def test_a_server_that_is_dead_is_left_to_the_others(serve: Serve) -> None:
     said: list[str] = []
     server = serve(well)
     dead = free_url()
-    client = Client([dead, server.url], bounds=Bounds(attempts=1, gone_s=0.0), say=said.append)
+    client = Client([dead, server.url], bounds=Bounds(attempts=1, unreachable_s=0.0), say=said.append)
     assert answered(post(client, 64)) == 64
     assert said[0].startswith(f"{dead}: the connection failed")
     assert len(said) == 1
@@ -181,7 +181,7 @@ def test_a_server_that_is_dead_is_left_to_the_others(serve: Serve) -> None:
 
 def test_a_dead_server_is_not_asked_by_every_request(serve: Serve) -> None:
     server = serve(well)
-    client = Client([free_url(), server.url], bounds=Bounds(pause_s=3600.0, longest_pause_s=3600.0))
+    client = Client([free_url(), server.url], bounds=Bounds(backoff_s=3600.0, max_backoff_s=3600.0))
     assert answered(post(client, 20)) == 20
     assert client.servers[0].failures == 1
 
@@ -189,7 +189,7 @@ def test_a_dead_server_is_not_asked_by_every_request(serve: Serve) -> None:
 @pytest.mark.parametrize("requests", [1, 4, 16])
 def test_a_server_that_comes_back_answers_every_request(requests: int) -> None:
     url = free_url()
-    client = Client([url], bounds=Bounds(attempts=2, pause_s=0.1, gone_s=60.0))
+    client = Client([url], bounds=Bounds(attempts=2, backoff_s=0.1, unreachable_s=60.0))
     stop = threading.Event()
 
     def come_back() -> None:
@@ -208,18 +208,18 @@ def test_a_server_that_comes_back_answers_every_request(requests: int) -> None:
 
 def test_gone_is_time_without_an_answer_and_never_before_the_attempts_are_used() -> None:
     begun = time.monotonic()
-    outcomes = post(Client([free_url(), free_url()], bounds=Bounds(attempts=2, pause_s=0.05, gone_s=0.6)), 32)
+    outcomes = post(Client([free_url(), free_url()], bounds=Bounds(attempts=2, backoff_s=0.05, unreachable_s=0.6)), 32)
     assert {one.scope for one in outcomes} == {"run"}
     assert all("no server has answered for" in str(one) and "Start it again" in str(one) for one in outcomes)
     assert time.monotonic() - begun >= 0.6
     begun = time.monotonic()
-    post(Client([free_url()], bounds=Bounds(attempts=4, pause_s=0.1, gone_s=0.0)))
+    post(Client([free_url()], bounds=Bounds(attempts=4, backoff_s=0.1, unreachable_s=0.0)))
     assert time.monotonic() - begun >= 0.1 + 0.2 + 0.4
 
 
 def test_no_attempt_begins_after_the_whole_time(serve: Serve) -> None:
     server = serve(failing(*[500] * 50))
-    (error,) = post(Client([server.url], bounds=Bounds(attempts=50, total_s=0.3, pause_s=0.1)))
+    (error,) = post(Client([server.url], bounds=Bounds(attempts=50, total_s=0.3, backoff_s=0.1)))
     assert error.scope == "request"
     assert 1 <= len(server.asked) < 10
 

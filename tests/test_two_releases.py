@@ -72,10 +72,10 @@ def test_its_page_has_the_turns_of_both(two: Two) -> None:
     loaded = [load_release(str(release), "text", "test") for release in two.releases.values()]
     known = {dataset_of(one): release for one, release in zip(record.releases, loaded, strict=True)}
     entries = list_entries(read_scored_run(two.run), known)
-    assert len({one.shown.key for one in entries}) == len(entries) == 2 + 3 * 2
-    first = [one.shown for one in entries if one.dataset[2] == loaded[0].fingerprint]
+    assert len({one.key for one in entries}) == len(entries) == 2 + 3 * 2
+    first = [one for one in entries if one.dataset[2] == loaded[0].fingerprint]
     assert [one.key for one in first] == [f"text/test/{loaded[0].fingerprint[:12]}/d0000{n}/0" for n in range(2)]
-    assert [len(one.answers) for one in first] == [1, 1]
+    assert [len(one.shown["answers"]) for one in first] == [1, 1]
 
 
 def test_two_of_its_kind_are_compared_task_by_task(two: Two, tmp_path: Path) -> None:

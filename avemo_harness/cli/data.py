@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, get_args
 from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, execute_import
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import end_on_signals, say, show
+from avemo_harness.errors import UsageError
+from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.data.checks.checking import CheckOptions
-    from avemo_harness.data.checks.findings import Finding
     from avemo_harness.data.checks.keeping import Kept
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
@@ -24,12 +25,10 @@ USE_HELP = """Choose the release that the benchmark's tasks are asked of.
 
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data use`."""
     parser.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
 
 
 def execute_use(args: argparse.Namespace) -> int:
-    """Remember a release, or print the remembered one."""
     from avemo_harness.benchmark.release_loader import remember_release, remembered_release
 
     if args.release is None:
@@ -42,7 +41,8 @@ def execute_use(args: argparse.Namespace) -> int:
 BUILD_HELP = """Build a release of the benchmark's shape: dialogues are written, spoken, animated and packaged.
 
   avemo-eval data build --out my_release                  by the built-in tools, in the default sizes
-  avemo-eval data build CONFIG.yaml --out my_release      as the configuration says
+  avemo-eval data build dreamtalk --out my_release        by a recipe; --list prints them
+  avemo-eval data build build.yaml --out my_release       as a configuration of your own says
 
 The same command goes on where a build was interrupted. What is made so far lies in my_release.work, which may be
 deleted when the release is complete. Exit code 1: units failed, and their dialogues were left out.
@@ -54,19 +54,28 @@ _MAX_PRINTED_FAILURES = 5
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `data build`."""
-    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG.yaml", help="see examples/build")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the release")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe (--list) or a YAML file")
+    parser.add_argument("--list", action="store_true", help="print the recipes and where they lie, and build nothing")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the release")
     parser.add_argument("--retry_failed", action="store_true", help="make units again that failed before")
     parser.add_argument("--workers", type=int, metavar="N", help="units made at a time (default: the configuration's)")
 
 
 def execute_build(args: argparse.Namespace) -> int:
     """Build; print what the release holds and what failed."""
-    from avemo_harness.data.pipeline.build import build_release
-    from avemo_harness.data.pipeline.config import BuildConfig, load_config
+    from avemo_harness.data.pipeline.config import RECIPES, BuildConfig, open_recipe, recipe_summaries
     from avemo_harness.errors import UsageError
 
-    config = BuildConfig() if args.config is None else load_config(args.config)
+    if args.list:
+        summaries = recipe_summaries()
+        show("\n".join(f"{name:<{max(map(len, summaries))}}  {summary}" for name, summary in summaries.items()))
+        show(f"copy one from {RECIPES} to change it")
+        return 0
+    from avemo_harness.data.pipeline.build import build_release
+
+    if args.out is None:
+        raise UsageError("the following arguments are required: --out")
+    config = BuildConfig() if args.recipe is None else open_recipe(args.recipe)
     if args.workers is not None:
         if args.workers < 1:
             raise UsageError("--workers must be at least 1")
@@ -95,7 +104,6 @@ in one pair at most. They are written as the config <config>_conflict.
 
 
 def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     from avemo_harness.data.conflict_pairs import MatchedBy, Polarity
 
     parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
@@ -120,7 +128,6 @@ def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_conflicts(args: argparse.Namespace) -> int:
-    """Pair and write."""
     from avemo_harness.benchmark.release import CONFLICT
     from avemo_harness.data.conflict_pairs import (
         PairingRules,
@@ -130,8 +137,6 @@ def execute_conflicts(args: argparse.Namespace) -> int:
         fetch_release,
         pair_release,
     )
-    from avemo_harness.data.importers.writing import require_new_folder
-    from avemo_harness.errors import UsageError
 
     if args.in_place and not Path(args.release).expanduser().is_dir():
         raise UsageError(f"{args.release}: --in_place needs the folder of a release; give --out DIR for a copy of one")
@@ -161,7 +166,6 @@ A check passes, warns, fails, or cannot tell, as with too few clips. Exit code 1
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data check`."""
     from avemo_harness.benchmark.task import NoiseName
     from avemo_harness.data.checks.findings import Rule
 
@@ -194,29 +198,25 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_check(args: argparse.Namespace) -> int:
-    """Check; print a line for each check."""
-    from avemo_harness import files
     from avemo_harness.benchmark.conditions import ConditionCache
     from avemo_harness.data.checks.checking import check_release
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
-    from avemo_harness.data.importers.writing import require_new_folder
-    from avemo_harness.errors import UsageError
 
     if args.write_kept is not None:
         if args.config is not None:
             raise UsageError("--write_kept writes a whole release; leave out --config")
         require_new_folder(args.write_kept.expanduser())
     folder = fetch_release(args.release, args.revision)
-    conditions = ConditionCache(files.cache_dir() / "conditions")
+    conditions = ConditionCache(cache_dir() / "conditions")
     checked = check_release(folder, _check_options(args), conditions, say)
     conditions.prune()
     for config, found in checked.configs.items():
         show(f"{config}:")
         for finding in found.findings:
-            show(_finding_line(finding))
+            show(f"  {finding.verdict:<11}  {finding.check}: {finding.summary}")
     if args.report is not None:
-        files.write_atomically(args.report.expanduser(), json.dumps(checked.to_json(), indent=1) + "\n")
+        write_atomically(args.report.expanduser(), json.dumps(checked.to_json(), indent=1) + "\n")
         show(f"the report is in {args.report}")
     if args.write_kept is not None:
         show(_kept_lines(write_kept(checked, args.write_kept), args.write_kept))
@@ -234,10 +234,6 @@ def _check_options(args: argparse.Namespace) -> CheckOptions:
         votes=args.votes,
         rule=args.drop or ("majority" if args.votes else "recognizer"),
     )
-
-
-def _finding_line(finding: Finding) -> str:
-    return f"  {finding.verdict:<11}  {finding.check}: {finding.summary}"
 
 
 def _kept_lines(kept: Kept, folder: Path) -> str:
@@ -260,7 +256,6 @@ Every row and clip is checked first, and what must not be passed on is refused. 
 
 
 def add_push_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data push`."""
     parser.add_argument("release", type=Path, metavar="DIR", help="folder of the release")
     parser.add_argument("repo", metavar="OWNER/NAME", help="data set on the Hub; made where there is none")
     parser.add_argument("--revision_tag", metavar="TAG", help="name for the commit, such as v1")
@@ -274,20 +269,17 @@ def add_push_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_push(args: argparse.Namespace) -> int:
-    """Push; print the commit and the command that runs it."""
     from avemo_harness.benchmark.task_library import TaskLibrary
-    from avemo_harness.data.sharing.push import PushTerms, push_release
+    from avemo_harness.data.sharing.push import push_release
     from avemo_harness.data.sharing.repository import PushTarget
-    from avemo_harness.errors import UsageError
     from avemo_harness.scorers import METRICS
 
     folder = args.release.expanduser()
     if not folder.is_dir():
         raise UsageError(f"{folder}: expected the folder of a release; check the path")
     target = PushTarget(args.repo, args.revision_tag, args.private)
-    terms = PushTerms("ids" if args.ids_only else "whole", args.acknowledge_restricted)
     tasks = [task.spec for task in TaskLibrary(METRICS).load(["*"])]
-    pushed = push_release(folder, target, terms, tasks, say)
+    pushed = push_release(folder, target, tasks, say, "ids" if args.ids_only else "whole", args.acknowledge_restricted)
     print(f"{pushed.files} files, {pushed.size / 1e6:,.1f} MB: {pushed.url}")
     print(f"commit {pushed.commit}" + (f", tagged {target.tag}" if target.tag else ""))
     media = " --media_root DIR" if pushed.needs_media else ""
@@ -322,7 +314,6 @@ ACTIONS = {
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `data`, each with its own options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar=f"{{{','.join(ACTIONS)}}}")
     for name, (summary, action) in ACTIONS.items():
         action.add_arguments(
@@ -333,7 +324,6 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_data(args: argparse.Namespace) -> int:
-    """Do one of them; returns the exit code."""
     end_on_signals()
     return ACTIONS[args.action][1].execute(args)
 

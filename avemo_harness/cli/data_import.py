@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from avemo_harness.cli.output import say, show
+from avemo_harness.files import require_new_folder
 
 if TYPE_CHECKING:
     from avemo_harness.data.importers.base import ImportedCorpus
@@ -32,7 +33,6 @@ _MAX_PRINTED_FILES = 200
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the importers, each with its own options."""
     from avemo_harness.data.importers import IMPORTERS, importer_options
 
     importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
@@ -52,14 +52,12 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import; print what was written and what was left out."""
     from avemo_harness.data.importers import find_corpus, importer_options
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import (
         ImportSource,
         ImportTarget,
         require_config_name,
-        require_new_folder,
         write_import,
     )
 
@@ -108,7 +106,8 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
-    from avemo_harness.data.importers.writing import IMPORT_RECORD, MEDIA, count_reasons
+    from avemo_harness.data.importers.writing import MEDIA, count_reasons
+    from avemo_harness.data.sharing.records import IMPORT_RECORD
 
     if imported.bad_files:
         share = f"{imported.bad_share:.1%}, allowed are {args.max_bad:.1%}"

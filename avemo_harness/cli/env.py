@@ -18,7 +18,6 @@ ENV_HELP = """Make, list or remove the private environments of models whose publ
 
 
 def add_env_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions of `env`."""
     actions = parser.add_subparsers(dest="action", required=True)
     create = actions.add_parser("create", help="make an environment; takes some minutes")
     create.add_argument("name", metavar="NAME", help="of the model, such as minicpm-o")
@@ -29,7 +28,6 @@ def add_env_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_env(args: argparse.Namespace) -> int:
-    """Do the action."""
     from avemo_harness.models.environments.recipes import Environment, find_recipe
 
     if args.action == "list":
@@ -71,12 +69,10 @@ PACKAGES = ("torch", "transformers", "accelerate", "datasets", "huggingface-hub"
 
 
 def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    """`doctor` has no options."""
     del parser
 
 
 def execute_doctor(args: argparse.Namespace) -> int:
-    """Print the facts; exit 1 where something that every run needs is missing."""
     del args
     from avemo_harness import __version__, files
     from avemo_harness.benchmark.release_loader import remembered_release

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
-from avemo_harness.text import fixed
+from avemo_harness.errors import UsageError
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -22,7 +22,6 @@ PLAN_HELP = (
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human plan`."""
     from avemo_harness.human.plan import PRESETS, StudyPlan
 
     usual = StudyPlan()
@@ -50,8 +49,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_plan(args: argparse.Namespace) -> int:
-    """Plan the study, say what it asks of people; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.items import open_systems
     from avemo_harness.human.plan import CONSENT, INVITATIONS, StudyPlan, make_study
     from avemo_harness.human.sessions import longest_session_s
@@ -86,8 +83,6 @@ def execute_plan(args: argparse.Namespace) -> int:
 
 
 def _paragraphs(path: Path) -> tuple[str, ...]:
-    from avemo_harness.errors import UsageError
-
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -102,7 +97,6 @@ SERVE_HELP = """Let people rate: the study's web pages, on this machine alone un
 
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human serve`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--port", type=int, default=8765, help="the port to listen at")
@@ -110,13 +104,13 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted; returns the exit code."""
-    from avemo_harness.human.guards import bracketed, public_address
+    from avemo_harness.human.guards import bracketed, public_address, require_packages
     from avemo_harness.human.plan import INVITATIONS
     from avemo_harness.human.study import SCALES_VERSION, read_study
-    from avemo_harness.human.web import require_packages, serve
 
     require_packages()
+    from avemo_harness.human.web import serve
+
     study = read_study(args.study)
     address = public_address(args.host, args.port, args.url)
     origin = args.url.rstrip("/") if args.url else f"http://{bracketed(args.host)}:{args.port}"
@@ -143,7 +137,6 @@ EXTEND_HELP = (
 
 
 def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human extend`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study; its server may be running")
     parser.add_argument(
         "--invitations", type=int, metavar="N", help="how many to add (default: two for each session that is added)"
@@ -151,8 +144,6 @@ def add_extend_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_extend(args: argparse.Namespace) -> int:
-    """Extend the study and say by how much; returns the exit code."""
-    from avemo_harness.errors import UsageError
     from avemo_harness.human.plan import INVITATIONS, extend_study
     from avemo_harness.human.study import read_study
 
@@ -172,7 +163,6 @@ IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or J
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human import`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV with a first line of names, or .jsonl")
     parser.add_argument(
@@ -190,7 +180,6 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_import(args: argparse.Namespace) -> int:
-    """Import every file, each wholly or not at all; returns the exit code."""
     from avemo_harness.human.importing import import_ratings
     from avemo_harness.human.study import read_key, read_study
     from avemo_harness.registry import parse_arguments
@@ -216,16 +205,11 @@ A run that cannot be written goes without its scores; the others get theirs, and
 """
 
 
-_NO_VALUE = "—"
-
-
 def add_analyze_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `human analyze`."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
 
 
 def execute_analyze(args: argparse.Namespace) -> int:
-    """Analyze, write the results and print them; returns the exit code."""
     from avemo_harness.human.analysis import HUMAN, analyze, write_result, write_tables
     from avemo_harness.human.ratings import read_collection
     from avemo_harness.human.study import read_key, read_study
@@ -243,7 +227,8 @@ def execute_analyze(args: argparse.Namespace) -> int:
 
 
 def _result_parts(result: HumanResult) -> list[str]:
-    from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE
+    from avemo_harness.benchmark.published import PEOPLE
+    from avemo_harness.report.scored_run import BENCHMARK_SCALES
 
     scores, everyone = result.scores, result.of_everyone
     lines = [f"{scores.ratings} of {result.planned} ratings by {scores.raters} raters, on the scales {result.scales}"]
@@ -269,22 +254,18 @@ def _result_parts(result: HumanResult) -> list[str]:
 def _systems_table(scores: Scores) -> str:
     from avemo_harness.text import aligned
 
-    names = list(next(iter(scores.systems.values())))
-    rows = [["system", *names]]
+    rows = [["system", *next(iter(scores.systems.values()))]]
     for label, columns in scores.systems.items():
-        rows.append([label, *(_value(columns[name]) for name in names)])
-        rows.append(["95 % interval", *(_interval(columns[name]) for name in names)])
+        rows += _estimate_rows(label, [columns[name] for name in rows[0][1:]])
     return "\n".join(aligned(rows))
 
 
 def _differences_table(scores: Scores) -> str:
     from avemo_harness.text import aligned
 
-    names = list(scores.differences[0].columns)
-    rows = [["difference", *names]]
+    rows = [["difference", *scores.differences[0].columns]]
     for one in scores.differences:
-        rows.append([f"{one.of} - {one.to}", *(_value(one.columns[name], "+") for name in names)])
-        rows.append(["95 % interval", *(_interval(one.columns[name], "+") for name in names)])
+        rows += _estimate_rows(f"{one.of} - {one.to}", [one.columns[name] for name in rows[0][1:]], signed=True)
     return "\n".join(aligned(rows))
 
 
@@ -292,35 +273,32 @@ def _agreement_table(result: HumanResult) -> str:
     from avemo_harness.text import aligned
 
     agreement = result.scores.agreement
-    rows = [["agreement", *agreement]]
-
-    def add(name: str, estimates: Sequence[Estimate]) -> None:
-        rows.append([name, *(_value(one) for one in estimates)])
-        rows.append(["95 % interval", *(_interval(one) for one in estimates)])
-
-    add("Krippendorff's alpha", [one.alpha for one in agreement.values()])
-    add("ICC(2,1)", [one.icc_single for one in agreement.values()])
-    add("ICC(2,k)", [one.icc_mean for one in agreement.values()])
+    rows = [
+        ["agreement", *agreement],
+        *_estimate_rows("Krippendorff's alpha", [one.alpha for one in agreement.values()]),
+        *_estimate_rows("ICC(2,1)", [one.icc_single for one in agreement.values()]),
+        *_estimate_rows("ICC(2,k)", [one.icc_mean for one in agreement.values()]),
+    ]
     if result.repeats.n:
-        of = result.repeats
-        rows.append([f"same again, {of.n} repeats", *(_share(of.alike.get(name)) for name in agreement)])
-        rows.append(["within one point", *(_share(of.within_one.get(name)) for name in agreement)])
+        repeats = result.repeats
+        rows.append([f"same again, {repeats.n} repeats", *(_share(repeats.alike.get(name)) for name in agreement)])
+        rows.append(["within one point", *(_share(repeats.within_one.get(name)) for name in agreement)])
     return "\n".join(aligned(rows))
 
 
-def _value(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    return _NO_VALUE if one.value is None else fixed(one.value, sign=sign)
+def _estimate_rows(name: str, estimates: Sequence[MetricValue | Estimate], signed: bool = False) -> list[list[str]]:
+    """A row of values, and below it one of their intervals."""
+    from avemo_harness.report.values import UNDEFINED, figure, span
 
-
-def _interval(one: MetricValue | Estimate, sign: Literal["-", "+"] = "-") -> str:
-    if one.ci_low is None or one.ci_high is None:
-        return _NO_VALUE
-    between = " to " if sign == "+" or one.ci_low < 0 else "-"
-    return f"{fixed(one.ci_low, sign=sign)}{between}{fixed(one.ci_high, sign=sign)}"
+    intervals = [
+        UNDEFINED if one.ci_low is None or one.ci_high is None else span(one.ci_low, one.ci_high, signed=signed)
+        for one in estimates
+    ]
+    return [[name, *(figure(one.value, signed=signed) for one in estimates)], ["95 % interval", *intervals]]
 
 
 def _share(value: float | None) -> str:
-    return _NO_VALUE if value is None else f"{100 * value:.0f} %"
+    return "—" if value is None else f"{100 * value:.0f} %"
 
 
 HUMAN_HELP = """Let people rate spoken replies, as the benchmark's table has it: ER, EN and RR on five points.
@@ -343,7 +321,6 @@ ACTIONS = {
 
 
 def add_human_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{" + ",".join(ACTIONS) + "}")
     for name, action in ACTIONS.items():
         summary = action.description.splitlines()[0]
@@ -351,10 +328,9 @@ def add_human_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_human(args: argparse.Namespace) -> int:
-    """Do one of them; returns the exit code."""
-    from avemo_harness.human.study import warning_of_openness
+    from avemo_harness.human.study import permissions_warning
 
-    warning = warning_of_openness(args.out if args.action == "plan" else args.study)
+    warning = permissions_warning(args.out if args.action == "plan" else args.study)
     if warning:
         say(warning)
     return ACTIONS[args.action].execute(args)

@@ -25,11 +25,7 @@ class _OptionGroup(Protocol):
 
 
 def add_data_options(options: _OptionGroup) -> None:
-    """Declare them; those that are not given are None.
-
-    Args:
-        options: a parser, or a group of its options.
-    """
+    """Declare the options of `RunConfig` on releases and questions; those that are not given are None."""
     options.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
     options.add_argument("--revision", help="Hub revision of the release")
     add_media_root(options, "folder of the clips that a release names by path")
@@ -53,12 +49,10 @@ def add_data_options(options: _OptionGroup) -> None:
 
 
 def add_media_root(options: _OptionGroup, usage: str) -> None:
-    """Declare the folder of clips alone."""
     options.add_argument("--media_root", metavar="DIR", help=usage)
 
 
 def add_moved_media_root(options: _OptionGroup) -> None:
-    """Declare it for a command that reads a run again."""
     add_media_root(options, "folder of the clips that the run's release names by path (default: the run's)")
 
 
@@ -70,14 +64,14 @@ def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[
 
 
 def data_values(args: argparse.Namespace) -> dict[str, Any]:
-    """What was given of these options, by the names of `avemo_harness.run.config.RunConfig`."""
+    """The given ones of these options, by the names of `avemo_harness.run.config.RunConfig`."""
     names = ("dataset", "revision", "media_root", "streaming", "limit", "where", "seed")
     values = {**{name: getattr(args, name) for name in names}, "ids": split_commas(args.ids)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def split_commas(text: str | None) -> tuple[str, ...] | None:
-    """The words of a list with commas; None where there is no list.
+    """The parts of a list with commas; None where there is no list.
 
     >>> split_commas("a, b,")
     ('a', 'b')

@@ -18,23 +18,27 @@ from avemo_harness.text import printable_lines
 
 
 def show(text: str) -> None:
-    """Print a result, of one or several lines."""
+    """Print a result on the standard output."""
     print(printable_lines(text))
 
 
 def say(sentence: str) -> None:
-    """Tell how far a command is, on the standard error, so that the standard output holds results alone."""
-    print(printable_lines(sentence), file=sys.stderr, flush=True)
+    """Report progress on the standard error, so that the standard output holds results alone.
+
+    Of several processes that a launcher started, the first one speaks for all.
+    """
+    if rank() == 0:
+        print(printable_lines(sentence), file=sys.stderr, flush=True)
 
 
 def rank() -> int:
-    """The launcher's number of this process (``RANK``); 0 for the main one, and for one that was started alone."""
+    """Rank of this process under a launcher (``RANK``); 0 for one that was started alone."""
     number = os.environ.get("RANK", "")
     return int(number) if number.isdecimal() else 0
 
 
 def end_on_signals() -> None:
-    """Take SIGTERM and SIGHUP for Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -49,23 +53,23 @@ _OUTPUT_OPTIONS = ("output_path", "out", "bundle", "figures", "figure", "json", 
 _MAIN_OUTPUT_OPTIONS = ("output_path", "out")
 """Those that also move what a command otherwise writes beside what it reads."""
 _INPUT_OPTIONS = ("run", "runs", "study", "release", "source", "recognizer", "files", "clips")
-"""What commands read."""
+"""Options that name what a command reads."""
 
 
 def explain_os_error(error: OSError, args: argparse.Namespace) -> str:
-    """A sentence on an error of the system, with advice that the command can follow."""
+    """The message of a system error, with advice that fits the command's options."""
     if isinstance(error, ConnectionError) or (error.errno is None and error.filename is None):
         return str(error) or type(error).__name__  # of a server, or a library's own words
     return explain_storage_error(StorageError(_path_in_question(error, args), "read or written", error), args)
 
 
 def explain_storage_error(error: StorageError, args: argparse.Namespace) -> str:
-    """The message of an error, with the option or variable that leads to another place."""
+    """The message of an error, with the option or variable that chooses another folder."""
     return error.advise(_elsewhere(Path(error.path), args))
 
 
 def _path_in_question(error: OSError, args: argparse.Namespace) -> str:
-    """The file that an error of the system is about; where it names none, as when reading fails, its folder."""
+    """The file of a system error; its folder where the error names no file, as when reading fails."""
     path = error.filename2 or error.filename
     if path is not None:
         return str(path)

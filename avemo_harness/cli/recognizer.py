@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from avemo_harness.cli.options import Command
-from avemo_harness.cli.output import rank
+from avemo_harness.cli.output import rank, say
+from avemo_harness.errors import UsageError
+from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from avemo_harness.recognizers.features.feature_set import FeatureSet
     from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
 
+LABEL_EXTRACTORS = ("clip-sound", "clip-face")
+TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
+
+
 def make_features(specs: Sequence[str]) -> FeatureSet:
-    """Extractors by their specs, with the cache of this machine."""
-    from avemo_harness import files
     from avemo_harness.recognizers.features import make_extractor
     from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
 
-    return FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(files.cache_dir() / "features"))
+    return FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(cache_dir() / "features"))
 
 
 def chosen_splits(asked: str | None, parts: Iterable[Part | None]) -> tuple[SplitName, ...]:
@@ -42,14 +43,13 @@ def chosen_splits(asked: str | None, parts: Iterable[Part | None]) -> tuple[Spli
 
 
 def read_clips(args: argparse.Namespace) -> Iterator[tuple[Path, Recording, Modality]]:
-    """The clips of `predict` with what is shown of each.
+    """Read the clips of `predict`, each with the streams that the recogniser gets of it.
 
     Raises:
-        UsageError: a file cannot be read, or lacks what is to be shown.
+        UsageError: a file cannot be read, or lacks a stream that was asked for.
         MediaError: it is no recording.
     """
     from avemo_harness.benchmark.release import Clip
-    from avemo_harness.errors import UsageError
     from avemo_harness.recognizers.recordings import Recording
 
     for path in args.clips:
@@ -65,32 +65,37 @@ def read_clips(args: argparse.Namespace) -> Iterator[tuple[Path, Recording, Moda
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write values for a program to read."""
-    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
+    write_file(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_figure(path: Path, result: trajectory_evaluation.SplitResult) -> None:
+    """Draw Figure 2 of an evaluation."""
+    from avemo_harness.recognizers.recordings import MODALITY_NAMES
+    from avemo_harness.report.figures import draw_ratings
+
+    recordings = [
+        (
+            one.recording.recording_id,
+            one.recording.trajectory,
+            {MODALITY_NAMES[view]: values for view, values in one.values.items()},
+        )
+        for one in result.predicted
+    ]
+    write_file(path, draw_ratings(recordings))
+
+
+def write_file(path: Path, text: str | bytes) -> None:
     """Write a file and say so."""
-    from avemo_harness.files import write_atomically
 
     write_atomically(path, text)
     say(f"wrote {path}")
 
 
-def say(sentence: str) -> None:
-    """Tell the user, once of several processes."""
-    if rank() == 0:
-        print(sentence, file=sys.stderr, flush=True)
-
-
-LABEL_EXTRACTORS = ("clip-sound", "clip-face")
-
-
 def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Train one, keep it, print its card."""
-    from avemo_harness.recognizers.checkpoint import require_new_folder, save_categorical
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_categorical
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
 
-    require_new_folder(args.out)
+    require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_categorical(corpus, _label_method(args))
     if rank() == 0:
         save_categorical(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
@@ -99,9 +104,7 @@ def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
 
 
 def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Print Table 1; write the figures where asked."""
-    from avemo_harness import files
-    from avemo_harness.errors import UsageError
+    """Print Table 1 of the paper for a corpus; ``--out`` gets the same numbers as JSON."""
     from avemo_harness.recognizers.checkpoint import load_categorical
     from avemo_harness.recognizers.heads import label_evaluation
     from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical
@@ -110,7 +113,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     if args.figure is not None:
         raise UsageError("--figure draws ratings over time; leave it out for labels")
     if args.recognizer is not None:
-        recognizer = load_categorical(args.recognizer, files.cache_dir())
+        recognizer = load_categorical(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         found = evaluate_categorical(recognizer, corpus.labelled)
     else:
@@ -128,13 +131,12 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
 
 
 def predict_labels(args: argparse.Namespace) -> None:
-    """Print how probable each label is for each clip."""
+    """Print the probability of each label for each clip."""
     import numpy as np
 
-    from avemo_harness import files
     from avemo_harness.recognizers.checkpoint import load_categorical
 
-    recognizer = load_categorical(args.recognizer, files.cache_dir())
+    recognizer = load_categorical(args.recognizer, cache_dir())
     for path, streams, view in read_clips(args):
         found = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
         print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, found, strict=True))}))
@@ -149,15 +151,11 @@ def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
     return Method(make_features(args.extractor or LABEL_EXTRACTORS), Settings(seed=args.seed), normalise, say)
 
 
-TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
-
-
 def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Train one, keep it, print its card."""
-    from avemo_harness.recognizers.checkpoint import require_new_folder, save_checkpoint
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_checkpoint
     from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
-    require_new_folder(args.out)
+    require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_on(corpus, _trajectory_method(args, corpus))
     if rank() == 0:
         save_checkpoint(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
@@ -166,15 +164,17 @@ def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Print Tables 3 and 4; write the figures and draw Figure 2 where asked."""
-    from avemo_harness import files
+    """Print Tables 3 and 4 of the paper for a corpus; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
     from avemo_harness.recognizers.checkpoint import load_checkpoint
-    from avemo_harness.recognizers.figure import draw_figure, largest_range
     from avemo_harness.recognizers.heads import trajectory_evaluation
 
+    if args.figure is not None:
+        from avemo_harness.report.figures import require_matplotlib
+
+        require_matplotlib()
     if args.recognizer is not None:
-        recognizer = load_checkpoint(args.recognizer, files.cache_dir())
+        recognizer = load_checkpoint(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
     else:
@@ -188,17 +188,15 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         if result.split == "subject-wise":
             print("\n" + "\n".join(tables.systems_table(result)))
     if args.figure is not None:
-        write_text(args.figure, draw_figure(largest_range(results[0].predicted)))
+        write_figure(args.figure, results[0])
     if args.out is not None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
 
 
 def predict_trajectories(args: argparse.Namespace) -> None:
-    """Print the trajectory of each clip."""
-    from avemo_harness import files
     from avemo_harness.recognizers.checkpoint import load_checkpoint
 
-    recognizer = load_checkpoint(args.recognizer, files.cache_dir())
+    recognizer = load_checkpoint(args.recognizer, cache_dir())
     for path, streams, view in read_clips(args):
         found = recognizer.trajectory(streams, view)
         columns = {name: found.column(name).round(4).tolist() for name in found.columns}
@@ -206,7 +204,6 @@ def predict_trajectories(args: argparse.Namespace) -> None:
 
 
 def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
-    from avemo_harness.errors import UsageError
     from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
     from avemo_harness.recognizers.heads.trajectory_training import Settings
 
@@ -227,11 +224,13 @@ avemo-eval recognizer predict  my_judge CLIP ...
 """
 
 
-KINDS = ("continuous", "categorical")
+_KINDS = {
+    "continuous": (train_trajectories, evaluate_trajectories, predict_trajectories),
+    "categorical": (train_labels, evaluate_labels, predict_labels),
+}
 
 
 def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the three actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="{train,evaluate,predict}")
     train = actions.add_parser("train", help="train one and keep it in a folder")
     evaluate = actions.add_parser("evaluate", help="train and test by split, or test one that is trained")
@@ -249,7 +248,7 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME[:key=value,…]",
             help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
         )
-        one.add_argument("--kind", choices=KINDS, help="(default: continuous where the corpus has ratings over time)")
+        one.add_argument("--kind", choices=_KINDS, help="(default: continuous where the corpus has ratings over time)")
         one.add_argument(
             "--delay_s",
             metavar="SECONDS",
@@ -282,45 +281,38 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_recognizer(args: argparse.Namespace) -> int:
-    """Do one of the three; returns the exit code."""
     if args.action == "predict":
-        _of_kind(_kind_of_folder(args.recognizer)).predict(args)
+        _, _, predict = _KINDS[_kind_of_folder(args.recognizer)]
+        predict(args)
         return 0
     corpus = _open_corpus(args.corpus)
-    command = _of_kind(args.kind or ("continuous" if corpus.rated else "categorical"))
+    train, evaluate, _ = _KINDS[args.kind or ("continuous" if corpus.rated else "categorical")]
     if args.action == "train":
-        command.train(args, corpus)
+        train(args, corpus)
     else:
-        command.evaluate(args, corpus)
+        evaluate(args, corpus)
     return 0
-
-
-def _of_kind(kind: str) -> ModuleType:
-    from importlib import import_module
-
-    return import_module(f"avemo_harness.cli.recognizer_{kind}")
 
 
 def _kind_of_folder(folder: Path) -> str:
     from avemo_harness.recognizers.checkpoint import checkpoint_errors, read_config
-    from avemo_harness.recognizers.heads.labels import LABEL_FORMAT as CATEGORICAL
-    from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT as CONTINUOUS
+    from avemo_harness.recognizers.heads.labels import LABEL_FORMAT
+    from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
 
     with checkpoint_errors(folder):
-        config = read_config(folder, [CONTINUOUS, CATEGORICAL])
-    return "continuous" if config["format"] == CONTINUOUS else "categorical"
+        config = read_config(folder, [TRAJECTORY_FORMAT, LABEL_FORMAT])
+    return "continuous" if config["format"] == TRAJECTORY_FORMAT else "categorical"
 
 
 def _open_corpus(spec: str) -> Corpus:
     from dataclasses import replace
 
-    from avemo_harness import files
     from avemo_harness.recognizers.corpora import open_corpus
 
     if spec == "demo":
         from avemo_harness.data.synthesis.demo import demo_release
 
-        folder = demo_release(files.cache_dir(), say)
+        folder = demo_release(cache_dir(), say)
         corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
     else:
         corpus = open_corpus(spec)
@@ -329,6 +321,4 @@ def _open_corpus(spec: str) -> Corpus:
     return corpus
 
 
-COMMANDS = {
-    "recognizer": Command(RECOGNIZER_HELP, add_recognizer_arguments, execute_recognizer),
-}
+COMMANDS = {"recognizer": Command(RECOGNIZER_HELP, add_recognizer_arguments, execute_recognizer)}

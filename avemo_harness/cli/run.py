@@ -13,7 +13,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
 from avemo_harness.cli.output import end_on_signals, rank, say, show
 from avemo_harness.errors import UsageError
@@ -62,11 +61,13 @@ class Progress:
             self._errors.add(record.item_key)
             return
         self._errors.discard(record.item_key)
+        # Both take half a second to import, which `run --help` does not wait for.
+        from avemo_harness.benchmark.task import LabelOutput
+        from avemo_harness.scorers.answers import read_answer
+
         question = self._questions[record.item_key]
         output = question.builder.task.output
         if isinstance(output, LabelOutput) and question.item.gold is not None:
-            from avemo_harness.scorers.answers import read_answer
-
             parsed = read_answer(record, output)
             self._labelled += 1
             self._right += parsed.label == question.item.gold
@@ -106,7 +107,6 @@ Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too,
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `run`."""
     what = parser.add_argument_group("what is asked")
     what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
     what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
@@ -152,19 +152,18 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_run(args: argparse.Namespace) -> int:
-    """Run, print the results, return the exit code."""
     batch_size = _batch_size(args)
     config = _config(args)
     from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
     from avemo_harness.report.scored_run import read_people
-    from avemo_harness.report.table import format_results
+    from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
     from avemo_harness.run.prepare import judge_replies, prepare
 
     end_on_signals()
     is_main = rank() == 0
-    prepared = prepare(config, output_path=args.output_path, device=args.device, say=say if is_main else _keep_quiet)
+    prepared = prepare(config, output_path=args.output_path, device=args.device, say=say)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
@@ -202,8 +201,8 @@ def _config(args: argparse.Namespace) -> Any:
     from avemo_harness.registry import parse_arguments
     from avemo_harness.run.config import RunConfig
 
-    values: dict[str, Any] = _read_options_file(args.config) if args.config else {}
-    given: dict[str, Any] = {
+    values = _read_options_file(args.config) if args.config else {}
+    given = {
         "model": args.model,
         "model_args": parse_arguments(args.model_args) if args.model_args else None,
         "tasks": split_commas(args.tasks),
@@ -263,10 +262,4 @@ def _check_arguments_of_file(path: Path, model: str, arguments: Mapping[str, Any
         )
 
 
-def _keep_quiet(sentence: str) -> None:
-    del sentence
-
-
-COMMANDS = {
-    "run": Command(RUN_HELP, add_run_arguments, execute_run),
-}
+COMMANDS = {"run": Command(RUN_HELP, add_run_arguments, execute_run)}

@@ -23,7 +23,6 @@ The run is scored by the judge that was named last: `avemo-eval score RUN` print
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `judge`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument(
         "--recognizer",
@@ -36,7 +35,6 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_judge(args: argparse.Namespace) -> int:
-    """Judge, say by whom, return the exit code."""
     from avemo_harness.run.config import read_run
     from avemo_harness.run.prepare import judge_replies
 
@@ -56,7 +54,6 @@ Of a run that can only be read the table is printed, and nothing is stored.
 
 
 def add_score_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `score`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument(
         "--max_errors", type=int, default=0, metavar="N", help="failed items that still count as success"
@@ -65,7 +62,6 @@ def add_score_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_score(args: argparse.Namespace) -> int:
-    """Score, print the results, return the exit code."""
     from avemo_harness.report.html.page import REPORT, write_report
     from avemo_harness.report.results import compute_results, score_run
     from avemo_harness.run.config import read_run
@@ -78,7 +74,7 @@ def execute_score(args: argparse.Namespace) -> int:
         result = compute_results(args.run)
         _print_results(result, args.run)
         say(
-            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.done} "
+            f"not stored: scores, results.json and the report, since {error.path} cannot be {error.action} "
             f"({error.reason.strerror}); to keep them, copy {shlex.quote(str(args.run))} to where you may write, and "
             "score the copy"
         )
@@ -91,7 +87,7 @@ def execute_score(args: argparse.Namespace) -> int:
 
 def _print_results(result: RunResult, run: Path) -> None:
     from avemo_harness.report.scored_run import read_people
-    from avemo_harness.report.table import format_results
+    from avemo_harness.report.summary import format_results
 
     show(format_results(result, read_people(run)))
 
@@ -103,7 +99,6 @@ The page asks no server for anything. Small copies of some recordings are inside
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `report`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     page = "the page (default: RUN/report.html)"
     where = parser.add_mutually_exclusive_group()
@@ -115,7 +110,6 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_report(args: argparse.Namespace) -> int:
-    """Write the page and the figures, print where they are; returns the exit code."""
     from avemo_harness.errors import UsageError
     from avemo_harness.report.html.page import REPORT, leave_out, write_report
     from avemo_harness.report.html.recordings import bundle, embed
@@ -143,7 +137,6 @@ avemo-eval compare RUN            within a run: voice and face against voice alo
 
 
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `compare`."""
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories")
     parser.add_argument(
         "--force", action="store_true", help="compare although tasks, releases or judges differ; says what differs"
@@ -153,7 +146,6 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_compare(args: argparse.Namespace) -> int:
-    """Compare, print, write the files; returns the exit code."""
     from avemo_harness.files import write_atomically
     from avemo_harness.report.compare import compare_conditions, compare_runs
     from avemo_harness.report.comparison import format_comparison
@@ -174,16 +166,13 @@ LEADERBOARD_HELP = """Show the rows of runs in the benchmark's table, and apart 
 
 
 def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `leaderboard`."""
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="run directories")
     parser.add_argument("--recognizers", action="store_true", help="also the published tables about recognisers")
 
 
 def execute_leaderboard(args: argparse.Namespace) -> int:
-    """Print the table of each split that the paper or a run has; returns the exit code."""
-    from avemo_harness.report.board import boards
+    from avemo_harness.report.board import EXPLANATION, boards, format_board, format_other_tables
     from avemo_harness.report.scored_run import read_finished_run, run_labels
-    from avemo_harness.report.table import EXPLANATION, format_board, format_other_tables
 
     runs = [read_finished_run(folder) for folder in args.runs]
     names = run_labels([(run.result.model, run.folder) for run in runs])
@@ -206,7 +195,6 @@ latex            the benchmark's table with the published rows and this run's
 
 
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `export`."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument("--format", choices=tuple(FORMATS), help="what to write")
     parser.add_argument("-o", "--output_path", type=Path, metavar="DIR", help="where to; RUN/export by default")
@@ -219,7 +207,6 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_export(args: argparse.Namespace) -> int:
-    """Write the files, log to the trackers; returns the exit code."""
     from importlib import import_module
 
     from avemo_harness.files import write_atomically

@@ -9,65 +9,78 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness import models, recognizers, scorers
-from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.cli.options import Command, add_data_options, data_values
 from avemo_harness.cli.output import show
 from avemo_harness.errors import TaskError
-from avemo_harness.recognizers import features
-from avemo_harness.recognizers.corpora import CORPORA, corpus_arguments
-from avemo_harness.registry import Registry, describe_arguments
-from avemo_harness.scorers import METRICS
+from avemo_harness.registry import Registry, describe_arguments, load_object
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import Clip
     from avemo_harness.benchmark.request import Request
     from avemo_harness.benchmark.task_file import Task
+    from avemo_harness.benchmark.task_library import TaskLibrary
 
 LS_HELP = """\
 List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them."""
 
 
-REGISTRIES = {
-    "models": models.REGISTRY,
-    "scorers": scorers.REGISTRY,
-    "recognizers": recognizers.REGISTRY,
-    "judges": recognizers.JUDGE_REGISTRY,
-    "extractors": features.REGISTRY,
+_REGISTRIES = {
+    "models": "avemo_harness.models:REGISTRY",
+    "scorers": "avemo_harness.scorers:REGISTRY",
+    "recognizers": "avemo_harness.recognizers:REGISTRY",
+    "judges": "avemo_harness.recognizers:JUDGE_REGISTRY",
+    "extractors": "avemo_harness.recognizers.features:REGISTRY",
 }
+"""Imported by the list that needs one: together they would be a third of the start-up time of `ls`."""
 
 
 def add_ls_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `ls`."""
-    parser.add_argument("what", nargs="?", choices=("tasks", *REGISTRIES, "corpora"), default="tasks")
+    parser.add_argument("what", nargs="?", choices=("tasks", *_REGISTRIES, "corpora"), default="tasks")
+    _add_include_path(parser)
+
+
+def _add_include_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
     )
 
 
+def _task_library(args: argparse.Namespace) -> TaskLibrary:
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.scorers import METRICS
+
+    return TaskLibrary(METRICS, [Path(folder) for folder in args.include_path])
+
+
 def execute_ls(args: argparse.Namespace) -> int:
-    """Print the list."""
     if args.what == "tasks":
-        _print_tasks(TaskLibrary(scorers.METRICS, [Path(folder) for folder in args.include_path]))
-    elif args.what == "scorers":
-        _print_names(scorers.REGISTRY, facts=lambda name: f": {', '.join(sorted(scorers.METRICS[name]))}")
-    elif args.what == "corpora":
-        for name in ("demo", *CORPORA):
-            print(name + (_corpus_arguments(name) if name in CORPORA else ""))
+        _print_tasks(_task_library(args))
+        return 0
+    if args.what == "corpora":
+        _print_corpora()
+        return 0
+    registry: Registry = load_object(_REGISTRIES[args.what])
+    if args.what == "scorers":
+        from avemo_harness.scorers import METRICS
+
+        _print_names(registry, facts=lambda name: f": {', '.join(sorted(METRICS[name]))}")
     elif args.what == "extractors":
-        _print_names(features.REGISTRY, facts=_extractor_arguments)
+        _print_names(registry, facts=lambda name: _with_colon(describe_arguments(registry.load(name).Arguments)))
     else:
-        _print_names(REGISTRIES[args.what])
+        _print_names(registry)
     return 0
 
 
-def _corpus_arguments(name: str) -> str:
-    return ":" + describe_arguments(corpus_arguments(name)).removeprefix("path=")
-
-
-def _extractor_arguments(name: str) -> str:
-    text = describe_arguments(features.REGISTRY.load(name).Arguments)
+def _with_colon(text: str) -> str:
     return f":{text}" if text else ""
+
+
+def _print_corpora() -> None:
+    from avemo_harness.recognizers.corpora import CORPORA, corpus_arguments
+
+    print("demo")
+    for name in CORPORA:
+        print(f"{name}:{describe_arguments(corpus_arguments(name)).removeprefix('path=')}")
 
 
 def _print_names(registry: Registry, facts: Callable[[str], str] = lambda name: "") -> None:
@@ -97,22 +110,15 @@ SHOW_HELP = """Print a task: its resolved settings, where each came from, and th
 
 
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `show`."""
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
     parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
-    parser.add_argument(
-        "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
-    )
+    _add_include_path(parser)
     add_data_options(parser.add_argument_group("which questions"))
 
 
 def execute_show(args: argparse.Namespace) -> int:
-    """Print the task."""
-    from avemo_harness.benchmark.task_library import TaskLibrary
-    from avemo_harness.scorers import METRICS
-
-    for task in TaskLibrary(METRICS, [Path(folder) for folder in args.include_path]).load([args.task]):
+    for task in _task_library(args).load([args.task]):
         print(f"{task.name}  version {task.spec.version}  digest {task.digest[:12]}")
         if args.resolved:
             _print_origins(task)
@@ -190,25 +196,21 @@ VALIDATE_HELP = (
 
 
 def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `validate`."""
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all")
-    parser.add_argument(
-        "--include_path", action="append", default=[], metavar="DIR", help="a folder with more task YAMLs"
-    )
+    _add_include_path(parser)
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a task YAML for editors and stop"
     )
 
 
 def execute_validate(args: argparse.Namespace) -> int:
-    """Print what is wrong, or how many tasks are right."""
     from avemo_harness.benchmark.task_file import editor_schema, load_group_file, load_task_file
-    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.scorers import METRICS
 
     if args.schema:
         print(json.dumps(editor_schema(), indent=1))
         return 0
-    library = TaskLibrary(METRICS, [Path(folder) for folder in args.include_path])
+    library = _task_library(args)
     wanted = args.tasks or [entry.name for entry in library.tasks]
     files = list(dict.fromkeys(file for name in wanted for file in library.files_of(name)))
     groups = [] if args.tasks else [entry.file for entry in library.groups]

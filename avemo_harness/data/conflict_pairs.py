@@ -19,6 +19,7 @@ from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release,
 from avemo_harness.benchmark.release_sources import resolve_commit
 from avemo_harness.benchmark.release_writer import write_pairs
 from avemo_harness.errors import ReleaseError, StorageError, UsageError, first_line
+from avemo_harness.files import new_folder
 from avemo_harness.registry import hint
 
 Costs = NDArray[np.int64]
@@ -72,8 +73,8 @@ def match_graph(count: int, edges: Sequence[tuple[int, int]], costs: Sequence[in
     if not edges:
         return []
     ends = np.array(edges).ravel()
-    places = np.repeat(np.arange(len(edges)), 2)
-    once = LinearConstraint(coo_array((np.ones(len(ends)), (ends, places)), shape=(count, len(edges))), 0, 1)
+    edge_index = np.repeat(np.arange(len(edges)), 2)
+    once = LinearConstraint(coo_array((np.ones(len(ends)), (ends, edge_index)), shape=(count, len(edges))), 0, 1)
     each = np.ones(len(edges))
     exactly = {"mip_rel_gap": 0.0}
 
@@ -94,10 +95,10 @@ Polarity = Literal["valence", "strict", "any"]
 too; any: all unequal labels."""
 
 MatchedBy = Literal["speaker", "transcript"]
-"""What both recordings have in common: the speaker alone, or also what is said and everything said before."""
+"""Common to both recordings: the speaker alone, or also what is said and everything said before."""
 
 MAX_GAP_S = 1.0
-"""By how much the durations of a pair may differ, in seconds."""
+"""Largest difference in duration of a pair, in seconds."""
 
 _MAX_EDGES = 50_000
 _OPPOSITES = {"valence": ("sad", "angry"), "strict": ("sad",)}
@@ -185,7 +186,7 @@ def measure_clip(turn: Turn) -> float | None:
 
 
 def _transcript(dialogue: Dialogue, asked: Turn) -> str:
-    """What is said in a turn, and who said what before with which clip."""
+    """Text of a turn with the history of roles, texts and clips."""
     history = [
         (turn.role, turn.text, turn.clip.sha256 if turn.clip else None) for turn in dialogue.turns[: asked.turn_index]
     ]
@@ -242,7 +243,7 @@ def _pair(audio: PairCandidate, video: PairCandidate) -> ConflictPair:
 
 @dataclass(frozen=True, slots=True)
 class PairingRules:
-    """Which recordings may be paired.
+    """Rules for pairing recordings.
 
     Args:
         sharing: None means one transcript in configs that end in ``_synthetic``, and the speaker alone in others.
@@ -350,10 +351,5 @@ def copy_release(folder: Path, out: Path) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            shutil.copytree(folder, Path(place) / "release")
-            (Path(place) / "release").rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)

@@ -78,14 +78,14 @@ def _missed(given: Sequence[CollectedRating], kind: Kind, distance: int) -> int:
 
 
 def _straight(given: Sequence[CollectedRating], from_items: int) -> bool:
-    """Whether every scale has but one rating over that many rated items or more."""
+    """True where every scale has one value only over at least that many rated items."""
     rated = [one.ratings for one in given if one.item.kind == "rated" and len(one.ratings) == len(SCALE_NAMES)]
     return len(rated) >= from_items and all(len({ratings[name] for ratings in rated}) == 1 for name in SCALE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far raters agree on one scale, over the items of all systems.
+    """Agreement of raters on one scale, over the items of all systems.
 
     Args:
         alpha: Krippendorff's, ordinal.
@@ -101,7 +101,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much higher one system is rated than another, by column."""
+    """Difference between the ratings of two systems, by column."""
 
     of: str
     to: str
@@ -129,7 +129,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """How far raters agree with themselves: items rated twice, and the shares rated alike or within one point."""
+    """Test-retest agreement: items rated twice, and the shares rated alike or within one point."""
 
     n: int
     alike: Mapping[str, float]
@@ -197,7 +197,7 @@ def _result(study: Study, key: StudyKey, ratings: Sequence[CollectedRating], sca
 
 
 def raters_of_items(study: Study, ratings: Iterable[CollectedRating]) -> dict[str, int]:
-    """How many raters each rated item has.
+    """Count raters by rated item.
 
     Args:
         ratings: those that count.

@@ -86,7 +86,7 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def answering(self) -> bool:
-        """Whether a whole request is being answered, so that the client waits for the server."""
+        """True while a whole request is being answered, so that the client waits for the server."""
         return self._waiting is None and self.cycle is not None and not self.cycle.response_complete
 
     def _watch(self) -> None:

@@ -1,10 +1,11 @@
-"""What stands before the study's pages: origin checks, rate limits and response headers."""
+"""Middleware before the study's pages: origin checks, rate limits and response headers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,6 +37,13 @@ HEADERS = {
 """Sent with every answer."""
 
 
+def require_packages() -> None:
+    """Refuse where Starlette or uvicorn is not installed (UsageError)."""
+    for package in ("starlette", "uvicorn"):
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed; the rating pages need: pip install 'avemo-harness[human]'")
+
+
 @dataclass(frozen=True, slots=True)
 class PublicAddress:
     """Where raters find the study.
@@ -48,7 +56,7 @@ class PublicAddress:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """What a request's Host header may say."""
+        """Accepted values of a request's Host header."""
         return frozenset(urlsplit(origin).netloc for origin in self.origins)
 
     @property
@@ -57,7 +65,7 @@ class PublicAddress:
 
     @property
     def exposed(self) -> bool:
-        """Whether others on the way to the server read and may change what raters and the server send each other."""
+        """True where traffic between raters and server is readable and may be changed on the way."""
         return not self.encrypted and not all(is_loopback(urlsplit(one).hostname or "") for one in self.origins)
 
 
@@ -107,7 +115,7 @@ def _is_origin(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host."""
+    """True for a host that only this machine can reach."""
     if host == "localhost":
         return True
     try:
@@ -118,7 +126,7 @@ def is_loopback(host: str) -> bool:
 
 @dataclass
 class RateLimit:
-    """A bucket for every caller that each request takes a drop from and time refills.
+    """A token bucket for every caller: each request takes a token, and time refills them.
 
     >>> limit = RateLimit(clock=lambda: 0.0, burst=2)
     >>> [limit.allows("somebody") for _ in range(3)]
@@ -131,7 +139,7 @@ class RateLimit:
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def allows(self, caller: str) -> bool:
-        """Whether one more request of a caller is within bounds."""
+        """Take a token for one more request of a caller; False where its bucket is empty."""
         now = self.clock()
         left, at = self._left.pop(caller, (self.burst, now))
         left = min(self.burst, left + (now - at) * self.a_second)

@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.ratings import RatingsFile
-from avemo_harness.human.study import SCALE_NAMES, Study, StudyKey, checked_version
+from avemo_harness.human.ratings import CollectedRating, RatingsFile
+from avemo_harness.human.study import SCALE_NAMES, Study, StudyItem, StudyKey, checked_version
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
 
 FIELDS = ("rater", "item", "dialogue", "system", "repeat", "seconds", "scales", *SCALE_NAMES)
-"""What a row may have: the rater, the item or its dialogue and system, the scales, and the ratings."""
+"""Fields of a row: the rater, the item or its dialogue and system, the scales, and the ratings."""
 _MAX_BYTES = 64 * 2**20
 _KNOWN = "SELECT er, en, rr, seconds FROM imported WHERE rater = ? AND item = ? AND repeat = ? AND scales = ?"
 _ADD = "INSERT INTO imported (rater, item, repeat, scales, er, en, rr, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import did.
+class ImportCounts:
+    """Counts of an import.
 
     Args:
         added, known: ratings taken in, and those that were there already.
@@ -40,19 +40,9 @@ class Imported:
     apart: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    rater: str
-    item: str
-    repeat: bool
-    values: tuple[int | None, ...]
-    seconds: float | None
-    scales: str
-
-
 def import_ratings(
     folder: Path, study: Study, key: StudyKey, source: Path, columns: Mapping[str, str], scales: str | None = None
-) -> Imported:
+) -> ImportCounts:
     """Add a file's ratings to a study: all of them or, where one row is wrong, none.
 
     Raters' names are not kept: a rater gets a name of the study's own, the same in every file.
@@ -66,7 +56,7 @@ def import_ratings(
         StoreError: `ratings.sqlite` cannot be written.
     """
     known = study.by_id()
-    by_place = {
+    item_of = {
         (one.dialogue, one.system): item_id for item_id, one in key.items.items() if known[item_id].kind == "rated"
     }
     if scales is not None:
@@ -75,30 +65,31 @@ def import_ratings(
     for number, values in _read(source, columns):
         where = f"{source}:{number}"
         named = {**values, "scales": _scales(values["scales"], scales, study, where)}
-        rows.append(_row(named, where, known, by_place))
+        rows.append(_row(named, where, known, item_of))
     file = RatingsFile(folder, study.digest())
     added = 0
     names = set()
     try:
-        with file.transaction() as tables:
+        with file.transaction() as db:
             for row in rows:
                 secret_name = hmac.new(file.secret, row.rater.encode(errors="surrogatepass"), hashlib.sha256)
                 name = f"import{secret_name.hexdigest()[:12]}"
                 names.add(name)
-                stored_as = (name, row.item, row.repeat, row.scales)
-                before = tables.execute(_KNOWN, stored_as).fetchone()
+                stored_as = (name, row.item.item_id, row.repeat, row.scales)
+                found = (*(row.ratings.get(scale) for scale in SCALE_NAMES), row.seconds)
+                before = db.execute(_KNOWN, stored_as).fetchone()
                 if before is None:
-                    tables.execute(_ADD, (*stored_as, *row.values, row.seconds))
+                    db.execute(_ADD, (*stored_as, *found))
                     added += 1
-                elif tuple(before) != (*row.values, row.seconds):
+                elif tuple(before) != found:
                     raise UsageError(
-                        f"{source}: rates item {row.item} by rater {row.rater!r} twice, and not alike (once perhaps in "
-                        "an earlier file); keep one, or mark the second with repeat=1"
+                        f"{source}: rates item {row.item.item_id} by rater {row.rater!r} twice, and not alike (once "
+                        "perhaps in an earlier file); keep one, or mark the second with repeat=1"
                     )
     finally:
         file.close()
     apart = Counter(row.scales for row in rows if row.scales != study.scales_version)
-    return Imported(added, len(rows) - added, len(names), dict(sorted(apart.items())))
+    return ImportCounts(added, len(rows) - added, len(names), dict(sorted(apart.items())))
 
 
 def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -160,17 +151,23 @@ _READERS = {".json": _json_array, ".jsonl": _json_rows, ".ndjson": _json_rows}
 
 
 def _row(
-    values: Mapping[str, Any], where: str, items: Mapping[str, Any], by_place: Mapping[tuple[str, str], str]
-) -> _Row:
+    values: Mapping[str, Any], where: str, items: Mapping[str, StudyItem], item_of: Mapping[tuple[str, str], str]
+) -> CollectedRating:
     rater = "" if values["rater"] is None else str(values["rater"]).strip()
     if not rater:
         raise UsageError(f"{where}: names no rater; call the column `rater`, or say --columns rater=COLUMN")
-    item = _item(values, where, items, by_place)
-    given = tuple(_point(values[name], f"{where}: {name}") for name in SCALE_NAMES)
-    if all(value is None for value in given):
+    item = _item(values, where, items, item_of)
+    points = {name: _point(values[name], f"{where}: {name}") for name in SCALE_NAMES}
+    ratings = {name: point for name, point in points.items() if point is not None}
+    if not ratings:
         raise UsageError(f"{where}: rates nothing; expected {', '.join(SCALE_NAMES)} from {LOWEST} to {HIGHEST}")
-    return _Row(
-        rater, item, _flag(values["repeat"], where), given, _seconds(values["seconds"], where), values["scales"]
+    return CollectedRating(
+        rater=rater,
+        item=items[item],
+        repeat=_flag(values["repeat"], where),
+        ratings=ratings,
+        seconds=_seconds(values["seconds"], where),
+        scales=values["scales"],
     )
 
 
@@ -189,20 +186,20 @@ def _scales(value: Any, option: str | None, study: Study, where: str) -> str:
 
 
 def _item(
-    values: Mapping[str, Any], where: str, items: Mapping[str, Any], by_place: Mapping[tuple[str, str], str]
+    values: Mapping[str, Any], where: str, items: Mapping[str, Any], item_of: Mapping[tuple[str, str], str]
 ) -> str:
     if values["item"] not in (None, ""):
         item = str(values["item"])
         if item not in items:
             raise UsageError(f"{where}: the study has no item {item!r}; take the ids from plan.json")
         return item
-    place = (str(values["dialogue"]), str(values["system"]))
-    if place not in by_place:
+    key = (str(values["dialogue"]), str(values["system"]))
+    if key not in item_of:
         raise UsageError(
-            f"{where}: the study has no item of dialogue {place[0]!r} and system {place[1]!r}; expected an item id, or "
+            f"{where}: the study has no item of dialogue {key[0]!r} and system {key[1]!r}; expected an item id, or "
             "a dialogue and a system of key.json"
         )
-    return by_place[place]
+    return item_of[key]
 
 
 def _point(value: Any, where: str) -> int | None:

@@ -206,7 +206,7 @@ def put_together_golds(system: System, candidates: Sequence[Candidate], count: i
         if unlike[row, column] < _UNFIT:
             other = pool[column]
             replies = _replies(system, other)
-            swapped = tuple(replies[place % len(replies)] for place in range(len(asked[row].turns)))
+            swapped = tuple(replies[turn % len(replies)] for turn in range(len(asked[row].turns)))
             source = f"replies to dialogue {other.dialogue.dialogue_id}"
             opposite = _unfitness(asked[row], other) == _OPPOSITE
             expected = {"rr": LOWEST if opposite else LOWEST + 1}
@@ -255,7 +255,7 @@ def _replies(system: System, candidate: Candidate) -> tuple[Path, ...]:
 
 
 def _unfitness(asked: Candidate, other: Candidate) -> float:
-    """How badly replies to `other` serve as replies that do not fit `asked`: 0 where the feelings are opposite."""
+    """Cost of showing replies to `other` as replies that do not fit `asked`: 0 where the feelings are opposite."""
     if asked is other:
         return _UNFIT
     here, there = _feeling(asked), _feeling(other)
@@ -276,7 +276,7 @@ def _of_different_words(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _words(candidate: Candidate) -> set[str]:
-    """What the user says in the turns that are shown; a release may have one sentence in several emotions."""
+    """Sentences of the user in the turns that are shown; a release may have one sentence in several emotions."""
     return {candidate.dialogue.turns[turn].text.casefold().strip() for turn in candidate.turns} - {""}
 
 
@@ -287,7 +287,7 @@ def _feeling(candidate: Candidate) -> str | None:
 _PERSON, _ASSISTANT = Speaker.draw("person", 4), Speaker.draw("assistant", 7)
 _SIDE = 240
 _WORD_S, _PAUSE_S = 0.32, 0.8
-"""How long a word takes, and the silence around a sentence."""
+"""Seconds of a word, and of the silence around a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,24 +40,23 @@ def loudness(samples: Samples) -> float:
     weighted = lfilter(*_HIGH_PASS, lfilter(*_SHELF, samples.astype(np.float64)))
     starts = np.arange(0, max(len(weighted) - _BLOCK, 0) + 1, _STEP)
     power = np.array([np.mean(weighted[start : start + _BLOCK] ** 2) for start in starts])
-    power = power[_level(power) > _ABSOLUTE_GATE]
+    power = power[_lufs(power) > _ABSOLUTE_GATE]
     if not len(power):
         return float("-inf")
-    power = power[_level(power) > _level(power.mean()) + _RELATIVE_GATE]
-    return float(_level(power.mean()))
+    power = power[_lufs(power) > _lufs(power.mean()) + _RELATIVE_GATE]
+    return float(_lufs(power.mean()))
 
 
-def levelled(samples: Samples) -> Samples:
+def normalize_loudness(samples: Samples) -> Samples:
     """The sound at `TARGET_LUFS`, or as near to it as its peaks allow; silence stays as it is."""
     found = loudness(samples)
     if not np.isfinite(found):
         return samples
     gain = min(10 ** ((TARGET_LUFS - found) / 20), PEAK / float(np.abs(samples).max()))
-    scaled: Samples = (samples * gain).astype(np.float32)
-    return scaled
+    return np.asarray(samples * gain, np.float32)
 
 
-def _level(power: NDArray[np.float64]) -> NDArray[np.float64]:
+def _lufs(power: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         return -0.691 + 10 * np.log10(power)
 
@@ -87,13 +86,13 @@ class StudyMedia:
             MediaError: the clip cannot be read, or has no sound.
         """
         data = clip.read()
-        sound = levelled(media.decode_sound(data, rate=RATE))
+        sound = normalize_loudness(media.decode_sound(data, rate=RATE))
         info = media.probe(data)
         if info.video is None:
             return self._keep("user", media.encode_sound(sound, RATE))
         if info.video.codec == _PLAYABLE:
             return self._keep("user", media.replace_sound(data, sound, rate=RATE))
-        frames = media.decode_frames(data, fps=_FPS, size=_even(info.video))
+        frames = media.decode_frames(data, fps=_FPS, size=_even_size(info.video))
         return self._keep("user", media.encode_clip(frames.pixels, sound, fps=_FPS, rate=RATE))
 
     def reply(self, source: Path, beeps: int = 0) -> Segment:
@@ -106,15 +105,15 @@ class StudyMedia:
 
     def voice(self, samples: Samples, rate: int, beeps: int = 0) -> Segment:
         """A reply's sound, float32 mono, as all replies are heard."""
-        sound = levelled(media.resample(samples, rate, RATE))
+        sound = normalize_loudness(media.resample(samples, rate, RATE))
         if beeps:
-            sound = np.concatenate([sound, np.zeros(int(0.5 * RATE), np.float32), beeping(beeps)])
+            sound = np.concatenate([sound, np.zeros(int(0.5 * RATE), np.float32), beeps_sound(beeps)])
         return self._keep("reply", media.encode_sound(media.resample(sound, RATE, REPLY_RATE), REPLY_RATE))
 
     def device_check(self, digit: int, beeps: int) -> DeviceCheck:
         """A clip with a digit to see and beeps to count."""
         silence = np.zeros(int(0.4 * RATE), np.float32)
-        sound = np.concatenate([silence, beeping(beeps), silence])
+        sound = np.concatenate([silence, beeps_sound(beeps), silence])
         frames = [_picture_of(digit)] * round(len(sound) / RATE * _FPS)
         kept = self._keep("user", media.encode_clip(frames, sound, fps=_FPS, rate=RATE))
         return DeviceCheck(kept.media, digit, beeps)
@@ -127,7 +126,7 @@ class StudyMedia:
         return Segment(speaker, name, round(media.probe(data).duration_s, 3))
 
 
-def beeping(count: int) -> Samples:
+def beeps_sound(count: int) -> Samples:
     """That many short beeps at the study's loudness, float32 at `RATE`."""
     time = np.arange(int(_BEEP_S * RATE)) / RATE
     shape = np.minimum(1, np.minimum(time, _BEEP_S - time) / 0.02)
@@ -136,7 +135,7 @@ def beeping(count: int) -> Samples:
     return np.concatenate([part for _ in range(count) for part in (beep, gap)]).astype(np.float32)
 
 
-def _even(video: media.VideoInfo) -> tuple[int, int]:
+def _even_size(video: media.VideoInfo) -> tuple[int, int]:
     return video.width - video.width % 2, video.height - video.height % 2
 
 

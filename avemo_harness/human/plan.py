@@ -64,12 +64,12 @@ CONSENT = (
     "work. No name, address or recording of you is asked for or kept.",
     "Taking part is voluntary. You may stop at any time by closing the page.",
 )
-"""What raters agree to where a study brings no text of its own."""
+"""Consent text of a study that brings none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyPlan:
-    """What a user asks for.
+    """Settings of a study, as its planner gives them.
 
     Args:
         consent: paragraphs.
@@ -154,7 +154,7 @@ def make_study(
 
 
 def token_digest(token: str) -> str:
-    """How a token is kept: only its digest is written."""
+    """SHA-256 of a token: only this is stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -258,7 +258,7 @@ class _Items:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What was added to a study.
+    """Sessions and invitations added to a study.
 
     Args:
         lacking: rated items that would have ended with too few raters.
@@ -283,18 +283,18 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
     ratings = [one for one in collected if one.scales == study.scales_version]
     file = RatingsFile(folder, study.digest())
     try:
-        with file.transaction() as tables:
-            lacking = lacking_raters(study, ratings, _open_items(tables, study))
+        with file.transaction() as db:
+            lacking = lacking_raters(study, ratings, _open_items(db, study))
             copies = covering_sessions(study.sessions, lacking)
-            first = len(sessions_of(tables, study))
-            tables.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
+            first = len(sessions_of(db, study))
+            db.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
             wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
             tokens = [secrets.token_hex(16) for _ in range(wanted)]
-            (added,) = tables.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
+            (added,) = db.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
             rows = (
                 (token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added)
             )
-            tables.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
+            db.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
             if tokens:
                 _append(folder / INVITATIONS, tokens)
     finally:
@@ -303,7 +303,7 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
 
 
 def lacking_raters(study: Study, ratings: Sequence[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
-    """How many raters each rated item will lack, of those that will lack some.
+    """Count the raters that rated items will lack, of those that will lack some.
 
     Args:
         still_open: places in sessions that wait for a rating, by item.
@@ -326,12 +326,12 @@ def covering_sessions(sessions: Iterable[Session], lacking: Mapping[str, int]) -
     return chosen
 
 
-def _open_items(tables: sqlite3.Connection, study: Study) -> Counter[str]:
+def _open_items(db: sqlite3.Connection, study: Study) -> Counter[str]:
     """Places that wait for a first rating, by item."""
-    rated = {(row["session"], row["position"]) for row in tables.execute("SELECT session, position FROM ratings")}
+    rated = {(row["session"], row["position"]) for row in db.execute("SELECT session, position FROM ratings")}
     return Counter(
         showing.item
-        for number, session in sessions_of(tables, study).items()
+        for number, session in sessions_of(db, study).items()
         for position, showing in enumerate(session.showings)
         if not showing.repeat and (number, position) not in rated
     )

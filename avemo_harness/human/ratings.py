@@ -89,8 +89,8 @@ class RatingsFile:
             self.connection.execute("PRAGMA journal_mode=WAL")
             self.connection.execute("PRAGMA synchronous=FULL")
             self.connection.execute("PRAGMA foreign_keys=ON")
-            with self.transaction() as tables:
-                _name_scales(tables)
+            with self.transaction() as db:
+                _name_scales(db)
             self.connection.executescript(_SCHEMA)
             with self.transaction():
                 known = self._setting("plan", plan)
@@ -98,7 +98,7 @@ class RatingsFile:
         except OSError as error:
             raise StorageError(self.path, "opened", error) from error
         except sqlite3.Error as error:
-            _pass_refusal_on(self.path, error)
+            _raise_storage_error(self.path, error)
             raise StoreError(
                 f"{self.path}: cannot be opened ({error}); restore it from a copy, or free the disk and try again"
             ) from error
@@ -120,7 +120,7 @@ class RatingsFile:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                _pass_refusal_on(self.path, error)
+                _raise_storage_error(self.path, error)
                 raise StoreError(f"{self.path}: cannot be written ({error}); make room and try again") from error
             raise
 
@@ -133,28 +133,27 @@ class RatingsFile:
         return str(row["value"])
 
 
-def _pass_refusal_on(path: Path, error: sqlite3.Error) -> None:
+def _raise_storage_error(path: Path, error: sqlite3.Error) -> None:
     """Raise a StorageError where SQLite only passes an error of the system on, which it does in words alone."""
     for words, code in _REFUSALS.items():
         if words in str(error):
             raise StorageError(path, "written", OSError(code, str(error))) from error
 
 
-def _name_scales(tables: sqlite3.Connection) -> None:
+def _name_scales(db: sqlite3.Connection) -> None:
     """Name the scales in a file from before they had versions: everything in it was rated on the first."""
     before = [
         name
         for name in ("ratings", "training", "imported")
-        if (columns := {row["name"] for row in tables.execute(f"PRAGMA table_info({name})")})
-        and "scales" not in columns
+        if (columns := {row["name"] for row in db.execute(f"PRAGMA table_info({name})")}) and "scales" not in columns
     ]
     for name in before:
-        tables.execute(f"ALTER TABLE {name} ADD COLUMN scales TEXT NOT NULL DEFAULT '{FIRST_SCALES}'")
+        db.execute(f"ALTER TABLE {name} ADD COLUMN scales TEXT NOT NULL DEFAULT '{FIRST_SCALES}'")
     if "imported" in before:  # A rater may rate an item on several wordings, and a key cannot be changed in place.
-        tables.execute("ALTER TABLE imported RENAME TO imported_before")
-        tables.execute(_IMPORTED)
-        tables.execute("INSERT INTO imported SELECT * FROM imported_before")
-        tables.execute("DROP TABLE imported_before")
+        db.execute("ALTER TABLE imported RENAME TO imported_before")
+        db.execute(_IMPORTED)
+        db.execute("INSERT INTO imported SELECT * FROM imported_before")
+        db.execute("DROP TABLE imported_before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ class CollectedRating:
 
 @dataclass(frozen=True, slots=True)
 class RaterRecord:
-    """How far a rater of the study's own pages has come."""
+    """Stage that a rater of the study's own pages has reached."""
 
     rater: str
     stage: str
@@ -190,7 +189,7 @@ class RaterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a study has collected so far."""
+    """Ratings and raters of a study so far."""
 
     ratings: tuple[CollectedRating, ...]
     raters: tuple[RaterRecord, ...]
@@ -209,43 +208,32 @@ def read_collection(folder: Path, study: Study) -> Collection:
         )
     file = RatingsFile(folder, study.digest())
     try:
-        with file.transaction() as tables:
-            raters = tables.execute("SELECT * FROM raters ORDER BY number").fetchall()
+        with file.transaction() as db:
+            raters = db.execute("SELECT * FROM raters ORDER BY number").fetchall()
+            items = study.by_id()
+            own = db.execute("SELECT * FROM ratings ORDER BY rater, session, position")
+            imported = db.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales")
             return Collection(
-                (*_of_pages(tables, study.by_id()), *_of_files(tables, study.by_id())),
+                (
+                    *(_collected(row, _name(row["rater"]), items) for row in own.fetchall()),
+                    *(_collected(row, row["rater"], items) for row in imported.fetchall()),
+                ),
                 tuple(RaterRecord(_name(row["number"]), row["stage"], row["code"]) for row in raters),
             )
     finally:
         file.close()
 
 
-def _of_pages(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Iterator[CollectedRating]:
-    for row in tables.execute("SELECT * FROM ratings ORDER BY rater, session, position"):
-        yield CollectedRating(
-            rater=_name(row["rater"]),
-            item=items[row["item"]],
-            repeat=bool(row["repeat"]),
-            ratings=_ratings(row),
-            scales=row["scales"],
-            seconds=row["seconds"],
-            problem=row["problem"],
-        )
-
-
-def _of_files(tables: sqlite3.Connection, items: Mapping[str, StudyItem]) -> Iterator[CollectedRating]:
-    for row in tables.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales"):
-        yield CollectedRating(
-            rater=row["rater"],
-            item=items[row["item"]],
-            repeat=bool(row["repeat"]),
-            ratings=_ratings(row),
-            scales=row["scales"],
-            seconds=row["seconds"],
-        )
-
-
-def _ratings(row: sqlite3.Row) -> dict[str, int]:
-    return {name: row[name] for name in SCALE_NAMES if row[name] is not None}
+def _collected(row: sqlite3.Row, rater: str, items: Mapping[str, StudyItem]) -> CollectedRating:
+    return CollectedRating(
+        rater=rater,
+        item=items[row["item"]],
+        repeat=bool(row["repeat"]),
+        ratings={name: row[name] for name in SCALE_NAMES if row[name] is not None},
+        seconds=row["seconds"],
+        problem=row["problem"] if "problem" in row.keys() else None,  # noqa: SIM118  (a row has no `in` of names)
+        scales=row["scales"],
+    )
 
 
 def _name(number: int) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-from avemo_harness.human.sessions import RATING_S, PendingItem, SeatAllocator, longest_session_s
 from avemo_harness.human.study import Scale, Study, StudyItem
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentScreen:
-    """What the rater agrees to, and how long the study takes."""
+    """Consent text, and the minutes that the study takes."""
 
     name: ClassVar[str] = "consent"
     title: str
@@ -102,7 +99,7 @@ Screen = ConsentScreen | DeviceScreen | InstructionsScreen | ItemScreen | EndScr
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """How a training item was rated on one scale, and how it should have been.
+    """Given and expected rating of a training item on one scale.
 
     Args:
         exact: the one rating counts, as with beeps; else those beside it do too.
@@ -148,7 +145,7 @@ PASS_SHARE = 0.8
 
 
 def passed(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]) -> bool:
-    """Whether ratings of the training items are good enough.
+    """True where ratings of the training items are good enough.
 
     Args:
         given: for every item the ratings by scale; None where the rater could not rate it, which counts as a miss.
@@ -164,7 +161,7 @@ def passed(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]
 
 
 def feedback_on(study: Study, item: StudyItem, given: Mapping[str, int]) -> list[Feedback]:
-    """What a rater is told of a training item, by scale; nothing where it was not rated."""
+    """Feedback on a training item, by scale; none where it was not rated."""
     why = study.lessons[item.item_id].why if item.item_id in study.lessons else {}
     return [
         Feedback(
@@ -177,85 +174,3 @@ def feedback_on(study: Study, item: StudyItem, given: Mapping[str, int]) -> list
         for scale in study.scales
         if scale.name in item.expected and scale.name in given
     ]
-
-
-ENDINGS: Mapping[str, Ending] = {"done": "done", "failed": "failed", "unfit": "unfit", "lapsed": "lapsed"}
-"""Stages at which the study is over for a rater."""
-
-
-class ScreenBuilder:
-    """The screens of a study's stages: consent, device, instructions, training, rating, and the end."""
-
-    def __init__(self, study: Study, seats: SeatAllocator) -> None:
-        self._study = study
-        self._items = study.by_id()
-        self._seats = seats
-
-    def screen(self, tables: sqlite3.Connection, rater: int) -> Screen:
-        """The screen of a rater, inside the caller's transaction."""
-        known = tables.execute("SELECT * FROM raters WHERE number = ?", (rater,)).fetchone()
-        stage = known["stage"]
-        if stage == "consent":
-            return ConsentScreen(self._study.title, self._study.consent, self._minutes())
-        if stage == "device":
-            attempt = known["device_attempts"]
-            checks = self._study.device_checks
-            return DeviceScreen(checks[attempt].media, len(checks) - attempt)
-        if stage == "instructions":
-            place = self._seats.next_place(tables, rater)
-            session = place.content if place else self._study.sessions[0]
-            of = place.of if place else 0
-            return InstructionsScreen(self._study.scales, len(self._study.training), of, len(session.blocks))
-        if stage == "training":
-            return self._training_screen(tables, rater, known["training_try"])
-        if stage == "rating":
-            place = self._seats.next_place(tables, rater)
-            assert place is not None  # a rater with nothing left is done
-            return self._rating_screen(tables, rater, place)
-        return EndScreen(ENDINGS[stage], known["code"])
-
-    def _training_screen(self, tables: sqlite3.Connection, rater: int, turn: int) -> ItemScreen:
-        (position,) = tables.execute(
-            "SELECT COUNT(*) FROM training WHERE rater = ? AND try = ?", (rater, turn)
-        ).fetchone()
-        showing = self._seats.showing_id(rater, "training", turn, position)
-        item = self._study.training[position]
-        lesson = self._study.lessons.get(item)
-        return ItemScreen(
-            showing=showing,
-            part="training",
-            segments=played(self._items[item], lesson.words if lesson else ()),
-            scales=self._study.scales,
-            number=position + 1,
-            of=len(self._study.training),
-            again=turn > 0,
-            begun=_has_begun(tables, rater, showing),
-        )
-
-    def _rating_screen(self, tables: sqlite3.Connection, rater: int, place: PendingItem) -> ItemScreen:
-        session = place.content
-        block = session.block_of(place.position)
-        showing = self._seats.showing_id(rater, place.session, place.position)
-        begins = place.number > 1 and place.position > 0 and session.block_of(place.position - 1) < block
-        return ItemScreen(
-            showing=showing,
-            part="rating",
-            segments=played(self._items[place.showing.item]),
-            scales=self._study.scales,
-            number=place.number,
-            of=place.of,
-            block=block + 1,
-            blocks=len(session.blocks),
-            pause=begins,
-            begun=_has_begun(tables, rater, showing),
-        )
-
-    def _minutes(self) -> int:
-        items = [self._items[one] for one in self._study.training]
-        training = sum(item.seconds + RATING_S for item in items)
-        return max(5, 5 * math.ceil((longest_session_s(self._study) + training) / 300))
-
-
-def _has_begun(tables: sqlite3.Connection, rater: int, showing: str) -> bool:
-    query = "SELECT 1 FROM begun WHERE rater = ? AND showing = ?"
-    return tables.execute(query, (rater, showing)).fetchone() is not None

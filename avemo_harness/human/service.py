@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 import threading
@@ -15,16 +16,19 @@ from avemo_harness.human.plan import token_digest
 from avemo_harness.human.ratings import RatingsFile
 from avemo_harness.human.screens import (
     TRIES,
+    ConsentScreen,
+    DeviceScreen,
     EndScreen,
     Feedback,
+    InstructionsScreen,
     ItemScreen,
     Screen,
-    ScreenBuilder,
     feedback_on,
     media_of,
     passed,
+    played,
 )
-from avemo_harness.human.sessions import SeatAllocator
+from avemo_harness.human.sessions import RATING_S, PendingItem, SeatAllocator, longest_session_s
 from avemo_harness.human.study import SCALE_NAMES, DeviceCheck, Study
 
 
@@ -47,7 +51,7 @@ _SEEN_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a rater says of an item.
+    """Body of `/api/rate`: ratings of one item.
 
     Args:
         showing: as the item's screen names it.
@@ -79,7 +83,6 @@ class StudyService:
         self._clock = clock
         self._file = RatingsFile(folder, study.digest())
         self._seats = SeatAllocator(study, self._file.secret)
-        self._stages = ScreenBuilder(study, self._seats)
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -90,14 +93,14 @@ class StudyService:
     def join(self, token: str) -> str:
         """Let a rater in who has an invitation; returns a new cookie, of which only the digest is kept."""
         cookie = secrets.token_hex(16)
-        with self._tables() as tables:
-            number = self._invited(tables, token_digest(token))
+        with self._transaction() as db:
+            number = self._invited(db, token_digest(token))
             if number is None:
                 raise RefusedError(403, "This is no invitation to the study. Check that the whole link was copied.")
             now = self._clock()
-            tables.execute("INSERT OR IGNORE INTO raters (number, stage, seen) VALUES (?, 'consent', ?)", (number, now))
-            tables.execute("INSERT INTO cookies VALUES (?, ?)", (token_digest(cookie), number))
-            self._note(tables, number, "joined")
+            db.execute("INSERT OR IGNORE INTO raters (number, stage, seen) VALUES (?, 'consent', ?)", (number, now))
+            db.execute("INSERT INTO cookies VALUES (?, ?)", (token_digest(cookie), number))
+            self._note(db, number, "joined")
         return cookie
 
     def rater_of(self, cookie: str | None) -> int:
@@ -111,180 +114,248 @@ class StudyService:
         return int(row["rater"])
 
     def screen(self, rater: int) -> Screen:
-        """What a rater sees now."""
-        with self._tables() as tables:
-            self._sign_of_life(tables, rater)
-            return self._stages.screen(tables, rater)
+        """The rater's current screen."""
+        with self._transaction() as db:
+            self._touch(db, rater)
+            return self._current_screen(db, rater)
 
     def may_play(self, rater: int, media: str) -> bool:
-        """Whether a file belongs to what the rater sees now."""
+        """True for a file of the rater's current screen."""
         return media in media_of(self.screen(rater))
 
     def consent(self, rater: int) -> Screen:
         """The rater agrees, and gets a place where there is one; else it is worth coming back."""
-        with self._step(rater, "consent") as tables:
-            if self._seats.take(tables, rater, self._clock()) is None:
-                self._note(tables, rater, "no place")
+        with self._step(rater, "consent") as db:
+            if self._seats.take(db, rater, self._clock()) is None:
+                self._note(db, rater, "no place")
                 return EndScreen("full")
-            self._set_stage(tables, rater, "device" if self._study.device_checks else "instructions")
-            return self._stages.screen(tables, rater)
+            self._set_stage(db, rater, "device" if self._study.device_checks else "instructions")
+            return self._current_screen(db, rater)
 
     def check_device(self, rater: int, named: DeviceCheck) -> Screen:
         """The rater names what was seen and heard; after as many failures as there are clips it is over.
 
         An answer to another clip than the one on the screen was sent twice, and changes nothing.
         """
-        with self._step(rater, "device") as tables:
-            attempt = self._rater(tables, rater)["device_attempts"]
+        with self._step(rater, "device") as db:
+            attempt = self._rater(db, rater)["device_attempts"]
             check = self._study.device_checks[attempt]
             if named == check:
-                self._set_stage(tables, rater, "instructions")
+                self._set_stage(db, rater, "instructions")
             elif named.media == check.media:
-                tables.execute("UPDATE raters SET device_attempts = device_attempts + 1 WHERE number = ?", (rater,))
-                self._note(tables, rater, "device check failed", f"{named.digit} {named.beeps}")
+                db.execute("UPDATE raters SET device_attempts = device_attempts + 1 WHERE number = ?", (rater,))
+                self._note(db, rater, "device check failed", f"{named.digit} {named.beeps}")
                 if attempt + 1 == len(self._study.device_checks):
-                    self._leave(tables, rater, "unfit")
-            return self._stages.screen(tables, rater)
+                    self._leave(db, rater, "unfit")
+            return self._current_screen(db, rater)
 
     def ready(self, rater: int) -> Screen:
         """The rater has read the instructions."""
-        with self._step(rater, "instructions") as tables:
-            self._set_stage(tables, rater, "training" if self._study.training else "rating")
-            return self._stages.screen(tables, rater)
+        with self._step(rater, "instructions") as db:
+            self._set_stage(db, rater, "training" if self._study.training else "rating")
+            return self._current_screen(db, rater)
 
     def begin(self, rater: int, showing: str) -> Screen:
         """The rater begins to play an item; the time runs from the first such call."""
-        with self._step(rater, "training", "rating") as tables:
-            screen = self._item_on_screen(tables, rater, showing)
-            tables.execute("INSERT OR IGNORE INTO begun VALUES (?, ?, ?)", (rater, screen.showing, self._clock()))
-            return self._stages.screen(tables, rater)
+        with self._step(rater, "training", "rating") as db:
+            screen = self._item_on_screen(db, rater, showing)
+            db.execute("INSERT OR IGNORE INTO begun VALUES (?, ?, ?)", (rater, screen.showing, self._clock()))
+            return self._current_screen(db, rater)
 
     def rate(self, rater: int, rating: Rating) -> tuple[Screen, list[Feedback]]:
         """Take a rating; the same one again changes nothing. Training items are answered with feedback."""
-        with self._step(rater, "training", "rating", "done", "failed", "lapsed") as tables:
-            earlier = self._earlier(tables, rater, rating.showing)
+        with self._step(rater, "training", "rating", "done", "failed", "lapsed") as db:
+            earlier = self._earlier(db, rater, rating.showing)
             if earlier is not None:
                 if rating.ratings is not None and any(earlier[name] != rating.ratings[name] for name in SCALE_NAMES):
                     raise RefusedError(409, "This reply is rated already; the first rating counts.")
-                return self._stages.screen(tables, rater), []
-            screen = self._item_on_screen(tables, rater, rating.showing)
+                return self._current_screen(db, rater), []
+            screen = self._item_on_screen(db, rater, rating.showing)
             if rating.ratings is None and not (rating.problem or "").strip():
                 raise RefusedError(400, "Rate the reply on every scale, or say what does not work.")
-            seconds = self._seconds_since_begin(tables, rater, screen, rating)
+            seconds = self._seconds_since_begin(db, rater, screen, rating)
             if screen.part == "rating":
-                self._store(tables, rater, rating, seconds)
-                return self._stages.screen(tables, rater), []
-            feedback = self._store_training(tables, rater, rating, screen.number - 1)
-            return self._stages.screen(tables, rater), feedback
+                self._store(db, rater, rating, seconds)
+                return self._current_screen(db, rater), []
+            feedback = self._store_training(db, rater, rating, screen.number - 1)
+            return self._current_screen(db, rater), feedback
 
-    def _store(self, tables: sqlite3.Connection, rater: int, rating: Rating, seconds: float) -> None:
-        place = self._seats.next_place(tables, rater)
-        assert place is not None  # the screen shows it
-        tables.execute(
+    def _store(self, db: sqlite3.Connection, rater: int, rating: Rating, seconds: float) -> None:
+        pending = self._seats.next_item(db, rater)
+        assert pending is not None  # the screen shows it
+        db.execute(
             "INSERT INTO ratings (session, position, rater, item, repeat, er, en, rr, problem, seconds, plays, scales)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(place.session, place.position, rater, place.showing.item, place.showing.repeat),
+                *(pending.session, pending.position, rater, pending.showing.item, pending.showing.repeat),
                 *_values(rating),
                 *(rating.problem, seconds, rating.plays, self._study.scales_version),
             ),
         )
-        if self._seats.next_place(tables, rater) is None:
-            self._set_stage(tables, rater, "done")
-            tables.execute("UPDATE raters SET code = ? WHERE number = ?", (secrets.token_hex(4).upper(), rater))
+        if self._seats.next_item(db, rater) is None:
+            self._set_stage(db, rater, "done")
+            db.execute("UPDATE raters SET code = ? WHERE number = ?", (secrets.token_hex(4).upper(), rater))
 
-    def _store_training(self, tables: sqlite3.Connection, rater: int, rating: Rating, position: int) -> list[Feedback]:
-        turn = int(self._rater(tables, rater)["training_try"])
-        tables.execute(
+    def _store_training(self, db: sqlite3.Connection, rater: int, rating: Rating, position: int) -> list[Feedback]:
+        attempt = int(self._rater(db, rater)["training_try"])
+        db.execute(
             "INSERT INTO training (rater, try, position, er, en, rr, scales) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (rater, turn, position, *_values(rating), self._study.scales_version),
+            (rater, attempt, position, *_values(rating), self._study.scales_version),
         )
         if position + 1 == len(self._study.training):
-            rows = tables.execute(
-                "SELECT er, en, rr FROM training WHERE rater = ? AND try = ? ORDER BY position", (rater, turn)
+            rows = db.execute(
+                "SELECT er, en, rr FROM training WHERE rater = ? AND try = ? ORDER BY position", (rater, attempt)
             )
             if passed([self._items[one] for one in self._study.training], [dict(row) for row in rows]):
-                self._set_stage(tables, rater, "rating")
-            elif turn + 1 < TRIES:
-                tables.execute("UPDATE raters SET training_try = ? WHERE number = ?", (turn + 1, rater))
-                self._note(tables, rater, "training failed")
+                self._set_stage(db, rater, "rating")
+            elif attempt + 1 < TRIES:
+                db.execute("UPDATE raters SET training_try = ? WHERE number = ?", (attempt + 1, rater))
+                self._note(db, rater, "training failed")
             else:
-                self._leave(tables, rater, "failed")
+                self._leave(db, rater, "failed")
         return feedback_on(self._study, self._items[self._study.training[position]], rating.ratings or {})
 
-    def _seconds_since_begin(self, tables: sqlite3.Connection, rater: int, screen: ItemScreen, rating: Rating) -> float:
+    def _seconds_since_begin(self, db: sqlite3.Connection, rater: int, screen: ItemScreen, rating: Rating) -> float:
         """Seconds since the item began to play; refuses ratings of what cannot have been played to the end."""
-        row = tables.execute("SELECT at FROM begun WHERE rater = ? AND showing = ?", (rater, screen.showing)).fetchone()
+        row = db.execute("SELECT at FROM begun WHERE rater = ? AND showing = ?", (rater, screen.showing)).fetchone()
         since = 0.0 if row is None else self._clock() - float(row["at"])
         least = PLAYED_SHARE * sum(segment.seconds for segment in screen.segments)
         if rating.ratings is not None and (row is None or since < least):
             raise RefusedError(400, "Play everything to the end before you rate it.")
         return round(since, 3)
 
-    def _item_on_screen(self, tables: sqlite3.Connection, rater: int, showing: str) -> ItemScreen:
-        screen = self._stages.screen(tables, rater)
+    def _item_on_screen(self, db: sqlite3.Connection, rater: int, showing: str) -> ItemScreen:
+        screen = self._current_screen(db, rater)
         if not isinstance(screen, ItemScreen) or screen.showing != showing:
             raise RefusedError(409, "That reply is not the one to rate now; here is what comes next.")
         return screen
 
-    def _earlier(self, tables: sqlite3.Connection, rater: int, showing: str) -> sqlite3.Row | None:
-        """What the rater has already said of a showing."""
+    def _earlier(self, db: sqlite3.Connection, rater: int, showing: str) -> sqlite3.Row | None:
+        """A rating or training rating that is stored for a showing."""
         row: sqlite3.Row
-        for row in tables.execute("SELECT * FROM ratings WHERE rater = ?", (rater,)):
+        for row in db.execute("SELECT * FROM ratings WHERE rater = ?", (rater,)):
             if self._seats.showing_id(rater, row["session"], row["position"]) == showing:
                 return row
-        for row in tables.execute("SELECT * FROM training WHERE rater = ?", (rater,)):
+        for row in db.execute("SELECT * FROM training WHERE rater = ?", (rater,)):
             if self._seats.showing_id(rater, "training", row["try"], row["position"]) == showing:
                 return row
         return None
 
-    def _invited(self, tables: sqlite3.Connection, digest: str) -> int | None:
+    def _invited(self, db: sqlite3.Connection, digest: str) -> int | None:
         """The number of the rater whom an invitation is for."""
         if digest in self._study.invitations:
             return self._study.invitations.index(digest)
-        row = tables.execute("SELECT number FROM extra_invitations WHERE digest = ?", (digest,)).fetchone()
+        row = db.execute("SELECT number FROM extra_invitations WHERE digest = ?", (digest,)).fetchone()
         return None if row is None else int(row["number"])
 
+    def _current_screen(self, db: sqlite3.Connection, rater: int) -> Screen:
+        known = self._rater(db, rater)
+        stage = known["stage"]
+        if stage == "consent":
+            return ConsentScreen(self._study.title, self._study.consent, self._minutes())
+        if stage == "device":
+            attempt = known["device_attempts"]
+            checks = self._study.device_checks
+            return DeviceScreen(checks[attempt].media, len(checks) - attempt)
+        if stage == "instructions":
+            pending = self._seats.next_item(db, rater)
+            session = pending.content if pending else self._study.sessions[0]
+            of = pending.of if pending else 0
+            return InstructionsScreen(self._study.scales, len(self._study.training), of, len(session.blocks))
+        if stage == "training":
+            return self._training_screen(db, rater, known["training_try"])
+        if stage == "rating":
+            pending = self._seats.next_item(db, rater)
+            assert pending is not None  # a rater with nothing left is done
+            return self._rating_screen(db, rater, pending)
+        return EndScreen(stage, known["code"])
+
+    def _training_screen(self, db: sqlite3.Connection, rater: int, attempt: int) -> ItemScreen:
+        (position,) = db.execute(
+            "SELECT COUNT(*) FROM training WHERE rater = ? AND try = ?", (rater, attempt)
+        ).fetchone()
+        showing = self._seats.showing_id(rater, "training", attempt, position)
+        item = self._study.training[position]
+        lesson = self._study.lessons.get(item)
+        return ItemScreen(
+            showing=showing,
+            part="training",
+            segments=played(self._items[item], lesson.words if lesson else ()),
+            scales=self._study.scales,
+            number=position + 1,
+            of=len(self._study.training),
+            again=attempt > 0,
+            begun=_has_begun(db, rater, showing),
+        )
+
+    def _rating_screen(self, db: sqlite3.Connection, rater: int, pending: PendingItem) -> ItemScreen:
+        session = pending.content
+        block = session.block_of(pending.position)
+        showing = self._seats.showing_id(rater, pending.session, pending.position)
+        begins = pending.number > 1 and pending.position > 0 and session.block_of(pending.position - 1) < block
+        return ItemScreen(
+            showing=showing,
+            part="rating",
+            segments=played(self._items[pending.showing.item]),
+            scales=self._study.scales,
+            number=pending.number,
+            of=pending.of,
+            block=block + 1,
+            blocks=len(session.blocks),
+            pause=begins,
+            begun=_has_begun(db, rater, showing),
+        )
+
+    def _minutes(self) -> int:
+        items = [self._items[one] for one in self._study.training]
+        training = sum(item.seconds + RATING_S for item in items)
+        return max(5, 5 * math.ceil((longest_session_s(self._study) + training) / 300))
+
     @contextmanager
-    def _tables(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._file.transaction() as tables:
-            yield tables
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._file.transaction() as db:
+            yield db
 
     @contextmanager
     def _step(self, rater: int, *stages: str) -> Iterator[sqlite3.Connection]:
         """A step that a rater may take only at some stages."""
         try:
-            with self._tables() as tables:
-                self._sign_of_life(tables, rater)
-                if self._rater(tables, rater)["stage"] not in stages:
+            with self._transaction() as db:
+                self._touch(db, rater)
+                if self._rater(db, rater)["stage"] not in stages:
                     raise RefusedError(409, "That was done already; here is what comes next.")
-                yield tables
+                yield db
         except RefusedError as refusal:
-            with self._tables() as tables:
-                self._note(tables, rater, "refused", str(refusal))
+            with self._transaction() as db:
+                self._note(db, rater, "refused", str(refusal))
             raise
 
-    def _rater(self, tables: sqlite3.Connection, rater: int) -> sqlite3.Row:
-        row: sqlite3.Row = tables.execute("SELECT * FROM raters WHERE number = ?", (rater,)).fetchone()
+    def _rater(self, db: sqlite3.Connection, rater: int) -> sqlite3.Row:
+        row: sqlite3.Row = db.execute("SELECT * FROM raters WHERE number = ?", (rater,)).fetchone()
         return row
 
-    def _sign_of_life(self, tables: sqlite3.Connection, rater: int) -> None:
+    def _touch(self, db: sqlite3.Connection, rater: int) -> None:
         now = self._clock()
-        tables.execute("UPDATE raters SET seen = ? WHERE number = ? AND seen < ?", (now, rater, now - _SEEN_EVERY_S))
+        db.execute("UPDATE raters SET seen = ? WHERE number = ? AND seen < ?", (now, rater, now - _SEEN_EVERY_S))
 
-    def _set_stage(self, tables: sqlite3.Connection, rater: int, stage: str) -> None:
-        tables.execute("UPDATE raters SET stage = ? WHERE number = ?", (stage, rater))
-        self._note(tables, rater, "stage", stage)
+    def _set_stage(self, db: sqlite3.Connection, rater: int, stage: str) -> None:
+        db.execute("UPDATE raters SET stage = ? WHERE number = ?", (stage, rater))
+        self._note(db, rater, "stage", stage)
 
-    def _leave(self, tables: sqlite3.Connection, rater: int, stage: str) -> None:
-        self._seats.release(tables, rater)
-        self._set_stage(tables, rater, stage)
+    def _leave(self, db: sqlite3.Connection, rater: int, stage: str) -> None:
+        self._seats.release(db, rater)
+        self._set_stage(db, rater, stage)
 
-    def _note(self, tables: sqlite3.Connection, rater: int, what: str, detail: str = "") -> None:
-        tables.execute(
+    def _note(self, db: sqlite3.Connection, rater: int, what: str, detail: str = "") -> None:
+        db.execute(
             "INSERT INTO audit (at, rater, what, detail) VALUES (?, ?, ?, ?)", (self._clock(), rater, what, detail)
         )
 
 
 def _values(rating: Rating) -> tuple[int | None, ...]:
     return tuple(None if rating.ratings is None else rating.ratings[name] for name in SCALE_NAMES)
+
+
+def _has_begun(db: sqlite3.Connection, rater: int, showing: str) -> bool:
+    query = "SELECT 1 FROM begun WHERE rater = ? AND showing = ?"
+    return db.execute(query, (rater, showing)).fetchone() is not None

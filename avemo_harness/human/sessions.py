@@ -78,7 +78,7 @@ def plan_sessions(pool: Pool, raters_an_item: int, seed: int) -> tuple[Session, 
         square = rows[:systems] if number % 2 == 0 else rows[-systems:]
         for row in range(systems):
             # A row of its own for each run through the systems, so that no session repeats one order throughout.
-            chosen = [square[(row + place // systems) % systems][place % systems] for place in range(dialogues)]
+            chosen = [square[(row + index // systems) % systems][index % systems] for index in range(dialogues)]
             rated = [pool.rated[dialogue][system] for dialogue, system in zip(order, chosen, strict=True)]
             sessions.append(_in_blocks(_with_checks(_with_repeats(rated, rng), pool, rng), pool.seconds))
     return tuple(sessions)
@@ -98,8 +98,8 @@ def _with_repeats(rated: Sequence[str], rng: np.random.Generator) -> list[Showin
     count = min(third, math.ceil(REPEATED_SHARE * len(rated)))
     showings = [Showing(item) for item in rated]
     for position in rng.choice(third, size=count, replace=False) if count else ():
-        place = int(rng.integers(len(rated) - third, len(showings) + 1))
-        showings.insert(place, Showing(rated[position], repeat=True))
+        insert_at = int(rng.integers(len(rated) - third, len(showings) + 1))
+        showings.insert(insert_at, Showing(rated[position], repeat=True))
     return showings
 
 
@@ -121,7 +121,7 @@ def _in_blocks(showings: Sequence[Showing], seconds: Mapping[str, float]) -> Ses
     lengths = [seconds[showing.item] + RATING_S for showing in showings]
     number = max(1, math.ceil(sum(lengths) / BLOCK_S))
     while True:
-        blocks = _cut(lengths, number)
+        blocks = _split_evenly(lengths, number)
         if number >= len(lengths) or all(
             len(block) == 1 or sum(lengths[i] for i in block) <= BLOCK_S for block in blocks
         ):
@@ -129,7 +129,7 @@ def _in_blocks(showings: Sequence[Showing], seconds: Mapping[str, float]) -> Ses
         number += 1
 
 
-def _cut(lengths: Sequence[float], number: int) -> list[list[int]]:
+def _split_evenly(lengths: Sequence[float], number: int) -> list[list[int]]:
     """The places of a sequence in that many runs of like total length, none of them empty."""
     ends = np.cumsum(lengths)
     middles = ends - np.array(lengths) / 2
@@ -154,10 +154,10 @@ class PendingItem:
     of: int
 
 
-def sessions_of(tables: sqlite3.Connection, study: Study) -> dict[int, Session]:
+def sessions_of(db: sqlite3.Connection, study: Study) -> dict[int, Session]:
     """The sessions of a plan, and behind them those that were added since, by number."""
     sessions = dict(enumerate(study.sessions))
-    for row in tables.execute("SELECT number, copy_of FROM extra_sessions ORDER BY number"):
+    for row in db.execute("SELECT number, copy_of FROM extra_sessions ORDER BY number"):
         sessions[row["number"]] = study.sessions[row["copy_of"]]
     return sessions
 
@@ -173,62 +173,62 @@ class SeatAllocator:
         self._study = study
         self._secret = secret
 
-    def take(self, tables: sqlite3.Connection, rater: int, now: float) -> int | None:
+    def take(self, db: sqlite3.Connection, rater: int, now: float) -> int | None:
         """Give a rater the first session that nobody holds, else one whose holder gave no sign for a lease's time.
 
         Returns:
             The session; None where every place is taken.
         """
-        held = {int(row["session"]): row for row in tables.execute("SELECT session, rater, seen, stage FROM holders")}
-        free = [number for number in sessions_of(tables, self._study) if number not in held]
+        held = {int(row["session"]): row for row in db.execute("SELECT session, rater, seen, stage FROM holders")}
+        free = [number for number in sessions_of(db, self._study) if number not in held]
         overdue = now - 60 * self._study.lease_minutes
         left = sorted(
             (row["seen"], number) for number, row in held.items() if row["stage"] != "done" and row["seen"] < overdue
         )
         for session in [*free, *(number for _, number in left)]:
-            if self._to_rate(tables, session, rater):
+            if self._to_rate(db, session, rater):
                 if session in held:
-                    self._move_out(tables, session)
-                tables.execute("INSERT INTO seats VALUES (?, ?)", (session, rater))
+                    self._evict(db, session)
+                db.execute("INSERT INTO seats VALUES (?, ?)", (session, rater))
                 return session
         return None
 
-    def release(self, tables: sqlite3.Connection, rater: int) -> None:
+    def release(self, db: sqlite3.Connection, rater: int) -> None:
         """Free a rater's session for somebody else."""
-        tables.execute("DELETE FROM seats WHERE rater = ?", (rater,))
+        db.execute("DELETE FROM seats WHERE rater = ?", (rater,))
 
-    def next_place(self, tables: sqlite3.Connection, rater: int) -> PendingItem | None:
-        """What a rater rates next; None where nothing is left."""
-        session = self.session_of(tables, rater)
+    def next_item(self, db: sqlite3.Connection, rater: int) -> PendingItem | None:
+        """The rater's next item; None where nothing is left."""
+        session = self.session_of(db, rater)
         if session is None:
             return None
-        positions = self._to_rate(tables, session, rater)
+        positions = self._to_rate(db, session, rater)
         if not positions:
             return None
-        (done,) = tables.execute(
+        (done,) = db.execute(
             "SELECT COUNT(*) FROM ratings WHERE session = ? AND rater = ?", (session, rater)
         ).fetchone()
-        content = sessions_of(tables, self._study)[session]
+        content = sessions_of(db, self._study)[session]
         showing = content.showings[positions[0]]
         return PendingItem(session, content, positions[0], showing, done + 1, done + len(positions))
 
-    def session_of(self, tables: sqlite3.Connection, rater: int) -> int | None:
+    def session_of(self, db: sqlite3.Connection, rater: int) -> int | None:
         """The session that a rater holds."""
-        row = tables.execute("SELECT session FROM seats WHERE rater = ?", (rater,)).fetchone()
+        row = db.execute("SELECT session FROM seats WHERE rater = ?", (rater,)).fetchone()
         return None if row is None else int(row["session"])
 
     def showing_id(self, rater: int, *where: int | str) -> str:
-        """How a place is named to one rater: 32 hex digits that tell nobody anything."""
+        """Opaque id of a position for one rater: HMAC-SHA256 under the study's secret, 32 hex digits."""
         text = "/".join(map(str, (rater, *where)))
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _to_rate(self, tables: sqlite3.Connection, session: int, rater: int) -> list[int]:
+    def _to_rate(self, db: sqlite3.Connection, session: int, rater: int) -> list[int]:
         """Positions without a rating, but for repeats of what another rater rated: they would not be repeats."""
         by = {
             row["position"]: row["rater"]
-            for row in tables.execute("SELECT position, rater FROM ratings WHERE session = ?", (session,))
+            for row in db.execute("SELECT position, rater FROM ratings WHERE session = ?", (session,))
         }
-        showings = sessions_of(tables, self._study)[session].showings
+        showings = sessions_of(db, self._study)[session].showings
         first = {showing.item: position for position, showing in enumerate(showings) if not showing.repeat}
         return [
             position
@@ -236,8 +236,8 @@ class SeatAllocator:
             if position not in by and not (showing.repeat and by.get(first[showing.item], rater) != rater)
         ]
 
-    def _move_out(self, tables: sqlite3.Connection, session: int) -> None:
-        tables.execute(
+    def _evict(self, db: sqlite3.Connection, session: int) -> None:
+        db.execute(
             "UPDATE raters SET stage = 'lapsed' WHERE number = (SELECT rater FROM seats WHERE session = ?)", (session,)
         )
-        tables.execute("DELETE FROM seats WHERE session = ?", (session,))
+        db.execute("DELETE FROM seats WHERE session = ?", (session,))

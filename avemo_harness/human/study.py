@@ -45,7 +45,7 @@ def write_privately(path: Path, content: str) -> None:
     write_atomically(path, content, mode=PRIVATE_FILE)
 
 
-def warning_of_openness(folder: Path) -> str | None:
+def permissions_warning(folder: Path) -> str | None:
     """A sentence with the remedy where others on this machine may enter a study's folder or read a file in it."""
     if not folder.is_dir():
         return None
@@ -154,7 +154,7 @@ Kind = Literal["rated", "gold", "trap", "example"]
 
 @dataclass(frozen=True, slots=True)
 class ExclusionRules:
-    """Whose ratings are left out, fixed before anyone rates.
+    """Exclusion criteria for raters, fixed before anyone rates.
 
     Args:
         failed_traps: traps a rater may fail.
@@ -184,7 +184,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class StudyItem:
-    """What is shown and rated as one: a dialogue with the replies of one system.
+    """A stimulus, rated as one: a dialogue with the replies of one system.
 
     Args:
         expected: of all but rated items, the rating expected on each scale that is checked.
@@ -197,7 +197,7 @@ class StudyItem:
 
     @property
     def seconds(self) -> float:
-        """How long it takes to play once."""
+        """Seconds to play it once."""
         return sum(segment.seconds for segment in self.segments)
 
 
@@ -211,7 +211,7 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one rater is shown, in blocks with a pause between them."""
+    """Items of one rater, in blocks with a pause between them."""
 
     blocks: tuple[tuple[Showing, ...], ...]
 
@@ -243,7 +243,7 @@ class DeviceCheck:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a training item teaches.
+    """Lesson of a training item.
 
     Args:
         why: by scale, why its rating is expected; told once it is rated.
@@ -308,7 +308,7 @@ class RatedSystem:
 
 @dataclass(frozen=True, slots=True)
 class ItemKey:
-    """Whose replies an item holds, and to which dialogue."""
+    """System and dialogue of an item."""
 
     dialogue: str
     system: str

@@ -8,21 +8,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from avemo_harness.errors import StoreError, UsageError
+from avemo_harness.human.connections import BoundedProtocol
 from avemo_harness.human.guards import MAX_BODY, Guard, PublicAddress
 from avemo_harness.human.screens import Feedback, Screen, message
 from avemo_harness.human.service import Rating, RefusedError, StudyService
 from avemo_harness.human.study import MEDIA, SCALE_NAMES, DeviceCheck, Study
 from avemo_harness.metrics.raters import HIGHEST, LOWEST
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.types import ASGIApp
 
 COOKIE = "rater"
 PAGES = {
@@ -60,7 +63,7 @@ Body = TypeVar("Body", ConsentRequest, DeviceCheck, BeginRequest, Rating)
 
 
 def make_app(
-    study: Study, folder: Path, address: PublicAddress, desk: StudyService, clock: Callable[[], float]
+    study: Study, folder: Path, address: PublicAddress, service: StudyService, clock: Callable[[], float]
 ) -> ASGIApp:
     """The application that serves a study.
 
@@ -72,11 +75,7 @@ def make_app(
     Raises:
         StoreError: a recording is missing.
     """
-    from starlette.applications import Starlette
-    from starlette.requests import ClientDisconnect
-    from starlette.routing import Route
-
-    site = _Site(study, folder, address, desk)
+    site = _Site(study, folder, address, service)
     routes = [
         *(Route(path, site.page) for path in PAGES),
         Route("/join/{token}", site.join),
@@ -94,10 +93,10 @@ def make_app(
 
 
 class _Site:
-    """The answers to requests; what they do is the desk's."""
+    """HTTP handlers of the study's service."""
 
-    def __init__(self, study: Study, folder: Path, address: PublicAddress, desk: StudyService) -> None:
-        self._desk = desk
+    def __init__(self, study: Study, folder: Path, address: PublicAddress, service: StudyService) -> None:
+        self._service = service
         self._secure = address.encrypted
         segments = (segment.media for item in study.items for segment in item.segments)
         names = {*segments, *(check.media for check in study.device_checks)}
@@ -109,15 +108,11 @@ class _Site:
         self._pages = {path: ((pages / name).read_bytes(), kind) for path, (name, kind) in PAGES.items()}
 
     def page(self, request: Request) -> Response:
-        from starlette.responses import Response
-
         content, kind = self._pages[request.url.path]
         return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 
     def join(self, request: Request) -> Response:
-        from starlette.responses import HTMLResponse
-
-        cookie = self._desk.join(request.path_params["token"])
+        cookie = self._service.join(request.path_params["token"])
         response = HTMLResponse(_ENTER, headers={"Cache-Control": "no-store"})
         response.set_cookie(
             COOKIE, cookie, max_age=_COOKIE_DAYS * 86_400, httponly=True, samesite="strict", secure=self._secure
@@ -126,49 +121,43 @@ class _Site:
 
     def media(self, request: Request) -> Response:
         """A file of the step that the rater is at, in parts where the browser asks for parts."""
-        from starlette.responses import FileResponse
-
         rater = self._rater(request)
         name = request.path_params["name"]
         path = self._media.get(name)
-        if path is None or not self._desk.may_play(rater, name):
+        if path is None or not self._service.may_play(rater, name):
             raise RefusedError(404, "There is no such recording here.")
         if not path.is_file():
             raise StoreError(f"{path}: is missing; restore the study's folder")
         return FileResponse(path, media_type="video/mp4", headers={"Cache-Control": "private, max-age=3600"})
 
     def screen(self, request: Request) -> Response:
-        return _answer(self._desk.screen(self._rater(request)))
+        return _answer(self._service.screen(self._rater(request)))
 
     async def consent(self, request: Request) -> Response:
         await _body(request, ConsentRequest)
-        return await self._step(lambda: self._desk.consent(self._rater(request)))
+        return await self._step(lambda: self._service.consent(self._rater(request)))
 
     async def device(self, request: Request) -> Response:
         named = await _body(request, DeviceCheck)
-        return await self._step(lambda: self._desk.check_device(self._rater(request), named))
+        return await self._step(lambda: self._service.check_device(self._rater(request), named))
 
     async def ready(self, request: Request) -> Response:
-        return await self._step(lambda: self._desk.ready(self._rater(request)))
+        return await self._step(lambda: self._service.ready(self._rater(request)))
 
     async def begin(self, request: Request) -> Response:
         begun = await _body(request, BeginRequest)
-        return await self._step(lambda: self._desk.begin(self._rater(request), begun.showing))
+        return await self._step(lambda: self._service.begin(self._rater(request), begun.showing))
 
     async def rate(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         rating = _checked(await _body(request, Rating))
-        screen, feedback = await run_in_threadpool(lambda: self._desk.rate(self._rater(request), rating))
+        screen, feedback = await run_in_threadpool(lambda: self._service.rate(self._rater(request), rating))
         return _answer(screen, feedback)
 
     async def _step(self, take: Callable[[], Screen]) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
         return _answer(await run_in_threadpool(take))
 
     def _rater(self, request: Request) -> int:
-        return self._desk.rater_of(request.cookies.get(COOKIE))
+        return self._service.rater_of(request.cookies.get(COOKIE))
 
 
 async def _body(request: Request, kind: type[Body]) -> Body:
@@ -204,8 +193,6 @@ def _answer(screen: Screen, feedback: Sequence[Feedback] = ()) -> Response:
 
 
 def _json(status: int, content: Any) -> Response:
-    from starlette.responses import Response
-
     text = json.dumps(content, ensure_ascii=False)
     return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
 
@@ -226,13 +213,6 @@ async def _not_saved(request: Request, error: Exception) -> Response:
     return _json(503, {"message": "This could not be saved just now. Nothing is lost; try again in a minute."})
 
 
-def require_packages() -> None:
-    """Refuse where Starlette or uvicorn is not installed (UsageError)."""
-    for package in ("starlette", "uvicorn"):
-        if find_spec(package) is None:
-            raise UsageError(f"{package} is not installed; the rating pages need: pip install 'avemo-harness[human]'")
-
-
 def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: int) -> None:
     """Serve a study until the process is interrupted.
 
@@ -240,15 +220,11 @@ def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: i
         UsageError: the port is taken.
         StoreError: `ratings.sqlite` cannot be opened.
     """
-    import uvicorn
-
-    from avemo_harness.human.connections import BoundedProtocol
-
-    desk = StudyService(folder, study, time.time)
+    service = StudyService(folder, study, time.time)
     try:
         # Without an access log: its lines would hold invitations.
         uvicorn.run(
-            make_app(study, folder, address, desk, time.monotonic),
+            make_app(study, folder, address, service, time.monotonic),
             host=host,
             port=port,
             http=BoundedProtocol,
@@ -263,4 +239,4 @@ def serve(study: Study, folder: Path, address: PublicAddress, host: str, port: i
     except SystemExit as error:
         raise UsageError(f"{host}:{port} cannot be listened at; choose another --port") from error
     finally:
-        desk.close()
+        service.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.errors import StorageError, UsageError
-from avemo_harness.files import exclusive_lock
+from avemo_harness.files import exclusive_lock, new_folder, require_new_folder
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
 from avemo_harness.recognizers.corpora.release import rated_turns
@@ -33,16 +31,12 @@ from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_
 from avemo_harness.recognizers.heads.trajectory_training import Settings
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.torch_setup import own_device
 
 _LIBRARIES = {"emotiefflib", "funasr", "transformers"}
 
 WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
-
-
-def require_new_folder(folder: Path) -> None:
-    """Refuse a path where something is, before anything slow (UsageError)."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; name a new folder for the recogniser")
+NOT_EMPTY = " is not empty; name a new folder for the recogniser"
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -52,16 +46,10 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         UsageError: it holds something already.
         StorageError: it cannot be written.
     """
-    require_new_folder(folder)
-    hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
-        hidden.mkdir(parents=True)
+    require_new_folder(folder, NOT_EMPTY)
+    with new_folder(folder) as hidden:
         for name, content in files.items():
             (hidden / name).write_bytes(content)
-        hidden.rename(folder)
-    except OSError as error:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise StorageError(folder, "written", error) from error
 
 
 @contextmanager
@@ -116,13 +104,6 @@ def restore_extractor(described: Mapping[str, Any], folder: Path) -> FeatureExtr
                 f"{found.get(key)!r}; restore that, or train it again"
             )
     return extractor
-
-
-def default_device() -> str:
-    """CUDA where there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def as_json(values: Mapping[str, Any]) -> bytes:
@@ -195,7 +176,7 @@ def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) ->
         features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
         if not features.width == config["width"] == len(scaling.mean):
             raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")
-    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or default_device())
+    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or own_device())
 
 
 def _trajectory_readme(card: TrajectoryCard) -> str:
@@ -262,7 +243,7 @@ def load_categorical(folder: Path, cache_dir: Path, device: str | None = None) -
         labels = tuple(config["labels"])
         members = tuple(_member(tensors, number, len(labels)) for number in range(config["members"]))
         card = LabelCard.from_json(read_json(folder / CARD))
-    return CategoricalRecognizer(labels, features, scaling, members, card, device or default_device())
+    return CategoricalRecognizer(labels, features, scaling, members, card, device or own_device())
 
 
 def _member(tensors: Mapping[str, NDArray[np.float32]], number: int, labels: int) -> Weights:

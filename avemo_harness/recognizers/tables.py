@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from avemo_harness.benchmark.published import TABLE_1, TABLE_3, PublishedTable
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.metrics.trajectory import Dimension
 from avemo_harness.recognizers.card import Agreement, LabelEvaluation, with_interval
@@ -15,20 +16,15 @@ from avemo_harness.text import aligned, fixed
 
 _COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")
 _TABLE_VIEWS: tuple[Modality, ...] = ("audio", "video", "both")
-PUBLISHED_CCC = {
-    "EMO-Reasoning (published, RECOLA)": (0.403, 0.164, 0.284),
-    "AV-EMO-Reasoning (published, RECOLA)": (0.687, 0.690, 0.689),
-}
-"""Table 3 as printed: CCC of arousal, valence, their mean, by subject-wise splits of RECOLA."""
 
 
 def systems_table(subject_wise: SplitResult) -> list[str]:
     """Table 3: CCC over all values together from all that there is to see and hear, beside published figures."""
     shown = [one.view for one in subject_wise.agreements]
     view: Modality = "both" if "both" in shown else next(iter(shown), "both")
-    ours = [_ccc_text(value) for value in _with_mean(subject_wise.agreements, view)]
-    rows = [[name, *map(_ccc_text, values)] for name, values in PUBLISHED_CCC.items()]
-    return aligned([["CCC, subject-wise", *_COLUMNS, "mean"], *rows, [f"this one, {MODALITY_NAMES[view]}", *ours]])
+    ours = [_score_text(value) for value in _with_mean(subject_wise.agreements, view)]
+    head = ["CCC, subject-wise", *_COLUMNS, "mean"]
+    return aligned([head, *_published_rows(TABLE_3, "RECOLA"), [f"this one, {MODALITY_NAMES[view]}", *ours]])
 
 
 def modalities_table(results: Sequence[SplitResult]) -> list[str]:
@@ -40,7 +36,7 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
     for result in results:
         shown = {one.view for one in result.agreements}
         for view in (view for view in _TABLE_VIEWS if view in shown):
-            of_recordings = [_ccc_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
+            of_recordings = [_score_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
             rows.append([f"{result.split}: {MODALITY_NAMES[view]}", *_ccc_cells(result, view), *of_recordings])
     return [*aligned(rows), *(f"{result.split}: {_ccc_extent(result)}" for result in results)]
 
@@ -48,7 +44,7 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
 def _ccc_cells(result: SplitResult, view: Modality) -> list[str]:
     return [
         *(_ccc_with_interval(_find(result.agreements, view, name)) for name in _COLUMNS),
-        _ccc_text(_with_mean(result.agreements, view)[-1]),
+        _score_text(_with_mean(result.agreements, view)[-1]),
     ]
 
 
@@ -88,20 +84,18 @@ def _ccc_with_interval(one: Agreement | None) -> str:
     if one is None or one.ccc is None:
         return "—"
     if one.ccc_low is None or one.ccc_high is None:
-        return _ccc_text(one.ccc)
+        return _score_text(one.ccc)
     return f"{fixed(one.ccc)} ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
 
 
-def _ccc_text(value: float | None) -> str:
+def _score_text(value: float | None) -> str:
     return "—" if value is None else fixed(value)
 
 
-PUBLISHED_F1 = {
-    "SenseVoice-Small (published, MultiDialog)": (0.4745, 0.4599, 0.3717, 0.3128),
-    "EmotiEffLib (published, MultiDialog)": (0.5642, 0.3033, 0.0639, 0.0727),
-    "AV-EMO-Reasoning (published, MultiDialog)": (0.6074, 0.6350, 0.6074, 0.5111),
-}
-"""Table 1 as printed: F1 of neutral, happy, angry and sad; it is headed weighted F1."""
+def _published_rows(table: PublishedTable, corpus: str) -> Iterator[list[str]]:
+    for system, values in table.rows.items():
+        name = "AV-EMO-Reasoning" if system == "the paper's" else system.partition(" (")[0]
+        yield [f"{name} (published, {corpus})", *map(_score_text, values)]
 
 
 def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
@@ -111,7 +105,7 @@ def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
     that learned from that stream alone. Intervals (95 %) are of the weighted F1 and of the accuracy.
     """
     rows = [["F1", *EMOTIONS, "weighted", "accuracy"]]
-    rows += [[name, *(f"{value:.3f}" for value in values), "—", "—"] for name, values in PUBLISHED_F1.items()]
+    rows += [[*row, "—", "—"] for row in _published_rows(TABLE_1, "MultiDialog")]
     rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one)] for one in recognitions]
     return [*aligned(rows), *dict.fromkeys(_f1_extent(one) for one in recognitions)]
 
@@ -122,7 +116,7 @@ def _f1_row_name(one: LabelEvaluation) -> str:
 
 def _f1_cells(one: LabelEvaluation) -> list[str]:
     found = {score.label: score.f1.value for score in one.labels}
-    f1 = ["—" if found[label] is None else f"{found[label]:.3f}" for label in EMOTIONS]
+    f1 = [_score_text(found[label]) for label in EMOTIONS]
     return [*f1, with_interval(one.weighted_f1), with_interval(one.accuracy)]
 
 

@@ -6,25 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.report.published import PAPER, Cell, PublishedRow, published_rows
-from avemo_harness.report.results import GroupResult, task_of_column
-from avemo_harness.report.scored_run import BENCHMARK_SCALES, PEOPLE, FinishedRun, PeopleScores
-from avemo_harness.report.values import (
-    DIGITS,
-    FEW_RATERS,
-    SENTENCES,
-    digits_of,
-    figure,
-    judged_metrics,
-    marked_metric,
-    shortened,
+from avemo_harness.benchmark.published import (
+    OTHER_TABLES,
+    PAPER,
+    PEOPLE,
+    PublishedRow,
+    PublishedTable,
+    marks_of_people,
+    marks_of_reasoning,
+    published_rows,
 )
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.report.results import GroupResult, task_of_column
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun, PeopleScores
+from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell
+from avemo_harness.report.values import FEW_RATERS, SENTENCES, figure, judged_metrics, marked_metric, shortened
 from avemo_harness.scorers.base import MetricValue
-from avemo_harness.text import publishable
+from avemo_harness.text import aligned, publishable
 
-Fact = tuple[str, str, str]
-"""What must be equal in the cells of a column, its content in one of them, and how a reader is told of it."""
+Provenance = tuple[str, str, str]
+"""A thing that a value was measured by, its content, and a phrase for readers; cells compare if contents are equal."""
 
 
 class Notes:
@@ -40,12 +41,10 @@ class Notes:
         letter = ascii_lowercase[number % len(ascii_lowercase)] * (number // len(ascii_lowercase) + 1)
         return self._letters.setdefault(sentence, letter)
 
-    def standing(self, marks: Iterable[str], sentences: Mapping[str, str]) -> tuple[str, ...]:
-        """Marks that mean the same everywhere, by the sentences of the run that they are from."""
-        found = tuple(marks)
-        for mark in found:
+    def keep(self, marks: Iterable[str], sentences: Mapping[str, str]) -> None:
+        """Note marks that mean the same everywhere, by the sentences of the run that they are from."""
+        for mark in marks:
             self._standing.setdefault(mark, sentences[mark])
-        return found
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Marks with their sentences."""
@@ -58,22 +57,24 @@ def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, l
 
     Only cells that carry the same of these sentences compare with each other.
     """
-    facts = [_facts_of_row(run, group) for run in runs]
+    provenances = [_provenance_of_row(run, group) for run in runs]
     contents: dict[tuple[str, str], set[str]] = {}
-    for row in facts:
+    for row in provenances:
         for column, of_cell in row.items():
             for what, content, _ in of_cell:
                 contents.setdefault((column, what), set()).add(content)
     return [
         {
-            column: [f"{told}, not that of every row" for what, _, told in of_cell if len(contents[column, what]) > 1]
+            column: [
+                f"{phrase}, not that of every row" for what, _, phrase in of_cell if len(contents[column, what]) > 1
+            ]
             for column, of_cell in row.items()
         }
-        for row in facts
+        for row in provenances
     ]
 
 
-def _facts_of_row(run: FinishedRun, group: str) -> dict[str, list[Fact]]:
+def _provenance_of_row(run: FinishedRun, group: str) -> dict[str, list[Provenance]]:
     """By column, only those that have a value."""
     tasks = [task for task in run.record.tasks if task.group == group]
     layout = next((one for one in run.record.groups if one.group == group), None)
@@ -82,11 +83,11 @@ def _facts_of_row(run: FinishedRun, group: str) -> dict[str, list[Fact]]:
     for column in layout.columns if layout else ():
         task, metric = task_of_column(tasks, column), values.get(column.name)
         if task is not None and metric is not None and metric.value is not None:
-            found[column.name] = list(_facts(run, task, column.metric))
+            found[column.name] = list(_provenance(run, task, column.metric))
     return found
 
 
-def _facts(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Fact]:
+def _provenance(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Provenance]:
     release, digest = run.record.release_of(task), run.record.task_digests[task.task]
     content = release.fingerprint
     yield "release", content, f"release {publishable(release.source)} ({content[:12]})"
@@ -108,44 +109,7 @@ CAVEATS = (
     "a letter marks a published cell that cannot be right by its own definition",
     "published rows compare with no measured one: the paper's judge and its release are not public",
 )
-"""What a reader must know before holding a run against the paper."""
-
-
-@dataclass(frozen=True, slots=True)
-class BoardCell:
-    """A value of a row, with what must not be read without it.
-
-    Args:
-        digits: decimals that are shown.
-        ends: its 95 % interval, where it has one.
-        note: why it has none, where that is known.
-        n: items or dialogues that it is made of; None where that was not published.
-        marks: letters of the board's `notes`.
-    """
-
-    value: float
-    digits: int = DIGITS
-    ends: tuple[float, float] | None = None
-    note: str | None = None
-    n: int | None = None
-    marks: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> str:
-        """The value alone."""
-        return figure(self.value, self.digits)
-
-    @property
-    def mark(self) -> str:
-        """All marks in one word."""
-        return "".join(self.marks)
-
-    @property
-    def shown_ends(self) -> tuple[str, str]:
-        """The ends of the interval, or instead of the first why there is none."""
-        if self.ends is None:
-            return shortened(self.note or ""), ""
-        return figure(self.ends[0], self.digits), figure(self.ends[1], self.digits)
+"""Warnings for readers who hold a run against the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,38 +122,9 @@ class BoardRow:
     """
 
     name: str
-    columns: Mapping[str, BoardCell]
-    people: Mapping[str, BoardCell]
+    columns: Cells
+    people: Cells
     remark: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BoardBlock:
-    """Columns that stand together, and the rows that have any of them.
-
-    Args:
-        title: what the rows are.
-        names: of the columns.
-        rows: each with its cells by column, only those that have a value.
-    """
-
-    title: str
-    names: tuple[str, ...]
-    rows: tuple[tuple[BoardRow, Mapping[str, BoardCell]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoardSection:
-    """Blocks under a heading of their own; rows of different sections never stand in one table.
-
-    Args:
-        heading: None of the first, whose heading is the board's title.
-        notes: the marks that its cells carry, with their sentences.
-    """
-
-    heading: str | None
-    blocks: tuple[BoardBlock, ...]
-    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,29 +147,33 @@ class Board:
     published: tuple[BoardRow, ...]
     notes: tuple[tuple[str, str], ...]
 
-    def sections(self) -> tuple[BoardSection, ...]:
-        """What was measured here, then what was published; none without a row."""
-        sections = (self._section(None, (*self.rows, *self.trivial)), self._section(PUBLISHED, self.published))
-        return tuple(section for section in sections if section.blocks)
+    def sections(self) -> Iterator[tuple[str | None, tuple[Table, ...], Mapping[str, str]]]:
+        """The measured rows, then the published ones: heading, tables, and sentences by the marks of their cells.
 
-    def _section(self, heading: str | None, rows: Sequence[BoardRow]) -> BoardSection:
-        cells = (cell for row in rows for of_row in (row.columns, row.people) for cell in of_row.values())
-        carried = {mark for cell in cells for mark in cell.marks}
-        notes = {mark: sentence for mark, sentence in self.notes if mark in carried}
-        return BoardSection(heading, tuple(self._blocks(rows)), notes)
+        No section is without a row; the heading of the first is the board's title.
+        """
+        for heading, rows in ((None, (*self.rows, *self.trivial)), (PUBLISHED, self.published)):
+            if tables := tuple(self._tables(rows)):
+                cells = (cell for row in rows for of_row in (row.columns, row.people) for cell in of_row.values())
+                carried = {mark for cell in cells for mark in cell.marks}
+                yield heading, tables, {mark: sentence for mark, sentence in self.notes if mark in carried}
 
-    def _blocks(self, rows: Sequence[BoardRow]) -> Iterator[BoardBlock]:
-        """What a judge scores, what needs none, and what people rate; none without a row."""
-        measured, rated = [(row, row.columns) for row in rows], [(row, row.people) for row in rows]
+    def _tables(self, rows: Sequence[BoardRow]) -> Iterator[Table]:
+        """Tables of judged columns, of columns without a judge, and of ratings by people; none without a row."""
+        measured, rated = [(row.name, row.columns) for row in rows], [(row.name, row.people) for row in rows]
         people = tuple(dict.fromkeys([*PEOPLE, *(name for row in rows for name in row.people)]))
-        for title, names, cells_of in (
+        for corner, names, named_cells in (
             ("system", self.reasoning, measured),
             ("system", LABELS, measured),
             ("rated by people", people, rated),
         ):
-            shown = tuple((row, cells) for row, cells in cells_of if any(name in cells for name in names))
+            shown = tuple((row, cells) for row, cells in named_cells if any(name in cells for name in names))
             if shown:
-                yield BoardBlock(title, names, shown)
+                yield Table(corner, names, shown)
+
+    @property
+    def remarks(self) -> list[str]:
+        return [f"{row.name}: {row.remark}" for row in self.rows if row.remark]
 
 
 TITLES = {
@@ -254,41 +193,32 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
     return tuple(_board(group, list(zip(names, runs, strict=True))) for group in groups)
 
 
+_RunOfGroup = tuple[str, FinishedRun, GroupResult, Mapping[str, Sequence[str]]]
+"""A run's name, the run, its results of the group, and by column how its cells differ from others."""
+
+
 def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
-    asked = [_GroupOfRun(name, run, run.result.groups[group]) for name, run in runs if group in run.result.groups]
+    asked = [(name, run) for name, run in runs if group in run.result.groups]
+    differing = differing_cells([run for _, run in asked], group)
+    rows: list[_RunOfGroup] = [
+        (name, run, run.result.groups[group], differences)
+        for (name, run), differences in zip(asked, differing, strict=True)
+    ]
     published = published_rows(group)
     notes = Notes()
-    differing = differing_cells([one.run for one in asked], group)
-    measured = [_measured(one, of_cells, notes) for one, of_cells in zip(asked, differing, strict=True)]
-    trivial = _trivial(asked, differing, notes)
+    measured = [_measured(*row, notes) for row in rows]
+    trivial = _trivial(rows, notes)
     printed = [_printed(row, notes) for row in published]
-    columns = [*(one.group.columns for one in asked), *(row.columns for row in published)]
+    columns = [*(result.columns for _, _, result, _ in rows), *(row.columns for row in published)]
     return Board(
         group=group,
-        title=TITLES.get(group) or asked[0].group.title,
+        title=TITLES.get(group) or rows[0][2].title,
         reasoning=tuple(_with_directions(name for row in columns for name in row if name not in LABELS)),
         rows=tuple(measured),
         trivial=tuple(trivial),
         published=tuple(printed),
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _GroupOfRun:
-    """A run that was asked a group, and what it is called."""
-
-    name: str
-    run: FinishedRun
-    group: GroupResult
-
-    def cells(self, metrics: Mapping[str, MetricValue | None], notes: Notes) -> dict[str, BoardCell]:
-        """The metrics that have a value."""
-        return {
-            name: _cell(metric, metric.value, notes.standing(metric.marks, {**SENTENCES, **self.run.result.marks}))
-            for name, metric in metrics.items()
-            if metric is not None and metric.value is not None
-        }
 
 
 def _with_directions(names: Iterable[str]) -> dict[str, None]:
@@ -298,70 +228,103 @@ def _with_directions(names: Iterable[str]) -> dict[str, None]:
     )
 
 
-def _cell(metric: MetricValue, value: float, marks: tuple[str, ...]) -> BoardCell:
-    low, high = metric.ci_low, metric.ci_high
-    ends = None if low is None or high is None else (low, high)
-    return BoardCell(value, digits_of(metric.n), ends, metric.note, metric.n, marks)
+def _cells(
+    run: FinishedRun,
+    metrics: Mapping[str, MetricValue | None],
+    notes: Notes,
+    differences: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, Cell]:
+    """The metrics that have a value, with letters for what sets them apart from others of their columns."""
+    found = {}
+    for name, metric in metrics.items():
+        if metric is not None and metric.value is not None:
+            notes.keep(metric.marks, {**SENTENCES, **run.result.marks})
+            letters = map(notes.letter, (differences or {}).get(name, ()))
+            found[name] = replace(metric_cell(metric), marks=(*metric.marks, *letters))
+    return found
 
 
-def _differing(
-    cells: Mapping[str, BoardCell], differences: Mapping[str, Sequence[str]], notes: Notes
-) -> dict[str, BoardCell]:
-    """The cells with letters for what sets them apart from others of their columns."""
-    return {
-        name: replace(cell, marks=(*cell.marks, *map(notes.letter, differences.get(name, ()))))
-        for name, cell in cells.items()
-    }
+def _measured(
+    name: str, run: FinishedRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: Notes
+) -> BoardRow:
+    people = run.people_of(result.group)
+    cells = _cells(run, result.columns, notes, differences)
+    rated = {} if people is None else _cells(run, rated_columns(people), notes)
+    shown = name if result.row == run.result.model else f"{result.row} ({name})"
+    return BoardRow(shown, cells, rated, "; ".join(_remarks(run, result.group)) or None)
 
 
-def _trivial(
-    asked: Sequence[_GroupOfRun], differing: Sequence[Mapping[str, Sequence[str]]], notes: Notes
-) -> Iterator[BoardRow]:
-    """Those of the first run that has any; where there are several runs, they say whose they are."""
-    for one, differences in zip(asked, differing, strict=True):
-        if one.group.trivial:
-            whose = f" ({one.name})" if len(asked) > 1 else ""
-            for row, metrics in one.group.trivial.items():
-                values = {
-                    name: replace(metric, ci_low=None, ci_high=None) for name, metric in metrics.items() if metric
-                }
-                cells = _differing(one.cells(values, notes), differences, notes)
-                yield BoardRow(row + whose, {name: replace(cell, n=None) for name, cell in cells.items()}, {})
-            return
+def _remarks(run: FinishedRun, group: str) -> Iterator[str]:
+    judge = run.result.judge
+    if judge is not None and any(run.result.tasks[x.task].n_spoken for x in run.record.tasks if x.group == group):
+        yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+    for other in sorted({one.scales for one in run.people if one.group == group} - {BENCHMARK_SCALES}):
+        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
+
+
+def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
+    """Values alone, of the first run that has any; where there are several runs, the rows say whose they are."""
+    shown: list[BoardRow] = []
+    for name, run, result, differences in rows:
+        if result.trivial and not shown:
+            suffix = f" ({name})" if len(rows) > 1 else ""
+            for row, metrics in result.trivial.items():
+                cells = _cells(run, metrics, notes, differences)
+                alone = {column: replace(cell, interval=(), n=None) for column, cell in cells.items()}
+                shown.append(BoardRow(row + suffix, alone, {}))
+    return shown
 
 
 def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
-    def cells(printed: Mapping[str, Cell]) -> dict[str, BoardCell]:
-        return {
-            name: BoardCell(one.value, marks=() if one.mark is None else (notes.letter(one.mark),))
-            for name, one in printed.items()
-        }
+    def cells(values: Mapping[str, float], reasons: Iterator[tuple[str, str]]) -> Cells:
+        marks = {name: (notes.letter(reason),) for name, reason in reasons}
+        return {name: Cell(figure(value), marks.get(name, ())) for name, value in values.items()}
 
-    return BoardRow(row.system, cells(row.columns), cells(row.people))
-
-
-def _measured(one: _GroupOfRun, differences: Mapping[str, Sequence[str]], notes: Notes) -> BoardRow:
-    people = one.run.people_of(one.group.group)
-    name = one.name if one.group.row == one.run.result.model else f"{one.group.row} ({one.name})"
-    cells = _differing(one.cells(one.group.columns, notes), differences, notes)
-    rated = {} if people is None else one.cells(rated_columns(people), notes)
-    remarks = [*_judged_by(one.run, one.group), *_other_scales(one.run, one.group)]
-    return BoardRow(name, cells, rated, "; ".join(remarks) or None)
+    return BoardRow(
+        row.system,
+        cells(row.columns, marks_of_reasoning(row.columns)),
+        cells(row.people, marks_of_people(row.people)),
+    )
 
 
 def rated_columns(people: PeopleScores) -> dict[str, MetricValue]:
-    """What people gave, marked where more ratings are to come."""
+    """Scores by people, marked where more ratings are to come."""
     marks = [] if people.complete else [FEW_RATERS]
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
 
 
-def _judged_by(run: FinishedRun, group: GroupResult) -> Iterator[str]:
-    tasks = [run.result.tasks[task.task] for task in run.record.tasks if task.group == group.group]
-    judge = run.result.judge
-    if judge is not None and any(task.n_spoken for task in tasks):
-        yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+EXPLANATION = ("from, to: 95 % interval over resampled dialogues; n: items or dialogues", *CAVEATS)
 
 
-def _other_scales(run: FinishedRun, group: GroupResult) -> Iterator[str]:
-    for other in sorted({one.scales for one in run.people if one.group == group.group} - {BENCHMARK_SCALES}):
-        yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
+def format_board(board: Board) -> str:
+    """Lay out one split for a terminal. Names are given as they are; the caller makes them printable."""
+    parts = []
+    for heading, tables, notes in board.sections():
+        remarks = [] if heading else [f"  {remark}" for remark in board.remarks]
+        blocks = ["\n".join(as_text(table, _DETAILS)) for table in tables]
+        below = "\n".join([*mark_lines(notes), *remarks])
+        parts.append((f"{heading}\n" if heading else "") + "\n\n".join([*blocks, *([below] if below else [])]))
+    return "\n".join([board.title, "\n\n".join(parts)])
+
+
+def _interval_end(cell: Cell, index: int) -> tuple[str, str]:
+    return (shortened(cell.interval[index]) if index < len(cell.interval) else ""), ""
+
+
+_DETAILS = {
+    "  from": lambda cell: _interval_end(cell, 0),
+    "  to": lambda cell: _interval_end(cell, 1),
+    "  n": lambda cell: ("" if cell.n is None else str(cell.n), ""),
+}
+"""Rows below each measured one."""
+
+
+def format_other_tables() -> str:
+    """The paper's Tables 1, 3 and 4, which are about its recognisers."""
+    return "\n\n".join(map(_format_published, OTHER_TABLES))
+
+
+def _format_published(table: PublishedTable) -> str:
+    rows = [[name, *(figure(value, table.decimals) for value in values)] for name, values in table.rows.items()]
+    lines = [f"Table {table.number}: {table.title}", *aligned([["", *table.columns], *rows])]
+    return "\n".join([*lines, *([f"  {table.note}"] if table.note else [])])

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from markupsafe import Markup
+
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.report.html.document import Page, escaped, table
+from avemo_harness.report.html.document import escaped, html_page, table
 from avemo_harness.report.values import UNDEFINED, digits_of, figure, span
 from avemo_harness.text import aligned
 
@@ -237,7 +239,7 @@ def comparison_page(comparison: Comparison) -> str:
 {"".join(_section(contrast, scale) for contrast in comparison.contrasts)}
 <h2>How to read this</h2>
 {_paragraphs(explanation(comparison).splitlines())}"""
-    return Page(f"Comparison: {title}", body, _STYLE).html()
+    return html_page(f"Comparison: {title}", body, _STYLE)
 
 
 def _section(contrast: Contrast, scale: float) -> str:
@@ -259,11 +261,11 @@ def _section(contrast: Contrast, scale: float) -> str:
 
 
 def _table(differences: Sequence[MetricDifference], scale: float) -> str:
-    head = [*map(escaped, HEADER), f"{-scale:+.2f} to {scale:+.2f}"]
-    return table(head, [[*map(escaped, difference_row(one)), _drawing(one, scale)] for one in differences])
+    head = [*HEADER, f"{-scale:+.2f} to {scale:+.2f}"]
+    return table(head, [[*difference_row(one), _drawing(one, scale)] for one in differences])
 
 
-def _drawing(one: MetricDifference, scale: float) -> str:
+def _drawing(one: MetricDifference, scale: float) -> Markup:
     """The interval on an axis with no difference in the middle; the table has its figures as text."""
     middle, level = _HALF_WIDTH, _HEIGHT / 2
     reach = (middle - _MARGIN) / scale
@@ -274,7 +276,7 @@ def _drawing(one: MetricDifference, scale: float) -> str:
     if one.difference.value is not None:
         place = middle + one.difference.value * reach
         shapes += f"<circle class='value' cx='{place:.1f}' cy='{level}' r='3'/>"
-    return f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>"
+    return Markup(f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>")
 
 
 def _interval_ends(one: MetricDifference) -> tuple[float, ...]:

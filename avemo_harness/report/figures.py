@@ -1,8 +1,10 @@
-"""Figures of a run for papers, as PDF and PNG: the table as bars, accuracy by condition, trajectories."""
+"""Figures for papers: of a run its table as bars, accuracy by condition and trajectories; of recognisers, ratings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
-from avemo_harness.metrics.trajectory import Dimension, Trajectory
+from avemo_harness.metrics.trajectory import Dimension, Trajectory, step_times
 from avemo_harness.report.results import GroupResult
 from avemo_harness.report.scored_run import FinishedRun, ScoredRun, read_finished_run, read_scored_run
 from avemo_harness.report.values import mark_of, sentences_of
@@ -52,26 +54,21 @@ def draw_table(run: FinishedRun) -> Figure | None:
 def _explain(figure: Figure, marks: Mapping[str, str]) -> None:
     """The sentences behind marks, below everything else."""
     if marks:
-        told = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
-        figure.supxlabel(told, fontsize=6, x=0.01, ha="left")
+        text = "\n".join(f"{mark}: {sentence}" for mark, sentence in marks.items())
+        figure.supxlabel(text, fontsize=6, x=0.01, ha="left")
 
 
 def _bars(axes: Axes, group: GroupResult) -> None:
-    values = _defined(group.columns)
-    names = list(values)
-    axes.bar(range(len(names)), [value for value, _ in values.values()], width=0.6, color=_BAR)
-    for place, (value, ends) in enumerate(values.values()):
-        if ends is not None:
-            axes.errorbar(place, value, yerr=_arms(value, ends), color="black", capsize=2, linewidth=1)
+    metrics = _defined(group.columns)
+    names = list(metrics)
+    axes.bar(range(len(names)), _values(metrics.values()), width=0.6, color=_BAR)
+    _draw_intervals(axes, range(len(names)), metrics.values(), "black")
     for number, (row, columns) in enumerate(group.trivial.items()):
-        known = {name: value for name, (value, _) in _defined(columns).items() if name in values}
-        places = [names.index(name) for name in known]
+        known = {name: metric for name, metric in _defined(columns).items() if name in metrics}
         marker = _MARKERS[number % len(_MARKERS)]
-        axes.plot(places, list(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
-    marked = (group.columns[name] for name in names)
-    axes.set_xticks(
-        range(len(names)), [f"{name}\n{mark_of(one)}".rstrip() for name, one in zip(names, marked, strict=True)]
-    )
+        positions = [names.index(name) for name in known]
+        axes.plot(positions, _values(known.values()), marker, color=_TICK, fillstyle="none", markersize=4, label=row)
+    axes.set_xticks(range(len(names)), [f"{name}\n{mark_of(metric)}".rstrip() for name, metric in metrics.items()])
     axes.tick_params(axis="x", labelsize=7)
     axes.set_ylim(0, 1.05)
     axes.grid(axis="y", linewidth=0.4)
@@ -86,11 +83,10 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     lines = {}
     marks: dict[str, str] = {}
     for group in run.result.groups.values():
-        shown = {name: group.columns.get(name) for name in _CONDITIONS}
-        values = _defined(shown)
-        if len(values) > 1:
-            carried = sentences_of(shown.values())
-            lines[f"{group.title} {''.join(carried)}".rstrip()] = values
+        metrics = _defined({name: group.columns.get(name) for name in _CONDITIONS})
+        if len(metrics) > 1:
+            carried = sentences_of(metrics.values())
+            lines[f"{group.title} {''.join(carried)}".rstrip()] = metrics
             marks |= carried
     if not lines:
         return None
@@ -98,15 +94,12 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     _explain(figure, marks)
     axes = figure.subplots()
     order = list(_CONDITIONS)
-    for number, (title, values) in enumerate(lines.items()):
+    for number, (title, metrics) in enumerate(lines.items()):
         shift = 0.06 * (number - (len(lines) - 1) / 2)
-        places = [order.index(name) + shift for name in values]
-        means = [value for value, _ in values.values()]
+        positions = [order.index(name) + shift for name in metrics]
         colour, form = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)] + "-"
-        axes.plot(places, means, form, color=colour, markersize=4, label=printable(title))
-        for place, (value, ends) in zip(places, values.values(), strict=True):
-            if ends is not None:
-                axes.errorbar(place, value, yerr=_arms(value, ends), color=colour, capsize=2, linewidth=1)
+        axes.plot(positions, _values(metrics.values()), form, color=colour, markersize=4, label=printable(title))
+        _draw_intervals(axes, positions, metrics.values(), colour)
     axes.set_xticks(range(len(order)), list(_CONDITIONS.values()))
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
@@ -115,22 +108,24 @@ def draw_conditions(run: FinishedRun) -> Figure | None:
     return figure
 
 
-def _defined(columns: Mapping[str, MetricValue | None]) -> dict[str, tuple[float, tuple[float, float] | None]]:
-    """The values that are there, with the ends of their intervals."""
-    found: dict[str, tuple[float, tuple[float, float] | None]] = {}
-    for name, metric in columns.items():
-        if metric is not None and metric.value is not None:
-            known = metric.ci_low is not None and metric.ci_high is not None
-            found[name] = metric.value, (metric.ci_low or 0.0, metric.ci_high or 0.0) if known else None
-    return found
+def _defined(columns: Mapping[str, MetricValue | None]) -> dict[str, MetricValue]:
+    return {name: metric for name, metric in columns.items() if metric is not None and metric.value is not None}
 
 
-def _arms(value: float, ends: Sequence[float]) -> list[list[float]]:
-    low, high = ends
-    return [[max(0.0, value - low)], [max(0.0, high - value)]]
+def _values(metrics: Iterable[MetricValue]) -> list[float]:
+    return [metric.value for metric in metrics if metric.value is not None]
 
 
-SHOWN = 3
+def _draw_intervals(axes: Axes, positions: Iterable[float], metrics: Iterable[MetricValue], colour: str) -> None:
+    for x, metric in zip(positions, metrics, strict=True):
+        value, low, high = metric.value, metric.ci_low, metric.ci_high
+        if value is not None and low is not None and high is not None:
+            # Rounding may put the value a hair outside its interval, and matplotlib refuses negative lengths.
+            arms = [[max(0.0, value - low)], [max(0.0, high - value)]]
+            axes.errorbar(x, value, yerr=arms, color=colour, capsize=2, linewidth=1)
+
+
+_SHOWN_TURNS = 3
 _DIMENSIONS: tuple[Dimension, ...] = ("valence", "arousal")
 _LINES = {
     "user": ("#0072b2", "-", "user, sound and face"),
@@ -143,15 +138,15 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
     """The turns in which the user's emotion moves most, chosen by that rule alone; None where no reply was judged."""
     from matplotlib.figure import Figure
 
-    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:SHOWN]
+    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:_SHOWN_TURNS]
     if not ranked:
         return None
     figure = Figure(figsize=(6.9, 2.8), layout="constrained")
     grid = figure.subplots(len(_DIMENSIONS), len(ranked), sharey=True, squeeze=False)
-    for column, (place, judged) in enumerate(ranked):
+    for column, ((_, item), judged) in enumerate(ranked):
         for row, dimension in enumerate(_DIMENSIONS):
             _plot_trajectories(grid[row, column], judged, dimension)
-        grid[0, column].set_title(printable(place[1]), fontsize=8)
+        grid[0, column].set_title(printable(item), fontsize=8)
         grid[-1, column].set_xlabel("seconds since the start of each")
     for row, dimension in enumerate(_DIMENSIONS):
         grid[row, 0].set_ylabel(dimension)
@@ -161,10 +156,10 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
 
 
 def _candidates(run: ScoredRun) -> Iterator[tuple[ItemKey, Judgement]]:
-    for place, judged in run.judged.items():
+    for key, judged in run.judged.items():
         both = (judged.user, judged.reply)
         if all(one is not None and len(one) and set(_DIMENSIONS) <= set(one.columns) for one in both):
-            yield place, judged
+            yield key, judged
 
 
 def _movement(trajectory: Trajectory | None) -> float:
@@ -177,7 +172,7 @@ def _plot_trajectories(axes: Axes, judged: Judgement, dimension: Dimension) -> N
     for name, (colour, style, label) in _LINES.items():
         trajectory: Trajectory | None = getattr(judged, name)
         if trajectory is not None and dimension in trajectory.columns:
-            times = (np.arange(len(trajectory)) + 0.5) / trajectory.rate_hz
+            times = step_times(len(trajectory), trajectory.rate_hz)
             axes.plot(times, _unit_values(trajectory, dimension), style, color=colour, label=label, linewidth=1.2)
     axes.axhline(0.5, color="#999999", linewidth=0.5)
     axes.set_ylim(0, 1)
@@ -194,6 +189,8 @@ _SETTINGS: Any = {  # matplotlib names the keys one by one since 3.11, and not b
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "pdf.fonttype": 42,  # as fonts that journals take, not as drawings of letters
+    "svg.fonttype": "none",
+    "svg.hashsalt": "avemo",  # without it, ids in the file are drawn anew each time
     "savefig.dpi": 200,
     "legend.frameon": False,
     "text.parse_math": False,  # names may hold a dollar sign
@@ -214,18 +211,32 @@ def draw_figures(folder: Path, target: Path) -> tuple[Path, ...]:
         UsageError: matplotlib is not installed, or the folder is no scored run.
         StoreError: the run directory is damaged.
     """
+    with _paper_style():
+        return tuple(path for name, figure in _figures(folder) for path in _save(figure, target / name))
+
+
+def require_matplotlib() -> None:
+    """Check that figures can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
     try:
-        import matplotlib
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise UsageError(
             "matplotlib is not installed; figures need it: pip install 'avemo-harness[figures]'"
         ) from error
-    with matplotlib.rc_context(_SETTINGS):
-        return tuple(path for name, figure in _figures(folder) for path in _save(figure, target / name))
+
+
+def _paper_style() -> AbstractContextManager[None]:
+    require_matplotlib()
+    import matplotlib
+
+    return matplotlib.rc_context(_SETTINGS)
 
 
 def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
-
     run = read_finished_run(folder)
     for name, figure in (
         ("table", draw_table(run)),
@@ -237,13 +248,68 @@ def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
 
 
 def _save(figure: Figure, path: Path) -> Iterator[Path]:
-    import io
-
     # Without these, the files would carry the date and the library's version.
     silent = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
     for form, metadata in silent.items():
-        data = io.BytesIO()
-        figure.savefig(data, format=form, metadata=metadata, bbox_inches="tight")
         file = path.with_suffix(f".{form}")
-        write_atomically(file, data.getvalue())
+        write_atomically(file, _encoded(figure, form, metadata))
         yield file
+
+
+def _encoded(figure: Figure, form: str, metadata: Mapping[str, str | None]) -> bytes:
+    data = io.BytesIO()
+    figure.savefig(data, format=form, metadata=dict(metadata), bbox_inches="tight")
+    return data.getvalue()
+
+
+WINDOW_S = 10.0
+RatedRecording = tuple[str, Trajectory, Mapping[str, NDArray[np.float64]]]
+"""A recording's name, its ratings, and predictions (T, 2) of valence and arousal by what was shown."""
+
+
+def widest_window(ratings: Sequence[Trajectory]) -> tuple[int, slice]:
+    """The 10 s in which ratings range the furthest, or a whole recording that is shorter: recording and its steps.
+
+    The first of equals; ranges of valence and arousal are added.
+
+    Raises:
+        ValueError: there are no recordings.
+    """
+    windows = []
+    for number, trajectory in enumerate(ratings):
+        values = np.column_stack([_unit_values(trajectory, name) for name in _DIMENSIONS])
+        width = round(WINDOW_S * trajectory.rate_hz)
+        for start in range(max(1, len(values) - width + 1)):
+            steps = slice(start, start + width)
+            windows.append((float(np.ptp(values[steps], axis=0).sum()), number, steps))
+    if not windows:
+        raise ValueError("expected recordings to choose from")
+    return max(windows, key=lambda window: window[0])[1:]
+
+
+def draw_ratings(recordings: Sequence[RatedRecording]) -> bytes:
+    """Draw Figure 2 as SVG: ratings dashed and predictions in colour, over the 10 s of `widest_window`.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        ValueError: there are no recordings.
+    """
+    number, steps = widest_window([ratings for _, ratings, _ in recordings])
+    name, ratings, predictions = recordings[number]
+    times = step_times(len(ratings), ratings.rate_hz)[steps]
+    with _paper_style():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(_PAGE_WIDTH, 2.4), layout="constrained")
+        for axes, dimension in zip(figure.subplots(1, 2, sharey=True), reversed(_DIMENSIONS), strict=True):
+            axes.plot(times, _unit_values(ratings, dimension)[steps], "--", color=_TICK, label="ratings", zorder=3)
+            for (shown, values), colour in zip(predictions.items(), _COLOURS, strict=False):
+                axes.plot(times, values[steps, _DIMENSIONS.index(dimension)], color=colour, label=shown)
+            axes.set_title(dimension)
+            axes.set_xlabel("time (s)")
+            axes.set_ylim(0, 1)
+            axes.grid(axis="y", linewidth=0.4)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
+        title = f"{printable(name)}: ratings and predictions"
+        return _encoded(figure, "svg", {"Title": title, "Date": None, "Creator": None})

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
@@ -18,8 +19,6 @@ from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timi
 from avemo_harness.run.judging import chosen_judgements
 from avemo_harness.scorers.base import Judge, Judgement, MetricValue
 
-PEOPLE = ("ER", "EN", "RR", "ERS")
-"""The columns that people rate, in the order of the benchmark's table."""
 RATED = "human"
 """Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
 BENCHMARK_SCALES = "av-emo-2"
@@ -31,7 +30,7 @@ _FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "rele
 
 @dataclass(frozen=True, slots=True)
 class PeopleScores:
-    """What people gave a run's replies to one task, from `human/<task>.json`.
+    """Scores that people gave a run's replies to one task, from `human/<task>.json`.
 
     Args:
         task: whose replies were rated.
@@ -66,7 +65,7 @@ class FinishedRun:
     people: tuple[PeopleScores, ...]
 
     def people_of(self, group: str) -> PeopleScores | None:
-        """What people gave the replies of a group on the benchmark's scales; None where nobody did."""
+        """Scores of the replies of a group on the benchmark's scales; None where nobody rated them."""
         return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
 
 
@@ -104,7 +103,7 @@ def finished_at(folder: Path) -> datetime | None:
 
 
 def read_people(folder: Path) -> tuple[PeopleScores, ...]:
-    """What people gave the replies of a run, by task and wording of the scales; nothing where they were not rated.
+    """Read the scores that people gave the replies of a run, by task and wording of the scales.
 
     Files from before scales had a version hold ratings on the first wording, whatever they call them.
 
@@ -288,9 +287,9 @@ def run_labels(runs: Sequence[tuple[str, Path]]) -> list[str]:
     folders = Counter((model, folder.resolve().name) for model, folder in runs)
     labels = []
     for model, folder in runs:
-        place = folder.resolve()
+        path = folder.resolve()
         if models[model] == 1:
             labels.append(model)
         else:
-            labels.append(f"{model} ({place.name if folders[model, place.name] == 1 else place})")
+            labels.append(f"{model} ({path.name if folders[model, path.name] == 1 else path})")
     return labels

@@ -41,13 +41,17 @@ def figure(value: float | None, digits: int = DIGITS, signed: bool = False) -> s
 
 
 def span(low: float, high: float, digits: int = DIGITS, signed: bool = False, dash: str = "-") -> str:
-    """An interval from end to end; a dash would be taken for a minus where an end has a sign.
+    """An interval from end to end.
 
     >>> span(0.1, 0.9), span(-0.1, 0.9), span(0.1, 0.2, digits=2, signed=True)
     ('0.100-0.900', '-0.100 to 0.900', '+0.10 to +0.20')
     """
-    ends = figure(low, digits, signed), figure(high, digits, signed)
-    return (" to " if signed or ends[0].startswith("-") else dash).join(ends)
+    return span_of((figure(low, digits, signed), figure(high, digits, signed)), dash)
+
+
+def span_of(ends: Sequence[str], dash: str = "-") -> str:
+    """An interval by its ends as text; a dash would be taken for a minus where the first has a sign."""
+    return (" to " if ends and ends[0].startswith(("-", "+")) else dash).join(ends)
 
 
 def shown_value(metric: MetricValue | None, signed: bool = False) -> str:

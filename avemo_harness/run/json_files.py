@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 import jsonlines
 
 from avemo_harness.errors import StorageError, StoreError, storage_errors
-from avemo_harness.files import read_whole, write_atomically
+from avemo_harness.files import read_json, read_whole, write_atomically
 
 SEAL = "content_sha256"
 """The key of the digest, at the top of the file."""
@@ -33,9 +33,8 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
         StorageError: the file is missing or cannot be read.
         ValueError: it is no JSON object, or not the one that was written.
     """
-    content = json.loads(read_whole(path).decode())
-    if not isinstance(content, dict):
-        raise ValueError(f"expected a JSON object, found {type(content).__name__}")
+    with storage_errors(path, "read"):
+        content = read_json(path, dict)
     stated = content.pop(SEAL, None)
     if stated is not None and stated != content_digest(content):
         raise ValueError("its digest does not fit: it was changed after it was written")

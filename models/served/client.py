@@ -139,12 +139,12 @@ class Client:
             raise ModelError(f"{shown_address(url)}: {error}") from error
 
     async def _read_whole(self, response: httpx.Response) -> ChatCompletion:
-        body = parse_json(await read_body(response, self._http.bounds.most_bytes))
+        body = parse_json(await read_body(response, self._http.bounds.max_bytes))
         _refuse_error(body)
         return answers.read_answer(body)
 
     async def _read_stream(self, response: httpx.Response) -> ChatCompletion:
-        events = await read_events(response, self._http.bounds.most_bytes)
+        events = await read_events(response, self._http.bounds.max_bytes)
         for event in events:
             _refuse_error(event)
         return answers.read_events(map(_chunk, events))
@@ -168,9 +168,9 @@ def _optional(sent: Mapping[str, Any]) -> set[str]:
 
 def _names_no_field(error: RequestError, sent: Mapping[str, Any]) -> bool:
     """True where a server refuses a request without a word on which part of it."""
-    message = server_message(error.told.encode())
+    message = server_message(error.body_text.encode())
     # Gateways end every message with the name of a "model group", which says nothing about the field.
-    named = _details(error.told) or any(re.search(rf"\b{name}\b", message) for name in sent if name != "model")
+    named = _details(error.body_text) or any(re.search(rf"\b{name}\b", message) for name in sent if name != "model")
     return error.status in (400, 422) and not named
 
 
@@ -179,8 +179,8 @@ def _unknown_fields(error: RequestError, sent: Mapping[str, Any]) -> set[str]:
     if error.status not in (400, 422):
         return set()
     optional = _optional(sent)
-    message = server_message(error.told.encode())
-    if details := _details(error.told):
+    message = server_message(error.body_text.encode())
+    if details := _details(error.body_text):
         places = [one.get("loc") for one in details if "extra" in str(one.get("type"))]
         return optional & {
             part for place in places if isinstance(place, list) for part in place if isinstance(part, str)

@@ -16,7 +16,7 @@ from support.imports import import_corpus
 from avemo_harness.data.sharing.assets import find_assets
 from avemo_harness.data.sharing.card import Publication, compose_card, configs_of_files, title_of
 from avemo_harness.data.sharing.contents import parquet_files, read_contents
-from avemo_harness.data.sharing.readme import read_readme
+from avemo_harness.data.sharing.records import read_readme
 
 
 def publication(folder: Path, **changes: Any) -> Publication:

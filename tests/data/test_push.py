@@ -20,7 +20,7 @@ from support.hub_uploads import UploadServer, client_of, serve_uploads
 
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.task_library import TaskLibrary
-from avemo_harness.data.sharing.push import PushResult, PushTerms, push_release
+from avemo_harness.data.sharing.push import PushResult, push_release
 from avemo_harness.data.sharing.repository import PushTarget
 from avemo_harness.errors import AvemoError, ReleaseError, UsageError
 from avemo_harness.scorers import METRICS
@@ -36,7 +36,7 @@ def hub() -> Iterator[UploadServer]:
 
 
 def push(folder: Path, target: PushTarget | None = None, **terms: Any) -> PushResult:
-    return push_release(folder, target or PushTarget(REPO), PushTerms(**terms), TASKS, lambda sentence: None)
+    return push_release(folder, target or PushTarget(REPO), TASKS, lambda sentence: None, **terms)
 
 
 def stored(hub: UploadServer) -> Stored:

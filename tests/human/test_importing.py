@@ -9,7 +9,7 @@ import pytest
 from human.studies import write_small_study
 
 from avemo_harness.errors import UsageError
-from avemo_harness.human.importing import Imported, import_ratings
+from avemo_harness.human.importing import ImportCounts, import_ratings
 from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.study import SCALES_VERSION, Study, StudyKey, read_key
 
@@ -30,7 +30,7 @@ class Importer:
     def __init__(self, folder: Path, study: Study, key: StudyKey) -> None:
         self.folder, self.study, self.key = folder, study, key
 
-    def __call__(self, name: str, text: str, **columns: str) -> Imported:
+    def __call__(self, name: str, text: str, **columns: str) -> ImportCounts:
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         return import_ratings(self.folder / "study", self.study, self.key, path, columns, SCALES_VERSION)
@@ -48,7 +48,7 @@ def take(tmp_path: Path, study: Study, key: StudyKey) -> Importer:
 def test_csv_names_items_by_id_or_by_dialogue_and_system(take: Importer, study: Study, key: StudyKey) -> None:
     item = next(item.item_id for item in study.items if key.items[item.item_id].dialogue == "d1")
     text = f"rater,item,dialogue,system,er,en,rr\nann,{item},,,1,2,3\nbob,,d1,calm,4,5,\n"
-    assert take("ratings.csv", text) == Imported(added=2, known=0, raters=2)
+    assert take("ratings.csv", text) == ImportCounts(added=2, known=0, raters=2)
     assert sorted(ratings["er"] for _, ratings, _ in take.ratings()) == [1, 4]
 
 
@@ -89,7 +89,7 @@ def test_a_rater_may_have_half_a_letter_for_a_name(take: Importer) -> None:
 def test_the_same_file_twice_changes_nothing(take: Importer) -> None:
     text = "rater,dialogue,system,er,en,rr\nann,d0,calm,1,2,3\n"
     take("ratings.csv", text)
-    assert take("ratings.csv", text) == Imported(added=0, known=1, raters=1)
+    assert take("ratings.csv", text) == ImportCounts(added=0, known=1, raters=1)
     assert len(take.ratings()) == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avemo_harness.human.media import PEAK, RATE, TARGET_LUFS, levelled, loudness
+from avemo_harness.human.media import PEAK, RATE, TARGET_LUFS, loudness, normalize_loudness
 from avemo_harness.media import Samples
 
 
@@ -35,16 +35,16 @@ def test_pauses_do_not_count() -> None:
 
 def test_what_is_loud_and_what_is_quiet_come_to_one_level() -> None:
     for level in (-50.0, -23.0, -3.0):
-        assert loudness(levelled(tone(level, 1))) == pytest.approx(TARGET_LUFS, abs=0.05)
+        assert loudness(normalize_loudness(tone(level, 1))) == pytest.approx(TARGET_LUFS, abs=0.05)
 
 
 def test_peaks_are_never_cut() -> None:
     click = np.zeros(RATE, np.float32)
     click[::4000] = 0.5
-    assert abs(levelled(click)).max() <= PEAK + 1e-6
+    assert abs(normalize_loudness(click)).max() <= PEAK + 1e-6
 
 
 def test_silence_stays_silence() -> None:
     silence = np.zeros(RATE, np.float32)
     assert loudness(silence) == float("-inf")
-    assert not levelled(silence).any()
+    assert not normalize_loudness(silence).any()

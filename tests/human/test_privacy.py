@@ -16,7 +16,7 @@ from avemo_harness.cli import main
 from avemo_harness.human.media import StudyMedia
 from avemo_harness.human.plan import extend_study
 from avemo_harness.human.ratings import RatingsFile
-from avemo_harness.human.study import read_key, warning_of_openness, write_study
+from avemo_harness.human.study import permissions_warning, read_key, write_study
 
 RATINGS = "rater,dialogue,system,scales,er,en,rr\nann,d0,calm,av-emo-2,5,4,3\nbob,d0,loud,av-emo-2,1,2,3\n"
 
@@ -63,7 +63,7 @@ def test_everything_that_a_study_gathers_is_closed_to_others(tmp_path: Path) -> 
     assert set(files) >= written
     assert set(files.values()) == {"0o600"}
     assert mode(folder) == 0o700
-    assert warning_of_openness(folder) is None
+    assert permissions_warning(folder) is None
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_a_folder_that_was_there_before_keeps_its_mode_and_is_told_of(tmp_path: 
     folder.chmod(0o755)
     StudyMedia(folder)
     assert mode(folder) == 0o755
-    assert "chmod" in str(warning_of_openness(folder))
+    assert "chmod" in str(permissions_warning(folder))

@@ -14,15 +14,16 @@ from human.studies import write_small_study
 from human.test_desk import Room
 from human.test_extending import rate_wrongly
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.analysis import HumanResult, analyze, write_result, write_tables
-from avemo_harness.human.importing import Imported, import_ratings
+from avemo_harness.human.importing import ImportCounts, import_ratings
 from avemo_harness.human.plan import extend_study
 from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import InstructionsScreen, ItemScreen
 from avemo_harness.human.service import StudyService
 from avemo_harness.human.study import SCALES, SCALES_VERSION, Study, read_key, read_study
-from avemo_harness.report.scored_run import PEOPLE, people_columns, read_people
+from avemo_harness.report.scored_run import people_columns, read_people
 
 FIRST, NOW = "av-emo-1", "av-emo-2"
 FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "relevance (v1)", "mean (v1)")
@@ -67,7 +68,7 @@ def write_ratings(folder: Path, study: Study, points: int, scales: str | None = 
     return path
 
 
-def take(folder: Path, points: int, scales: str | None = None, option: str | None = None) -> Imported:
+def take(folder: Path, points: int, scales: str | None = None, option: str | None = None) -> ImportCounts:
     study = read_study(folder)
     source = write_ratings(folder.parent, study, points, scales)
     return import_ratings(folder, study, read_key(folder), source, {}, option)

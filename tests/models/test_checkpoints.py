@@ -38,7 +38,7 @@ def test_changed_weights_are_noticed(tmp_path: Path) -> None:
 def test_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_checkpoint(tmp_path / "a")
     before = resolve(str(folder), None).weights
-    monkeypatch.setattr("avemo_harness.torch_setup._hash_file", None)
+    monkeypatch.setattr("avemo_harness.torch_setup.sha256_of", None)
     assert resolve(str(folder), None).weights == before
 
 

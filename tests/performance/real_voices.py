@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.recognizers.corpora.ravdess import RavdessArguments, read_ravdess
+from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
 from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_official, leave_one_speaker_out

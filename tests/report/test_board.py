@@ -11,11 +11,10 @@ import pytest
 from support.planted_runs import Planted, TextBench, write_condition_tasks
 
 from avemo_harness import evaluate
+from avemo_harness.benchmark.published import SPLITS, marks_of_people, marks_of_reasoning, published_rows
 from avemo_harness.cli import main
-from avemo_harness.report.board import Board, Notes, boards
-from avemo_harness.report.published import SPLITS, published_rows
+from avemo_harness.report.board import Board, Notes, boards, format_board, format_other_tables
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
-from avemo_harness.report.table import format_board, format_other_tables
 from avemo_harness.scorers.base import Judge
 
 
@@ -52,18 +51,16 @@ def test_without_runs_it_is_the_papers_table() -> None:
         assert board.rows == board.trivial == ()
         assert {row.name for row in board.published} == set(printed)
         for row in board.published:
-            assert {name: cell.value for name, cell in row.columns.items()} == {
-                name: cell.value for name, cell in printed[row.name].items()
-            }
+            assert {name: float(cell.text) for name, cell in row.columns.items()} == printed[row.name]
 
 
 def test_every_published_figure_and_every_reason_is_shown() -> None:
     for board in boards([], []):
         text = format_board(board)
         for row in published_rows(board.group):
-            cells = [*row.columns.values(), *row.people.values()]
-            assert all(f"{cell.value:.3f}" in text for cell in cells)
-            assert all(cell.mark in text for cell in cells if cell.mark)
+            assert all(f"{value:.3f}" in text for value in (*row.columns.values(), *row.people.values()))
+            reasons = dict([*marks_of_reasoning(row.columns), *marks_of_people(row.people)])
+            assert all(reason in text for reason in reasons.values())
 
 
 def test_equal_reasons_share_a_letter() -> None:
@@ -115,7 +112,7 @@ def test_cells_of_two_releases_carry_two_marks_that_say_which_is_whose(tmp_path:
     first, second = (row.columns["Acc_AV"] for row in board.rows)
     assert set(first.marks).isdisjoint(second.marks)
     for cell in (first, second):
-        assert f"{cell.shown}{cell.mark}" in text
+        assert f"{cell.text}{cell.mark}" in text
 
 
 def test_only_the_cells_of_a_task_of_two_versions_are_marked(tmp_path: Path) -> None:
@@ -187,7 +184,12 @@ def test_what_people_rated_joins_the_row(run: Path) -> None:
     (run / "human" / "mine_reply.json").write_text(json.dumps({**study, "columns": columns}))
     try:
         row = board_of(run).rows[0]
-        assert {name: cell.value for name, cell in row.people.items()} == {"ER": 0.5, "EN": 0.6, "RR": 0.7, "ERS": 0.6}
+        assert {name: cell.text for name, cell in row.people.items()} == {
+            "ER": "0.50",
+            "EN": "0.60",
+            "RR": "0.70",
+            "ERS": "0.60",
+        }
         assert {cell.mark for cell in row.people.values()} == {"R"}
         assert "  R  provisional: some items have fewer raters than planned" in format_board(board_of(run))
         assert "rated by people" in format_board(board_of(run))

@@ -11,12 +11,13 @@ import pytest
 from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
-from avemo_harness.report.board import PUBLISHED, boards
+from avemo_harness.report.board import PUBLISHED, boards, format_board
 from avemo_harness.report.exports.formats import Publication, spreadsheet
 from avemo_harness.report.exports.latex import latex
-from avemo_harness.report.html.overview import background, figures
+from avemo_harness.report.html.page import report_page
+from avemo_harness.report.html.recordings import Recordings
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
-from avemo_harness.report.table import format_board, format_results
+from avemo_harness.report.summary import format_results
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue
 
@@ -81,7 +82,7 @@ def test_published_rows_stand_in_a_section_of_their_own(run: FinishedRun) -> Non
 
 
 def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: FinishedRun, ecs: MetricValue) -> None:
-    page = figures(run) + background(run)
+    page = report_page(run, [], [], Recordings())
     tables = re.findall(r"<table>.*?</table>", page)
     assert not [one for one in tables if "Qwen2.5-Omni" in one and ">speaker<" in one]
     measured = next(one for one in tables if ">speaker<" in one and "CT-ECS" in one)

@@ -18,7 +18,7 @@ from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.results import RunResult
-from avemo_harness.report.table import format_results
+from avemo_harness.report.summary import format_results
 
 REPLY = Path(__file__).parents[2] / "tasks" / "_reply.yaml"
 

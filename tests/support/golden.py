@@ -6,8 +6,9 @@ Run it before a change that must change no result, and after each step of it::
     python tests/support/golden.py make /tmp/after --source .
     python tests/support/golden.py compare /tmp/before /tmp/after
 
-It is not a test: a demo run alone takes minutes. Masked are times, names of hosts and workers, and absolute paths;
-nothing else, so that two folders made of one state show whether the package itself is deterministic.
+It is not a test: a demo run alone takes minutes. Masked are times, speeds, names of hosts and workers, and absolute
+paths; nothing else, so that two folders made of one state show whether the package itself is deterministic. The secrets
+of a study are drawn from a seed, since invitations and pseudonyms hang on them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -42,6 +44,12 @@ speech: {backend: builtin}
 face: {backend: builtin}
 """
 
+SEEDED_SECRETS = """import random, secrets
+_random = random.Random(0)
+secrets.token_hex = lambda size=32: _random.randbytes(size).hex()
+"""
+"""A `sitecustomize` of commands whose files hang on secrets."""
+
 Command = Callable[..., None]
 
 
@@ -55,7 +63,6 @@ def make(out: Path, source: Path, parts: Collection[str]) -> None:
     texts.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
-        "PYTHONPATH": str(source),
         "OMP_NUM_THREADS": "1",
         "AVEMO_CACHE": str(out / "cache"),
         "XDG_CONFIG_HOME": str(out / "config"),
@@ -64,9 +71,16 @@ def make(out: Path, source: Path, parts: Collection[str]) -> None:
     }
     environment.pop("AVEMO_DATASET", None)
 
+    seeded = out / "config" / "seeded"
+    seeded.mkdir(parents=True, exist_ok=True)
+    (seeded / "sitecustomize.py").write_text(SEEDED_SECRETS, encoding="utf-8")
+
     def run(name: str, *arguments: str, exits: tuple[int, ...] = (0,)) -> None:
         command = [sys.executable, "-m", "avemo_harness", *arguments]
-        done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True, check=False)
+        path = f"{seeded}{os.pathsep}{source}" if arguments[:1] == ("human",) else str(source)
+        done = subprocess.run(
+            command, cwd=out, env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        )
         (texts / f"{name}.out").write_text(done.stdout, encoding="utf-8")
         (texts / f"{name}.err").write_text(_without_progress(done.stderr), encoding="utf-8")
         if done.returncode not in exits:
@@ -168,6 +182,7 @@ _MASKS = (
     (re.compile(rb'"(started|seconds|written|built|created)": ?[\d.]+'), rb'"\1": TIME'),
     (re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)?"), b"TIME"),
     (re.compile(rb"\b\d+(\.\d+)? s\b"), b"TIME"),
+    (re.compile(rb"\b\d+(\.\d+)? a second\b"), b"SPEED"),
     (re.compile(rb'"worker": ?"[0-9a-f]{12}"'), b'"worker": WORKER'),
 )
 _WORKER = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
@@ -179,13 +194,22 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            data = path.read_bytes()
+            data = _dump(path) if path.suffix == ".sqlite" else path.read_bytes()
             if path.suffix in TEXTS:
                 data = data.replace(str(folder.resolve()).encode(), b"FOLDER")
                 for pattern, instead in _MASKS:
                     data = pattern.sub(instead, data)
             found[_WORKER.sub("WORKER", path.relative_to(folder).as_posix())] = data
     return found
+
+
+def _dump(path: Path) -> bytes:
+    """A database as SQL: its pages hold what was deleted, too."""
+    database = sqlite3.connect(path)
+    try:
+        return "\n".join(database.iterdump()).encode()
+    finally:
+        database.close()
 
 
 def compare(before: Path, after: Path) -> list[str]:

@@ -46,7 +46,7 @@ REPORT_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What is checked how.
+    """Scope and rules of a check.
 
     Args:
         config: one config alone; None means all.
@@ -67,7 +67,7 @@ class CheckOptions:
 
 @dataclass(frozen=True)
 class CheckedConfig:
-    """What was found in one config.
+    """Findings of one config.
 
     Args:
         material: None where it could not be read.
@@ -81,7 +81,7 @@ class CheckedConfig:
 
 @dataclass(frozen=True)
 class CheckedRelease:
-    """What was found in a release."""
+    """Findings of all configs of a release."""
 
     folder: Path
     options: CheckOptions
@@ -95,7 +95,7 @@ class CheckedRelease:
 
     @property
     def failed(self) -> bool:
-        """Whether a check failed."""
+        """True where a check failed."""
         return any(one.verdict == "fail" for one in self.findings)
 
     def to_json(self) -> dict[str, Any]:

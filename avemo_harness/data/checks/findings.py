@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-
-CHECKS_RECORD = "checks.json"
-"""Where the findings stand in a release, for its card."""
 
 Verdict = Literal["pass", "warn", "fail", "cannot tell"]
 """`warn`: worth knowing, and no reason not to use the release; `cannot tell`: there is too little to decide on."""
@@ -19,41 +16,28 @@ LEAST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found in one config.
+    """Result of one check of one config.
 
     Args:
         summary: one sentence.
-        details: a frozen dataclass of the check's own.
+        details: numbers and problems of the check's own, as JSON holds them.
     """
 
     check: str
     config: str
     verdict: Verdict
     summary: str
-    details: Any
+    details: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """As the report holds it."""
-        return {
-            "check": self.check,
-            "config": self.config,
-            "verdict": self.verdict,
-            "summary": self.summary,
-            "details": asdict(self.details),
-        }
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemDetails:
-    """Sentences, the first of them all that a summary needs."""
-
-    problems: tuple[str, ...]
-
-
-def summarise(problems: tuple[str, ...]) -> str:
+def summarise(problems: Sequence[str]) -> str:
     """The first problem, and how many more there are.
 
-    >>> summarise(("turn 3 is silent", "turn 5 is silent"))
+    >>> summarise(["turn 3 is silent", "turn 5 is silent"])
     'turn 3 is silent; 1 more in the report'
     """
     more = f"; {len(problems) - 1:,} more in the report" if len(problems) > 1 else ""
@@ -61,10 +45,10 @@ def summarise(problems: tuple[str, ...]) -> str:
 
 
 Stream = Literal["sound", "face", "both"]
-"""What somebody was shown of a clip; both: its sound and its face together."""
+"""Modality of a clip that was rated; both: its sound and its face together."""
 
 Rule = Literal["majority", "unanimous", "recognizer"]
-"""What keeps a clip: more than half of the raters say its label; all of them do; the recogniser does."""
+"""Rule by which a clip is kept: more than half of the raters say its label; all of them do; the recogniser does."""
 
 RatingsByClip = Mapping[tuple[str, Stream], tuple[str, ...]]
 """Digest of a clip and what was shown of it -> the emotion that each one named."""
@@ -86,7 +70,7 @@ class LabelRatings:
     unplaced: int = 0
 
     def confirm(self, digest: str, stream: Stream, label: str) -> bool | None:
-        """Whether the rule keeps a clip of this label; None where nobody says anything of it.
+        """True where the rule keeps a clip of this label; None where nobody says anything of it.
 
         >>> opinions = LabelRatings("two raters", "majority", {("ab", "face"): ("sad", "angry")})
         >>> opinions.confirm("ab", "face", "sad"), opinions.confirm("ab", "sound", "sad")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING
 from avemo_harness.benchmark.release import CONFLICT, make_release
 from avemo_harness.benchmark.release_loader import local_files
 from avemo_harness.data.checks.checking import REPORT_SCHEMA, CheckedConfig, CheckedRelease, fingerprints, run_checks
-from avemo_harness.data.checks.findings import CHECKS_RECORD, Rule
+from avemo_harness.data.checks.findings import Rule
 from avemo_harness.data.checks.survey import SurveyedConfig
 from avemo_harness.data.checks.verification import Verification
-from avemo_harness.data.importers.writing import require_new_folder
-from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.data.sharing.records import CHECKS_RECORD
+from avemo_harness.errors import UsageError
+from avemo_harness.files import new_folder, require_new_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KeptSplit:
-    """How much of a data set split is kept."""
+    """Counts of a data set split before and after."""
 
     config: str
     split: str
@@ -38,7 +38,7 @@ class KeptSplit:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was kept by which rule, as the record has it.
+    """The rule and the counts, as the record has them.
 
     Args:
         by: who judged the labels.
@@ -69,7 +69,9 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     splits = tuple(
         one for (before, _), after in zip(verified, remaining, strict=True) for one in _counts(before, after)
     )
-    kept = Kept(checked.options.rule, verified[0][1].by, splits, fingerprints(material for material, _ in verified))
+    kept = Kept(
+        checked.options.rule, verified[0][1].details.by, splits, fingerprints(material for material, _ in verified)
+    )
     report = {
         "schema": REPORT_SCHEMA,
         "noise": checked.options.noise,
@@ -81,15 +83,9 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
         ],
         "kept": asdict(kept),
     }
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            folder = Path(place) / "release"
-            _copy(checked.folder, folder, remaining)
-            (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            folder.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as folder:
+        _copy(checked.folder, folder, remaining)
+        (folder / CHECKS_RECORD).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return kept
 
 
@@ -131,14 +127,6 @@ def _counts(before: SurveyedConfig, after: SurveyedConfig) -> Iterator[KeptSplit
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """Rows of a Parquet file that are kept: those that have one of these ids in a column."""
-
-    column: str
-    ids: frozenset[str]
-
-
 @dataclass(slots=True)
 class _ClipPaths:
     """Paths of clips, as the rows name them."""
@@ -163,28 +151,29 @@ def _copy(source: Path, out: Path, remaining: list[SurveyedConfig]) -> None:
     shutil.copytree(source, out, ignore=left_out, dirs_exist_ok=True)
 
 
-def _selections(source: Path, remaining: list[SurveyedConfig]) -> dict[Path, _Selection]:
+def _selections(source: Path, remaining: list[SurveyedConfig]) -> dict[Path, tuple[str, set[str]]]:
+    """The id column of each Parquet file, and the ids of the rows that are kept."""
     files = local_files(source)
     found = {}
     for material in remaining:
         for split, release in material.releases.items():
-            dialogues = _Selection("dialogue_id", frozenset(one.dialogue_id for one in release.dialogues))
-            pairs = _Selection("pair_id", frozenset(one.pair_id for one in release.pairs))
+            dialogues = "dialogue_id", {dialogue.dialogue_id for dialogue in release.dialogues}
+            pairs = "pair_id", {pair.pair_id for pair in release.pairs}
             found.update(dict.fromkeys(files[material.config][split], dialogues))
             found.update(dict.fromkeys(files.get(material.config + CONFLICT, {}).get(split, ()), pairs))
     return found
 
 
-def _write_rows(file: Path, target: Path, selection: _Selection, paths: _ClipPaths) -> None:
+def _write_rows(file: Path, target: Path, selection: tuple[str, set[str]], paths: _ClipPaths) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    ids = pa.array(sorted(selection.ids), pa.string())
+    column, ids = selection[0], pa.array(sorted(selection[1]), pa.string())
     with pq.ParquetFile(file) as parquet, pq.ParquetWriter(target, parquet.schema_arrow, compression="none") as writer:
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group)
-            chosen = pc.is_in(table[selection.column], value_set=ids)
+            chosen = pc.is_in(table[column], value_set=ids)
             kept = table.filter(chosen)
             paths.kept |= _paths(kept)
             paths.dropped |= _paths(table.filter(pc.invert(chosen)))
@@ -193,7 +182,7 @@ def _write_rows(file: Path, target: Path, selection: _Selection, paths: _ClipPat
 
 
 def _paths(table: pa.Table) -> set[str]:
-    """Where the rows say that their clips are."""
+    """Paths of the clips that the rows name."""
     import pyarrow as pa
 
     if "turns" not in table.column_names:

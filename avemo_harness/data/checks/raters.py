@@ -27,16 +27,13 @@ STREAM_NAMES: Mapping[str, Stream] = {
     "face": "face",
     "video": "face",
 }
-"""What a modality may be called."""
+"""Accepted names of modalities."""
 
 LEAST_DIGITS = 12
 
-Configs = Mapping[str, Mapping[str, Release]]
-"""Config -> data set split -> what was read."""
 
-
-def read_votes(path: Path, configs: Configs, rule: Rule) -> LabelRatings:
-    """Read votes. Those of clips that are not in `configs` are counted.
+def read_votes(path: Path, configs: Mapping[str, Mapping[str, Release]], rule: Rule) -> LabelRatings:
+    """Read votes. Those of clips that are in no split of `configs` (config -> split -> release) are counted.
 
     Raises:
         ReleaseError: the table is missing or malformed, a row cannot be understood, a rater says two things of one
@@ -86,18 +83,18 @@ def _parse_vote(table: Table, row: Row, where: str) -> tuple[str, str, Stream]:
 
 
 class _ClipIndex:
-    """The clips of a release by digest and by place."""
+    """The clips of a release by digest and by turn."""
 
-    def __init__(self, configs: Configs) -> None:
+    def __init__(self, configs: Mapping[str, Mapping[str, Release]]) -> None:
         self._digests: set[str] = set()
-        self._places: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
+        self._by_turn: dict[tuple[str, str], set[tuple[str, str, str]]] = defaultdict(set)
         for config, releases in configs.items():
-            for place in turns_of(releases):
-                if place.turn.clip is not None:
-                    digest = place.turn.clip.sha256
+            for located in turns_of(releases):
+                if located.turn.clip is not None:
+                    digest = located.turn.clip.sha256
                     self._digests.add(digest)
-                    key = place.dialogue.dialogue_id, str(place.turn.turn_index)
-                    self._places[key].add((config, place.split, digest))
+                    key = located.dialogue.dialogue_id, str(located.turn.turn_index)
+                    self._by_turn[key].add((config, located.split, digest))
         self._begun = {digest[:LEAST_DIGITS]: digest for digest in self._digests}
 
     def find(self, table: Table, row: Row, where: str) -> str | None:
@@ -119,7 +116,7 @@ class _ClipIndex:
             raise ReleaseError(f"{where}: expected a clip, or a dialogue and a turn, found neither; complete the row")
         matching = {
             digest
-            for one_config, one_split, digest in self._places.get((dialogue, turn), ())
+            for one_config, one_split, digest in self._by_turn.get((dialogue, turn), ())
             if config in ("", one_config) and split in ("", one_split)
         }
         if len(matching) > 1:
@@ -179,7 +176,7 @@ def _rate_held_out(kind: type[Recognizer], clips: Sequence[LabelledClip]) -> Ite
 
 
 def _rate_streams(recognizer: Recognizer, clip: LabelledClip, features: ClipFeatures) -> Iterator[NamedEmotion]:
-    """What it names from each stream that tells it anything."""
+    """The emotion that it names from each stream that changes its prediction."""
     nothing = recognizer.log_probabilities(None, None)
     shown: tuple[tuple[Stream, ClipFeatures], ...] = (
         ("sound", ClipFeatures(features.sound, None)),
@@ -205,7 +202,7 @@ def _trained_rater(folder: Path, cache_dir: Path) -> RateClips:
                     scores = recognizer.log_probabilities(streams, view)
                     yield (clip.clip.sha256, stream), (recognizer.labels[int(scores.argmax())],)
         except MediaError as error:
-            raise UsageError(f"{folder}: it cannot judge {clip.place.name} ({error})") from error
+            raise UsageError(f"{folder}: it cannot judge {clip.located.name} ({error})") from error
 
     def ask(clips: Sequence[LabelledClip]) -> LabelRatings:
         said = dict(one for clip in clips for one in named(clip))

@@ -1,15 +1,16 @@
-"""Shortcuts: whether duration, loudness, noise or first frame alone predict the emotion."""
+"""Shortcuts: emotions predicted from duration, loudness, noise or first frame alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.data.checks.findings import LEAST_SHARE, Finding
+from avemo_harness.data.checks.findings import LEAST_SHARE, Finding, Verdict
 from avemo_harness.data.checks.survey import ConditionTraces, LabelledClip, SurveyedConfig
 from avemo_harness.recognizers.heads.logistic import Floats, group_folds
 
@@ -28,7 +29,7 @@ _LEAST_SEEN = 2
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """How well emotions are guessed by a classifier that never saw the speaker.
+    """Accuracy at emotions of a classifier that never saw the speaker.
 
     Args:
         accuracy: mean over the emotions of the share that is guessed right, in [0, 1].
@@ -45,7 +46,7 @@ class Guess:
 
     @property
     def tells(self) -> bool:
-        """Whether the accuracy lies above the chance band."""
+        """True where the accuracy lies above the chance band."""
         return self.accuracy > self.chance_high
 
     @property
@@ -87,7 +88,7 @@ def guess_emotions(rows: Floats, emotions: Sequence[str], speakers: Sequence[str
 
 
 def tell_too_few(speakers: Sequence[str]) -> str:
-    """Why there is no guess.
+    """The sentence where there is no guess.
 
     Args:
         speakers: of each clip.
@@ -97,7 +98,7 @@ def tell_too_few(speakers: Sequence[str]) -> str:
 
 
 def tell_part(measured: int, total: int) -> str | None:
-    """Why a guess from some of the clips says nothing of all; None where they are half of them or more."""
+    """The sentence where fewer than half of the clips were measured, so that a guess says nothing of all; else None."""
     if measured >= LEAST_SHARE * total:
         return None
     return f"{measured:,} of {total:,} clips could be measured, fewer than {LEAST_SHARE:.0%}"
@@ -112,7 +113,7 @@ def planted(rows: Floats, emotions: Sequence[str]) -> Floats:
 
 
 def _held_out_hits(values: Floats, truth: NDArray[np.intp], folds: NDArray[np.intp]) -> NDArray[np.bool_] | None:
-    """Which clips are guessed right, (n,); None where a fold leaves too little of an emotion."""
+    """Hits by clip, bool (n,); None where a fold leaves too little of an emotion."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     labels = len(set(truth.tolist()))
@@ -135,11 +136,11 @@ def _held_out_hits(values: Floats, truth: NDArray[np.intp], folds: NDArray[np.in
 
 
 def assess(right: NDArray[np.bool_], truth: NDArray[np.intp], groups: Sequence[str], chance: float) -> Guess:
-    """How well emotions were guessed, against guessing blindly.
+    """Macro-averaged recall against guessing blindly, with the chance band of a binomial of the effective sample size.
 
     Args:
         right: which clips were guessed right, (n,).
-        truth: place of each clip's emotion among all that occur, (n,); each of them occurs.
+        truth: index of each clip's emotion among all that occur, (n,); each of them occurs.
         groups: speaker of each clip; of fewer than `LEAST_SPEAKERS`, all clips are taken to be independent.
         chance: how often guessing blindly is right, in [0, 1].
     """
@@ -157,114 +158,96 @@ def assess(right: NDArray[np.bool_], truth: NDArray[np.intp], groups: Sequence[s
 
 
 def _design_effect(residuals: Floats, weights: Floats, groups: Sequence[str]) -> float:
-    """By how much likeness within speakers raises the variance of the accuracy; 1 where it cannot be known."""
-    names, places = np.unique(groups, return_inverse=True)
+    """Design effect: by how much likeness within speakers raises the variance of the accuracy; 1 where unknown."""
+    names, speaker_index = np.unique(groups, return_inverse=True)
     if len(names) < LEAST_SPEAKERS:
         return 1.0
     alone = float(((weights * residuals) ** 2).sum())
-    together = float((np.bincount(places, weights=weights * residuals) ** 2).sum()) * len(names) / (len(names) - 1)
+    together = (
+        float((np.bincount(speaker_index, weights=weights * residuals) ** 2).sum()) * len(names) / (len(names) - 1)
+    )
     return max(1.0, together / alone) if alone > 0 else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ValueSpread:
-    """Of the clips of one emotion: mean and standard deviation, smallest and largest."""
-
-    emotion: str
-    n: int
-    mean: float
-    deviation: float
-    least: float
-    most: float
-
-
-@dataclass(frozen=True, slots=True)
-class ShortcutDetails:
-    """A table, and how well emotions are guessed from its numbers.
-
-    Args:
-        unit: of the table.
-        control: how well they are guessed once a difference of one standard deviation is put in; None as for `guess`.
-    """
-
-    unit: str
-    table: tuple[ValueSpread, ...]
-    guess: Guess | None
-    control: Guess | None
 
 
 def check_durations(material: SurveyedConfig) -> Finding:
     """Seconds by emotion."""
     clips = list(material.labelled())
-    lengths = [max(one.facts.sound_s or 0.0, one.facts.video_s or 0.0) for one in clips]
+    lengths = [max(clip.facts.sound_s or 0.0, clip.facts.video_s or 0.0) for clip in clips]
     return _check_shortcut(material, "durations", "s", clips, lengths)
 
 
 def check_loudness(material: SurveyedConfig) -> Finding:
     """Levels of speech by emotion."""
-    clips = [one for one in material.labelled() if one.facts.level_dbfs is not None]
-    return _check_shortcut(material, "loudness", "dBFS", clips, [one.facts.level_dbfs or 0.0 for one in clips])
+    clips = [clip for clip in material.labelled() if clip.facts.level_dbfs is not None]
+    return _check_shortcut(material, "loudness", "dBFS", clips, [clip.facts.level_dbfs or 0.0 for clip in clips])
 
 
 def _check_shortcut(
     material: SurveyedConfig, name: str, unit: str, clips: Sequence[LabelledClip], values: Sequence[float]
 ) -> Finding:
-    emotions, speakers = [one.emotion for one in clips], [one.speaker for one in clips]
-    table = tuple(
-        _spread(label, [value for one, value in zip(emotions, values, strict=True) if one == label])
+    """Guess emotions from one number a clip; the control has a difference of one standard deviation put in."""
+    emotions, speakers = [clip.emotion for clip in clips], [clip.speaker for clip in clips]
+    table = [
+        _spread(label, [value for emotion, value in zip(emotions, values, strict=True) if emotion == label])
         for label in EMOTIONS
         if label in emotions
-    )
+    ]
     guess = control = None
     if values:
         rows = np.array(values, dtype=np.float64)[:, None]
         guess = guess_emotions(rows, emotions, speakers)
         control = guess_emotions(planted(rows, emotions), emotions, speakers)
-    details = ShortcutDetails(unit, table, guess, control)
-    means = ", ".join(f"{one.emotion} {one.mean:.1f}" for one in table) + f" {unit}"
-    if guess is None or control is None:
-        few = tell_too_few(speakers)
-        return Finding(name, material.config, "cannot tell", f"{means}: {few}" if table else few, details)
-    if guess.tells:
-        return Finding(name, material.config, "warn", f"{means}: the emotion is guessed from it: {guess}", details)
-    if not control.tells:
-        why = f"{means}: {guess.n:,} clips are too few to notice a difference of a standard deviation"
-        return Finding(name, material.config, "cannot tell", why, details)
-    if part := tell_part(guess.n, len(clips) + material.unread()):
-        return Finding(name, material.config, "cannot tell", f"{means}: {part}", details)
-    return Finding(name, material.config, "pass", f"{means}: guessed with {guess}", details)
-
-
-def _spread(label: str, values: Sequence[float]) -> ValueSpread:
-    return ValueSpread(
-        label,
-        len(values),
-        round(float(np.mean(values)), 3),
-        round(float(np.std(values)), 3),
-        round(min(values), 3),
-        round(max(values), 3),
+    verdict, summary = _judge_guess(
+        material, speakers, guess, control, "warn", "are too few to notice a difference of a standard deviation"
     )
+    if table:
+        summary = ", ".join(f"{row['emotion']} {row['mean']:.1f}" for row in table) + f" {unit}: {summary}"
+    details = {"unit": unit, "table": table, "guess": guess, "control": control}
+    return Finding(name, material.config, verdict, summary, details)
 
 
-@dataclass(frozen=True, slots=True)
-class LeakDetails:
-    """How well emotions are guessed from what is left, and from the positive control; None where there is too little.
+def _judge_guess(
+    material: SurveyedConfig,
+    speakers: Sequence[str],
+    guess: Guess | None,
+    control: Guess | None,
+    if_guessed: Verdict,
+    if_control_fails: str,
+) -> tuple[Verdict, str]:
+    """The verdict on a guess and its reason; unless the positive control is guessed, nothing is known.
 
     Args:
-        control: from the same numbers of something that does show the emotion. Unless that is told, nothing is known.
+        speakers: of each clip that was measured.
     """
+    if guess is None or control is None:
+        return "cannot tell", tell_too_few(speakers)
+    if guess.tells:
+        return if_guessed, f"the emotion is guessed from it: {guess}"
+    if not control.tells:
+        return "cannot tell", f"{guess.n:,} clips {if_control_fails}"
+    if part := tell_part(guess.n, len(speakers) + material.unread()):
+        return "cannot tell", part
+    return "pass", f"guessed with {guess}"
 
-    left: Guess | None
-    control: Guess | None
+
+def _spread(label: str, values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "emotion": label,
+        "n": len(values),
+        "mean": round(float(np.mean(values)), 3),
+        "deviation": round(float(np.std(values)), 3),
+        "least": round(min(values), 3),
+        "most": round(max(values), 3),
+    }
 
 
 def check_noise(material: SurveyedConfig) -> Finding:
-    """Whether the noise that replaces speech under video_only tells the emotion; the control is the voice itself."""
+    """Leakage of emotion through the noise that replaces speech under video_only; the control is the voice itself."""
     return _check_leak(material, "noise alone", "the voice", lambda traces: (traces.noise, traces.voice))
 
 
 def check_first_frame(material: SurveyedConfig) -> Finding:
-    """Whether the frame that audio_only repeats tells the emotion; the control is the frame in the clip's middle."""
+    """Leakage of emotion through the frame that audio_only repeats; the control is the frame in the clip's middle."""
     return _check_leak(
         material, "first frame alone", "a frame in the middle", lambda traces: (traces.still, traces.later_frame)
     )
@@ -273,22 +256,15 @@ def check_first_frame(material: SurveyedConfig) -> Finding:
 def _check_leak(
     material: SurveyedConfig, name: str, control_name: str, rows_of: Callable[[ConditionTraces], tuple[Floats, Floats]]
 ) -> Finding:
-    clips = [(one, one.facts.traces) for one in material.labelled() if one.facts.traces is not None]
-    emotions, speakers = [one.emotion for one, _ in clips], [one.speaker for one, _ in clips]
+    clips = [(clip, clip.facts.traces) for clip in material.labelled() if clip.facts.traces is not None]
+    emotions, speakers = [clip.emotion for clip, _ in clips], [clip.speaker for clip, _ in clips]
     left = control = None
     if clips:
         rows, control_rows = zip(*(rows_of(traces) for _, traces in clips), strict=True)
         left = guess_emotions(np.stack(rows), emotions, speakers)
         control = guess_emotions(np.stack(control_rows), emotions, speakers)
-    details = LeakDetails(left, control)
-    if left is None or control is None:
-        return Finding(name, material.config, "cannot tell", tell_too_few(speakers), details)
-    if left.tells:
-        return Finding(name, material.config, "fail", f"the emotion is guessed from it: {left}", details)
-    if not control.tells:
-        why = f"{left.n:,} clips do not even tell it from {control_name}: {control}"
-        return Finding(name, material.config, "cannot tell", why, details)
-    if part := tell_part(left.n, len(clips) + material.unread()):
-        return Finding(name, material.config, "cannot tell", part, details)
-    summary = f"guessed with {left}; from {control_name} with {control.accuracy:.2f}"
-    return Finding(name, material.config, "pass", summary, details)
+    blind = f"do not even tell it from {control_name}: {control}"
+    verdict, summary = _judge_guess(material, speakers, left, control, "fail", blind)
+    if verdict == "pass" and control is not None:
+        summary += f"; from {control_name} with {control.accuracy:.2f}"
+    return Finding(name, material.config, verdict, summary, {"left": left, "control": control})

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -84,8 +84,8 @@ def describe_sound(samples: media.Samples) -> Floats:
     """
     power = np.abs(np.fft.rfft(samples)) ** 2 / len(samples)
     bands = [band.mean() for band in np.array_split(power, _BANDS)]
-    found: Floats = 10 * np.log10(np.array([np.mean(np.square(samples)), *bands], dtype=np.float64) + 1e-12)
-    return found
+    levels: Floats = 10 * np.log10(np.array([np.mean(np.square(samples)), *bands], dtype=np.float64) + 1e-12)
+    return levels
 
 
 def _describe_frame(frame: NDArray[np.uint8]) -> Floats:
@@ -101,7 +101,7 @@ _SILENT_DBFS = -90.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFacts:
-    """What a clip holds; None for a stream that it does not have.
+    """Streams and features of a clip; None for a stream that it does not have.
 
     Args:
         sound_s, video_s: when the streams end, in seconds after the beginning of the clip.
@@ -120,7 +120,7 @@ class ClipFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClipProblem:
-    """Why nothing is known of a clip.
+    """Reason why nothing is known of a clip.
 
     Args:
         kind: `missing`: it is not here; `altered`: its bytes have another digest; `damaged`: it cannot be decoded.
@@ -132,7 +132,7 @@ class ClipProblem:
 
 @dataclass(frozen=True, slots=True)
 class Surveyor:
-    """How clips are looked at.
+    """Decodes clips and measures them.
 
     Args:
         conditions: makes the conditioned clips.
@@ -154,7 +154,8 @@ class Surveyor:
         Returns:
             What was found, by digest.
         """
-        jobs = [partial(self._closely, clip) for clip in asked] + [partial(decode_fully, clip) for clip in others]
+        jobs = [partial(_survey_clip, clip, self._measure) for clip in asked]
+        jobs += [partial(_survey_clip, clip, _decode) for clip in others]
         found: list[ClipFacts | ClipProblem] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for facts in pool.map(lambda job: job(), jobs):
@@ -163,16 +164,7 @@ class Surveyor:
                     self.say(f"{len(found):,} of {len(jobs):,} clips decoded")
         return {clip.sha256: facts for clip, facts in zip([*asked, *others], found, strict=True)}
 
-    def _closely(self, clip: Clip) -> ClipFacts | ClipProblem:
-        data = fetch_clip(clip)
-        if isinstance(data, ClipProblem):
-            return data
-        try:
-            return self._described(clip, data)
-        except MediaError as error:
-            return ClipProblem("damaged", _with_clip_name(clip, error))
-
-    def _described(self, clip: Clip, data: bytes) -> ClipFacts:
+    def _measure(self, clip: Clip, data: bytes) -> ClipFacts:
         info = media.probe(data)
         samples = frames = traces = None
         if info.sound is not None:
@@ -183,10 +175,8 @@ class Surveyor:
             frames = media.decode_frames(data, fps=FACE_FRAMES_PER_SECOND, size=size).pixels
         if samples is not None and frames is not None:
             traces = condition_traces(clip, samples, frames, self.conditions, self.noise)
-        return ClipFacts(
-            sound_s=info.sound.end_s if info.sound else None,
-            video_s=info.video.end_s if info.video else None,
-            level_dbfs=None if samples is None else _level_dbfs(samples),
+        return replace(
+            _lengths_and_level(info, samples),
             sound=None if samples is None else sound_features(samples),
             face=None if frames is None else face_features(frames),
             traces=traces,
@@ -206,16 +196,28 @@ def fetch_clip(clip: Clip) -> bytes | ClipProblem:
 
 def decode_fully(clip: Clip) -> ClipFacts | ClipProblem:
     """Decode a clip to the end and keep its lengths and level."""
+    return _survey_clip(clip, _decode)
+
+
+def _decode(clip: Clip, data: bytes) -> ClipFacts:
+    info = media.probe(data)
+    samples = media.decode_sound(data, rate=RATE) if info.sound else None
+    if info.video:
+        media.decode_frames(data, fps=1.0, size=(16, 16))
+    return _lengths_and_level(info, samples)
+
+
+def _survey_clip(clip: Clip, measure: Callable[[Clip, bytes], ClipFacts]) -> ClipFacts | ClipProblem:
     data = fetch_clip(clip)
     if isinstance(data, ClipProblem):
         return data
     try:
-        info = media.probe(data)
-        samples = media.decode_sound(data, rate=RATE) if info.sound else None
-        if info.video:
-            media.decode_frames(data, fps=1.0, size=(16, 16))
+        return measure(clip, data)
     except MediaError as error:
         return ClipProblem("damaged", _with_clip_name(clip, error))
+
+
+def _lengths_and_level(info: media.MediaInfo, samples: media.Samples | None) -> ClipFacts:
     return ClipFacts(
         sound_s=info.sound.end_s if info.sound else None,
         video_s=info.video.end_s if info.video else None,
@@ -249,7 +251,7 @@ class LocatedTurn:
 class LabelledClip:
     """A clip of a labelled user turn, and what is in it."""
 
-    place: LocatedTurn
+    located: LocatedTurn
     emotion: str
     speaker: str
     clip: Clip
@@ -276,14 +278,14 @@ class SurveyedConfig:
     def labelled(self) -> Iterator[LabelledClip]:
         """The clips of labelled user turns that could be decoded, each once."""
         seen = set()
-        for place in self.turns():
-            turn = place.turn
+        for located in self.turns():
+            turn = located.turn
             if turn.role != "user" or turn.emotion is None or turn.clip is None:
                 continue
             facts = self.clips[turn.clip.sha256]
             if isinstance(facts, ClipFacts) and turn.clip.sha256 not in seen:
                 seen.add(turn.clip.sha256)
-                yield LabelledClip(place, turn.emotion, turn.speaker_id, turn.clip, facts)
+                yield LabelledClip(located, turn.emotion, turn.speaker_id, turn.clip, facts)
 
     def unread(self) -> int:
         """Number of clips of labelled user turns that could not be decoded."""
@@ -303,8 +305,8 @@ def clips_of(releases: Mapping[str, Release]) -> tuple[list[Clip], list[Clip]]:
     """The clips of labelled user turns, and the other clips; each once."""
     asked: dict[str, Clip] = {}
     others: dict[str, Clip] = {}
-    for place in turns_of(releases):
-        turn = place.turn
+    for located in turns_of(releases):
+        turn = located.turn
         if turn.clip is not None:
             kept = asked if turn.role == "user" and turn.emotion is not None else others
             kept.setdefault(turn.clip.sha256, turn.clip)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,23 +17,16 @@ from avemo_harness.data.checks.survey import LabelledClip, SurveyedConfig
 
 STREAMS: tuple[Stream, ...] = ("sound", "face", "both")
 
-DialogueKey = tuple[str, str]
-"""Data set split and dialogue."""
-
-Clause = tuple[Verdict, str]
-"""Part of a summary, and the verdict that it alone would give."""
-
 _WORST_FIRST: tuple[Verdict, ...] = ("fail", "cannot tell", "warn", "pass")
-Bounds = tuple[tuple[float, Verdict], ...]
 
-_KEPT_BELOW: Bounds = ((0.2, "fail"), (0.5, "warn"))
+_KEPT_BELOW: tuple[tuple[float, Verdict], ...] = ((0.2, "fail"), (0.5, "warn"))
 """Shares of dialogues and of conflict pairs: where a rule keeps less, what is left is no longer that release."""
-_WARN_BELOW: Bounds = tuple((bound, "warn") for bound, _ in _KEPT_BELOW)
+_WARN_BELOW: tuple[tuple[float, Verdict], ...] = tuple((bound, "warn") for bound, _ in _KEPT_BELOW)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipOpinion:
-    """What is said of one stream of one clip.
+    """Votes on one stream of one clip.
 
     Args:
         said: how often each emotion is named.
@@ -51,7 +45,7 @@ class ClipOpinion:
 
 @dataclass(frozen=True, slots=True)
 class StreamAgreement:
-    """How far labels are confirmed where one stream is shown.
+    """Share of labels that is confirmed where one stream is shown.
 
     Args:
         clips: how many are judged.
@@ -85,7 +79,7 @@ class PairAgreement:
 
 @dataclass(frozen=True, slots=True)
 class VerificationDetails:
-    """Everything that is known of the labels.
+    """Agreement with the labels of a config.
 
     Args:
         by: who says so.
@@ -112,11 +106,11 @@ class VerificationDetails:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A finding, whose opinions it rests on, and the dialogues that the rule drops."""
+    """A finding with its details, and the dialogues that the rule drops (data set split and id)."""
 
     finding: Finding
-    by: str
-    dropped: frozenset[DialogueKey]
+    details: VerificationDetails
+    dropped: frozenset[tuple[str, str]]
 
 
 def verify_labels(material: SurveyedConfig, opinions: LabelRatings) -> Verification:
@@ -139,28 +133,29 @@ def verify_labels(material: SurveyedConfig, opinions: LabelRatings) -> Verificat
         pairs=_of_pairs(material, opinions),
         opinions=tuple(told),
     )
-    return Verification(_finding(material.config, details), opinions.by, dropped)
+    return Verification(_finding(material.config, details), details, dropped)
 
 
 def nothing_to_say(config: str, by: str, why: str) -> Finding:
     """The finding where nobody could judge the labels."""
     details = VerificationDetails(by, "recognizer", 0, 0, 0, 0, 0, 0, (), PairAgreement(0, 0, 0, 0, 0), ())
-    return Finding(f"labels by {by}", config, "cannot tell", why, details)
+    return Finding(f"labels by {by}", config, "cannot tell", why, asdict(details))
 
 
 def _finding(config: str, details: VerificationDetails) -> Finding:
-    name = f"labels by {details.by}"
+    finding = partial(Finding, f"labels by {details.by}", config, details=asdict(details))
     if not details.judged:
-        return Finding(name, config, "cannot tell", f"none of {details.clips:,} labelled clips is judged", details)
+        return finding(verdict="cannot tell", summary=f"none of {details.clips:,} labelled clips is judged")
     clauses = sorted(_clauses(details), key=lambda clause: _WORST_FIRST.index(clause[0]))
     verdict, summary = clauses[0][0], "; ".join(text for _, text in clauses)
     if not any(one.against_chance.decides for one in details.streams):
         why = f"{details.judged:,} judged clips are too few to tell agreement from chance; {summary}"
-        return Finding(name, config, "cannot tell", why, details)
-    return Finding(name, config, verdict, summary, details)
+        return finding(verdict="cannot tell", summary=why)
+    return finding(verdict=verdict, summary=summary)
 
 
-def _clauses(details: VerificationDetails) -> Iterator[Clause]:
+def _clauses(details: VerificationDetails) -> Iterator[tuple[Verdict, str]]:
+    """Parts of the summary, each with the verdict that it alone would give."""
     if details.judged < LEAST_SHARE * details.clips:
         judged = f"{details.judged:,} of {details.clips:,} labelled clips"
         yield "cannot tell", f"{judged} are judged, fewer than {LEAST_SHARE:.0%}"
@@ -181,7 +176,7 @@ def _clauses(details: VerificationDetails) -> Iterator[Clause]:
         yield _kept_clause(both, pairs.both, pairs.judged, below)
 
 
-def _kept_clause(text: str, kept: int, total: int, below: Bounds) -> Clause:
+def _kept_clause(text: str, kept: int, total: int, below: tuple[tuple[float, Verdict], ...]) -> tuple[Verdict, str]:
     for bound, verdict in below:
         if kept < bound * total:
             return verdict, f"{text} ({kept / total:.1%}, fewer than {bound:.0%})"
@@ -192,11 +187,10 @@ def _opinions_of(clip: LabelledClip, opinions: LabelRatings) -> Iterator[ClipOpi
     for stream in STREAMS:
         kept = opinions.confirm(clip.clip.sha256, stream, clip.emotion)
         if kept is not None:
-            place = clip.place
             yield ClipOpinion(
-                split=place.split,
-                dialogue=place.dialogue.dialogue_id,
-                turn=place.turn.turn_index,
+                split=clip.located.split,
+                dialogue=clip.located.dialogue.dialogue_id,
+                turn=clip.located.turn.turn_index,
                 clip=clip.clip.sha256,
                 stream=stream,
                 label=clip.emotion,
@@ -205,11 +199,11 @@ def _opinions_of(clip: LabelledClip, opinions: LabelRatings) -> Iterator[ClipOpi
             )
 
 
-def _refused_dialogues(material: SurveyedConfig, refused: set[str]) -> Iterator[DialogueKey]:
-    for place in material.turns():
-        turn = place.turn
+def _refused_dialogues(material: SurveyedConfig, refused: set[str]) -> Iterator[tuple[str, str]]:
+    for located in material.turns():
+        turn = located.turn
         if turn.role == "user" and turn.clip is not None and turn.clip.sha256 in refused:
-            yield place.split, place.dialogue.dialogue_id
+            yield located.split, located.dialogue.dialogue_id
 
 
 def _count(stream: Stream, told: Sequence[ClipOpinion]) -> int:

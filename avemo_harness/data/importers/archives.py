@@ -7,7 +7,6 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -22,40 +21,8 @@ _UTF8_FLAG = 0x800
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
-class Archive(ABC):
-    """The files of an archive by their names in it.
-
-    Args:
-        path: of the archive.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    @abstractmethod
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each file, in the order in which the archive holds them.
-
-        Raises:
-            ReleaseError: the archive is damaged.
-        """
-
-    @abstractmethod
-    def read(self, name: str) -> bytes:
-        """Return a file; in a compressed tar, cheap only from one name to a later one.
-
-        Raises:
-            ReleaseError: the archive is damaged or locked.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let the archive go."""
-
-
 def is_archive(name: str) -> bool:
-    """Whether a file is an archive by its name.
+    """True for names that end like an archive.
 
     >>> is_archive("data/train_chunks_0000.tar.gz"), is_archive("a.wav")
     (True, False)
@@ -63,16 +30,15 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def open_archive(path: Path) -> Archive:
-    """Open an archive, told by its name; it is read when something is asked of it."""
-    return ZipArchive(path) if path.name.lower().endswith(".zip") else TarArchive(path)
+class ZipArchive:
+    """A zip file; ReleaseError where it is damaged or locked."""
 
-
-class ZipArchive(Archive):
-    """A zip file."""
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @cached_property
     def sizes(self) -> dict[str, int]:
+        """Bytes of each file, in the order in which the archive holds them."""
         return {name: member.file_size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:
@@ -114,14 +80,19 @@ def _name(member: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-class TarArchive(Archive):
-    """A tar file, compressed or not. One pass over it finds its files."""
+class TarArchive:
+    """A tar file, compressed or not; ReleaseError where it is damaged. One pass over it finds its files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @cached_property
     def sizes(self) -> dict[str, int]:
+        """Bytes of each file, in the order in which the archive holds them."""
         return {name: member.size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:
+        """Return a file; where the tar is compressed, cheap only from one name to a later one."""
         with _damage(self.path):
             handle = self._opened.extractfile(self._members[name])
             assert handle is not None
@@ -157,3 +128,11 @@ def _damage(path: Path) -> Iterator[None]:
     ) as error:
         reason = str(error) or type(error).__name__
         raise ReleaseError(f"{path}: the archive cannot be read ({reason}); download it again") from error
+
+
+Archive = ZipArchive | TarArchive
+
+
+def open_archive(path: Path) -> Archive:
+    """Open an archive, told by its name; it is read when something is asked of it."""
+    return ZipArchive(path) if path.name.lower().endswith(".zip") else TarArchive(path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
 from avemo_harness.errors import UsageError
@@ -19,7 +20,7 @@ there, real ones too."""
 
 @dataclass(frozen=True, slots=True)
 class CorpusInfo:
-    """What is the same for every clip of a corpus.
+    """Name, licence and labels of a corpus, the same for every clip.
 
     Args:
         name: as its authors call it.
@@ -41,7 +42,7 @@ class CorpusInfo:
 
 
 class ClipSource(Protocol):
-    """Where a turn's clip comes from."""
+    """The origin of a turn's clip."""
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ class ClipSource(Protocol):
 
     @property
     def readable_in_place(self) -> bool:
-        """Whether the clip is that very file, and the file lies in a local folder."""
+        """True where the clip is that very file, in a local folder."""
 
     def make(self) -> bytes:
         """The clip. MediaError: a file is damaged, or does not fit the others that it is made of."""
@@ -94,7 +95,7 @@ class FoundCorpus:
 
     Args:
         config: the config that dialogues like these are written as.
-        order: how names of files rank; clips are read in this order.
+        names: of the source's files; clips are read in this order.
         dropped: what was left out, each recording under one reason.
         notes: sentences for the user.
     """
@@ -102,7 +103,7 @@ class FoundCorpus:
     about: CorpusInfo
     config: str
     dialogues: tuple[FoundDialogue, ...]
-    order: Mapping[str, int]
+    names: Sequence[str]
     dropped: tuple[Dropped, ...]
     tables: tuple[ReadFile, ...] = ()
     notes: tuple[str, ...] = ()
@@ -150,6 +151,14 @@ def single_turn(name: str, part: Part, speaker: str, text: str, emotion: str, re
     return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording),))
 
 
+def alternating_turns(
+    utterances: Iterable[tuple[str, str, str | None, ClipSource]],
+) -> tuple[FoundTurn, ...]:
+    """The turns of utterances (speaker, text, emotion, clip); the user begins, then user and assistant alternate."""
+    roles: tuple[Role, Role] = ("user", "assistant")
+    return tuple(FoundTurn(roles[index % 2], *utterance) for index, utterance in enumerate(utterances))
+
+
 def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[str, Part]:
     """The part of each speaker: test for those that are listed, train for the others; test for all if none is listed.
 
@@ -192,31 +201,78 @@ def cut_segments(talk: Sequence[ConversationTurn]) -> list[range]:
     In a segment two people alternate; whoever begins is the user, and all of the user's utterances are askable.
 
     Returns:
-        The places of each segment's utterances.
+        The indices of each segment's utterances.
 
     >>> talk = [ConversationTurn("a", True), ConversationTurn("b", False), *2 * [ConversationTurn("a", True)]]
     >>> cut_segments(talk)
     [range(0, 3)]
     """
     segments = []
-    place = 0
-    while place < len(talk):
-        length = _longest_segment(talk[place : place + MAX_SEGMENT_TURNS])
+    start = 0
+    while start < len(talk):
+        length = _longest_segment(talk[start : start + MAX_SEGMENT_TURNS])
         if length >= MIN_SEGMENT_TURNS:
-            segments.append(range(place, place + length))
-        place += length if length >= MIN_SEGMENT_TURNS else 1
+            segments.append(range(start, start + length))
+        start += length if length >= MIN_SEGMENT_TURNS else 1
     return segments
 
 
 def _longest_segment(talk: Sequence[ConversationTurn]) -> int:
-    """How many of these utterances, from the first, a segment can have."""
-    for place, one in enumerate(talk):
-        users = place % 2 == 0
-        expected = talk[place % 2].speaker if place > 1 else one.speaker
-        strange = one.speaker != expected or (place == 1 and one.speaker == talk[0].speaker)
-        if strange or (users and not one.askable) or (place and not one.follows):
-            return place
+    """The number of these utterances, from the first, that one segment can hold."""
+    for index, turn in enumerate(talk):
+        is_user = index % 2 == 0
+        expected = talk[index % 2].speaker if index > 1 else turn.speaker
+        strange = turn.speaker != expected or (index == 1 and turn.speaker == talk[0].speaker)
+        if strange or (is_user and not turn.askable) or (index and not turn.follows):
+            return index
     return len(talk)
+
+
+class Utterance(Protocol):
+    """One utterance of a conversation; `label` is the corpus' own."""
+
+    @property
+    def speaker(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+
+UtteranceT = TypeVar("UtteranceT", bound=Utterance)
+
+
+def segment_utterances(
+    utterances: Sequence[UtteranceT],
+    label_map: Mapping[str, str],
+    follows: Callable[[UtteranceT, UtteranceT], bool],
+    why_unusable: Callable[[UtteranceT], str | None],
+    dropped: Counter[str],
+) -> list[list[UtteranceT]]:
+    """The segments of a conversation.
+
+    Args:
+        follows: of an utterance and the usable one before it, that nothing was said between them.
+        why_unusable: reason why no segment may hold an utterance; None where one may.
+        dropped: each utterance that is in no segment is counted there under one reason.
+    """
+    usable = [utterance for utterance in utterances if why_unusable(utterance) is None]
+    talk = [
+        ConversationTurn(
+            utterance.speaker, utterance.label in label_map, index > 0 and follows(utterance, usable[index - 1])
+        )
+        for index, utterance in enumerate(usable)
+    ]
+    segments = [usable[segment.start : segment.stop] for segment in cut_segments(talk)]
+    used = {id(utterance) for segment in segments for utterance in segment}
+    for utterance in utterances:
+        if id(utterance) not in used:
+            in_no_segment = (
+                f"utterances in no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns"
+                if utterance.label in label_map
+                else f"label {utterance.label}"
+            )
+            dropped[why_unusable(utterance) or in_no_segment] += 1
+    return segments
 
 
 TEST_SHARE = 0.25

@@ -99,8 +99,7 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
         )
         for stem, emotion in kept.items()
     )
-    order = {name: place for place, name in enumerate(names)}
-    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, order, left_out(dropped), read)
+    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, left_out(dropped), read)
 
 
 def _by_clip(names: Mapping[str, str]) -> dict[str, str]:
@@ -109,7 +108,7 @@ def _by_clip(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clip_name(stem: str) -> str:
-    """One name for a clip whose level is written as X in one place and as XX in another.
+    """One name for a clip whose level is written as X in some files and as XX in others.
 
     >>> _clip_name("1040_ITH_SAD_X")
     '1040_ITH_SAD_XX'
@@ -124,7 +123,7 @@ def _recording(source: Source, video: str | None, sound: str | None) -> ClipSour
 
 
 def _read_votes(source: Source, names: Sequence[str]) -> tuple[Mapping[str, str], tuple[ReadFile, ...]]:
-    """What raters of voice and face together chose for each clip: a label of the corpus, or that there is a tie."""
+    """The choice of raters of voice and face together for each clip: a label of the corpus, or that there is a tie."""
     by_name = {PurePosixPath(name).name.lower(): name for name in reversed(names)}
     if (summary := by_name.get("summarytable.csv")) is not None:
         table, read = read_source_table(source, summary)

@@ -18,7 +18,7 @@ from avemo_harness.data.importers.base import (
     FoundDialogue,
     FoundTurn,
 )
-from avemo_harness.data.importers.recordings import UnusableFile, clip_source
+from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.recognizers.corpora.tables import decode_text, parse_table, path_spellings, whole_number
@@ -46,26 +46,21 @@ class FolderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A file as a row names it.
+class _Row:
+    """A row of the table.
 
     Args:
-        name: path as it is in the row, with slashes; from the table's folder, or from the source's where the clip lies
+        where: file and line.
+        path: as it is in the row, with slashes; from the table's folder, or from the source's where the clip lies
             outside the table's.
-        clip: name in the source, or where it would be.
+        clip: name of the file in the source, or where it would be.
+        turn: None where the row tells none.
     """
 
-    name: str
+    where: str
+    path: str
     clip: str
     is_there: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table. `turn` is None where it tells none."""
-
-    where: str
-    file: _File
     speaker: str
     text: str
     label: str
@@ -108,8 +103,7 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
         language=options.language,
     )
     config = MULTI_TURN if any(len(one.turns) > 1 for one in dialogues) else SINGLE_TURN
-    order = {name: place for place, name in enumerate(names)}
-    return FoundCorpus(about, config, tuple(dialogues), order, left_out(dropped), (record_file(table, data),))
+    return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), (record_file(table, data),))
 
 
 def _label_map(text: str) -> Mapping[str, str]:
@@ -173,11 +167,9 @@ def _rows(source: Source, table: str, data: bytes, names: Sequence[str]) -> list
         if name.startswith("/") and found:
             inside = PurePosixPath(clip).is_relative_to(folder)
             name = str(PurePosixPath(clip).relative_to(folder)) if inside else clip
-        rows.append(_row(where, _File(name, clip, found is not None), cells))
-    if rows and not any(row.file.is_there for row in rows):
-        raise ReleaseError(
-            f"{rows[0].where}: {rows[0].file.clip!r} is no file, nor is any other of the table; {_MISSING}"
-        )
+        rows.append(_row(where, name, clip, found is not None, cells))
+    if rows and not any(row.is_there for row in rows):
+        raise ReleaseError(f"{rows[0].where}: {rows[0].clip!r} is no file, nor is any other of the table; {_MISSING}")
     return rows
 
 
@@ -197,7 +189,7 @@ def _by_folded_case(names: Sequence[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
 
 
-def _row(where: str, file: _File, cells: Mapping[str, str]) -> _Row:
+def _row(where: str, path: str, clip: str, is_there: bool, cells: Mapping[str, str]) -> _Row:
     if not cells["speaker"]:
         raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
     if cells["role"] not in ("", "user", "assistant"):
@@ -207,7 +199,9 @@ def _row(where: str, file: _File, cells: Mapping[str, str]) -> _Row:
         raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
     return _Row(
         where=where,
-        file=file,
+        path=path,
+        clip=clip,
+        is_there=is_there,
         speaker=cells["speaker"],
         text=cells["text"],
         label=_label(cells["emotion"]),
@@ -250,11 +244,11 @@ def _dialogue_rows(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
     """Rows with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
     grouped: dict[str, list[_Row]] = {}
     for row in rows:
-        name = row.dialogue or str(PurePosixPath(row.file.name).with_suffix(""))
+        name = row.dialogue or str(PurePosixPath(row.path).with_suffix(""))
         group = grouped.setdefault(name, [])
         if group and not (row.dialogue and group[0].dialogue):
             raise ReleaseError(
-                f"{row.where}: {row.file.name!r} would have the id {name!r} as {group[0].file.name!r} of "
+                f"{row.where}: {row.path!r} would have the id {name!r} as {group[0].path!r} of "
                 f"{group[0].where} has; rename the clip that stands alone, or the dialogue"
             )
         group.append(row)
@@ -275,9 +269,9 @@ def _dialogue_rows(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
 
 
 def _recording(source: Source, row: _Row) -> ClipSource:
-    if row.file.is_there:
-        return clip_source(source, row.file.clip)
-    return UnusableFile(row.file.clip, f"is no file, and {row.where} names it; {_MISSING}")
+    if row.is_there:
+        return clip_source(source, row.clip)
+    return unusable_file(row.clip, f"is no file, and {row.where} names it; {_MISSING}")
 
 
 def _dialogue(

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
 
@@ -17,13 +18,12 @@ from avemo_harness.data.importers.base import (
     MAX_SEGMENT_TURNS,
     MIN_SEGMENT_TURNS,
     MULTI_TURN,
-    ConversationTurn,
     CorpusInfo,
     FoundCorpus,
     FoundDialogue,
-    FoundTurn,
     ReadFile,
-    cut_segments,
+    alternating_turns,
+    segment_utterances,
 )
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, read_source_table
@@ -96,19 +96,20 @@ def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
         read.append(said)
     if not any(line.clip for line in lines):
         raise ReleaseError(f"{source}: none of {len(lines)} utterances has its clip; {_where_clips_are(names)}")
-    order = {name: place for place, name in enumerate(names)}
-    overlong = _overlong(source, lines, order)
+    overlong = _overlong(source, lines, names)
     dropped: Counter[str] = Counter({"copies of clips named final_videos_test…": _copies(names)})
+    why_unusable = partial(_why_unusable, overlong=overlong)
     dialogues: list[FoundDialogue] = []
     for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
-        dialogues += _segments(source, list(talk), overlong, dropped)
+        segments = segment_utterances(list(talk), ABOUT.label_map, _follows, why_unusable, dropped)
+        dialogues += [_dialogue(source, segment) for segment in segments]
     if not dialogues:
         reasons = ", ".join(f"{one.count}: {one.reason}" for one in left_out(dropped))
         raise ReleaseError(
             f"{source}: no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns among {len(lines)} utterances "
             f"({reasons}); restore the clips and tables"
         )
-    return FoundCorpus(ABOUT, MULTI_TURN, tuple(dialogues), order, left_out(dropped), tuple(read))
+    return FoundCorpus(ABOUT, MULTI_TURN, tuple(dialogues), names, left_out(dropped), tuple(read))
 
 
 def _clips(names: Iterable[str]) -> dict[tuple[str, int, int], str]:
@@ -153,13 +154,13 @@ def _lines(named: tuple[str, Table], clips: Mapping[tuple[str, int, int], str]) 
     lines = []
     for row in table.rows:
         dialogue, number, speaker, text, label = (row.cells[column] for column in columns)
-        place = whole_number(dialogue), whole_number(number)
-        if place[0] is None or place[1] is None:
+        ids = whole_number(dialogue), whole_number(number)
+        if ids[0] is None or ids[1] is None:
             raise ReleaseError(f"{table.path}:{row.line}: expected numbers of a dialogue and an utterance; correct it")
         serial = whole_number(table.text(row, "sr no."))
         stated_s = _seconds(table.text(row, "endtime")) - _seconds(table.text(row, "starttime"))
-        clip = clips.get((folder, place[0], place[1]))
-        lines.append(_Line(part, place[0], place[1], serial, stated_s, _person(speaker), text, label.lower(), clip))
+        clip = clips.get((folder, ids[0], ids[1]))
+        lines.append(_Line(part, ids[0], ids[1], serial, stated_s, _person(speaker), text, label.lower(), clip))
     return sorted(lines, key=lambda line: (line.dialogue, line.number))
 
 
@@ -182,7 +183,7 @@ def _seconds(time: str) -> float:
     return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3].replace(",", ".")) if match else math.nan
 
 
-def _overlong(source: Source, lines: Iterable[_Line], order: Mapping[str, int]) -> frozenset[str]:
+def _overlong(source: Source, lines: Iterable[_Line], names: Iterable[str]) -> frozenset[str]:
     """Names of the clips that last much longer than the table says: others are heard in them, or all of an episode.
 
     Headers are read in the order of the source, as its archives can be read.
@@ -190,13 +191,13 @@ def _overlong(source: Source, lines: Iterable[_Line], order: Mapping[str, int]) 
     stated = {line.clip: line.stated_s for line in lines if line.clip is not None and line.stated_s > 0}
     return frozenset(
         name
-        for name in sorted(stated, key=order.__getitem__)
-        if _length_s(source, name) > max(_LONGER * stated[name], stated[name] + _LONGER_S)
+        for name in names
+        if name in stated and _length_s(source, name) > max(_LONGER * stated[name], stated[name] + _LONGER_S)
     )
 
 
 def _length_s(source: Source, name: str) -> float:
-    """How long a clip's header says that it lasts, in seconds; NaN where it cannot be read, which is told later."""
+    """Length of a clip by its header, in seconds; NaN where it is damaged, which is told later."""
     try:
         clip = source.files.local(name) if source.is_local(name) else source.read(name)
         return media.probe(clip, _ANY_LENGTH).duration_s
@@ -204,26 +205,8 @@ def _length_s(source: Source, name: str) -> float:
         return math.nan
 
 
-def _segments(source: Source, talk: Sequence[_Line], overlong: Set[str], dropped: Counter[str]) -> list[FoundDialogue]:
-    """The segments of a conversation; what is in none of them is counted under one reason each."""
-    usable = [line for line in talk if _why_unusable(line, overlong) is None]
-    segments = cut_segments(
-        [
-            ConversationTurn(
-                line.speaker, line.label in ABOUT.label_map, place > 0 and _follows(line, usable[place - 1])
-            )
-            for place, line in enumerate(usable)
-        ]
-    )
-    used = {usable[place].number for segment in segments for place in segment}
-    for line in talk:
-        if line.number not in used:
-            dropped[_why_unusable(line, overlong) or _why_in_no_segment(line)] += 1
-    return [_dialogue(source, [usable[place] for place in segment]) for segment in segments]
-
-
 def _follows(line: _Line, before: _Line) -> bool:
-    """Whether nothing was said between two utterances."""
+    """True where nothing was said between two utterances."""
     if line.serial is not None and before.serial is not None and line.serial != before.serial + 1:
         return False
     return line.number == before.number + 1
@@ -237,22 +220,10 @@ def _why_unusable(line: _Line, overlong: Set[str]) -> str | None:
     return "utterances of several people at once" if _CROWDS.fullmatch(line.speaker) else None
 
 
-def _why_in_no_segment(line: _Line) -> str:
-    if line.label not in ABOUT.label_map:
-        return f"label {line.label}"
-    return f"utterances in no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns"
-
-
 def _dialogue(source: Source, lines: Sequence[_Line]) -> FoundDialogue:
     first = lines[0]
-    turns = tuple(
-        FoundTurn(
-            "assistant" if place % 2 else "user",
-            line.speaker,
-            line.text,
-            ABOUT.label_map.get(line.label),
-            clip_source(source, line.clip or ""),
-        )
-        for place, line in enumerate(lines)
+    turns = alternating_turns(
+        (line.speaker, line.text, ABOUT.label_map.get(line.label), clip_source(source, line.clip or ""))
+        for line in lines
     )
     return FoundDialogue(f"meld-{first.part}-{first.dialogue:04}-{first.number:02}", first.part, turns)

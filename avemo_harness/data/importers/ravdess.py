@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from avemo_harness.data.importers.base import (
     SINGLE_TURN,
@@ -14,8 +17,10 @@ from avemo_harness.data.importers.base import (
     single_turn,
 )
 from avemo_harness.data.importers.recordings import clip_source
-from avemo_harness.data.importers.source import Source
-from avemo_harness.recognizers.corpora.ravdess import choose_clips
+from avemo_harness.data.importers.source import LocalFiles, Source
+from avemo_harness.errors import ReleaseError
+from avemo_harness.recognizers.corpora.local_clips import LocalClips
+from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 
 ABOUT = CorpusInfo(
     name="RAVDESS",
@@ -25,6 +30,55 @@ ABOUT = CorpusInfo(
     redistributable=True,
     label_map={"neutral": "neutral", "happy": "happy", "angry": "angry", "sad": "sad"},
 )
+_NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.(wav|flac|mp4)", re.IGNORECASE)
+_EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
+_OTHER_EMOTIONS = {"02": "calm", "06": "fearful", "07": "disgust", "08": "surprised"}
+_STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
+_SONG = "02"
+
+
+@dataclass(frozen=True, slots=True)
+class RavdessClip:
+    """A spoken sentence: the file that holds it, who says it, the emotion among the benchmark's, and the words."""
+
+    path: PurePosixPath
+    actor: str
+    emotion: str
+    text: str
+
+
+def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], tuple[Dropped, ...]]:
+    """The spoken takes in one of the benchmark's emotions, in the order of actors and names, and what is left out.
+
+    A take that several files have is given once, by the file that has most.
+
+    Args:
+        where: how messages call the folder of the files.
+        names: paths of files; those that are not named as in RAVDESS are passed over.
+
+    Raises:
+        ReleaseError: there are no such takes.
+    """
+    named = sorted(path for path in map(PurePosixPath, names) if _NAME.fullmatch(path.name))
+    takes: dict[str, RavdessClip] = {}
+    dropped: Counter[str] = Counter()
+    # 01 has both streams, 02 the face alone, 03 the sound alone: worse ones come first and are replaced.
+    for path in sorted(named, key=lambda path: ("02", "03", "01").index(path.name[:2])):
+        _, channel, emotion, _, statement, _, actor = path.stem.split("-")
+        if channel == _SONG:
+            dropped["songs"] += 1
+        elif emotion not in _EMOTIONS:
+            dropped[f"label {_OTHER_EMOTIONS[emotion]}"] += 1
+        else:
+            name = path.stem[3:]
+            dropped["takes that another file has too"] += name in takes
+            takes[name] = RavdessClip(path, f"actor-{actor}", _EMOTIONS[emotion], _STATEMENTS[statement])
+    if not takes:
+        raise ReleaseError(
+            f"{where}: expected files named like 03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry), "
+            f"found {dropped.total()} others; give the folder that holds the actors' folders"
+        )
+    return sorted(takes.values(), key=lambda take: (take.actor, take.path.stem)), left_out(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +94,7 @@ def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    takes, dropped = choose_clips(str(source), map(PurePosixPath, names))
+    takes, dropped = choose_clips(str(source), names)
     parts = parts_of_speakers((take.actor for take in takes), options.test_speakers)
     dialogues = tuple(
         single_turn(
@@ -53,5 +107,42 @@ def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:
         )
         for take in takes
     )
-    order = {name: place for place, name in enumerate(names)}
-    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, order, dropped)
+    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class RavdessArguments:
+    """
+    Args:
+        path: a folder with RAVDESS files in it or below it.
+    """
+
+    path: Path
+
+
+def read_ravdess(arguments: RavdessArguments) -> Corpus:
+    """Every spoken take in one of the benchmark's emotions, in the order of actors and names; it has no parts.
+
+    A take that is there with sound and face, with sound alone and with the face alone is read once, from the file that
+    has most.
+
+    Raises:
+        ReleaseError: there are no such files.
+        MediaError: a file cannot be read.
+    """
+    folder = arguments.path.expanduser()
+    takes, dropped = choose_clips(str(folder), LocalFiles(folder).names())
+    with LocalClips(folder) as clips:
+        recordings = [
+            LabelledRecording(
+                recording_id=take.path.stem,
+                speaker=take.actor,
+                face=take.actor,
+                label=take.emotion,
+                part=None,
+                dialogue=take.path.stem,
+                streams=clips.streams(folder / take.path),
+            )
+            for take in takes
+        ]
+    return Corpus("RAVDESS", (), tuple(recordings), dropped)

@@ -1,10 +1,10 @@
-"""How files of a corpus become clips: as they are, re-encoded, dubbed, or cut out of longer videos."""
+"""Clips out of the files of a corpus: as they are, re-encoded, dubbed, or cut out of longer videos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -20,7 +20,7 @@ from avemo_harness.errors import MediaError
 FPS = 25
 RATE = 16_000
 MAX_DRIFT_S = 0.25
-"""By how much the face's file may be longer or shorter than that of the sound."""
+"""Largest difference in length between the face's file and that of the sound."""
 
 OTHER_CONTAINERS = (".flv", ".avi", ".mkv", ".webm")
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
@@ -28,74 +28,47 @@ VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".3g2", *OTHER_CONTAINERS)
 
 
 @dataclass(frozen=True)
-class WholeFile:
-    """A file as it is."""
+class FileClip:
+    """A clip that files of a corpus give; they are read when it is made."""
 
-    source: Source
     name: str
-
-    @property
-    def ending(self) -> str:
-        return PurePosixPath(self.name).suffix.lower()
-
-    @property
-    def readable_in_place(self) -> bool:
-        return self.source.is_local(self.name)
-
-    def make(self) -> bytes:
-        return self.source.read(self.name)
+    make: Callable[[], bytes]
+    ending: str = ".mp4"
+    readable_in_place: bool = False
 
 
-@dataclass(frozen=True)
-class UnusableFile:
+def whole_file(source: Source, name: str) -> FileClip:
+    """A file as it is."""
+    return FileClip(name, partial(source.read, name), PurePosixPath(name).suffix.lower(), source.is_local(name))
+
+
+def unusable_file(name: str, reason: str) -> FileClip:
     """A file that a corpus names and that gives no clip, as others turn out to be damaged."""
 
-    name: str
-    reason: str
-    ending: str = ""
-    readable_in_place: bool = True
+    def refuse() -> bytes:
+        raise MediaError(f"{name}: {reason}")
 
-    def make(self) -> bytes:
-        raise MediaError(f"{self.name}: {self.reason}")
+    return FileClip(name, refuse, ending="", readable_in_place=True)
 
 
-@dataclass(frozen=True)
-class ReencodedFile:
-    """A file in another container, encoded anew."""
+def dubbed_video(source: Source, name: str, faces: Source, face: str) -> FileClip:
+    """The sound of one file with the video of another, which may lie elsewhere; cut to the shorter."""
 
-    source: Source
-    name: str
-    ending: str = ".mp4"
-    readable_in_place: bool = False
-
-    def make(self) -> bytes:
-        return reencode(self.source.read(self.name))
-
-
-@dataclass(frozen=True)
-class DubbedVideo:
-    """The sound of one file with the video of another, which may lie in another place; cut to the shorter."""
-
-    source: Source
-    name: str
-    faces: Source
-    face: str
-    ending: str = ".mp4"
-    readable_in_place: bool = False
-
-    def make(self) -> bytes:
-        sound, face = self.source.read(self.name), self.faces.read(self.face)
+    def make() -> bytes:
+        sound, video_file = source.read(name), faces.read(face)
         samples = media.decode_sound(sound, rate=RATE)
-        video = media.probe(face).video
+        video = media.probe(video_file).video
         if video is None:
-            raise MediaError(f"{self.face}: it has no video; give a file with video")
+            raise MediaError(f"{face}: it has no video; give a file with video")
         drift_s = abs(video.end_s - len(samples) / RATE)
         if drift_s > MAX_DRIFT_S:
             raise MediaError(
-                f"{self.face}: its video lasts {video.end_s:.2f} s, the sound of {self.name} "
-                f"{len(samples) / RATE:.2f} s; cut the video where the sound begins and ends"
+                f"{face}: its video lasts {video.end_s:.2f} s, the sound of {name} {len(samples) / RATE:.2f} s; cut "
+                "the video where the sound begins and ends"
             )
-        return media.join_streams(video_from=fit_conditions(face), sound_from=media.encode_sound(samples, RATE))
+        return media.join_streams(video_from=fit_conditions(video_file), sound_from=media.encode_sound(samples, RATE))
+
+    return FileClip(name, make)
 
 
 def reencode(data: bytes) -> bytes:
@@ -154,15 +127,17 @@ def clip_source(source: Source, name: str) -> ClipSource:
     """
     ending = PurePosixPath(name).suffix.lower()
     if ending not in SOUNDS + VIDEOS:
-        return UnusableFile(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
-    return ReencodedFile(source, name) if ending in OTHER_CONTAINERS else WholeFile(source, name)
+        return unusable_file(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
+    if ending in OTHER_CONTAINERS:
+        return FileClip(name, lambda: reencode(source.read(name)))
+    return whole_file(source, name)
 
 
 LONGEST_LEAD_S = 0.25
-"""By how much the sound may be longer: what is cut off at its end is no more than a pause."""
+"""Largest lead of the sound over the video: what is cut off at its end is no more than a pause."""
 LONGEST_TAIL_S = 0.5
-"""By how much the video may be longer. The sound is a copy of the track that the video was recorded with, so that both
-begin together, and goes on to the end of the sentence at least."""
+"""Largest lead of the video over the sound. Both begin together, as the sound is a copy of the video's own track, and
+the sound goes on to the end of the sentence at least."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +169,10 @@ class VoicedVideo:
             return self._video.make()
         samples = media.decode_sound(self.source.read(self.voice), rate=RATE)
         face = self.source.read(self.name)
-        shown_s, heard_s = media.probe(face).duration_s, len(samples) / RATE
-        if not -LONGEST_LEAD_S <= shown_s - heard_s <= LONGEST_TAIL_S:
+        video_s, sound_s = media.probe(face).duration_s, len(samples) / RATE
+        if not -LONGEST_LEAD_S <= video_s - sound_s <= LONGEST_TAIL_S:
             return media.encode_sound(samples, RATE)
-        count = max(1, int(min(shown_s, heard_s) * FPS))
+        count = max(1, int(min(video_s, sound_s) * FPS))
         frames = map(even_sized, islice(media.stretch_frames(face, fps=FPS), count))
         return media.encode_clip(frames, samples[: count * RATE // FPS], fps=FPS, rate=RATE)
 
@@ -207,7 +182,7 @@ class VoicedVideo:
 
     @cached_property
     def is_silent(self) -> bool:
-        """Whether the header tells of no sound; False where it cannot be read, which is told when the clip is made."""
+        """True where the header tells of no sound; False where it is damaged, which is told when the clip is made."""
         try:
             local = self.source.is_local(self.name)
             return (
@@ -218,41 +193,41 @@ class VoicedVideo:
 
 
 MAX_SLACK_S = 1.0
-"""By how much the sound files together may be longer or shorter than the video."""
+"""Largest difference in length between all sound files and the video."""
 
 MAX_SHIFT_S = 0.3
-"""How far an utterance is searched from where the lengths say it begins."""
+"""Largest distance of an utterance from the start that the lengths give."""
 
 MIN_CORRELATION = 0.5
-"""Between the sound of an utterance and the video's, at the best place."""
+"""Between the sound of an utterance and the video's, at the best offset."""
 
 _LONG = media.MediaLimits(max_bytes=2**31, max_seconds=3600.0)
 
 
 @dataclass
 class AlignedVideo:
-    """A video that is being cut: what is shown, its sound, and where each sound file should begin in it, in seconds."""
+    """A video that is being cut: its frames, its sound, and the expected start of each sound file in it, in seconds."""
 
     name: str
-    shown: media.Source
+    frames: media.Source
     sound: media.Samples
     starts: Mapping[str, float]
 
     def find(self, part: str, sound: media.Samples) -> float:
-        """Where an utterance begins, in seconds.
+        """The start of an utterance in the video, in seconds, by normalised cross-correlation.
 
         Raises:
             MediaError: its sound is not heard about there.
         """
         first = max(0, round((self.starts[part] - MAX_SHIFT_S) * RATE))
         around = self.sound[first : first + len(sound) + round(2 * MAX_SHIFT_S * RATE)]
-        place, correlation = best_match(sound, around)
+        offset, correlation = best_match(sound, around)
         if correlation < MIN_CORRELATION:
             raise MediaError(
                 f"{self.name}: the sound of {part} is not heard at {self.starts[part]:.2f} s (correlation "
                 f"{correlation:.2f}, at least {MIN_CORRELATION} is expected); cut the video into utterances"
             )
-        return (first + place) / RATE
+        return (first + offset) / RATE
 
 
 @dataclass
@@ -279,57 +254,52 @@ class AlignedVideos:
 
     def _opened(self, name: str, sounds: Source, parts: tuple[str, ...]) -> AlignedVideo:
         lengths = [media.probe(sounds.read(part)).duration_s for part in parts]
-        shown = self.faces.files.local(name) if self.faces.is_local(name) else self.faces.read(name)
-        sound = media.stretch_sound(shown, rate=RATE, limits=_LONG)
+        video = self.faces.files.local(name) if self.faces.is_local(name) else self.faces.read(name)
+        sound = media.stretch_sound(video, rate=RATE, limits=_LONG)
         if abs(sum(lengths) - len(sound) / RATE) > MAX_SLACK_S:
             raise MediaError(
                 f"{name}: the video lasts {len(sound) / RATE:.2f} s, its {len(parts)} sound files together "
                 f"{sum(lengths):.2f} s; cut the video into utterances"
             )
         starts = np.cumsum([0.0, *lengths[:-1]])
-        return AlignedVideo(name, shown, sound, dict(zip(parts, starts.tolist(), strict=True)))
+        return AlignedVideo(name, video, sound, dict(zip(parts, starts.tolist(), strict=True)))
 
 
-@dataclass(frozen=True)
-class VideoSegment:
-    """The sound of an utterance with its stretch of a dialogue's video.
+def video_segment(
+    videos: AlignedVideos, dialogue: str, source: Source, name: str, sound_files: tuple[str, ...]
+) -> FileClip:
+    """The sound of an utterance with its segment of a dialogue's video.
 
     Args:
-        parts: names of all sound files of the dialogue, in order.
+        sound_files: names of all those of the dialogue, in order.
     """
 
-    films: AlignedVideos
-    dialogue: str
-    source: Source
-    name: str
-    parts: tuple[str, ...]
-    ending: str = ".mp4"
-    readable_in_place: bool = False
+    def make() -> bytes:
+        video = videos.open(dialogue, source, sound_files)
+        sound = media.decode_sound(source.read(name), rate=RATE)
+        start_s = video.find(name, sound)
+        frames = media.stretch_frames(video.frames, start_s, start_s + len(sound) / RATE, fps=FPS, limits=_LONG)
+        return media.encode_clip(map(even_sized, frames), sound, fps=FPS, rate=RATE)
 
-    def make(self) -> bytes:
-        film = self.films.open(self.dialogue, self.source, self.parts)
-        sound = media.decode_sound(self.source.read(self.name), rate=RATE)
-        start_s = film.find(self.name, sound)
-        shown = media.stretch_frames(film.shown, start_s, start_s + len(sound) / RATE, fps=FPS, limits=_LONG)
-        return media.encode_clip(map(even_sized, shown), sound, fps=FPS, rate=RATE)
+    return FileClip(name, make)
 
 
 def best_match(sound: media.Samples, around: media.Samples) -> tuple[int, float]:
-    """Where a sound is most like a stretch of a longer one: the sample that it begins at, and the correlation there.
+    """The offset in samples at which a sound correlates best with a stretch of a longer one, and that correlation.
 
     >>> best_match(np.array([1, -1], np.float32), np.array([0, 0, 3, -3, 0], np.float32))
     (2, 1.0)
     """
-    places = len(around) - len(sound) + 1
-    if places < 1 or not len(sound):
+    offsets = len(around) - len(sound) + 1
+    if offsets < 1 or not len(sound):
         return 0, 0.0
     size = 1 << (len(around) + len(sound)).bit_length()
     spectrum = np.fft.rfft(around, size) * np.conj(np.fft.rfft(sound, size))
-    products = np.fft.irfft(spectrum, size)[:places]
+    products = np.fft.irfft(spectrum, size)[:offsets]
     energy = np.concatenate([[0.0], np.cumsum(around.astype(np.float64) ** 2)])
     norms = np.sqrt(
-        np.maximum(energy[len(sound) :] - energy[:places], 0.0) * float((sound.astype(np.float64) ** 2).sum())
+        np.maximum(energy[len(sound) :] - energy[:offsets], 0.0) * float((sound.astype(np.float64) ** 2).sum())
     )
-    correlations = np.divide(products, norms, out=np.zeros(places), where=norms > 1e-9)
-    place = int(correlations.argmax())
-    return place, round(float(correlations[place]), 6)
+    correlations = np.divide(products, norms, out=np.zeros(offsets), where=norms > 1e-9)
+    best = int(correlations.argmax())
+    return best, round(float(correlations[best]), 6)

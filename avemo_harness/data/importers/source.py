@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Protocol
 
 from avemo_harness.benchmark.release_sources import resolve_commit
 from avemo_harness.data.importers.archives import Archive, is_archive, open_archive
@@ -38,7 +37,8 @@ class HubFiles:
         return cls(repo, resolve_commit(repo, revision))
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
+        """Name of the repository for messages."""
         return f"{self.repo}@{self.commit[:8]}"
 
     def names(self) -> list[str]:
@@ -49,7 +49,7 @@ class HubFiles:
         """
         from huggingface_hub import HfApi
 
-        with _hub_errors(self.place):
+        with _hub_errors(self.location):
             return sorted(HfApi().list_repo_files(self.repo, repo_type="dataset", revision=self.commit))
 
     def local(self, name: str) -> Path:
@@ -60,7 +60,7 @@ class HubFiles:
         """
         from huggingface_hub import HfApi
 
-        with _hub_errors(f"{self.place}: {name}"):
+        with _hub_errors(f"{self.location}: {name}"):
             return Path(HfApi().hf_hub_download(self.repo, name, repo_type="dataset", revision=self.commit))
 
 
@@ -76,20 +76,6 @@ def _hub_errors(what: str) -> Iterator[None]:
         ) from error
 
 
-class Files(Protocol):
-    """Files below one place."""
-
-    @property
-    def place(self) -> str:
-        """How messages call it."""
-
-    def names(self) -> list[str]:
-        """Paths from that place, separated by slashes."""
-
-    def local(self, name: str) -> Path:
-        """The file on this machine; it is fetched where it is not here yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class LocalFiles:
     """A folder, or one file."""
@@ -97,7 +83,8 @@ class LocalFiles:
     root: Path
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
+        """Name of the folder for messages."""
         return str(self.root)
 
     def names(self) -> list[str]:
@@ -111,6 +98,9 @@ class LocalFiles:
 
     def local(self, name: str) -> Path:
         return self.root if self.root.is_file() else self.root / name
+
+
+Files = LocalFiles | HubFiles
 
 
 class Source:
@@ -136,7 +126,7 @@ class Source:
         self._closing.close()
 
     def __str__(self) -> str:
-        return self.files.place
+        return self.files.location
 
     def names(self, wanted: Callable[[str], bool] = lambda archive: True) -> list[str]:
         """Names of files, in the order in which it is cheap to read them one after another.
@@ -176,7 +166,7 @@ class Source:
             return read_file(path, MAX_BYTES)
 
     def is_local(self, name: str) -> bool:
-        """Whether this is a file of a local folder, so that it can be read again by its name."""
+        """True for a file of a local folder, which can be read again by its name."""
         return isinstance(self.files, LocalFiles) and self._archive_of(name) is None
 
     def _check_size(self, name: str, size: int) -> None:
@@ -201,23 +191,23 @@ class Source:
         return self._archives[name]
 
 
-def open_source(place: str, revision: str | None = None) -> Source:
+def open_source(location: str, revision: str | None = None) -> Source:
     """Open a folder, an archive, or a Hub id.
 
     Args:
         revision: branch, tag or commit of the Hub; None means the head of main.
 
     Raises:
-        ReleaseError: there is no such place, or the Hub cannot be reached.
+        ReleaseError: there is nothing there, or the Hub cannot be reached.
     """
-    path = Path(place).expanduser()
+    path = Path(location).expanduser()
     if path.is_dir() or (path.is_file() and is_archive(path.name)):
         return Source(LocalFiles(path))
-    if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", place) or place.startswith("."):
+    if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", location) or location.startswith("."):
         raise ReleaseError(
-            f"{place}: expected a folder, an archive (zip, tar, tar.gz) or a Hub id (owner/name); check the path"
+            f"{location}: expected a folder, an archive (zip, tar, tar.gz) or a Hub id (owner/name); check the path"
         )
-    return Source(HubFiles.at(place, revision))
+    return Source(HubFiles.at(location, revision))
 
 
 def by_stem(names: Iterable[str], *endings: str) -> dict[str, str]:
@@ -258,5 +248,5 @@ def read_source_table(source: Source, name: str) -> tuple[Table, ReadFile]:
 
 
 def record_file(name: str, data: bytes) -> ReadFile:
-    """What is kept of a file that was read."""
+    """The record of a file that was read."""
     return ReadFile(name, hashlib.sha256(data).hexdigest(), len(data))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +19,9 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.importers.base import ClipSource, FoundCorpus, FoundDialogue, ImportedCorpus
 from avemo_harness.data.importers.recordings import VoicedVideo, fit_conditions
-from avemo_harness.data.sharing.readme import GENERATED
-from avemo_harness.errors import MediaError, ReleaseError, StorageError, UsageError
-from avemo_harness.files import write_atomically
+from avemo_harness.data.sharing.records import GENERATED, IMPORT_RECORD
+from avemo_harness.errors import MediaError, ReleaseError, UsageError
+from avemo_harness.files import new_folder, require_new_folder, write_atomically
 from avemo_harness.recognizers.recordings import Part, left_out
 
 OnDamage = Literal["refuse", "leave out"]
@@ -56,7 +55,8 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
         ReleaseError: an archive is damaged, the Hub cannot be reached, or no dialogue is left.
     """
     recordings = [turn.recording for dialogue in found.dialogues for turn in dialogue.turns]
-    recordings.sort(key=lambda one: (found.order.get(one.name, -1), one.name))
+    rank = {name: index for index, name in enumerate(found.names)}
+    recordings.sort(key=lambda clip: (rank.get(clip.name, -1), clip.name))
     checked, bad_files = _check_all(recordings, folder, on_damage, say)
     whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
     if not whole:
@@ -78,7 +78,7 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
 
 
 def count_reasons(bad_files: Mapping[str, str]) -> list[tuple[str, int]]:
-    """How many files cannot be used for each reason, the most frequent first; numbers in it are left open.
+    """Count unusable files by reason, the most frequent first; numbers in it are left open.
 
     >>> count_reasons({"a.mp4": "lasts 3.5 s", "b.mp4": "lasts 12 s"})
     [('lasts … s', 2)]
@@ -93,7 +93,7 @@ def _check_all(
     keep = not all(one.readable_in_place for one in recordings)
     checked: dict[str, _CheckedClip] = {}
     bad_files: dict[str, str] = {}
-    for place, one in enumerate(recordings, 1):
+    for count, one in enumerate(recordings, 1):
         try:
             found, data = _check(one)
         except MediaError as error:
@@ -104,11 +104,11 @@ def _check_all(
         else:
             if found.encoded_anew and not keep:
                 keep = True
-                for earlier in (earlier for earlier in recordings[: place - 1] if earlier.name in checked):
+                for earlier in (earlier for earlier in recordings[: count - 1] if earlier.name in checked):
                     checked[earlier.name] = _store_clip(earlier, checked[earlier.name], folder, earlier.make())
             checked[one.name] = _store_clip(one, found, folder, data) if keep else found
-        if place % _TELL_EVERY == 0 or place == len(recordings):
-            say(f"{place:,} of {len(recordings):,} clips checked")
+        if count % _TELL_EVERY == 0 or count == len(recordings):
+            say(f"{count:,} of {len(recordings):,} clips checked")
     return checked, bad_files
 
 
@@ -156,7 +156,7 @@ def _by_part(
 def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _CheckedClip]) -> Dialogue:
     turns = tuple(
         Turn(
-            turn_index=place,
+            turn_index=index,
             role=turn.role,
             speaker_id=turn.speaker_id,
             text=turn.text,
@@ -164,7 +164,7 @@ def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _Che
             clip=checked[turn.recording.name].clip,
             duration_s=checked[turn.recording.name].duration_s,
         )
-        for place, turn in enumerate(one.turns)
+        for index, turn in enumerate(one.turns)
     )
     return Dialogue(one.dialogue_id, found.about.name, found.about.language, found.about.licence, turns)
 
@@ -203,8 +203,6 @@ def _streams_note(checked: Collection[_CheckedClip]) -> list[str]:
     return notes
 
 
-IMPORT_RECORD = "import.json"
-
 ClipStorage = Literal["embedded", "named", "kept"]
 """embedded: the Parquet files hold the clips; named: they hold paths below the corpus' folder, which readers give as
 ``media_root``; kept: they hold paths of files in ``media/`` beside them."""
@@ -212,7 +210,7 @@ ClipStorage = Literal["embedded", "named", "kept"]
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """What is imported with what.
+    """Provenance of an import.
 
     Args:
         importer: its name.
@@ -229,7 +227,7 @@ class ImportSource:
 
 @dataclass(frozen=True, slots=True)
 class ImportTarget:
-    """Where and how the release is to be written.
+    """Destination and format of the release.
 
     Args:
         out: a folder that there is not yet, or that is empty.
@@ -256,16 +254,6 @@ def require_config_name(name: str) -> None:
         )
 
 
-def require_new_folder(folder: Path) -> None:
-    """Refuse a folder that holds something.
-
-    Raises:
-        UsageError: it does, or it is a file.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: is there already and is not overwritten; name a new folder, or delete it first")
-
-
 def write_import(
     found: FoundCorpus, importing: ImportSource, target: ImportTarget, say: Callable[[str], None]
 ) -> ImportedCorpus:
@@ -279,19 +267,12 @@ def write_import(
     """
     out = target.out.expanduser()
     require_new_folder(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as place:
-            folder = Path(place) / "release"
-            folder.mkdir()
-            imported = check_corpus(found, folder, target.on_damage, say)
-            holding = _clip_storage(folder, target)
-            config = target.config or imported.config
-            _write_parquet(folder, config, imported, holding)
-            _write_record(folder, imported, _record(imported, importing, holding, config))
-            folder.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as folder:
+        imported = check_corpus(found, folder, target.on_damage, say)
+        holding = _clip_storage(folder, target)
+        config = target.config or imported.config
+        _write_parquet(folder, config, imported, holding)
+        _write_record(folder, imported, _record(imported, importing, holding, config))
     return imported
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness import media
-from avemo_harness.data.pipeline.backends import EmotionInput, Portrait, SpokenUtterance
-from avemo_harness.data.pipeline.command import Command, CommandArguments, require, require_each_emotion
+from avemo_harness.data.pipeline.backends import EmotionInput, Portrait, SpeechAudio, Utterance
+from avemo_harness.data.pipeline.command import Command, CommandArguments, require_each_emotion
 from avemo_harness.data.pipeline.speech import SILENCE_PEAK
 from avemo_harness.errors import BuildError, MediaError, UsageError, first_line
 from avemo_harness.media import DEFAULT_LIMITS
@@ -29,24 +29,12 @@ Talking faces change by 4 to 10 on average and by more than 2 in each second, st
 _SIDE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class FaceRules:
-    """What is declared of a tool's videos.
-
-    Args:
-        fps: frames a second.
-        min_side: width and height in pixels at least.
-    """
-
-    fps: float
-    min_side: int
-
-
-def check_talking_face(clip: bytes, duration_s: float, rules: FaceRules) -> None:
+def check_talking_face(clip: bytes, duration_s: float, fps: float, min_side: int) -> None:
     """Refuse a video that is not the talking face of a voice.
 
     Args:
         duration_s: of the voice.
+        fps, min_side: frames a second, and least width and height in pixels, as declared of the tool.
 
     Raises:
         MediaError: it does not decode to its end, has not exactly one video stream, another size, rate or length,
@@ -57,11 +45,11 @@ def check_talking_face(clip: bytes, duration_s: float, rules: FaceRules) -> None
     if streams != 1 or info.video is None:
         raise MediaError(f"it has {streams} video streams, expected is one")
     video = info.video
-    if abs(video.fps - rules.fps) > 0.01:
-        raise MediaError(f"it has {video.fps:g} frames a second, declared are {rules.fps:g}")
-    if min(video.width, video.height) < rules.min_side:
-        raise MediaError(f"it has {video.width}x{video.height} pixels, each side must have {rules.min_side} at least")
-    if abs(video.duration_s - duration_s) > (SLACK_FRAMES + 1e-3) / rules.fps:
+    if abs(video.fps - fps) > 0.01:
+        raise MediaError(f"it has {video.fps:g} frames a second, declared are {fps:g}")
+    if min(video.width, video.height) < min_side:
+        raise MediaError(f"it has {video.width}x{video.height} pixels, each side must have {min_side} at least")
+    if abs(video.duration_s - duration_s) > (SLACK_FRAMES + 1e-3) / fps:
         raise MediaError(
             f"it lasts {video.duration_s:.2f} s and the voice {duration_s:.2f} s, more than {SLACK_FRAMES} frames apart"
         )
@@ -98,13 +86,11 @@ class CommandFace:
 
     @dataclass(frozen=True)
     class Arguments(CommandArguments):
-        """Those of every command, and what its videos are.
+        """Those of every command, and properties of its videos.
 
         Args:
-            emotion_input: how an emotion reaches the face; ``none`` for tools that follow the sound alone.
             style_clips: a file for each emotion, such as the 3DMM coefficients of DreamTalk; absolute or below `cwd`.
-            fps: frames a second of its videos.
-            min_side: width and height of its videos in pixels, at least.
+            min_side: width and height in pixels, at least.
         """
 
         emotion_input: EmotionInput = "none"
@@ -115,11 +101,10 @@ class CommandFace:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments, self.emotion_input = arguments, arguments.emotion_input
         self._command = Command(arguments, FACE_PLACEHOLDERS, "out.mp4")
-        self._rules = FaceRules(arguments.fps, arguments.min_side)
-        require(self._command, "in.wav", "the voice that the face speaks with")
+        self._command.require("in.wav", "the voice that the face speaks with")
         if arguments.emotion_input != "none":
             shows = _EMOTION_PLACEHOLDERS[arguments.emotion_input]
-            require(self._command, shows, f"and emotion_input: {arguments.emotion_input} is declared")
+            self._command.require(shows, f"and emotion_input: {arguments.emotion_input} is declared")
         if "style_clip" in self._command.placeholders and not arguments.style_clips:
             raise UsageError("style_clips: argv holds {style_clip}; name a file for each emotion")
         if arguments.style_clips:
@@ -139,11 +124,10 @@ class CommandFace:
             "min_side": str(arguments.min_side),
         }
 
-    def animate(self, shot: SpokenUtterance) -> bytes:
+    def animate(self, utterance: Utterance, speech: SpeechAudio) -> bytes:
         """The video of an utterance; raises a BuildError where the tool fails or gives no talking face."""
-        utterance, sound = shot.utterance, shot.sound
         unit, line = utterance.unit_id, utterance.line
-        files = {"in.wav": media.write_wave(sound.samples, sound.rate_hz)}
+        files = {"in.wav": media.write_wave(speech.samples, speech.rate_hz)}
         values = {
             "text": line.text,
             "style": line.style,
@@ -151,14 +135,14 @@ class CommandFace:
             "seed": str(utterance.seed % 2**31),
         }
         if "in.png" in self._command.placeholders:
-            files["in.png"] = _png(unit, utterance.character.portrait)
+            files["in.png"] = _png(unit, utterance.speaker.portrait)
         if "style_clip" in self._command.placeholders:
             values["style_clip"] = self._arguments.style_clips[line.emotion]
-        return self._command.make(unit, files, values, lambda path: self._read(path, sound.duration_s))
+        return self._command.make(unit, files, values, lambda path: self._read(path, speech.duration_s))
 
     def _read(self, path: Path, duration_s: float) -> bytes:
         clip = path.read_bytes()
-        check_talking_face(clip, duration_s, self._rules)
+        check_talking_face(clip, duration_s, self._arguments.fps, self._arguments.min_side)
         return clip
 
     def _clip_digest(self, emotion: str, path: str) -> str:

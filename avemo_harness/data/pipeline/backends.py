@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from string import Formatter
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +18,18 @@ from avemo_harness.errors import UsageError
 from avemo_harness.registry import Kind, Registry, hint, is_json_mapping, typed_arguments
 
 EmotionInput = Literal["label", "style_clip", "text", "none"]
-"""How an emotion reaches the face of an animation tool; ``none``: through the sound alone, if at all."""
+"""Input by which an emotion reaches the face of an animation tool; ``none``: the sound alone, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptRequest:
-    """What a dialogue is to be.
+    """A dialogue to be written.
 
     Args:
         script_id: unique in the release.
         turns: utterances, the user's first, in turns.
         emotions: of the user's utterances, in order.
         take: dialogues of equal `topic` and different `take` are the same words said in different emotions.
-        topic: number of what it is about.
-        language: such as ``en``.
-        seed: of everything drawn.
     """
 
     script_id: str
@@ -45,7 +43,7 @@ class ScriptRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScriptLine:
-    """An utterance as it is written; `style` tells a speech tool how to say it, such as ``warm and lively``."""
+    """A written utterance; `style` tells a speech tool how to say it, such as ``warm and lively``."""
 
     role: Role
     text: str
@@ -55,10 +53,9 @@ class ScriptLine:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A dialogue as it is written.
+    """A written dialogue, the user's line first.
 
     Args:
-        lines: in order, the user's first.
         written_by: what the tool called itself, such as the dated name of a model; empty where it says no more than its
             `identity`.
     """
@@ -69,11 +66,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """A picture that is animated.
-
-    Args:
-        no_derivatives: what is made of it may not be given to others.
-    """
+    """A picture to animate; with `no_derivatives`, what is made of it may not be given to others."""
 
     portrait_id: str
     path: Path
@@ -85,11 +78,11 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerProfile:
-    """Who speaks: the same in all utterances of a dialogue, and in all dialogues of a speaker.
+    """Voice and face of a speaker, the same in all of their dialogues.
 
     Args:
         number: of the built-in person (`avemo_harness.data.synthesis.affect.Speaker.draw`).
-        voice: what the speech tool calls the voice; empty for its own default.
+        voice: its name for the speech tool; empty for the tool's default.
         portrait: None for the built-in face, or where no face is shown.
     """
 
@@ -102,15 +95,11 @@ class SpeakerProfile:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A line to be spoken.
-
-    Args:
-        unit_id: for messages, such as ``single-0003, turn 0``.
-    """
+    """A line to be spoken; `unit_id` is for messages, such as ``single-0003, turn 0``."""
 
     unit_id: str
     line: ScriptLine
-    character: SpeakerProfile
+    speaker: SpeakerProfile
     seed: int
 
 
@@ -127,44 +116,25 @@ class SpeechAudio:
         return len(self.samples) / self.rate_hz
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenUtterance:
-    """A spoken utterance whose face is to be shown."""
-
-    utterance: Utterance
-    sound: SpeechAudio
-
-
 class DialogueBackend(Protocol):
-    """Writes dialogues."""
+    """Writes dialogues.
 
-    def identity(self) -> Mapping[str, str]:
-        """Name, version and every setting that may change what is written; no keys or passwords."""
-        ...
+    As of every backend, `identity` gives name, version and every setting that may change what is made, and no keys or
+    passwords. A unit is recorded as failed where making it raises a BuildError: the tool failed, or gave what cannot be
+    used.
+    """
 
-    def write(self, brief: ScriptRequest) -> Script:
-        """The dialogue that a brief asks for.
+    def identity(self) -> Mapping[str, str]: ...
 
-        Raises:
-            BuildError: the tool failed, or what it wrote cannot be used; the unit is recorded as failed.
-        """
-        ...
+    def write(self, request: ScriptRequest) -> Script: ...
 
 
 class SpeechBackend(Protocol):
     """Speaks utterances."""
 
-    def identity(self) -> Mapping[str, str]:
-        """As in `DialogueBackend`."""
-        ...
+    def identity(self) -> Mapping[str, str]: ...
 
-    def speak(self, utterance: Utterance) -> SpeechAudio:
-        """The sound of an utterance.
-
-        Raises:
-            BuildError: the tool failed, or what it gave is no speech; the unit is recorded as failed.
-        """
-        ...
+    def speak(self, utterance: Utterance) -> SpeechAudio: ...
 
 
 class FaceBackend(Protocol):
@@ -172,16 +142,10 @@ class FaceBackend(Protocol):
 
     emotion_input: EmotionInput
 
-    def identity(self) -> Mapping[str, str]:
-        """As in `DialogueBackend`."""
-        ...
+    def identity(self) -> Mapping[str, str]: ...
 
-    def animate(self, shot: SpokenUtterance) -> bytes:
-        """A video of the face, as long as the sound; whether it carries sound does not matter.
-
-        Raises:
-            BuildError: the tool failed, or what it gave is no talking face; the unit is recorded as failed.
-        """
+    def animate(self, utterance: Utterance, speech: SpeechAudio) -> bytes:
+        """A video of the face, as long as the speech; whether it carries sound does not matter."""
         ...
 
 
@@ -199,12 +163,11 @@ class Template:
     parts: tuple[tuple[str, str | None], ...]
 
     @classmethod
-    def parse(cls, where: str, text: str, known: Iterable[str]) -> Template:
+    def parse(cls, where: str, text: str, known: Iterable[str] = UTTERANCE_PLACEHOLDERS) -> Template:
         """Split a text; braces that are meant themselves are doubled, as in Python's formats.
 
         Args:
-            where: what the text is, for the message.
-            known: placeholders there are.
+            where: name of the setting, for the message.
 
         Raises:
             UsageError: a single brace, an unknown placeholder, or a format in one.
@@ -233,15 +196,20 @@ class Template:
 
 
 def utterance_values(utterance: Utterance) -> Mapping[str, str]:
-    """What `UTTERANCE_PLACEHOLDERS` stand for."""
-    character, line = utterance.character, utterance.line
+    """Values of the `UTTERANCE_PLACEHOLDERS`."""
+    speaker, line = utterance.speaker, utterance.line
     return {
-        "speaker": character.speaker_id,
-        "voice": character.voice,
-        "gender": character.gender,
+        "speaker": speaker.speaker_id,
+        "voice": speaker.voice,
+        "gender": speaker.gender,
         "style": line.style,
         "emotion": line.emotion,
     }
+
+
+def seed_of(text: str, size: int = 4) -> int:
+    """A seed of `size` bytes, drawn from a text by its digest."""
+    return int.from_bytes(sha256(text.encode()).digest()[:size], "big")
 
 
 _HERE = "avemo_harness.data.pipeline"
@@ -267,7 +235,7 @@ REGISTRIES: Mapping[str, Registry] = {
 
 
 def make_backend(stage: str, config: BackendConfig) -> Any:
-    """Make the tool of a stage.
+    """Make the tool of a stage: a `DialogueBackend`, `SpeechBackend` or `FaceBackend`.
 
     Raises:
         UsageError: there is none of that name, it does not take its arguments, or its package is broken.
@@ -283,18 +251,3 @@ def make_backend(stage: str, config: BackendConfig) -> Any:
 
 def _make(stage: str, backend: Any, config: BackendConfig) -> Any:
     return backend(typed_arguments(f"{stage}: {config.backend}", backend.Arguments, config.arguments, UsageError))
-
-
-def make_writer(config: BackendConfig) -> DialogueBackend:
-    """The tool that writes."""
-    return cast("DialogueBackend", make_backend("dialogue", config))
-
-
-def make_speech(config: BackendConfig) -> SpeechBackend:
-    """The tool that speaks."""
-    return cast("SpeechBackend", make_backend("speech", config))
-
-
-def make_face(config: BackendConfig) -> FaceBackend:
-    """The tool that animates."""
-    return cast("FaceBackend", make_backend("face", config))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 
@@ -15,17 +14,17 @@ from avemo_harness.data.pipeline.backends import (
     ScriptLine,
     ScriptRequest,
     SpeechAudio,
-    SpokenUtterance,
     Utterance,
+    seed_of,
 )
-from avemo_harness.data.synthesis.affect import Affect, Floats, Speaker
+from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, Affect, Floats, Speaker
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, draw_clip, make_speech, rated_affect
 from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.sentences import Situation
+from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
 from avemo_harness.data.synthesis.voice import RATE
 
 WRITER_VERSION = 1
-"""Raised whenever equal briefs begin to give other dialogues."""
+"""Raised whenever equal requests begin to give other dialogues."""
 
 _STYLES = {
     "neutral": (
@@ -49,37 +48,38 @@ _STYLES = {
         "faint and heavy, trailing off at the end",
     ),
 }
-_REPLY_EMOTIONS = {"neutral": "neutral", "happy": "happy", "angry": "neutral", "sad": "neutral"}
-"""The assistant shares joy and stays even otherwise."""
+
+
+@dataclass(frozen=True)
+class NoArguments:
+    """Arguments of a tool without settings."""
 
 
 class BuiltinWriter:
     """Fills templates of everyday sentences."""
 
-    @dataclass(frozen=True)
-    class Arguments:
-        """There are none."""
+    Arguments = NoArguments
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: NoArguments) -> None:
         del arguments
 
     def identity(self) -> Mapping[str, str]:
         return {"tool": "builtin writer", "version": str(WRITER_VERSION)}
 
-    def write(self, brief: ScriptRequest) -> Script:
-        """The dialogue of a brief: words drawn by seed and topic alone, styles by the take too."""
-        words = np.random.default_rng([brief.seed, brief.topic])
-        manner = np.random.default_rng([brief.seed, brief.topic, brief.take, 1])
+    def write(self, request: ScriptRequest) -> Script:
+        """Write a dialogue: words drawn by seed and topic alone, styles by the take too."""
+        words = np.random.default_rng([request.seed, request.topic])
+        styles = np.random.default_rng([request.seed, request.topic, request.take, 1])
         situation = Situation.draw(words)
         lines = []
-        for turn in range(brief.turns):
-            heard = brief.emotions[turn // 2]
+        for turn in range(request.turns):
+            emotion = request.emotions[turn // 2]
             if turn % 2:
-                emotion = _REPLY_EMOTIONS[heard]
-                lines.append(ScriptLine("assistant", situation.reply(words), emotion, _style(emotion, manner)))
+                emotion = REPLY_EMOTIONS[emotion]
+                lines.append(ScriptLine("assistant", situation.reply(words), emotion, _style(emotion, styles)))
             else:
                 text = situation.sequel(words) if turn else situation.opening(words)
-                lines.append(ScriptLine("user", text, heard, _style(heard, manner)))
+                lines.append(ScriptLine("user", text, emotion, _style(emotion, styles)))
         return Script(tuple(lines))
 
 
@@ -88,22 +88,17 @@ def _style(emotion: str, rng: np.random.Generator) -> str:
 
 
 CLIPS_VERSION = 1
-_LENGTH_S, _SPREAD_S = (2.4, 2.8), 0.4
-"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
 _INTENSITY = (0.35, 1.0)
 """Range of how much of an emotion a voice and a face show; drawn for each by itself."""
-_ASSISTANT_INTENSITY = 0.6
 _WINDOW_S = 0.03
 
 
 class BuiltinSpeech:
     """Speaks without words."""
 
-    @dataclass(frozen=True)
-    class Arguments:
-        """There are none."""
+    Arguments = NoArguments
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: NoArguments) -> None:
         del arguments
 
     def identity(self) -> Mapping[str, str]:
@@ -115,7 +110,7 @@ class BuiltinSpeech:
 
 
 class BuiltinFace:
-    """Draws a face that feels as the utterance says and opens its mouth as the sound does, whoever speaks."""
+    """Draws a face in the utterance's emotion, whose mouth follows the loudness of any voice."""
 
     emotion_input: EmotionInput = "label"
 
@@ -134,29 +129,25 @@ class BuiltinFace:
     def identity(self) -> Mapping[str, str]:
         return {"tool": "builtin face", "version": f"{CLIPS_VERSION}.{GENERATOR_VERSION}", "side": str(self._side)}
 
-    def animate(self, shot: SpokenUtterance) -> bytes:
+    def animate(self, utterance: Utterance, speech: SpeechAudio) -> bytes:
         """The video of an utterance."""
-        frames = max(2, round(shot.sound.duration_s * FPS))
-        spec = clip_spec(shot.utterance, frames, self._side)
-        samples = media.resample(shot.sound.samples, shot.sound.rate_hz, RATE)
+        frames = max(2, round(speech.duration_s * FPS))
+        spec = clip_spec(utterance, frames, self._side)
+        samples = media.resample(speech.samples, speech.rate_hz, RATE)
         pictures = draw_clip(spec, mouth_opening(samples, frames))
         return media.encode_clip(pictures, samples, fps=FPS, rate=RATE)
 
 
 def clip_spec(utterance: Utterance, frames: int | None = None, side: int = 176) -> ClipSpec:
-    """What the generator is asked for.
-
-    Args:
-        frames: of the picture; by default those of the built-in voice.
-    """
-    line, character = utterance.line, utterance.character
+    """The generator's specification of a clip; `frames` of the picture are by default those of the built-in voice."""
+    line = utterance.line
     rng = np.random.default_rng([utterance.seed, 7])
-    intensities = rng.uniform(*_INTENSITY, 2) if line.role == "user" else np.full(2, _ASSISTANT_INTENSITY)
-    sentence = np.random.default_rng(int.from_bytes(sha256(line.text.encode()).digest()[:8], "big"))
-    length_s = sentence.uniform(*_LENGTH_S) + rng.uniform(-_SPREAD_S, _SPREAD_S)
+    intensities = rng.uniform(*_INTENSITY, 2) if line.role == "user" else np.full(2, ASSISTANT_INTENSITY)
+    sentence = np.random.default_rng(seed_of(line.text, 8))
+    length_s = sentence.uniform(*LENGTH_S) + rng.uniform(-LENGTH_SPREAD_S, LENGTH_SPREAD_S)
     return ClipSpec(
         text=line.text,
-        speaker=Speaker.draw(character.speaker_id, character.number),
+        speaker=Speaker.draw(utterance.speaker.speaker_id, utterance.speaker.number),
         emotion=line.emotion,
         frames=round(length_s * FPS) if frames is None else frames,
         audio_intensity=float(intensities[0]),
@@ -172,11 +163,10 @@ def affect_of(utterance: Utterance, duration_s: float) -> Affect:
 
 
 def mouth_opening(samples: media.Samples, frames: int) -> Floats:
-    """How far a mouth opens with a sound at 16 kHz, at every frame, in [0, 1]: its loudness, smoothed."""
+    """Opening of a mouth that speaks a sound at 16 kHz, at every frame, in [0, 1]: the smoothed loudness."""
     width = round(_WINDOW_S * RATE)
     power = np.convolve(samples.astype(np.float64) ** 2, np.full(width, 1 / width), "same")
-    places = np.minimum((np.arange(frames) + 0.5) / FPS * RATE, len(samples) - 1).astype(int)
-    loudness = np.sqrt(power[places])
+    middles = np.minimum((np.arange(frames) + 0.5) / FPS * RATE, len(samples) - 1).astype(int)
+    loudness = np.sqrt(power[middles])
     loudest = np.quantile(loudness, 0.95)
-    opening: Floats = np.clip(loudness / loudest, 0, 1) if loudest > 0 else np.zeros(frames)
-    return opening
+    return np.clip(loudness / loudest, 0, 1) if loudest > 0 else np.zeros(frames)

@@ -26,10 +26,9 @@ from avemo_harness.media import DEFAULT_LIMITS
 from avemo_harness.registry import hint
 
 MAX_LOG_BYTES = 2**26
-"""What a tool may print before it is ended."""
-LAST_LINES = 4
-LONGEST_TAIL = 600
-"""Characters of the last lines that are told."""
+"""Output after which a tool is ended."""
+LAST_LINES, LONGEST_TAIL = 4, 600
+"""Lines, and their characters, of a tool's output that an error quotes."""
 _POLL_S = 0.2
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -37,48 +36,39 @@ _lock = Lock()
 _stopping = Event()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRun:
-    """A command to be run.
-
-    Args:
-        argv: program and arguments; no shell ever sees them.
-        cwd: None for where this process is.
-        environment: all that the tool sees of it.
-        log: file that takes what it prints.
-    """
-
-    argv: Sequence[str]
-    cwd: Path | None
-    environment: Mapping[str, str]
-    log: Path
-    timeout_s: float
-
-
-def run_tool(run: ToolRun) -> None:
+def run_tool(
+    argv: Sequence[str], cwd: Path | None, environment: Mapping[str, str], log: Path, timeout_s: float
+) -> None:
     """Run a tool to its end, and end whatever it leaves running.
 
     It has a session and a process group of its own, reads nothing, and prints into a file, so that a child that lives
     on holds nobody up. A child that begins a session of its own is out of reach.
 
+    Args:
+        argv: program and arguments; no shell ever sees them.
+        cwd: None for the folder of this process.
+        environment: all that the tool sees of it.
+        log: file that takes its output.
+
     Raises:
         BuildError: without the unit's name, which the caller adds: it cannot be started, takes too long, prints too
             much, or fails; with the last lines that it printed. Or `no_tools` are wanted.
     """
-    with open(run.log, "wb") as log, _started(run, log.fileno()) as process:
-        end = monotonic() + run.timeout_s
+    program = argv[0]
+    with open(log, "wb") as output, _started(argv, cwd, environment, output.fileno()) as process:
+        end = monotonic() + timeout_s
         while True:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, min(_POLL_S, end - monotonic())))
                 break
             if monotonic() >= end:
-                raise BuildError(f"{run.argv[0]} did not end within {run.timeout_s:g} s{_tail(run.log)}")
-            if run.log.stat().st_size > MAX_LOG_BYTES:
-                raise BuildError(f"{run.argv[0]} printed more than {MAX_LOG_BYTES} bytes{_tail(run.log)}")
+                raise BuildError(f"{program} did not end within {timeout_s:g} s{_tail(log)}")
+            if log.stat().st_size > MAX_LOG_BYTES:
+                raise BuildError(f"{program} printed more than {MAX_LOG_BYTES} bytes{_tail(log)}")
     if process.returncode < 0:
-        raise BuildError(f"{run.argv[0]} was ended by {_signal_name(-process.returncode)}{_tail(run.log)}")
+        raise BuildError(f"{program} was ended by {_signal_name(-process.returncode)}{_tail(log)}")
     if process.returncode > 0:
-        raise BuildError(f"{run.argv[0]} ended with status {process.returncode}{_tail(run.log)}")
+        raise BuildError(f"{program} ended with status {process.returncode}{_tail(log)}")
 
 
 @contextmanager
@@ -98,26 +88,28 @@ def no_tools() -> Iterator[None]:
 
 
 @contextmanager
-def _started(run: ToolRun, output: int) -> Iterator[subprocess.Popen[bytes]]:
+def _started(
+    argv: Sequence[str], cwd: Path | None, environment: Mapping[str, str], output: int
+) -> Iterator[subprocess.Popen[bytes]]:
     """A running process, which is dead with all of its session at the end of the block."""
-    _refuse_if_stopping(run)
+    _refuse_if_stopping(argv[0])
     try:
         process = subprocess.Popen(
-            list(run.argv),
-            cwd=run.cwd,
-            env=dict(run.environment),
+            list(argv),
+            cwd=cwd,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise BuildError(f"{run.argv[0]} cannot be started ({error})") from error
+        raise BuildError(f"{argv[0]} cannot be started ({error})") from error
     with _lock:
         _running.add(process)
     try:
         # Whoever stopped all tools in the meantime did not know of this one.
-        _refuse_if_stopping(run)
+        _refuse_if_stopping(argv[0])
         yield process
     finally:
         with _lock:
@@ -126,9 +118,9 @@ def _started(run: ToolRun, output: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def _refuse_if_stopping(run: ToolRun) -> None:
+def _refuse_if_stopping(program: str) -> None:
     if _stopping.is_set():
-        raise BuildError(f"{run.argv[0]} was not run, as the build is interrupted")
+        raise BuildError(f"{program} was not run, as the build is interrupted")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -153,7 +145,7 @@ def _session_members(session: int) -> list[int]:
 
 
 def _tail(log: Path) -> str:
-    """The last lines that a tool printed, as a message ends with them; empty where it printed nothing."""
+    """The end of an error message, with the last lines that a tool printed."""
     with open(log, "rb") as handle:
         handle.seek(max(0, handle.seek(0, os.SEEK_END) - 8 * LONGEST_TAIL))
         text = handle.read().decode(errors="replace")
@@ -180,17 +172,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class CommandArguments:
-    """How a tool is run.
+    """Arguments of every tool that is a command.
 
     Args:
-        tool, version: what it is, such as ``SadTalker`` and the commit of its checkout; recorded with every unit.
+        tool, version: such as ``SadTalker`` and the commit of its checkout; recorded with every unit.
         argv: program and arguments, with placeholders.
         cwd: folder it runs in; empty for the one of this process.
         env: names of further variables of the environment that it sees (`BASE_ENVIRONMENT`).
-        timeout_s: after which it is ended.
-        collect: where its output is, for tools that name it themselves: a pattern with ``*``, absolute or below `cwd`,
+        collect: path of its output, for tools that name it themselves: a pattern with ``*``, absolute or below `cwd`,
             that begins with {out.dir} or holds {out.name}. Files outside {out.dir} are deleted once read.
-        emotions: what the tool calls each of the release's emotions; empty where it calls them the same.
+        emotions: the tool's name of each of the release's emotions; empty where it is the same.
     """
 
     tool: str
@@ -234,8 +225,13 @@ class Command:
             "emotions": json.dumps(arguments.emotions, sort_keys=True),
         }
 
+    def require(self, name: str, why: str) -> None:
+        """Refuse arguments that do not hold a placeholder (UsageError)."""
+        if name not in self.placeholders:
+            raise UsageError(f"argv: nothing takes {{{name}}}, {why}")
+
     def emotion(self, emotion: str) -> str:
-        """What the tool calls an emotion."""
+        """The tool's name of an emotion."""
         return self._arguments.emotions.get(emotion, emotion)
 
     def make(
@@ -244,9 +240,9 @@ class Command:
         """Run the tool in a folder of the unit's own, which is deleted afterwards.
 
         Args:
-            unit: what it is for, in messages.
-            files: what it reads: content by placeholder, which is also the file's name.
-            values: what other placeholders stand for.
+            unit: for messages.
+            files: its input: content by placeholder, which is also the file's name.
+            values: of other placeholders.
             read: makes something of the output; raises a MediaError where it cannot be used.
 
         Raises:
@@ -271,15 +267,10 @@ class Command:
             (folder / name).write_bytes(content)
         paths = {name: str(folder / name) for name in files}
         own = {self._output: str(outputs / self._output), OUT_DIR: str(outputs), OUT_NAME: folder.name}
-        run = ToolRun(
-            argv=[_argument(template, {**values, **paths, **own}) for template in self._argv],
-            cwd=Path(self._arguments.cwd) if self._arguments.cwd else None,
-            environment=self._environment(temporary),
-            log=folder / "log.txt",
-            timeout_s=self._arguments.timeout_s,
-        )
+        argv = [_argument(template, {**values, **paths, **own}) for template in self._argv]
+        cwd = Path(self._arguments.cwd) if self._arguments.cwd else None
         try:
-            run_tool(run)
+            run_tool(argv, cwd, self._environment(temporary), folder / "log.txt", self._arguments.timeout_s)
             return read(self._found(own))
         finally:
             for path in self._collected(own):
@@ -328,17 +319,13 @@ class Command:
             raise UsageError(
                 f"argv: nothing takes {{{self._output}}}; add it, or tell by `collect` where the output is"
             )
-        if self._collect is not None and not _is_own(self._collect):
+        if self._collect is not None and not (
+            OUT_NAME in self._collect.names or self._collect.parts[0] == ("", OUT_DIR)
+        ):
             raise UsageError(
                 f"collect: {arguments.collect!r} may find what other units made; begin it with {{{OUT_DIR}}}, or put "
                 f"{{{OUT_NAME}}} into it"
             )
-
-
-def require(command: Command, name: str, why: str) -> None:
-    """Refuse a command whose arguments do not hold a placeholder (UsageError)."""
-    if name not in command.placeholders:
-        raise UsageError(f"argv: nothing takes {{{name}}}, {why}")
 
 
 def require_each_emotion(where: str, values: Mapping[str, str]) -> None:
@@ -362,9 +349,3 @@ def _argument(template: Template, values: Mapping[str, str]) -> str:
 
 def _is_program(name: str, cwd: str) -> bool:
     return shutil.which(name) is not None or ("/" in name and os.access(Path(cwd) / name, os.X_OK))
-
-
-def _is_own(pattern: Template) -> bool:
-    """Whether a pattern can only match what one unit made."""
-    literal, name = pattern.parts[0]
-    return OUT_NAME in pattern.names or (not literal and name == OUT_DIR)

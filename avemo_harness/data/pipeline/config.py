@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,24 +12,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from avemo_harness.benchmark.task_file import validated
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
+from avemo_harness.errors import UsageError
+from avemo_harness.registry import hint
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""Configurations that come with the package."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SHORTEST = 8
 """Characters of a value that is hidden: shorter ones hold no key, and stand in many a text by chance."""
-
-
-def find_variables(text: str) -> list[str]:
-    """The names in a text.
-
-    >>> find_variables("${HOST}:${PORT}/v1")
-    ['HOST', 'PORT']
-    """
-    return _VARIABLE.findall(text)
-
-
-def fill_variables(text: str) -> str:
-    """A text with values in place of names; a name that is not set stays."""
-    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
 
 
 def hide_variables(text: str, names: Iterable[str]) -> str:
@@ -71,7 +61,6 @@ class BackendConfig(BaseModel):
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """What the tool takes."""
         return self.model_extra or {}
 
 
@@ -89,7 +78,7 @@ class PortraitConfig(_Section):
 
 
 class SplitConfig(_Section):
-    """How much of a kind of dialogue."""
+    """Size of a split."""
 
     dialogues: Annotated[int, Field(ge=0, le=100_000), AfterValidator(_multiple_of_four)]
     """A multiple of four: every transcript is said in the four emotions."""
@@ -98,7 +87,7 @@ class SplitConfig(_Section):
 
 
 class SplitsConfig(_Section):
-    """How much of everything."""
+    """Size of each split."""
 
     singleturn_synthetic: SplitConfig = SplitConfig(dialogues=200, conflict_pairs=50)
     multiturn_synthetic: SplitConfig = SplitConfig(dialogues=60, conflict_pairs=30)
@@ -114,7 +103,7 @@ class BuildConfig(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
     speakers: Annotated[int, Field(ge=1, le=1000)] = 8
     voices: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
-    """What the speech tool calls its voices; speakers take them in turn."""
+    """Names of the speech tool's voices; speakers take them in turn."""
     splits: SplitsConfig = SplitsConfig()
     dialogue: BackendConfig = BackendConfig()
     speech: BackendConfig = BackendConfig()
@@ -139,12 +128,11 @@ class BuildConfig(_Section):
 
     def tool(self, stage: str) -> BackendConfig:
         """The tool of one of the `STAGES`."""
-        tool: BackendConfig = getattr(self, stage)
-        return tool
+        return {"dialogue": self.dialogue, "speech": self.speech, "face": self.face}[stage]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the release beside its tools and pictures, which have identities of their own."""
+        """Everything that decides the release beside its tools and pictures, which have identities of their own."""
         values = self.model_dump(mode="json", exclude={"workers": True, "portraits": {"folder", "table"}})
         return {**values, **{stage: self.tool(stage).licence for stage in STAGES}}
 
@@ -153,15 +141,39 @@ class BuildConfig(_Section):
         """Everything but `workers`, as the file has it: variables of the environment by their names."""
         values = self.model_dump(mode="json", exclude={"workers"})
         for path, text in self._written.items():
-            place: Any = values
+            section: Any = values
             for part in path[:-1]:
-                place = place[part]
-            place[path[-1]] = text
+                section = section[part]
+            section[path[-1]] = text
         return values
 
     def hide(self, text: str) -> str:
         """A text with the names of the file's variables in place of their values."""
-        return hide_variables(text, {name for written in self._written.values() for name in find_variables(written)})
+        return hide_variables(text, _VARIABLE.findall(" ".join(self._written.values())))
+
+
+def recipe_summaries() -> dict[str, str]:
+    """Name and first comment line of each recipe."""
+    return {
+        path.stem: path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        for path in sorted(RECIPES.glob("*.yaml"))
+    }
+
+
+def open_recipe(recipe: str) -> BuildConfig:
+    """Load a recipe by its name, or a configuration of the user's by its path.
+
+    Raises:
+        UsageError: there is no recipe of that name.
+        TaskError: as `load_config` does.
+    """
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml") or path.name != recipe or path.is_file():
+        return load_config(path)
+    names = recipe_summaries()
+    if recipe not in names:
+        raise UsageError(f"there is no recipe {recipe!r}{hint(recipe, names)}; or give the path of a YAML file")
+    return load_config(RECIPES / f"{recipe}.yaml")
 
 
 def load_config(file: Path) -> BuildConfig:
@@ -171,35 +183,26 @@ def load_config(file: Path) -> BuildConfig:
         TaskError: lists every problem with file, line, key and, for a wrong name, the nearest valid one.
     """
     document = read_yaml(file)
-    filling = _VariableExpansion(document)
-    values = filling.fill(document.values, ())
-    problems = (*document.problems, *filling.problems)
-    config = validated(BuildConfig, Document(values, document.origins, problems), None)
-    config._written.update(filling.written)
+    written: dict[KeyPath, str] = {}
+    values = _expand(document.values, (), written)
+    problems = list(document.problems)
+    for path, text in written.items():
+        for name in _VARIABLE.findall(text):
+            if name not in os.environ:
+                problem = f"the environment variable {name} is not set"
+                problems.append(Problem(*document.origin(path), key_name(path), problem))
+    config = validated(BuildConfig, Document(values, document.origins, tuple(problems)), None)
+    config._written.update(written)
     return config
 
 
-@dataclass
-class _VariableExpansion:
-    """Puts variables of the environment in place of their names, and keeps what was written."""
-
-    document: Document
-    problems: list[Problem] = field(default_factory=list)
-    written: dict[KeyPath, str] = field(default_factory=dict)
-
-    def fill(self, value: Any, path: KeyPath) -> Any:
-        if isinstance(value, dict):
-            return {key: self.fill(one, (*path, key)) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self.fill(one, (*path, place)) for place, one in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        names = find_variables(value)
-        for name in names:
-            if name not in os.environ:
-                file, line = self.document.origin(path)
-                problem = f"the environment variable {name} is not set"
-                self.problems.append(Problem(file, line, key_name(path), problem))
-        if names:
-            self.written[path] = value
-        return fill_variables(value)
+def _expand(value: Any, path: KeyPath, written: dict[KeyPath, str]) -> Any:
+    """A value with variables of the environment filled in; texts that name one are kept in `written`."""
+    if isinstance(value, dict):
+        return {key: _expand(one, (*path, key), written) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_expand(one, (*path, index), written) for index, one in enumerate(value)]
+    if not isinstance(value, str) or not _VARIABLE.search(value):
+        return value
+    written[path] = value
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), value)

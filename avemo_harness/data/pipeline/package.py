@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,20 +20,19 @@ from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.pipeline.backends import Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import BuildConfig
-from avemo_harness.data.synthesis.affect import RATED_HZ
-from avemo_harness.errors import StorageError, UsageError
+from avemo_harness.data.sharing.records import BUILD_RECORD, PROVENANCE
+from avemo_harness.data.synthesis.affect import stored_tracks
+from avemo_harness.errors import UsageError
+from avemo_harness.files import PARTIAL_FOLDER, new_folder, read_json
 
 SCHEMA = 1
-RECORD, PROVENANCE = "build.json", "provenance.jsonl"
-_PART = "release"
-"""The folder in a hidden one that becomes the release."""
 _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 """Those whose version may change a byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What decides a release: its configuration, and what each tool says it is."""
+    """Everything that decides a release: its configuration and the identity of each tool."""
 
     config: BuildConfig
     tools: Mapping[str, Any]
@@ -48,7 +46,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class BuiltTurn:
-    """A turn and its clip; the digests are of the units that it was made in."""
+    """A turn with its clip, and the digests of the units that made it."""
 
     utterance: Utterance
     path: Path
@@ -60,7 +58,7 @@ class BuiltTurn:
 
 @dataclass(frozen=True, slots=True)
 class BuiltDialogue:
-    """A dialogue of which every clip is made."""
+    """A dialogue with all of its clips."""
 
     dialogue_id: str
     turns: tuple[BuiltTurn, ...]
@@ -79,7 +77,7 @@ def clear_leftovers(out: Path) -> None:
     """Remove what builds of this release left when they were killed while packaging; for whoever holds its lock."""
     name = re.compile(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}")
     for path in out.parent.glob(".*"):
-        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {_PART}:
+        if name.fullmatch(path.name) and path.is_dir() and {one.name for one in path.iterdir()} <= {PARTIAL_FOLDER}:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -88,7 +86,7 @@ def check_output(out: Path, recipe: Recipe) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        built = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        built = read_json(out / BUILD_RECORD, dict)
     except (OSError, ValueError) as error:
         raise UsageError(f"{out}: is there and is no build; name a new folder") from error
     if built.get("digest") != recipe.digest:
@@ -105,23 +103,16 @@ def package(
         StorageError: the disk is full or the folder cannot be written.
     """
     if not any(dialogues.values()):
-        why = next(iter(failed.values()), "none was asked for")
-        raise UsageError(f"{out}: no dialogue could be made; the first reason: {why}")
+        reason = next(iter(failed.values()), "none was asked for")
+        raise UsageError(f"{out}: no dialogue could be made; the first reason: {reason}")
     pairs: dict[str, int] = {}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True) as part:
-            hidden = Path(part) / _PART
-            hidden.mkdir()
-            for split, built in dialogues.items():
-                if built:
-                    pairs[split] = _write_split(hidden, recipe, split, built)
-            _write_records(hidden, recipe, dialogues, failed)
-            if out.exists():
-                shutil.rmtree(out)
-            hidden.rename(out)
-    except OSError as error:
-        raise StorageError(out, "written", error) from error
+    with new_folder(out) as hidden:
+        for split, built in dialogues.items():
+            if built:
+                pairs[split] = _write_split(hidden, recipe, split, built)
+        _write_records(hidden, recipe, dialogues, failed)
+        if out.exists():
+            shutil.rmtree(out)
     return pairs
 
 
@@ -144,21 +135,18 @@ def _chosen_pairs(dialogues: Sequence[Dialogue], wanted: int, seed: int) -> list
 def _dialogue(recipe: Recipe, built: BuiltDialogue) -> Dialogue:
     config = recipe.config
     source = ", ".join(str(recipe.tools[stage]["tool"]) for stage in ("dialogue", "speech", "face"))
-    turns = tuple(_turn(recipe, place, one) for place, one in enumerate(built.turns))
+    turns = tuple(_turn(recipe, index, one) for index, one in enumerate(built.turns))
     return Dialogue(built.dialogue_id, f"{config.name}: {source}", config.language, config.licence, turns)
 
 
-def _turn(recipe: Recipe, place: int, built: BuiltTurn) -> Turn:
-    line, character = built.utterance.line, built.utterance.character
-    tracks: dict[str, Any] = {}
-    if recipe.config.speech.backend == recipe.config.face.backend == "builtin":
-        affect = affect_of(built.utterance, built.duration_s)
-        valence, arousal = (tuple(track.round(4).tolist()) for track in (affect.valence, affect.arousal))
-        tracks = {"valence": valence, "arousal": arousal, "va_rate_hz": RATED_HZ}
+def _turn(recipe: Recipe, index: int, built: BuiltTurn) -> Turn:
+    line = built.utterance.line
+    has_tracks = recipe.config.speech.backend == recipe.config.face.backend == "builtin"
+    tracks = stored_tracks(affect_of(built.utterance, built.duration_s)) if has_tracks else {}
     return Turn(
-        turn_index=place,
+        turn_index=index,
         role=line.role,
-        speaker_id=character.speaker_id,
+        speaker_id=built.utterance.speaker.speaker_id,
         text=line.text,
         emotion=line.emotion,
         style_prompt=line.style,
@@ -180,22 +168,22 @@ def _write_records(
         "dialogues": {split: len(built) for split, built in dialogues.items()},
         "failed": [{"unit": unit, "error": error} for unit, error in sorted(failed.items())],
     }
-    (folder / RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / BUILD_RECORD).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     lines = "".join(json.dumps(line, sort_keys=True) + "\n" for line in _provenance(recipe, dialogues))
     (folder / PROVENANCE).write_text(lines, encoding="utf-8")
 
 
 def _provenance(recipe: Recipe, dialogues: Mapping[str, Iterable[BuiltDialogue]]) -> Iterator[dict[str, Any]]:
-    """Where each clip comes from, a line each."""
+    """Origin of each clip, a line each."""
     for split, built in dialogues.items():
         for dialogue in built:
-            for place, turn in enumerate(dialogue.turns):
-                portrait, is_shown = turn.utterance.character.portrait, turn.utterance.line.role == "user"
+            for index, turn in enumerate(dialogue.turns):
+                portrait, is_shown = turn.utterance.speaker.portrait, turn.utterance.line.role == "user"
                 no_derivatives = portrait is not None and portrait.no_derivatives
                 yield {
                     "config": split,
                     "dialogue_id": dialogue.dialogue_id,
-                    "turn": place,
+                    "turn": index,
                     "clip_sha256": turn.sha256,
                     "speech_unit": turn.speech_unit,
                     "clip_unit": turn.clip_unit,

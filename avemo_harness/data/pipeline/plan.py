@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.data.licences import forbids_derivatives
 from avemo_harness.data.pipeline.backends import Portrait, ScriptRequest, SpeakerProfile
 from avemo_harness.data.pipeline.config import BuildConfig, PortraitConfig
+from avemo_harness.data.sharing.assets import forbids_derivatives
+from avemo_harness.data.synthesis.affect import ASSISTANT_NUMBER
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.corpora.tables import read_table
 from avemo_harness.registry import hint
@@ -20,14 +21,6 @@ from avemo_harness.registry import hint
 ENDINGS = (".png", ".jpg", ".jpeg")
 _COLUMNS = ("id", "gender", "licence", "license")
 _GENDER_WORDS = {"": "", "m": "male", "male": "male", "f": "female", "female": "female"}
-
-
-@dataclass(frozen=True, slots=True)
-class _PortraitRow:
-    """What the table tells of a picture; empty where it tells nothing."""
-
-    gender: str = ""
-    licence: str = ""
 
 
 def read_portraits(config: PortraitConfig) -> tuple[Portrait, ...]:
@@ -40,39 +33,33 @@ def read_portraits(config: PortraitConfig) -> tuple[Portrait, ...]:
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not files:
         raise UsageError(f"portraits: {folder} holds no picture ({', '.join(ENDINGS)})")
-    told = _table(Path(config.table).expanduser()) if config.table else {}
-    names = {path.stem for path in files}
-    if unknown := sorted(set(told) - names):
+    rows = _read_portrait_table(Path(config.table).expanduser()) if config.table else {}
+    if unknown := sorted(set(rows) - {path.stem for path in files}):
         raise UsageError(f"{config.table}: there is no picture {unknown[0]!r} in {folder}")
-    return tuple(_portrait(path, told.get(path.stem, _PortraitRow()), config.licence) for path in files)
+    portraits = []
+    for path in files:
+        gender, licence = rows.get(path.stem, ("", ""))
+        licence = licence or config.licence
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        portraits.append(Portrait(path.stem, path, digest, gender, licence, forbids_derivatives(licence)))
+    return tuple(portraits)
 
 
 def choose_portrait(portraits: Sequence[Portrait], gender: str, seed: Sequence[int]) -> Portrait | None:
-    """A picture for somebody, of that gender where there is one; None where there are no pictures."""
+    """Draw a picture, of that gender where there is one; None where there are no pictures."""
     fitting = [one for one in portraits if one.gender == gender] or list(portraits)
     return fitting[np.random.default_rng(list(seed)).integers(len(fitting))] if fitting else None
 
 
-def _portrait(path: Path, told: _PortraitRow, licence: str) -> Portrait:
-    licence = told.licence or licence
-    return Portrait(
-        portrait_id=path.stem,
-        path=path,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        gender=told.gender,
-        licence=licence,
-        no_derivatives=forbids_derivatives(licence),
-    )
-
-
-def _table(path: Path) -> Mapping[str, _PortraitRow]:
+def _read_portrait_table(path: Path) -> Mapping[str, tuple[str, str]]:
+    """Gender and licence of each picture; empty where the table says nothing."""
     table = read_table(path, ",")
     table.find("id")
     if unknown := [name for name in table.columns if name not in _COLUMNS]:
         raise UsageError(f"{path}:1: unknown column {unknown[0]!r}{hint(unknown[0], _COLUMNS)}; rename or delete it")
     if {"licence", "license"} <= set(table.columns):
         raise UsageError(f"{path}:1: there are columns 'licence' and 'license'; keep one of them")
-    found: dict[str, _PortraitRow] = {}
+    found: dict[str, tuple[str, str]] = {}
     for row in table.rows:
         name, gender = table.text(row, "id"), table.text(row, "gender")
         if not name:
@@ -82,7 +69,7 @@ def _table(path: Path) -> Mapping[str, _PortraitRow]:
         if gender.lower() not in _GENDER_WORDS:
             raise UsageError(f"{path}:{row.line}: expected the gender male or female, found {gender!r}; correct it")
         licence = table.text(row, "licence") or table.text(row, "license")
-        found[name] = _PortraitRow(_GENDER_WORDS[gender.lower()], licence)
+        found[name] = _GENDER_WORDS[gender.lower()], licence
     return found
 
 
@@ -91,7 +78,6 @@ _SHORTEST, _LONGEST = 3, 5
 """Utterances of a multi-turn dialogue, as the paper has it."""
 _GENDERS = ("male", "female")
 """Of the built-in people, whose even numbers have the lower voices."""
-_ASSISTANT = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,80 +88,61 @@ class PlannedDialogue:
         dialogue_id: tells nothing of what is in it.
         story: dialogues of one story have the same words and, up to their last user's utterance, the same recordings;
             that one each says in an emotion of its own.
-        character: the user.
+        speaker: the user.
     """
 
     dialogue_id: str
     story: str
-    brief: ScriptRequest
-    character: SpeakerProfile
+    request: ScriptRequest
+    speaker: SpeakerProfile
 
     @property
     def asked_turn(self) -> int:
         """The last utterance of the user."""
-        return 2 * ((self.brief.turns - 1) // 2)
+        return 2 * ((self.request.turns - 1) // 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All dialogues by split, and who answers in them."""
-
-    dialogues: dict[str, tuple[PlannedDialogue, ...]]
-    assistant: SpeakerProfile
-
-
-def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> Plan:
-    """Plan a release; equal configurations give equal plans."""
-    people = [_person(config, portraits, number) for number in range(config.speakers)]
-    splits = {}
-    for place, (split, size) in enumerate(
-        ((SINGLE, config.splits.singleturn_synthetic), (MULTI, config.splits.multiturn_synthetic))
-    ):
-        rng = np.random.default_rng([config.seed, place])
-        drafts = [draft for story in range(size.dialogues // 4) for draft in _takes(split, story, rng)]
-        order = rng.permutation(len(drafts))
+def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> dict[str, tuple[PlannedDialogue, ...]]:
+    """Plan the dialogues of each split; equal configurations give equal plans."""
+    speakers = [_speaker(config, portraits, number) for number in range(config.speakers)]
+    sizes = {SINGLE: config.splits.singleturn_synthetic, MULTI: config.splits.multiturn_synthetic}
+    plan = {}
+    for split_number, (split, size) in enumerate(sizes.items()):
+        rng = np.random.default_rng([config.seed, split_number])
+        drafts = [
+            PlannedDialogue("", f"{split} {story}", request, speakers[story % len(speakers)])
+            for story in range(size.dialogues // 4)
+            for request in _takes(config, split, story, rng)
+        ]
+        # Ids are given after the shuffle, so that they tell nothing of story, speaker and emotion.
         prefix = split.partition("_")[0].removesuffix("turn")
-        splits[split] = tuple(
-            _named(drafts[i], f"{prefix}-{number:05}", people, config) for number, i in enumerate(order)
+        plan[split] = tuple(
+            _named(drafts[index], f"{prefix}-{number:05}") for number, index in enumerate(rng.permutation(len(drafts)))
         )
+    return plan
+
+
+def assistant_profile(config: BuildConfig) -> SpeakerProfile:
+    """The assistant of all dialogues, who speaks with the last of the configured voices."""
     voice = config.voices[-1] if config.voices else ""
-    return Plan(splits, SpeakerProfile("assistant", _ASSISTANT, _GENDERS[1], voice, None))
+    return SpeakerProfile("assistant", ASSISTANT_NUMBER, _GENDERS[1], voice, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    split: str
-    story: int
-    turns: int
-    emotions: tuple[str, ...]
-    take: int
-
-
-def _takes(split: str, story: int, rng: np.random.Generator) -> Iterator[_Draft]:
+def _takes(config: BuildConfig, split: str, story: int, rng: np.random.Generator) -> Iterator[ScriptRequest]:
     """A story in four takes, whose last user's utterance is in each of the four emotions."""
     turns = 2 if split == SINGLE else int(rng.integers(_SHORTEST, _LONGEST + 1))
     users = (turns + 1) // 2
     before = tuple(EMOTIONS[i] for i in rng.integers(len(EMOTIONS), size=users - 1))
+    topic = 2 * story + (split == MULTI)
     for take, emotion in enumerate(EMOTIONS):
-        yield _Draft(split, story, turns, (*before, emotion), take)
+        yield ScriptRequest("", turns, (*before, emotion), topic, take, config.language, config.seed)
 
 
-def _named(draft: _Draft, dialogue_id: str, people: Sequence[SpeakerProfile], config: BuildConfig) -> PlannedDialogue:
-    topic = 2 * draft.story + (draft.split == MULTI)
-    brief = ScriptRequest(
-        script_id=dialogue_id,
-        turns=draft.turns,
-        emotions=draft.emotions,
-        topic=topic,
-        take=draft.take,
-        language=config.language,
-        seed=config.seed,
-    )
-    character = people[draft.story % len(people)]
-    return PlannedDialogue(dialogue_id, f"{draft.split} {draft.story}", brief, character)
+def _named(draft: PlannedDialogue, dialogue_id: str) -> PlannedDialogue:
+    return replace(draft, dialogue_id=dialogue_id, request=replace(draft.request, script_id=dialogue_id))
 
 
-def _person(config: BuildConfig, portraits: Sequence[Portrait], number: int) -> SpeakerProfile:
+def _speaker(config: BuildConfig, portraits: Sequence[Portrait], number: int) -> SpeakerProfile:
     gender = _GENDERS[number % 2]
     voice = config.voices[number % len(config.voices)] if config.voices else ""
     portrait = choose_portrait(portraits, gender, (config.seed, 11, number))

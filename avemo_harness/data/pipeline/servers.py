@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from avemo_harness.errors import BuildError, MediaError, UsageError
@@ -15,51 +15,34 @@ if TYPE_CHECKING:
     import httpx
 
 BOUNDS = Bounds(attempts=5, timeout_s=600.0, silence_s=120.0, connect_s=10.0)
+_NOT_IDENTITY = ("base_url", "api_key_env", "attempts", "timeout_s")
+"""Arguments that decide where an answer comes from and when, but not which it is."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class JsonRequest:
-    """A path below the server's URL, and what is sent to it as JSON."""
-
-    path: str
-    content: Mapping[str, object]
-
-    def body(self) -> dict[str, Any]:
-        """How httpx takes it."""
-        return {"content": json.dumps(self.content).encode(), "headers": {"Content-Type": "application/json"}}
-
-
-@dataclass(frozen=True, slots=True)
-class FormRequest:
-    """A path below the server's URL, and the fields and WAV files that are sent to it as a multipart form."""
-
-    path: str
-    fields: Mapping[str, str]
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-    def body(self) -> dict[str, Any]:
-        """How httpx takes it; a field without a file name makes the form multipart also where there is no file."""
-        fields = {name: (None, value) for name, value in self.fields.items()}
-        files = {name: (f"{name}.wav", data, "audio/wav") for name, data in self.files.items()}
-        return {"files": {**fields, **files}}
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered; names of headers in small letters."""
+    """Headers, by names in small letters, and body of a server's answer."""
 
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON.
-
-        Raises:
-            AnswerError: it is none.
-        """
+        """The body as JSON; raises an AnswerError where it is none."""
         return parse_json(self.body)
+
+
+def json_body(content: Mapping[str, object]) -> dict[str, Any]:
+    """A body of JSON, as httpx takes it."""
+    return {"content": json.dumps(content).encode(), "headers": {"Content-Type": "application/json"}}
+
+
+def form_body(fields: Mapping[str, str], wave_files: Mapping[str, bytes]) -> dict[str, Any]:
+    """A multipart form of texts and WAV files, as httpx takes it."""
+    # A field without a file name makes the form multipart also where there is no file.
+    texts = {name: (None, value) for name, value in fields.items()}
+    return {"files": {**texts, **{name: (f"{name}.wav", data, "audio/wav") for name, data in wave_files.items()}}}
 
 
 class Server:
@@ -83,11 +66,13 @@ class Server:
         self._http = Client([base_url], key, bounds)
         self._loop = EventLoop()
 
-    def ask(self, unit: str, request: JsonRequest | FormRequest, read: Callable[[Answer], Result]) -> Result:
+    def ask(self, unit: str, path: str, body: Mapping[str, Any], read: Callable[[Answer], Result]) -> Result:
         """Send a request until it is answered.
 
         Args:
-            unit: what it is for, in messages.
+            unit: for messages.
+            path: below `base_url`.
+            body: of `json_body` or `form_body`.
             read: makes something of an answer; raises an AnswerError or a MediaError where another attempt may give a
                 better one.
 
@@ -97,7 +82,7 @@ class Server:
         """
 
         async def read_whole(response: httpx.Response) -> Result:
-            answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.most_bytes))
+            answer = Answer(dict(response.headers), await read_body(response, self._http.bounds.max_bytes))
             try:
                 return read(answer)
             except AnswerError as error:
@@ -106,22 +91,41 @@ class Server:
                 raise AnswerError(f"it answered {error}") from error
 
         try:
-            return self._loop.submit(self._http.post(request.path, request.body(), read_whole)).result()
+            return self._loop.submit(self._http.post(path, body, read_whole)).result()
         except RequestError as error:
-            where = shown_url(self._http.servers[0].url) + request.path
+            where = shown_url(self._http.servers[0].url) + path
             raise (UsageError if error.scope == "run" else BuildError)(f"{unit}: {where}: {error}") from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServerArguments:
+    """Arguments of every backend that asks a server.
+
+    Args:
+        base_url: what its paths are added to.
+        attempts: for each request.
+        timeout_s: between two pieces of an answer.
+    """
+
+    base_url: str
+    attempts: int = 5
+    timeout_s: float = 120.0
+
+    def server(self, api_key_env: str = "") -> Server:
+        """The server; raises a UsageError where it cannot be asked like this."""
+        return Server(self.base_url, api_key_env, replace(BOUNDS, attempts=self.attempts, silence_s=self.timeout_s))
+
+    def identity(self) -> dict[str, str]:
+        """The arguments that may change an answer, as text."""
+        return {name: str(value) for name, value in asdict(self).items() if name not in _NOT_IDENTITY}
+
+
 REPAIRS = 3
-"""How often a model may correct what it wrote."""
+"""Corrections that a model may make of one answer."""
 
 
 class InvalidAnswerError(Exception):
-    """What a model wrote is not what it was asked for.
-
-    Args:
-        problems: a sentence each, addressed to the model.
-    """
+    """A model's answer is not as it was asked for; `problems` are sentences addressed to the model."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -129,24 +133,8 @@ class InvalidAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a model is asked.
-
-    Args:
-        name: of the JSON schema.
-        seed: None to send none.
-    """
-
-    system: str
-    user: str
-    name: str
-    schema: Mapping[str, object]
-    seed: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class ChatCompletion(Generic[Result]):
-    """What a model answered.
+    """A usable answer of a model.
 
     Args:
         result: what was made of it.
@@ -164,27 +152,47 @@ class ChatModel:
     """A model on a server.
 
     Args:
+        system: prompt of every conversation.
         temperature: None for the server's own.
     """
 
     server: Server
     name: str
+    system: str
     temperature: float | None
 
-    def ask(self, unit: str, question: Question, read: Callable[[Any], Result]) -> ChatCompletion[Result]:
+    def ask(
+        self,
+        unit: str,
+        prompt: str,
+        schema: tuple[str, Mapping[str, object]],
+        seed: int | None,
+        read: Callable[[Any], Result],
+    ) -> ChatCompletion[Result]:
         """Ask until the answer is usable.
 
         Args:
-            unit: what it is for, in messages.
-            read: makes something of the parsed JSON; raises an UnfitError where it is not as asked for.
+            unit: for messages.
+            schema: name and JSON schema of the answer.
+            seed: None to send none.
+            read: makes something of the parsed JSON; raises an InvalidAnswerError where it is not as asked for.
 
         Raises:
             BuildError: the server fails, or the model wrote nothing usable even when told what was wrong.
         """
-        messages = [{"role": "system", "content": question.system}, {"role": "user", "content": question.user}]
+        optional = {"temperature": self.temperature, "seed": seed}
+        settings = {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": schema[0], "strict": True, "schema": schema[1]},
+            },
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+        messages = [{"role": "system", "content": self.system}, {"role": "user", "content": prompt}]
         last = ""
         for _ in range(1 + REPAIRS):
-            text, model = self.server.ask(unit, self._request(messages, question), _completion)
+            body = json_body({"model": self.name, "messages": messages, **settings})
+            text, model = self.server.ask(unit, "/chat/completions", body, _completion)
             try:
                 content = _parse_answer(text)
                 return ChatCompletion(read(content), content, model)
@@ -195,28 +203,13 @@ class ChatModel:
                 messages += [{"role": "assistant", "content": text}, {"role": "user", "content": repair}]
         raise BuildError(f"{unit}: {self.name} wrote nothing usable in {1 + REPAIRS} attempts; the last: {last}")
 
-    def _request(self, messages: list[dict[str, str]], question: Question) -> JsonRequest:
-        content: dict[str, object] = {
-            "model": self.name,
-            "messages": messages,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": question.name, "strict": True, "schema": question.schema},
-            },
-        }
-        if self.temperature is not None:
-            content["temperature"] = self.temperature
-        if question.seed is not None:
-            content["seed"] = question.seed
-        return JsonRequest("/chat/completions", content)
-
 
 def _completion(answer: Answer) -> tuple[str, str]:
     """Text and model's name of a completion; a refusal is text like any other."""
-    told = answer.json()
+    completion = answer.json()
     try:
-        choice = told["choices"][0]
-        message, model = choice["message"], told.get("model")
+        choice = completion["choices"][0]
+        message, model = choice["message"], completion.get("model")
         text = message.get("content") or message.get("refusal") or ""
         cut = choice.get("finish_reason") == "length"
     except (TypeError, LookupError, AttributeError) as error:

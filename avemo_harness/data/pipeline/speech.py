@@ -7,9 +7,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from avemo_harness.data.pipeline.backends import (
     Utterance,
     utterance_values,
 )
-from avemo_harness.data.pipeline.command import Command, CommandArguments, require
-from avemo_harness.data.pipeline.servers import BOUNDS, Answer, FormRequest, JsonRequest, Server
+from avemo_harness.data.pipeline.command import Command, CommandArguments
+from avemo_harness.data.pipeline.servers import Answer, ServerArguments, form_body, json_body
 from avemo_harness.errors import BuildError, MediaError, UsageError
 from avemo_harness.http_answers import AnswerError
 from avemo_harness.media import Samples
@@ -36,7 +36,7 @@ _OTHER_FORMATS = (b"ID3", b"OggS", b"fLaC", b"<!DOC", b"<html")
 
 
 def check_speech(samples: Samples, rate_hz: int, text: str) -> SpeechAudio:
-    """Samples as sound, where they can be the speech of a text.
+    """Samples as audio, where they can be the speech of a text.
 
     Raises:
         MediaError: there are none, they are not finite, silent, or of a length that the text cannot have.
@@ -56,21 +56,14 @@ def check_speech(samples: Samples, rate_hz: int, text: str) -> SpeechAudio:
 
 
 def read_wave_answer(answer: Answer, text: str) -> SpeechAudio:
-    """The speech of an answer that is a WAV file.
-
-    Raises:
-        AnswerError, MediaError: it is none, is cut off, or is no speech.
-    """
+    """The speech of an answer that is a WAV file; raises an AnswerError or MediaError where it is none or cut off."""
     _refuse_text(answer)
     samples, rate_hz = media.read_wave(answer.body)
     return check_speech(samples, rate_hz, text)
 
 
 def read_pcm_answer(answer: Answer, rate_hz: int, text: str) -> SpeechAudio:
-    """The speech of an answer that is bare 16-bit samples; a WAV file of the same rate is as good.
-
-    Args:
-        rate_hz: as declared; bare samples do not tell it.
+    """The speech of an answer that is bare 16-bit samples of a declared rate, or a WAV file of that rate.
 
     Raises:
         AnswerError, MediaError: it is something else, half a sample is missing, its rate is another, or it is
@@ -99,7 +92,7 @@ def _stated_rate(answer: Answer) -> int | None:
 
 
 def _refuse_text(answer: Answer) -> None:
-    """Refuse what servers say in words under the status of success."""
+    """Refuse an error message that is sent with the status of success."""
     kind = answer.headers.get("content-type", "").split(";")[0].strip().lower()
     is_text = kind.startswith("text/") or kind == "application/json"
     if not is_text and answer.body[:1] in (b"{", b"["):
@@ -114,30 +107,21 @@ def _refuse_text(answer: Answer) -> None:
         raise AnswerError(f"no sound but {shown!r}")
 
 
-_OPENAI_NOT_IDENTITY = ("base_url", "api_key_env", "attempts", "timeout_s")
-
-
 class OpenAISpeech:
     """Speaks utterances by a text-to-speech model that takes instructions in words."""
 
     @dataclass(frozen=True)
-    class Arguments:
-        """Where the model is and how it is asked; what is empty or None is not sent.
+    class Arguments(ServerArguments):
+        """Server and model, `base_url` up to and with ``/v1``; what is empty or None is not sent.
 
         Args:
-            base_url: up to and with ``/v1``.
-            model: as the server calls it.
             api_key_env: the environment variable that holds the key; empty for none.
             voice, instructions: may hold {speaker}, {voice}, {gender}, {style} and {emotion} of the utterance.
-            response_format: ``wav``, or ``pcm`` for bare 16-bit mono samples.
-            sample_rate: of ``pcm``, in samples a second.
-            language, speed: as the server takes them.
-            send_seed: whether to send the utterance's seed; not every server takes one.
+            response_format: ``wav``, or ``pcm`` for bare 16-bit mono samples, `sample_rate` a second.
+            send_seed: send the utterance's seed, which not every server takes.
             version: of the model, where its name does not tell it; only recorded.
-            attempts, timeout_s: for each utterance, and between two pieces of an answer.
         """
 
-        base_url: str
         model: str
         api_key_env: str = ""
         voice: str = "{voice}"
@@ -148,28 +132,21 @@ class OpenAISpeech:
         speed: float | None = None
         send_seed: bool = False
         version: str = ""
-        attempts: int = 5
-        timeout_s: float = 120.0
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
-        self._voice = Template.parse("voice", arguments.voice, UTTERANCE_PLACEHOLDERS)
-        self._instructions = Template.parse("instructions", arguments.instructions, UTTERANCE_PLACEHOLDERS)
-        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
-        self._server = Server(arguments.base_url, arguments.api_key_env, bounds)
+        self._voice = Template.parse("voice", arguments.voice)
+        self._instructions = Template.parse("instructions", arguments.instructions)
+        self._server = arguments.server(arguments.api_key_env)
 
     def identity(self) -> Mapping[str, str]:
-        """The model and how it is asked; not where it is."""
-        settings = {
-            name: str(value) for name, value in asdict(self._arguments).items() if name not in _OPENAI_NOT_IDENTITY
-        }
-        return {"tool": "openai_speech", **settings}
+        """The model and its settings; not the server's address."""
+        return {"tool": "openai_speech", **self._arguments.identity()}
 
     def speak(self, utterance: Utterance) -> SpeechAudio:
         """The sound of an utterance; raises a BuildError where the server gives none."""
-        request = JsonRequest("/audio/speech", self._content(utterance))
-        text = utterance.line.text
-        return self._server.ask(utterance.unit_id, request, lambda answer: self._read(answer, text))
+        body, text = json_body(self._content(utterance)), utterance.line.text
+        return self._server.ask(utterance.unit_id, "/audio/speech", body, lambda answer: self._read(answer, text))
 
     def _content(self, utterance: Utterance) -> Mapping[str, object]:
         arguments, values = self._arguments, utterance_values(utterance)
@@ -181,20 +158,13 @@ class OpenAISpeech:
             "seed": utterance.seed % 2**31 if arguments.send_seed else None,
         }
         sent = {name: value for name, value in wanted.items() if value not in ("", None)}
-        fixed = {
-            "model": arguments.model,
-            "input": utterance.line.text,
-            "response_format": arguments.response_format,
-        }
-        return {**fixed, **sent}
+        fixed = {"model": arguments.model, "input": utterance.line.text}
+        return {**fixed, "response_format": arguments.response_format, **sent}
 
     def _read(self, answer: Answer, text: str) -> SpeechAudio:
         if self._arguments.response_format == "wav":
             return read_wave_answer(answer, text)
         return read_pcm_answer(answer, self._arguments.sample_rate, text)
-
-
-_COSYVOICE_NOT_IDENTITY = ("base_url", "attempts", "timeout_s")
 
 
 class CosyVoice:
@@ -205,11 +175,10 @@ class CosyVoice:
     """
 
     @dataclass(frozen=True)
-    class Arguments:
-        """Where the server is and how it is asked.
+    class Arguments(ServerArguments):
+        """Server, `base_url` such as ``http://127.0.0.1:50000``, and mode of synthesis.
 
         Args:
-            base_url: such as ``http://127.0.0.1:50000``.
             mode: of its entry points ``/inference_…``.
             sample_rate: of the model it serves: 22050 for CosyVoice 1, 24000 for 2 and 3.
             prompt_wav: path of the reference recording; for ``instruct2`` and ``zero_shot``. In the latter, a text file
@@ -218,62 +187,57 @@ class CosyVoice:
             speaker: name of a voice of the model's, for ``sft``. All three may hold {speaker}, {voice}, {gender},
                 {style} and {emotion} of the utterance.
             version: of the model; only recorded.
-            attempts, timeout_s: for each utterance, and between two pieces of an answer.
         """
 
-        base_url: str
         mode: Literal["instruct2", "zero_shot", "sft"] = "instruct2"
         sample_rate: int = 24_000
         prompt_wav: str = ""
         instruct_text: str = "{style}"
         speaker: str = "{voice}"
         version: str = ""
-        attempts: int = 5
-        timeout_s: float = 120.0
 
     def __init__(self, arguments: Arguments) -> None:
         if arguments.mode != "sft" and not arguments.prompt_wav:
             raise UsageError(f"prompt_wav: the mode {arguments.mode} needs a reference recording; give its path")
         self._arguments = arguments
-        self._prompt_wav = Template.parse("prompt_wav", arguments.prompt_wav, UTTERANCE_PLACEHOLDERS)
-        self._instruct_text = Template.parse("instruct_text", arguments.instruct_text, UTTERANCE_PLACEHOLDERS)
-        self._speaker = Template.parse("speaker", arguments.speaker, UTTERANCE_PLACEHOLDERS)
+        self._prompt_wav = Template.parse("prompt_wav", arguments.prompt_wav)
+        self._instruct_text = Template.parse("instruct_text", arguments.instruct_text)
+        self._speaker = Template.parse("speaker", arguments.speaker)
         if arguments.mode != "sft" and not self._prompts():
             raise UsageError(f"prompt_wav: there is no file {arguments.prompt_wav}; correct the path")
-        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
-        self._server = Server(arguments.base_url, bounds=bounds)
+        self._server = arguments.server()
 
     def identity(self) -> Mapping[str, str]:
-        """How the server is asked, and a digest of all reference recordings and their words; not where it is."""
-        settings = {
-            name: str(value) for name, value in asdict(self._arguments).items() if name not in _COSYVOICE_NOT_IDENTITY
-        }
-        return {"tool": "cosyvoice", **settings, "prompts_sha256": self._prompts_digest()}
+        """Mode and model, and a digest of all reference recordings and their words; not the server's address."""
+        return {"tool": "cosyvoice", **self._arguments.identity(), "prompts_sha256": self._prompts_digest()}
 
     def speak(self, utterance: Utterance) -> SpeechAudio:
         """The sound of an utterance; raises a BuildError where the server gives none."""
-        request = self._request(utterance)
-        rate, text = self._arguments.sample_rate, utterance.line.text
-        return self._server.ask(utterance.unit_id, request, lambda answer: read_pcm_answer(answer, rate, text))
+        arguments, text = self._arguments, utterance.line.text
+        return self._server.ask(
+            utterance.unit_id,
+            f"/inference_{arguments.mode}",
+            self._body(utterance),
+            lambda answer: read_pcm_answer(answer, arguments.sample_rate, text),
+        )
 
-    def _request(self, utterance: Utterance) -> FormRequest:
+    def _body(self, utterance: Utterance) -> dict[str, Any]:
         mode, values = self._arguments.mode, utterance_values(utterance)
-        path, fields = f"/inference_{mode}", {"tts_text": utterance.line.text}
+        fields = {"tts_text": utterance.line.text}
         if mode == "sft":
-            return FormRequest(path, {**fields, "spk_id": self._speaker.fill(values)})
+            return form_body({**fields, "spk_id": self._speaker.fill(values)}, {})
         prompt = Path(self._prompt_wav.fill(values))
         if mode == "instruct2":
             fields["instruct_text"] = self._instruct_text.fill(values)
         else:
-            fields["prompt_text"] = (
-                _read_prompt(utterance.unit_id, prompt.with_suffix(".txt")).decode(errors="replace").strip()
-            )
-        return FormRequest(path, fields, {"prompt_wav": _read_prompt(utterance.unit_id, prompt)})
+            words = _read_prompt(utterance.unit_id, prompt.with_suffix(".txt"))
+            fields["prompt_text"] = words.decode(errors="replace").strip()
+        return form_body(fields, {"prompt_wav": _read_prompt(utterance.unit_id, prompt)})
 
     def _prompts(self) -> list[Path]:
-        """The files that the path can stand for, whatever is put into it."""
+        """The files that `prompt_wav` can name, whatever its placeholders stand for."""
         any_utterance = dict.fromkeys(UTTERANCE_PLACEHOLDERS, "*")
-        pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav), UTTERANCE_PLACEHOLDERS)
+        pattern = Template.parse("prompt_wav", glob.escape(self._arguments.prompt_wav))
         return [path for path in map(Path, sorted(glob.glob(pattern.fill(any_utterance)))) if path.is_file()]
 
     def _prompts_digest(self) -> str:
@@ -302,16 +266,13 @@ class CommandSpeech:
     Its arguments may hold {text}, {style}, {emotion}, {voice}, {speaker}, {gender} and {seed}.
     """
 
-    @dataclass(frozen=True)
-    class Arguments(CommandArguments):
-        """Those of every command."""
+    Arguments = CommandArguments
 
-    def __init__(self, arguments: Arguments) -> None:
+    def __init__(self, arguments: CommandArguments) -> None:
         self._command = Command(arguments, (*UTTERANCE_PLACEHOLDERS, "text", "seed"), "out.wav")
-        require(self._command, "text", "the words to be spoken")
+        self._command.require("text", "the words to be spoken")
 
     def identity(self) -> Mapping[str, str]:
-        """The tool and how it is called."""
         return self._command.identity()
 
     def speak(self, utterance: Utterance) -> SpeechAudio:

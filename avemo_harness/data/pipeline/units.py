@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from avemo_harness.data.pipeline.backends import (
     ScriptRequest,
     SpeechAudio,
     SpeechBackend,
-    SpokenUtterance,
     Utterance,
 )
 from avemo_harness.data.pipeline.builtin import BuiltinFace
@@ -39,66 +39,50 @@ from avemo_harness.torch_setup import worker_pool
 
 @dataclass(frozen=True, slots=True)
 class UnitKey:
-    """Which unit it is.
-
-    Args:
-        digest: of the stage, its tool, and the unit's inputs.
-    """
+    """Stage of a unit, and digest of everything that decides it: stage, tool and inputs."""
 
     stage: str
     digest: str
 
     @classmethod
-    def of(cls, stage: str, decides: Mapping[str, Any]) -> UnitKey:
-        """The key of a unit.
-
-        Args:
-            decides: everything that decides what it is, as JSON takes it.
-        """
-        content = json.dumps([stage, decides], sort_keys=True, ensure_ascii=True)
+    def of(cls, stage: str, inputs: Mapping[str, Any]) -> UnitKey:
+        """The key of a unit that is made of `inputs`, which are JSON."""
+        content = json.dumps([stage, inputs], sort_keys=True, ensure_ascii=True)
         return cls(stage, hashlib.sha256(content.encode()).hexdigest())
 
 
 class UnitStore:
-    """The units of a build.
-
-    Args:
-        folder: made where it is missing.
-    """
+    """Content-addressed store of the units of a build, in a folder that is made where it is missing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._whole: set[UnitKey] = set()
 
     def path(self, key: UnitKey) -> Path:
-        """Where a unit is, or is to be."""
+        """The folder of a unit, made or not."""
         return self.folder / "units" / key.stage / key.digest[:2] / key.digest
 
     def has(self, key: UnitKey) -> bool:
-        """Whether a unit is made. Its files are compared with their digests when it is asked for first; one that is
-        damaged is removed, so that it is made anew.
+        """Look whether a unit is made. Its files are compared with their digests when it is asked for first; one that
+        is damaged is removed, so that it is made anew.
 
         Raises:
             StoreError: a damaged unit cannot be removed.
         """
-        place = self.path(key)
-        if key in self._whole or not place.exists():
+        folder = self.path(key)
+        if key in self._whole or not folder.exists():
             return key in self._whole
-        if not _is_whole(place):
+        if not _is_whole(folder):
             try:
-                shutil.rmtree(place)
+                shutil.rmtree(folder)
             except OSError as error:
-                raise StoreError(f"{place}: is damaged and cannot be removed ({error.strerror}); delete it") from error
+                raise StoreError(f"{folder}: is damaged and cannot be removed ({error.strerror}); delete it") from error
             return False
         self._whole.add(key)
         return True
 
     def read(self, key: UnitKey, name: str) -> bytes:
-        """A file of a unit.
-
-        Raises:
-            StoreError: it is missing or cannot be read.
-        """
+        """The bytes of a unit's file; raises a StoreError where it cannot be read."""
         path = self.path(key) / name
         try:
             return path.read_bytes()
@@ -108,22 +92,22 @@ class UnitStore:
             ) from error
 
     def meta(self, key: UnitKey) -> dict[str, Any]:
-        """What is recorded of a unit."""
-        meta: dict[str, Any] = json.loads(self.read(key, "meta.json"))
-        return meta
+        """The record of a unit, with the digests of its files; raises a StoreError as `read` does."""
+        return dict(json.loads(self.read(key, "meta.json")))
 
-    def put(self, key: UnitKey, files: Mapping[str, bytes], meta: Mapping[str, Any]) -> None:
-        """Keep a unit; one that is there stays. An earlier failure of it is forgotten.
+    def put(self, key: UnitKey, contents: Mapping[str, bytes], meta: Mapping[str, Any]) -> None:
+        """Keep the files of a unit; one that is there stays. An earlier failure of it is forgotten.
 
         Raises:
             StoreError: the disk is full or the folder cannot be written.
         """
-        place = self.path(key)
-        hidden = place.with_name(f".{key.digest[:16]}.{secrets.token_hex(4)}")
-        recorded = {**meta, "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
+        folder = self.path(key)
+        hidden = folder.with_name(f".{key.digest[:16]}.{secrets.token_hex(4)}")
+        recorded = {**meta, "files": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}}
         try:
             hidden.mkdir(parents=True)
-            for name, data in {**files, "meta.json": json.dumps(recorded, sort_keys=True, indent=1).encode()}.items():
+            record = json.dumps(recorded, sort_keys=True, indent=1).encode()
+            for name, data in {**contents, "meta.json": record}.items():
                 with open(hidden / name, "wb") as handle:
                     handle.write(data)
                     handle.flush()
@@ -131,11 +115,11 @@ class UnitStore:
             if self.has(key):
                 shutil.rmtree(hidden)
             else:
-                hidden.rename(place)
+                hidden.rename(folder)
                 self._whole.add(key)
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
-            raise StorageError(place, "written", error) from error
+            raise StorageError(folder, "written", error) from error
         self._failure(key).unlink(missing_ok=True)
 
     def fail(self, key: UnitKey, unit: str, error: str) -> None:
@@ -144,9 +128,9 @@ class UnitStore:
         files.write_atomically(self._failure(key), content + "\n")
 
     def failure(self, key: UnitKey) -> str | None:
-        """Why a unit could not be made; None where it was not tried or is there."""
+        """The error of a unit that could not be made; None where it was not tried or is there."""
         try:
-            return str(json.loads(self._failure(key).read_text(encoding="utf-8"))["error"])
+            return str(files.read_json(self._failure(key), dict)["error"])
         except (OSError, ValueError, KeyError):
             return None
 
@@ -154,16 +138,16 @@ class UnitStore:
         return self.folder / "failed" / key.stage / f"{key.digest}.json"
 
 
-def _is_whole(place: Path) -> bool:
+def _is_whole(folder: Path) -> bool:
     try:
-        files = json.loads((place / "meta.json").read_bytes())["files"]
-        return all(hashlib.sha256((place / name).read_bytes()).hexdigest() == told for name, told in files.items())
+        digests = json.loads((folder / "meta.json").read_bytes())["files"]
+        return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == one for name, one in digests.items())
     except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return False
 
 
 PROGRESS_INTERVAL_S = 10.0
-"""Seconds between two lines of progress."""
+_MAX_SUBMITTED = 64
 
 Say = Callable[[str], object]
 Files = dict[str, bytes]
@@ -176,30 +160,13 @@ class Job:
 
     Args:
         unit: for messages.
-        make: gives its files and what is to be recorded of it; may run in another process.
-        arguments: for `make`.
+        make: gives its files and facts to be recorded; may run in another process, with `arguments`.
     """
 
     key: UnitKey
     unit: str
     make: Callable[..., tuple[Files, Facts]]
     arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How units are made.
-
-    Args:
-        executor: how many at a time, and where; None for one after the other in this thread.
-        retry: also those that failed before.
-        hide: takes out of an error what must not be kept of it.
-    """
-
-    executor: Executor | None
-    retry: bool
-    say: Say
-    hide: Callable[[str], str]
 
 
 @contextmanager
@@ -229,8 +196,22 @@ def threads(count: int) -> Iterator[Executor | None]:
             pool.shutdown()
 
 
-def make_units(stage: str, jobs: Sequence[Job], store: UnitStore, work: WorkerSettings) -> None:
+def make_units(
+    stage: str,
+    jobs: Sequence[Job],
+    store: UnitStore,
+    executor: Executor | None,
+    *,
+    retry: bool,
+    say: Say,
+    hide: Callable[[str], str],
+) -> None:
     """Make what is missing of a stage; units that cannot be made are recorded, whatever the error is.
+
+    Args:
+        executor: of `processes` or `threads`; None to make one after the other in this thread.
+        retry: also those that failed before.
+        hide: takes secrets out of an error that is kept.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written.
@@ -238,51 +219,51 @@ def make_units(stage: str, jobs: Sequence[Job], store: UnitStore, work: WorkerSe
     """
     waiting = [job for job in dict.fromkeys(jobs) if not store.has(job.key)]
     failed_before = {job.key for job in waiting if store.failure(job.key) is not None}
-    if not work.retry:
+    if not retry:
         waiting = [job for job in waiting if job.key not in failed_before]
-    there = len(set(jobs)) - len(waiting) - (0 if work.retry else len(failed_before))
-    counter = _StageProgress(stage, len(waiting), there, work.say)
-    if work.executor is None:
-        for job in waiting:
-            counter.count(_store_result(job, store, work, partial(job.make, *job.arguments)))
-    else:
-        _make_in_parallel(waiting, store, work, work.executor, counter)
-    counter.end()
+    there = len(set(jobs)) - len(waiting) - (0 if retry else len(failed_before))
+    progress = _StageProgress(stage, len(waiting), there, say)
+    for job, result in _results(waiting, executor):
+        progress.count(_store_result(job, store, hide, result))
+    say(progress.line())
 
 
-def _make_in_parallel(
-    jobs: Sequence[Job], store: UnitStore, work: WorkerSettings, executor: Executor, counter: _StageProgress
-) -> None:
-    # Few are handed over at a time, since each carries its inputs.
+Result = Callable[[], tuple[Files, Facts]]
+
+
+def _results(jobs: Sequence[Job], executor: Executor | None) -> Iterator[tuple[Job, Result]]:
+    """Each job with a function that gives its result, or raises its error, in the order in which they are done."""
+    if executor is None:
+        for job in jobs:
+            yield job, partial(job.make, *job.arguments)
+        return
     rest, running = iter(jobs), dict[Future[tuple[Files, Facts]], Job]()
-    more = True
-    while more or running:
-        while more and len(running) < 64:
-            job = next(rest, None)
-            if job is None:
-                more = False
-            else:
-                running[executor.submit(job.make, *job.arguments)] = job
-        done, _ = wait(running, return_when=FIRST_COMPLETED) if running else (set[Future[Any]](), None)
+    while True:
+        # Few are handed over at a time, since each carries its inputs.
+        for job in islice(rest, _MAX_SUBMITTED - len(running)):
+            running[executor.submit(job.make, *job.arguments)] = job
+        if not running:
+            return
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-            counter.count(_store_result(running.pop(future), store, work, future.result))
+            yield running.pop(future), future.result
 
 
-def _store_result(job: Job, store: UnitStore, work: WorkerSettings, result: Callable[[], tuple[Files, Facts]]) -> bool:
-    """Keep a unit, or record why there is none; returns whether there is."""
+def _store_result(job: Job, store: UnitStore, hide: Callable[[str], str], result: Result) -> bool:
+    """Keep a unit, or record its error; returns whether there is a unit."""
     try:
-        files, facts = result()
+        contents, facts = result()
     except (StoreError, UsageError, BrokenExecutor):
         raise
     except Exception as error:  # what a tool gives may be odd in ways that nobody thought of
-        store.fail(job.key, job.unit, work.hide(describe(error)))
+        store.fail(job.key, job.unit, hide(describe(error)))
         return False
-    store.put(job.key, files, {"unit": job.unit, **facts})
+    store.put(job.key, contents, {"unit": job.unit, **facts})
     return True
 
 
 class _StageProgress:
-    """Tells how far a stage is."""
+    """Counts the units of a stage and says every now and then how far it is."""
 
     def __init__(self, stage: str, total: int, there: int, say: Say) -> None:
         self._stage, self._total, self._there, self._say = stage, total, there, say
@@ -290,18 +271,14 @@ class _StageProgress:
         self._begun = self._told = time.monotonic()
 
     def count(self, made: bool) -> None:
-        """One more is settled."""
+        """Count a unit that was made or failed."""
         self._done += 1
         self._failed += not made
         if time.monotonic() - self._told >= PROGRESS_INTERVAL_S:
             self._told = time.monotonic()
-            self._say(self._line())
+            self._say(self.line())
 
-    def end(self) -> None:
-        """All are settled."""
-        self._say(self._line())
-
-    def _line(self) -> str:
+    def line(self) -> str:
         rate = self._done / max(time.monotonic() - self._begun, 1e-3)
         speed = f", {rate:.1f} a second" if self._done else ""
         failed = f", {self._failed} failed" if self._failed else ""
@@ -313,12 +290,12 @@ STAGE_VERSIONS = {"dialogue": 1, "speech": 1, "face": 1, "sound": 1}
 """Raised whenever equal inputs begin to give another unit."""
 
 
-def write_script(writer: DialogueBackend, brief: ScriptRequest) -> tuple[Files, Facts]:
+def write_script(writer: DialogueBackend, request: ScriptRequest) -> tuple[Files, Facts]:
     """A dialogue as JSON."""
-    script = writer.write(brief)
+    script = writer.write(request)
     emotions = tuple(line.emotion for line in script.lines if line.role == "user")
-    if len(script.lines) != brief.turns or emotions != brief.emotions:
-        raise BuildError(f"{brief.script_id}: the dialogue that was written is not the one that was asked for")
+    if len(script.lines) != request.turns or emotions != request.emotions:
+        raise BuildError(f"{request.script_id}: the dialogue that was written is not the one that was asked for")
     content = {"lines": [asdict(line) for line in script.lines], "written_by": script.written_by}
     return {"script.json": json.dumps(content, sort_keys=True).encode()}, {"written_by": script.written_by}
 
@@ -341,8 +318,9 @@ def animate_utterance(face: FaceBackend, utterance: Utterance, speech: Path) -> 
     """The clip of a user's utterance: h264 at 25 frames a second, AAC at 16 kHz, both equally long."""
     samples = _at_rate(speech)
     frames = max(2, round(len(samples) / RATE * FPS))
-    samples = _fitted(samples, frames * RATE // FPS)
-    clip = face.animate(SpokenUtterance(utterance, SpeechAudio(samples, RATE)))
+    count = frames * RATE // FPS
+    samples = np.pad(samples[:count], (0, max(0, count - len(samples))))
+    clip = face.animate(utterance, SpeechAudio(samples, RATE))
     if not isinstance(face, BuiltinFace):
         clip = _normalised(utterance, clip, samples, frames)
     return {"clip.mp4": clip}, {"duration_s": round(frames / FPS, 4)}
@@ -357,10 +335,6 @@ def encode_utterance(speech: Path) -> tuple[Files, Facts]:
 def _at_rate(speech: Path) -> media.Samples:
     samples, rate = media.read_wave(speech.read_bytes())
     return media.resample(samples, rate, RATE)
-
-
-def _fitted(samples: media.Samples, count: int) -> media.Samples:
-    return np.pad(samples[:count], (0, max(0, count - len(samples))))
 
 
 def _normalised(utterance: Utterance, clip: bytes, samples: media.Samples, frames: int) -> bytes:

@@ -6,16 +6,15 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from avemo_harness import files
 from avemo_harness.benchmark.release import EMOTIONS, Role
-from avemo_harness.data.pipeline.backends import Script, ScriptLine, ScriptRequest
-from avemo_harness.data.pipeline.servers import BOUNDS, ChatModel, InvalidAnswerError, Question, Server
+from avemo_harness.data.pipeline.backends import Script, ScriptLine, ScriptRequest, seed_of
+from avemo_harness.data.pipeline.servers import ChatCompletion, ChatModel, InvalidAnswerError, ServerArguments
 from avemo_harness.data.synthesis.sentences import Situation, find_leaks
 from avemo_harness.files import exclusive_lock
 
@@ -26,21 +25,8 @@ _TRANSCRIPT_KEYS = ("role", "text")
 _STYLE_KEYS = ("emotion", "style")
 
 
-@dataclass(frozen=True, slots=True)
-class TextRules:
-    """What the words of a dialogue must be.
-
-    Args:
-        longest: characters of an utterance.
-        leak_words: by emotion, added to those of `leak_words.LEAK_WORDS`.
-    """
-
-    longest: int
-    leak_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
 def role_of(turn: int) -> Role:
-    """Whose turn it is: the user speaks first."""
+    """The speaker of a turn; the user begins."""
     return "assistant" if turn % 2 else "user"
 
 
@@ -63,23 +49,27 @@ def turns_schema(**properties: Sequence[str] | None) -> Mapping[str, object]:
     }
 
 
-TRANSCRIPT_SCHEMA = turns_schema(role=("user", "assistant"), text=None)
-STYLES_SCHEMA = turns_schema(emotion=EMOTIONS, style=None)
+TRANSCRIPT_SCHEMA = ("transcript", turns_schema(role=("user", "assistant"), text=None))
+STYLES_SCHEMA = ("styles", turns_schema(emotion=EMOTIONS, style=None))
 
 
-def read_transcript(told: Any, turns: int, rules: TextRules) -> tuple[str, ...]:
+def read_transcript(content: Any, turns: int, longest: int, leak_words: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The texts of a transcript, ``{"turns": [{"role": …, "text": …}, …]}``, one for each turn.
 
+    Args:
+        longest: characters of an utterance.
+        leak_words: by emotion, added to those of `LEAK_WORDS`.
+
     Raises:
-        UnfitError: with everything that is wrong.
+        InvalidAnswerError: with everything that is wrong.
     """
-    rows = _rows(told, turns, _TRANSCRIPT_KEYS)
+    rows = _rows(content, turns, _TRANSCRIPT_KEYS)
     texts = [" ".join(row["text"].split()) for row in rows]
     problems = []
     for turn, (row, text) in enumerate(zip(rows, texts, strict=True)):
         if row["role"] != role_of(turn):
             problems.append(f"utterance {turn + 1} must be the {role_of(turn)}'s")
-        problems += [f"utterance {turn + 1} {problem}" for problem in _text_problems(text, rules)]
+        problems += [f"utterance {turn + 1} {problem}" for problem in _text_problems(text, longest, leak_words)]
         said = [_folded(earlier) for earlier in texts[:turn]]
         if _folded(text) in said:
             problems.append(f"utterance {turn + 1} repeats utterance {said.index(_folded(text)) + 1}")
@@ -88,16 +78,16 @@ def read_transcript(told: Any, turns: int, rules: TextRules) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def read_styles(told: Any, turns: int, wanted: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def read_styles(content: Any, turns: int, wanted: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Emotion and style of each turn, from ``{"turns": [{"emotion": …, "style": …}, …]}``.
 
     Args:
         wanted: emotions of the user's turns, in order.
 
     Raises:
-        UnfitError: with everything that is wrong.
+        InvalidAnswerError: with everything that is wrong.
     """
-    rows = _rows(told, turns, _STYLE_KEYS)
+    rows = _rows(content, turns, _STYLE_KEYS)
     problems = []
     for turn, row in enumerate(rows):
         right = EMOTIONS if turn % 2 else (wanted[turn // 2],)
@@ -113,8 +103,8 @@ def read_styles(told: Any, turns: int, wanted: Sequence[str]) -> tuple[tuple[str
     return tuple((row["emotion"], row["style"].strip()) for row in rows)
 
 
-def _rows(told: Any, turns: int, keys: Sequence[str]) -> list[Mapping[str, str]]:
-    rows = told.get("turns") if isinstance(told, dict) else None
+def _rows(content: Any, turns: int, keys: Sequence[str]) -> list[Mapping[str, str]]:
+    rows = content.get("turns") if isinstance(content, dict) else None
     if not isinstance(rows, list):
         raise InvalidAnswerError(['the answer must be an object with a list "turns"'])
     if len(rows) != turns:
@@ -125,17 +115,15 @@ def _rows(told: Any, turns: int, keys: Sequence[str]) -> list[Mapping[str, str]]
     return rows
 
 
-def _text_problems(text: str, rules: TextRules) -> list[str]:
+def _text_problems(text: str, longest: int, leak_words: Mapping[str, Sequence[str]]) -> list[str]:
     problems = []
     if not any(letter.isalpha() for letter in text):
         problems.append("has no words")
-    if len(text) > rules.longest:
-        problems.append(f"has {len(text)} characters, at most {rules.longest} are allowed")
+    if len(text) > longest:
+        problems.append(f"has {len(text)} characters, at most {longest} are allowed")
     if not text.isprintable() or any(letter in _UNSPOKEN or unicodedata.category(letter) == "So" for letter in text):
         problems.append("has signs that are not spoken: give words only, no stage directions, markup or emoji")
-    leaks = find_leaks(text, rules.leak_words)
-    problems += [f"tells an emotion by the word {leak.word!r}" for leak in leaks]
-    return problems
+    return problems + [f"tells an emotion by the word {word!r}" for _, word in find_leaks(text, leak_words)]
 
 
 def _folded(text: str) -> str:
@@ -144,7 +132,7 @@ def _folded(text: str) -> str:
 
 
 PROMPTS_VERSION = 1
-"""Raised whenever equal briefs begin to ask for something else."""
+"""Raised whenever equal requests begin to ask for something else."""
 
 _SYSTEM = "You write conversations that actors speak. Answer with JSON alone."
 _TRANSCRIPT_PROMPT = """\
@@ -165,39 +153,27 @@ The emotions of the user's utterances are given: {given}.
 For the assistant's choose the one of {emotions} that suits what they answer to."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Transcript:
-    """The words of a dialogue, one text for each turn, and the model that wrote them."""
-
-    texts: tuple[str, ...]
-    model: str
-
-
 class OpenAIWriter:
     """Asks for the words of a topic once, and for the emotions and styles of every take of it.
 
     Words are kept in the cache under everything that they were asked with: settings, topic, turns and language. While
-    the cache is there, briefs of equal topic, turns and language get equal words, whatever the server does, in any
+    the cache is there, requests of equal topic, turns and language get equal words, whatever the server does, in any
     order, in any thread or process, and after an interruption. Without it they are as equal as the server's answers to
     equal requests. Styles are asked again each time.
     """
 
     @dataclass(frozen=True)
-    class Arguments:
-        """Where the model is and how it is asked.
+    class Arguments(ServerArguments):
+        """Server and model, `base_url` up to and with ``/v1``.
 
         Args:
-            base_url: up to and with ``/v1``.
-            model: as the server calls it.
             api_key_env: the environment variable that holds the key; empty for none.
-            temperature: None for the server's own, as models that take none need it.
+            temperature: None for the server's own, and for models that take none.
             seed: decides what topics are about; sent, in parts, only if `send_seed`, since not every server takes it.
             longest_text: characters of an utterance.
             leak_words: by emotion, added to the English ones; a star stands for any ending.
-            attempts, timeout_s: for each request.
         """
 
-        base_url: str
         model: str
         api_key_env: str = ""
         temperature: float | None = 0.7
@@ -205,86 +181,83 @@ class OpenAIWriter:
         send_seed: bool = False
         longest_text: int = 200
         leak_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-        attempts: int = 5
-        timeout_s: float = 120.0
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
-        bounds = replace(BOUNDS, attempts=arguments.attempts, silence_s=arguments.timeout_s)
-        server = Server(arguments.base_url, arguments.api_key_env, bounds)
-        self._model = ChatModel(server, arguments.model, arguments.temperature)
-        self._rules = TextRules(arguments.longest_text, arguments.leak_words)
+        server = arguments.server(arguments.api_key_env)
+        self._model = ChatModel(server, arguments.model, _SYSTEM, arguments.temperature)
 
     def identity(self) -> Mapping[str, str]:
-        """The model and how it is asked; not where it is."""
-        arguments = self._arguments
+        """The model, its settings and prompts; not the server's address."""
+        leak_words = {emotion: list(words) for emotion, words in sorted(self._arguments.leak_words.items())}
         return {
             "tool": "openai",
-            "model": arguments.model,
-            "temperature": str(arguments.temperature),
-            "seed": str(arguments.seed),
-            "send_seed": str(arguments.send_seed),
-            "longest_text": str(arguments.longest_text),
-            "leak_words": json.dumps({key: list(words) for key, words in sorted(arguments.leak_words.items())}),
+            **self._arguments.identity(),
+            "leak_words": json.dumps(leak_words),
             "prompts": str(PROMPTS_VERSION),
         }
 
-    def write(self, brief: ScriptRequest) -> Script:
-        """The dialogue of a brief; raises a BuildError where the model fails."""
-        transcript = self._transcript(brief)
-        spoken = "\n".join(f"{turn + 1}. {role_of(turn)}: {text}" for turn, text in enumerate(transcript.texts))
-        given = (f"utterance {2 * place + 1}: {emotion}" for place, emotion in enumerate(brief.emotions))
+    def write(self, request: ScriptRequest) -> Script:
+        """Write a dialogue; raises a BuildError where the model fails."""
+        texts, model = self._transcript(request)
+        transcript = "\n".join(f"{turn + 1}. {role_of(turn)}: {text}" for turn, text in enumerate(texts))
+        given = (f"utterance {2 * index + 1}: {emotion}" for index, emotion in enumerate(request.emotions))
         prompt = _STYLES_PROMPT.format(
-            transcript=spoken,
-            turns=brief.turns,
+            transcript=transcript,
+            turns=request.turns,
             longest=LONGEST_STYLE,
             given=", ".join(given),
             emotions=", ".join(EMOTIONS),
         )
-        question = self._question(prompt, "styles", STYLES_SCHEMA, f"styles {brief.seed} {brief.take}")
-        styles = self._model.ask(brief.script_id, question, lambda told: read_styles(told, brief.turns, brief.emotions))
+        styles = self._model.ask(
+            request.script_id,
+            prompt,
+            STYLES_SCHEMA,
+            self._seed(f"styles {request.seed} {request.take}"),
+            lambda content: read_styles(content, request.turns, request.emotions),
+        )
         lines = tuple(
             ScriptLine(role_of(turn), text, emotion, style)
-            for turn, (text, (emotion, style)) in enumerate(zip(transcript.texts, styles.result, strict=True))
+            for turn, (text, (emotion, style)) in enumerate(zip(texts, styles.result, strict=True))
         )
-        return Script(lines, written_by=transcript.model)
+        return Script(lines, written_by=model)
 
-    def _transcript(self, brief: ScriptRequest) -> _Transcript:
-        asked = {**self.identity(), "topic": brief.topic, "turns": brief.turns, "language": brief.language}
+    def _transcript(self, request: ScriptRequest) -> tuple[tuple[str, ...], str]:
+        """Texts of a topic, one for each turn, and the model that wrote them: from the cache, else asked for."""
+        asked = {**self.identity(), "topic": request.topic, "turns": request.turns, "language": request.language}
         key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         path = files.cache_dir() / "transcripts" / f"{key}.json"
         with exclusive_lock(path.with_suffix(".lock"), lambda: None):
-            return self._kept(path, brief) or self._asked(path, brief)
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                return self._read_transcript(kept["told"], request), str(kept["model"])
+            except (OSError, ValueError, TypeError, LookupError, InvalidAnswerError):
+                pass  # not there, or not by this version
+            written = self._ask_transcript(request)
+            files.write_atomically(path, json.dumps({"model": written.model, "told": written.content}))
+            return written.result, written.model
 
-    def _kept(self, path: Path, brief: ScriptRequest) -> _Transcript | None:
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return _Transcript(self._read(kept["told"], brief), str(kept["model"]))
-        except (OSError, ValueError, TypeError, LookupError, InvalidAnswerError):  # not there, or not by this version
-            return None
-
-    def _asked(self, path: Path, brief: ScriptRequest) -> _Transcript:
-        situation = Situation.draw(np.random.default_rng([self._arguments.seed, brief.topic]))
+    def _ask_transcript(self, request: ScriptRequest) -> ChatCompletion[tuple[str, ...]]:
+        situation = Situation.draw(np.random.default_rng([self._arguments.seed, request.topic]))
         prompt = _TRANSCRIPT_PROMPT.format(
-            turns=brief.turns,
-            language=brief.language,
-            thing=situation.thing,
-            place=situation.place,
-            person=situation.person,
-            day=situation.day,
-            longest=self._rules.longest,
+            turns=request.turns,
+            language=request.language,
+            longest=self._arguments.longest_text,
             emotions=" or ".join(EMOTIONS),
+            **asdict(situation),
         )
-        question = self._question(prompt, "transcript", TRANSCRIPT_SCHEMA, f"transcript {brief.topic}")
-        told = self._model.ask(brief.script_id, question, lambda content: self._read(content, brief))
-        files.write_atomically(path, json.dumps({"model": told.model, "told": told.content}))
-        return _Transcript(told.result, told.model)
+        return self._model.ask(
+            request.script_id,
+            prompt,
+            TRANSCRIPT_SCHEMA,
+            self._seed(f"transcript {request.topic}"),
+            lambda content: self._read_transcript(content, request),
+        )
 
-    def _read(self, told: Any, brief: ScriptRequest) -> tuple[str, ...]:
-        return read_transcript(told, brief.turns, self._rules)
-
-    def _question(self, prompt: str, name: str, schema: Mapping[str, object], part: str) -> Question:
+    def _read_transcript(self, content: Any, request: ScriptRequest) -> tuple[str, ...]:
         arguments = self._arguments
-        digest = hashlib.sha256(f"{arguments.seed} {part}".encode()).digest()
-        seed = int.from_bytes(digest[:4], "big") >> 1 if arguments.send_seed else None
-        return Question(_SYSTEM, prompt, name, schema, seed)
+        return read_transcript(content, request.turns, arguments.longest_text, arguments.leak_words)
+
+    def _seed(self, part: str) -> int | None:
+        """31 bits for a part of the work, where the server takes a seed."""
+        return seed_of(f"{self._arguments.seed} {part}") >> 1 if self._arguments.send_seed else None

@@ -1,93 +1,66 @@
-"""Records of a release, its sources with their licences, and which of them may be shared."""
+"""Sources of a release with their licences, and the refusal to share what must not be shared."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.data.checks.findings import CHECKS_RECORD as CHECKS
-from avemo_harness.data.importers.writing import IMPORT_RECORD as IMPORT
-from avemo_harness.data.licences import forbids_derivatives, may_be_shared
-from avemo_harness.data.pipeline.package import PROVENANCE
-from avemo_harness.data.pipeline.package import RECORD as BUILD
-from avemo_harness.errors import ReleaseError, UsageError
-from avemo_harness.text import publishable
+from avemo_harness.data.sharing.records import JsonObject, Records
+from avemo_harness.errors import UsageError
 
-RECORD_NAMES = (BUILD, PROVENANCE, IMPORT, CHECKS)
-"""Every record that there may be."""
+_ADDRESS = re.compile(r"^\s*https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/")
+_NOISE = re.compile(r"\b(?:the|licen[cs]e|international|universal|unported|generic|version|v)\b")
+_NAMES = (
+    ("creative commons", "cc"),
+    ("attribution", "by"),
+    ("non commercial|noncommercial", "nc"),
+    ("share alike|sharealike", "sa"),
+    (r"no ?deriv\w*", "nd"),
+    ("zero", "0"),
+)
+_SHARED = re.compile(
+    r"(?:(?:cc )?by(?: nc)?(?: sa| nd)?|cc 0|public domain(?: mark| dedication)?|pddl|(?:open database )?odbl"
+    r"|open database|odc (?:by|odbl)|cdla (?:permissive|sharing)|mit|apache|isc|zlib|unlicense|bsd(?: [234] clause)?"
+    r"|[al]?gplv?|mpl)(?: \d[\d.]*)?"
+)
+"""Names, in the words of `_words`, of licences under which anybody may pass a work on: under the same licence, with its
+owner named, for nothing, or unchanged, where they say so."""
+_NO_DERIVATIVES = re.compile(r"\bnd\b|\bby(?:nc)?nd\b|\bccby(?:nc)?nd\b|no deriv|\bai ?face")
 
-JsonObject = Mapping[str, Any]
 
+def may_be_shared(licence: str) -> bool:
+    """True where anybody may pass on a work of that licence; False for one that is not known.
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """What is known of how a release was made; empty where there is no such record.
-
-    Args:
-        build: of `data build`: configuration, tools, libraries.
-        provenance: of `data build`: where each clip comes from.
-        imported: of `data import`: corpus, licence, label map, what was left out.
-        checks: of `data check`.
+    >>> [may_be_shared(name) for name in ("CC0-1.0", "cc_by_nc_sa_4.0", "research only", "unclear: two are named", "")]
+    [True, True, False, False, False]
     """
-
-    build: JsonObject
-    provenance: tuple[JsonObject, ...]
-    imported: JsonObject
-    checks: JsonObject
-
-    def published(self) -> dict[str, bytes]:
-        """The files to be published by name: without folders of the machine that made them, and without secrets."""
-        whole = {BUILD: self.build, IMPORT: self.imported, CHECKS: self.checks}
-        files = {name: _dump_indented(publishable(values)) for name, values in whole.items() if values}
-        if self.provenance:
-            lines = (json.dumps(publishable(line), sort_keys=True) + "\n" for line in self.provenance)
-            files[PROVENANCE] = "".join(lines).encode()
-        return files
+    return bool(_SHARED.fullmatch(_words(licence)))
 
 
-def read_records(folder: Path) -> Records:
-    """Read the records of a release.
+def forbids_derivatives(licence: str) -> bool:
+    """True where derivatives of a work of that licence may not be passed on.
 
-    Raises:
-        ReleaseError: one of them is damaged.
+    >>> [forbids_derivatives(name) for name in ("CC BY-NC-ND 4.0", "CC BY-NC 4.0", "AI_Face EULA", "")]
+    [True, False, True, False]
     """
-    lines = _text(folder / PROVENANCE).splitlines()
-    return Records(
-        build=_read_object(folder / BUILD),
-        provenance=tuple(_parse_object(line, f"{folder / PROVENANCE}:{n}") for n, line in enumerate(lines, 1)),
-        imported=_read_object(folder / IMPORT),
-        checks=_read_object(folder / CHECKS),
-    )
+    return bool(_NO_DERIVATIVES.search(_words(licence)))
 
 
-def _dump_indented(values: Any) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+def _words(licence: str) -> str:
+    """A licence in small letters, with single blanks between words and numbers, in the shortest names.
 
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8") if file.is_file() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"{file}: cannot be read ({error}); restore it, or make the release again") from error
-
-
-def _read_object(file: Path) -> JsonObject:
-    return _parse_object(_text(file), str(file)) if file.is_file() else {}
-
-
-def _parse_object(text: str, where: str) -> JsonObject:
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise ReleaseError(f"{where}: not JSON ({error}); restore it, or make the release again") from error
-    if not isinstance(values, dict):
-        raise ReleaseError(f"{where}: expected a record; restore it, or make the release again")
-    return values
+    >>> _words("CC_BY-NC-ND4.0"), _words("Creative Commons Attribution-NonCommercial 4.0 International License")
+    ('cc by nc nd 4.0', 'cc by nc 4.0')
+    """
+    text = re.sub(r"[^a-z0-9.]+", " ", _ADDRESS.sub("cc ", licence.casefold()))
+    text = _NOISE.sub(" ", re.sub(r"(?<=[a-z])(?=\d)", " ", text))
+    text = " ".join(word.strip(".") for word in text.split())
+    for written, short in _NAMES:
+        text = re.sub(rf"\b(?:{written})\b", short, text)
+    return " ".join(text.split())
 
 
 _MAX_LISTED = 5
@@ -163,7 +136,7 @@ def _tools(provenance: Sequence[JsonObject]) -> Iterator[Asset]:
 
 
 def is_free(asset: Asset) -> bool:
-    """Whether recordings of an asset, and smaller copies of them, may be passed on without a further promise.
+    """True where recordings of an asset, and smaller copies of them, may be passed on without a further promise.
 
     Rows that state no licence are their owner's own; a licence that is not known to allow it frees nothing.
     """

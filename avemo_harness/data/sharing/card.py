@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from avemo_harness.benchmark.release import EMOTIONS, Release
-from avemo_harness.data.sharing.assets import Asset, JsonObject
+from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
-from avemo_harness.data.sharing.readme import GENERATED, read_readme
+from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
 from avemo_harness.data.sharing.repository import CARD_TAG
 from avemo_harness.text import publishable
 
@@ -49,7 +49,7 @@ def front_matter(contents: ReleaseContents, assets: Sequence[Asset], own: Mappin
 
 
 def hub_licence(licence: str) -> str:
-    """What the Hub calls a licence.
+    """The Hub's name of a licence.
 
     >>> [hub_licence(name) for name in ("CC-BY-NC-SA-4.0", "CC BY 4.0", "ODbL-1.0", "AI-Face EULA", "")]
     ['cc-by-nc-sa-4.0', 'cc-by-4.0', 'odbl', 'other', 'unknown']
@@ -62,7 +62,7 @@ def hub_licence(licence: str) -> str:
 
 
 def size_category(rows: int) -> str:
-    """How the Hub sorts data sets by size.
+    """The Hub's size category of a data set.
 
     >>> size_category(260), size_category(1000), size_category(2_000_000)
     ('n<1K', '1K<n<10K', '1M<n<10M')
@@ -92,7 +92,7 @@ _STAGES = {"dialogue": "written by", "speech": "spoken by", "face": "shown by"}
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """How a release appears on the Hub.
+    """A release as it appears on the Hub.
 
     Args:
         repo: ``owner/name``.
@@ -132,7 +132,7 @@ def compose_card(contents: ReleaseContents, assets: Sequence[Asset], publication
 
 
 def title_of(contents: ReleaseContents, publication: Publication) -> str:
-    """What the release is called: by its ``README.md``, its corpus, its configuration, or its repository."""
+    """Title of a release: by its ``README.md``, its corpus, its configuration, or its repository."""
     built = contents.records.build.get("config", {}).get("name", "")
     return str(
         read_readme(contents.folder).heading
@@ -251,7 +251,7 @@ def _import_points(imported: JsonObject) -> dict[str, Any]:
 
 
 def _tool(tool: JsonObject | None) -> str:
-    """What a stage's tool says it is: its name, and what distinguishes it from others of the name."""
+    """A stage's tool by its name, model and version."""
     told = dict(tool or {})
     name = str(told.pop("tool", ""))
     facts = [str(told[key]) for key in ("model", "version") if told.get(key)]

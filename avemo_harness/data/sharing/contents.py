@@ -1,4 +1,4 @@
-"""Verified contents of a release folder: rows, place of clips, records, tasks for leaderboards."""
+"""Verified contents of a release folder: rows, location of clips, records, tasks for leaderboards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.data.checks.rows import SchemaDetails, check_schema
+from avemo_harness.data.checks.rows import check_schema
 from avemo_harness.data.checks.survey import (
     ClipFacts,
     ClipProblem,
@@ -21,7 +21,7 @@ from avemo_harness.data.checks.survey import (
     fetch_clip,
     load_splits,
 )
-from avemo_harness.data.sharing.assets import Records, read_records
+from avemo_harness.data.sharing.records import Records, read_records
 from avemo_harness.errors import ReleaseError
 
 ClipLocation = Literal["embedded", "beside", "elsewhere", "none"]
@@ -62,11 +62,11 @@ def read_contents(folder: Path) -> ReleaseContents:
     for config, splits in configs_of(folder, None).items():
         configs[config] = load_splits(folder, config, splits, None)
         details = _check_config(folder, config, configs[config])
-        clips, absent = clips + details.clips, absent + details.absent
+        clips, absent = clips + details["clips"], absent + details["absent"]
     return ReleaseContents(folder, configs, _clip_location(folder, clips, absent), absent, read_records(folder))
 
 
-def _check_config(folder: Path, config: str, releases: Mapping[str, Release]) -> SchemaDetails:
+def _check_config(folder: Path, config: str, releases: Mapping[str, Release]) -> Mapping[str, int]:
     found: dict[str, ClipFacts | ClipProblem] = {}
     for clip in [one for some in clips_of(releases) for one in some]:
         data = fetch_clip(clip)
@@ -77,7 +77,6 @@ def _check_config(folder: Path, config: str, releases: Mapping[str, Release]) ->
             f"{folder}: config {config!r} fails the schema check ({finding.summary}), and nothing is uploaded; "
             "`avemo-eval data check` tells more"
         )
-    assert isinstance(finding.details, SchemaDetails)
     return finding.details
 
 
@@ -96,7 +95,7 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def holds_bytes(file: Path) -> bool:
-    """Whether a Parquet file holds bytes that are no text, in whatever column: a recording may be among them."""
+    """True where a column of a Parquet file holds bytes that are no text: a recording may be among them."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as parquet:
@@ -111,7 +110,7 @@ def holds_bytes(file: Path) -> bool:
 
 
 def _has_values(chunk: object) -> bool:
-    """Whether a column of a row group has a value; one without statistics is taken to have some."""
+    """True where a column of a row group has a value; one without statistics is taken to have some."""
     statistics = getattr(chunk, "statistics", None)
     if statistics is None or not statistics.has_null_count:
         return True

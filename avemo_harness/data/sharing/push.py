@@ -21,7 +21,7 @@ from avemo_harness.data.sharing.contents import (
     read_contents,
     tasks_of,
 )
-from avemo_harness.data.sharing.readme import read_readme
+from avemo_harness.data.sharing.records import read_readme
 from avemo_harness.data.sharing.repository import PushTarget, address, look_up, upload
 from avemo_harness.errors import StorageError, UsageError
 
@@ -30,7 +30,7 @@ UploadMode = Literal["whole", "ids"]
 
 
 def shares_clips(contents: ReleaseContents, sharing: UploadMode) -> bool:
-    """Whether clips are among what is uploaded."""
+    """True where clips are uploaded too."""
     return sharing == "whole" and contents.holding in ("embedded", "beside")
 
 
@@ -60,7 +60,7 @@ def stage(contents: ReleaseContents, sharing: UploadMode, scratch: Path) -> Path
 
 
 def named_path(clip: Clip) -> str:
-    """Where readers of rows without clips have to put a clip, below their ``--media_root``."""
+    """Path of a clip below the ``--media_root`` of those who read rows without clips."""
     return f"media/{clip.sha256[:2]}/{clip.sha256}"
 
 
@@ -82,20 +82,8 @@ DESCRIPTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class PushTerms:
-    """What is shared.
-
-    Args:
-        acknowledged: whether the user has made sure that restricted assets may be shared.
-    """
-
-    sharing: UploadMode = "whole"
-    acknowledged: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PushResult:
-    """What a push did.
+    """Result of a push.
 
     Args:
         files: how many files the release has on the Hub.
@@ -113,12 +101,18 @@ class PushResult:
 
 
 def push_release(
-    folder: Path, target: PushTarget, terms: PushTerms, known_tasks: Sequence[TaskSpec], say: Callable[[str], None]
+    folder: Path,
+    target: PushTarget,
+    known_tasks: Sequence[TaskSpec],
+    say: Callable[[str], None],
+    sharing: UploadMode = "whole",
+    acknowledged: bool = False,
 ) -> PushResult:
     """Push a release, whole or not at all. The folder stays as it is.
 
     Args:
         known_tasks: those that may be asked of the release; they become its leaderboards.
+        acknowledged: the user has made sure that restricted assets may be shared.
 
     Raises:
         ReleaseError: the release fails the schema check.
@@ -126,14 +120,14 @@ def push_release(
         StoreError: there is no room for files that have to be written first.
     """
     contents = read_contents(folder)
-    with_clips = shares_clips(contents, terms.sharing)
+    with_clips = shares_clips(contents, sharing)
     assets = find_assets(contents.releases, contents.records)
-    refuse_restricted(assets, with_clips, terms.acknowledged)
+    refuse_restricted(assets, with_clips, acknowledged)
     found = look_up(target)
     say(f"{folder}: rows, clips and licences are checked; uploading")
     tasks = tasks_of(contents, known_tasks)
     with tempfile.TemporaryDirectory(prefix="avemo-push-") as scratch:
-        root = stage(contents, terms.sharing, Path(scratch))
+        root = stage(contents, sharing, Path(scratch))
         data = {file.relative_to(root).as_posix(): file for file in parquet_files(root)}
         publication = Publication(
             repo=target.repo,

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avemo_harness.data.sharing.assets import RECORD_NAMES
 from avemo_harness.data.sharing.contents import LEADERBOARD_FILE as LEADERBOARD
+from avemo_harness.data.sharing.records import RECORD_NAMES
 from avemo_harness.errors import UsageError, first_line
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ CARD_TAG = "avemo-harness"
 """The tag of every card: a repository with it holds a release, and may be replaced by another."""
 
 _OURS = ("*.parquet", LEADERBOARD, *RECORD_NAMES)
-"""What an earlier push may have left and this one does not bring."""
+"""Files that an earlier push may have left and this one does not bring."""
 _OF_NEW = {".gitattributes", "README.md"}
-"""What a repository holds that was made by hand and is empty."""
+"""Files of an empty repository that was made by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class PushTarget:
-    """Where a release goes.
+    """Destination of a release.
 
     Args:
         repo: ``owner/name``.
@@ -145,7 +145,7 @@ def _hub_refusals(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Why the Hub did not do it, and what can be done."""
+    """The Hub's reason for a refusal, and the remedy."""
     answer = getattr(error, "response", None)
     if answer is None and isinstance(error, ValueError):
         return f"refused ({' '.join(str(error).split())})"

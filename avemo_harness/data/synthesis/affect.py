@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +79,15 @@ class AffectPath:
         return self.at((np.arange(count, dtype=np.float64) + 0.5) / RATED_HZ)
 
 
+def stored_tracks(affect: Affect) -> dict[str, Any]:
+    """A rated path by the fields of a release's turn."""
+    valence, arousal = (tuple(track.round(4).tolist()) for track in (affect.valence, affect.arousal))
+    return {"valence": valence, "arousal": arousal, "va_rate_hz": RATED_HZ}
+
+
 @dataclass(frozen=True, slots=True)
 class AffectCues:
-    """What valence and arousal look and sound like, float64 (n,) each.
+    """Acoustic and facial cues of valence and arousal, float64 (n,) each.
 
     Attributes:
         pleasure, activation: valence and arousal from the neutral point, in [-1, 1].
@@ -96,7 +102,6 @@ class AffectCues:
 
     @classmethod
     def of(cls, affect: Affect) -> AffectCues:
-        """Read the corners off a path."""
         pleasure, activation = (2 * (track - NEUTRAL) for track in (affect.valence, affect.arousal))
         displeasure = np.maximum(-pleasure, 0)
         return cls(
@@ -107,6 +112,10 @@ class AffectCues:
             np.sqrt(displeasure * np.maximum(-activation, 0)),
         )
 
+
+ASSISTANT_NUMBER = 99
+"""Of the person who lends the assistant a voice (`Speaker.draw`)."""
+ASSISTANT_INTENSITY = 0.6
 
 Colour = tuple[int, int, int]
 HairStyle = Literal["cropped", "parted", "curly", "long", "bob", "bun"]

@@ -16,42 +16,36 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_writer import write_release
-from avemo_harness.data.synthesis.affect import RATED_HZ, Floats, Speaker
+from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, ASSISTANT_NUMBER, Speaker, stored_tracks
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
 from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.sentences import Situation
+from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import exclusive_lock
 from avemo_harness.torch_setup import worker_pool
 
-_REPLIES = {
-    "neutral": ("neutral", "calm and even"),
-    "happy": ("happy", "warm and lively"),
-    "angry": ("neutral", "calm and even"),
-    "sad": ("neutral", "soft and slow"),
+_REPLY_STYLES = {
+    "neutral": "calm and even",
+    "happy": "warm and lively",
+    "angry": "calm and even",
+    "sad": "soft and slow",
 }
-"""Emotion and style of the assistant's reply: it shares joy and stays calm otherwise."""
-
-_ASSISTANT = Speaker.draw("assistant", 99)
-_ASSISTANT_INTENSITY = 0.6
-_LENGTH_S, _LENGTH_SPREAD_S = (2.4, 2.8), 0.4
-"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
+"""Of the assistant's reply to each emotion."""
+_ASSISTANT = Speaker.draw("assistant", ASSISTANT_NUMBER)
 _OPPOSITES = ("sad", "angry")
 """The emotions whose valence is opposite to that of happy."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSize:
-    """How large the demo is, and how clearly its speakers express themselves.
+    """Size of the demo, and how clearly its speakers express themselves.
 
     Args:
         train_speakers, test_speakers: people in each part; nobody is in both.
-        train_sentences: sentences of each training speaker, each said in all four emotions.
-        test_sentences: sentences of each test speaker's single-turn dialogues, each said in all four emotions.
+        train_sentences, test_sentences: of each speaker, each said in all four emotions.
         talks: multi-turn dialogues of each test speaker, a multiple of four.
         audio_intensity, video_intensity: range of how much of an emotion a voice and a face show; drawn separately
             for every clip, so that now one of them tells little, now the other.
-        seed: of everything drawn.
     """
 
     train_speakers: int = 12
@@ -123,7 +117,7 @@ class _Draft:
             if text in said:
                 continue
             said.add(text)
-            length_s = self._rng.uniform(*_LENGTH_S)
+            length_s = self._rng.uniform(*LENGTH_S)
             for emotion in EMOTIONS:
                 yield self._user_turn(speaker, text, emotion, length_s)
 
@@ -150,7 +144,7 @@ class _Draft:
     def shuffled(self, split: str, dialogues: Sequence[tuple[PlannedTurn, ...]]) -> tuple[PlannedDialogue, ...]:
         """Dialogues in an order, and with ids, that tell nothing."""
         order = self._rng.permutation(len(dialogues))
-        return tuple(PlannedDialogue(f"{split}-{place:04}", dialogues[i]) for place, i in enumerate(order))
+        return tuple(PlannedDialogue(f"{split}-{number:04}", dialogues[i]) for number, i in enumerate(order))
 
     def _user_turn(self, speaker: Speaker, text: str, emotion: str, length_s: float | None = None) -> PlannedTurn:
         size = self._size
@@ -158,10 +152,9 @@ class _Draft:
         return PlannedTurn("user", self._spec(text, speaker, emotion, intensities, length_s))
 
     def _reply(self, situation: Situation, emotion: str) -> PlannedTurn:
-        reply_emotion, style = _REPLIES[emotion]
-        intensities = _ASSISTANT_INTENSITY, 0.0
-        spec = self._spec(situation.reply(self._rng), _ASSISTANT, reply_emotion, intensities, None)
-        return PlannedTurn("assistant", spec, style)
+        text = situation.reply(self._rng)
+        spec = self._spec(text, _ASSISTANT, REPLY_EMOTIONS[emotion], (ASSISTANT_INTENSITY, 0.0), None)
+        return PlannedTurn("assistant", spec, _REPLY_STYLES[emotion])
 
     def _spec(
         self,
@@ -171,8 +164,8 @@ class _Draft:
         intensities: tuple[float, float],
         length_s: float | None,
     ) -> ClipSpec:
-        length_s = length_s or self._rng.uniform(*_LENGTH_S)
-        length_s += self._rng.uniform(-_LENGTH_SPREAD_S, _LENGTH_SPREAD_S)
+        length_s = length_s or self._rng.uniform(*LENGTH_S)
+        length_s += self._rng.uniform(-LENGTH_SPREAD_S, LENGTH_SPREAD_S)
         seed = int(self._rng.integers(2**32))
         return ClipSpec(text, speaker, emotion, round(length_s * FPS), *intensities, seed)
 
@@ -188,8 +181,8 @@ def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> Iterator[ConflictPa
             spec = dialogue.turns[0].spec
             recordings[spec.speaker.speaker_id, spec.text][spec.emotion] = dialogue
     count = 0
-    for place, by_emotion in enumerate(recordings.values()):
-        happy, opposite = by_emotion["happy"], by_emotion[_OPPOSITES[place % 2]]
+    for index, by_emotion in enumerate(recordings.values()):
+        happy, opposite = by_emotion["happy"], by_emotion[_OPPOSITES[index % 2]]
         for audio, video in ((happy, opposite), (opposite, happy)):
             yield ConflictPair(
                 pair_id=f"pair-{count:04}",
@@ -258,7 +251,13 @@ def build_demo(folder: Path, *, workers: int = 2, progress: Say | None = None, s
         hidden = Path(part) / "release"
         hidden.mkdir()
         _write(hidden, plan, iter(clips))
-        _publish(hidden, folder)
+        try:
+            hidden.rename(folder)
+        except OSError as error:
+            if not _is_release(folder):
+                raise ReleaseError(
+                    f"{folder} could not be made ({error}); name a new folder for the demo release"
+                ) from error
     say(f"the demo release is in {folder}")
 
 
@@ -295,22 +294,20 @@ def _counted(clips: Iterable[bytes], total: int, say: Say) -> list[bytes]:
 
 
 def _write(folder: Path, plan: DemoPlan, clips: Iterator[bytes]) -> None:
-    splits = {
-        "train": [_dialogue(planned, clips) for planned in plan.train],
-        "test": [_dialogue(planned, clips) for planned in plan.test],
-    }
+    parts = {"train": plan.train, "test": plan.test}
+    splits = {split: [_dialogue(planned, clips) for planned in part] for split, part in parts.items()}
     write_release(folder, CONFIG, splits, {"test": plan.pairs})
 
 
 def _dialogue(planned: PlannedDialogue, clips: Iterator[bytes]) -> Dialogue:
-    turns = tuple(_turn(place, turn, next(clips)) for place, turn in enumerate(planned.turns))
+    turns = tuple(_turn(index, turn, next(clips)) for index, turn in enumerate(planned.turns))
     return Dialogue(planned.dialogue_id, SOURCE, "en", LICENCE, turns)
 
 
-def _turn(place: int, planned: PlannedTurn, clip: bytes) -> Turn:
-    spec, affect = planned.spec, rated_affect(planned.spec)
+def _turn(index: int, planned: PlannedTurn, clip: bytes) -> Turn:
+    spec = planned.spec
     return Turn(
-        turn_index=place,
+        turn_index=index,
         role=planned.role,
         speaker_id=spec.speaker.speaker_id,
         text=spec.text,
@@ -318,21 +315,5 @@ def _turn(place: int, planned: PlannedTurn, clip: bytes) -> Turn:
         style_prompt=planned.style_prompt,
         clip=Clip.from_bytes(clip),
         duration_s=spec.duration_s,
-        valence=_stored(affect.valence),
-        arousal=_stored(affect.arousal),
-        va_rate_hz=RATED_HZ,
+        **stored_tracks(rated_affect(spec)),
     )
-
-
-def _stored(track: Floats) -> tuple[float, ...]:
-    return tuple(track.round(4).tolist())
-
-
-def _publish(hidden: Path, folder: Path) -> None:
-    try:
-        hidden.rename(folder)
-    except OSError as error:
-        if not _is_release(folder):
-            raise ReleaseError(
-                f"{folder} could not be made ({error}); name a new folder for the demo release"
-            ) from error

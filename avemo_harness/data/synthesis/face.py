@@ -49,7 +49,6 @@ class CameraSetup:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> CameraSetup:
-        """Draw one recording's scene."""
         x, y = rng.uniform(-0.04, 0.04, 2).tolist()
         top = rng.integers(120, 215) + rng.integers(-22, 23, 3)
         bottom = top + rng.integers(-45, 20) + rng.integers(-8, 9, 3)
@@ -65,16 +64,16 @@ class CameraSetup:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """One moment of a face. Unless said otherwise 0 is at rest and 1 as far as it goes.
+    """Facial action units (Ekman and Friesen) at one moment. Unless said otherwise 0 is at rest and 1 at most.
 
     Args:
-        corners: of the mouth, up to 1 raised, down to -1 lowered.
+        corners: of the mouth, up to 1 raised (AU12), down to -1 lowered (AU15).
         mouth_width, eyes: factors on width and opening at rest.
         opening: of the mouth.
-        teeth: how much of them shows in an open mouth.
+        teeth: share of them that shows in an open mouth.
         brow_lift: height of the brows, 1 raised, -1 lowered.
-        frown: inner ends of the brows lowered; worry: raised.
-        lower_lids: raised into the eyes.
+        frown: inner ends of the brows lowered (AU4); worry: raised (AU1).
+        lower_lids: raised into the eyes (AU7).
         gaze_down, cheeks, flush: eyes turned down, cheeks raised and rosy, face reddened.
         shift, drop, tilt: of the head: right and down as shares of the side, radians.
     """
@@ -117,8 +116,7 @@ class _FaceCanvas:
     def _pixels(self, points: Floats) -> list[float]:
         cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
         turned = points @ np.array([[cosine, sine], [-sine, cosine]])
-        pixels: list[float] = (turned * self.scale + self.middle).ravel().tolist()
-        return pixels
+        return list((turned * self.scale + self.middle).ravel().tolist())
 
 
 def draw_portrait(speaker: Speaker, expression: Expression, scene: CameraSetup, side: int) -> NDArray[np.uint8]:
@@ -285,12 +283,12 @@ def _colour(parts: Sequence[int]) -> Colour:
 FPS = 25
 
 _BLINK = np.array([0.55, 0.05, 0.05, 0.55])
-"""How open the eyes are, relative to before, in the frames of a blink."""
+"""Opening of the eyes in the frames of a blink, relative to before."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceVariation:
-    """What differs between two recordings of a face and says nothing of emotion.
+    """Variation between recordings of a face that says nothing of emotion.
 
     Args:
         scene: framing, background and light.
@@ -309,7 +307,6 @@ class FaceVariation:
 
     @classmethod
     def draw(cls, frames: int, rng: np.random.Generator) -> FaceVariation:
-        """Draw the habits of one recording of some frames."""
         hz = rng.uniform(0.15, 0.5, 3).tolist()
         phase = rng.uniform(0, 2 * np.pi, 3).tolist()
         blinks = np.cumsum(rng.uniform(0.6, 3.0, 8)) * FPS
@@ -343,20 +340,20 @@ def draw_face(
         yield np.minimum(portrait * light, 255).astype(np.uint8)
 
 
-def _expressions(feeling: AffectCues, opening: Floats, habits: FaceVariation) -> list[Expression]:
-    joy, anger, sorrow = feeling.joy, feeling.anger, feeling.sorrow
+def _expressions(cues: AffectCues, opening: Floats, habits: FaceVariation) -> list[Expression]:
+    joy, anger, sorrow = cues.joy, cues.anger, cues.sorrow
     times = np.arange(len(opening)) / FPS
     sideways, nod, tilt = (
         np.sin(2 * np.pi * hz * times + phase) for hz, phase in zip(habits.sway_hz, habits.sway_phase, strict=True)
     )
-    lively = np.maximum(feeling.activation, 0) * np.sin(2 * np.pi * 1.7 * times + habits.sway_phase[0])
-    eyes = 1 + habits.lids + 0.25 * feeling.activation - 0.35 * anger - 0.2 * sorrow
+    lively = np.maximum(cues.activation, 0) * np.sin(2 * np.pi * 1.7 * times + habits.sway_phase[0])
+    eyes = 1 + habits.lids + 0.25 * cues.activation - 0.35 * anger - 0.2 * sorrow
     for first in habits.blinks:
         eyes[first : first + len(_BLINK)] *= _BLINK
     tracks = {
-        "corners": habits.smile + feeling.pleasure,
+        "corners": habits.smile + cues.pleasure,
         "mouth_width": 1 + 0.3 * joy - 0.12 * anger - 0.1 * sorrow,
-        "opening": opening * (1 + 0.35 * feeling.activation),
+        "opening": opening * (1 + 0.35 * cues.activation),
         "teeth": np.maximum(joy, anger),
         "brow_lift": habits.brow_lift + 0.6 * joy - 1.1 * anger + 0.3 * sorrow,
         "frown": anger,
@@ -367,7 +364,7 @@ def _expressions(feeling: AffectCues, opening: Floats, habits: FaceVariation) ->
         "cheeks": joy,
         "flush": anger,
         "shift": 0.008 * sideways + 0.006 * lively,
-        "drop": 0.006 * nod + 0.03 * sorrow - 0.008 * opening * np.maximum(feeling.activation, 0),
+        "drop": 0.006 * nod + 0.03 * sorrow - 0.008 * opening * np.maximum(cues.activation, 0),
         "tilt": 0.025 * tilt + 0.03 * lively,
     }
     rows = np.column_stack(list(tracks.values())).tolist()

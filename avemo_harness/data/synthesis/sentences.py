@@ -42,6 +42,10 @@ _REPLIES = (
     "That is a lot to think about. What will you do on {day}?",
     "I understand. Shall I write that down for {day}?",
 )
+REPLY_EMOTIONS = {"neutral": "neutral", "happy": "happy", "angry": "neutral", "sad": "neutral"}
+"""Emotion of the assistant's reply to each: it shares joy and stays calm otherwise."""
+LENGTH_S, LENGTH_SPREAD_S = (2.4, 2.8), 0.4
+"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
 _SLOTS = {
     "thing": (
         "blue box",
@@ -63,7 +67,7 @@ _SLOTS = {
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What one talk is about: a word for each slot of the sentences."""
+    """Topic of one talk: a word for each slot of the sentences."""
 
     thing: str
     place: str
@@ -72,19 +76,15 @@ class Situation:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Situation:
-        """Draw a word for every slot."""
         return cls(*(words[rng.integers(len(words))] for words in _SLOTS.values()))
 
     def opening(self, rng: np.random.Generator) -> str:
-        """A sentence that starts a talk."""
         return self._fill(_OPENINGS, rng)
 
     def sequel(self, rng: np.random.Generator) -> str:
-        """A sentence that goes on with it."""
         return self._fill(_SEQUELS, rng)
 
     def reply(self, rng: np.random.Generator) -> str:
-        """What the other side says to either."""
         return self._fill(_REPLIES, rng)
 
     def _fill(self, templates: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -112,31 +112,26 @@ LEAK_WORDS: Mapping[str, str] = {
 """English words by the emotion that they tell, in small letters; a star stands for any ending."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A word as it stands in a text, and the emotion that it tells; ``any`` where it only speaks of emotions."""
+def find_leaks(text: str, more: Mapping[str, Sequence[str]] | None = None) -> tuple[tuple[str, str], ...]:
+    """Find the words of a text that tell an emotion, whichever the text is to be spoken with.
 
-    emotion: str
-    word: str
-
-
-def find_leaks(text: str, more: Mapping[str, Sequence[str]] | None = None) -> tuple[Leak, ...]:
-    """The words of a text that tell an emotion, whichever the text is to be spoken with, in order.
+    Returns:
+        Emotion and word of each, in order; ``any`` where a word only speaks of emotions.
 
     Args:
         more: further words by emotion, written as in `LEAK_WORDS`; for languages other than English.
 
     >>> find_leaks("I was so MADLY unhappy on the happening")
-    (Leak(emotion='angry', word='madly'), Leak(emotion='sad', word='unhappy'))
+    (('angry', 'madly'), ('sad', 'unhappy'))
     >>> find_leaks("Ich bin froh.", {"happy": ["froh*"]})
-    (Leak(emotion='happy', word='froh'),)
+    (('happy', 'froh'),)
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
     listed = {emotion: tuple(words.split()) for emotion, words in LEAK_WORDS.items()}
     for emotion, words in (more or {}).items():
         listed[emotion] = (*listed.get(emotion, ()), *words)
     found = [
-        (match.start(), Leak(emotion, match[0]))
+        (match.start(), (emotion, match[0]))
         for emotion, words in listed.items()
         if words
         for match in _pattern(words).finditer(plain)

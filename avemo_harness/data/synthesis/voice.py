@@ -27,14 +27,14 @@ _VOWELS = {
     "u": (330, 850, 2250, 0.25),
     "y": (330, 2050, 2800, 0.3),
 }
-"""Three formants in Hz, and how far the mouth opens."""
+"""Three formants in Hz, and the opening of the mouth in [0, 1]."""
 _BANDWIDTHS_HZ = np.array([80.0, 110.0, 170.0])
 _FORMANT_GAINS = np.array([1.0, 0.6, 0.35])
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceVariation:
-    """What differs between two recordings of a person and says nothing of emotion.
+    """Variation between recordings of a person that says nothing of emotion.
 
     Args:
         level_db, pitch_semitones, brightness_db: added to the speaker's.
@@ -51,7 +51,6 @@ class VoiceVariation:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> VoiceVariation:
-        """Draw the habits of one recording."""
         return cls(
             level_db=float(rng.normal(0, 4)),
             pitch_semitones=float(rng.normal(0, 1.5)),
@@ -72,7 +71,7 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class _Prosody:
-    """How it is said at each control time, float64 (n,) each."""
+    """Prosody at each control time, float64 (n,) each; `roughness` is jitter in semitones, `tilt_db` per octave."""
 
     pitch_semitones: Floats
     pitch_range: Floats
@@ -85,15 +84,9 @@ class _Prosody:
     roughness: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class _Syllable:
-    vowel: str
-    hisses: bool
-
-
 @dataclass(slots=True)
 class _Articulation:
-    """What the mouth does at each control time; filled syllable by syllable."""
+    """Articulation at each control time, float64 (n,) or (n, 3) each; filled syllable by syllable."""
 
     loudness: Floats
     hiss: Floats
@@ -122,48 +115,48 @@ def speak(text: str, speaker: Speaker, affect: Affect, habits: VoiceVariation, r
     Returns:
         80 samples for every step between control times.
     """
-    manner = _prosody(AffectCues.of(affect), speaker, habits)
-    mouth = _articulate(_syllables(text), manner, rng)
-    semitones = manner.pitch_semitones + mouth.accent + _smooth(rng.normal(0, 0.4, len(mouth.accent)))
-    semitones += manner.roughness * rng.normal(0, 1, len(semitones))
+    prosody = _prosody(AffectCues.of(affect), speaker, habits)
+    mouth = _articulate(_syllables(text), prosody, rng)
+    semitones = prosody.pitch_semitones + mouth.accent + _smooth(rng.normal(0, 0.4, len(mouth.accent)))
+    semitones += prosody.roughness * rng.normal(0, 1, len(semitones))
     pitch_hz = speaker.pitch_hz * 2 ** (semitones / 12)
-    gains = _harmonic_gains(pitch_hz, mouth, manner, speaker)
+    gains = _harmonic_gains(pitch_hz, mouth, prosody, speaker)
     voice = _sum_of_harmonics(pitch_hz, gains)
-    samples = _with_noise(voice, mouth, manner, habits, rng)
+    samples = _with_noise(voice, mouth, prosody, habits, rng)
     return Speech(samples, mouth.opening)
 
 
-def _prosody(feeling: AffectCues, speaker: Speaker, habits: VoiceVariation) -> _Prosody:
-    pleasure, activation, anger = feeling.pleasure, feeling.activation, feeling.anger
+def _prosody(cues: AffectCues, speaker: Speaker, habits: VoiceVariation) -> _Prosody:
+    pleasure, activation, anger = cues.pleasure, cues.activation, cues.anger
     return _Prosody(
         pitch_semitones=4.5 * activation + 2 * pleasure - 1.5 * anger + habits.pitch_semitones,
         pitch_range=2.6 * habits.liveliness * 2 ** (activation + 0.6 * pleasure),
         syllables_hz=speaker.syllables_hz * habits.tempo * 2 ** (0.4 * activation),
         level_db=_LEVEL_DB + habits.level_db + 6 * activation + 2 * anger,
         tilt_db=-8.5 + speaker.brightness_db + habits.brightness_db + 3 * activation + 2.5 * anger,
-        breath=0.03 * 2 ** (3 * feeling.sorrow - anger),
+        breath=0.03 * 2 ** (3 * cues.sorrow - anger),
         formants=speaker.tract * (1 + 0.05 * pleasure),
-        attack_s=0.06 * 2 ** (-activation - anger + 0.8 * feeling.sorrow),
+        attack_s=0.06 * 2 ** (-activation - anger + 0.8 * cues.sorrow),
         roughness=0.7 * anger,
     )
 
 
-def _syllables(text: str) -> list[_Syllable | None]:
-    """A syllable for each group of vowels, None between words.
+def _syllables(text: str) -> list[tuple[str, bool] | None]:
+    """Vowel of each syllable, and whether a hissing consonant comes before; None between words.
 
-    >>> [syllable and syllable.vowel for syllable in _syllables("The table")]
-    ['e', None, 'a', 'e', None]
+    >>> _syllables("The stable")
+    [('e', True), None, ('a', True), ('e', False), None]
     """
-    found: list[_Syllable | None] = []
+    found: list[tuple[str, bool] | None] = []
     for word in re.findall(r"[a-z']+", text.lower()):
         for consonants, vowels in re.findall(r"([^aeiouy]*)([aeiouy]+)", word):
-            found.append(_Syllable(vowels[0], bool(re.search("[cfhstxz]", consonants))))
+            found.append((vowels[0], bool(re.search("[cfhstxz]", consonants))))
         found.append(None)
-    return found or [_Syllable("a", hisses=False)]
+    return found or [("a", False)]
 
 
-def _articulate(syllables: list[_Syllable | None], manner: _Prosody, rng: np.random.Generator) -> _Articulation:
-    count = len(manner.level_db)
+def _articulate(syllables: list[tuple[str, bool] | None], prosody: _Prosody, rng: np.random.Generator) -> _Articulation:
+    count = len(prosody.level_db)
     mouth = _Articulation.silent(count)
     times = np.arange(count) / CONTROL_HZ
     end_s = times[-1] - _SILENCE_S
@@ -172,11 +165,11 @@ def _articulate(syllables: list[_Syllable | None], manner: _Prosody, rng: np.ran
         syllable = syllables[position % len(syllables)]
         position += 1
         step = int(start_s * CONTROL_HZ)
-        length_s = float(rng.uniform(0.75, 1.25) / manner.syllables_hz[step])
+        length_s = float(rng.uniform(0.75, 1.25) / prosody.syllables_hz[step])
         if syllable is None:
             start_s += 0.3 * length_s
             continue
-        _add_syllable(syllable, start_s, min(length_s, end_s - start_s), mouth, manner, rng)
+        _add_syllable(*syllable, start_s, min(length_s, end_s - start_s), mouth, prosody, rng)
         start_s += length_s
     mouth.loudness, mouth.hiss, mouth.accent = (_smooth(track) for track in (mouth.loudness, mouth.hiss, mouth.accent))
     mouth.opening = np.clip(_smooth(mouth.opening), 0, 1)
@@ -185,29 +178,30 @@ def _articulate(syllables: list[_Syllable | None], manner: _Prosody, rng: np.ran
 
 
 def _add_syllable(
-    syllable: _Syllable,
+    vowel: str,
+    hisses: bool,
     start_s: float,
     length_s: float,
     mouth: _Articulation,
-    manner: _Prosody,
+    prosody: _Prosody,
     rng: np.random.Generator,
 ) -> None:
     """Enter one syllable: its consonant for about a quarter of the time, then its vowel."""
     first, last = (round(time * CONTROL_HZ) for time in (start_s, start_s + length_s))
     vowel_first = first + max(1, round(0.28 * (last - first)))
     stress, accent = rng.uniform(0.7, 1.0), rng.normal(0, 0.5)
-    if syllable.hisses:
+    if hisses:
         mouth.hiss[first:vowel_first] = 1.0
     count = max(1, last - vowel_first)
     x = (np.arange(count) + 0.5) / count
-    attack = min(0.5, manner.attack_s[first] * CONTROL_HZ / count)
+    attack = min(0.5, prosody.attack_s[first] * CONTROL_HZ / count)
     envelope = np.minimum(1, x / attack) * np.minimum(1, (1 - x) / 0.3) * stress
-    *formants, opening = _VOWELS[syllable.vowel]
-    vowel = slice(vowel_first, vowel_first + count)
-    mouth.loudness[vowel] = envelope
-    mouth.opening[vowel] = envelope * opening
-    mouth.formants_hz[vowel] = formants
-    mouth.accent[vowel] = manner.pitch_range[first] * (accent + 0.8 * np.sin(np.pi * x) * stress - 0.4)
+    *formants, opening = _VOWELS[vowel]
+    span = slice(vowel_first, vowel_first + count)
+    mouth.loudness[span] = envelope
+    mouth.opening[span] = envelope * opening
+    mouth.formants_hz[span] = formants
+    mouth.accent[span] = prosody.pitch_range[first] * (accent + 0.8 * np.sin(np.pi * x) * stress - 0.4)
 
 
 def _smooth(track: Floats) -> Floats:
@@ -215,15 +209,15 @@ def _smooth(track: Floats) -> Floats:
     return np.convolve(np.pad(track, 4, mode="edge"), kernel, "valid")
 
 
-def _harmonic_gains(pitch_hz: Floats, mouth: _Articulation, manner: _Prosody, speaker: Speaker) -> Floats:
+def _harmonic_gains(pitch_hz: Floats, mouth: _Articulation, prosody: _Prosody, speaker: Speaker) -> Floats:
     """Amplitude of every harmonic at every control time, shape (n, harmonics)."""
     harmonics = min(_MOST_HARMONICS, int(_HIGHEST_HZ / pitch_hz.min()))
     hz = pitch_hz[:, None] * np.arange(1, harmonics + 1)
     gains = np.zeros_like(hz)
     for formant, gain, bandwidth in zip(mouth.formants_hz.T, _FORMANT_GAINS, _BANDWIDTHS_HZ, strict=True):
-        centre = (formant * manner.formants)[:, None]
+        centre = (formant * prosody.formants)[:, None]
         gains += gain / np.sqrt(1 + ((hz - centre) / bandwidth) ** 2)
-    tilt = 10 ** (manner.tilt_db[:, None] / 20 * np.log2(np.maximum(hz, 100) / 200))
+    tilt = 10 ** (prosody.tilt_db[:, None] / 20 * np.log2(np.maximum(hz, 100) / 200))
     return gains * tilt * (hz < _HIGHEST_HZ) * mouth.loudness[:, None]
 
 
@@ -242,12 +236,11 @@ def _sum_of_harmonics(pitch_hz: Floats, gains: Floats) -> Floats:
 
 def _upsample(track: Floats, between: Floats) -> Floats:
     """Interpolate a track from control times to samples."""
-    steps: Floats = (track[:-1, None] + np.diff(track)[:, None] * between).ravel()
-    return steps
+    return (track[:-1, None] + np.diff(track)[:, None] * between).ravel()
 
 
 def _with_noise(
-    voice: Floats, mouth: _Articulation, manner: _Prosody, habits: VoiceVariation, rng: np.random.Generator
+    voice: Floats, mouth: _Articulation, prosody: _Prosody, habits: VoiceVariation, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Bring the voice to its level and add breath, hissing consonants and the room."""
     between = np.arange(_HOP) / _HOP
@@ -255,9 +248,9 @@ def _with_noise(
     spoken = _upsample(mouth.loudness, between)
     level = np.sqrt(np.mean(voice[spoken > 0.1] ** 2)) if (spoken > 0.1).any() else 1.0
     sound = voice / max(float(level), 1e-9)
-    sound += _upsample(mouth.loudness * manner.breath, between) * breath_noise
+    sound += _upsample(mouth.loudness * prosody.breath, between) * breath_noise
     sound += 0.25 * _upsample(mouth.hiss, between) * np.diff(hiss_noise, prepend=0.0)
-    sound *= 10 ** (_upsample(manner.level_db, between) / 20)
+    sound *= 10 ** (_upsample(prosody.level_db, between) / 20)
     sound += 10 ** (habits.noise_db / 20) * room_noise
     # Whole 16-bit steps: the last bit of a sine may differ between processors, a recording should not.
     return (np.round(np.tanh(sound) * 32767) / 32767).astype(np.float32)

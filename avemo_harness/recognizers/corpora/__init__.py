@@ -15,13 +15,16 @@ _HERE = "avemo_harness.recognizers.corpora"
 CORPORA = {
     "labelled-clips": (f"{_HERE}.folders", "LabelledClipsArguments", "read_labelled_clips"),
     "msp-conversation": (f"{_HERE}.msp_conversation", "MspConversationArguments", "read_msp_conversation"),
-    "multidialog": (f"{_HERE}.multidialog", "MultiDialogArguments", "read_multidialog"),
+    "multidialog": ("avemo_harness.data.importers.multidialog", "MultiDialogArguments", "read_multidialog"),
     "rated-folder": (f"{_HERE}.folders", "RatedFolderArguments", "read_rated_folder"),
-    "ravdess": (f"{_HERE}.ravdess", "RavdessArguments", "read_ravdess"),
+    "ravdess": ("avemo_harness.data.importers.ravdess", "RavdessArguments", "read_ravdess"),
     "recola": (f"{_HERE}.recola", "RecolaArguments", "read_recola"),
     "release": (f"{_HERE}.release", "ReleaseArguments", "read_release"),
 }
-"""Module, dataclass of arguments, the first of which is the path, and the function that reads."""
+"""Module, dataclass of arguments, the first of which is the path, and the function that reads.
+
+Corpora that are also imported as releases are read by their importers' modules.
+"""
 
 
 def corpus_arguments(name: str) -> type[Any]:

@@ -16,15 +16,13 @@ from types import TracebackType
 from avemo_harness import files, media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, StoreError
-from avemo_harness.files import check_file, read_file
+from avemo_harness.files import check_file, read_file, sha256_of
 from avemo_harness.recognizers.recordings import Recording
-
-_BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What is known of a file, or of a stretch of one, while its size and its time of change stay the same.
+    """Cached facts of a file, or of a stretch of one, valid while its size and modification time stay the same.
 
     Args:
         changed_ns: when the file was last changed.
@@ -121,7 +119,7 @@ class LocalClips:
 
 
 def _read_facts(path: Path) -> dict[str, ClipFacts]:
-    """What is remembered; nothing where the file is missing or damaged."""
+    """The cached facts; none where the file is missing or damaged."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {key: ClipFacts(*facts) for key, *facts in rows}
@@ -130,12 +128,8 @@ def _read_facts(path: Path) -> dict[str, ClipFacts]:
 
 
 def _look_at(path: Path) -> tuple[str, media.MediaInfo]:
-    info = media.probe(path)
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest(), info
+    info = media.probe(path)  # first, since it is quick to refuse what is no clip
+    return sha256_of(path), info
 
 
 def _look_at_bytes(make: Callable[[], bytes]) -> tuple[str, media.MediaInfo]:

@@ -141,7 +141,7 @@ def _read_parts(path: Path) -> Mapping[str, Part]:
 
 
 def _lines(path: Path, count: int) -> Iterator[tuple[str, list[str]]]:
-    """The place and the cells of every line that is not empty."""
+    """The line and the cells of every line that is not empty."""
     for number, line in enumerate(_read(path).splitlines(), 1):
         cells = [cell.strip() for cell in line.split(";")]
         if line.strip() and len(cells) != count:

@@ -99,7 +99,7 @@ def _consensus(path: Path, gold: GoldStandard) -> NDArray[np.float64]:
     """The gold standard of a file, from -1 to 1 and a little beyond, two values a second."""
     table = read_table(path, ";")
     time = table.find("time")
-    raters = [place for place, name in enumerate(table.columns) if name and place != time]
+    raters = [column for column, name in enumerate(table.columns) if name and column != time]
     values = table.numbers([time, *raters])
     times, ratings = values[:, 0], values[:, 1:]
     if not len(times) or not raters or not ((np.diff(times) > 0).all() and 0 <= times[0] <= times[-1] <= _LONGEST_S):

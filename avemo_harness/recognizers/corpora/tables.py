@@ -26,7 +26,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-"""How files of Excel begin, new and old."""
+"""First bytes of Excel files, new and old."""
 _PARQUET = b"PAR1"
 _C1 = re.compile("[\x80-\x9f]")
 
@@ -65,7 +65,7 @@ def decode_text(data: bytes, where: str) -> str:
 
 
 def path_spellings(path: str) -> tuple[str, ...]:
-    """How a path may be meant: as it is, with the slashes of Windows, and with accents composed (NFC) or not (NFD).
+    """Spellings of a path: as it is, with the slashes of Windows, and with accents composed (NFC) or not (NFD).
 
     >>> path_spellings("a\\\\b.wav")
     ('a\\\\b.wav', 'a/b.wav')
@@ -108,11 +108,11 @@ class Table:
     rows: tuple[Row, ...]
 
     def has(self, *names: str) -> bool:
-        """Whether a column has one of these names."""
+        """True where a column has one of these names."""
         return any(name in self.columns for name in names)
 
     def find(self, *names: str) -> int:
-        """Where the column is that has one of these names.
+        """Index of the column that has one of these names.
 
         Raises:
             ReleaseError: there is none.
@@ -130,15 +130,15 @@ class Table:
         return row.cells[self.columns.index(name)] if name in self.columns else ""
 
     def numbers(self, columns: Sequence[int]) -> NDArray[np.float64]:
-        """The columns at these places as numbers, (rows, columns); NaN where a cell is empty or says so.
+        """The columns of these indices as numbers, (rows, columns); NaN where a cell is empty or says so.
 
         Raises:
             ReleaseError: a cell is not a number.
         """
         values = np.empty((len(self.rows), len(columns)))
-        for place, row in enumerate(self.rows):
+        for row_index, row in enumerate(self.rows):
             try:
-                values[place] = [float(row.cells[column] or "nan") for column in columns]
+                values[row_index] = [float(row.cells[column] or "nan") for column in columns]
             except ValueError as error:
                 raise ReleaseError(f"{self.path}:{row.line}: expected numbers ({error}); correct the line") from error
         return values

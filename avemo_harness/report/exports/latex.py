@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import UsageError
-from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardCell, BoardRow, boards
+from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
 from avemo_harness.report.exports.formats import Publication, model_name
-from avemo_harness.report.scored_run import PEOPLE, FinishedRun
+from avemo_harness.report.scored_run import FinishedRun
+from avemo_harness.report.table import Cell
 
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
 _COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)
@@ -86,28 +88,28 @@ def _measured(row: BoardRow) -> list[str]:
     return [_row(row, _marked), *([" & ".join([r"\quad $n$", *counts]) + r" \\"] if any(counts) else [])]
 
 
-def _row(row: BoardRow, shown: Callable[[BoardCell], str]) -> str:
+def _row(row: BoardRow, shown: Callable[[Cell], str]) -> str:
     cells = ["--" if cell is None else shown(cell) for cell in _cells(row)]
     return " & ".join([escaped(row.name), *cells]) + r" \\"
 
 
-def _cells(row: BoardRow) -> list[BoardCell | None]:
+def _cells(row: BoardRow) -> list[Cell | None]:
     # Of a split with several turns, the reasoning columns are the cross-turn ones.
     reasoning = [row.columns.get(name) or row.columns.get(f"CT-{name}") for name in _REASONING]
     return [*reasoning, *map(row.columns.get, LABELS), *map(row.people.get, PEOPLE)]
 
 
-def _marked(cell: BoardCell) -> str:
-    return cell.shown + (rf"$^{{\mathrm{{{escaped(cell.mark)}}}}}$" if cell.marks else "")
+def _marked(cell: Cell) -> str:
+    return cell.text + (rf"$^{{\mathrm{{{escaped(cell.mark)}}}}}$" if cell.marks else "")
 
 
-def _dagger(cell: BoardCell) -> str:
-    return cell.shown + (_IMPOSSIBLE if cell.marks else "")
+def _dagger(cell: Cell) -> str:
+    return cell.text + (_IMPOSSIBLE if cell.marks else "")
 
 
 def _caption(shown: Sequence[Board]) -> str:
     measured = dict(note for board in shown for note in board.notes if note[0].isupper())
-    remarks = [f"{row.name}: {row.remark}" for board in shown for row in board.rows if row.remark]
+    remarks = [remark for board in shown for remark in board.remarks]
     parts = [rf"$^{{\mathrm{{{escaped(mark)}}}}}$: {escaped(sentence)}." for mark, sentence in measured.items()]
     parts += [escaped(f"{remark}.") for remark in dict.fromkeys(remarks)]
     if any(board.published for board in shown):

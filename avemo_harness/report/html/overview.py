@@ -1,157 +1,99 @@
-"""The figures of a run as HTML: the benchmark's table, what stands behind it, and everything that leaves doubt."""
+"""A run's figures for its page: the benchmark's table, what stands behind it, and everything that leaves doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.report.board import (
-    CAVEATS,
-    TITLES,
-    Board,
-    BoardBlock,
-    BoardCell,
-    BoardRow,
-    BoardSection,
-    boards,
-    rated_columns,
-)
-from avemo_harness.report.html.document import escaped, share_bar, slopes, table
-from avemo_harness.report.results import GroupResult, TaskResult
+from avemo_harness.report.board import CAVEATS, TITLES, boards, rated_columns
+from avemo_harness.report.html.document import escaped, marked, share_bar, slopes, table
+from avemo_harness.report.results import TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun
-from avemo_harness.report.table import not_asked, rated_by, result_notes
+from avemo_harness.report.summary import (
+    METRIC_COLUMNS,
+    defined_contrasts,
+    not_asked,
+    rated_by,
+    result_notes,
+    run_states,
+)
+from avemo_harness.report.table import Table, metric_cell
 from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interval, shown_value
-from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import publishable
 
 _SHADES = 9
 _CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
 
 
-def figures(run: FinishedRun) -> str:
-    """The sections above the turns: what most people look for."""
+def overview(run: FinishedRun) -> dict[str, Any]:
+    """The values of the template `report.html.j2`, but for those of single turns."""
     result = run.result
-    head = f"<h1>{escaped(result.model)} <span class='faint'>{escaped(run.folder.resolve().name)}</span></h1>"
-    marks = [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
-    banner = f"<p class='banner'>{' and '.join(marks)}: see “What to doubt”</p>" if marks else ""
-    sections = [
-        head + banner + _releases(run),
-        *(_board(board, run) for board in boards([run], [result.model]) if board.group in result.groups),
-        _section("Rated by people", _rated(run)),
-        _section("Understanding, by condition", _understanding(run)),
-        _section("Voice against face", _conflicts(run)),
-        _section("What to doubt", _doubts(run)),
-    ]
-    return "\n".join(sections)
+    doubts = [note for note in result_notes(result) if not note.startswith(("replies judged by", "  "))]
+    doubts += [f"{name}: {not_asked(task)}" for name, task in result.tasks.items() if task.not_asked]
+    return {
+        "result": result,
+        "folder": run.folder.resolve().name,
+        "states": run_states(result),
+        "releases": list(_releases(run)),
+        "boards": [board for board in boards([run], [result.model]) if board.group in result.groups],
+        "caveats": CAVEATS,
+        "contrasts": lambda board: [
+            (
+                name,
+                marked(shown_value(one, signed=True), mark_of(one)),
+                shown_interval(one, signed=True),
+                f"{one.n:,}",
+            )
+            for name, one in defined_contrasts(result.groups[board.group])
+        ],
+        "people": list(_people(run)),
+        "understanding": _understanding(run),
+        "condition": _condition,
+        "shade": lambda count, total: f"s{round(_SHADES * count / total) if total else 0}",
+        "slopes": lambda results: slopes(
+            {one.condition: one.metrics["accuracy"] for one in results if "accuracy" in one.metrics}
+        ),
+        "class_scores": _class_scores,
+        "conflicts": list(_conflicts(run)),
+        "doubts": doubts,
+        "flags": [
+            [name, f"{count:,}", flag.replace("_", " "), FLAGS.get(flag, "")]
+            for name, task in result.tasks.items()
+            for flag, count in (*task.flags.items(), *([("invalid", task.n_invalid)] if task.n_invalid else []))
+        ],
+        "all_metrics": _all_metrics(run),
+        "setup": _setup(run),
+    }
 
 
-def background(run: FinishedRun) -> str:
-    """The sections below the turns: everything that stands behind the figures."""
-    sections = [
-        _section("All metrics", [_metrics(run)]),
-        _section("Judge of the replies", _judge(run)),
-        _section("How it was run", _setup(run)),
-    ]
-    return "\n".join(sections)
-
-
-def _section(title: str, parts: Iterator[str] | Sequence[str]) -> str:
-    body = "\n".join(parts)
-    return f"<section><h2>{title}</h2>\n{body}\n</section>" if body else ""
-
-
-def _releases(run: FinishedRun) -> str:
-    lines = []
+def _releases(run: FinishedRun) -> Iterator[str]:
     for one in run.record.releases:
         commit = f", commit {one.commit[:12]}" if one.commit else ""
         pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
-        lines.append(
+        yield (
             f"{publishable(one.source)}, {one.name} ({one.split}): {one.dialogues:,} dialogues{pairs}"
             f"{commit}, content {one.fingerprint[:12]}"
         )
-    return "".join(f"<p class='faint'>{escaped(line)}</p>" for line in lines)
 
 
-def _board(board: Board, run: FinishedRun) -> str:
-    remarks = [f"{row.name}: {row.remark}" for row in board.rows if row.remark]
-    parts = [_board_section(section, remarks if section.heading is None else CAVEATS) for section in board.sections()]
-    parts.insert(1, "".join(_contrasts(run.result.groups[board.group])))
-    return _section(escaped(board.title), parts)
-
-
-def _board_section(section: BoardSection, remarks: Sequence[str]) -> str:
-    """A table or several with a heading, and below them what must be known of them."""
-    heading = "" if section.heading is None else f"<h3>{escaped(section.heading)}</h3>"
-    below = [*_mark_lines(section.notes), *(f"<li>{escaped(remark)}</li>" for remark in remarks)]
-    return heading + "\n".join(map(_block, section.blocks)) + (_notes(below) if below else "")
-
-
-def _notes(lines: Sequence[str]) -> str:
-    return f"<ul class='notes'>{''.join(lines)}</ul>"
-
-
-def _contrasts(group: GroupResult) -> Iterator[str]:
-    for name, contrast in group.contrasts.items():
-        if contrast is not None and contrast.value is not None:
-            value = shown_value(contrast, signed=True) + _superscript(mark_of(contrast))
-            interval = shown_interval(contrast, signed=True)
-            yield f"<p>{name.replace('-', '−')}: {value} ({interval}), paired, {contrast.n:,} turns</p>"
-
-
-def _mark_lines(sentences: Mapping[str, str]) -> list[str]:
-    return [f"<li><sup>{mark}</sup> {escaped(sentence)}</li>" for mark, sentence in sentences.items()]
-
-
-def _superscript(mark: str) -> str:
-    return f"<sup>{escaped(mark)}</sup>" if mark else ""
-
-
-def _block(block: BoardBlock) -> str:
-    rows = [[_row_name(row), *(_board_cell(cells.get(name)) for name in block.names)] for row, cells in block.rows]
-    return table([escaped(block.title), *map(escaped, block.names)], rows)
-
-
-def _row_name(row: BoardRow) -> str:
-    measured = any(cell.n is not None for cell in (*row.columns.values(), *row.people.values()))
-    return escaped(row.name) if measured else f"<span class='faint'>{escaped(row.name)}</span>"
-
-
-def _board_cell(cell: BoardCell | None) -> str:
-    if cell is None:
-        return UNDEFINED
-    value = cell.shown + _superscript(cell.mark)
-    if cell.n is None:
-        return value
-    interval = "–".join(filter(None, cell.shown_ends)) or UNDEFINED
-    return f"{value}<br><small>{escaped(interval)}<br>n {cell.n:,}</small>"
-
-
-def _rated(run: FinishedRun) -> Iterator[str]:
-    """What people gave replies to tasks of no group, or on other scales: no table above has them."""
+def _people(run: FinishedRun) -> Iterator[tuple[str, Table]]:
+    """Scores that people gave replies to tasks of no group, or on other scales: no table of a group has them."""
     for people in run.people:
         if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
-            columns = rated_columns(people)
-            yield f"<p>{escaped(rated_by(people))}</p>"
-            yield table(["", *map(escaped, columns)], [[escaped(people.task), *map(_measured, columns.values())]])
+            cells = {name: metric_cell(metric) for name, metric in rated_columns(people).items()}
+            yield rated_by(people), Table("", tuple(cells), ((people.task, cells),))
 
 
-def _measured(metric: MetricValue) -> str:
-    value = shown_value(metric) + _superscript(mark_of(metric))
-    return f"{value}<br><small>{escaped(shown_interval(metric, dash='–'))}<br>n {metric.n:,}</small>"
-
-
-def _understanding(run: FinishedRun) -> Iterator[str]:
-    """For each group: accuracy by condition, confusions, and F1 of each label."""
+def _understanding(run: FinishedRun) -> list[tuple[str, list[TaskResult]]]:
+    """The understanding tasks of each group, by its title."""
     groups: dict[str, list[TaskResult]] = {}
     for task, result in _scored_by(run, "understanding"):
         groups.setdefault(task.group or task.task, []).append(result)
-    for name, results in groups.items():
-        title = f"<h3>{escaped(TITLES.get(name, name))}</h3>" if len(groups) > 1 else ""
-        yield title + slopes({one.condition: one.metrics["accuracy"] for one in results if "accuracy" in one.metrics})
-        yield f"<div class='side'>{''.join(map(_confusion, results))}</div>"
-        yield _class_scores(results)
+    return [(TITLES.get(name, name), results) for name, results in groups.items()]
 
 
 def _scored_by(run: FinishedRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
@@ -162,115 +104,61 @@ def _scored_by(run: FinishedRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskRe
             yield task, result
 
 
-def _confusion(result: TaskResult) -> str:
-    confusion = result.details["confusion"]
-    columns, labels = confusion["columns"], result.details["labels"]
+def _condition(result: TaskResult) -> str:
+    return _CONDITIONS.get(result.condition, result.task)
+
+
+def _class_scores(tasks: Sequence[TaskResult]) -> Markup:
     rows = []
-    for label, counts in zip(labels, confusion["counts"], strict=True):
-        total = sum(counts)
-        cells = "".join(f"<td class='{_shade(n, total)}'>{n:,}</td>" for n in counts)
-        rows.append(f"<tr><th scope='row'>{escaped(label)}</th>{cells}</tr>")
-    head = "".join(f"<th scope='col'>{escaped(name)}</th>" for name in columns)
-    return (
-        f"<figure><figcaption>{_condition(result)} <span class='faint'>rows: label, columns: answer</span></figcaption>"
-        f"<div class='wide'><table class='confusion'><thead><tr><th></th>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div></figure>"
-    )
-
-
-def _shade(count: int, total: int) -> str:
-    return f"s{round(_SHADES * count / total) if total else 0}"
-
-
-def _class_scores(tasks: Sequence[TaskResult]) -> str:
-    labels = list(dict.fromkeys(label for one in tasks for label in one.details["labels"]))
-    rows = []
-    for label in labels:
+    for label in dict.fromkeys(label for one in tasks for label in one.details["labels"]):
         scores = [one.details["per_class"].get(label) for one in tasks]
-        rows.append([escaped(label), *(figure(score["f1"]) if score else UNDEFINED for score in scores)])
+        rows.append([label, *(figure(score["f1"]) if score else UNDEFINED for score in scores)])
     return table(["F1 of each label", *map(_condition, tasks)], rows)
 
 
-def _condition(result: TaskResult) -> str:
-    return escaped(_CONDITIONS.get(result.condition, result.task))
-
-
-def _conflicts(run: FinishedRun) -> Iterator[str]:
+def _conflicts(run: FinishedRun) -> Iterator[tuple[str, Markup]]:
+    """Each conflict task with the table of its rates."""
+    names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
+    head = ["", *(Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(names)), "n", ""]
     for task, result in _scored_by(run, "modality_preference"):
-        rows = [
-            _conflict_row("all", {name: metric.value for name, metric in result.metrics.items()}, result.n_answered)
-        ]
+        rates = {name: metric.value for name, metric in result.metrics.items()}
+        rows = [_conflict_row("all", rates, result.n_answered)]
         for part in ("per_pair", "per_direction"):
             rows += [_conflict_row(name, rates, rates["n"]) for name, rates in result.details[part].items()]
-        names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
-        shares = (f"<span class='swatch part{number}'></span>{name}" for number, name in enumerate(names))
-        head = ["", *shares, "n", ""]
-        yield f"<h3>{escaped(task.task)}</h3>" + table(head, rows)
+        yield task.task, table(head, rows)
 
 
 def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
     values = [rates.get(rate) for rate in ("aar", "var", "olr")]
-    bar = share_bar([value for value in values if value is not None])
-    return [escaped(name), *map(figure, values), f"{n:,}", bar]
+    return [name, *map(figure, values), f"{n:,}", share_bar([value for value in values if value is not None])]
 
 
-def _metrics(run: FinishedRun) -> str:
-    head = ["task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing"]
-    rows = []
+def _all_metrics(run: FinishedRun) -> Markup:
+    rows: list[list[str]] = []
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status == "skipped":
-            rows.append([escaped(task.task), *[UNDEFINED] * 8])
+            rows.append([task.task, *[UNDEFINED] * 8])
             continue
-        counts = [result.n_clusters, result.n_invalid, result.n_errors, result.n_missing]
-        for number, (name, metric) in enumerate(result.metrics.items()):
-            first = "" if number else escaped(task.task) + _not_asked(result)
-            rest = [""] * 4 if number else [f"{count:,}" for count in counts]
-            value = shown_value(metric) + _superscript(mark_of(metric))
-            interval = escaped(shown_interval(metric, dash="–"))
-            rows.append([first, escaped(name), value, interval, f"{metric.n:,}", *rest])
-    return table(head, rows) + (_notes(_mark_lines(run.result.marks)) if run.result.marks else "")
+        first: str = escaped(task.task)
+        if result.not_asked:
+            first += Markup(f"<br><small>{escaped(not_asked(result))}</small>")
+        counts = [f"{n:,}" for n in (result.n_clusters, result.n_invalid, result.n_errors, result.n_missing)]
+        for name, metric in result.metrics.items():
+            value = marked(shown_value(metric), mark_of(metric))
+            rows.append([first, name, value, shown_interval(metric, dash="–"), f"{metric.n:,}", *counts])
+            first, counts = "", [""] * len(counts)
+    return table(METRIC_COLUMNS, rows)
 
 
-def _not_asked(result: TaskResult) -> str:
-    return f"<br><small>{escaped(not_asked(result))}</small>" if result.not_asked else ""
-
-
-def _doubts(run: FinishedRun) -> Iterator[str]:
-    """What the terminal's table says below it, and how often answers were odd."""
-    notes = [note for note in result_notes(run.result) if not note.startswith(("replies judged by", "  "))]
-    notes += [f"{name}: {not_asked(task)}" for name, task in run.result.tasks.items() if task.not_asked]
-    rows = [
-        [escaped(name), f"{count:,}", escaped(flag.replace("_", " ")), escaped(FLAGS.get(flag, ""))]
-        for name, result in run.result.tasks.items()
-        for flag, count in (*result.flags.items(), *([("invalid", result.n_invalid)] if result.n_invalid else []))
-    ]
-    if notes:
-        yield f"<ul>{''.join(f'<li>{escaped(note)}</li>' for note in notes)}</ul>"
-    if rows:
-        yield table(["task", "answers", "oddity", ""], rows)
-    if not notes and not rows:
-        yield "<p>Nothing failed, nothing is missing, and no answer was odd.</p>"
-
-
-def _judge(run: FinishedRun) -> Iterator[str]:
-    judge = run.result.judge
-    if judge is not None:
-        yield f"<p>{escaped(publishable(judge.name))} <span class='faint'>{escaped(judge.digest[:12])}</span></p>"
-        lines = publishable([str(line) for line in judge.card.get("lines", ())])
-        yield f"<ul>{''.join(f'<li>{escaped(line)}</li>' for line in lines)}</ul>"
-
-
-def _setup(run: FinishedRun) -> Iterator[str]:
+def _setup(run: FinishedRun) -> list[tuple[str, str]]:
     config = run.record.config
-    rows = [
-        ["model", escaped(" ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())]))],
-        ["tasks", escaped(", ".join(publishable(config.tasks)))],
-        *([["generation", escaped(str(dict(config.generation)))]] if config.generation else []),
-        ["seed", str(config.seed)],
-        ["identity", escaped(", ".join(f"{k} {v}" for k, v in publishable(run.result.identity).items()))],
-        ["intervals", f"95 %, {run.result.bootstrap['resamples']:,} resamples of whole dialogues; shares: exact"],
-        *([escaped(name), f"version {r.version}, digest {r.digest[:12]}"] for name, r in run.result.tasks.items()),
+    return [
+        ("model", " ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())])),
+        ("tasks", ", ".join(publishable(config.tasks))),
+        *([("generation", str(dict(config.generation)))] if config.generation else []),
+        ("seed", str(config.seed)),
+        ("identity", ", ".join(f"{k} {v}" for k, v in publishable(run.result.identity).items())),
+        ("intervals", f"95 %, {run.result.bootstrap['resamples']:,} resamples of whole dialogues; shares: exact"),
+        *((name, f"version {r.version}, digest {r.digest[:12]}") for name, r in run.result.tasks.items()),
     ]
-    lines = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
-    yield f"<details><summary>Model, tasks and versions</summary><dl>{lines}</dl></details>"

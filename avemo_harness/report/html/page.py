@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
+
+from markupsafe import Markup
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Release
-from avemo_harness.data.importers.writing import IMPORT_RECORD as IMPORT
-from avemo_harness.data.pipeline.package import PROVENANCE
-from avemo_harness.data.sharing.assets import Records, find_assets, is_free, read_records
+from avemo_harness.data.sharing.assets import find_assets, is_free
+from avemo_harness.data.sharing.records import IMPORT_RECORD, PROVENANCE, Records, read_records
 from avemo_harness.errors import AvemoError, StorageError
 from avemo_harness.files import write_atomically
-from avemo_harness.report.html.document import Page, escaped
-from avemo_harness.report.html.overview import background, figures
-from avemo_harness.report.html.recordings import Place, Recordings, Sources, Speaker, bundle, embed
+from avemo_harness.report.html.document import asset, html_page, render
+from avemo_harness.report.html.overview import overview
+from avemo_harness.report.html.recordings import MediaLocation, Recordings, Sources, Speaker, bundle, embed
 from avemo_harness.report.html.turns import (
     MOST_TURNS,
     Dataset,
     Entry,
-    ShownTask,
-    ShownTurn,
     dataset_of,
     list_entries,
     most_interesting,
@@ -38,70 +36,51 @@ from avemo_harness.run.config import RunRecord
 from avemo_harness.run.prepare import RunReleases
 from avemo_harness.text import publishable
 
-_ASSETS = resources.files("avemo_harness.report.html") / "assets"
 _MEDIA = {"none": "'none'", "inside": "data:", "beside": "'self' file:"}
 """Where a page may load recordings from; of a page that is opened as a file, 'self' is nothing."""
 _FACT = "recordings"
-_PLACE = re.compile(rf'<meta name="{_FACT}" content="({"|".join(_MEDIA)})">')
+_LOCATION = re.compile(rf'<meta name="{_FACT}" content="({"|".join(_MEDIA)})">')
 _HEAD = 4_096
 """Characters of a page that surely hold its facts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Browsed:
-    """What the browser of turns is made from.
+def report_page(
+    run: FinishedRun,
+    tasks: Sequence[Mapping[str, str]],
+    entries: Sequence[Entry],
+    recordings: Recordings,
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup.
 
     Args:
-        notes: what is not there, and why, in sentences.
+        tasks, entries: those of `turns`.
+        notes: sentences about what is not there, and why.
     """
-
-    tasks: Sequence[ShownTask]
-    entries: Sequence[Entry]
-    recordings: Recordings
-    notes: Sequence[str] = ()
-
-
-def report_page(run: FinishedRun, browsed: Browsed) -> str:
-    """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup."""
-    entries = most_interesting(browsed.entries, MOST_TURNS)
-    notes = publishable([*browsed.notes, *browsed.recordings.notes])
-    if len(entries) < len(browsed.entries):
-        notes.append(
-            f"the {MOST_TURNS:,} most disputed of {len(browsed.entries):,} turns are listed; "
-            "all are in the run directory"
+    listed = most_interesting(entries, MOST_TURNS)
+    sentences = publishable([*notes, *recordings.notes])
+    if len(listed) < len(entries):
+        sentences.append(
+            f"the {MOST_TURNS:,} most disputed of {len(entries):,} turns are listed; all are in the run directory"
         )
     data = {
-        "tasks": [asdict(task) for task in browsed.tasks],
-        "turns": [_turn_values(entry.shown) for entry in entries],
-        "users": {key: asdict(one) for key, one in browsed.recordings.users.items()},
-        "replies": {key: asdict(one) for key, one in browsed.recordings.replies.items()},
+        "tasks": tasks,
+        "turns": [entry.shown for entry in listed],
+        "users": {key: asdict(one) for key, one in recordings.users.items()},
+        "replies": {key: asdict(one) for key, one in recordings.replies.items()},
     }
-    body = f"""{figures(run)}
-<section class="turns">
-<h2>Turns</h2>
-{"".join(f"<p class='faint'>{escaped(note)}</p>" for note in notes)}
-<form class="filters" id="filters"></form>
-<div class="browser">
-<div class="list"><p id="count" aria-live="polite"></p><ol id="list"></ol>
-<button type="button" id="more" hidden>more</button></div>
-<div class="detail" id="detail"></div>
-</div>
-<noscript><p>The list of turns needs JavaScript.</p></noscript>
-</section>
-{background(run)}
-<script type="application/json" id="data">{_json(data)}</script>"""
-    return Page(
+    return html_page(
         title=f"{run.result.model}: {run.folder.resolve().name}",
-        body=body,
-        style=_asset("uPlot.min.css") + _asset("report.css"),
-        scripts=(f"/*{_asset('uPlot.LICENSE')}*/\n{_asset('uPlot.iife.min.js')}", _asset("report.js")),
-        media=_MEDIA[browsed.recordings.place],
-        facts={_FACT: browsed.recordings.place},
-    ).html()
+        body=render("report.html.j2", **overview(run), turns_notes=sentences, data=_json(data)),
+        style=asset("uPlot.min.css") + asset("report.css"),
+        scripts=(f"/*{asset('uPlot.LICENSE')}*/\n{asset('uPlot.iife.min.js')}", asset("report.js")),
+        media=_MEDIA[recordings.location],
+        facts={_FACT: recordings.location},
+    )
 
 
-def place_of_recordings(page: Path) -> Place | None:
-    """Where the recordings of a written page are; None where there is no page, or one that does not say.
+def media_location(page: Path) -> MediaLocation | None:
+    """Read where the recordings of a written page are; None where there is no page, or one that does not say.
 
     Raises:
         StorageError: the file cannot be read.
@@ -110,49 +89,16 @@ def place_of_recordings(page: Path) -> Place | None:
         return None
     try:
         with open(page, encoding="utf-8", errors="replace") as file:
-            found = _PLACE.search(file.read(_HEAD))
+            found = _LOCATION.search(file.read(_HEAD))
     except OSError as error:
         raise StorageError(page, "read", error) from error
-    return cast(Place, found[1]) if found else None
+    return cast(MediaLocation, found[1]) if found else None
 
 
-def _turn_values(turn: ShownTurn) -> dict[str, Any]:
-    """The JSON of a turn, without what is empty."""
-    answers = [
-        {
-            "task": one.task,
-            "verdict": one.verdict,
-            **_present(label=one.label, text=one.text, why=one.why, flags=one.flags, values=_rounded(one.values)),
-        }
-        for one in turn.answers
-    ]
-    curves = {name: asdict(curve) for name, curve in (("user", turn.user), ("reply", turn.reply)) if curve is not None}
-    return {
-        "key": turn.key,
-        "group": turn.group,
-        "dialogue": turn.dialogue,
-        "turn": turn.turn,
-        **_present(gold=turn.gold, heard=turn.heard, seen=turn.seen, said=turn.said),
-        "answers": answers,
-        **curves,
-    }
-
-
-def _present(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value}
-
-
-def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if value is None else round(value, 3) for name, value in values.items()}
-
-
-def _json(content: object) -> str:
+def _json(content: object) -> Markup:
     """JSON in ASCII that no HTML parser takes for a tag or a comment."""
-    return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
 
 
 REPORT = "report.html"
@@ -205,17 +151,17 @@ def write_report(
         cache=files.cache_dir() / "shown",
         withheld=_withheld(run.record, releases, found),
     )
-    page = report_page(run, Browsed(shown_tasks(scored), entries, gather(entries, sources), notes))
+    page = report_page(run, shown_tasks(scored), entries, gather(entries, sources), notes)
     write_atomically(path, page)
     return path
 
 
 def _as_before(page: Path) -> Gather:
     """Where the recordings of a written page went."""
-    place = place_of_recordings(page)
-    if place == "beside":
+    location = media_location(page)
+    if location == "beside":
         return partial(bundle, folder=page.parent)
-    return leave_out if place == "none" else embed
+    return leave_out if location == "none" else embed
 
 
 def _at_hand(releases: RunReleases, record: RunRecord) -> tuple[dict[Dataset, Release], list[str]]:
@@ -256,16 +202,16 @@ def _withheld(record: RunRecord, releases: RunReleases, found: Mapping[Dataset, 
 
 
 def _private(release: Release) -> bool:
-    """Whether recordings of a release, or smaller copies of them, must not be passed on."""
+    """Tell releases whose recordings, and smaller copies of them, must not be passed on."""
     return not all(map(is_free, find_assets([release], _records_of(release.source))))
 
 
 def _records_of(source: str) -> Records:
-    """What is known of how a local release was made: the records nearest to its file or folder, there or above it."""
+    """Records of how a local release was made: those nearest to its file or folder, there or above it."""
     path = Path(source).expanduser()
     if path.exists():
         path = path.resolve()
         for folder in (path, *path.parents[:_LEVELS]):
-            if any((folder / name).is_file() for name in (IMPORT, PROVENANCE)):
+            if any((folder / name).is_file() for name in (IMPORT_RECORD, PROVENANCE)):
                 return read_records(folder)
     return Records({}, (), {}, {})

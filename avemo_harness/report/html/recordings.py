@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,8 @@ from avemo_harness.files import prune_files, write_atomically
 from avemo_harness.report.html.turns import Dataset, Entry
 
 Speaker = Literal["user", "reply"]
-Place = Literal["none", "inside", "beside"]
-"""Where the recordings of a page are."""
+MediaLocation = Literal["none", "inside", "beside"]
+"""Of the recordings, seen from their page."""
 
 MOST_TURNS_EMBEDDED = 40
 MOST_BYTES_EMBEDDED = 5_000_000
@@ -33,7 +33,7 @@ _CACHE_BYTES = 2**28
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a recording is encoded: pixels of the longer side at most, frames and samples a second."""
+    """An encoding: pixels of the longer side at most, frames and samples a second."""
 
     longest_side: int
     fps: int
@@ -49,11 +49,7 @@ Kind = Literal["video", "audio"]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What the page plays.
-
-    Args:
-        url: a ``data:`` URL, or a path beside the page.
-    """
+    """A recording for the page; `url` is a ``data:`` URL or a path beside the page."""
 
     kind: Kind
     url: str
@@ -64,13 +60,13 @@ class Recordings:
     """The recordings of a page, by the key of their turn.
 
     Args:
-        place: where all of them are.
+        location: of all of them.
         notes: why some or all are not there, in sentences.
     """
 
     users: Mapping[str, Recording] = field(default_factory=dict)
     replies: Mapping[str, Recording] = field(default_factory=dict)
-    place: Place = "none"
+    location: MediaLocation = "none"
     notes: tuple[str, ...] = ()
 
 
@@ -118,7 +114,7 @@ class Sources:
 
     def _clip(self, release: Release, entry: Entry) -> Clip | None:
         if not entry.pair:
-            return release.dialogue(entry.shown.dialogue).turns[entry.shown.turn].clip
+            return release.dialogue(entry.shown["dialogue"]).turns[int(entry.shown["turn"])].clip
         pair = release.pair(entry.pair)
         heard = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn].clip
         seen = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn].clip
@@ -130,24 +126,31 @@ def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
     shared = replace(sources, releases={}) if "user" in sources.withheld else sources
     if "reply" in sources.withheld:
         entries = [replace(one, speech=None) for one in entries]
-    collected = _Collected()
     recorded = [one for one in entries if one.speech or one.dataset in shared.releases]
-    spent = count = 0
-    for entry in sorted(recorded, key=lambda one: -one.interest)[:MOST_TURNS_EMBEDDED]:
-        made = collected.make(entry, shared, lambda data, kind: _data_url(_small(data, shared.cache), kind))
+    chosen = sorted(recorded, key=lambda one: -one.interest)[:MOST_TURNS_EMBEDDED]
+    unreadable: list[str] = []
+    kept: dict[str, Mapping[Speaker, Recording]] = {}
+    spent = 0
+
+    def url_of(data: bytes, kind: Kind) -> str:
+        return f"data:{kind}/mp4;base64,{base64.b64encode(_small(data, shared.cache)).decode()}"
+
+    for key, made in _read_all(chosen, shared, url_of, unreadable):
         size = sum(len(one.url) for one in made.values())
         if made and spent + size <= MOST_BYTES_EMBEDDED:
-            spent, count = spent + size, count + 1
-            collected.add(entry, made)
+            spent += size
+            kept[key] = made
     prune_files(sources.cache.glob("*/*.mp4"), _CACHE_BYTES)
     whole = "avemo-eval report RUN --bundle DIR makes a page with all recordings"
     notes = []
     if sources.withheld:
         notes.append(f"{'; '.join(sources.withheld.values())}; {whole}, for yourself")
-    if count < len(recorded):
-        first = f"{count:,} of {len(recorded):,} turns can be played here, those with errors and disputed answers first"
+    if len(kept) < len(recorded):
+        first = (
+            f"{len(kept):,} of {len(recorded):,} turns can be played here, those with errors and disputed answers first"
+        )
         notes.append(f"{first}; {whole}")
-    return collected.recordings("inside", *notes)
+    return _recordings("inside", kept, [*notes, *_damage(unreadable)])
 
 
 def bundle(entries: Sequence[Entry], sources: Sources, folder: Path) -> Recordings:
@@ -156,44 +159,41 @@ def bundle(entries: Sequence[Entry], sources: Sources, folder: Path) -> Recordin
     Raises:
         StoreError: the folder cannot be written.
     """
-    collected = _Collected()
+    unreadable: list[str] = []
+    made = dict(_read_all(entries, sources, lambda data, _: _keep(data, folder), unreadable))
+    return _recordings("beside", made, _damage(unreadable))
+
+
+def _read_all(
+    entries: Sequence[Entry], sources: Sources, url_of: Callable[[bytes, Kind], str], unreadable: list[str]
+) -> Iterator[tuple[str, dict[Speaker, Recording]]]:
+    """The recordings of each turn by speaker; those that cannot be read are left out, and named in `unreadable`."""
+    readers: dict[Speaker, Callable[[Entry], bytes | None]] = {"user": sources.user, "reply": sources.reply}
     for entry in entries:
-        collected.add(entry, collected.make(entry, sources, lambda data, _: _keep(data, folder)))
-    return collected.recordings("beside")
-
-
-class _Collected:
-    """Recordings as they are found; what cannot be read is named and left out."""
-
-    def __init__(self) -> None:
-        self._users: dict[str, Recording] = {}
-        self._replies: dict[str, Recording] = {}
-        self._unreadable: list[str] = []
-
-    def make(self, entry: Entry, sources: Sources, place: Callable[[bytes, Kind], str]) -> dict[str, Recording]:
-        """Those of a turn, by speaker, at the URLs that `place` gives them."""
-        made = {}
-        for speaker, read in (("user", sources.user), ("reply", sources.reply)):
+        made: dict[Speaker, Recording] = {}
+        for speaker, read in readers.items():
             try:
                 data = read(entry)
                 if data is not None:
                     kind: Kind = "video" if media.probe(data).video else "audio"
-                    made[speaker] = Recording(kind, place(data, kind))
+                    made[speaker] = Recording(kind, url_of(data, kind))
             except MediaError as error:
-                self._unreadable.append(f"{entry.shown.key} ({speaker}): {error}")
-        return made
+                unreadable.append(f"{entry.key} ({speaker}): {error}")
+        yield entry.key, made
 
-    def add(self, entry: Entry, made: Mapping[str, Recording]) -> None:
-        for speaker, found in (("user", self._users), ("reply", self._replies)):
-            if speaker in made:
-                found[entry.shown.key] = made[speaker]
 
-    def recordings(self, place: Place, *notes: str) -> Recordings:
-        damage = []
-        if self._unreadable:
-            more = f"; and {len(self._unreadable) - 1:,} more" if len(self._unreadable) > 1 else ""
-            damage = [f"recordings that cannot be read are left out: {self._unreadable[0]}{more}"]
-        return Recordings(self._users, self._replies, place, (*notes, *damage))
+def _damage(unreadable: Sequence[str]) -> Iterator[str]:
+    if unreadable:
+        more = f"; and {len(unreadable) - 1:,} more" if len(unreadable) > 1 else ""
+        yield f"recordings that cannot be read are left out: {unreadable[0]}{more}"
+
+
+def _recordings(
+    location: MediaLocation, made: Mapping[str, Mapping[Speaker, Recording]], notes: Iterable[str]
+) -> Recordings:
+    users = {key: by_speaker["user"] for key, by_speaker in made.items() if "user" in by_speaker}
+    replies = {key: by_speaker["reply"] for key, by_speaker in made.items() if "reply" in by_speaker}
+    return Recordings(users, replies, location, tuple(notes))
 
 
 def _small(data: bytes, cache: Path) -> bytes:
@@ -233,14 +233,10 @@ def _keep(data: bytes, folder: Path) -> str:
 
 
 def _playable(data: bytes) -> tuple[bytes, str]:
-    """What browsers play: the recording itself where they do. With the end of its name."""
+    """A form that browsers play, and its suffix: the recording itself where they play it."""
     if data[:4] == b"fLaC":
         return data, "flac"
     info = media.probe(data)
     if data[4:8] == b"ftyp" and (info.video is None or info.video.codec == "h264"):
         return data, "mp4"
     return _encoded(data, _WHOLE), "mp4"
-
-
-def _data_url(data: bytes, kind: Kind) -> str:
-    return f"data:{kind}/mp4;base64,{base64.b64encode(data).decode()}"

@@ -15,7 +15,7 @@ from avemo_harness.benchmark.release import Dialogue, make_release
 from avemo_harness.data.checks.findings import LabelRatings, RatingsByClip, Rule, Stream
 from avemo_harness.data.checks.raters import open_recognizer
 from avemo_harness.data.checks.survey import SurveyedConfig
-from avemo_harness.data.checks.verification import VerificationDetails, verify_labels
+from avemo_harness.data.checks.verification import verify_labels
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.checkpoint import save_categorical
 from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
@@ -30,12 +30,6 @@ def agreeing(material: SurveyedConfig, doubts: dict[tuple[str, Stream], tuple[st
     for one in material.labelled():
         said[one.clip.sha256, "sound"] = said[one.clip.sha256, "face"] = (one.emotion,) * 3
     return LabelRatings("three raters", rule, {**said, **doubts})
-
-
-def details_of(material: SurveyedConfig, opinions: LabelRatings) -> VerificationDetails:
-    found = verify_labels(material, opinions).finding.details
-    assert isinstance(found, VerificationDetails)
-    return found
 
 
 def digest_of(acted: list[Dialogue], dialogue_id: str) -> str:
@@ -65,8 +59,7 @@ def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(
     assert by_most.dropped == {("test", "0-0-happy")}
     by_all = verify_labels(material, agreeing(material, dict(doubts), "unanimous"))
     assert by_all.dropped == {("test", "0-0-happy"), ("test", "0-0-neutral")}
-    assert isinstance(by_all.finding.details, VerificationDetails)
-    doubted = [one for one in by_all.finding.details.opinions if not one.kept]
+    doubted = [one for one in by_all.details.opinions if not one.kept]
     assert {(one.dialogue, one.stream, tuple(one.said.items())) for one in doubted} == {
         ("0-0-happy", "sound", (("happy", 1), ("sad", 2))),
         ("0-0-neutral", "face", (("neutral", 2), ("unsure", 1))),
@@ -76,13 +69,13 @@ def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(
 def test_each_stream_of_a_pair_goes_by_its_own_clip(material: SurveyedConfig, acted: list[Dialogue]) -> None:
     """The happy sound is doubted: that concerns the pair that takes its sound, and not the one that takes its face."""
     doubts: RatingsByClip = {(digest_of(acted, "0-0-happy"), "sound"): ("sad", "sad", "sad")}
-    pairs = details_of(material, agreeing(material, dict(doubts), "majority")).pairs
+    pairs = verify_labels(material, agreeing(material, dict(doubts), "majority")).details.pairs
     assert (pairs.pairs, pairs.judged, pairs.sound, pairs.face, pairs.both) == (32, 32, 31, 32, 31)
 
 
 def test_clips_of_which_nothing_is_said_are_kept_and_counted(material: SurveyedConfig, acted: list[Dialogue]) -> None:
     opinions = LabelRatings("one rater", "majority", {(digest_of(acted, "0-0-sad"), "both"): ("sad",)}, unplaced=3)
-    details = details_of(material, opinions)
+    details = verify_labels(material, opinions).details
     assert (details.clips, details.judged, details.kept, details.unplaced) == (64, 1, 64, 3)
     assert details.pairs.judged == 0
     nobody = verify_labels(material, LabelRatings("nobody", "majority", {}))

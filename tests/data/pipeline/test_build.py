@@ -1,4 +1,4 @@
-"""A build that is killed at any moment goes on where it was and ends with the same bytes; what fails is recorded."""
+"""Builds: equal configurations give equal bytes, and what was interrupted goes on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.clips import make_clip, melody
+from support.tool_servers import RATE, ToolServer
 from support.utterances import with_portrait
-from support.waiting import wait_until
+from support.waiting import PATIENCE_S, wait_until
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.cli import main
 from avemo_harness.data.pipeline import builtin
-from avemo_harness.data.pipeline.backends import SpeechAudio, SpokenUtterance, Utterance
-from avemo_harness.data.pipeline.build import build_release
+from avemo_harness.data.pipeline.backends import SpeechAudio, Utterance
+from avemo_harness.data.pipeline.build import BuildResult, build_release
 from avemo_harness.data.pipeline.builtin import BuiltinFace, BuiltinSpeech
-from avemo_harness.data.pipeline.config import BackendConfig, BuildConfig, SplitConfig, SplitsConfig
+from avemo_harness.data.pipeline.config import BackendConfig, BuildConfig, SplitConfig, SplitsConfig, load_config
 from avemo_harness.errors import BuildError, UsageError
 
 CONFIG = BuildConfig(
@@ -99,8 +101,8 @@ def test_takes_share_words_and_history_and_differ_in_the_last_emotion(multi: Rel
     for takes in stories.values():
         last = max(turn.turn_index for turn in takes[0].turns if turn.role == "user")
         assert Counter(take.turns[last].emotion for take in takes).keys() == {"neutral", "happy", "angry", "sad"}
-        for place in range(last):
-            assert len({take.turns[place].clip.sha256 for take in takes if take.turns[place].clip}) == 1
+        for turn in range(last):
+            assert len({take.turns[turn].clip.sha256 for take in takes if take.turns[turn].clip}) == 1
         assert len({take.turns[last].clip.sha256 for take in takes if take.turns[last].clip}) == 4
 
 
@@ -150,7 +152,7 @@ def test_killed_at_ten_random_moments_a_build_ends_with_the_same_bytes(built: Pa
 
 
 def made(out: Path) -> int:
-    """How many files the stages of a build have made so far."""
+    """Files that the stages of a build have made so far."""
     return sum(path.is_file() for path in out.with_name(f"{out.name}.work").glob("units/**/*"))
 
 
@@ -303,7 +305,67 @@ def test_a_foreign_voice_moves_the_built_in_mouth() -> None:
 
 def test_faces_last_as_long_as_their_sound() -> None:
     sound = SpeechAudio(np.random.default_rng(1).standard_normal(30_011).astype(np.float32) / 10, 16_000)
-    clip = BuiltinFace(BuiltinFace.Arguments(side=64)).animate(SpokenUtterance(with_portrait(None), sound))
+    clip = BuiltinFace(BuiltinFace.Arguments(side=64)).animate(with_portrait(None), sound)
     info = media.probe(clip)
     assert info.video is not None
     assert info.video.frames == round(30_011 / 16_000 * 25)
+
+
+SECONDS = 2.0
+SHARED = """licence: CC0-1.0
+speakers: 2
+splits:
+  singleturn_synthetic: {dialogues: 4, conflict_pairs: 0}
+  multiturn_synthetic: {dialogues: 0, conflict_pairs: 0}
+"""
+TOOL = "import os, shutil, sys, time; time.sleep(1); shutil.copy(os.environ['CLIP'], sys.argv[1])"
+
+
+@pytest.fixture
+def voices(server: ToolServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToolServer:
+    """A server of voices, beside a clip for the tool of faces."""
+    (tmp_path / "clip.mp4").write_bytes(make_clip(SECONDS))
+    monkeypatch.setenv("CLIP", str(tmp_path / "clip.mp4"))
+    server.sound = melody(SECONDS, RATE)
+    return server
+
+
+def build(folder: Path, *stages: str, retry_failed: bool = False) -> BuildResult:
+    (folder / "build.yaml").write_text(SHARED + "".join(stages))
+    config = load_config(folder / "build.yaml")
+    return build_release(config, folder / "release", quiet, retry_failed=retry_failed)
+
+
+def speech(address: str, attempts: int) -> str:
+    return f"speech: {{backend: openai_speech, model: m, voice: v, base_url: '{address}', attempts: {attempts}}}\n"
+
+
+def face(timeout_s: float, *more: str, cwd: str = "") -> str:
+    argv = json.dumps([sys.executable, "-c", TOOL, "{out.mp4}", "{in.wav}", "{emotion}", *more])
+    where = f"cwd: '{cwd}', env: [CLIP], timeout_s: {timeout_s}, min_side: 64"
+    return f"face: {{backend: command, tool: Slow, version: '1', argv: {argv}, emotion_input: label, {where}}}\n"
+
+
+def test_a_server_may_move_and_be_asked_more_often(tmp_path: Path, voices: ToolServer) -> None:
+    voices.faults.extend(["500"] * 3)
+    assert len(build(tmp_path, speech(f"{voices.url}/v1", attempts=1)).failed) == 3
+    asked = len(voices.asked)
+    moved = voices.url.replace("127.0.0.1", "localhost")
+    assert build(tmp_path, speech(f"{moved}/v1", attempts=4), retry_failed=True).failed == {}
+    assert len(voices.asked) == asked + 3, "what was there was not asked for again"
+
+
+def test_a_tool_may_be_given_more_time_and_another_folder(tmp_path: Path, voices: ToolServer) -> None:
+    spoken = speech(f"{voices.url}/v1", attempts=1)
+    with pytest.raises(UsageError, match=r"no dialogue could be made; the first reason: .*did not end within 0\.3 s"):
+        build(tmp_path, spoken, face(0.3))
+    result = build(tmp_path, spoken, face(PATIENCE_S, cwd=str(tmp_path)), retry_failed=True)
+    assert (result.failed, result.dialogues["singleturn_synthetic"]) == ({}, 4)
+    assert build(tmp_path, spoken, face(2 * PATIENCE_S)).failed == {}
+
+
+def test_a_tool_that_is_called_otherwise_is_another_tool(tmp_path: Path, voices: ToolServer) -> None:
+    spoken = speech(f"{voices.url}/v1", attempts=1)
+    build(tmp_path, spoken, face(PATIENCE_S))
+    with pytest.raises(UsageError, match="holds a build of another configuration, or by other tools"):
+        build(tmp_path, spoken, face(PATIENCE_S, "--level=2"))

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.data.pipeline.config import BackendConfig, BuildConfig, load_config
-from avemo_harness.errors import TaskError
-
-EXAMPLES = Path(__file__).parents[3] / "avemo_harness" / "data" / "recipes"
+from avemo_harness.cli import main
+from avemo_harness.data.pipeline.config import BackendConfig, BuildConfig, load_config, open_recipe, recipe_summaries
+from avemo_harness.errors import TaskError, UsageError
 
 
 def written(folder: Path, text: str) -> Path:
@@ -101,12 +100,34 @@ def test_dialogues_come_in_fours(tmp_path: Path) -> None:
         load_config(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
-def test_examples_are_valid(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VOICES", "PORTRAITS", "DREAMTALK", "EAT", "SADTALKER", "LLM_URL", "LLM_MODEL", "TTS_URL"):
-        monkeypatch.setenv(name, "/somewhere")
-    assert load_config(file).name
+def test_a_recipe_goes_by_its_name_and_a_file_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "name: mine\n").rename("builtin")
+    assert open_recipe("builtin").name == "mine"
+    Path("builtin").unlink()
+    assert open_recipe("builtin") == BuildConfig()
 
 
-def test_the_built_in_example_tells_the_defaults() -> None:
-    assert load_config(EXAMPLES / "builtin.yaml") == BuildConfig()
+@pytest.mark.parametrize("path", ["missing.yaml", "folder/missing"])
+def test_a_path_without_a_file_is_no_name_of_a_recipe(tmp_path: Path, path: str) -> None:
+    with pytest.raises(TaskError, match="missing"):
+        open_recipe(str(tmp_path / path))
+
+
+def test_a_wrong_name_of_a_recipe_is_told_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"no recipe 'dreamtlak'; nearest: 'dreamtalk'; or give the path"):
+        open_recipe("dreamtlak")
+
+
+def test_recipes_are_listed_with_a_whole_sentence_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "build", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("builtin           Everything made by the harness itself")
+    assert [line.split()[0] for line in lines[:-1]] == list(recipe_summaries())
+    assert all(line.endswith(".") for line in lines[:-1])
+
+
+def test_a_build_needs_a_folder_for_its_release(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "build", "builtin"]) == 2
+    assert "the following arguments are required: --out" in capsys.readouterr().err

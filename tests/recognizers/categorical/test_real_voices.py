@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from avemo_harness.recognizers.corpora.ravdess import RavdessArguments, read_ravdess
+from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
 from avemo_harness.recognizers.heads.label_evaluation import Method, leave_one_speaker_out

@@ -1,17 +1,15 @@
-"""Evaluation by split, its tables and its figure."""
+"""Evaluation by split, and its tables."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import replace
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from support.planted_features import planted_recording, rated
 
-from avemo_harness.recognizers.figure import draw_figure, largest_range
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
 from avemo_harness.recognizers.heads.trajectory_evaluation import (
     Method,
@@ -129,30 +127,3 @@ def test_a_constant_side_prints_zero_without_a_sign_and_two_print_nothing(
     lines = modalities_table([SplitResult("all", found, tuple(shown), (0.0,))])
     assert lines[2].split()[3] == printed
     assert not any(re.search(r"(?<!\d)-0\.00", line) for line in lines)
-
-
-def flat_but(name: str, start: int, step: float) -> TrajectoryPrediction:
-    values = np.full((60, 2), 0.5)
-    values[start:] += step
-    recording = replace(planted_recording(name, "ann", seed=1, length=60), trajectory=rated(values))
-    shown = {view: np.full((60, 2), 0.4) for view in ("both", "audio", "video")}
-    return TrajectoryPrediction(recording, 0, shown)
-
-
-def test_the_figure_shows_the_ten_seconds_in_which_ratings_move_most() -> None:
-    window = largest_range([flat_but("calm", 10, 0.1), flat_but("moved", 30, 0.4)])
-    assert window.predicted.recording.recording_id == "moved"
-    assert window.steps == slice(11, 31)
-    with pytest.raises(ValueError, match="expected recordings"):
-        largest_range([])
-
-
-def test_the_figure_is_a_drawing_of_ratings_and_every_view_on_both_dimensions() -> None:
-    drawing = ElementTree.fromstring(draw_figure(largest_range([flat_but("a<b", 5, 0.3)])))
-    lines = drawing.findall(".//{*}polyline")
-    assert len(lines) == 2 * 4
-    assert sum("stroke-dasharray" in line.attrib for line in lines) == 2
-    assert all(len(line.attrib["points"].split()) == 20 for line in lines)
-    words = {text.text for text in drawing.findall(".//{*}text")}
-    assert {"arousal", "valence", "time (s)", "ratings", "sound alone", "face alone", "sound and face"} <= words
-    assert drawing.findtext("{*}title") == "a<b: ratings and predictions"

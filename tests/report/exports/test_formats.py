@@ -20,13 +20,13 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
+from avemo_harness.benchmark.published import published_rows
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import boards
 from avemo_harness.report.exports.every_eval_ever import every_eval_ever
 from avemo_harness.report.exports.formats import Publication, eval_results, spreadsheet
 from avemo_harness.report.exports.latex import escaped, latex
 from avemo_harness.report.exports.model_index import model_index
-from avemo_harness.report.published import published_rows
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue

@@ -26,7 +26,7 @@ class Finished:
     sources: Sources
 
     def entry(self, key: str) -> Entry:
-        return next(one for one in self.entries if one.shown.key == key)
+        return next(one for one in self.entries if one.key == key)
 
 
 @pytest.fixture(scope="module")

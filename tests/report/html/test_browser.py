@@ -12,7 +12,7 @@ from report.html.conftest import Finished
 from support.browser import Watched, open_browser
 from support.hostile_text import hostile_texts
 
-from avemo_harness.report.html.page import Browsed, report_page
+from avemo_harness.report.html.page import report_page
 from avemo_harness.report.html.recordings import Recordings, embed
 from avemo_harness.report.html.turns import Entry, shown_tasks
 from avemo_harness.report.scored_run import read_finished_run, read_scored_run
@@ -29,8 +29,9 @@ def browser() -> Iterator[Any]:
 
 
 def write_page(file: Path, finished: Finished, entries: Sequence[Entry], recordings: Recordings) -> Path:
-    browsed = Browsed(shown_tasks(read_scored_run(finished.folder)), entries, recordings, ("a note",))
-    file.write_text(report_page(read_finished_run(finished.folder), browsed), encoding="utf-8")
+    tasks = shown_tasks(read_scored_run(finished.folder))
+    page = report_page(read_finished_run(finished.folder), tasks, entries, recordings, ["a note"])
+    file.write_text(page, encoding="utf-8")
     return file
 
 
@@ -146,10 +147,10 @@ def test_the_playhead_follows_the_player(browser: Any, page: Path) -> None:
     before, after = (len(steps[who]["valence"]) / steps[who]["rate_hz"] for who in ("user", "reply"))
     for player, time, offset in (("video", user_s / 2, 0.0), ("audio", reply_s / 2, before)):
         watched.page.evaluate(f"document.querySelector('.players {player}').currentTime = {time}")
-        place = (offset + time) / (before + after)
+        position = (offset + time) / (before + after)
         watched.wait(
             "[...document.querySelectorAll('.playhead')].every((one) => Math.abs("
-            f"parseFloat(one.style.left) / one.parentElement.clientWidth - {place}) < 0.02)"
+            f"parseFloat(one.style.left) / one.parentElement.clientWidth - {position}) < 0.02)"
         )
     watched.page.evaluate("document.querySelector('.players video').currentTime = 0")
     watched.wait("parseFloat(document.querySelector('.playhead').style.left) < 2")
@@ -171,15 +172,13 @@ def test_two_thousand_turns_are_ten_megabytes_of_which_a_screenful_is_drawn(
     browser: Any, finished: Finished, tmp_path: Path
 ) -> None:
     entry = finished.entry("d1a/4")
-    assert entry.shown.user is not None
-    curve = replace(entry.shown.user, valence=(0.123,) * 40, arousal=(0.456,) * 40)
-    answers = tuple(
-        replace(one, text=f"{one.text} " + "I hear that you are worried. " * 12) for one in entry.shown.answers
-    )
-    entries = [
-        replace(entry, shown=replace(entry.shown, key=f"d{n}/4", user=curve, reply=curve, answers=answers))
-        for n in range(2_000)
+    curve = {**entry.shown["user"], "valence": [0.123] * 40, "arousal": [0.456] * 40}
+    answers = [
+        {**one, "text": f"{one.get('text', '')} " + "I hear that you are worried. " * 12}
+        for one in entry.shown["answers"]
     ]
+    shown = {**entry.shown, "user": curve, "reply": curve, "answers": answers}
+    entries = [replace(entry, shown={**shown, "key": f"d{n}/4"}) for n in range(2_000)]
     file = write_page(tmp_path / "report.html", finished, entries, Recordings())
     assert file.stat().st_size <= 10_000_000
     watched = opened(browser, file)
@@ -195,19 +194,21 @@ def test_hostile_texts_in_every_field_stay_text(
     first = finished.entries[0]
     entries = []
     for number, text in enumerate(hostile_texts()):
-        answers = tuple(
-            replace(one, verdict=text, label=text, text=text, why=text, flags=(text,), values={text: 0.5})
-            for one in first.shown.answers
-        )
-        shown = replace(first.shown, group=text, dialogue=text, gold=text, said=text, answers=answers)
-        entries.append(replace(first, shown=replace(shown, key=f"{number} {text}")))
+        hostile = {**dict.fromkeys(("verdict", "label", "text", "why"), text), "flags": [text], "values": {text: 0.5}}
+        shown = {
+            **first.shown,
+            **dict.fromkeys(("group", "dialogue", "gold", "said"), text),
+            "answers": [{**one, **hostile} for one in first.shown["answers"]],
+            "key": f"{number} {text}",
+        }
+        entries.append(replace(first, shown=shown))
     watched = opened(browser, write_page(tmp_path / "report.html", finished, entries, Recordings()), size)
     title = watched.page.title()
     while watched.page.locator("#more").is_visible():
         watched.page.evaluate("document.getElementById('more').click()")
     watched.page.evaluate("for (const one of document.querySelectorAll('#list button')) one.click()")
-    for place in range(0, 500, 50):
-        watched.page.evaluate(f"document.querySelectorAll('#list button')[{place}].click()")
+    for index in range(0, 500, 50):
+        watched.page.evaluate(f"document.querySelectorAll('#list button')[{index}].click()")
         assert watched.fits
         assert (
             watched.page.evaluate("document.querySelectorAll('#detail script, img, iframe, #list script').length") == 0

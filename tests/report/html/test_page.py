@@ -15,10 +15,11 @@ from support.hostile_text import hostile_texts
 from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
-from avemo_harness.report.html.page import Browsed, place_of_recordings, report_page
-from avemo_harness.report.html.recordings import Place, Recording, Recordings
+from avemo_harness.benchmark.published import PEOPLE
+from avemo_harness.report.html.page import media_location, report_page
+from avemo_harness.report.html.recordings import MediaLocation, Recording, Recordings
 from avemo_harness.report.html.turns import shown_tasks
-from avemo_harness.report.scored_run import PEOPLE, PeopleScores, people_columns, read_finished_run, read_scored_run
+from avemo_harness.report.scored_run import PeopleScores, people_columns, read_finished_run, read_scored_run
 from avemo_harness.scorers.base import Judge, MetricValue
 
 
@@ -28,10 +29,9 @@ def page(finished: Finished) -> str:
 
 
 def made(finished: Finished, recordings: Recordings | None = None, **changes: Any) -> str:
-    browsed = Browsed(
-        shown_tasks(read_scored_run(finished.folder)), finished.entries, recordings or Recordings(), ("a note",)
-    )
-    return report_page(replace(read_finished_run(finished.folder), **changes), browsed)
+    run = replace(read_finished_run(finished.folder), **changes)
+    tasks = shown_tasks(read_scored_run(finished.folder))
+    return report_page(run, tasks, finished.entries, recordings or Recordings(), ["a note"])
 
 
 def text_of(page: str) -> str:
@@ -134,33 +134,29 @@ def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Fin
     releases = tuple(replace(one, source="/home/ann/my releases/secret") for one in run.record.releases)
     judge = Judge("/home/ann/judges/mine", "f" * 64)
     result = replace(run.result, identity={"root": "/home/ann/weights"}, judge=judge)
-    shown = replace(finished.entries[0].shown, key="k")
-    browsed = Browsed(
-        [], [replace(finished.entries[0], shown=shown)], Recordings(), ("/home/ann/releases has changed",)
-    )
-    page = report_page(
-        replace(run, record=replace(run.record, config=config, releases=releases), result=result), browsed
-    )
-    for private in ("/home/ann", "my releases", "ann:pw", "abc"):
-        assert private not in text_of(page)
+    entry = replace(finished.entries[0], shown={**finished.entries[0].shown, "key": "k"})
+    private = replace(run, record=replace(run.record, config=config, releases=releases), result=result)
+    page = report_page(private, [], [entry], Recordings(), ["/home/ann/releases has changed"])
+    for secret in ("/home/ann", "my releases", "ann:pw", "abc"):
+        assert secret not in text_of(page)
     for kept in ("…/secret", "…/voice.wav", "http://gpu:8000/v1", "…/mine.yaml", "…/weights", "…/releases has changed"):
         assert kept in text_of(page)
 
 
 def test_a_page_says_where_its_recordings_are(finished: Finished, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    assert place_of_recordings(page) is None
-    places: tuple[Place, ...] = ("none", "inside", "beside")
-    for place in places:
-        page.write_text(made(finished, Recordings(place=place)), encoding="utf-8")
-        assert place_of_recordings(page) == place
+    assert media_location(page) is None
+    locations: tuple[MediaLocation, ...] = ("none", "inside", "beside")
+    for location in locations:
+        page.write_text(made(finished, Recordings(location=location)), encoding="utf-8")
+        assert media_location(page) == location
     page.write_text("another page")
-    assert place_of_recordings(page) is None
+    assert media_location(page) is None
 
 
 def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finished) -> None:
     data = data_of(page)
-    assert [turn["key"] for turn in data["turns"]] == [one.shown.key for one in finished.entries]
+    assert [turn["key"] for turn in data["turns"]] == [one.key for one in finished.entries]
     turn = next(turn for turn in data["turns"] if turn["key"] == "d1a/4")
     assert turn["gold"] == "happy"
     assert turn["user"]["rate_hz"] == 2.0
@@ -169,8 +165,8 @@ def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finis
 
 
 def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
-    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, place="inside"))
-    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, place="beside"))
+    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, location="inside"))
+    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, location="beside"))
     without = made(finished)
     assert "default-src 'none'" in inside
     assert "media-src data:;" in inside
@@ -186,10 +182,11 @@ def test_no_text_ends_the_data_or_becomes_markup(finished: Finished) -> None:
     plain = made(finished)
     entry = finished.entries[0]
     entries = [
-        replace(entry, shown=replace(entry.shown, key=text, said=text, gold=text, dialogue=text)) for text in texts
+        replace(entry, shown={**entry.shown, **dict.fromkeys(("key", "said", "gold", "dialogue"), text)})
+        for text in texts
     ]
-    browsed = Browsed(shown_tasks(read_scored_run(finished.folder)), entries, Recordings(), texts)
-    page = report_page(read_finished_run(finished.folder), browsed)
+    tasks = shown_tasks(read_scored_run(finished.folder))
+    page = report_page(read_finished_run(finished.folder), tasks, entries, Recordings(), texts)
     assert [turn.get("said", "") for turn in data_of(page)["turns"]] == texts
     for tag in ("<script", "</script", "<img", "<iframe", "<svg onload", "<meta"):
         assert page.count(tag) == plain.count(tag)
@@ -199,6 +196,6 @@ def test_no_text_ends_the_data_or_becomes_markup(finished: Finished) -> None:
 def test_a_run_in_which_everything_failed_is_a_page_too(tmp_path: Path) -> None:
     release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
     run = write_speaking_run(tmp_path / "run", release, Speaker(failing=frozenset({"d0a", "d0b"})))
-    page = report_page(read_finished_run(run), Browsed(shown_tasks(read_scored_run(run)), [], Recordings()))
+    page = report_page(read_finished_run(run), shown_tasks(read_scored_run(run)), [], Recordings())
     assert "failed and are not scored" in text_of(page)
     assert data_of(page)["turns"] == []

@@ -16,7 +16,7 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.report.html import recordings
 from avemo_harness.report.html.recordings import Recording, Sources, bundle, embed
-from avemo_harness.report.html.turns import Entry, ShownTurn
+from avemo_harness.report.html.turns import Entry
 
 
 def bytes_of(recording: Recording) -> bytes:
@@ -26,8 +26,8 @@ def bytes_of(recording: Recording) -> bytes:
 def test_small_copies_are_as_long_as_the_recordings(finished: Finished) -> None:
     found = embed(finished.entries, finished.sources)
     assert found.notes == ()
-    assert set(found.users) == {one.shown.key for one in finished.entries}
-    assert set(found.replies) == {one.shown.key for one in finished.entries if one.speech}
+    assert set(found.users) == {one.key for one in finished.entries}
+    assert set(found.replies) == {one.key for one in finished.entries if one.speech}
     for key in ("d0a/0", "d1b/4"):
         clip = finished.sources.user(finished.entry(key))
         assert clip is not None
@@ -82,7 +82,7 @@ def test_replies_that_are_withheld_stay_out_too(finished: Finished) -> None:
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_there(finished: Finished, tmp_path: Path) -> None:
-    broken = [replace(one, speech="speech/gone.flac") if one.shown.key == "d1a/0" else one for one in finished.entries]
+    broken = [replace(one, speech="speech/gone.flac") if one.key == "d1a/0" else one for one in finished.entries]
     found = embed(broken, finished.sources)
     assert "d1a/0 (reply)" in found.notes[-1]
     assert "gone.flac" in found.notes[-1]
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_there(finished: Finished, 
 def test_a_bundle_holds_each_recording_once_as_it_is(finished: Finished, tmp_path: Path) -> None:
     found = bundle(finished.entries, finished.sources, tmp_path)
     assert found.notes == ()
-    assert set(found.users) == {one.shown.key for one in finished.entries}
+    assert set(found.users) == {one.key for one in finished.entries}
     urls = [one.url for of_all in (found.users, found.replies) for one in of_all.values()]
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(urls)
     clip = finished.sources.user(finished.entry("d0a/0"))
@@ -127,7 +127,7 @@ def test_twenty_real_clips_take_at_most_two_megabytes(real_media: Path, tmp_path
     turns = [(one.dialogue_id, turn.turn_index) for one in dialogues for turn in one.turns if turn.clip][:20]
     entries = [
         Entry(
-            shown=ShownTurn(f"{name}/{turn}", "real", name, turn, None, None, None, "", (), None, None),
+            shown={"key": f"{name}/{turn}", "dialogue": name, "turn": turn},
             dataset=("real", "test", ""),
             pair="",
             speech=None,

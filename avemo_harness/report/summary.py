@@ -1,0 +1,186 @@
+"""A run's results as plain text for a terminal: the row of each group, all metrics, and reasons for doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from avemo_harness.benchmark.published import PEOPLE
+from avemo_harness.metrics.bootstrap import TOO_FEW
+from avemo_harness.report.board import LABELS, rated_columns
+from avemo_harness.report.results import GroupResult, RunResult, TaskResult
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores
+from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell, on_the_point
+from avemo_harness.report.values import UNDEFINED, mark_of, sentences_of, shown_interval, shown_value
+from avemo_harness.scorers.base import MetricValue
+from avemo_harness.text import aligned
+
+METRIC_COLUMNS = ("task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing")
+"""Heads of the table of all metrics."""
+
+
+def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> str:
+    """Lay out a run's results for a terminal of 80 columns or more.
+
+    Args:
+        people: what people gave the replies, by task and wording of the scales; each joins the rows of its group.
+    """
+    parts = []
+    for group in result.groups.values():
+        parts.append(_format_group(group, result))
+        parts += [_format_people(one, group.row) for one in people if one.group == group.group]
+    parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
+    parts.append(_format_tasks(list(result.tasks.values())))
+    marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
+    for lines in (mark_lines(marks), result_notes(result)):
+        if lines:
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def run_states(result: RunResult) -> list[str]:
+    """Reasons why the scores of a run may still change or are not of all items, in a word each."""
+    return [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
+
+
+def _format_group(group: GroupResult, result: RunResult) -> str:
+    states = run_states(result)
+    lines = [group.title + (f"  ({', '.join(states)})" if states else "")]
+    labelled = [name for name in group.columns if name in LABELS]
+    scored_by_judge = [name for name in group.columns if name not in LABELS]
+    if scored_by_judge:
+        lines += _model_lines(group.row, group.columns, scored_by_judge, group.trivial)
+    if labelled:
+        lines += [*([""] if scored_by_judge else []), *_model_lines(group.row, group.columns, labelled)]
+    for name, contrast in defined_contrasts(group):
+        value = shown_value(contrast, signed=True) + mark_of(contrast)
+        lines.append(f"{name}: {value}  {shown_interval(contrast, signed=True)}  paired, {contrast.n} turns")
+    return "\n".join(lines)
+
+
+def defined_contrasts(group: GroupResult) -> list[tuple[str, MetricValue]]:
+    """The contrasts of a group that have a value, by how they are computed from columns."""
+    return [(name, one) for name, one in group.contrasts.items() if one is not None and one.value is not None]
+
+
+def _model_lines(
+    row: str,
+    columns: Mapping[str, MetricValue | None],
+    names: Sequence[str],
+    trivial: Mapping[str, Mapping[str, MetricValue | None]] | None = None,
+) -> list[str]:
+    """A model's values with intervals and n; below them, values alone of replies that take no understanding."""
+    rows: list[tuple[str, Cells]] = [(row, {name: metric_cell(columns.get(name)) for name in names})]
+    for beside, metrics in (trivial or {}).items():
+        rows.append((beside, {name: replace(metric_cell(metrics.get(name)), n=None) for name in names}))
+    details = {
+        "95 % interval": lambda cell: (cell.shown_interval(), None),
+        "n": lambda cell: (UNDEFINED if cell.text == UNDEFINED else str(cell.n), None),
+    }
+    return as_text(Table("model", tuple(names), tuple(rows)), details)
+
+
+def rated_by(people: PeopleScores) -> str:
+    """Name the rated task, the number of raters, and scales that are not the benchmark's."""
+    left_out = f", {people.excluded} left out" if people.excluded else ""
+    mark = "" if people.complete else "  (provisional: some items have fewer raters than planned)"
+    scales = "" if people.scales == BENCHMARK_SCALES else f" on other scales ({people.scales}), no {', '.join(PEOPLE)}"
+    return f"{people.task}, rated by {people.raters} people{left_out}{scales}{mark}"
+
+
+def _format_people(people: PeopleScores, model: str) -> str:
+    columns = rated_columns(people)
+    return "\n".join([rated_by(people), *_model_lines(model, columns, list(columns))])
+
+
+def _format_tasks(tasks: Sequence[TaskResult]) -> str:
+    """The table of all metrics; below the rows of a task stands what is odd about its answers."""
+    cells = [_task_cells(task) for task in tasks]
+    values = iter(on_the_point([cell.figure for of_task in cells for cell in of_task.values()]))
+    rows: list[Sequence[str]] = [METRIC_COLUMNS]
+    for task, of_task in zip(tasks, cells, strict=True):
+        counts = [task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
+        once = [task.task, *(UNDEFINED if task.status == "skipped" else str(count) for count in counts)]
+        for name, cell in of_task.items():
+            n = UNDEFINED if cell.n is None else str(cell.n)
+            rows.append([once[0], name, next(values), _unbroken_interval(cell), n, *once[1:]])
+            once = [""] * len(once)
+    table = iter(aligned(rows))
+    lines = list(islice(table, 2))
+    for task, of_task in zip(tasks, cells, strict=True):
+        lines += [*islice(table, len(of_task)), *(f"  {line}" for line in _below(task))]
+    return "\n".join(lines)
+
+
+def _task_cells(task: TaskResult) -> dict[str, Cell]:
+    """The rows of a task by what they show; there is always one."""
+    if task.status == "skipped":
+        return {UNDEFINED: Cell()}
+    cells = {name: metric_cell(metric) for name, metric in task.metrics.items()}
+    if task.n_spoken is not None and "coverage" not in cells:
+        cells["spoken"] = Cell(f"{task.n_spoken}/{task.n_answered}", n=task.n_answered)
+    return cells or {"(no scorer)": Cell(n=task.n_answered)}
+
+
+def _unbroken_interval(cell: Cell) -> str:
+    """The interval, or its note; a note that would make the widest table wider still is left to the value's mark."""
+    return TOO_FEW if cell.interval == (TOO_FEW,) else cell.shown_interval()
+
+
+def _below(task: TaskResult) -> Iterator[str]:
+    """Lines below a task's rows: flags, the most frequent first, and turns that were not asked."""
+    if task.flags:
+        most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
+        yield ", ".join(f"{n} {flag}" for flag, n in most_frequent_first)
+    if task.not_asked:
+        yield not_asked(task)
+
+
+def not_asked(task: TaskResult) -> str:
+    """Count the turns, or pairs, that lack a stream that the condition needs: "12 turns have no face"."""
+    one, many = ("pair", "pairs") if task.condition == "conflict" else ("turn", "turns")
+    counts = (f"{n} {one} has {lack}" if n == 1 else f"{n} {many} have {lack}" for lack, n in task.not_asked.items())
+    return f"not asked: {', '.join(counts)}"
+
+
+def result_notes(result: RunResult) -> list[str]:
+    """Reasons for doubt in a run's values, in sentences."""
+    notes = [f"damage: {sentence}" for sentence in result.damage]
+    if result.partial:
+        notes.append("partial: only some of the tasks' items were asked for (--limit, --ids or --where)")
+    if result.n_errors:
+        notes.append(
+            f"provisional: {result.n_errors} items failed and are not scored; the same command asks them again "
+            "(reasons: responses/*.jsonl)"
+        )
+    if result.n_missing:
+        notes.append(f"provisional: {result.n_missing} items are not answered yet; the same command continues")
+    if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
+        notes.append(
+            f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN, then avemo-eval score RUN"
+        )
+    if result.judge is not None:
+        notes += _judge_notes(result)
+    for task in result.tasks.values():
+        if task.status == "skipped":
+            notes.append(f"{task.task}: not asked, {task.reason}")
+    return notes
+
+
+def _judge_notes(result: RunResult) -> list[str]:
+    """Who judged the replies, what is known of that judge, and of which tasks it says nothing that can be compared."""
+    judge = result.judge
+    assert judge is not None
+    notes = [f"replies judged by: {judge.name} ({judge.digest[:12]})"]
+    notes += ["  " + line for line in judge.card.get("lines", ())]
+    for task in result.tasks.values():
+        if not task.comparable:
+            notes.append(
+                f"{task.task}: not comparable: the embedded judge knows the demo's voices only; train one on people "
+                "(avemo-eval recognizer train), then avemo-eval judge RUN --recognizer DIR"
+            )
+        refused = task.details.get("reasoning", {}).get("profile_refused")
+        if refused:
+            notes.append(f"{task.task}: replies are not scored: {refused}")
+    return notes

@@ -1,0 +1,258 @@
+"""`avemo-eval data`: import, push, and what a signal leaves of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.byte_clips import write_byte_release
+from support.clips import melody
+from support.corpus_trees import MeldRow, write_meld, write_ravdess
+from support.hub_uploads import client_of, serve_uploads
+from support.processes import is_alive
+from support.synthetic_release import write_synthetic_release
+from support.waiting import PATIENCE_S, wait_until
+
+from avemo_harness.cli import main
+from avemo_harness.cli.output import end_on_signals
+from avemo_harness.media import write_wave
+
+ROWS: tuple[MeldRow, ...] = (
+    (0, 0, "Ross", "joy", "Hi."),
+    (0, 1, "Joey", "surprise", "Oh."),
+    (0, 2, "Ross", "anger", "No."),
+    (1, 0, "Ross", "fear", "No."),
+)
+
+
+def run(*arguments: str) -> int:
+    return main(["data", "import", *arguments])
+
+
+def test_an_import_says_what_was_left_out_and_how_to_ask_about_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = write_meld(tmp_path / "corpus", {"test": ROWS}), tmp_path / "out"
+    assert run("meld", str(corpus), "--out", str(out)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "left out 1: label fear",
+        "multiturn_real, test: 1 dialogues, 2 user turns, 2 conflict pairs",
+        f"written to {out}; ask about it with --dataset {out} --media_root {corpus}",
+    ]
+
+
+def test_options_of_the_importer_reach_it_and_its_record(tmp_path: Path) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", [f"01-01-0{e}-01-01-01-0{a}.mp4" for e in (3, 4) for a in (1, 2)])
+    arguments = ["--test-speakers", "actor-02", "--config", "multiturn_real"]
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / "out"), *arguments) == 0
+    record = json.loads((tmp_path / "out" / "import.json").read_text())
+    assert record["options"] == {"test_speakers": "actor-02"}
+    assert record["config"] == "multiturn_real"
+    assert set(record["splits"]) == {"train", "test"}
+    assert sorted(path.name for path in (tmp_path / "out" / "multiturn_real").iterdir()) == [
+        "test-00000.parquet",
+        "train-00000.parquet",
+    ]
+
+
+@pytest.mark.slow
+def test_an_import_can_be_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, out = write_meld(tmp_path / "corpus", {"test": ROWS}), tmp_path / "out"
+    assert run("meld", str(corpus), "--out", str(out)) == 0
+    command = ["--model", "random", "--tasks", "multiturn_real_full_av,multiturn_real_conflict", "--dataset", str(out)]
+    assert main([*command, "--media_root", str(corpus), "--output_path", str(tmp_path / "run")]) == 0
+    assert "multiturn_real_conflict" in capsys.readouterr().out
+
+
+def test_damaged_clips_are_listed_with_code_1_or_end_with_their_names_where_that_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = write_ravdess(tmp_path / "corpus", ["01-01-03-01-01-01-01.mp4", "01-01-04-01-01-01-01.mp4"]), "out"
+    (corpus / "Actor_01" / "01-01-03-01-01-01-01.mp4").write_bytes(b"no clip")
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / out), "--strict") == 2
+    assert "Actor_01/01-01-03-01-01-01-01.mp4" in capsys.readouterr().err
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / out)) == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 clips cannot be used (50.0%, allowed are 5.0%):\n  Actor_01/01-01-03-01-01-01-01.mp4: the" in said
+    assert "left out 1: dialogues with a damaged clip" in said
+
+
+@pytest.mark.parametrize(("share", "code"), [("50%", 0), ("0.5", 0), ("49%", 1), ("0", 1)])
+def test_the_share_of_bad_clips_decides_the_exit_code(share: str, code: int, tmp_path: Path) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", ["03-01-03-01-01-01-01.wav", "03-01-04-01-01-01-01.wav"])
+    (corpus / "Actor_01" / "03-01-03-01-01-01-01.wav").write_bytes(b"no clip")
+    arguments = ["--out", str(tmp_path / "out"), "--max_bad", share, "--skip_damaged"]
+    assert run("ravdess", str(corpus), *arguments) == code
+
+
+@pytest.mark.parametrize("share", ["5", "101%", "some"])
+def test_a_share_must_be_one(share: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("ravdess", str(tmp_path), "--out", str(tmp_path / "out"), "--max_bad", share)
+    assert "expected a share such as 0.05 or 5%" in capsys.readouterr().err
+
+
+def test_twelve_bad_files_of_three_hundred_are_one_import_and_one_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = tmp_path / "corpus", tmp_path / "out"
+    corpus.mkdir()
+    sounds = [write_wave(melody(0.1, seed=seed), 16_000) for seed in range(300)]
+    bad = {f"{place}.wav": (sounds[place][:-900] if place % 2 else b"no clip") for place in range(7, 300, 25)}
+    rows = ["path,emotion,speaker"]
+    for place, sound in enumerate(sounds):
+        (corpus / f"{place}.wav").write_bytes(bad.get(f"{place}.wav", sound))
+        rows.append(f"{place}.wav,{('happy', 'sad')[place % 2]},{place % 10}")
+    (corpus / "clips.csv").write_text("\n".join(rows))
+    assert len(bad) == 12
+    assert run("folder", str(corpus), "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert "12 of 300 clips cannot be used (4.0%, allowed are 5.0%):" in said
+    assert all(f"\n  {name}: " in said for name in bad)
+    assert [line[:5] for line in said.splitlines() if " × " in line] == ["  6 ×"] * 2
+    assert "singleturn_synthetic, test: 288 dialogues" in said
+    record = json.loads((out / "import.json").read_text())
+    assert (record["clips_checked"], sorted(record["bad_files"])) == (300, sorted(bad))
+    assert all(record["bad_files"].values())
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").touch()
+    assert run("meld", str(tmp_path), "--out", str(tmp_path / "out")) == 2
+    assert "is there already and is not overwritten" in capsys.readouterr().err
+
+
+def test_a_config_name_that_tasks_could_not_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("../up", "multiturn_real_conflict", "two words"):
+        assert run("meld", str(tmp_path), "--out", str(tmp_path / "out"), "--config", name) == 2
+        assert "config" in capsys.readouterr().err
+
+
+def test_the_command_that_a_push_prints_asks_about_what_was_pushed(tmp_path: Path) -> None:
+    folder = write_synthetic_release(tmp_path / "release", dialogues=1, turns=2)
+    with serve_uploads() as hub:
+        settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+
+        def run(*arguments: str) -> str:
+            command = [sys.executable, "-m", "avemo_harness", *arguments]
+            done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        _, commit, command = run("data", "push", str(folder), "lab/release", "--revision_tag", "v1").splitlines()
+        assert commit == f"commit {hub.repositories['lab/release'].commit}, tagged v1"
+        given = command.replace("MODEL", "random").replace("multiturn_synthetic ", "multiturn_synthetic_full_av ")
+        run(*given.split()[1:], "--output_path", str(tmp_path / "run"))
+    (results,) = (tmp_path / "run").rglob("results.json")
+    assert commit.split()[1].rstrip(",") in results.read_text(encoding="utf-8")
+
+
+def test_a_push_says_how_to_ask_about_ids_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_byte_release(tmp_path)
+    with serve_uploads() as hub, client_of(hub):
+        assert main(["data", "push", str(folder), "lab/release", "--ids-only"]) == 0
+        commit = hub.repositories["lab/release"].commit
+    assert capsys.readouterr().out.splitlines() == [
+        f"5 files, 0.0 MB: {hub.url}/datasets/lab/release",
+        f"commit {commit}",
+        f"avemo-eval --model MODEL --tasks multiturn_real --dataset lab/release --revision {commit} --media_root DIR",
+    ]
+
+
+def test_what_must_not_be_shared_ends_with_code_2_and_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_byte_release(tmp_path)
+    (folder / "import.json").write_text(json.dumps({"redistributable": False}))
+    with serve_uploads() as hub, client_of(hub):
+        assert main(["data", "push", str(folder), "lab/release", "--acknowledge_restricted"]) == 2
+        assert not hub.log
+    assert "clips must not be passed on" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "push", str(tmp_path / "none"), "lab/release"]) == 2
+    assert f"{tmp_path / 'none'}: expected the folder of a release" in capsys.readouterr().err
+
+
+TOOL = """
+import os, pathlib, time
+pathlib.Path(os.environ["STOCK"], str(os.getpid())).touch()
+time.sleep(900)
+"""
+ARGV = [sys.executable, "-c", TOOL, "{in.wav}", "{emotion}", "{out.mp4}"]
+YAML = f"""licence: CC0-1.0
+speakers: 2
+workers: 2
+splits:
+  singleturn_synthetic: {{dialogues: 8, conflict_pairs: 2}}
+  multiturn_synthetic: {{dialogues: 0, conflict_pairs: 0}}
+face: {{backend: command, tool: Slow, version: "1", argv: {json.dumps(ARGV)}, env: [STOCK], emotion_input: label}}
+"""
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def take_signals() -> None:
+    """What started the tests may ignore some, as programs in the background do."""
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def begun(stock: Path) -> list[int]:
+    """Tools that began so far, by the files that they made."""
+    return [int(path.name) for path in stock.iterdir()]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number.name)
+def test_a_build_that_is_told_to_end_takes_its_tools_with_it(tmp_path: Path, number: signal.Signals) -> None:
+    stock, temporary = tmp_path / "stock", tmp_path / "temporary"
+    stock.mkdir()
+    temporary.mkdir()
+    (tmp_path / "slow.yaml").write_text(YAML)
+    out = tmp_path / "out" / "release"
+    command = [sys.executable, "-m", "avemo_harness", "data", "build", str(tmp_path / "slow.yaml"), "--out", str(out)]
+    environment = {**os.environ, "STOCK": str(stock), "TMPDIR": str(temporary)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stderr=pipe, text=True, preexec_fn=take_signals) as build:
+        wait_until(lambda: len(begun(stock)) == 2, "two tools run")
+        build.send_signal(number)
+        _, told = build.communicate(timeout=PATIENCE_S)
+    assert build.returncode == 130
+    assert told.endswith("interrupted; the same command continues\n")
+    assert len(begun(stock)) == 2, "none of the six that waited began"
+    assert not any(map(is_alive, begun(stock)))
+    assert list(temporary.iterdir()) == []
+    assert [path.name for path in out.parent.iterdir()] == ["release.work"]
+    assert not list((out.parent / "release.work").rglob("failed/*")), "an interruption is no failure"
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_every_action_can_be_told_to_end() -> None:
+    assert main(["data", "use"]) == 0
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_a_terminal_that_closes_ends_nothing_under_nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    end_on_signals()
+    signal.raise_signal(signal.SIGHUP)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)

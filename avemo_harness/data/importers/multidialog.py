@@ -250,7 +250,7 @@ def _dub_utterances(
     A dialogue's video can be cut where all its utterances have sound files.
 
     Raises:
-        ReleaseError: there are neither videos.
+        ReleaseError: there are videos of neither.
     """
     videos = by_stem(faces.names(), ".mp4")
     heard = [utterance for talk in talks for utterance in talk if utterance.name in sounds]

@@ -278,7 +278,6 @@ def _talks(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
 
 
 def _why_unwanted(talk: Sequence[Utterance], parts: Sequence[Part], options: MultiDialogOptions) -> str | None:
-    """Reason to leave out a whole dialogue, if there is one."""
     part = talk[0].part
     if part is None and options.split == "official":
         return "utterances of dialogues whose part is not told"

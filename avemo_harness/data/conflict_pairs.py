@@ -101,7 +101,8 @@ MAX_GAP_S = 1.0
 """Largest difference in duration of a pair, in seconds."""
 
 _MAX_EDGES = 50_000
-_OPPOSITES = {"valence": ("sad", "angry"), "strict": ("sad",)}
+OPPOSITES = {"valence": ("sad", "angry"), "strict": ("sad",)}
+"""Emotions that happy is paired with."""
 _TICKS = 1_000_000
 
 
@@ -140,7 +141,7 @@ def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "va
         groups[one.speaker_id, one.shared].append(one)
     pairs = []
     for group in map(_deduplicate_clips, groups.values()):
-        matched = _match_any(group) if polarity == "any" else _match_opposites(group, _OPPOSITES[polarity])
+        matched = _match_any(group) if polarity == "any" else _match_opposites(group, OPPOSITES[polarity])
         for one, other in matched:
             pairs += [_pair(audio=one, video=other), _pair(audio=other, video=one)]
     return pairs

@@ -136,7 +136,6 @@ class _ClipPaths:
 
 
 def _copy(source: Path, out: Path, remaining: list[SurveyedConfig]) -> None:
-    """Write the kept rows, then copy whatever else there is."""
     selections = _selections(source, remaining)
     paths = _ClipPaths()
     for file, selection in selections.items():
@@ -182,7 +181,6 @@ def _write_rows(file: Path, target: Path, selection: tuple[str, set[str]], paths
 
 
 def _paths(table: pa.Table) -> set[str]:
-    """Paths of the clips that the rows name."""
     import pyarrow as pa
 
     if "turns" not in table.column_names:

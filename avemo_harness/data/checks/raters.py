@@ -10,7 +10,7 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, Release
 from avemo_harness.data.checks.findings import LabelRatings, Rule, Stream
-from avemo_harness.data.checks.survey import LabelledClip, turns_of
+from avemo_harness.data.checks.survey import LabelledClip, Say, turns_of
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.recognizers import RECOGNIZERS, identify_recognizer, load_recognizer
 from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
@@ -127,7 +127,6 @@ class _ClipIndex:
         return next(iter(matching), None)
 
 
-Say = Callable[[str], None]
 NamedEmotion = tuple[tuple[str, Stream], tuple[str, ...]]
 RateClips = Callable[[Sequence[LabelledClip]], LabelRatings]
 """Has clips judged; UsageError where there is too little to learn from."""

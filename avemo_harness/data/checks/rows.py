@@ -9,7 +9,7 @@ from functools import partial
 from avemo_harness.benchmark.release import EMOTIONS, ConflictPair, Release, Turn
 from avemo_harness.data.checks.findings import Finding, summarise
 from avemo_harness.data.checks.survey import ClipFacts, ClipProblem, LocatedTurn, SurveyedConfig
-from avemo_harness.data.conflict_pairs import MAX_GAP_S
+from avemo_harness.data.conflict_pairs import MAX_GAP_S, OPPOSITES
 
 _LEAST_OF_EVEN = 0.5
 _LEAST_LABELLED = 5 * len(EMOTIONS)
@@ -174,7 +174,6 @@ def check_media(material: SurveyedConfig) -> Finding:
     return finding("pass", f"the clips of {whole:,} turns decode to the end", details)
 
 
-_OPPOSITE = ({"happy", "sad"}, {"happy", "angry"})
 _SLACK_S = 1e-6
 
 Side = tuple[str, int]
@@ -219,7 +218,7 @@ def video_side(pair: ConflictPair) -> Side:
 
 
 def _pair_problems(material: SurveyedConfig, release: Release, pair: ConflictPair) -> Iterator[str]:
-    if {pair.audio_emotion, pair.video_emotion} not in _OPPOSITE:
+    if {pair.audio_emotion, pair.video_emotion} not in [{"happy", other} for other in OPPOSITES["valence"]]:
         yield f"{pair.audio_emotion} and {pair.video_emotion} are not of opposite valence"
     sides = (turn_of(release, audio_side(pair)), turn_of(release, video_side(pair)))
     lengths = []

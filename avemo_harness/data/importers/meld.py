@@ -206,7 +206,6 @@ def _length_s(source: Source, name: str) -> float:
 
 
 def _follows(line: _Line, before: _Line) -> bool:
-    """True where nothing was said between two utterances."""
     if line.serial is not None and before.serial is not None and line.serial != before.serial + 1:
         return False
     return line.number == before.number + 1

@@ -250,7 +250,7 @@ def _dub_utterances(
     A dialogue's video can be cut where all its utterances have sound files.
 
     Raises:
-        ReleaseError: there are neither videos.
+        ReleaseError: there are videos of neither.
     """
     videos = by_stem(faces.names(), ".mp4")
     heard = [utterance for talk in talks for utterance in talk if utterance.name in sounds]
@@ -278,7 +278,6 @@ def _talks(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
 
 
 def _why_unwanted(talk: Sequence[Utterance], parts: Sequence[Part], options: MultiDialogOptions) -> str | None:
-    """Reason to leave out a whole dialogue, if there is one."""
     part = talk[0].part
     if part is None and options.split == "official":
         return "utterances of dialogues whose part is not told"

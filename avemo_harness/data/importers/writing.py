@@ -123,7 +123,6 @@ def _check(one: ClipSource) -> tuple[_CheckedClip, bytes]:
 
 
 def _store_clip(one: ClipSource, checked: _CheckedClip, folder: Path, data: bytes) -> _CheckedClip:
-    """The clip with its bytes in the release's folder."""
     digest = checked.clip.sha256
     ending = ".mp4" if checked.encoded_anew and not media.is_wave(data) else one.ending
     path = f"{MEDIA}/{digest[:2]}/{digest}{ending}"

@@ -251,7 +251,6 @@ def _import_points(imported: JsonObject) -> dict[str, Any]:
 
 
 def _tool(tool: JsonObject | None) -> str:
-    """A stage's tool by its name, model and version."""
     told = dict(tool or {})
     name = str(told.pop("tool", ""))
     facts = [str(told[key]) for key in ("model", "version") if told.get(key)]

@@ -145,7 +145,6 @@ def _hub_refusals(what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The Hub's reason for a refusal, and the remedy."""
     answer = getattr(error, "response", None)
     if answer is None and isinstance(error, ValueError):
         return f"refused ({' '.join(str(error).split())})"

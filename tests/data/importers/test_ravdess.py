@@ -61,11 +61,6 @@ def test_speakers_can_be_kept_for_testing(corpus: Path, tmp_path: Path) -> None:
         import_corpus("ravdess", corpus, tmp_path / "other", test_speakers="actor-3")
 
 
-def test_a_folder_without_takes_is_an_error_that_says_how_they_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"expected files named like 03-01-05-01-01-01-07\.wav"):
-        import_corpus("ravdess", tmp_path, tmp_path / "out")
-
-
 def test_the_real_voices_are_imported(real_media: Path, tmp_path: Path) -> None:
     imported = import_corpus("ravdess", real_media / "ravdess_speech" / "Actor_07", tmp_path / "out")
     (dialogues,) = imported.dialogues.values()
@@ -116,7 +111,7 @@ def test_a_take_is_read_once_from_the_file_that_has_most(tmp_path: Path) -> None
 
 def test_a_folder_without_such_files_is_refused(tmp_path: Path) -> None:
     write_wav(tmp_path / "03-02-03-01-01-01-01.wav", 0.2)
-    with pytest.raises(ReleaseError, match="found 1 others; give the folder"):
+    with pytest.raises(ReleaseError, match=r"like 03-01-05-01-01-01-07\.wav .*found 1 others; give the folder"):
         read_ravdess(RavdessArguments(tmp_path))
 
 

@@ -113,7 +113,7 @@ class BuildConfig(_Section):
     """Units of a stage that are made at a time; changes nothing of what is made."""
 
     _written: dict[KeyPath, str] = PrivateAttr(default_factory=dict)
-    """By their place, the texts of the file that name variables of the environment."""
+    """Texts of the file that name variables of the environment, by the path of their key."""
 
     @model_validator(mode="after")
     def _check_licence(self) -> BuildConfig:

@@ -28,10 +28,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
-        """The body as JSON; raises an AnswerError where it is none."""
-        return parse_json(self.body)
-
 
 def json_body(content: Mapping[str, object]) -> dict[str, Any]:
     """A body of JSON, as httpx takes it."""
@@ -206,7 +202,7 @@ class ChatModel:
 
 def _completion(answer: Answer) -> tuple[str, str]:
     """Text and model's name of a completion; a refusal is text like any other."""
-    completion = answer.json()
+    completion = parse_json(answer.body)
     try:
         choice = completion["choices"][0]
         message, model = choice["message"], completion.get("model")

@@ -17,7 +17,7 @@ RATED_HZ = 2.0
 """Values a second of the paths that a release stores."""
 
 EMOTION_TARGETS = {"neutral": (0.5, 0.5), "happy": (0.875, 0.75), "angry": (0.175, 0.85), "sad": (0.175, 0.225)}
-"""Valence and arousal that the paths of each emotion go to, about."""
+"""Mean valence and arousal at the end of the paths of each emotion."""
 _TARGET_SPREAD = 0.03
 _WANDER = 0.025
 _ONSET_S = 0.5
@@ -34,10 +34,10 @@ class Affect:
 
 @dataclass(frozen=True, slots=True)
 class AffectPath:
-    """One utterance's path: from neutral at its start to a place near the emotion's, wandering a little.
+    """Path of one utterance: from neutral at its start to near the emotion's target, wandering a little.
 
     Args:
-        valence, arousal: where it goes, on the unit scale.
+        valence, arousal: of its end, on the unit scale.
         wander_hz, wander_phase: of the slow sine around it, one each for valence and arousal.
     """
 

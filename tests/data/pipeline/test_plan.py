@@ -72,10 +72,7 @@ def test_ids_tell_nothing_of_the_emotion() -> None:
 def test_an_empty_split_is_left_out() -> None:
     none, some = SplitConfig(dialogues=0, conflict_pairs=0), SplitConfig(dialogues=8, conflict_pairs=2)
     config = BuildConfig(splits=SplitsConfig(singleturn_synthetic=some, multiturn_synthetic=none))
-    assert {split: len(planned) for split, planned in plan_release(config, ()).items()} == {
-        SINGLE: 8,
-        MULTI: 0,
-    }
+    assert {split: len(planned) for split, planned in plan_release(config, ()).items()} == {SINGLE: 8, MULTI: 0}
 
 
 @pytest.fixture

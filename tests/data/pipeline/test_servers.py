@@ -10,7 +10,7 @@ import pytest
 from support.tool_servers import KEY, SLOW_S, Fault, ToolServer
 from support.waiting import PATIENCE_S
 
-from avemo_harness.data.pipeline.servers import BOUNDS, Answer, AnswerError, Server, json_body
+from avemo_harness.data.pipeline.servers import BOUNDS, Answer, Server, json_body
 from avemo_harness.errors import BuildError, UsageError
 
 BODY = json_body({"model": "m", "input": "Hello.", "voice": "v", "response_format": "pcm"})
@@ -24,13 +24,6 @@ def body(answer: Answer) -> bytes:
 
 def ask(server: Server) -> bytes:
     return server.ask("single-0001", "/audio/speech", BODY, body)
-
-
-@pytest.mark.parametrize("fault", ["429", "500", "html 502", "no answer", "cut", "cut stream"])
-def test_what_may_pass_is_tried_again(server: ToolServer, fault: Fault) -> None:
-    server.faults.extend([fault, fault])
-    assert ask(Server(f"{server.url}/v1", bounds=QUICK)) == server.pcm()
-    assert len(server.asked) == 3
 
 
 def test_an_answer_is_not_waited_for_for_ever(server: ToolServer) -> None:
@@ -62,11 +55,6 @@ def test_it_is_not_tried_for_ever(server: ToolServer, fault: Fault, said: str) -
     assert len(server.asked) == 3
 
 
-def test_an_answer_that_is_nested_without_end_is_refused() -> None:
-    with pytest.raises(AnswerError, match="JSON of more than 64 levels"):
-        Answer({}, b"[" * 100_000).json()
-
-
 def test_a_refusal_is_final(server: ToolServer) -> None:
     server.faults.append("400")
     with pytest.raises(BuildError, match=r"/v1/audio/speech: the server answered 400: Unknown voice see the manual$"):
@@ -85,11 +73,6 @@ def test_nobody_there_ends_the_build() -> None:
 def test_an_answer_may_not_be_larger_than_allowed(server: ToolServer) -> None:
     with pytest.raises(BuildError, match="an answer of more than 5000 bytes"):
         ask(Server(f"{server.url}/v1", bounds=replace(QUICK, max_bytes=5000)))
-
-
-def test_an_answer_may_not_take_longer_than_allowed(server: ToolServer) -> None:
-    with pytest.raises(BuildError, match="no whole answer came within 0 s"):
-        ask(Server(f"{server.url}/v1", bounds=replace(QUICK, timeout_s=0.0)))
 
 
 def test_the_key_is_sent_and_never_told(server: ToolServer, monkeypatch: pytest.MonkeyPatch) -> None:

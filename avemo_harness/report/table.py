@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from avemo_harness.report.values import UNDEFINED, digits_of, figure, shortened, span_of
+from avemo_harness.report.values import UNDEFINED, interval_of, shortened, shown_value, span_of
 from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import aligned
 
@@ -67,16 +67,7 @@ def metric_cell(metric: MetricValue | None) -> Cell:
     """The cell of a measured value; of none, one that says that it was not asked."""
     if metric is None:
         return Cell(n=0)
-    digits = digits_of(metric.n)
-    ends = [figure(end, digits) for end in (metric.ci_low, metric.ci_high) if end is not None]
-    known = metric.value is not None
-    note = (metric.note,) if metric.note and known else ()
-    return Cell(
-        text=figure(metric.value, digits),
-        marks=metric.marks,
-        interval=tuple(ends) if known and len(ends) == 2 else note,
-        n=metric.n,
-    )
+    return Cell(shown_value(metric), metric.marks, interval_of(metric), metric.n)
 
 
 def is_measured(cells: Cells) -> bool:

@@ -59,13 +59,19 @@ def shown_value(metric: MetricValue | None, signed: bool = False) -> str:
     return UNDEFINED if metric is None else figure(metric.value, digits_of(metric.n), signed)
 
 
-def shown_interval(metric: MetricValue | None, signed: bool = False, dash: str = "-") -> str:
-    """The interval of a metric, or the note that says why it has none; "—" where nothing is known of it."""
-    if metric is None or metric.value is None:
-        return UNDEFINED
+def interval_of(metric: MetricValue, signed: bool = False) -> tuple[str, ...]:
+    """The ends of a metric's interval, or the note that says why it has none; nothing where neither is known."""
+    if metric.value is None:
+        return ()
     if metric.ci_low is None or metric.ci_high is None:
-        return metric.note or UNDEFINED
-    return span(metric.ci_low, metric.ci_high, digits_of(metric.n), signed, dash)
+        return (metric.note,) if metric.note else ()
+    digits = digits_of(metric.n)
+    return figure(metric.ci_low, digits, signed), figure(metric.ci_high, digits, signed)
+
+
+def shown_interval(metric: MetricValue | None, signed: bool = False, dash: str = "-") -> str:
+    """The interval of a metric from end to end, or its note; "—" where nothing is known of it."""
+    return UNDEFINED if metric is None else span_of(interval_of(metric, signed), dash) or UNDEFINED
 
 
 def shortened(interval: str) -> str:

@@ -221,20 +221,18 @@ def _config(args: argparse.Namespace) -> Any:
 
 
 def _read_options_file(path: Path) -> dict[str, Any]:
+    import yaml
+
     from avemo_harness.run.config import RunConfig
 
+    language = "JSON" if path.suffix == ".json" else "YAML"
     try:
         text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            values = json.loads(text)
-        else:
-            import yaml
-
-            values = yaml.safe_load(text)
+        values = json.loads(text) if language == "JSON" else yaml.safe_load(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not valid JSON ({error})") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: not valid {language} ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold a mapping of option names to values")
     config = RunConfig.from_mapping({"model": "", "tasks": (), **values.get("config", values)}, str(path))

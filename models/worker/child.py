@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
 from queue import SimpleQueue
@@ -34,7 +33,7 @@ from avemo_harness.models.worker.protocol import (
     request_from,
     responses_content,
 )
-from avemo_harness.registry import typed_arguments
+from avemo_harness.registry import load_object, typed_arguments
 from avemo_harness.torch_setup import device_is_lost
 
 PREFETCHING_THREADS = 2
@@ -137,8 +136,7 @@ class _Host:
             outputs=frozenset(cast("tuple[Output, ...]", order.outputs)),
         )
         self._name = order.name
-        module, attribute = order.place.split(":")
-        model_class = getattr(import_module(module), attribute)
+        model_class = load_object(order.place)
         advice = f"make its environment anew: `avemo-eval env remove {order.name}`, then create"
         check_requires(order.name, requires_of(model_class), advice)
         arguments = typed_arguments(order.name, model_class.Arguments, order.arguments, ModelError)

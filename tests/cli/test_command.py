@@ -26,7 +26,9 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_text_task(folder / "text.yaml", write_text_release(folder / "data", 20, 2)))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["ls"], ["ls", "models"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["ls"], ["ls", "models"], ["run", "--help"], ["show", "--help"], ["--version"]]
+)
 def test_looking_around_imports_nothing_heavy(arguments: list[str]) -> None:
     program = f"""
 import sys
@@ -35,7 +37,7 @@ try:
     main({arguments!r})
 except SystemExit:
     pass
-print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+print([name for name in {(*HEAVY, "numpy", "pydantic")!r} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"

@@ -88,3 +88,21 @@ def test_trust_is_not_recorded() -> None:
     config = RunConfig("minicpm-o", ("a",), {"pretrained": "./weights", "trust_code": "true"})
     record = RunRecord(config, {}, (), {}, (), (), {}, answers_from_release=False)
     assert record.to_json()["config"]["model_args"] == {"pretrained": "./weights"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("run.yaml", "model: [random\n", "not valid YAML (while parsing a flow sequence"),
+        ("run.json", '{"model": "random"', "not valid JSON (Expecting ',' delimiter"),
+        ("run.yaml", "random\n", "must hold a mapping of option names to values"),
+    ],
+)
+def test_a_damaged_file_of_options_costs_one_line(
+    name: str, content: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+    assert main(["--config", str(file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{file}: {problem}" in line

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
+
+from avemo_harness.registry import load_object
 
 if TYPE_CHECKING:
     from avemo_harness.data.importers.base import FoundCorpus
@@ -23,8 +24,7 @@ IMPORTERS = {
 def importer_options(name: str) -> type[Any]:
     """The dataclass of an importer's options; each field's metadata has its ``help``. KeyError where there is none."""
     module, options, _ = IMPORTERS[name]
-    found: type[Any] = getattr(import_module(module), options)
-    return found
+    return cast("type[Any]", load_object(f"{module}:{options}"))
 
 
 def find_corpus(name: str, source: Source, options: Any) -> FoundCorpus:
@@ -35,4 +35,4 @@ def find_corpus(name: str, source: Source, options: Any) -> FoundCorpus:
         UsageError: an option does not fit the corpus.
     """
     module, _, function = IMPORTERS[name]
-    return cast("FoundCorpus", getattr(import_module(module), function)(source, options))
+    return cast("FoundCorpus", load_object(f"{module}:{function}")(source, options))

@@ -14,7 +14,7 @@ from avemo_harness.text import fixed
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """What a recogniser learned from.
+    """Training data and settings of a recogniser.
 
     Args:
         corpus: the corpora's names.
@@ -46,7 +46,7 @@ EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not com
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well the trajectories of some recordings agree with the gold standard, under one view, in one dimension.
+    """Agreement of trajectories with the gold standard, for one view and dimension.
 
     Args:
         part: of which recordings: ``validation``, ``test``, or how a split calls them.
@@ -73,7 +73,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryCard:
-    """What stands beside every score that a recogniser gives.
+    """Model card of a recogniser of trajectories.
 
     Args:
         extractors: how its features are made.
@@ -101,7 +101,7 @@ class TrajectoryCard:
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines
 
     def find(self, view: Modality, dimension: Dimension) -> Agreement | None:
-        """What is known of a view and dimension: of the test part, else of another one."""
+        """The agreement of a view and dimension: on the test part, else of another one."""
         found = [one for one in self.agreements if (one.view, one.dimension) == (view, dimension)]
         return next((one for one in found if one.part == "test"), found[-1] if found else None)
 
@@ -148,7 +148,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelEvaluation:
-    """How well the emotions of some recordings are told from one view. Intervals resample whole clusters.
+    """Accuracy of the labels predicted from one view. Intervals resample whole clusters.
 
     Args:
         part: of which recordings: ``validation``, ``test``, or how a split calls them.
@@ -184,7 +184,7 @@ class LabelEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class LabelCard:
-    """What stands beside every label that a recogniser gives.
+    """Model card of a recogniser of labels.
 
     Args:
         extractors: how its features are made.

@@ -82,7 +82,7 @@ def read_config(folder: Path, formats: Sequence[str]) -> dict[str, Any]:
 
 
 def describe_extractors(specs: Sequence[str], extractors: Sequence[FeatureExtractor]) -> list[dict[str, Any]]:
-    """How extractors are made again, and who they are, JSON-ready."""
+    """Names, arguments and identities of extractors, JSON-ready."""
     return [
         {"spec": spec, "identity": dict(extractor.identity())}
         for spec, extractor in zip(specs, extractors, strict=True)

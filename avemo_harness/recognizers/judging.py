@@ -160,7 +160,7 @@ class TrajectoryJudge(Protocol):
 
     @property
     def card_values(self) -> Mapping[str, Any]:
-        """What it was trained on and how far it can be trusted, JSON-ready."""
+        """The card of the judge, JSON-ready."""
         ...
 
     def identity(self) -> Mapping[str, str]:
@@ -191,7 +191,7 @@ def judge_modalities(judge: TrajectoryJudge) -> frozenset[SingleModality]:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSetup:
-    """What a judge is opened with.
+    """Options for opening a judge.
 
     Args:
         demo: gives the train part of the demo release, which is made where it is not there yet.

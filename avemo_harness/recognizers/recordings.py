@@ -15,7 +15,7 @@ from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 
 Modality = Literal["both", "audio", "video"]
-"""What a recogniser is shown of a recording."""
+"""Streams of a recording that a recogniser is given."""
 
 SingleModality = Literal["audio", "video"]
 SINGLE_MODALITIES: tuple[SingleModality, ...] = ("audio", "video")
@@ -48,13 +48,13 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """How errors call the recording."""
+        """Name of the recording in errors."""
         clip = self.sound or self.face
         return clip.name if clip else "a recording of nothing"
 
     @property
     def views(self) -> tuple[Modality, ...]:
-        """What can be shown of it, the most first."""
+        """Modalities that the recording has, the most complete first."""
         if self.sound is not None and self.face is not None:
             return ("both", "audio", "video")
         return ("audio",) if self.sound is not None else ("video",) if self.face is not None else ()
@@ -107,7 +107,7 @@ class LabelledRecording:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many recordings an importer left out, and why."""
+    """Counts of recordings that an importer left out, by reason."""
 
     reason: str
     count: int
@@ -196,7 +196,7 @@ def held_out_groups(recordings: Sequence[RecordingT], seed: int) -> set[str]:
     """A quarter of the groups, drawn, at least one, to decide when training is enough."""
     groups = sorted({one.group for one in recordings})
     count = max(1, round(_HELD_OUT_SHARE * len(groups)))
-    return {groups[place] for place in np.random.default_rng(seed).permutation(len(groups))[:count]}
+    return {groups[index] for index in np.random.default_rng(seed).permutation(len(groups))[:count]}
 
 
 def without(recordings: Sequence[RecordingT], groups: set[str]) -> tuple[RecordingT, ...]:
@@ -226,7 +226,7 @@ def official_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[Recording
 
 
 def training_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[RecordingT]:
-    """What to train one recogniser on: as `official_fold` where the corpus has a train part, else a quarter of all
+    """The fold to train one recogniser on: as `official_fold` where the corpus has a train part, else a quarter of all
     groups decides when it is enough, and nothing is left to test.
     """
     if any(one.part == "train" for one in recordings):
@@ -249,7 +249,7 @@ def subject_wise_folds(recordings: Sequence[RecordingT], count: int, seed: int) 
     count = min(max(count, -(-len(groups) // (len(groups) - 2))), len(groups))
     folds = []
     for number in range(count):
-        test = {groups[place] for place in order[number::count]}
+        test = {groups[index] for index in order[number::count]}
         rest = without(recordings, test)
         validation = held_out_groups(rest, seed + number)
         folds.append(

@@ -56,7 +56,7 @@ class FeatureExtractor(Protocol):
 
 
 def extract_checked(extractor: FeatureExtractor, streams: Recording, count: int, view: Modality) -> Features:
-    """What an extractor makes of a recording, (count, width).
+    """Features of a recording, (count, width).
 
     Raises:
         RecognitionError: it fails on the recording, or gives rows of another shape.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ FACE_FRAMES_PER_SECOND = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ClipFeatures:
-    """What is known of a clip; None for a stream that it does not have."""
+    """Acoustic functionals and face features of a clip; None for a stream that it does not have."""
 
     sound: SoundFeatures | None
     face: FaceFeatures | None
@@ -46,15 +47,21 @@ def clip_features(source: Source) -> ClipFeatures:
     Raises:
         MediaError: the clip cannot be read.
     """
-    info = media.probe(source)
-    sound = face = None
-    if info.sound is not None:
+    sound = None
+    if media.probe(source).sound is not None:
         sound = sound_features(media.decode_sound(source, rate=RATE))
-    if info.video is not None:
-        scale = min(1.0, 2 * SIDE / min(info.video.width, info.video.height))
-        size = (round(info.video.width * scale), round(info.video.height * scale))
-        face = face_features(media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels)
-    return ClipFeatures(sound, face)
+    pixels = _decode_face(source)
+    return ClipFeatures(sound, None if pixels is None else face_features(pixels))
+
+
+def _decode_face(source: Source) -> NDArray[np.uint8] | None:
+    """Frames of a video, scaled down to about twice the side of a normalised face; None where there is no video."""
+    info = media.probe(source).video
+    if info is None:
+        return None
+    scale = min(1.0, 2 * SIDE / min(info.width, info.height))
+    size = (round(info.width * scale), round(info.height * scale))
+    return media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels
 
 
 _SPANS_S = (0.7, 2.0)
@@ -67,7 +74,6 @@ _TRACKS = _CEPSTRA + 5
 _PITCH_STATISTICS = 4
 
 _FACE_SPAN_S = 1.5
-_FACES_PER_SECOND = 5.0
 _FACE_WIDTH = 760
 
 Floats = NDArray[np.float64]
@@ -78,22 +84,31 @@ class NoArguments:
     """For extractors that take no arguments."""
 
 
-class BuiltinSound:
+class WeightFreeExtractor:
+    """Base of the extractors that take no arguments; ``version`` rises when the features change."""
+
+    Arguments = NoArguments
+    name: ClassVar[str]
+    version: ClassVar[str]
+
+    def __init__(self, arguments: NoArguments | None = None) -> None:
+        del arguments
+
+    def identity(self) -> Mapping[str, str]:
+        return {"extractor": self.name, "version": self.version}
+
+
+class BuiltinSound(WeightFreeExtractor):
     """Mean and spread of timbre, loudness and pitch around each row; a row in silence describes the nearest speech.
 
     Independent of the recording's level: loudness is relative to the loudest frame of the recording. Timbre is told by
     cepstra alone: bands of the spectrum tell more of the room and its noise, and mislead about other recordings.
     """
 
-    Arguments = NoArguments
+    name = "builtin-sound"
+    version = "2"
     modality: Modality = "audio"
     width = len(_SPANS_S) * (2 * _TRACKS + _PITCH_STATISTICS)
-
-    def __init__(self, arguments: NoArguments | None = None) -> None:
-        del arguments
-
-    def identity(self) -> Mapping[str, str]:
-        return {"extractor": "builtin-sound", "version": "2"}
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
@@ -108,34 +123,28 @@ class BuiltinSound:
         return rows
 
 
-class BuiltinFace:
+class BuiltinFace(WeightFreeExtractor):
     """Shape of the face around each row, its change since the first frame, and its movement.
 
     The face is expected about the middle of the picture, as in `avemo_harness.recognizers.features.face`.
     """
 
-    Arguments = NoArguments
+    name = "builtin-face"
+    version = "1"
     modality: Modality = "video"
     width = _FACE_WIDTH
-
-    def __init__(self, arguments: NoArguments | None = None) -> None:
-        del arguments
-
-    def identity(self) -> Mapping[str, str]:
-        return {"extractor": "builtin-face", "version": "1"}
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
         if streams.face is None:
             raise MediaError("builtin-face: the recording has no video")
-        source = streams.face.read()
-        info = media.probe(source).video
-        if info is None:
+        pixels = _decode_face(streams.face.read())
+        if pixels is None:
             raise MediaError(f"{streams.face.name}: it has no video")
-        scale = min(1.0, 2 * SIDE / min(info.width, info.height))
-        size = (round(info.width * scale), round(info.height * scale))
-        face = normalised_face(media.decode_frames(source, fps=_FACES_PER_SECOND, size=size).pixels)
-        spans = (_span(time_s, _FACE_SPAN_S, len(face), _FACES_PER_SECOND) for time_s in step_times(count, RATE_HZ))
+        face = normalised_face(pixels)
+        spans = (
+            _span(time_s, _FACE_SPAN_S, len(face), FACE_FRAMES_PER_SECOND) for time_s in step_times(count, RATE_HZ)
+        )
         return np.stack([describe_face(face[0], face[at]) for at in spans]).astype(np.float32)
 
 
@@ -161,7 +170,7 @@ def _speech_about(speech: NDArray[np.intp], time_s: float, span_s: float) -> NDA
 
 
 def _sound_tracks(samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """What changes from frame to frame, (frames, _TRACKS), and pitch in octaves above 55 Hz, NaN where unvoiced."""
+    """Frame-level descriptors, (frames, _TRACKS), and pitch in octaves above 55 Hz, NaN where unvoiced."""
     power = power_spectra(samples)
     pitch = track_pitch(power, frame_window(), RATE)
     bands = decibels(power @ mel_bank().T) / 10
@@ -182,21 +191,16 @@ def _describe_sound(tracks: Floats, octaves: Floats) -> Floats:
     return np.concatenate([tracks.mean(axis=0), tracks.std(axis=0), pitch])
 
 
-class ClipSound:
+class ClipSound(WeightFreeExtractor):
     """Spectrum, timbre, loudness, intonation and rhythm of the whole sound, independent of its level and length.
 
     See `avemo_harness.recognizers.features.sound`.
     """
 
-    Arguments = NoArguments
+    name = "clip-sound"
+    version = "1"
     modality: Modality = "audio"
     width = 293
-
-    def __init__(self, arguments: NoArguments | None = None) -> None:
-        del arguments
-
-    def identity(self) -> Mapping[str, str]:
-        return {"extractor": "clip-sound", "version": "1"}
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
@@ -206,29 +210,20 @@ class ClipSound:
         return np.tile(found.values.astype(np.float32), (count, 1))
 
 
-class ClipFace:
+class ClipFace(WeightFreeExtractor):
     """Shape of the face, its change since the first frame and its movement (`avemo_harness.recognizers.features.face`).
 
     The face is expected about the middle of the picture.
     """
 
-    Arguments = NoArguments
+    name = "clip-face"
+    version = "1"
     modality: Modality = "video"
-    width = 760
-
-    def __init__(self, arguments: NoArguments | None = None) -> None:
-        del arguments
-
-    def identity(self) -> Mapping[str, str]:
-        return {"extractor": "clip-face", "version": "1"}
+    width = _FACE_WIDTH
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        source = None if streams.face is None else streams.face.read()
-        info = None if source is None else media.probe(source).video
-        if source is None or info is None:
+        pixels = None if streams.face is None else _decode_face(streams.face.read())
+        if pixels is None:
             raise MediaError("clip-face: the recording has no video")
-        scale = min(1.0, 2 * SIDE / min(info.width, info.height))
-        size = (round(info.width * scale), round(info.height * scale))
-        found = face_features(media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels)
-        return np.tile(found.values.astype(np.float32), (count, 1))
+        return np.tile(face_features(pixels).values.astype(np.float32), (count, 1))

@@ -36,7 +36,7 @@ class FaceFeatures:
 
     @property
     def is_live(self) -> bool:
-        """Whether the face moves, rather than one frame being repeated."""
+        """True where the face moves, False where one frame is repeated."""
         return self.motion >= LIVE_MOTION
 
 

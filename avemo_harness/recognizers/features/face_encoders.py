@@ -22,7 +22,7 @@ from avemo_harness.recognizers.recordings import Modality, Recording
 from avemo_harness.torch_setup import DType, Weights, file_digest, find_weights, import_transformers, load_model
 
 Crop = Literal["centre", "whole"]
-"""Which part of the picture is the face: the largest square in its middle, or all of it, pressed into a square.
+"""Part of the picture taken for the face: the largest square in its middle, or all of it, pressed into a square.
 
 There is no face detector without weights: a recording should show the face large and in the middle.
 """
@@ -172,7 +172,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True, slots=True)
 class ImageNormalization:
-    """How an encoder takes pictures in.
+    """Input size and colour normalisation of an image encoder.
 
     Args:
         side: of its square pictures, in pixels.
@@ -191,7 +191,7 @@ class ImageNormalization:
 
 
 def image_normalization(weights: Weights) -> ImageNormalization:
-    """How a checkpoint of transformers takes pictures in, as it was published.
+    """Read the published image preprocessing of a checkpoint of transformers.
 
     Raises:
         UsageError: it does not say.
@@ -231,7 +231,7 @@ def face_frames(streams: Recording, extractor: str, fps: float, side: int, crop:
 
 
 def frame_windows(frames: int, fps: float, length: int, count: int) -> NDArray[np.int64]:
-    """Which frames are around each row that the video reaches, (rows, length); those at the edges are repeated.
+    """Indices of the frames around each row that the video reaches, (rows, length); those at the edges are repeated.
 
     >>> frame_windows(8, 8.0, 4, 2)
     array([[0, 1, 2, 3],
@@ -293,7 +293,7 @@ class EmotiEffLibArguments:
 
 
 class EmotiEffLib:
-    """What a network of emotiefflib knows of a face before it decides, the mean of two frames in each half second.
+    """Penultimate features of a network of emotiefflib, the mean of two frames in each half second.
 
     The package downloads its weights from GitHub when they are first used, into ``~/.emotiefflib``, and checks no
     digest; the identity holds that of what it found. Its ONNX engine is used: the other one runs code of the download.

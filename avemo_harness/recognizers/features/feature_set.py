@@ -122,7 +122,7 @@ class FeatureSet:
         return sum(extractor.width for extractor in self.extractors) + MASK_BITS
 
     def shown(self, view: Modality) -> NDArray[np.bool_]:
-        """Which columns a view fills, bool (width,); the others are 0."""
+        """Mask of the columns that a view fills, bool (width,); the others are 0."""
         blocks = [np.full(extractor.width, _is_shown(extractor, view)) for extractor in self.extractors]
         return np.concatenate([*blocks, np.array([view != "video", view != "audio"])])
 
@@ -144,15 +144,15 @@ class FeatureSet:
 
     def _joined(self, blocks: dict[int, Features], streams: Recording, count: int, view: Modality) -> Features:
         parts = []
-        for place, extractor in enumerate(self.extractors):
+        for index, extractor in enumerate(self.extractors):
             if not _is_shown(extractor, view):
                 parts.append(np.zeros((count, extractor.width), dtype=np.float32))
             elif extractor.modality == "both":
                 parts.append(self._extract(extractor, streams, count, view))
             else:
-                if place not in blocks:
-                    blocks[place] = self._extract(extractor, streams, count, view)
-                parts.append(blocks[place])
+                if index not in blocks:
+                    blocks[index] = self._extract(extractor, streams, count, view)
+                parts.append(blocks[index])
         bits = np.tile(self.shown(view)[-MASK_BITS:].astype(np.float32), (count, 1))
         return np.concatenate([*parts, bits], axis=1)
 
@@ -171,7 +171,7 @@ _MOST_DEVIATIONS = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """How rows are standardised: float32 (width,) each; mask bits stay as they are."""
+    """Mean and deviation to standardise rows with: float32 (width,) each; mask bits stay as they are."""
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]

@@ -210,14 +210,14 @@ def _sound_windows(streams: Recording, count: int) -> Values:
 
 
 def _sound_input(windows: Values | None, rows: NDArray[np.int64]) -> Values:
-    """What the network hears for some rows, (rows, 1, 256, 128)."""
+    """Spectrograms for some rows, the network's audio input, (rows, 1, 256, 128)."""
     if windows is None:
         return np.zeros((len(rows), 1, SOUND_FRAMES, BANDS), dtype=np.float32)
     return windows[rows][:, None]
 
 
 def _video_input(video: tuple[NDArray[np.uint8], NDArray[np.int64]] | None, rows: NDArray[np.int64]) -> Values:
-    """What the network sees for some rows, (rows, 3, 16, 160, 160)."""
+    """Frames for some rows, the network's video input, (rows, 3, 16, 160, 160)."""
     if video is None:
         return np.zeros((len(rows), 3, FRAMES, _EYE.side, _EYE.side), dtype=np.float32)
     frames, windows = video

@@ -107,7 +107,7 @@ class PitchTrack:
 
     @property
     def voiced(self) -> NDArray[np.bool_]:
-        """Which frames are voiced, shape (n,)."""
+        """Mask of the voiced frames, shape (n,)."""
         return self.hz > 0
 
 
@@ -189,7 +189,7 @@ class SoundFeatures:
 
     @property
     def has_speech(self) -> bool:
-        """Whether somebody speaks."""
+        """True where somebody speaks."""
         return self.voiced_share >= SPEECH_SHARE
 
 

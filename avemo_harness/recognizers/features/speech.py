@@ -24,7 +24,7 @@ ROW_SAMPLES = int(RATE / RATE_HZ)
 WINDOW_ROWS = 40
 """A longer sound is encoded 20 seconds at a time, which bounds memory."""
 CONTEXT_ROWS = 8
-"""What the encoder hears before and after such a window besides: 4 seconds."""
+"""Context that is encoded before and after such a window besides: 4 seconds."""
 
 _SHORTEST = 1_600
 """A shorter sound is filled up with silence: encoders need 25 ms for their first frame."""
@@ -255,7 +255,7 @@ class SpeechDimensions:
 
 
 def sound_processor(path: str, revision: str | None) -> Any:
-    """What prepares sound for a checkpoint of transformers, as it was published."""
+    """Load the published feature extractor of a checkpoint of transformers."""
     extractor_class = import_transformers().AutoFeatureExtractor
     return extractor_class.from_pretrained(path, revision=revision, trust_remote_code=False)
 

@@ -59,15 +59,15 @@ def evaluate_categorical(
 def predict_labels(
     recognizer: CategoricalRecognizer, examples: Sequence[Example], trained_on: tuple[Modality, ...]
 ) -> list[Prediction]:
-    """What a recogniser tells of examples under each of their views that it was trained on."""
+    """Predict the labels of examples under each of their views that it was trained on."""
     found = []
     for view in trained_on:
         shown = [one for one in examples if view in one.rows]
         if shown:
-            places = recognizer.judge([one.rows[view] for one in shown], view).argmax(axis=1)
+            label_indices = recognizer.judge([one.rows[view] for one in shown], view).argmax(axis=1)
             found += [
-                Prediction(one.recording, view, trained_on, recognizer.labels[place])
-                for one, place in zip(shown, places, strict=True)
+                Prediction(one.recording, view, trained_on, recognizer.labels[label_index])
+                for one, label_index in zip(shown, label_indices, strict=True)
             ]
     return found
 
@@ -107,7 +107,7 @@ def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
         view=told[0].view,
         trained_on=told[0].trained_on,
         labels=tuple(
-            LabelScore(label, _f1_estimate(table, place), gold.count(place)) for place, label in enumerate(EMOTIONS)
+            LabelScore(label, _f1_estimate(table, index), gold.count(index)) for index, label in enumerate(EMOTIONS)
         ),
         weighted_f1=estimate(weighted_f1),
         accuracy=accuracy_estimate(table),
@@ -132,7 +132,7 @@ def _cluster_unit(recordings: Sequence[LabelledRecording]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How recognisers are trained in an evaluation.
+    """Training method of the recognisers of an evaluation.
 
     Args:
         features: their input.

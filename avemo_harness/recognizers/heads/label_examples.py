@@ -34,7 +34,7 @@ def row_width(features: FeatureSet) -> int:
 
 
 def shown_columns(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
-    """Which numbers of a row a view fills, bool (width,)."""
+    """Mask of the columns that a view fills, bool (width,)."""
     shown = features.shown(view)
     return np.concatenate([np.tile(shown[:-MASK_BITS], 2), shown[-MASK_BITS:]])
 
@@ -80,7 +80,7 @@ def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet,
 
 
 Normalisation = Callable[[Sequence[Example]], Sequence[Example]]
-"""What is done to the examples of a corpus before anything is learned from them."""
+"""Normalisation of the examples of a corpus before training."""
 
 
 def as_they_are(examples: Sequence[Example]) -> Sequence[Example]:
@@ -97,13 +97,13 @@ def within_speakers(examples: Sequence[Example]) -> Sequence[Example]:
     rows: list[dict[Modality, Features]] = [{} for _ in examples]
     for speaker in sorted({one.recording.speaker for one in examples}):
         for view in VIEWS:
-            places = [
-                place for place, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
+            indices = [
+                index for index, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
             ]
-            if places:
-                found = _standardised(np.concatenate([examples[place].rows[view] for place in places]))
-                for place, row in zip(places, found, strict=True):
-                    rows[place][view] = row[None]
+            if indices:
+                found = _standardised(np.concatenate([examples[index].rows[view] for index in indices]))
+                for index, row in zip(indices, found, strict=True):
+                    rows[index][view] = row[None]
     return [replace(one, rows=normalised) for one, normalised in zip(examples, rows, strict=True)]
 
 

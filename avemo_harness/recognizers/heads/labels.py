@@ -60,7 +60,7 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train.
+    """Training settings.
 
     Args:
         seed: of the weights, folds, order, views and dropout.
@@ -90,7 +90,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What training gives.
+    """Result of training.
 
     Args:
         examples: that it used, those of validation among them.
@@ -115,9 +115,9 @@ class _Data:
     rows: Mapping[Modality, NDArray[np.float32]]
     truth: Indices
 
-    def having(self, view: Modality, places: Indices) -> Indices:
+    def having(self, view: Modality, indices: Indices) -> Indices:
         """Those of some recordings that have a view."""
-        return places[~np.isnan(self.rows[view][places, -1])] if view in self.rows else places[:0]
+        return indices[~np.isnan(self.rows[view][indices, -1])] if view in self.rows else indices[:0]
 
 
 def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -> Fitted:
@@ -133,15 +133,15 @@ def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -
     if len(labels) < 2:
         raise UsageError(f"expected recordings of at least two emotions to train on, found {list(labels)}; add some")
     folds, split = _folds(examples, settings)
-    trained_on = sorted({int(place) for training, _ in folds for place in training})
-    scaling = fit_scaling([examples[place].rows for place in trained_on], partial(shown_columns, features))
+    trained_on = sorted({int(index) for training, _ in folds for index in training})
+    scaling = fit_scaling([examples[index].rows for index in trained_on], partial(shown_columns, features))
     data = _data(examples, labels, features, scaling)
     members = []
     for number, (training, validation) in enumerate(folds):
         _require_labels(data.truth[training], labels)
         seeded = replace(settings, seed=settings.seed + number)
         members.append(_fit_member(data, training, validation, len(labels), seeded))
-    held_out = tuple(tuple(examples[place] for place in validation) for _, validation in folds)
+    held_out = tuple(tuple(examples[index] for index in validation) for _, validation in folds)
     return Fitted(tuple(examples), labels, scaling, tuple(members), held_out, split)
 
 
@@ -169,7 +169,7 @@ def _folds(examples: Sequence[Example], settings: Settings) -> tuple[list[tuple[
         raise UsageError("expected recordings of at least two speakers or dialogues to train on, found one; add some")
     count = min(settings.folds, len(names))
     order = np.random.default_rng(settings.seed).permutation(len(names))
-    fold_of = {names[place]: number % count for number, place in enumerate(order)}
+    fold_of = {names[index]: number % count for number, index in enumerate(order)}
     fold = np.array([fold_of[group] for group in groups])
     folds = [(np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(count)]
     return folds, f"{count} networks, each validated on other {what}"
@@ -184,11 +184,11 @@ def _require_labels(truth: Indices, labels: Sequence[str]) -> None:
 def _data(examples: Sequence[Example], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
     rows = {}
     for view in VIEWS:
-        places = [place for place, one in enumerate(examples) if view in one.rows]
-        if places:
+        indices = [index for index, one in enumerate(examples) if view in one.rows]
+        if indices:
             values = np.full((len(examples), row_width(features)), np.nan, dtype=np.float32)
-            given = np.concatenate([examples[place].rows[view] for place in places])
-            values[places] = scaling.apply(given, shown_columns(features, view))
+            given = np.concatenate([examples[index].rows[view] for index in indices])
+            values[indices] = scaling.apply(given, shown_columns(features, view))
             rows[view] = values
     return _Data(rows, np.array([labels.index(one.recording.label) for one in examples], dtype=np.intp))
 

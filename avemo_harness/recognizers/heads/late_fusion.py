@@ -199,7 +199,7 @@ def _stream_from_arrays(name: str, arrays: Mapping[str, Floats]) -> StreamRecogn
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Training:
-    """What both streams share: names of the labels, label of each clip, log prior."""
+    """Data that both streams share: names of the labels, label of each clip, log prior."""
 
     labels: tuple[str, ...]
     truth: Indices

@@ -82,7 +82,7 @@ def group_folds(groups: Sequence[str], *, seed: int) -> Indices:
     """
     names = sorted(set(groups))
     places = np.random.default_rng(seed).permutation(len(names))
-    fold_of = {name: int(place) % MOST_FOLDS for name, place in zip(names, places, strict=True)}
+    fold_of = {name: int(index) % MOST_FOLDS for name, index in zip(names, places, strict=True)}
     return np.array([fold_of[group] for group in groups], dtype=np.intp)
 
 

@@ -198,7 +198,7 @@ def with_calibration(
 
 
 def are_labels(rated: Sequence[RatedRecording]) -> bool:
-    """Whether ratings say no more than a label would: none of them moves within a recording."""
+    """True where ratings say no more than a label would: none of them moves within a recording."""
     return all(np.ptp(one.trajectory.values, axis=0).max() <= ROUNDING for one in rated if len(one.trajectory))
 
 

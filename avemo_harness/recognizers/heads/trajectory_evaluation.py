@@ -106,7 +106,7 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How recognisers are trained in an evaluation.
+    """Training method of the recognisers of an evaluation.
 
     Args:
         features: their input.
@@ -131,7 +131,7 @@ class TrajectoryPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitResult:
-    """How recognisers did that had not seen what they were evaluated on.
+    """Held-out evaluation of recognisers.
 
     Args:
         split: what the recordings are called.

@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train.
+    """Training settings.
 
     Args:
         seed: of the weights, the order of recordings, views and dropout.
@@ -214,8 +214,8 @@ def _batches(
     count = -(-len(order) // (batch * processes)) * processes
     for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
         rows, ratings = [], []
-        for place in chosen:
-            example = examples[place]
+        for index in chosen:
+            example = examples[index]
             view = _drawn_view(example, settings.shares, rng)
             rows.append(scaling.apply(example.rows[view], features.shown(view)))
             ratings.append(example.ratings)

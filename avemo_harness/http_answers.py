@@ -148,7 +148,9 @@ def error_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Req
 
 
 def _destination(location: str) -> str:
-    """The target of a redirect as a base URL, without a query, which may hold keys."""
+    """A redirect as a base URL without its query, which may hold keys; empty where it leads to no web address."""
+    if not re.match(r"https?://|/", location):
+        return ""
     return one_line(re.split(r"[?#]", location)[0]).removesuffix("/chat/completions")
 
 

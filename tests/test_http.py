@@ -102,6 +102,11 @@ def test_a_redirect_is_told_as_a_base_url_without_its_query(serve: Serve, host: 
     assert f"it leads to {host}/v1, which base_url may name" in str(error)
 
 
+def test_a_redirect_to_what_no_server_has_is_no_advice(serve: Serve) -> None:
+    (error,) = post(Client([serve(failing(302, Location="file:///etc/passwd")).url], bounds=QUICK))
+    assert "base_url" not in str(error)
+
+
 def test_an_answer_may_be_called_created(serve: Serve) -> None:
     assert post(Client([serve(lambda asked: as_json("well", 201)).url], bounds=QUICK)) == ["well"]
 

@@ -26,8 +26,6 @@ def run(bench: TextBench) -> Path:
     ("name", "file"),
     [
         ("eval-results", ".eval_results/avemo_text_only.yaml"),
-        ("every-eval-ever", "every_eval_ever.json"),
-        ("model-index", "model-index.md"),
         ("csv", "results.csv"),
     ],
 )

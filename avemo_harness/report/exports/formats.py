@@ -21,7 +21,6 @@ from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import publishable, safe_cell
 
 HARNESS = "avemo-harness"
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -84,13 +83,6 @@ def scored_tasks(run: FinishedRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:
             yield task, result
-
-
-def defined_metrics(result: TaskResult) -> Iterator[tuple[str, MetricValue, float]]:
-    """The metrics of a task that have a value, with it."""
-    for name, metric in result.metrics.items():
-        if metric.value is not None:
-            yield name, metric, metric.value
 
 
 def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> ReleaseSource:

@@ -17,7 +17,7 @@ from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import checked_lines, sealed_json
 from avemo_harness.run.judging import Judgements, Place, chosen_judgements
 from avemo_harness.run.store import RunStore, read_counts
-from avemo_harness.scorers import is_judged, load_scorer
+from avemo_harness.scorers import grades_labels, is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
 from avemo_harness.scorers.understanding import FusionGain, compare_streams
 
@@ -179,7 +179,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
-            lines[task.task] = _score_lines(scores.lines, answers)
+            lines[task.task] = checked_lines(line.to_json() for line in scores.lines)
         counts = read_counts(folder, task.task)
         of_task = replace(
             _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
@@ -247,7 +247,7 @@ def _task_result(
     answered = [answer for answer in answers if answer.scorable]
     spoken = sum(answer.speech is not None for answer in answered)
     flags = Counter(flag for answer in answered for flag in answer.flags)
-    invalid = sum(line.label is None and line.verdict not in ("error", "missing") for line in lines)
+    invalid = sum(line.label is None and line.scored for line in lines)
     return TaskResult(
         task=task.task,
         version=task.version,
@@ -339,31 +339,10 @@ def _reports(task: TaskSpec, metric: str) -> bool:
 
 
 def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> FusionGain | None:
-    """From the group's understanding tasks; None unless there is one of all three conditions."""
+    """From the group's tasks whose labels are graded; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:
-        if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
+        if task.task in scored and any(map(grades_labels, task.scorers)):
             lines.setdefault(task.condition.name, scored[task.task].lines)
     single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
     return compare_streams(*single) if len(single) == 3 else None
-
-
-def _score_lines(lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> str:
-    flags = {answer.item.item_id: answer.flags for answer in answers}
-    rows = (
-        {
-            "item": line.item.item_id,
-            "cluster": line.item.cluster,
-            "gold": line.item.gold,
-            "audio_label": line.item.audio_label,
-            "video_label": line.item.video_label,
-            "answer": line.answer,
-            "label": line.label,
-            "verdict": line.verdict,
-            "why": line.why,
-            "flags": flags[line.item.item_id],
-            **({"values": dict(line.values)} if line.values else {}),
-        }
-        for line in lines
-    )
-    return checked_lines(rows)

@@ -15,7 +15,7 @@ from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
 from avemo_harness.run.judging import Place, chosen_judgements
-from avemo_harness.scorers.base import Judge, Judgement, MetricValue
+from avemo_harness.scorers.base import Judge, Judgement, MetricValue, ScoreLine
 
 PEOPLE = ("ER", "EN", "RR", "ERS")
 """The columns that people rate, in the order of the benchmark's table."""
@@ -185,29 +185,6 @@ def _read_json(path: Path, again: str) -> dict[str, Any]:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
 
 
-UNSCORED = frozenset({"error", "missing", "unjudged"})
-"""Verdicts of items that have no score."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredItem:
-    """A line of `scores/<task>.jsonl`; the fields are those of `avemo_harness.scorers.base.ScoreLine`."""
-
-    item: str
-    cluster: str
-    gold: str | None
-    audio_label: str | None
-    video_label: str | None
-    label: str | None
-    verdict: str
-    why: str
-    values: Mapping[str, float | None]
-
-    @property
-    def scored(self) -> bool:
-        return self.verdict not in UNSCORED
-
-
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
     """A run directory that `score` has written.
@@ -219,7 +196,7 @@ class ScoredRun:
 
     folder: Path
     record: RunRecord
-    items: Mapping[str, Mapping[str, ScoredItem]]
+    items: Mapping[str, Mapping[str, ScoreLine]]
     judge: Judge | None
     judged: Mapping[Place, Judgement]
 
@@ -249,32 +226,18 @@ def read_scored_run(folder: Path) -> ScoredRun:
     )
 
 
-def _read_items(path: Path) -> dict[str, ScoredItem]:
+def _read_items(path: Path) -> dict[str, ScoreLine]:
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; score the run first: avemo-eval score {path.parents[1]}")
     try:
-        lines = [parse_line(line) for line in path.read_bytes().splitlines()]
-        return {line["item"]: _item(line) for line in lines}
+        lines = [ScoreLine.from_json(parse_line(line)) for line in path.read_bytes().splitlines()]
+        return {line.item: line for line in lines}
     except OSError as error:
         raise StorageError(path, "read", error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); score the run again: avemo-eval score {path.parents[1]}"
         ) from error
-
-
-def _item(line: Mapping[str, Any]) -> ScoredItem:
-    return ScoredItem(
-        item=line["item"],
-        cluster=line["cluster"],
-        gold=line["gold"],
-        audio_label=line["audio_label"],
-        video_label=line["video_label"],
-        label=line["label"],
-        verdict=line["verdict"],
-        why=line["why"],
-        values=line.get("values", {}),
-    )
 
 
 def run_labels(runs: Sequence[tuple[str, Path]]) -> list[str]:

@@ -257,12 +257,5 @@ def parsing_details(lines: Sequence[ScoreLine], output: LabelOutput) -> dict[str
     """
     if output.method == "rank":
         return {}
-    steps = Counter(line.why for line in lines if line.verdict not in ("error", "missing"))
+    steps = Counter(line.why for line in lines if line.scored)
     return {"parsing": {"rule": PARSING_RULE, "steps": dict(sorted(steps.items()))}}
-
-
-def unscored_line(answer: Answer) -> ScoreLine:
-    """The line of an item that has no answer to score."""
-    if answer.missing:
-        return ScoreLine(answer.item, None, None, "missing", "not answered yet")
-    return ScoreLine(answer.item, None, None, "error", answer.error or "")

@@ -16,8 +16,8 @@ from avemo_harness.metrics.dialogues import dialogue_means
 from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile, calibrated_profile
 from avemo_harness.metrics.reasoning import distance_to_thresholds, extremes
 from avemo_harness.metrics.trajectory import ROUNDING, Trajectory
-from avemo_harness.scorers.answers import unscored_line
 from avemo_harness.scorers.base import Answer, Judge, Judgement, ScoreLine, TaskScores
+from avemo_harness.scorers.metric import BUILT_IN
 from avemo_harness.scorers.reasoning_columns import (
     CROSS_METRICS,
     TURN_METRICS,
@@ -172,16 +172,13 @@ class ReasoningScorer:
     over dialogues. Nothing is scored before a judge was asked.
     """
 
-    metrics = frozenset(
-        {*TURN_METRICS, *CROSS_METRICS, "ecs_audio", "ecs_band", "ess_rate", "coverage"}
-        | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
-    )
+    metrics = BUILT_IN["reasoning"]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        readings = [_reply_verdict(answer) for answer in answers]
+        readings = [reply_verdict(answer) for answer in answers]
         exchanges = [reading.exchange for reading in readings if reading.exchange is not None]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
-        profile, refusal = _profile(task, judge)
+        profile, refusal = profile_of(task, judge)
         refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
         scores = Scores.of(scored, [one.reply for one in scored], profile)
@@ -219,7 +216,7 @@ class ReasoningScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class _ReplyVerdict:
+class ReplyVerdict:
     """An answer, whether it was spoken, and if so the exchange that it makes with the user's turn."""
 
     answer: Answer
@@ -239,40 +236,41 @@ class _ReplyVerdict:
         return self.answer.judged is not None and self.answer.judged.has_reference
 
 
-def _reply_verdict(answer: Answer) -> _ReplyVerdict:
+def reply_verdict(answer: Answer) -> ReplyVerdict:
+    """Tell whether an answer was spoken, and what keeps it from being scored."""
     judged = answer.judged
     if not answer.scorable:
-        return _ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
+        return ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
     if answer.speech is None:
-        return _ReplyVerdict(answer, "unspoken", "no speech")
+        return ReplyVerdict(answer, "unspoken", "no speech")
     if judged is None:
-        return _ReplyVerdict(answer, "unjudged", "not judged")
+        return ReplyVerdict(answer, "unjudged", "not judged")
     if judged.error is not None or judged.user is None:
-        return _ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
+        return ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
     if judged.reply is None:
-        return _ReplyVerdict(answer, "unspoken", judged.why or "empty")
+        return ReplyVerdict(answer, "unspoken", judged.why or "empty")
     exchange = Exchange(answer.item.cluster, judged.place, judged.user, judged.user_audio, judged.reply)
-    return _ReplyVerdict(answer, "spoken", exchange=exchange)
+    return ReplyVerdict(answer, "spoken", exchange=exchange)
 
 
-def _profile(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
+def profile_of(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
     """The profile that the task's scorer names, and why nothing can be scored under it."""
-    named = next((scorer.profile for scorer in task.scorers if scorer.name == "reasoning"), None)
-    if named != "calibrated" or judge is None:
+    # Only the scorer of replies has one.
+    if judge is None or all(scorer.profile != "calibrated" for scorer in task.scorers):
         return AV_EMO, None
     if judge.calibration is None or judge.no_calibration:
         return AV_EMO, f"profile calibrated: {judge.no_calibration}"
     return calibrated_profile(judge.calibration), None
 
 
-def _coverage(readings: Sequence[_ReplyVerdict]) -> Column:
+def _coverage(readings: Sequence[ReplyVerdict]) -> Column:
     """1 for each turn that was answered in speech, 0 for one that was answered without."""
     asked = [reading for reading in readings if reading.verdict in ("spoken", "unspoken")]
     spoken = np.array([reading.verdict == "spoken" for reading in asked], dtype=np.float64)
     return Column(spoken, [reading.answer.item.cluster for reading in asked])
 
 
-def _lines(readings: Sequence[_ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
+def _lines(readings: Sequence[ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
     """A line an item; those of spoken replies, in order, carry the scores of their turn."""
     of_turns = {name: column.values for name, column in columns.items() if name not in CROSS_METRICS}
     lines = []
@@ -285,7 +283,7 @@ def _lines(readings: Sequence[_ReplyVerdict], columns: dict[str, Column], refuse
             values = {name: None if np.isnan(score) else score for name, score in scores.items()}
             position += 1
         if answer.scorable:
-            lines.append(ScoreLine(answer.item, answer.text, None, reading.verdict, reading.why, values))
+            lines.append(ScoreLine.of(answer, None, reading.verdict, reading.why, values))
         else:
-            lines.append(unscored_line(answer))
+            lines.append(ScoreLine.unscored(answer))
     return tuple(lines)

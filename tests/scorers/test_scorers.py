@@ -11,6 +11,7 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.scorers import METRICS, SCORERS, load_scorer
 from avemo_harness.scorers.base import Answer, ScoreLine
+from avemo_harness.scorers.metric import BUILT_IN
 from avemo_harness.scorers.understanding import compare_streams
 
 LABELS = ["neutral", "happy", "angry", "sad"]
@@ -29,7 +30,10 @@ def conflict(number: int, audio: str, video: str) -> Item:
 
 @pytest.mark.parametrize("name", SCORERS)
 def test_every_registered_scorer_loads_and_reports_the_metrics_it_is_listed_with(name: str) -> None:
-    assert load_scorer(name).metrics == METRICS[name]
+    metrics = load_scorer(name).metrics
+    assert metrics is BUILT_IN[name]
+    assert METRICS[name] == {metric.name for metric in metrics}
+    assert all(metric.low < metric.high for metric in metrics)
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "no idea"])), min_size=1, max_size=40))

@@ -55,12 +55,12 @@ def rate_invalid(answers: Sequence[str | None]) -> float:
 
 
 def as_scores(values: Mapping[str, float], n: int) -> dict[str, float | None]:
-    """What a metric gives: values by name, None where undefined, and the number of answers."""
+    """Put values by name, None where undefined, and the number of answers together."""
     return {**{name: None if np.isnan(value) else float(value) for name, value in values.items()}, "n": n}
 
 
 def metric_info(description: str, inputs: str, features: Mapping[str, Any], *papers: str) -> evaluate.MetricInfo:
-    """What `evaluate` shows of a metric.
+    """Describe a metric to `evaluate`.
 
     Args:
         features: of one sample, by column.

@@ -22,7 +22,7 @@ from avemo_harness.scorers.metric import Metric
 
 
 def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[str, ...]) -> Iterator[str]:
-    """What makes answers to the shared tasks, or their scores, two different measurements: a sentence each."""
+    """Say, a sentence each, why answers to shared tasks, or their scores, are two different measurements."""
     for name in tasks:
         one, other = (run.record.task_digests[name] for run in (first, second))
         if one != other:
@@ -42,12 +42,12 @@ def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[Ta
 
 
 def _is_one_commit(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
+    """Tell whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
     return one["commit"] is not None and (one["source"], one["commit"]) == (other["source"], other["commit"])
 
 
 def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
-    """Who judged the replies of either run, and how they get one judge; None where they have."""
+    """Say that two judges judged the replies, and how they get one; None where they have one."""
     if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
         return None
     one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))

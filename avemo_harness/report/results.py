@@ -19,7 +19,7 @@ from avemo_harness.run.judging import Judgements, Place, chosen_judgements
 from avemo_harness.run.store import RunStore, read_counts
 from avemo_harness.scorers import grades_labels, is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
-from avemo_harness.scorers.understanding import FusionGain, compare_streams
+from avemo_harness.scorers.understanding import compare_streams
 
 RESULTS_SCHEMA = 3
 
@@ -88,7 +88,7 @@ class GroupResult:
 
     @property
     def contrasts(self) -> Mapping[str, MetricValue | None]:
-        """What hearing and seeing together adds, by how it is computed from columns."""
+        """The gain of hearing and seeing together, by its formula."""
         return {
             "Acc_AV - max(Acc_A, Acc_V)": self.fusion_gain,
             "Acc_AV - Acc_A": self.av_minus_a,
@@ -218,9 +218,9 @@ def _asks_part(task: TaskResult) -> bool:
 def _answers(task: TaskSpec, store: RunStore, judged: Mapping[Place, Judgement]) -> list[Answer]:
     answers = []
     for item in store.read_items(task.task):
-        place = (task.task, item.item_id)
-        record = store.answers.get(place) or store.errors.get(place)
-        answers.append(record.answer(item, judged.get(place)) if record else Answer(item, missing=True))
+        item_key = (task.task, item.item_id)
+        record = store.answers.get(item_key) or store.errors.get(item_key)
+        answers.append(record.answer(item, judged.get(item_key)) if record else Answer(item, missing=True))
     return answers
 
 
@@ -273,7 +273,7 @@ def _task_result(
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
-    """Whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
+    """Tell whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
     return not (judge and judge.embedded and is_judged(task)) or run.release_of(task)["source"] == DEMO
 
 
@@ -301,12 +301,10 @@ def _group_result(
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
-    fusion = _fusion(members, scored)
     of_members = [tasks[task.task] for task in members]
     partial = run.config.names_part or any(map(_asks_part, of_members))
     gain, over_a, over_v = (
-        marked_contrast(one, of_members, partial)
-        for one in ((fusion.gain, fusion.av_minus_a, fusion.av_minus_v) if fusion else (None, None, None))
+        marked_contrast(contrast, of_members, partial) for contrast in _fusion(members, scored) or (None, None, None)
     )
     return GroupResult(
         group=group.group,
@@ -338,7 +336,7 @@ def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> FusionGain | None:
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Sequence[MetricValue] | None:
     """From the group's tasks whose labels are graded; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:

@@ -30,7 +30,7 @@ _FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "rele
 
 @dataclass(frozen=True, slots=True)
 class PeopleScores:
-    """What people gave a run's replies to one task, from `human/<task>.json`.
+    """Ratings of a run's replies to one task by people, from `human/<task>.json`.
 
     Args:
         task: whose replies were rated.
@@ -65,7 +65,7 @@ class FinishedRun:
     people: tuple[PeopleScores, ...]
 
     def people_of(self, group: str) -> PeopleScores | None:
-        """What people gave the replies of a group on the benchmark's scales; None where nobody did."""
+        """People's ratings of a group's replies on the benchmark's scales; None where nobody rated them."""
         return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
 
 
@@ -103,7 +103,7 @@ def finished_at(folder: Path) -> datetime | None:
 
 
 def read_people(folder: Path) -> tuple[PeopleScores, ...]:
-    """What people gave the replies of a run, by task and wording of the scales; nothing where they were not rated.
+    """Read people's ratings of a run's replies, by task and wording of the scales; nothing where there are none.
 
     Files from before scales had a version hold ratings on the first wording, whatever they call them.
 
@@ -250,9 +250,9 @@ def run_labels(runs: Sequence[tuple[str, Path]]) -> list[str]:
     folders = Counter((model, folder.resolve().name) for model, folder in runs)
     labels = []
     for model, folder in runs:
-        place = folder.resolve()
+        path = folder.resolve()
         if models[model] == 1:
             labels.append(model)
         else:
-            labels.append(f"{model} ({place.name if folders[model, place.name] == 1 else place})")
+            labels.append(f"{model} ({path.name if folders[model, path.name] == 1 else path})")
     return labels

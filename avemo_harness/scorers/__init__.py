@@ -80,12 +80,12 @@ METRICS = _Metrics()
 
 
 def is_judged(task: TaskSpec) -> bool:
-    """Whether a recogniser has to judge a task's replies before they can be scored."""
+    """Tell whether a recogniser has to judge a task's replies before they can be scored."""
     return any(metric.needs_judge for scorer in task.scorers for metric in metrics_of(scorer.name))
 
 
 def grades_labels(scorer: ScorerSpec) -> bool:
-    """Whether a scorer tells right answers from wrong ones, so that conditions can be compared turn by turn."""
+    """Tell whether a scorer grades answers right or wrong, so that conditions can be compared turn by turn."""
     return any(metric.verdict == "right" for metric in metrics_of(scorer.name))
 
 

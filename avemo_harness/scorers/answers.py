@@ -112,11 +112,11 @@ def _ends(text: str) -> str:
 
 def _without_thoughts(text: str) -> tuple[str, bool]:
     """The text after the last thought (before the first, if nothing follows), and whether one has no end."""
-    end = max(place + len(tag) if (place := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
+    end = max(start + len(tag) if (start := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
     if any(text.find(tag, end) >= 0 for tag in _OPENING):
         return "", True
     if end and not text[end:].strip():
-        opened = [place for tag in _OPENING if (place := text.find(tag)) >= 0]
+        opened = [start for tag in _OPENING if (start := text.find(tag)) >= 0]
         return text[: min(opened, default=0)], False
     return text[end:], False
 

@@ -19,7 +19,7 @@ from avemo_harness.registry import Plugin
 from avemo_harness.scorers.metric import Metric
 
 UserView = Literal["audio_video", "audio", "video"]
-"""What a user's turn was judged by."""
+"""Streams that a user's turn was judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ UNSCORED = frozenset({"error", "missing", "unjudged"})
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """How one item was scored: what came in, what came out, why. A line of `scores/<task>.jsonl`, field by field.
+    """The score of one item: what came in, what came out, why. A line of `scores/<task>.jsonl`, field by field.
 
     Args:
         item: its id.
@@ -241,7 +241,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many items were scored, and how many of them or of the rest were invalid or failed."""
+    """Numbers of items: scored, invalid, and failed."""
 
     n: int
     n_invalid: int

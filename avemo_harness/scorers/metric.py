@@ -1,4 +1,4 @@
-"""What a metric is, and the metrics of the built-in scorers. Names are known without NumPy, so that `ls` stays fast."""
+"""Metrics of the built-in scorers. They are described without NumPy, so that `ls` and `validate` stay fast."""
 
 from __future__ import annotations
 

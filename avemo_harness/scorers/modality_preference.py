@@ -1,4 +1,4 @@
-"""Which modality does the model believe when voice and face disagree: AAR, VAR, OLR."""
+"""The modality that a model believes when voice and face disagree: AAR, VAR, OLR."""
 
 from __future__ import annotations
 

@@ -127,12 +127,12 @@ class Exchange:
 
     Args:
         dialogue: what the turn is resampled with.
-        place: which of the dialogue's user turns it is, from 0 on.
+        turn_number: of the dialogue's user turns, from 0 on.
         user_audio: the user's turn by its sound alone, where it has sound.
     """
 
     dialogue: str
-    place: int
+    turn_number: int
     user: Trajectory
     user_audio: Trajectory | None
     reply: Trajectory
@@ -158,8 +158,8 @@ class Scores:
         users = [one.user for one in exchanges]
         turns = score_turns(users, replies, profile)
         names = [one.dialogue for one in exchanges]
-        places = [one.place for one in exchanges]
-        dialogues = score_dialogues(turns, replies, names, places, profile)
+        numbers = [one.turn_number for one in exchanges]
+        dialogues = score_dialogues(turns, replies, names, numbers, profile)
         return cls(turns, balance_direction(users, replies, profile), dialogues, tuple(names))
 
     def column(self, metric: str) -> Column:
@@ -184,13 +184,13 @@ class Scores:
 
 
 def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
-    """What stands beside the published metrics, turn by turn, since each of those is blind to something."""
+    """Companions of the published metrics, turn by turn, since each of those is blind to something."""
     names = [one.dialogue for one in exchanges]
     users, replies = [one.user for one in exchanges], [one.reply for one in exchanges]
-    heard = [place for place, one in enumerate(exchanges) if one.user_audio is not None]
+    heard = [index for index, one in enumerate(exchanges) if one.user_audio is not None]
     by_sound = np.full(len(exchanges), np.nan)
     voices = [audio for one in exchanges if (audio := one.user_audio) is not None]
-    by_sound[heard] = contagion(voices, [replies[place] for place in heard], profile).value
+    by_sound[heard] = contagion(voices, [replies[index] for index in heard], profile).value
     values = {
         "ecs_audio": by_sound,
         "ecs_band": contagion_in_band(users, replies, profile).value,

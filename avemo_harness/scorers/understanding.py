@@ -98,7 +98,7 @@ def forecast_values(answer: Answer, output: LabelOutput) -> Mapping[str, float]:
 
 
 def ranking_details(answers: Sequence[Answer], output: LabelOutput) -> Mapping[str, Any]:
-    """Which score decided, what the others would have given, and confidence against accuracy bin by bin. JSON-ready."""
+    """The score that decided, accuracy by each of the others, and confidence against accuracy by bin. JSON-ready."""
     by_way = {way: Forecasts.of(answers, output.labels, way) for way in get_args(RankBy)}
     decided = by_way[output.rank_by]
     bins = calibration.reliability_bins(decided.confidences, decided.hits)
@@ -195,23 +195,15 @@ def _or_null(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-@dataclass(frozen=True, slots=True)
-class FusionGain:
-    """Accuracy with both streams less that with one, in [-1, 1], over the turns scored under all three conditions.
+def compare_streams(
+    both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]
+) -> tuple[MetricValue, MetricValue, MetricValue]:
+    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues.
 
-    Args:
-        gain: ``Acc_AV - max(Acc_A, Acc_V)``; the smaller of the other two.
-        av_minus_a: ``Acc_AV - Acc_A``.
-        av_minus_v: ``Acc_AV - Acc_V``.
+    Returns:
+        ``Acc_AV - max(Acc_A, Acc_V)``, ``Acc_AV - Acc_A`` and ``Acc_AV - Acc_V``, in [-1, 1], over the turns scored
+        under all three; the first is the smaller of the others.
     """
-
-    gain: MetricValue
-    av_minus_a: MetricValue
-    av_minus_v: MetricValue
-
-
-def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> FusionGain:
-    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues."""
     verdicts = [
         {line.item: line for line in lines if line.verdict in ("right", "wrong")} for lines in (both, audio, video)
     ]
@@ -225,7 +217,10 @@ def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
 
-    return FusionGain(*(metric_value(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)))
+    gain, over_audio, over_video = (
+        metric_value(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)
+    )
+    return gain, over_audio, over_video
 
 
 def fusion_estimates(counts: Floats) -> tuple[Estimate, Estimate, Estimate]:

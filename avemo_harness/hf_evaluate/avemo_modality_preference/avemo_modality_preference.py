@@ -1,4 +1,4 @@
-"""Which modality a model believes when voice and face disagree, for `evaluate.load`."""
+"""The modality that a model believes when voice and face disagree, for `evaluate.load`."""
 
 from __future__ import annotations
 

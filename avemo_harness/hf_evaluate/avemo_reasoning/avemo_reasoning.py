@@ -1,4 +1,4 @@
-"""How the emotion of a spoken reply relates to the user's, for `evaluate.load`."""
+"""The relation of a spoken reply's emotion to the user's, for `evaluate.load`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class AvemoReasoning(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no
 
     @property
     def profile(self) -> Profile:
-        """What the configuration names."""
+        """The profile that the configuration names (ValueError: there is none)."""
         name = AV_EMO.name if self.config_name == "default" else self.config_name
         if name not in PROFILES:
             raise ValueError(f"expected the profile {', '.join(PROFILES)}, found {name!r}")

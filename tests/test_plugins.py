@@ -175,6 +175,21 @@ def test_replies_that_a_packages_scorer_needs_judged_are_judged_compared_and_exp
     assert "judge=embedded" in text
 
 
+@pytest.mark.parametrize(("said", "judged"), [("True", True), ("False", False), ("'yes'", None)])
+def test_a_scorer_that_only_names_its_metrics_says_whether_it_needs_a_judge(
+    said: str, judged: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"named_{judged}".lower()
+    code = f"class Scorer:\n    metrics, needs_judge = ('m',), {said}\n    def score(self, task, answers): ...\n"
+    write_package(tmp_path, name, {"avemo_harness.scorers": {name: f"{name}:Scorer"}}, {f"{name}.py": code})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if judged is None:
+        with pytest.raises(UsageError, match="lacks what a scorer needs: needs_judge"):
+            scorers.metrics_of(name)
+    else:
+        assert [(one.name, one.needs_judge) for one in scorers.metrics_of(name)] == [("m", judged)]
+
+
 def test_the_lists_show_what_packages_add_and_whose_it_is(example: Path) -> None:
     expected = {
         "tasks": f"example_task  ({PACKAGE})",

@@ -82,7 +82,7 @@ from avemo_harness.scorers.base import MetricValue, ScoreLine, TaskScores
 class Scorer:
     metrics = ("m",)
     def score(self, task, answers):
-        lines = tuple(ScoreLine(one.item, one.text, None, "right", "") for one in answers)
+        lines = tuple(ScoreLine.of(one, None, "right", "") for one in answers)
         return TaskScores({"m": MetricValue(0.5, None, None, 1, 0, 0)}, lines, {})
 """
 SCORERS = {

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.costs import cpu_s
+from support.judged_runs import Speaking
 from support.packages import write_package
+from support.planted_judge import LevelJudge, plant
+from support.synthetic_release import CONFIG, write_synthetic_release
 from support.waiting import PATIENCE_S
 
-from avemo_harness import media, models, recognizers, registry, scorers
+from avemo_harness import evaluate, media, models, recognizers, registry, scorers
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task_library import TaskLibrary
@@ -28,6 +32,9 @@ from avemo_harness.recognizers import features
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.registry import hint, nearest
+from avemo_harness.report.compare import compare_runs
+from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.scored_run import read_finished_run
 
 NAMES = ("baseline", "random", "constant", "audio-oracle", "video-oracle")
 
@@ -162,11 +169,77 @@ def test_baseline_learns_with_a_recognizer_of_a_package(
     assert set(json.loads(kept.read_text())) == {"labels", "means", "deviation"}
 
 
+def test_a_packages_metric_of_labels_is_compared_turn_by_turn(example: Path, release: Path, tmp_path: Path) -> None:
+    runs = [tmp_path / "loud", tmp_path / "louder"]
+    for run, level in zip(runs, ("-20", "0"), strict=True):
+        arguments = ["--tasks", "example_task", "--dataset", str(release), "--output_path", str(run)]
+        done = avemo_eval(example, "--model", "example", "--model_args", f"above_dbfs={level}", *arguments)
+        assert done.returncode == 0, done.stderr
+    done = avemo_eval(example, "compare", *map(str, runs), "--json", str(tmp_path / "compared.json"))
+    assert done.returncode == 0, done.stderr
+    (contrast,) = json.loads((tmp_path / "compared.json").read_text())["contrasts"]
+    (difference,) = contrast["differences"]
+    # Anger is the one loud emotion, and it is unpleasant whether it is called so or sad.
+    assert (difference["metric"], difference["first"], difference["second"]) == ("valence_accuracy", 0.5, 0.5)
+    assert contrast["notes"] == []
+
+
+@pytest.fixture
+def replies(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Runs of spoken replies that the package scores and a planted judge judges."""
+    monkeypatch.syspath_prepend(str(example))
+    plant(monkeypatch, LevelJudge())
+    task = tmp_path / "pleasant.yaml"
+    scorer = "scorers: [{name: example_pleasantness, metrics: [reply_valence]}]\nheadline: reply_valence\n"
+    parent = Path(__file__).parents[1] / "tasks" / "_reply.yaml"
+    task.write_text(f"task: pleasant\nextends: {parent}\ndataset: {{name: {CONFIG}}}\n{scorer}")
+    spoken = write_synthetic_release(tmp_path / "spoken")
+
+    def run(name: str) -> Path:
+        evaluate(Speaking(), str(task), dataset=str(spoken), output_path=tmp_path / name)
+        return tmp_path / name
+
+    return run
+
+
+def test_replies_that_a_packages_scorer_needs_judged_are_judged_compared_and_exported(
+    replies: Callable[[str], Path],
+) -> None:
+    runs = [replies("one"), replies("other")]
+    task = results(runs[0])["tasks"]["pleasant"]
+    value = task["metrics"]["reply_valence"]
+    assert (value["value"], value["n"], task["n_unjudged"], task["comparable"]) == (0.5, 12, 0, False)
+    # It is the demo's judge by name, of which any value is marked.
+    assert value["marks"][0] == "D"
+    (contrast,) = compare_runs(runs, force=False).contrasts
+    (difference,) = contrast.differences
+    assert (difference.metric, difference.n, difference.difference.value) == ("reply_valence", 12, 0)
+    assert contrast.notes == ("the embedded judge knows the demo's voices only: these differences mean nothing",)
+    (text,) = spreadsheet(read_finished_run(runs[0]), Publication()).values()
+    assert "reply_valence,0.5," in text
+    assert "judge=embedded" in text
+
+
+@pytest.mark.parametrize(("said", "judged"), [("True", True), ("False", False), ("'yes'", None)])
+def test_a_scorer_that_only_names_its_metrics_says_whether_it_needs_a_judge(
+    said: str, judged: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"named_{judged}".lower()
+    code = f"class Scorer:\n    metrics, needs_judge = ('m',), {said}\n    def score(self, task, answers): ...\n"
+    write_package(tmp_path, name, {"avemo_harness.scorers": {name: f"{name}:Scorer"}}, {f"{name}.py": code})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if judged is None:
+        with pytest.raises(UsageError, match="lacks what a scorer needs: needs_judge"):
+            scorers.metrics_of(name)
+    else:
+        assert [(one.name, one.needs_judge) for one in scorers.metrics_of(name)] == [("m", judged)]
+
+
 def test_the_lists_show_what_packages_add_and_whose_it_is(example: Path) -> None:
     expected = {
         "tasks": f"example_task  ({PACKAGE})",
         "models": f"example  ({PACKAGE})",
-        "scorers": f"example_valence: valence_accuracy  ({PACKAGE})",
+        "scorers": f"example_pleasantness: reply_valence  ({PACKAGE})\nexample_valence: valence_accuracy  ({PACKAGE})",
         "recognizers": f"example_nearest  ({PACKAGE})",
     }
     for what, last in expected.items():

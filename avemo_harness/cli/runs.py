@@ -187,8 +187,6 @@ EXPORT_HELP = """\
 Write a run's results for the Hub, for papers and for other tools, or log them to an experiment tracker.
 
 eval-results     .eval_results/*.yaml of the model's repository: one headline value a task
-model-index      the front matter of a model card
-every-eval-ever  one record of the Every Eval Ever schema
 csv              a line for each metric
 latex            the benchmark's table with the published rows and this run's
 """

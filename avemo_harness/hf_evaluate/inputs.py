@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import datasets
+import evaluate  # type: ignore[import-untyped]  # (it has no types)
 import numpy as np
 
 from avemo_harness.benchmark.task import LabelOutput
@@ -46,15 +49,41 @@ def parse_answers(answers: Sequence[str | None], output: LabelOutput) -> list[st
     return [None if answer is None else read_label(answer, output).label for answer in answers]
 
 
+def rate_invalid(answers: Sequence[str | None]) -> float:
+    """The share of answers without a label; NaN where there are none."""
+    return answers.count(None) / len(answers) if answers else np.nan
+
+
+def as_scores(values: Mapping[str, float], n: int) -> dict[str, float | None]:
+    """Put values by name, None where undefined, and the number of answers together."""
+    return {**{name: None if np.isnan(value) else float(value) for name, value in values.items()}, "n": n}
+
+
+def metric_info(description: str, inputs: str, features: Mapping[str, Any], *papers: str) -> evaluate.MetricInfo:
+    """Describe a metric to `evaluate`.
+
+    Args:
+        features: of one sample, by column.
+        papers: on arXiv; ``Title, arXiv 2510.07355``.
+    """
+    return evaluate.MetricInfo(
+        description=description,
+        citation="; ".join(papers),
+        inputs_description=inputs,
+        features=datasets.Features(features),
+        reference_urls=[f"https://arxiv.org/abs/{paper.rpartition(' ')[2]}" for paper in papers],
+    )
+
+
 def require_labels(values: Sequence[str], output: LabelOutput, column: str) -> None:
     """Refuse truth that is none of the labels.
 
     Raises:
-        ValueError: with the first one and its place.
+        ValueError: with the first one and its index.
     """
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if value not in output.labels:
-            raise ValueError(f"{column}[{place}]: expected one of {', '.join(output.labels)}, found {value!r}")
+            raise ValueError(f"{column}[{index}]: expected one of {', '.join(output.labels)}, found {value!r}")
 
 
 Turn = Mapping[Dimension, Sequence[float]]
@@ -65,12 +94,12 @@ def require_dimensions(turns: Sequence[Turn], profile: Profile, column: str) -> 
     """Refuse turns with other dimensions than those that a profile looks at.
 
     Raises:
-        ValueError: with the first one and its place.
+        ValueError: with the first one and its index.
     """
-    for place, turn in enumerate(turns):
+    for index, turn in enumerate(turns):
         if set(turn or ()) != set(profile.dimensions):
             needed, found = ", ".join(profile.dimensions), ", ".join(turn or ()) or "nothing"
-            raise ValueError(f"{column}[{place}]: profile {profile.name} takes {needed}, and no other; found {found}")
+            raise ValueError(f"{column}[{index}]: profile {profile.name} takes {needed}, and no other; found {found}")
 
 
 def as_trajectories(
@@ -80,13 +109,13 @@ def as_trajectories(
 
     Raises:
         ValueError: a turn's dimensions differ in length, a value is off the scale, or the profile needs another rate;
-            with the turn's place.
+            with the turn's index.
     """
     found = []
-    for place, turn in enumerate(turns):
+    for index, turn in enumerate(turns):
         lengths = {len(turn[name]) for name in profile.dimensions}
         if len(lengths) != 1:
-            raise ValueError(f"{column}[{place}]: expected as many values of each dimension, found {sorted(lengths)}")
+            raise ValueError(f"{column}[{index}]: expected as many values of each dimension, found {sorted(lengths)}")
         try:
             values = np.array([turn[name] for name in profile.dimensions], dtype=np.float64)
             trajectory = Trajectory(values.T, profile.dimensions, scale, rate_hz)
@@ -95,9 +124,9 @@ def as_trajectories(
                 raise ValueError(f"{trajectory.n_clipped} values are off the {scale} scale; clip them first")
             found.append(trajectory)
         except ValueError as error:
-            raise ValueError(f"{column}[{place}]: {error}") from error
+            raise ValueError(f"{column}[{index}]: {error}") from error
         if problem := profile.problem(found[-1]):
-            raise ValueError(f"{column}[{place}]: profile {profile.name}: {problem}")
+            raise ValueError(f"{column}[{index}]: profile {profile.name}: {problem}")
     return found
 
 
@@ -113,7 +142,7 @@ def spoken_exchanges(
     Raises:
         ValueError: the number of dialogues differs.
     """
-    names = [str(place) for place in range(len(users))] if dialogues is None else [str(name) for name in dialogues]
+    names = [str(index) for index in range(len(users))] if dialogues is None else [str(name) for name in dialogues]
     if len(names) != len(users):
         raise ValueError(f"expected the dialogue of each of {len(users)} turns, found {len(names)}")
     seen: Counter[str] = Counter()

@@ -11,23 +11,17 @@ from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.paired import detectable_difference, holm
 from avemo_harness.report.comparison import Comparison, Contrast, Family, Flip, MetricDifference
-from avemo_harness.report.paired_metrics import (
-    ItemPair,
-    PairedMetric,
-    calibration_pairs,
-    mean_values,
-    preference_rates,
-    reply_counts,
-    understanding_counts,
-)
+from avemo_harness.report.paired_metrics import ItemPair, PairedMetric, paired_metrics
 from avemo_harness.report.results import is_comparable
-from avemo_harness.report.scored_run import ScoredItem, ScoredRun, read_scored_run, run_labels
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run, run_labels
 from avemo_harness.run.config import ReleaseRecord, RunRecord
-from avemo_harness.scorers import is_judged
+from avemo_harness.scorers import grades_labels, is_judged, metrics_of, reported_metrics
+from avemo_harness.scorers.base import ScoreLine
+from avemo_harness.scorers.metric import Metric
 
 
 def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[str, ...]) -> Iterator[str]:
-    """What makes answers to the shared tasks, or their scores, two different measurements: a sentence each."""
+    """Say, a sentence each, why answers to shared tasks, or their scores, are two different measurements."""
     for name in tasks:
         one, other = (run.record.task_digests[name] for run in (first, second))
         if one != other:
@@ -47,12 +41,12 @@ def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[Ta
 
 
 def _is_one_commit(one: ReleaseRecord, other: ReleaseRecord) -> bool:
-    """Whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
+    """Tell whether both are one commit of the Hub, of which a run may have streamed but the first dialogues."""
     return one.commit is not None and (one.source, one.commit) == (other.source, other.commit)
 
 
 def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
-    """Who judged the replies of either run, and how they get one judge; None where they have."""
+    """Say that two judges judged the replies, and how they get one; None where they have one."""
     if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
         return None
     one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))
@@ -74,8 +68,6 @@ def _version(run: ScoredRun, task: str) -> str:
 COVERAGE_GAP = 0.05
 """Shares of spoken replies further apart than this get a warning: the other scores are then of different turns."""
 
-_UNDERSTANDING = {"accuracy": "Acc", "macro_f1": "F1"}
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -91,7 +83,7 @@ class Side:
     task: TaskSpec
 
     @property
-    def items(self) -> Mapping[str, ScoredItem]:
+    def items(self) -> Mapping[str, ScoreLine]:
         return self.run.items[self.task.task]
 
 
@@ -105,29 +97,24 @@ def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Cont
     differences: list[MetricDifference] = []
     notes: list[str] = []
     for scorer in first.task.scorers:
-        found, refusal = _paired_metrics(scorer.name, scorer.metrics, pairs, (first, second))
+        metrics = reported_metrics(scorer)
+        found, refusal = _paired(metrics, pairs, first, second)
         differences += _differences(found, scorer.metrics, columns)
-        if lacking := [name for name in scorer.metrics if name not in found]:
-            notes.append(f"not compared: {', '.join(lacking)}: {refusal}")
-        if scorer.name == "reasoning":
-            notes += _reply_notes(found["coverage"], first, second)
+        if lacking := [metric for metric in metrics if metric.name not in found]:
+            why = f"the scorer {scorer.name} gives them no values of single items"
+            if any(metric.needs_ranking for metric in lacking):
+                why = _not_ranked(first, second)
+            notes.append(f"not compared: {', '.join(metric.name for metric in lacking)}: {refusal or why}")
+        if any(metric.needs_judge for metric in metrics_of(scorer.name)):
+            notes += _reply_notes(pairs, first, second)
     notes += _reported_by_one(first, second)
     return _contrast(first.task.task, (first, second), pairs, _columns_first(differences), notes)
 
 
-def _paired_metrics(
-    scorer: str, metrics: Sequence[str], pairs: Sequence[ItemPair], sides: tuple[Side, Side]
-) -> tuple[Mapping[str, PairedMetric], str]:
-    """What a scorer's values on both sides give, and why they give no other metric."""
-    first, second = sides
-    if scorer == "reasoning":
-        return reply_counts(pairs, first.run, second.run, first.task)
-    if scorer == "understanding":
-        labels = _labels(first.task, second.task)
-        return {**understanding_counts(pairs, labels), **calibration_pairs(pairs)}, _not_ranked(first, second)
-    if scorer == "modality_preference":
-        return preference_rates(pairs), "they are no shares of the pairs"
-    return mean_values(pairs, metrics), f"the scorer {scorer} gives them no values of single items"
+def _paired(
+    metrics: Iterable[Metric], pairs: Sequence[ItemPair], first: Side, second: Side
+) -> tuple[Mapping[str, PairedMetric], str | None]:
+    return paired_metrics(metrics, pairs, (first.run, second.run), first.task, _labels(first.task, second.task))
 
 
 def _not_ranked(first: Side, second: Side) -> str:
@@ -137,8 +124,8 @@ def _not_ranked(first: Side, second: Side) -> str:
     return "labels were generated, not ranked"
 
 
-def _reply_notes(coverage: PairedMetric, first: Side, second: Side) -> Iterator[str]:
-    yield from _coverage_notes(coverage, first, second)
+def _reply_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> Iterator[str]:
+    yield from _coverage_notes(pairs, first, second)
     if not is_comparable(first.task, first.run.judge, first.run.record):
         yield "the embedded judge knows the demo's voices only: these differences mean nothing"
 
@@ -150,12 +137,15 @@ def _reported_by_one(first: Side, second: Side) -> Iterator[str]:
 
 
 def contrast_conditions(first: Side, second: Side) -> Contrast:
-    """Two conditions of one run on the same turns, by the metrics of understanding that both report."""
+    """Two conditions of one run on the same turns, by the metrics of graded labels that both report."""
     pairs = _shared(first, second)
-    found = {**understanding_counts(pairs, _labels(first.task, second.task)), **calibration_pairs(pairs)}
-    both = [name for name in _reported(first.task) if name in found and name in _reported(second.task)]
+    graded = [metric for scorer in first.task.scorers if grades_labels(scorer) for metric in reported_metrics(scorer)]
+    both = [metric for metric in graded if metric.name in _reported(second.task)]
+    found, _ = _paired(both, pairs, first, second)
     title = f"{first.task.group or first.task.task}: {second.label} against {first.label}"
-    differences = _differences(found, both, _UNDERSTANDING)
+    differences = _differences(
+        found, [metric.name for metric in both], {metric.name: metric.column for metric in both if metric.column}
+    )
     return _contrast(title, (first, second), pairs, _columns_first(differences), [])
 
 
@@ -212,9 +202,9 @@ def _labels(first: TaskSpec, second: TaskSpec) -> list[str]:
     return list(dict.fromkeys(x for output in outputs if isinstance(output, LabelOutput) for x in output.labels))
 
 
-def _coverage_notes(coverage: PairedMetric, first: Side, second: Side) -> list[str]:
-    shares = coverage.values()
-    if shares[0] is None or shares[1] is None or abs(shares[1] - shares[0]) <= COVERAGE_GAP:
+def _coverage_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> list[str]:
+    shares = [sum(pair[side].verdict == "spoken" for pair in pairs) / max(1, len(pairs)) for side in (0, 1)]
+    if abs(shares[1] - shares[0]) <= COVERAGE_GAP:
         return []
     return [
         f"{first.label} spoke in {100 * shares[0]:.0f} % of the turns, {second.label} in {100 * shares[1]:.0f} %: the "
@@ -357,8 +347,7 @@ def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
     """The first task of each condition that asks for labels."""
     tasks: dict[str, TaskSpec] = {}
     for task in run.record.tasks:
-        asks = any(scorer.name == "understanding" for scorer in task.scorers)
-        if task.group == group and asks and task.task in run.items:
+        if task.group == group and any(map(grades_labels, task.scorers)) and task.task in run.items:
             tasks.setdefault(task.condition.name, task)
     return tasks
 

@@ -126,7 +126,7 @@ def format_comparison(comparison: Comparison) -> str:
 
 
 def explanation(comparison: Comparison) -> str:
-    """What the columns mean."""
+    """The meaning of the columns, in lines."""
     return (
         "difference: second less first, with a 95 % interval over resampled dialogues\n"
         "p: of no difference, by sign flips of whole dialogues; *: McNemar's exact test, an item a dialogue\n"
@@ -171,7 +171,7 @@ def _interval(one: MetricDifference, digits: int) -> str:
 
 
 def shared(contrast: Contrast) -> str:
-    """How much is compared."""
+    """The numbers of items and dialogues that are compared."""
     return f"{contrast.n_shared} items of {contrast.n_clusters} dialogues scored on both sides"
 
 
@@ -274,8 +274,8 @@ def _drawing(one: MetricDifference, scale: float) -> Markup:
         low, high = (middle + end * reach for end in interval)
         shapes += f"<line class='interval' x1='{low:.1f}' x2='{high:.1f}' y1='{level}' y2='{level}'/>"
     if one.difference.value is not None:
-        place = middle + one.difference.value * reach
-        shapes += f"<circle class='value' cx='{place:.1f}' cy='{level}' r='3'/>"
+        x = middle + one.difference.value * reach
+        shapes += f"<circle class='value' cx='{x:.1f}' cy='{level}' r='3'/>"
     return Markup(f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>")
 
 

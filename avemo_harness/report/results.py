@@ -18,9 +18,9 @@ from avemo_harness.run.config import ReleaseRecord, RunRecord, read_run
 from avemo_harness.run.json_files import checked_lines, sealed_json
 from avemo_harness.run.judging import Judgements, chosen_judgements
 from avemo_harness.run.store import RunStore, read_counts, read_items
-from avemo_harness.scorers import is_judged, load_scorer
+from avemo_harness.scorers import grades_labels, is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
-from avemo_harness.scorers.understanding import FusionGain, compare_streams
+from avemo_harness.scorers.understanding import compare_streams
 
 RESULTS_SCHEMA = 3
 
@@ -89,7 +89,7 @@ class GroupResult:
 
     @property
     def contrasts(self) -> Mapping[str, MetricValue | None]:
-        """What hearing and seeing together adds, by how it is computed from columns."""
+        """The gain of hearing and seeing together, by its formula."""
         return {
             "Acc_AV - max(Acc_A, Acc_V)": self.fusion_gain,
             "Acc_AV - Acc_A": self.av_minus_a,
@@ -180,7 +180,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
-            lines[task.task] = _score_lines(scores.lines, answers)
+            lines[task.task] = checked_lines(line.to_json() for line in scores.lines)
         counts = read_counts(folder, task.task)
         of_task = replace(
             _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
@@ -247,7 +247,7 @@ def _task_result(
     answered = [(answer.item, response) for answer in answers if (response := answer.scorable)]
     spoken = sum(response.speech_path is not None for _, response in answered)
     flags = Counter(flag for _, response in answered for flag in response.flags)
-    invalid = sum(line.label is None and line.verdict not in ("error", "missing") for line in lines)
+    invalid = sum(line.label is None and line.scored for line in lines)
     return TaskResult(
         task=task.task,
         version=task.version,
@@ -273,7 +273,7 @@ def _task_result(
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
-    """Whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
+    """Tell whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
     return not (judge and judge.embedded and is_judged(task)) or run.release_of(task).source == DEMO
 
 
@@ -301,12 +301,10 @@ def _group_result(
         for name, metrics in (tasks[task.task].rows if task else {}).items():
             trivial.setdefault(name, {})[column.name] = metrics.get(column.metric)
     row = group.reference_row if run.config.model == "reference" else None
-    fusion = _fusion(members, scored)
     of_members = [tasks[task.task] for task in members]
     partial = run.config.names_part or any(map(_asks_part, of_members))
     gain, over_a, over_v = (
-        marked_contrast(one, of_members, partial)
-        for one in ((fusion.gain, fusion.av_minus_a, fusion.av_minus_v) if fusion else (None, None, None))
+        marked_contrast(contrast, of_members, partial) for contrast in _fusion(members, scored) or (None, None, None)
     )
     return GroupResult(
         group=group.group,
@@ -338,32 +336,11 @@ def _reports(task: TaskSpec, metric: str) -> bool:
     return any(metric in scorer.metrics for scorer in task.scorers)
 
 
-def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> FusionGain | None:
-    """From the group's understanding tasks; None unless there is one of all three conditions."""
+def _fusion(members: Sequence[TaskSpec], scored: Mapping[str, TaskScores]) -> Sequence[MetricValue] | None:
+    """From the group's tasks whose labels are graded; None unless there is one of all three conditions."""
     lines: dict[str, Sequence[ScoreLine]] = {}
     for task in members:
-        if task.task in scored and any(scorer.name == "understanding" for scorer in task.scorers):
+        if task.task in scored and any(map(grades_labels, task.scorers)):
             lines.setdefault(task.condition.name, scored[task.task].lines)
     single = [lines[name] for name in ("full_av", "audio_only", "video_only") if name in lines]
     return compare_streams(*single) if len(single) == 3 else None
-
-
-def _score_lines(lines: Sequence[ScoreLine], answers: Sequence[Answer]) -> str:
-    flags = {answer.item.item_id: answer.response.flags if answer.response else () for answer in answers}
-    rows = (
-        {
-            "item": line.item.item_id,
-            "cluster": line.item.cluster,
-            "gold": line.item.gold,
-            "audio_label": line.item.audio_label,
-            "video_label": line.item.video_label,
-            "answer": line.answer,
-            "label": line.label,
-            "verdict": line.verdict,
-            "why": line.why,
-            "flags": flags[line.item.item_id],
-            **({"values": dict(line.values)} if line.values else {}),
-        }
-        for line in lines
-    )
-    return checked_lines(rows)

@@ -17,7 +17,7 @@ from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
 from avemo_harness.run.judging import chosen_judgements
-from avemo_harness.scorers.base import Judge, Judgement, MetricValue
+from avemo_harness.scorers.base import Judge, Judgement, MetricValue, ScoreLine
 
 RATED = "human"
 """Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
@@ -30,7 +30,7 @@ _FIRST_COLUMNS = ("emotional response (v1)", "emotional naturalness (v1)", "rele
 
 @dataclass(frozen=True, slots=True)
 class PeopleScores:
-    """Scores that people gave a run's replies to one task, from `human/<task>.json`.
+    """Ratings of a run's replies to one task by people, from `human/<task>.json`.
 
     Args:
         task: whose replies were rated.
@@ -65,7 +65,7 @@ class FinishedRun:
     people: tuple[PeopleScores, ...]
 
     def people_of(self, group: str) -> PeopleScores | None:
-        """Scores of the replies of a group on the benchmark's scales; None where nobody rated them."""
+        """People's ratings of a group's replies on the benchmark's scales; None where nobody rated them."""
         return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
 
 
@@ -103,7 +103,7 @@ def finished_at(folder: Path) -> datetime | None:
 
 
 def read_people(folder: Path) -> tuple[PeopleScores, ...]:
-    """Read the scores that people gave the replies of a run, by task and wording of the scales.
+    """Read people's ratings of a run's replies, by task and wording of the scales; nothing where there are none.
 
     Files from before scales had a version hold ratings on the first wording, whatever they call them.
 
@@ -185,29 +185,6 @@ def _read_json(path: Path, again: str) -> dict[str, Any]:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
 
 
-UNSCORED = frozenset({"error", "missing", "unjudged"})
-"""Verdicts of items that have no score."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredItem:
-    """A line of `scores/<task>.jsonl`; the fields are those of `avemo_harness.scorers.base.ScoreLine`."""
-
-    item: str
-    cluster: str
-    gold: str | None
-    audio_label: str | None
-    video_label: str | None
-    label: str | None
-    verdict: str
-    why: str
-    values: Mapping[str, float | None]
-
-    @property
-    def scored(self) -> bool:
-        return self.verdict not in UNSCORED
-
-
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
     """A run directory that `score` has written.
@@ -219,7 +196,7 @@ class ScoredRun:
 
     folder: Path
     record: RunRecord
-    items: Mapping[str, Mapping[str, ScoredItem]]
+    items: Mapping[str, Mapping[str, ScoreLine]]
     judge: Judge | None
     judged: Mapping[ItemKey, Judgement]
 
@@ -249,32 +226,18 @@ def read_scored_run(folder: Path) -> ScoredRun:
     )
 
 
-def _read_items(path: Path) -> dict[str, ScoredItem]:
+def _read_items(path: Path) -> dict[str, ScoreLine]:
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; score the run first: avemo-eval score {path.parents[1]}")
     try:
-        lines = [parse_line(line) for line in path.read_bytes().splitlines()]
-        return {line["item"]: _item(line) for line in lines}
+        lines = [ScoreLine.from_json(parse_line(line)) for line in path.read_bytes().splitlines()]
+        return {line.item: line for line in lines}
     except OSError as error:
         raise StorageError(path, "read", error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: damaged ({error}); score the run again: avemo-eval score {path.parents[1]}"
         ) from error
-
-
-def _item(line: Mapping[str, Any]) -> ScoredItem:
-    return ScoredItem(
-        item=line["item"],
-        cluster=line["cluster"],
-        gold=line["gold"],
-        audio_label=line["audio_label"],
-        video_label=line["video_label"],
-        label=line["label"],
-        verdict=line["verdict"],
-        why=line["why"],
-        values=line.get("values", {}),
-    )
 
 
 def run_labels(runs: Sequence[tuple[str, Path]]) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.bootstrap import APPROXIMATE, CONSTANT, TOO_FEW
 from avemo_harness.metrics.raters import TOO_FEW_OR_RATERS
+from avemo_harness.scorers import reported_metrics
 from avemo_harness.scorers.base import MetricValue
-from avemo_harness.scorers.modality_preference import TOO_FEW_GROUPS
+from avemo_harness.scorers.metric import TOO_FEW_GROUPS, Metric
 from avemo_harness.text import fixed
 
 if TYPE_CHECKING:
@@ -108,9 +109,6 @@ _OF_NOTES = {
     APPROXIMATE: APPROXIMATE_INTERVAL,
     CONSTANT: UNVARIED,
 }
-_UNJUDGED = frozenset({"coverage"})
-_WITHOUT_USERS_FACE = frozenset({"ess", "ct_ess", "ess_rate", "ecs_audio"})
-"""Metrics of judged replies that do not depend on the streams by which a user was judged."""
 
 
 def with_marks(result: TaskResult, task: TaskSpec, partial: bool) -> TaskResult:
@@ -120,11 +118,11 @@ def with_marks(result: TaskResult, task: TaskSpec, partial: bool) -> TaskResult:
         partial: only some of the run's items were asked for.
     """
     common = [*([PARTIAL] if partial else []), *([PROVISIONAL] if result.status == "incomplete" else [])]
-    judged = judged_metrics(task)
+    judged = {metric.name: metric for metric in judged_metrics(task)}
     mixed = bool(result.details.get("reasoning", {}).get("mixed_user_views"))
 
     def marks(name: str) -> list[str]:
-        return [*common, *_of_judge(name in judged, name, result.comparable, mixed)]
+        return [*common, *_of_judge(judged.get(name), result.comparable, mixed)]
 
     def marked_row(metrics: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         # Rows beside a model's are shown without intervals, so that there is nothing to say of these.
@@ -158,11 +156,9 @@ def mark_of(metric: MetricValue | None) -> str:
     return "" if metric is None else "".join(metric.marks)
 
 
-def judged_metrics(task: TaskSpec) -> frozenset[str]:
+def judged_metrics(task: TaskSpec) -> list[Metric]:
     """The metrics of a task that depend on the judge of its replies."""
-    return (
-        frozenset(name for scorer in task.scorers if scorer.name == "reasoning" for name in scorer.metrics) - _UNJUDGED
-    )
+    return [metric for scorer in task.scorers for metric in reported_metrics(scorer) if metric.needs_judge]
 
 
 def sentences_of(metrics: Iterable[MetricValue | None]) -> dict[str, str]:
@@ -171,8 +167,8 @@ def sentences_of(metrics: Iterable[MetricValue | None]) -> dict[str, str]:
     return {mark: sentence for mark, sentence in SENTENCES.items() if mark in carried}
 
 
-def _of_judge(judged: bool, name: str, comparable: bool, mixed: bool) -> Iterator[str]:
+def _of_judge(judged: Metric | None, comparable: bool, mixed: bool) -> Iterator[str]:
     if judged and not comparable:
         yield DEMO_JUDGE
-    if judged and mixed and name not in _WITHOUT_USERS_FACE:
+    if judged and mixed and judged.uses_user_view:
         yield MIXED_VIEWS

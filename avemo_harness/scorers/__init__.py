@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.errors import UsageError
 from avemo_harness.registry import Kind, Registry
+from avemo_harness.scorers.metric import BUILT_IN, Metric, unknown_metric
 
 if TYPE_CHECKING:
-    from avemo_harness.benchmark.task import TaskSpec
+    from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
     from avemo_harness.scorers.base import Scorer
 
 SCORERS = {
@@ -18,38 +19,52 @@ SCORERS = {
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
 }
 
-_BUILT_IN_METRICS = {
-    "understanding": frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"}),
-    "modality_preference": frozenset({"aar", "var", "olr"}),
-    "reasoning": frozenset(
-        {"ecs", "ebs", "ebs_dir", "ess", "ers", "ct_ecs", "ct_ebs", "ct_ebs_dir", "ct_ess", "ct_ers"}
-        | {"ecs_audio", "ecs_band", "ess_rate", "coverage"}
-        | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
-    ),
-}
-"""Known before any scorer is imported, so that task YAMLs are checked cheaply; a test holds it against the classes."""
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, frozenset | set | tuple | list) and all(isinstance(one, str | Metric) for one in value)
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, frozenset | set | tuple | list) and all(isinstance(name, str) for name in value)
+def _is_flag(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
 
 
-SCORER = Kind("scorer", UsageError, {"metrics": _are_names, "score": callable})
+SCORER = Kind("scorer", UsageError, {"metrics": _are_metrics, "score": callable, "needs_judge": _is_flag})
 REGISTRY = Registry(SCORER, SCORERS)
+
+
+def metrics_of(name: str) -> tuple[Metric, ...]:
+    """All metrics of a scorer; none of one that was used once and is no longer installed.
+
+    Raises:
+        UsageError: a broken package.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if REGISTRY.plugin(name) is None:
+        return ()
+    scorer = REGISTRY.load(name)
+    needs_judge = bool(getattr(scorer, "needs_judge", False))
+    return tuple(one if isinstance(one, Metric) else unknown_metric(one, needs_judge) for one in scorer.metrics)
+
+
+def reported_metrics(scorer: ScorerSpec) -> tuple[Metric, ...]:
+    """The metrics that a task reports of a scorer, in the task's order."""
+    known = {metric.name: metric for metric in metrics_of(scorer.name)}
+    # A run may report a metric that its scorer no longer has.
+    needs_judge = any(metric.needs_judge for metric in known.values())
+    return tuple(known.get(name) or unknown_metric(name, needs_judge) for name in scorer.metrics)
 
 
 class _Metrics(Mapping[str, frozenset[str]]):
     """By scorer: the built-in ones, then those of installed packages, which are imported when a value is looked at."""
 
     def __getitem__(self, name: str) -> frozenset[str]:
-        if name in _BUILT_IN_METRICS:
-            return _BUILT_IN_METRICS[name]
-        if REGISTRY.plugin(name) is None:
+        if name not in BUILT_IN and REGISTRY.plugin(name) is None:
             raise KeyError(name)
-        return frozenset(REGISTRY.load(name).metrics)
+        return frozenset(metric.name for metric in metrics_of(name))
 
     def __iter__(self) -> Iterator[str]:
-        yield from _BUILT_IN_METRICS
+        yield from BUILT_IN
         yield from REGISTRY.names()[len(SCORERS) :]
 
     def __bool__(self) -> bool:
@@ -61,12 +76,17 @@ class _Metrics(Mapping[str, frozenset[str]]):
 
 
 METRICS = _Metrics()
-"""The metrics that each scorer can report, to check the names in task YAMLs."""
+"""Names of the metrics that each scorer can report, to check the names in task YAMLs."""
 
 
 def is_judged(task: TaskSpec) -> bool:
-    """Whether a recogniser has to judge a task's replies before they can be scored."""
-    return any(scorer.name == "reasoning" for scorer in task.scorers)
+    """Tell whether a recogniser has to judge a task's replies before they can be scored."""
+    return any(metric.needs_judge for scorer in task.scorers for metric in metrics_of(scorer.name))
+
+
+def grades_labels(scorer: ScorerSpec) -> bool:
+    """Tell whether a scorer grades answers right or wrong, so that conditions can be compared turn by turn."""
+    return any(metric.verdict == "right" for metric in metrics_of(scorer.name))
 
 
 def load_scorer(name: str) -> Scorer:

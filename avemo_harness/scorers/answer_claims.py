@@ -111,7 +111,7 @@ def _begun(tokens: Sequence[Token], at: int) -> Kind | None:
 
 
 def _is_other_answer(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a word that is no label is the answer: alone behind "emotion:", or an emotion alone at the beginning."""
+    """Tell whether a word that is no label is the answer: alone behind "emotion:", or an emotion alone in front."""
     announced = kind_at(tokens, at - 1) in (Kind.COLON, Kind.VERB) and kind_at(tokens, at - 2) is Kind.MARKER
     closed = {Kind.STOP, Kind.NEWLINE, Kind.COMMA} if announced else {Kind.STOP, Kind.NEWLINE}
     if not (announced or at == 0) or kind_at(tokens, at + 1) not in closed:
@@ -124,7 +124,6 @@ def _is_other_answer(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _ends(tokens: Sequence[Token], at: int, cover: Kind) -> bool:
-    """Whether a cover ends at a token."""
     kind, before, after = tokens[at].kind, kind_at(tokens, at - 1), kind_at(tokens, at + 1)
     if cover in (Kind.EXPLANATION, Kind.EMOTION):
         announced = kind is Kind.MARKER and (after is Kind.COLON or (after is Kind.VERB and before is not Kind.WORD))
@@ -143,7 +142,7 @@ def _ends(tokens: Sequence[Token], at: int, cover: Kind) -> bool:
 
 
 def _goes_on(tokens: Sequence[Token], comma: int) -> bool:
-    """Whether a subordinate clause or a further member of a list follows: "no happiness, anger or fear"."""
+    """Tell whether a subordinate clause or a further member of a list follows: "no happiness, anger or fear"."""
     after_label = comma > 0 and tokens[comma - 1].label is not None
     length = 0
     for at in range(comma + 1, min(comma + 1 + LOOKAHEAD, len(tokens))):
@@ -185,7 +184,7 @@ def _covered_before(tokens: Sequence[Token]) -> set[int]:
 
 
 def _denied_behind(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a label is a theme ("a sad film"), does not fit ("sad would be wrong") or is denied ("sad: no")."""
+    """Tell whether a label is a theme ("a sad film"), does not fit ("sad would be wrong") or is denied ("sad: no")."""
     rest = [*tokens[at + 1 : at + 2 + _DENIAL_REACH], _END, _END, _END]
     clause = list(takewhile(lambda token: token.kind not in CLAUSE_END, rest))
     after = rest[0]
@@ -234,7 +233,7 @@ def find_announcement(claims: Claims) -> int | None:
 
 
 def _closes(claims: Claims, colons: Sequence[int]) -> bool:
-    """Whether little more than a label follows the last colon, and no colon stands beside another label."""
+    """Tell whether little more than a label follows the last colon, and no colon stands beside another label."""
     tokens, last = claims.tokens, colons[-1]
     words = [at for at in range(last + 1, len(tokens)) if tokens[at].kind not in CLAUSE_END]
     if not any(at in claims.claimed for at in words) or sum(tokens[at].label is None for at in words) > _CLOSING_WORDS:
@@ -263,7 +262,7 @@ def _announces(claims: Claims, at: int) -> bool:
 
 
 def _marker_announces(claims: Claims, marker: int) -> bool:
-    """Whether a label follows directly, or behind a verb or colon in the marker's own clause."""
+    """Tell whether a label follows directly, or behind a verb or colon in the marker's own clause."""
     tokens = claims.tokens
     if kind_at(tokens, marker - 1) in (Kind.NOT_FINAL, Kind.TENTATIVE, Kind.NEGATION):
         return False

@@ -26,13 +26,13 @@ class Kind(Enum):
     END_NEGATION = auto()
     """Follows what it negates, as in Japanese and Korean."""
     REPORT = auto()
-    """What the speaker says or talks about, which is no judgement; covers the rest of its clause."""
+    """Content of the speech, which is no judgement of its emotion; covers the rest of its clause."""
     CONCESSION = auto()
     """Covers its clause where it begins a sentence."""
     CONDITION = auto()
     """Covers the sentence."""
     REASON = auto()
-    """What follows counts only where nothing else does."""
+    """Labels behind it count only where no other does."""
     CONTRAST = auto()
     """Ends a clause."""
     TENTATIVE = auto()
@@ -316,7 +316,7 @@ def _is_hangul(word: str) -> bool:
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a word has characters of a script that sets no spaces, Chinese or Japanese."""
+    """Tell whether a word has characters of a script that sets no spaces, Chinese or Japanese."""
     return re.search(f"[{_UNSPACED}]", word) is not None
 
 

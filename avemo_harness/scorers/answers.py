@@ -14,7 +14,7 @@ from avemo_harness.benchmark.request import Response
 from avemo_harness.benchmark.task import LabelOutput, RankBy
 from avemo_harness.scorers.answer_claims import find_announcement, find_claims
 from avemo_harness.scorers.answer_words import Kind, Token, Vocabulary
-from avemo_harness.scorers.base import Answer, ScoreLine
+from avemo_harness.scorers.base import ScoreLine
 
 EDGE = 2_000
 """Characters at each end of an answer that are looked at; a longer one is cut in the middle."""
@@ -113,11 +113,11 @@ def _ends(text: str) -> str:
 
 def _without_thoughts(text: str) -> tuple[str, bool]:
     """The text after the last thought (before the first, if nothing follows), and whether one has no end."""
-    end = max(place + len(tag) if (place := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
+    end = max(start + len(tag) if (start := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
     if any(text.find(tag, end) >= 0 for tag in _OPENING):
         return "", True
     if end and not text[end:].strip():
-        opened = [place for tag in _OPENING if (place := text.find(tag)) >= 0]
+        opened = [start for tag in _OPENING if (start := text.find(tag)) >= 0]
         return text[: min(opened, default=0)], False
     return text[end:], False
 
@@ -258,12 +258,5 @@ def parsing_details(lines: Sequence[ScoreLine], output: LabelOutput) -> dict[str
     """
     if output.method == "rank":
         return {}
-    steps = Counter(line.why for line in lines if line.verdict not in ("error", "missing"))
+    steps = Counter(line.why for line in lines if line.scored)
     return {"parsing": {"rule": PARSING_RULE, "steps": dict(sorted(steps.items()))}}
-
-
-def unscored_line(answer: Answer) -> ScoreLine:
-    """The line of an item that has no answer to score."""
-    if answer.missing:
-        return ScoreLine(answer.item, None, None, "missing", "not answered yet")
-    return ScoreLine(answer.item, None, None, "error", answer.error or "")

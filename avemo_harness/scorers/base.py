@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -16,9 +16,10 @@ from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.registry import Plugin
+from avemo_harness.scorers.metric import Metric
 
 UserView = Literal["audio_video", "audio", "video"]
-"""What a user's turn was judged by."""
+"""Streams that a user's turn was judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,24 +146,68 @@ def metric_value(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_un
     )
 
 
+UNSCORED = frozenset({"error", "missing", "unjudged"})
+"""Verdicts of items that have no score."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """How one item was scored: what came in, what came out, why.
+    """The score of one item: what came in, what came out, why. A line of `scores/<task>.jsonl`, field by field.
 
     Args:
+        item: its id.
         label: the label read from the answer; None where it is invalid or there is none.
         verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
             ``unspoken``, ``unjudged``, ``error`` or ``missing``.
         why: the parsing rule that decided, or the error.
+        flags: those of the answer.
         values: the metrics of this item alone, where it has any; None where undefined.
     """
 
-    item: Item
+    item: str
+    cluster: str
+    gold: str | None
+    audio_label: str | None
+    video_label: str | None
     answer: str | None
     label: str | None
     verdict: str
     why: str
+    flags: tuple[str, ...] = ()
     values: Mapping[str, float | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, answer: Answer, label: str | None, verdict: str, why: str, values: Mapping[str, float | None] | None = None
+    ) -> ScoreLine:
+        """Score an answer; one that failed or is missing has no text."""
+        item, response = answer.item, answer.response
+        truth = (item.gold, item.audio_label, item.video_label)
+        text = answer.scorable.text if answer.scorable else None
+        flags = response.flags if response else ()
+        return cls(item.item_id, item.cluster, *truth, text, label, verdict, why, flags, values or {})
+
+    @classmethod
+    def unscored(cls, answer: Answer) -> ScoreLine:
+        """The line of an item that has no answer to score."""
+        if answer.missing:
+            return cls.of(answer, None, "missing", "not answered yet")
+        return cls.of(answer, None, "error", answer.error or "")
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> ScoreLine:
+        """Read a stored line (KeyError: a field is missing)."""
+        needed = {one.name: line[one.name] for one in fields(cls) if one.name not in ("flags", "values")}
+        return cls(**needed, flags=tuple(line.get("flags", ())), values=line.get("values", {}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored line; without values where the item has none of its own."""
+        stored = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "values"}
+        return {**stored, "values": dict(self.values)} if self.values else stored
+
+    @property
+    def scored(self) -> bool:
+        return self.verdict not in UNSCORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +226,21 @@ class TaskScores:
 
 
 class Scorer(Protocol):
-    """Turns the answers of one task into scores. Pure: the same answers give the same scores."""
+    """Turns the answers of one task into scores. Pure: the same answers give the same scores.
 
-    metrics: frozenset[str]
+    Attributes:
+        metrics: each as a `Metric`, or as a name where nothing else is known of it. A scorer of spoken replies that
+            gives names also has ``needs_judge = True``.
+    """
+
+    metrics: Collection[str | Metric]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many items were scored, and how many of them or of the rest were invalid or failed."""
+    """Numbers of items: scored, invalid, and failed."""
 
     n: int
     n_invalid: int
@@ -198,7 +248,7 @@ class Tally:
 
     @classmethod
     def of(cls, lines: Sequence[ScoreLine]) -> Tally:
-        scored = [line for line in lines if line.verdict not in ("error", "missing")]
+        scored = [line for line in lines if line.scored]
         return cls(
             n=len(scored),
             n_invalid=sum(line.label is None for line in scored),
@@ -217,19 +267,19 @@ def by_cluster(lines: Sequence[ScoreLine], count: Callable[[Sequence[ScoreLine]]
     """Count the scored lines of each cluster.
 
     Args:
-        count: gives a vector of K counts for the lines of one cluster.
+        count: gives K counts, in an array of any shape, for the lines of one cluster.
 
     Returns:
-        Shape (D, K), clusters in order of their names; errors and missing items are left out, as are clusters of
-        nothing else.
+        Shape (D, K), clusters in order of their names; items without a score are left out, as are clusters of nothing
+        else.
     """
     groups: dict[str, list[ScoreLine]] = {}
     for line in lines:
-        if line.verdict not in ("error", "missing"):
-            groups.setdefault(line.item.cluster, []).append(line)
+        if line.scored:
+            groups.setdefault(line.cluster, []).append(line)
     if not groups:
-        return np.zeros((0, len(count([]))))
-    return np.stack([count(groups[name]) for name in sorted(groups)])
+        return np.zeros((0, count([]).size))
+    return np.stack([count(groups[name]).ravel() for name in sorted(groups)])
 
 
 class PluginScorer:
@@ -237,7 +287,7 @@ class PluginScorer:
 
     def __init__(self, scorer: Scorer, plugin: Plugin) -> None:
         self._scorer, self._plugin = scorer, plugin
-        self.metrics = frozenset(scorer.metrics)
+        self.metrics = scorer.metrics
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
         """Score the answers of a task.
@@ -264,7 +314,7 @@ def _problem(scores: Any, answers: Sequence[Answer]) -> str | None:
     lines = scores.lines
     if not all(isinstance(line, ScoreLine) for line in lines) or len(lines) != len(answers):
         return f"gives {len(lines)} lines, expected a ScoreLine for each of {len(answers)} answers"
-    if [line.item.item_id for line in lines] != [answer.item.item_id for answer in answers]:
+    if [line.item for line in lines] != [answer.item.item_id for answer in answers]:
         return "gives lines of other items, or in another order, than the answers"
     by_row = [scores.metrics, *scores.rows.values()]
     if not all(isinstance(metric, MetricValue) for metrics in by_row for metric in metrics.values()):

@@ -15,9 +15,9 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.metrics.dialogues import dialogue_means
 from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile, calibrated_profile
 from avemo_harness.metrics.reasoning import distance_to_thresholds, extremes
-from avemo_harness.metrics.trajectory import ROUNDING, Trajectory
-from avemo_harness.scorers.answers import unscored_line
+from avemo_harness.metrics.trajectory import ROUNDING
 from avemo_harness.scorers.base import Answer, Judge, Judgement, ScoreLine, TaskScores
+from avemo_harness.scorers.metric import BUILT_IN
 from avemo_harness.scorers.reasoning_columns import (
     CROSS_METRICS,
     TURN_METRICS,
@@ -34,14 +34,6 @@ Floats = NDArray[np.float64]
 Means = dict[str, float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Unspoken:
-    """A turn that was answered without speech: its dialogue, and the user's trajectory where it is known."""
-
-    dialogue: str
-    user: Trajectory | None
-
-
 def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | None:
     """The first trajectory's lack that keeps exchanges from being scored under a profile; None where all can be."""
     trajectories = (trajectory for one in exchanges for trajectory in (one.user, one.user_audio, one.reply))
@@ -49,7 +41,7 @@ def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | N
 
 
 def users_by_view(judged: Sequence[Judgement | None]) -> dict[str, Any]:
-    """How many of the scored users were judged by sound and face, by sound and by face alone.
+    """Count the scored users that were judged by sound and face, by sound and by face alone.
 
     ``unknown`` are those that were judged before it was noted. A mean over several kinds is over judgements of unequal
     quality.
@@ -70,14 +62,15 @@ def uncut_means(scores: Scores) -> Means:
     return {name: _mean(values) for name, values in uncut.items()}
 
 
-def with_missing_as_zero(scores: Scores, unspoken: Sequence[Unspoken], profile: Profile) -> Means:
+def with_missing_as_zero(scores: Scores, unspoken: Sequence[Answer], profile: Profile) -> Means:
     """The strict variant: means where every reply that was not spoken counts 0, in EBS where the user was extreme."""
-    names = np.array([*scores.of_turns, *(one.dialogue for one in unspoken)], dtype=np.str_)
+    names = np.array([*scores.of_turns, *(answer.item.cluster for answer in unspoken)], dtype=np.str_)
     distinct, members = np.unique(names, return_inverse=True)
-    users = [one.user for one in unspoken if one.user is not None]
+    users = [answer.judged.user if answer.judged else None for answer in unspoken]
+    known = [user for user in users if user is not None]
     extreme = np.zeros(len(unspoken), dtype=bool)
-    if users:
-        extreme[[one.user is not None for one in unspoken]] = extremes(users, profile).any(axis=1)
+    if known:
+        extreme[[user is not None for user in users]] = extremes(known, profile).any(axis=1)
     zeros = {name: np.zeros(len(unspoken)) for name in TURN_METRICS}
     zeros["ebs"] = zeros["ebs_dir"] = np.where(extreme, 0.0, np.nan)
     padded = {name: np.concatenate([scores.column(name).values, zeros[name]]) for name in TURN_METRICS}
@@ -89,7 +82,7 @@ def with_missing_as_zero(scores: Scores, unspoken: Sequence[Unspoken], profile: 
 
 
 def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge | None) -> dict[str, Any]:
-    """How many users' turns are extreme, in which dimension, and how many are so near a threshold that the judge's own
+    """Count users' turns that are extreme, by dimension too, and those so near a threshold that the judge's own
     error may decide (None without a known error)."""
     if not exchanges:
         return {"n": 0, "rate": None, "by_dimension": {}, "near_threshold": None}
@@ -172,16 +165,13 @@ class ReasoningScorer:
     over dialogues. Nothing is scored before a judge was asked.
     """
 
-    metrics = frozenset(
-        {*TURN_METRICS, *CROSS_METRICS, "ecs_audio", "ecs_band", "ess_rate", "coverage"}
-        | {"ecs_anchored", "ebs_anchored", "ct_ecs_anchored", "ct_ebs_anchored"}
-    )
+    metrics = BUILT_IN["reasoning"]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        readings = [_reply_verdict(answer) for answer in answers]
-        exchanges = [reading.exchange for reading in readings if reading.exchange is not None]
+        verdicts = [reply_verdict(answer) for answer in answers]
+        exchanges = [one.exchange for one in verdicts if one.exchange is not None]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
-        profile, refusal = _profile(task, judge)
+        profile, refusal = profile_of(task, judge)
         refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
         scores = Scores.of(scored, [one.reply for one in scored], profile)
@@ -191,25 +181,27 @@ class ReasoningScorer:
             **scores.columns(),
             **companions,
             **anchored_columns(scores, rows["shuffled"]),
-            "coverage": _coverage(readings),
+            "coverage": _coverage(verdicts),
         }
-        n_errors = sum(reading.verdict == "error" for reading in readings)
+        n_errors = sum(one.verdict == "error" for one in verdicts)
         details = {
             "profile": asdict(profile),
             "profile_refused": refusal,
-            "replies": dict(sorted(Counter(reading.why or reading.verdict for reading in readings).items())),
+            "replies": dict(sorted(Counter(one.why or one.verdict for one in verdicts).items())),
             "uncut_means": uncut_means(scores),
-            "missing_as_zero": with_missing_as_zero(scores, [r.unspoken for r in readings if r.unspoken], profile),
+            "missing_as_zero": with_missing_as_zero(
+                scores, [one.answer for one in verdicts if one.verdict == "unspoken"], profile
+            ),
             "extreme": extreme_turns(scored, profile, judge),
             "ers": ers_apart(scores),
             "on_reference_turns": on_reference_turns(
-                scored, [r.has_reference for r in readings if r.exchange], profile
+                scored, [one.has_reference for one in verdicts if one.exchange], profile
             ),
             "profiles": other_profiles(exchanges, profile, judge),
-            **users_by_view([reading.answer.judged for reading in readings if reading.exchange]),
+            **users_by_view([one.answer.judged for one in verdicts if one.exchange]),
             "clipped": clipped_values([answer.judged for answer in answers]),
         }
-        lines = _lines(readings, {**scores.columns(), **companions}, bool(refusal))
+        lines = _lines(verdicts, {**scores.columns(), **companions}, bool(refusal))
         return TaskScores(
             mean_metrics(columns, n_errors),
             lines,
@@ -219,7 +211,7 @@ class ReasoningScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class _ReplyVerdict:
+class ReplyVerdict:
     """An answer, whether it was spoken, and if so the exchange that it makes with the user's turn."""
 
     answer: Answer
@@ -228,64 +220,58 @@ class _ReplyVerdict:
     exchange: Exchange | None = None
 
     @property
-    def unspoken(self) -> Unspoken | None:
-        judged = self.answer.judged
-        if self.verdict != "unspoken":
-            return None
-        return Unspoken(self.answer.item.cluster, judged.user if judged else None)
-
-    @property
     def has_reference(self) -> bool:
         return self.answer.judged is not None and self.answer.judged.has_reference
 
 
-def _reply_verdict(answer: Answer) -> _ReplyVerdict:
+def reply_verdict(answer: Answer) -> ReplyVerdict:
+    """Tell whether an answer was spoken, and what keeps it from being scored."""
     judged = answer.judged
     if (response := answer.scorable) is None:
-        return _ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
+        return ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
     if response.speech_path is None:
-        return _ReplyVerdict(answer, "unspoken", "no speech")
+        return ReplyVerdict(answer, "unspoken", "no speech")
     if judged is None:
-        return _ReplyVerdict(answer, "unjudged", "not judged")
+        return ReplyVerdict(answer, "unjudged", "not judged")
     if judged.error is not None or judged.user is None:
-        return _ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
+        return ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
     if judged.reply is None:
-        return _ReplyVerdict(answer, "unspoken", judged.why or "empty")
+        return ReplyVerdict(answer, "unspoken", judged.why or "empty")
     exchange = Exchange(answer.item.cluster, judged.turn_number, judged.user, judged.user_audio, judged.reply)
-    return _ReplyVerdict(answer, "spoken", exchange=exchange)
+    return ReplyVerdict(answer, "spoken", exchange=exchange)
 
 
-def _profile(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
+def profile_of(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
     """The profile that the task's scorer names, and why nothing can be scored under it."""
-    named = next((scorer.profile for scorer in task.scorers if scorer.name == "reasoning"), None)
-    if named != "calibrated" or judge is None:
+    # Only the scorer of replies has one.
+    if judge is None or all(scorer.profile != "calibrated" for scorer in task.scorers):
         return AV_EMO, None
     if judge.calibration is None or judge.no_calibration:
         return AV_EMO, f"profile calibrated: {judge.no_calibration}"
     return calibrated_profile(judge.calibration), None
 
 
-def _coverage(readings: Sequence[_ReplyVerdict]) -> Column:
+def _coverage(verdicts: Sequence[ReplyVerdict]) -> Column:
     """1 for each turn that was answered in speech, 0 for one that was answered without."""
-    asked = [reading for reading in readings if reading.verdict in ("spoken", "unspoken")]
-    spoken = np.array([reading.verdict == "spoken" for reading in asked], dtype=np.float64)
-    return Column(spoken, [reading.answer.item.cluster for reading in asked])
+    asked = [one for one in verdicts if one.verdict in ("spoken", "unspoken")]
+    spoken = np.array([one.verdict == "spoken" for one in asked], dtype=np.float64)
+    return Column(spoken, [one.answer.item.cluster for one in asked])
 
 
-def _lines(readings: Sequence[_ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
+def _lines(verdicts: Sequence[ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
     """A line an item; those of spoken replies, in order, carry the scores of their turn."""
     of_turns = {name: column.values for name, column in columns.items() if name not in CROSS_METRICS}
     lines = []
     position = 0
-    for reading in readings:
-        answer = reading.answer
+    for one in verdicts:
+        answer = one.answer
         values: dict[str, float | None] = {}
-        if reading.exchange is not None and not refused:
+        if one.exchange is not None and not refused:
             scores = {name: float(row[position]) for name, row in of_turns.items()}
             values = {name: None if np.isnan(score) else score for name, score in scores.items()}
             position += 1
-        if response := answer.scorable:
-            lines.append(ScoreLine(answer.item, response.text, None, reading.verdict, reading.why, values))
+        if answer.scorable:
+            lines.append(ScoreLine.of(answer, None, one.verdict, one.why, values))
         else:
-            lines.append(unscored_line(answer))
+            lines.append(ScoreLine.unscored(answer))
     return tuple(lines)

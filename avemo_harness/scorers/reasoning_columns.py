@@ -57,8 +57,8 @@ def mean_metrics(columns: Mapping[str, Column], n_errors: int) -> dict[str, Metr
     interval of a share.
     """
     names = sorted({cluster for column in columns.values() for cluster in column.clusters})
-    place = {name: i for i, name in enumerate(names)}
-    sums = {name: _sums(column, place) for name, column in columns.items()}
+    index = {name: i for i, name in enumerate(names)}
+    sums = {name: column_sums(column, index) for name, column in columns.items()}
     alike: dict[bytes, list[str]] = {}
     for name, table in sums.items():
         alike.setdefault((table[:, 0] > 0).tobytes(), []).append(name)
@@ -79,24 +79,31 @@ def _estimate(column: Column, sums: Floats, bootstrap: ClusterBootstrap, positio
     if column.is_share:
         return share_estimate(sums[:, 1], sums[:, 0])
     if column.shuffled is not None:
-        return bootstrap.estimate(_anchored_mean(position), low=-np.inf)
-    return bounded_at_edges(bootstrap.estimate(_mean_statistic(position)))
+        return bootstrap.estimate(anchored_statistic(position), low=-np.inf)
+    return bounded_at_edges(bootstrap.estimate(mean_statistic(position)))
 
 
-def _sums(column: Column, place: Mapping[str, int]) -> Floats:
-    """Number, sum, and sum of the shuffled scores of the defined units of each cluster, shape (D, 3)."""
+def column_sums(column: Column, index: Mapping[str, int]) -> Floats:
+    """Number, sum, and sum of the shuffled scores of the defined units of each cluster, shape (D, 3).
+
+    Args:
+        index: the row of each cluster.
+    """
     defined = column.defined
-    rows = np.array([place[cluster] for cluster in column.clusters], dtype=np.intp)[defined]
+    rows = np.array([index[cluster] for cluster in column.clusters], dtype=np.intp)[defined]
     shuffled = np.zeros(len(column.values)) if column.shuffled is None else column.shuffled
     parts = [None, column.values[defined], shuffled[defined]]
-    return np.stack([np.bincount(rows, weights=part, minlength=len(place)) for part in parts], axis=1).astype(float)
+    return np.stack([np.bincount(rows, weights=part, minlength=len(index)) for part in parts], axis=1).astype(float)
 
 
-def _mean_statistic(position: int) -> Statistic:
+def mean_statistic(position: int) -> Statistic:
+    """The mean of one of several columns whose sums stand side by side."""
     return lambda sums: sums[:, 3 * position + 1] / _or_nan(sums[:, 3 * position])
 
 
-def _anchored_mean(position: int) -> Statistic:
+def anchored_statistic(position: int) -> Statistic:
+    """The mean of one of several such columns, anchored at that of the replies of others."""
+
     def statistic(sums: Floats) -> Floats:
         n = _or_nan(sums[:, 3 * position])
         return anchored(sums[:, 3 * position + 1] / n, sums[:, 3 * position + 2] / n)
@@ -120,12 +127,12 @@ class Exchange:
 
     Args:
         dialogue: what the turn is resampled with.
-        place: which of the dialogue's user turns it is, from 0 on.
+        turn_number: of the dialogue's user turns, from 0 on.
         user_audio: the user's turn by its sound alone, where it has sound.
     """
 
     dialogue: str
-    place: int
+    turn_number: int
     user: Trajectory
     user_audio: Trajectory | None
     reply: Trajectory
@@ -151,8 +158,8 @@ class Scores:
         users = [one.user for one in exchanges]
         turns = score_turns(users, replies, profile)
         names = [one.dialogue for one in exchanges]
-        places = [one.place for one in exchanges]
-        dialogues = score_dialogues(turns, replies, names, places, profile)
+        numbers = [one.turn_number for one in exchanges]
+        dialogues = score_dialogues(turns, replies, names, numbers, profile)
         return cls(turns, balance_direction(users, replies, profile), dialogues, tuple(names))
 
     def column(self, metric: str) -> Column:
@@ -177,19 +184,26 @@ class Scores:
 
 
 def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
-    """What stands beside the published metrics, turn by turn, since each of those is blind to something."""
+    """Companions of the published metrics, turn by turn, since each of those is blind to something."""
     names = [one.dialogue for one in exchanges]
     users, replies = [one.user for one in exchanges], [one.reply for one in exchanges]
-    heard = [place for place, one in enumerate(exchanges) if one.user_audio is not None]
+    heard = [index for index, one in enumerate(exchanges) if one.user_audio is not None]
     by_sound = np.full(len(exchanges), np.nan)
     voices = [audio for one in exchanges if (audio := one.user_audio) is not None]
-    by_sound[heard] = contagion(voices, [replies[place] for place in heard], profile).value
+    by_sound[heard] = contagion(voices, [replies[index] for index in heard], profile).value
     values = {
         "ecs_audio": by_sound,
         "ecs_band": contagion_in_band(users, replies, profile).value,
         "ess_rate": steadiness(replies, profile),
     }
     return {name: Column(of_turns, names) for name, of_turns in values.items()}
+
+
+def all_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
+    """Every metric of judged replies: the published ones, their companions and those anchored at others' replies."""
+    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    anchors = anchored_columns(scores, shuffled_columns(exchanges, profile))
+    return {**scores.columns(), **companion_columns(exchanges, profile), **anchors}
 
 
 def trivial_rows(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, dict[str, Column]]:

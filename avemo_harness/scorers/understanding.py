@@ -16,15 +16,15 @@ from avemo_harness.metrics.bootstrap import (
     ClusterBootstrap,
     Estimate,
     ItemBootstrap,
-    Statistic,
     bounded_at_edges,
     interval_of_gain,
     interval_of_inflated,
 )
 from avemo_harness.metrics.paired import around_zero, difference
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
-from avemo_harness.scorers.answers import RankingError, label_scores, parsing_details, read_answer, unscored_line
+from avemo_harness.scorers.answers import RankingError, label_scores, parsing_details, read_answer
 from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, Tally, TaskScores, by_cluster, metric_value
+from avemo_harness.scorers.metric import BUILT_IN, confusion_counts
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -98,7 +98,7 @@ def forecast_values(answer: Answer, output: LabelOutput) -> Mapping[str, float]:
 
 
 def ranking_details(answers: Sequence[Answer], output: LabelOutput) -> Mapping[str, Any]:
-    """Which score decided, what the others would have given, and confidence against accuracy bin by bin. JSON-ready."""
+    """The score that decided, accuracy by each of the others, and confidence against accuracy by bin. JSON-ready."""
     by_way = {way: Forecasts.of(answers, output.labels, way) for way in get_args(RankBy)}
     decided = by_way[output.rank_by]
     bins = calibration.reliability_bins(decided.confidences, decided.hits)
@@ -124,30 +124,27 @@ class UnderstandingScorer:
     where answers are generated.
     """
 
-    metrics = frozenset({"accuracy", "macro_f1", "f1_all4", "balanced_accuracy", "ece", "brier"})
+    metrics = BUILT_IN["understanding"]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
         assert isinstance(task.output, LabelOutput)
         output = task.output
         lines = tuple(_line(answer, output) for answer in answers)
         tally = Tally.of(lines)
-        shape = (len(output.labels), len(output.labels) + 1)
-        counts = by_cluster(lines, lambda group: _confusion(group, output).ravel())
-        occurring = np.array([any(line.item.gold == label for line in lines) for label in output.labels])
-        statistics: dict[str, Statistic] = {
-            "macro_f1": lambda sums: classification.macro_f1(sums, occurring),
-            "f1_all4": classification.macro_f1_all,
-            "balanced_accuracy": classification.balanced_accuracy,
-        }
+        counts = by_cluster(lines, lambda group: confusion_counts(group, output.labels))
+        # A label that only unscored items have occurs all the same.
+        total = confusion_counts(lines, output.labels)
         bootstrap = ClusterBootstrap(counts)
         metrics = {
-            "accuracy": tally.metric(accuracy_estimate(counts.reshape(-1, *shape))),
-            **{
-                name: tally.metric(score_estimate(bootstrap, _of_confusion(statistic, shape)))
-                for name, statistic in statistics.items()
-            },
+            metric.name: tally.metric(
+                accuracy_estimate(counts.reshape(-1, *total.shape))
+                if metric.verdict is not None
+                else score_estimate(bootstrap, metric.of_sample(total))
+            )
+            for metric in self.metrics
+            if metric.counts is not None
         }
-        details = _details(counts.sum(axis=0).reshape(shape), output, occurring) | parsing_details(lines, output)
+        details = _details(counts.sum(axis=0).reshape(total.shape), output, total) | parsing_details(lines, output)
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
@@ -156,34 +153,21 @@ class UnderstandingScorer:
 def _calibration(answers: Sequence[Answer], output: LabelOutput, tally: Tally) -> Mapping[str, MetricValue]:
     if output.method == "generate":
         undefined = replace(tally, n=0).metric(Estimate(None, None, None))
-        return {"ece": undefined, "brier": undefined}
+        return {metric.name: undefined for metric in UnderstandingScorer.metrics if metric.needs_ranking}
     forecasts = Forecasts.of(answers, output.labels, output.rank_by)
     ranked = replace(tally, n=len(forecasts.gold))
     return {name: ranked.metric(estimate) for name, estimate in calibration_estimates(forecasts).items()}
 
 
-def _of_confusion(statistic: Statistic, shape: tuple[int, int]) -> Statistic:
-    """The same statistic over flattened confusion matrices."""
-    return lambda sums: statistic(sums.reshape(-1, *shape))
-
-
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:
     if (response := answer.scorable) is None:
-        return unscored_line(answer)
+        return ScoreLine.unscored(answer)
     parsed = read_answer(response, output)
     verdict = "right" if parsed.label == answer.item.gold else "wrong"
-    values = forecast_values(answer, output)
-    return ScoreLine(answer.item, response.text, parsed.label, verdict, parsed.why, values)
+    return ScoreLine.of(answer, parsed.label, verdict, parsed.why, forecast_values(answer, output))
 
 
-def _confusion(lines: Sequence[ScoreLine], output: LabelOutput) -> Floats:
-    position = {label: i for i, label in enumerate(output.labels)}
-    gold = [position[line.item.gold or ""] for line in lines]
-    predicted = [None if line.label is None else position[line.label] for line in lines]
-    return classification.confusion_counts(gold, predicted, len(output.labels))
-
-
-def _details(counts: Floats, output: LabelOutput, occurring: NDArray[np.bool_]) -> dict[str, object]:
+def _details(counts: Floats, output: LabelOutput, total: Floats) -> dict[str, object]:
     per_label = zip(
         output.labels,
         classification.precision_per_label(counts),
@@ -194,7 +178,7 @@ def _details(counts: Floats, output: LabelOutput, occurring: NDArray[np.bool_]) 
     )
     return {
         "labels": list(output.labels),
-        "labels_without_gold": [x for x, seen in zip(output.labels, occurring, strict=True) if not seen],
+        "labels_without_gold": [label for label, n in zip(output.labels, total.sum(axis=-1), strict=True) if not n],
         "confusion": {
             "rows": "gold",
             "columns": [*output.labels, "invalid"],
@@ -211,38 +195,32 @@ def _or_null(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-@dataclass(frozen=True, slots=True)
-class FusionGain:
-    """Accuracy with both streams less that with one, in [-1, 1], over the turns scored under all three conditions.
+def compare_streams(
+    both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]
+) -> tuple[MetricValue, MetricValue, MetricValue]:
+    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues.
 
-    Args:
-        gain: ``Acc_AV - max(Acc_A, Acc_V)``; the smaller of the other two.
-        av_minus_a: ``Acc_AV - Acc_A``.
-        av_minus_v: ``Acc_AV - Acc_V``.
+    Returns:
+        ``Acc_AV - max(Acc_A, Acc_V)``, ``Acc_AV - Acc_A`` and ``Acc_AV - Acc_V``, in [-1, 1], over the turns scored
+        under all three; the first is the smaller of the others.
     """
-
-    gain: MetricValue
-    av_minus_a: MetricValue
-    av_minus_v: MetricValue
-
-
-def compare_streams(both: Sequence[ScoreLine], audio: Sequence[ScoreLine], video: Sequence[ScoreLine]) -> FusionGain:
-    """Compare the answers under full_av, audio_only and video_only; all intervals are paired ones over dialogues."""
     verdicts = [
-        {line.item.item_id: line for line in lines if line.verdict in ("right", "wrong")}
-        for lines in (both, audio, video)
+        {line.item: line for line in lines if line.verdict in ("right", "wrong")} for lines in (both, audio, video)
     ]
     shared = sorted(set(verdicts[0]) & set(verdicts[1]) & set(verdicts[2]))
     clusters: dict[str, Floats] = {}
     for item_id in shared:
         lines = [by_item[item_id] for by_item in verdicts]
-        counts = clusters.setdefault(lines[0].item.cluster, np.zeros(4))
+        counts = clusters.setdefault(lines[0].cluster, np.zeros(4))
         counts += [1.0, *(float(line.verdict == "right") for line in lines)]
     table = np.stack([clusters[name] for name in sorted(clusters)]) if clusters else np.zeros((0, 4))
     invalid = sum(verdicts[0][item_id].label is None for item_id in shared)
     errors = sum(line.verdict == "error" for lines in (both, audio, video) for line in lines)
 
-    return FusionGain(*(metric_value(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)))
+    gain, over_audio, over_video = (
+        metric_value(estimate, len(shared), invalid, errors) for estimate in fusion_estimates(table)
+    )
+    return gain, over_audio, over_video
 
 
 def fusion_estimates(counts: Floats) -> tuple[Estimate, Estimate, Estimate]:

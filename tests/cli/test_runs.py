@@ -252,8 +252,6 @@ def export_run(bench: TextBench) -> Path:
     ("name", "file"),
     [
         ("eval-results", ".eval_results/avemo_text_only.yaml"),
-        ("every-eval-ever", "every_eval_ever.json"),
-        ("model-index", "model-index.md"),
         ("csv", "results.csv"),
     ],
 )

@@ -74,7 +74,7 @@ def test_what_is_undefined_is_counted_and_left_out_of_the_mean() -> None:
     assert scores.metrics["ct_ess"].value is None
     assert (scores.metrics["ct_ess"].n, scores.metrics["ct_ess"].n_undefined) == (0, 2)
     assert scores.metrics["ct_ers"].value is None
-    lines = {line.item.dialogue_id: line.values for line in scores.lines}
+    lines = {line.cluster: line.values for line in scores.lines}
     assert lines["calm"]["ebs"] is None
     assert lines["sad"]["ebs"] == pytest.approx(1 - 5 * 0.1055)
 

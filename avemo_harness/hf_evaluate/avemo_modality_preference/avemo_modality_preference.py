@@ -1,4 +1,4 @@
-"""Which modality a model believes when voice and face disagree, for `evaluate.load`."""
+"""The modality that a model believes when voice and face disagree, for `evaluate.load`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
-import numpy as np
 
-from avemo_harness.hf_evaluate.inputs import Synonyms, label_output, parse_answers, require_labels
-from avemo_harness.metrics.preference import AUDIO, OTHER, VIDEO, preference_counts, preference_rate
+from avemo_harness.hf_evaluate.inputs import (
+    Synonyms,
+    as_scores,
+    label_output,
+    metric_info,
+    parse_answers,
+    rate_invalid,
+    require_labels,
+)
+from avemo_harness.metrics.preference import preference_counts
+from avemo_harness.scorers.metric import BUILT_IN
 
 DESCRIPTION = """\
 Which modality a model believes when voice and face disagree: the audio-aligned, video-aligned and other-label rates of
@@ -43,13 +51,7 @@ class AvemoModalityPreference(evaluate.Metric):  # type: ignore[misc]  # (evalua
 
     def _info(self) -> evaluate.MetricInfo:
         columns = ("predictions", "audio_labels", "video_labels")
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS,
-            features=datasets.Features({name: datasets.Value("string") for name in columns}),
-            reference_urls=["https://arxiv.org/abs/2510.07355"],
-        )
+        return metric_info(DESCRIPTION, INPUTS, {name: datasets.Value("string") for name in columns}, CITATION)
 
     def _compute(
         self,
@@ -64,10 +66,5 @@ class AvemoModalityPreference(evaluate.Metric):  # type: ignore[misc]  # (evalua
         require_labels(video_labels, output, "video_labels")
         answers = parse_answers(predictions, output)
         counts = preference_counts(answers, audio_labels, video_labels)
-        values = {
-            "aar": float(preference_rate(counts, AUDIO)),
-            "var": float(preference_rate(counts, VIDEO)),
-            "olr": float(preference_rate(counts, OTHER)),
-            "invalid_rate": answers.count(None) / len(answers) if answers else np.nan,
-        }
-        return {**{name: None if np.isnan(value) else value for name, value in values.items()}, "n": len(answers)}
+        rates = {metric.name: metric.of_counts(counts) for metric in BUILT_IN["modality_preference"]}
+        return as_scores({**rates, "invalid_rate": rate_invalid(answers)}, len(answers))

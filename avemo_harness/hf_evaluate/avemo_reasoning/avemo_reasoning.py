@@ -1,4 +1,4 @@
-"""How the emotion of a spoken reply relates to the user's, for `evaluate.load`."""
+"""The relation of a spoken reply's emotion to the user's, for `evaluate.load`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
-from avemo_harness.hf_evaluate.inputs import Turn, as_trajectories, require_dimensions, spoken_exchanges
+from avemo_harness.hf_evaluate.inputs import Turn, as_trajectories, metric_info, require_dimensions, spoken_exchanges
 from avemo_harness.metrics.profiles import AV_EMO, PROFILES, Profile
 from avemo_harness.metrics.trajectory import Scale
 from avemo_harness.scorers.reasoning_columns import Scores, companion_columns
@@ -45,7 +45,7 @@ Examples:
     >>> scores["ct_ess"], scores["n_ct_ess"]
     (None, 0)
 """
-CITATION = "AV-EMO-Reasoning, arXiv 2510.07355; EMO-Reasoning, arXiv 2508.17623"
+CITATIONS = ("AV-EMO-Reasoning, arXiv 2510.07355", "EMO-Reasoning, arXiv 2508.17623")
 COMPANIONS = ("ecs_band", "ess_rate")
 
 
@@ -54,7 +54,7 @@ class AvemoReasoning(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no
 
     @property
     def profile(self) -> Profile:
-        """What the configuration names."""
+        """The profile that the configuration names (ValueError: there is none)."""
         name = AV_EMO.name if self.config_name == "default" else self.config_name
         if name not in PROFILES:
             raise ValueError(f"expected the profile {', '.join(PROFILES)}, found {name!r}")
@@ -62,13 +62,7 @@ class AvemoReasoning(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no
 
     def _info(self) -> evaluate.MetricInfo:
         turn = {name: datasets.List(datasets.Value("float64")) for name in self.profile.dimensions}
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS,
-            features=datasets.Features({"predictions": turn, "references": turn}),
-            reference_urls=["https://arxiv.org/abs/2510.07355", "https://arxiv.org/abs/2508.17623"],
-        )
+        return metric_info(DESCRIPTION, INPUTS, {"predictions": turn, "references": turn}, *CITATIONS)
 
     def add_batch(
         self, *, predictions: Sequence[Turn] | None = None, references: Sequence[Turn] | None = None, **others: Any

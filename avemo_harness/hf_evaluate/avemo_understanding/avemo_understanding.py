@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
-import numpy as np
 
-from avemo_harness.hf_evaluate.inputs import Synonyms, label_output, parse_answers, require_labels
+from avemo_harness.hf_evaluate.inputs import (
+    Synonyms,
+    as_scores,
+    label_output,
+    metric_info,
+    parse_answers,
+    rate_invalid,
+    require_labels,
+)
 from avemo_harness.metrics import classification
+from avemo_harness.scorers.metric import BUILT_IN
 
 DESCRIPTION = """\
 Whether a model names the user's emotion: accuracy, F1 and balanced accuracy of answers in words, as AV-EMO-Reasoning
@@ -46,13 +54,7 @@ class AvemoUnderstanding(evaluate.Metric):  # type: ignore[misc]  # (evaluate ha
 
     def _info(self) -> evaluate.MetricInfo:
         columns = {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-        return evaluate.MetricInfo(
-            description=DESCRIPTION,
-            citation=CITATION,
-            inputs_description=INPUTS,
-            features=datasets.Features(columns),
-            reference_urls=["https://arxiv.org/abs/2510.07355"],
-        )
+        return metric_info(DESCRIPTION, INPUTS, columns, CITATION)
 
     def _compute(
         self,
@@ -64,19 +66,15 @@ class AvemoUnderstanding(evaluate.Metric):  # type: ignore[misc]  # (evaluate ha
         output = label_output(labels, synonyms)
         require_labels(references, output, "references")
         answers = parse_answers(predictions, output)
-        position = {label: place for place, label in enumerate(output.labels)}
+        position = {label: index for index, label in enumerate(output.labels)}
         gold = [position[label] for label in references]
         counts = classification.confusion_counts(
             gold, [None if answer is None else position[answer] for answer in answers], len(position)
         )
-        occurring = np.isin(np.arange(len(position)), gold)
+        of_labels = classification.f1_per_label(counts)
         values = {
-            "accuracy": classification.accuracy(counts),
-            "macro_f1": classification.macro_f1(counts, occurring),
-            "f1_all4": classification.macro_f1_all(counts),
-            "balanced_accuracy": classification.balanced_accuracy(counts),
-            **dict(zip((f"f1_{label}" for label in position), classification.f1_per_label(counts), strict=True)),
-            "invalid_rate": answers.count(None) / len(answers) if answers else np.nan,
+            **{metric.name: metric.of_counts(counts) for metric in BUILT_IN["understanding"] if metric.counts},
+            **dict(zip((f"f1_{label}" for label in position), of_labels, strict=True)),
+            "invalid_rate": rate_invalid(answers),
         }
-        scores = {name: None if np.isnan(value) else float(value) for name, value in values.items()}
-        return {**scores, "n": len(answers)}
+        return as_scores(values, len(answers))

@@ -1,4 +1,4 @@
-"""A run's results in the formats of others: the Hub's, Every Eval Ever's, papers' and spreadsheets'.
+"""A run's results in the formats of others: the Hub's, papers' and spreadsheets'.
 
 Every export is pure and offline: it gives the texts of files by their paths.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 FORMATS = {
     "eval-results": "avemo_harness.report.exports.formats:eval_results",
-    "every-eval-ever": "avemo_harness.report.exports.every_eval_ever:every_eval_ever",
-    "model-index": "avemo_harness.report.exports.model_index:model_index",
     "csv": "avemo_harness.report.exports.formats:spreadsheet",
     "latex": "avemo_harness.report.exports.latex:latex",
 }

@@ -21,7 +21,6 @@ from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import publishable, safe_cell
 
 HARNESS = "avemo-harness"
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -86,13 +85,6 @@ def scored_tasks(run: FinishedRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
             yield task, result
 
 
-def defined_metrics(result: TaskResult) -> Iterator[tuple[str, MetricValue, float]]:
-    """The metrics of a task that have a value, with it."""
-    for name, metric in result.metrics.items():
-        if metric.value is not None:
-            yield name, metric, metric.value
-
-
 def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> ReleaseSource:
     """The release of a task; one that was read from the Hub has a commit."""
     release = run.record.release_of(task)
@@ -110,14 +102,14 @@ def model_id(run: FinishedRun, publication: Publication) -> str:
 
 
 def _is_hub_id(pretrained: str, run: FinishedRun) -> bool:
-    """Whether weights came from the Hub, and not from a folder, here or on the machine that the run was made on."""
+    """Tell weights of the Hub from those of a folder, here or on the machine that the run was made on."""
     hidden = any(part.startswith(".") for part in pretrained.split("/"))
     local = run.result.identity.get("weights", "").startswith("sha256:") or Path(pretrained).exists()
     return bool(_HUB_ID.fullmatch(pretrained)) and not hidden and not local
 
 
 def model_name(run: FinishedRun) -> str:
-    """What the model calls itself, of a served one its name on the server; else the name that it was run by."""
+    """The model's own name, of a served one that on its server; else the name that it was run by."""
     return str(publishable(run.result.identity.get("model") or run.result.model))
 
 
@@ -127,7 +119,7 @@ def caveats(metric: MetricValue) -> str:
 
 
 def setup_notes(run: FinishedRun, task: TaskSpec) -> str:
-    """How a task was run, in a fixed order: condition, way of answering, judge, and whether anything is missing."""
+    """The setup of a task in a fixed order: condition, way of answering, judge, and whether anything is missing."""
     sampled = run.record.config.generation_of(task).do_sample
     parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
     if isinstance(task.output, LabelOutput):
@@ -241,7 +233,7 @@ def log_to(tracker: Tracker, project: str, name: str, run: FinishedRun) -> None:
 
 
 def settings(run: FinishedRun) -> dict[str, Any]:
-    """What must be known beside the numbers, by path: the model, how each task was asked, and what leaves doubt."""
+    """Settings and caveats beside the numbers, by path: of the model, and of each task."""
     result = run.result
     settings: dict[str, Any] = {"model": model_name(run), "partial": result.partial, "provisional": result.provisional}
     settings.update({f"identity/{key}": value for key, value in publishable(result.identity).items()})

@@ -20,8 +20,8 @@ from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, format_comparison
 from avemo_harness.report.scored_run import read_finished_run
-from avemo_harness.scorers.answers import unscored_line
 from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.metric import BUILT_IN, unknown_metric
 
 METRICS = "[accuracy, ece, brier]"
 
@@ -100,11 +100,11 @@ class WordsScorer:
     metrics = frozenset({"letters", "longest"})
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        counts = [len(answer.text or "") for answer in answers]
+        counts = [len((answer.scorable and answer.scorable.text) or "") for answer in answers]
         lines = tuple(
-            ScoreLine(answer.item, answer.text, None, "spoken", "", {"letters": float(count)})
+            ScoreLine.of(answer, None, "spoken", "", {"letters": float(count)})
             if answer.scorable
-            else unscored_line(answer)
+            else ScoreLine.unscored(answer)
             for answer, count in zip(answers, counts, strict=True)
         )
         values = {"letters": sum(counts) / len(counts), "longest": float(max(counts))}
@@ -116,7 +116,7 @@ def test_a_package_s_metric_is_compared_by_its_values_of_items_or_named(
     release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(scorers.SCORERS, "words", f"{__name__}:WordsScorer")
-    monkeypatch.setitem(scorers._BUILT_IN_METRICS, "words", WordsScorer.metrics)
+    monkeypatch.setitem(BUILT_IN, "words", tuple(map(unknown_metric, sorted(WordsScorer.metrics))))
     monkeypatch.setattr(sys.modules[__name__], "WordsScorer", WordsScorer)
     extra = "headline: letters\nscorers: [{name: words, metrics: [letters, longest]}]\n"
     contrast = only(compared(tmp_path, release, extra, [Sure("one", 0.75), Sure("other", 0.9)]))

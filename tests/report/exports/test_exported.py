@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 from support.planted_runs import Planted, TextBench
 
 from avemo_harness.errors import UsageError
-from avemo_harness.report.exports.every_eval_ever import every_eval_ever
-from avemo_harness.report.exports.formats import Publication, model_id, model_name, setup_notes, spreadsheet
+from avemo_harness.report.exports.formats import Publication, model_id, model_name, settings, setup_notes, spreadsheet
 from avemo_harness.report.exports.latex import latex
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
 from avemo_harness.scorers.base import Judge
@@ -43,9 +41,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_settings_that_the_run_overrode_are_those_that_are_told(bench: Bench) -> None:
     sampled = {"do_sample": True, "temperature": 0.5, "max_new_tokens": 8}
     run = read_finished_run(bench.texts.run(Planted("sampled"), generation=sampled))
-    (text,) = every_eval_ever(run, NOBODY).values()
-    told = json.loads(text)["evaluation_results"][0]["generation_config"]
-    assert told["generation_args"] == {"max_tokens": 8, "temperature": 0.5}
     assert setup_notes(run, run.record.tasks[0]) == "full-av, sampled, labels generated, judge=none"
     assert setup_notes(bench.run, bench.run.record.tasks[0]) == "full-av, greedy, labels generated, judge=none"
 
@@ -74,7 +69,6 @@ def test_a_folder_that_is_gone_is_known_by_what_the_run_kept_of_it(bench: Bench)
 def test_a_served_model_is_called_as_on_its_server(bench: Bench) -> None:
     run = bench.of_model("openai", {"model": "Qwen/Qwen2.5-Omni-7B"}, base_url="http://gpu:8000/v1")
     assert model_id(run, NOBODY) == model_name(run) == "Qwen/Qwen2.5-Omni-7B"
-    assert json.loads(every_eval_ever(run, NOBODY)["every_eval_ever.json"])["model_info"]["name"] == model_name(run)
     assert model_name(bench.of_model("mine", {})) == "mine"
     assert model_name(bench.of_model("openai", {"model": "/home/ann/qwen"})) == "…/qwen"
 
@@ -84,10 +78,11 @@ def test_no_file_tells_where_the_model_the_release_or_the_judge_lie(bench: Bench
     judge = Judge("/home/ann/judges/mine", "f" * 64)
     releases = tuple(replace(one, source="/home/ann/releases/secret") for one in run.record.releases)
     run = replace(run, record=replace(run.record, releases=releases), result=replace(run.result, judge=judge))
-    files = {**every_eval_ever(run, NOBODY), **spreadsheet(run, NOBODY)}
-    assert "/home/ann" not in "".join(files.values())
-    assert "…/secret" in files["results.csv"]
-    assert json.loads(files["every_eval_ever.json"])["model_info"]["additional_details"]["root"] == "…/qwen"
+    logged = settings(run)
+    (text,) = spreadsheet(run, NOBODY).values()
+    assert "/home/ann" not in f"{logged}{text}"
+    assert "…/secret" in text
+    assert logged["identity/root"] == "…/qwen"
 
 
 def test_a_table_without_a_row_is_refused(bench: Bench) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import shutil
 import subprocess
@@ -23,10 +22,8 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.published import published_rows
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import boards
-from avemo_harness.report.exports.every_eval_ever import every_eval_ever
 from avemo_harness.report.exports.formats import Publication, eval_results, spreadsheet
 from avemo_harness.report.exports.latex import escaped, latex
-from avemo_harness.report.exports.model_index import model_index
 from avemo_harness.report.scored_run import FinishedRun, read_finished_run
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue
@@ -101,52 +98,6 @@ def test_a_release_from_the_hub_is_named_with_its_commit(run: FinishedRun) -> No
     assert entry["dataset"] == {"id": "them/data", "task_id": "full_av", "revision": "c" * 40}
 
 
-def test_the_model_index_comes_back_from_the_hubs_own_parser(run: FinishedRun) -> None:
-    from huggingface_hub.repocard_data import model_index_to_eval_results
-
-    (text,) = model_index(run, ON_THE_HUB).values()
-    front_matter = yaml.safe_load(text.strip().strip("-"))
-    name, results = model_index_to_eval_results(front_matter["model-index"])
-    assert name == "model"
-    assert len(results) == sum(len(task.metrics) for task in run.result.tasks.values())
-    accuracy = next(one for one in results if one.metric_type == "accuracy")
-    assert (accuracy.metric_value, accuracy.dataset_type, accuracy.dataset_split) == (0.9, "me/release", "test")
-
-
-def test_a_card_that_is_loaded_and_saved_keeps_an_entry_for_each_task(run: FinishedRun) -> None:
-    from huggingface_hub import ModelCard
-
-    (text,) = model_index(run, ON_THE_HUB).values()
-    (saved,) = ModelCard(text).data.to_dict()["model-index"]
-    assert [entry["dataset"]["config"] for entry in saved["results"]] == NAMES
-    for name, entry in zip(NAMES, saved["results"], strict=True):
-        assert entry["dataset"]["args"]["config"] == "text"
-        assert entry["dataset"]["args"]["setup"].startswith(name.replace("_", "-"))
-        measured = {metric["type"]: metric["value"] for metric in entry["metrics"]}
-        assert measured == {one: metric.value for one, metric in run.result.tasks[name].metrics.items()}
-
-
-def test_every_eval_ever_holds_what_its_schema_requires(run: FinishedRun) -> None:
-    (text,) = every_eval_ever(run, ON_THE_HUB).values()
-    record = json.loads(text)
-    assert record["schema_version"] == "0.3.0"
-    assert record["retrieved_timestamp"].isdigit()
-    assert record["source_metadata"]["source_type"] == "evaluation_run"
-    assert record["model_info"]["id"] == "me/model"
-    details = record["model_info"]["additional_details"]
-    assert {"deployment_type", "model_availability", "model"} == set(details)
-    assert len(record["evaluation_results"]) == 12
-    for one in record["evaluation_results"]:
-        assert {"evaluation_name", "source_data", "metric_config", "score_details"} <= set(one)
-        assert one["source_data"]["source_type"] == "hf_dataset"
-        assert one["metric_config"]["min_score"] <= one["score_details"]["score"] <= one["metric_config"]["max_score"]
-    first = record["evaluation_results"][0]
-    uncertainty = first["score_details"]["uncertainty"]
-    metric = run.result.tasks["full_av"].metrics[first["metric_config"]["metric_name"]]
-    assert uncertainty["confidence_interval"]["lower"] == metric.ci_low
-    assert (uncertainty["num_samples"], uncertainty["num_bootstrap_samples"]) == (10, 2_000)
-
-
 def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: FinishedRun) -> None:
     (text,) = spreadsheet(run, ON_THE_HUB).values()
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -171,9 +122,8 @@ def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: Finish
 def test_what_the_embedded_judge_scored_is_not_published(run: FinishedRun) -> None:
     tasks = {name: replace(task, comparable=False) for name, task in run.result.tasks.items()}
     unpublished = replace(run, result=replace(run.result, tasks=tasks))
-    for export in (eval_results, model_index, every_eval_ever):
-        with pytest.raises(UsageError, match="could be published"):
-            export(unpublished, ON_THE_HUB)
+    with pytest.raises(UsageError, match="could be published"):
+        eval_results(unpublished, ON_THE_HUB)
     assert ",no," in spreadsheet(unpublished, ON_THE_HUB)["results.csv"]
 
 

@@ -1,0 +1,172 @@
+"""Metrics of the built-in scorers. They are described without NumPy, so that `ls` and `validate` stay fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from avemo_harness.metrics.profiles import Profile
+    from avemo_harness.scorers.base import ScoreLine
+    from avemo_harness.scorers.reasoning_columns import Column, Exchange
+
+    Floats = NDArray[np.float64]
+    Counts = Callable[[Sequence[ScoreLine], Sequence[str]], Floats]
+
+TOO_FEW_GROUPS = "too few independent groups"
+"""Note of a rate without an interval: pairs that share a dialogue, directly or through others, are one group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of a scorer: its range, its direction, and what its value on any sample of scored lines comes from.
+
+    Without `counts`, `of_forecasts` and `of_exchanges`, it is the mean of the lines' own values
+    (`avemo_harness.scorers.base.ScoreLine.values`). A value that is NaN is undefined, and shown as "—".
+
+    Args:
+        low, high: the range; infinite where it is unbounded or unknown.
+        higher_is_better: None where neither end is better.
+        column: its short name where conditions are compared; empty for metrics that stand in no table of these.
+        counts: of scored lines and a task's labels, an array of any shape (K), which is summed over clusters.
+        statistic: the value from summed counts, (B, K), and those of all items, (K), unscored ones too; shape (B,).
+        of_forecasts: the value from each item's confidence, (N,), whether it is right, (N,), and weights, (B, N).
+        of_exchanges: columns by metric, of judged turns and replies under a profile.
+        verdict: of the lines whose share the metric is; None where it is no share of lines.
+        needs_ranking: it is undefined where labels are generated.
+        needs_judge: it is made of a recogniser's judgements.
+        uses_user_view: its value depends on which streams the user was judged by.
+        too_few: note of a value of too few clusters for an interval, where these are no dialogues.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool | None = True
+    unit: str = "proportion"
+    column: str = ""
+    counts: Counts | None = None
+    statistic: Callable[[Floats, Floats], Floats] | None = None
+    of_forecasts: Callable[[Floats, Floats, Floats], Floats] | None = None
+    of_exchanges: Callable[[Sequence[Exchange], Profile], Mapping[str, Column]] | None = None
+    verdict: str | None = None
+    needs_ranking: bool = False
+    needs_judge: bool = False
+    uses_user_view: bool = False
+    too_few: str | None = None
+
+    def of_sample(self, total: Floats) -> Callable[[Floats], Floats]:
+        """Fix the statistic to a sample.
+
+        Args:
+            total: counts of all its items, shape (K).
+
+        Returns:
+            The statistic of flattened counts of resamples, shape (B, K).
+        """
+        assert self.statistic is not None
+        statistic = self.statistic
+        return lambda sums: statistic(sums.reshape(-1, *total.shape), total)
+
+    def of_counts(self, counts: Floats) -> float:
+        """The value of one sample, from its counts, shape (K); NaN where undefined."""
+        return float(self.of_sample(counts)(counts)[0])
+
+
+def unknown_metric(name: str, needs_judge: bool = False) -> Metric:
+    """A metric of which a package tells nothing but the name."""
+    return Metric(name, low=-inf, high=inf, higher_is_better=None, unit="", needs_judge=needs_judge)
+
+
+def _lazily(path: str) -> Callable[..., Any]:
+    """A function ``module.name`` of `avemo_harness`, imported when it is first called."""
+    module, _, name = f"avemo_harness.{path}".rpartition(".")
+    return lambda *arguments: getattr(import_module(module), name)(*arguments)
+
+
+def confusion_counts(lines: Sequence[ScoreLine], labels: Sequence[str]) -> Floats:
+    """Lines by gold label and answered one, shape (L, L + 1); a label that is none of `labels` is an invalid answer."""
+    from avemo_harness.metrics import classification
+
+    index = {label: i for i, label in enumerate(labels)}
+    gold = [index[line.gold or ""] for line in lines]
+    return classification.confusion_counts(gold, [index.get(line.label or "") for line in lines], len(labels))
+
+
+def preference_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Lines that name the sound's label, the face's or neither, shape (3,)."""
+    from avemo_harness.metrics import preference
+
+    del labels
+    return preference.preference_counts(
+        [line.label for line in lines],
+        [line.audio_label or "" for line in lines],
+        [line.video_label or "" for line in lines],
+    )
+
+
+def spoken_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Lines that were answered without speech, and in speech, shape (2,)."""
+    import numpy as np
+
+    del labels
+    spoken = sum(line.verdict == "spoken" for line in lines)
+    return np.array([len(lines) - spoken, spoken], dtype=np.float64)
+
+
+def _macro_f1(sums: Floats, total: Floats) -> Floats:
+    from avemo_harness.metrics.classification import macro_f1
+
+    # A label that occurs in the whole sample counts in every resample.
+    return macro_f1(sums, total.sum(axis=-1) > 0)
+
+
+def _of_confusion(name: str, function: str, **others: Any) -> Metric:
+    statistic = _lazily(f"metrics.classification.{function}")
+    return Metric(name, counts=confusion_counts, statistic=lambda sums, _: statistic(sums), **others)
+
+
+def _share(name: str, counts: Counts, which: int, **others: Any) -> Metric:
+    """The share of one kind of line."""
+    rate = _lazily("metrics.preference.preference_rate")
+    return Metric(name, higher_is_better=None, counts=counts, statistic=lambda sums, _: rate(sums, which), **others)
+
+
+def _of_replies(name: str, uses_user_view: bool = True, low: float = 0.0) -> Metric:
+    columns = _lazily("scorers.reasoning_columns.all_columns")
+    return Metric(name, low=low, of_exchanges=columns, needs_judge=True, uses_user_view=uses_user_view)
+
+
+BUILT_IN: dict[str, tuple[Metric, ...]] = {
+    "understanding": (
+        _of_confusion("accuracy", "accuracy", column="Acc", verdict="right"),
+        Metric("macro_f1", column="F1", counts=confusion_counts, statistic=_macro_f1),
+        _of_confusion("f1_all4", "macro_f1_all"),
+        _of_confusion("balanced_accuracy", "balanced_accuracy"),
+        Metric(
+            "ece",
+            higher_is_better=False,
+            of_forecasts=_lazily("metrics.calibration.expected_calibration_error"),
+            needs_ranking=True,
+        ),
+        Metric("brier", high=2.0, higher_is_better=False, needs_ranking=True),
+    ),
+    "modality_preference": (
+        _share("aar", preference_counts, 0, verdict="audio", too_few=TOO_FEW_GROUPS),
+        _share("var", preference_counts, 1, verdict="video", too_few=TOO_FEW_GROUPS),
+        _share("olr", preference_counts, 2, verdict="other", too_few=TOO_FEW_GROUPS),
+    ),
+    "reasoning": (
+        *map(_of_replies, ("ecs", "ebs", "ebs_dir", "ers", "ct_ecs", "ct_ebs", "ct_ebs_dir", "ct_ers", "ecs_band")),
+        *(_of_replies(name, uses_user_view=False) for name in ("ess", "ct_ess", "ess_rate", "ecs_audio")),
+        *(_of_replies(f"{name}_anchored", low=-inf) for name in ("ecs", "ebs", "ct_ecs", "ct_ebs")),
+        _share("coverage", spoken_counts, 1),
+    ),
+}
+"""By scorer. Two values of a metric are at most ``high - low`` apart."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from avemo_example_plugin.extractor import Level
 
+from avemo_example_plugin.extractor import Level
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers.features.base import RATE_HZ

@@ -11,6 +11,8 @@ import pytest
 from avemo_harness.benchmark.request import Message, Request, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput
 from avemo_harness.models.base import ModelSetup
+from avemo_harness.recognizers.judging import JudgeSetup, judge_modalities
+from avemo_harness.recognizers.recordings import Recording
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
@@ -53,6 +55,16 @@ def test_the_example_of_a_model_answers() -> None:
     request = Request("0" * 64, "d", 0, (Message("user", (Text("?"),)),), output, GenerationSpec())
     assert [answer.text for answer in model.generate([request])] == ["sad"]
     assert model.identity()["model"] == "mine"
+
+
+def test_the_example_of_a_judge_follows_a_recording(tmp_path: Path) -> None:
+    (code,) = (block for block in BLOCKS if "class Neutral" in block)
+    names: dict[str, Any] = {}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    judge = names["open_neutral"](JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path))
+    assert judge_modalities(judge) == {"audio", "video"}
+    assert judge.identity()["judge"] == "neutral"
+    assert judge.trajectory(Recording(None, None, 1.5), "both").values.tolist() == [[0.5, 0.5]] * 3
 
 
 def test_the_example_of_a_metric_is_an_entry_beside_those_that_there_are() -> None:

@@ -114,6 +114,7 @@ class ImportedCorpus:
     """A corpus as dialogues whose clips were checked; a clip's bytes are read when asked for.
 
     Args:
+        found: the corpus, with what was dropped and noted since.
         dialogues: of each part, by id.
         pairs: conflict pairs of each part that has some.
         paths: by the digest of a clip, its path below the folder that readers give as ``media_root``.
@@ -121,21 +122,12 @@ class ImportedCorpus:
         bad_files: why each file that was left out with its dialogue cannot be used, by name.
     """
 
-    about: CorpusInfo
-    config: str
+    found: FoundCorpus
     dialogues: Mapping[Part, tuple[Dialogue, ...]]
     pairs: Mapping[Part, tuple[ConflictPair, ...]]
-    dropped: tuple[Dropped, ...]
-    tables: tuple[ReadFile, ...]
-    notes: tuple[str, ...]
     paths: Mapping[str, str]
     checked: int
     bad_files: Mapping[str, str]
-
-    @property
-    def damaged(self) -> tuple[str, ...]:
-        """Names of the files that were left out with their dialogues."""
-        return tuple(self.bad_files)
 
     @property
     def bad_share(self) -> float:

@@ -56,7 +56,7 @@ def test_sound_stands_in_where_there_is_no_video(tmp_path: Path) -> None:
     paths = sorted(imported.paths.values())
     assert paths[0] == "AudioWAV/1001_DFA_ANG_XX.wav"
     assert [path.split("/")[0] for path in paths[1:]] == ["VideoFlash"] * 3
-    assert imported.notes == ("1 clips have no face; tasks that need it cannot ask about them",)
+    assert imported.found.notes == ("1 clips have no face; tasks that need it cannot ask about them",)
 
 
 VOTES = {

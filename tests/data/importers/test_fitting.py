@@ -180,7 +180,9 @@ def test_one_clip_that_is_encoded_anew_has_all_kept_beside_the_release(tmp_path:
     rows = "\n".join(f"{name},happy,Ann" for name in clips)
     (corpus / "clips.csv").write_text(f"path,emotion,speaker\n{rows}\n")
     imported = import_corpus("folder", corpus, out)
-    assert "1 clips were encoded anew, since not every condition can be made of them as they are" in imported.notes
+    assert (
+        "1 clips were encoded anew, since not every condition can be made of them as they are" in imported.found.notes
+    )
     read = [dialogue.turns[0].clip for dialogue in load_release(str(out), CONFIG).dialogues]
     found = [clip.read() for clip in read if clip is not None]
     assert [found[0], found[2]] == [clips["a.mp4"], clips["c.mp4"]]

@@ -29,7 +29,7 @@ def test_clips_that_stand_alone_are_single_turns(tmp_path: Path) -> None:
     rows = "path,emotion,speaker,text,part\n0.mp4,Anger,Ann,Go away.,train\n1.mp4,sad,Bob,,\n2.mp4,Bored,Bob,,\n"
     folder = write_folder(tmp_path / "clips", rows)
     imported = import_corpus("folder", folder, tmp_path / "out", label_map="anger=angry", licence="CC0-1.0")
-    assert imported.config == "singleturn_synthetic"
+    assert imported.found.config == "singleturn_synthetic"
     assert {
         part: [(one.dialogue_id, one.turns[0].emotion, one.turns[0].text) for one in dialogues]
         for part, dialogues in imported.dialogues.items()
@@ -48,7 +48,7 @@ def test_dialogues_follow_their_turns_and_whoever_begins_is_the_user(tmp_path: P
     text = "\n".join(map(json.dumps, rows))
     imported = import_corpus("folder", write_folder(tmp_path / "clips", text, "clips.jsonl"), tmp_path / "out")
     (dialogue,) = imported.dialogues["test"]
-    assert imported.config == "multiturn_real"
+    assert imported.found.config == "multiturn_real"
     assert [(turn.role, turn.emotion) for turn in dialogue.turns] == [
         ("user", "neutral"),
         ("assistant", None),

@@ -65,7 +65,7 @@ def test_segments_are_as_long_as_their_labels_allow_and_stay_in_their_official_p
     assert [turn.role for turn in first.turns] == ["user", "assistant", "user", "assistant", "user"]
     assert [turn.emotion for turn in first.turns] == ["neutral", None, "happy", None, "sad"]
     assert first.turns[0].text == "Did you know that?"
-    assert imported.config == "multiturn_real"
+    assert imported.found.config == "multiturn_real"
 
 
 def test_every_utterance_is_kept_or_counted_once(corpus: Path, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_leave_actors_out_tests_on_actors_who_are_in_no_other_part(corpus: Path,
     imported = import_corpus("multidialog", corpus, tmp_path / "out", split="leave-actors-out")
     assert segments(imported) == {"train": ["1 000 ababa", "1 006 abab"], "test": ["2 000 cdcd"]}
     assert left_out(imported)["utterances between actors for training and for testing"] == 3
-    assert "tested on actors c, d, who are in no other part" in imported.notes
+    assert "tested on actors c, d, who are in no other part" in imported.found.notes
 
 
 def test_actors_for_testing_can_be_named(corpus: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_gold_only_keeps_dialogues_between_gold_actors(corpus: Path, tmp_path: P
     imported = import_corpus("multidialog", corpus, tmp_path / "out", gold_only=True)
     assert set(segments(imported)) == {"train", "test"}
     assert left_out(imported)["utterances of dialogues with an actor who is not gold"] == len(VALID)
-    assert any("compare them with the corpus' card" in note for note in imported.notes)
+    assert any("compare them with the corpus' card" in note for note in imported.found.notes)
 
 
 def test_a_video_for_each_utterance_is_joined_with_the_sound(corpus: Path, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_video_of_another_length_than_the_sound_is_refused(corpus: Path, tmp_p
     imported = import_corpus("multidialog", corpus, tmp_path / "out", video=str(videos), on_damage="leave out")
     assert segments(imported) == {"train": ["1 006 abab"]}
     assert left_out(imported)["dialogues with a damaged clip"] == 1
-    assert [Path(name).stem for name in imported.damaged] == [name]
+    assert [Path(name).stem for name in imported.bad_files] == [name]
 
 
 @pytest.fixture

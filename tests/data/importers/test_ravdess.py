@@ -65,8 +65,8 @@ def test_the_real_voices_are_imported(real_media: Path, tmp_path: Path) -> None:
     imported = import_corpus("ravdess", real_media / "ravdess_speech" / "Actor_07", tmp_path / "out")
     (dialogues,) = imported.dialogues.values()
     assert len(dialogues) == 28
-    assert not imported.dropped
-    assert imported.notes == ("28 clips have no face; tasks that need it cannot ask about them",)
+    assert not imported.found.dropped
+    assert imported.found.notes == ("28 clips have no face; tasks that need it cannot ask about them",)
 
 
 def test_names_tell_label_and_speaker(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_dialogues_with_a_damaged_clip_are_left_out_and_counted_where_asked(corp
     imported = import_corpus("meld", corpus, tmp_path / "out", on_damage="leave out")
     assert [one.dialogue_id for one in imported.dialogues["test"]] == ["meld-test-0000-00"]
     assert left_out(imported)["dialogues with a damaged clip"] == 1
-    assert imported.damaged == ("output_repeated_splits_test/dia1_utt2.mp4",)
+    assert tuple(imported.bad_files) == ("output_repeated_splits_test/dia1_utt2.mp4",)
     (corpus / "output_repeated_splits_test" / "dia0_utt0.mp4").write_bytes(b"no clip")
     with pytest.raises(ReleaseError, match="no dialogue is left"):
         import_corpus("meld", corpus, tmp_path / "none", on_damage="leave out")

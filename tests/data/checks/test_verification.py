@@ -59,8 +59,8 @@ def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(
     assert by_most.dropped == {("test", "0-0-happy")}
     by_all = verify_labels(material, agreeing(material, dict(doubts), "unanimous"))
     assert by_all.dropped == {("test", "0-0-happy"), ("test", "0-0-neutral")}
-    doubted = [one for one in by_all.details.opinions if not one.kept]
-    assert {(one.dialogue, one.stream, tuple(one.said.items())) for one in doubted} == {
+    doubted = [one for one in by_all.finding.details["opinions"] if not one["kept"]]
+    assert {(one["dialogue"], one["stream"], tuple(one["said"].items())) for one in doubted} == {
         ("0-0-happy", "sound", (("happy", 1), ("sad", 2))),
         ("0-0-neutral", "face", (("neutral", 2), ("unsure", 1))),
     }
@@ -69,15 +69,15 @@ def test_a_rule_drops_dialogues_whose_sound_or_face_is_not_confirmed(
 def test_each_stream_of_a_pair_goes_by_its_own_clip(material: SurveyedConfig, acted: list[Dialogue]) -> None:
     """The happy sound is doubted: that concerns the pair that takes its sound, and not the one that takes its face."""
     doubts: RatingsByClip = {(digest_of(acted, "0-0-happy"), "sound"): ("sad", "sad", "sad")}
-    pairs = verify_labels(material, agreeing(material, dict(doubts), "majority")).details.pairs
-    assert (pairs.pairs, pairs.judged, pairs.sound, pairs.face, pairs.both) == (32, 32, 31, 32, 31)
+    pairs = verify_labels(material, agreeing(material, dict(doubts), "majority")).finding.details["pairs"]
+    assert pairs == {"pairs": 32, "judged": 32, "sound": 31, "face": 32, "both": 31}
 
 
 def test_clips_of_which_nothing_is_said_are_kept_and_counted(material: SurveyedConfig, acted: list[Dialogue]) -> None:
     opinions = LabelRatings("one rater", "majority", {(digest_of(acted, "0-0-sad"), "both"): ("sad",)}, unplaced=3)
-    details = verify_labels(material, opinions).details
-    assert (details.clips, details.judged, details.kept, details.unplaced) == (64, 1, 64, 3)
-    assert details.pairs.judged == 0
+    details = verify_labels(material, opinions).finding.details
+    assert [details[name] for name in ("clips", "judged", "kept", "unplaced")] == [64, 1, 64, 3]
+    assert details["pairs"]["judged"] == 0
     nobody = verify_labels(material, LabelRatings("nobody", "majority", {}))
     assert nobody.finding.verdict == "cannot tell"
 

@@ -116,7 +116,7 @@ def test_the_loaded_files_of_a_push_are_the_release(hub: UploadServer, tmp_path:
 
 def test_clips_beside_the_parquet_files_are_put_into_them(hub: UploadServer, tmp_path: Path) -> None:
     folder = write_clips_beside(tmp_path / "release")
-    assert not push(folder).needs_media
+    assert not push(folder).publication.needs_media
     restored = restore(hub, tmp_path / "restored")
     assert fingerprints(restored) == fingerprints(folder)
     release = load_release(str(restored), CONFIG)
@@ -166,7 +166,7 @@ def test_ids_of_a_restricted_corpus_go_up_once_acknowledged_and_no_clip_with_the
     folder = write_byte_release(tmp_path / "release")
     (folder / "import.json").write_text(json.dumps({"corpus": "MELD", "redistributable": False}))
     assert "--acknowledge_restricted" in refused(folder, hub, sharing="ids")
-    assert push(folder, sharing="ids", acknowledged=True).needs_media
+    assert push(folder, sharing="ids", acknowledged=True).publication.needs_media
     everything = [*stored(hub).files.values(), *hub.blobs.values()]
     assert not any(b"recording 0 0" in data for data in everything)
     restored = restore(hub, tmp_path / "restored")
@@ -185,7 +185,7 @@ def test_a_release_that_names_clips_elsewhere_is_pushed_as_ids(hub: UploadServer
     folder = write_byte_release(tmp_path / "release", path_of=clip_path)
     (folder / "import.json").write_text(json.dumps({"redistributable": False, "clips": "named"}))
     assert "say so with --acknowledge_restricted" in refused(folder, hub)
-    assert push(folder, acknowledged=True).needs_media
+    assert push(folder, acknowledged=True).publication.needs_media
     assert fingerprints(restore(hub, tmp_path / "restored")) == fingerprints(folder)
 
 
@@ -193,7 +193,7 @@ def test_a_release_of_which_clips_are_missing_is_refused_but_its_ids_are_not(hub
     folder = write_clips_beside(tmp_path)
     next((folder / "clips").iterdir()).unlink()
     assert "1 clips are not here; put back their files" in refused(folder, hub)
-    assert push(folder, sharing="ids").needs_media
+    assert push(folder, sharing="ids").publication.needs_media
 
 
 def test_an_own_list_of_leaderboards_is_taken_as_it_is(hub: UploadServer, tmp_path: Path) -> None:

@@ -100,13 +100,13 @@ def _finding(config: str, details: dict[str, Any], verdict: Verdict, summary: st
     return Finding(f"labels by {details['by']}", config, verdict, summary, details)
 
 
-def _details(opinions: LabelRatings, **found: Any) -> dict[str, Any]:
+def _details(ratings: LabelRatings, **found: Any) -> dict[str, Any]:
     """Details of a finding; what is not given was not found."""
     return {
-        "by": opinions.by,
-        "rule": opinions.rule,
+        "by": ratings.by,
+        "rule": ratings.rule,
         **dict.fromkeys(("clips", "judged", "kept", "dialogues", "dialogues_kept"), 0),
-        "unplaced": opinions.unplaced,
+        "unplaced": ratings.unplaced,
         "streams": [],
         "pairs": dict.fromkeys(("pairs", "judged", "sound", "face", "both"), 0),
         "opinions": [],

@@ -182,12 +182,3 @@ def with_unread(material: SurveyedConfig, count: int) -> SurveyedConfig:
 def test_a_release_without_clips_can_be_checked(check: Check, tmp_path: Path) -> None:
     releases = load_splits(write_text_release(tmp_path, 8), "text", ["test"], None)
     assert check(SurveyedConfig("text", releases, {})).verdict in ("pass", "cannot tell")
-
-
-def test_a_missing_clip_is_no_damaged_one(acted: list[Dialogue]) -> None:
-    clip = acted[0].turns[0].clip
-    assert clip is not None
-    material = SurveyedConfig(
-        CONFIG, {"test": release_of(acted[:1])}, {clip.sha256: ClipProblem("missing", "clip 0: not here")}
-    )
-    assert check_media(material).verdict == "cannot tell"

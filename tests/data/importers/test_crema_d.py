@@ -98,14 +98,6 @@ def test_labels_by_votes_need_votes(tmp_path: Path) -> None:
         import_corpus("crema-d", corpus, tmp_path / "out", labels="votes")
 
 
-def test_clips_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
-    corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
-    clip = corpus / "VideoFlash" / f"{STEMS[1]}.mp4"
-    clip.write_text(LFS_POINTER)
-    with pytest.raises(MediaError, match=rf"{STEMS[1]}.*it is a git-lfs pointer, not the file: run git lfs pull"):
-        import_corpus("crema-d", corpus, tmp_path / "out")
-
-
 def test_votes_that_git_lfs_has_not_fetched_are_named(tmp_path: Path) -> None:
     corpus = write_crema_d(tmp_path / "corpus", STEMS[:2])
     (corpus / "finishedResponses.csv").write_text(LFS_POINTER)

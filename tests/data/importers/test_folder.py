@@ -89,16 +89,6 @@ def test_clips_of_one_name_are_told_apart_by_their_users(tmp_path: Path) -> None
         import_corpus("folder", folder, tmp_path / "out")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
-@pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_tables_of_spreadsheets_are_read(encoding: str, delimiter: str, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "clips", "")
-    rows = "path,emotion,speaker\n0.mp4,sad,Zoë\n".replace(",", delimiter)
-    (folder / "clips.csv").write_bytes(rows.encode(encoding))
-    (dialogue,) = import_corpus("folder", folder, tmp_path / "out").dialogues["test"]
-    assert (dialogue.turns[0].emotion, dialogue.turns[0].speaker_id) == ("sad", "Zoë")
-
-
 def test_a_table_may_end_in_tsv(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "clips", "path\temotion\tspeaker\n0.mp4\tsad\tAnn\n", "clips.tsv")
     assert len(import_corpus("folder", folder, tmp_path / "out").dialogues["test"]) == 1

@@ -43,13 +43,9 @@ def test_an_utterance_is_a_recording_of_its_actor_in_its_part(folder: Path) -> N
     assert all(one.face == one.speaker and one.streams.views == ("audio",) for one in corpus.labelled)
 
 
-def test_other_emotions_are_left_out_and_counted(folder: Path) -> None:
+def test_it_is_told_what_is_left_out_and_how_much_of_the_corpus_is_not_there(folder: Path) -> None:
     found = reasons(read_multidialog(MultiDialogArguments(folder)))
     assert [found[f"label {label}"] for label in ("fear", "surprising", "disgusting")] == [1, 1, 1]
-
-
-def test_it_is_told_how_much_of_the_corpus_is_not_there(folder: Path) -> None:
-    found = reasons(read_multidialog(MultiDialogArguments(folder)))
     assert found["dialogues of the train part that are not here, of 7,011"] == 7_009
     assert found["dialogues of the validation part that are not here, of 891"] == 890
     assert found["dialogues of the test part that are not here, of 831"] == 830

@@ -85,15 +85,6 @@ def test_the_hub_gives_the_same_release_and_only_what_is_needed_is_fetched(
     assert (record["source"], record["revision"]) == ("IVLLab/MultiDialog", repository.commit)
 
 
-def test_a_zip_gives_the_same_release_as_a_folder(tmp_path: Path) -> None:
-    folder = write_crema_d(tmp_path / "crema", STEMS)
-    archive = pack_zip(folder, tmp_path / "crema.zip")
-    import_corpus("crema-d", folder, tmp_path / "of_folder")
-    import_corpus("crema-d", archive, tmp_path / "of_zip")
-    config, splits = "singleturn_synthetic", ("test",)
-    assert fingerprints(tmp_path / "of_zip", config, splits) == fingerprints(tmp_path / "of_folder", config, splits)
-
-
 def test_own_clips_in_an_archive_keep_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     write_clip(folder / "clips" / "a.mp4", 0.4, 0)

@@ -81,10 +81,6 @@ def seen(stock: Path) -> list[str]:
     return argv
 
 
-def test_what_the_tool_makes_is_given_on_as_it_is(stock: Path) -> None:
-    assert face().animate(UTTERANCE, VOICE) == GOOD
-
-
 def test_the_tool_reads_the_voice(stock: Path) -> None:
     face().animate(UTTERANCE, VOICE)
     samples, rate = media.read_wave((stock / "taken in.wav").read_bytes())

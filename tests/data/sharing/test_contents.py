@@ -78,10 +78,6 @@ def test_records_that_are_there_are_published(tmp_path: Path) -> None:
     assert [json.loads(line)["turn"] for line in files["provenance.jsonl"].splitlines()] == [0, 1]
 
 
-def test_a_folder_without_records_publishes_none(tmp_path: Path) -> None:
-    assert read_records(tmp_path).published() == {}
-
-
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
 def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
     (tmp_path / "build.json").write_bytes(text.encode("latin-1"))

@@ -200,10 +200,6 @@ def test_a_sound_clip_has_the_sound_of_the_clip_and_no_video() -> None:
     assert media.packet_digests(sound).sound == media.packet_digests(make_clip(SPEC)).sound
 
 
-def test_equal_specifications_give_equal_bytes() -> None:
-    assert make_clip(SPEC) == make_clip(replace(SPEC))
-
-
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_another_process_gives_the_same_bytes(hash_seed: str) -> None:
     environment = {

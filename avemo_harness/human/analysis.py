@@ -417,7 +417,7 @@ def write_tables(folder: Path, key: StudyKey, collection: Collection, result: Hu
 
 
 def _left_out(result: HumanResult) -> dict[str, list[str]]:
-    """Why raters are left out, on any wording of the scales."""
+    """Reasons to leave raters out, on any wording of the scales."""
     reasons: dict[str, list[str]] = {}
     for one in (result, *result.apart):
         for rater, why in one.excluded.items():

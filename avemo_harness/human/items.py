@@ -317,7 +317,7 @@ class Example:
 
     @property
     def words(self) -> tuple[str, str]:
-        """What the person and the reply say."""
+        """Words of the person and of the reply."""
         return self.person.words, self.reply.words
 
 

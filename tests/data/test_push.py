@@ -46,7 +46,7 @@ def stored(hub: UploadServer) -> Stored:
 
 
 def restore(hub: UploadServer, folder: Path) -> Path:
-    """What is on the server, as files."""
+    """The files on the server, written to a folder."""
     for name, data in stored(hub).files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -158,9 +158,9 @@ def test_ids_of_a_restricted_corpus_go_up_once_acknowledged_and_no_clip_with_the
     assert fingerprints(restored) == fingerprints(folder)
     digest = load_release(str(folder), CONFIG).dialogues[0].turns[0].clip
     assert digest is not None
-    place = restored / "media" / digest.sha256[:2] / digest.sha256
-    place.parent.mkdir(parents=True)
-    place.write_bytes(digest.read())
+    file = restored / "media" / digest.sha256[:2] / digest.sha256
+    file.parent.mkdir(parents=True)
+    file.write_bytes(digest.read())
     named = load_release(str(restored), CONFIG).dialogues[0].turns[0].clip
     assert named is not None
     assert named.read() == digest.read()

@@ -31,7 +31,7 @@ class Planned:
         self.key: StudyKey = read_key(folder)
 
     def collect(self, rate: Rater, sessions: int | None = None) -> list[CollectedRating]:
-        """What each session's rater gives; of gold items and traps what is expected."""
+        """Ratings of each session's rater; of gold items and traps those that are expected."""
         items = self.study.by_id()
         return [
             CollectedRating(
@@ -170,9 +170,9 @@ def test_each_rule_leaves_out_whom_it_should(
     items = planned.study.by_id()
     ratings = [
         CollectedRating(
-            "one", items[place.item], place.repeat, {**careful(items[place.item]), **items[place.item].expected}
+            "one", items[showing.item], showing.repeat, {**careful(items[showing.item]), **items[showing.item].expected}
         )
-        for place in planned.study.sessions[0].showings
+        for showing in planned.study.sessions[0].showings
     ]
     changed = [
         CollectedRating(one.rater, one.item, one.repeat, given.get(one.item.kind, one.ratings)) for one in ratings

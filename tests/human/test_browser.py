@@ -119,7 +119,7 @@ INSIDE = """[...document.querySelectorAll('.point')].every((point) => {
     const apart = (one) => one.right <= control.left || one.top >= control.bottom || one.bottom <= control.top;
     return inside(control) && lines.length > 0 && lines.every((one) => inside(one) && apart(one));
 })"""
-"""Whether every point holds its control and its anchor, and neither lies on the other."""
+"""True where every point holds its control and its anchor, and neither lies on the other."""
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])

@@ -32,7 +32,7 @@ class Room:
         return self.desk.rater_of(self.desk.join(tokens_of(self.study)[number]))
 
     def expected(self, screen: ItemScreen) -> dict[str, int]:
-        """What a careful rater gives: what is expected, and 3 elsewhere."""
+        """Ratings of a careful rater: those that are expected, and 3 elsewhere."""
         by_media = {item.segments[0].media: item for item in self.study.items}
         return {"er": 3, "en": 3, "rr": 3, **by_media[screen.segments[0].media].expected}
 

@@ -12,8 +12,8 @@ from avemo_harness.human.items import NEGATIVE, POSITIVE, Candidate, ItemSpec, S
 
 
 def candidate(number: int, text: str, emotion: str, turns: int) -> Candidate:
-    said = [Turn(2 * place, "user", "Ann", f"{text} {place}", emotion) for place in range(turns)]
-    heard = [Turn(2 * place + 1, "assistant", "bot", "I see.") for place in range(turns)]
+    said = [Turn(2 * index, "user", "Ann", f"{text} {index}", emotion) for index in range(turns)]
+    heard = [Turn(2 * index + 1, "assistant", "bot", "I see.") for index in range(turns)]
     both = tuple(turn for pair in zip(said, heard, strict=True) for turn in pair)
     return Candidate(Dialogue(f"d{number}", "", "en", "", both), tuple(turn.turn_index for turn in said))
 

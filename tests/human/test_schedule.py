@@ -49,7 +49,7 @@ def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int,
 @settings(max_examples=60)
 @given(st.lists(st.floats(5, 400), min_size=6, max_size=40), st.integers(0, 99))
 def test_no_block_is_too_long_unless_it_is_one_item(lengths: list[float], seed: int) -> None:
-    rated = [[f"item{place}"] for place in range(len(lengths))]
+    rated = [[f"item{index}"] for index in range(len(lengths))]
     number = checks_needed(len(lengths))
     checks = [[f"{kind}{one}" for one in range(number)] for kind in ("gold", "trap")]
     seconds = dict(zip((row[0] for row in rated), lengths, strict=True)) | dict.fromkeys(checks[0] + checks[1], 20.0)

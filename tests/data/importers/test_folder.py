@@ -214,7 +214,7 @@ def test_sounds_and_videos_of_phones_and_players_are_clips(ending: str, tmp_path
     data = {".mp3": ("mp3", "libmp3lame"), ".opus": ("ogg", "libopus"), ".3gp": ("3gp", "aac")}[ending]
     folder = tmp_path / "clips"
     folder.mkdir()
-    pictures = [pattern(place) for place in range(25)] if ending == ".3gp" else None
+    pictures = [pattern(index) for index in range(25)] if ending == ".3gp" else None
     rate = 48_000 if ending == ".opus" else 16_000
     clip = recorded(pictures, melody(1.0, rate), rate=rate, codecs=("mpeg4", data[1]), container=data[0])
     (folder / f"a{ending}").write_bytes(clip)

@@ -223,9 +223,9 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path, monkeypatch: pyte
 
 def test_a_place_that_is_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    for place in ("nowhere", str(tmp_path / "notes.txt"), str(tmp_path / "none")):
+    for location in ("nowhere", str(tmp_path / "notes.txt"), str(tmp_path / "none")):
         with pytest.raises(ReleaseError, match="expected a folder, an archive"):
-            open_source(place)
+            open_source(location)
 
 
 def test_a_hub_that_has_no_such_corpus_is_an_error(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def line(portrait: str | None, licence: str | None, no_derivatives: bool) -> str
 
 
 def outcomes(*assets: Asset) -> dict[str, str]:
-    """What happens to a push of clips and of ids, without and with an acknowledgement."""
+    """The outcome of a push of clips and of ids, without and with an acknowledgement."""
     found = {}
     for name, with_clips in (("clips", True), ("ids", False)):
         for acknowledged in (False, True):

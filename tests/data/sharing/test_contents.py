@@ -1,4 +1,4 @@
-"""What a push reads of a release: where its clips are, its records, and the tasks that can be asked of it."""
+"""Contents of a release as a push reads them: place of its clips, its records, the tasks that can be asked of it."""
 
 from __future__ import annotations
 

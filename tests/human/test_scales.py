@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from human.first_study import FIRST_DIGEST, write_first_study
 from human.studies import write_small_study
-from human.test_desk import Room
-from human.test_extending import rate_wrongly
+from human.test_plan import rate_wrongly
+from human.test_service import Room
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import StoreError, UsageError

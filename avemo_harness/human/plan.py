@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from avemo_harness.human.items import (
 )
 from avemo_harness.human.media import StudyMedia
 from avemo_harness.human.ratings import CollectedRating, RatingsFile, read_collection
-from avemo_harness.human.sessions import Pool, checks_needed, plan_sessions, sessions_of
+from avemo_harness.human.sessions import checks_needed, plan_sessions, sessions_of
 from avemo_harness.human.study import (
     PLAN,
     DeviceCheck,
@@ -116,13 +117,14 @@ def make_study(
     ids = [made.add(recipe) for recipe in rated]
     check_ids = [made.add(recipe) for recipe in checks]
     training_ids = [*(made.add_example(one) for one in EXAMPLES), *(made.add(recipe) for recipe in training)]
-    pool = Pool(
+    sessions = plan_sessions(
         rated=[ids[start : start + len(systems)] for start in range(0, len(ids), len(systems))],
         golds=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "gold"],
         traps=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "trap"],
         seconds={item.item_id: item.seconds for item in made.items},
+        raters_an_item=plan.raters_an_item,
+        seed=plan.seed,
     )
-    sessions = plan_sessions(pool, plan.raters_an_item, plan.seed)
     tokens = [secrets.token_hex(16) for _ in range(round(SPARE_INVITATIONS * len(sessions)))]
     study = Study(
         title=plan.title,
@@ -281,24 +283,18 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
     """
     collected = read_collection(folder, study).ratings
     ratings = [one for one in collected if one.scales == study.scales_version]
-    file = RatingsFile(folder, study.digest())
-    try:
-        with file.transaction() as db:
-            lacking = lacking_raters(study, ratings, _open_items(db, study))
-            copies = covering_sessions(study.sessions, lacking)
-            first = len(sessions_of(db, study))
-            db.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
-            wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
-            tokens = [secrets.token_hex(16) for _ in range(wanted)]
-            (added,) = db.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
-            rows = (
-                (token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added)
-            )
-            db.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
-            if tokens:
-                _append(folder / INVITATIONS, tokens)
-    finally:
-        file.close()
+    with closing(RatingsFile(folder, study.digest())) as file, file.transaction() as db:
+        lacking = lacking_raters(study, ratings, _open_items(db, study))
+        copies = covering_sessions(study.sessions, lacking)
+        first = len(sessions_of(db, study))
+        db.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
+        wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
+        tokens = [secrets.token_hex(16) for _ in range(wanted)]
+        (added,) = db.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
+        rows = ((token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added))
+        db.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
+        if tokens:
+            _append(folder / INVITATIONS, tokens)
     return Extension(len(lacking), len(copies), len(tokens))
 
 

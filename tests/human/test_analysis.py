@@ -15,7 +15,7 @@ from support.hostile_text import hostile_texts
 
 from avemo_harness.errors import UsageError
 from avemo_harness.human.analysis import HumanResult, analyze, exclusions, write_result, write_tables
-from avemo_harness.human.ratings import CollectedRating, Collection, RaterRecord, read_collection
+from avemo_harness.human.ratings import CollectedRating, Collection, read_collection
 from avemo_harness.human.study import ExclusionRules, Study, StudyItem, StudyKey, read_key
 from avemo_harness.metrics.raters import unit_score
 
@@ -237,7 +237,7 @@ def test_results_join_the_runs_that_are_there(tmp_path: Path) -> None:
 def test_tables_hold_no_formula_and_no_control_character(planned: Planned, tmp_path: Path) -> None:
     item = planned.study.items[0]
     ratings = tuple(CollectedRating("r1", item, False, {}, None, text) for text in hostile_texts())
-    collection = Collection(ratings, (RaterRecord("r1", "rating", None),))
+    collection = Collection(ratings, {"r1": ("rating", None)})
     write_tables(tmp_path, planned.key, collection, planned.analyze([]))
     text = (tmp_path / "ratings.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))

@@ -185,10 +185,6 @@ def test_the_training_begins_with_made_examples_that_show_their_words_and_explai
     assert all("another conversation" in study.lessons[one].why["rr"] for one in golds)
 
 
-def test_a_plan_names_the_wording_of_its_scales(folder: Path, study: Study) -> None:
-    assert json.loads((folder / "plan.json").read_text())["scales_version"] == study.scales_version == "av-emo-2"
-
-
 def test_a_study_is_not_planned_over_another(runs: Runs, folder: Path) -> None:
     with pytest.raises(UsageError, match="holds a study already"):
         runs.plan(folder)
@@ -253,10 +249,10 @@ def added_tokens(room: Room) -> list[str]:
 
 def join_by(room: Room, token: str) -> int:
     """Go through a session by an invitation that was added."""
-    rater = room.desk.rater_of(room.desk.join(token))
-    room.desk.consent(rater)
+    rater = room.service.rater_of(room.service.join(token))
+    room.service.consent(rater)
     room.name_device(rater)
-    screen = room.desk.ready(rater)
+    screen = room.service.ready(rater)
     while isinstance(screen, ItemScreen):
         screen = room.rate(rater, screen)
     return rater
@@ -269,7 +265,7 @@ def test_the_items_of_a_rater_who_is_left_out_are_rated_by_others(room: Room) ->
     assert short_items(room) == 4
     done = extend_study(room.folder, room.study, None)
     assert (done.lacking, done.sessions, done.invitations) == (4, 1, 2)
-    # The desk was open all the while.
+    # The service was open all the while.
     join_by(room, added_tokens(room)[0])
     assert short_items(room) == 0
     rated = Counter((rater, item) for rater, item, repeat in room.ratings() if not repeat)
@@ -283,7 +279,7 @@ def test_an_item_that_did_not_play_is_rated_by_another(room: Room) -> None:
     while isinstance(screen, ItemScreen) and room.expected(screen) != dict.fromkeys(("er", "en", "rr"), 3):
         screen = room.rate(rater, screen)
     assert isinstance(screen, ItemScreen)
-    screen, _ = room.desk.rate(rater, Rating(screen.showing, None, plays=0, problem="no sound"))
+    screen, _ = room.service.rate(rater, Rating(screen.showing, None, plays=0, problem="no sound"))
     while isinstance(screen, ItemScreen):
         screen = room.rate(rater, screen)
     # Sessions that nobody has held yet are no reason to ask for more.
@@ -305,8 +301,8 @@ def test_invitations_alone_can_be_added(room: Room) -> None:
     tokens = added_tokens(room)
     assert len(tokens) == 3
     join_by(room, tokens[2])
-    room.desk.close()
-    room.desk = room.open()
+    room.service.close()
+    room.service = room.open()
     assert join_by(room, tokens[0]) != join_by(room, tokens[1])
     with sqlite3.connect(room.folder / "ratings.sqlite") as tables:
         assert all(token.encode() not in (room.folder / "ratings.sqlite").read_bytes() for token in tokens)

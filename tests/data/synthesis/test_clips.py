@@ -55,13 +55,6 @@ def test_an_emotion_is_reached_within_a_second(emotion: str, valence: int, arous
     assert (arousal * (affect.arousal[late] - 0.5) > 0.05).all()
 
 
-@given(emotions, seeds)
-def test_no_intensity_is_neutral(emotion: str, seed: int) -> None:
-    affect = path_to(emotion, seed).at(TIMES_S, 0.0)
-    assert (affect.valence == 0.5).all()
-    assert (affect.arousal == 0.5).all()
-
-
 @pytest.mark.parametrize("emotion", ["joy", "anger", "sorrow"])
 def test_each_corner_is_nearest_to_its_own_emotion(emotion: str) -> None:
     named = {"happy": "joy", "angry": "anger", "sad": "sorrow"}
@@ -153,10 +146,6 @@ def test_later_frames_differ_between_emotions() -> None:
     for i in range(4):
         for j in range(i):
             assert np.abs(last[i] - last[j]).max() > 60
-
-
-def test_no_intensity_shows_no_emotion() -> None:
-    assert (draw("angry", intensity=0.0) == draw("happy", intensity=0.0)).all()
 
 
 def test_people_look_different() -> None:

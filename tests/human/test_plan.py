@@ -21,7 +21,7 @@ from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.analysis import analyze
 from avemo_harness.human.items import open_systems
 from avemo_harness.human.media import RATE, TARGET_LUFS, loudness
-from avemo_harness.human.plan import StudyPlan, covering_sessions, extend_study, make_study, token_digest
+from avemo_harness.human.plan import StudyPlan, extend_study, greedy_cover, make_study, token_digest
 from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import ItemScreen
 from avemo_harness.human.service import Rating
@@ -316,7 +316,7 @@ def test_invitations_alone_can_be_added(room: Room) -> None:
 def test_chosen_sessions_give_what_is_lacking_and_none_is_idle(sets: list[set[str]], lacking: dict[str, int]) -> None:
     lacking = {item: number for item, number in lacking.items() if any(item in one for one in sets)}
     sessions = [Session((tuple(Showing(item) for item in sorted(one)),)) for one in sets]
-    chosen = covering_sessions(sessions, lacking)
+    chosen = greedy_cover(sessions, lacking)
     given_again = Counter(item for number in chosen for item in sets[number])
     assert all(given_again[item] >= number for item, number in lacking.items())
     assert len(chosen) <= sum(lacking.values())

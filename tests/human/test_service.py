@@ -18,7 +18,7 @@ from avemo_harness.human.screens import (
     ItemScreen,
     Screen,
     feedback_on,
-    passed,
+    passes_training,
 )
 from avemo_harness.human.service import Rating, RefusedError, StudyService
 from avemo_harness.human.study import DeviceCheck, Segment, Study, StudyItem
@@ -347,7 +347,7 @@ def test_the_replies_to_one_person_are_told_apart_by_the_scale_that_they_teach()
 )
 def test_who_takes_matching_or_kindness_for_the_best_does_not_pass(given: dict[str, int], enough: bool) -> None:
     ratings = [dict.fromkeys(("er", "en", "rr"), given[item.item_id]) for item in ITEMS]
-    assert passed(ITEMS, ratings) == enough
+    assert passes_training(ITEMS, ratings) == enough
 
 
 def test_feedback_says_why_where_the_plan_does(tmp_path: Path) -> None:

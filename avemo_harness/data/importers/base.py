@@ -41,23 +41,21 @@ class CorpusInfo:
     language: str = "en"
 
 
-class ClipSource(Protocol):
-    """The origin of a turn's clip."""
+@dataclass(frozen=True)
+class ClipSource:
+    """The origin of a turn's clip; its files are read when it is made.
 
-    @property
-    def name(self) -> str:
-        """The file that it is, or is mostly made of, by its name in the source."""
+    Args:
+        name: the file that it is, or is mostly made of, by its name in the source.
+        make: gives the clip; raises a MediaError where a file is damaged, or does not fit the others.
+        ending: that of a file that holds the clip.
+        readable_in_place: whether the clip is that very file, in a local folder.
+    """
 
-    @property
-    def ending(self) -> str:
-        """That of a file that holds the clip, such as ``.mp4``."""
-
-    @property
-    def readable_in_place(self) -> bool:
-        """True where the clip is that very file, in a local folder."""
-
-    def make(self) -> bytes:
-        """The clip. MediaError: a file is damaged, or does not fit the others that it is made of."""
+    name: str
+    make: Callable[[], bytes]
+    ending: str = ".mp4"
+    readable_in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def _check(one: ClipSource) -> tuple[_CheckedClip, bytes]:
     info = media.probe(data)
     clip = Clip(hashlib.sha256(data).hexdigest(), one.name, one.make)
     has_sound, has_video = info.sound is not None, info.video is not None
-    lost_face = isinstance(one, VoicedVideo) and one.is_silent and not has_video
+    lost_face = isinstance(one, VoicedVideo) and one.is_silent() and not has_video
     return _CheckedClip(clip, info.duration_s, has_sound, has_video, one.name, data != made, lost_face), data
 
 

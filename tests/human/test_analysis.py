@@ -17,7 +17,6 @@ from avemo_harness.errors import UsageError
 from avemo_harness.human.analysis import HumanResult, analyze, exclusions, write_result, write_tables
 from avemo_harness.human.ratings import CollectedRating, Collection, read_collection
 from avemo_harness.human.study import ExclusionRules, Study, StudyItem, StudyKey, read_key
-from avemo_harness.metrics.raters import unit_score
 
 Rater = Callable[[StudyItem], Mapping[str, int]]
 
@@ -98,18 +97,6 @@ def test_who_leaves_out_too_much_is_left_out(planned: Planned) -> None:
 
     assert exclusions(lost(3), ExclusionRules()) == {}
     assert exclusions(lost(4), ExclusionRules()) == {"rater0": ("4 items left out as not working",)}
-
-
-def test_values_are_those_of_a_plain_loop(planned: Planned) -> None:
-    ratings = planned.collect(people(planned))
-    result = planned.analyze(ratings)
-    for system in ("calm", "loud"):
-        of_items: dict[str, list[int]] = {}
-        for one in ratings:
-            if one.item.kind == "rated" and not one.repeat and planned.of(one.item) == system:
-                of_items.setdefault(one.item.item_id, []).append(one.ratings["er"])
-        expected = np.mean([np.mean(unit_score(np.array(given, dtype=float))) for given in of_items.values()])
-        assert result.scores.systems[system]["ER"].value == pytest.approx(expected)
 
 
 def test_a_planted_difference_is_found_and_none_where_there_is_none(planned: Planned) -> None:

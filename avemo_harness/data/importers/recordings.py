@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
@@ -90,19 +91,13 @@ def fit_conditions(data: bytes) -> bytes:
         return media.with_known_sizes(data)
     # Servers of models are sent the file, and not every one of them turns what is stored turned.
     turned = info.video is not None and info.video.quarter_turns > 0
-    if not turned and _allows_conditions(data):
-        return data
+    if not turned:
+        with suppress(MediaError):
+            require_conditions(data)
+            return data
     data = reencode(data)
     require_conditions(data)
     return data
-
-
-def _allows_conditions(data: bytes) -> bool:
-    try:
-        require_conditions(data)
-    except MediaError:
-        return False
-    return True
 
 
 def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

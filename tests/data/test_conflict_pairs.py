@@ -57,7 +57,7 @@ def may_pair(one: PairCandidate, other: PairCandidate, polarity: Polarity) -> bo
 
 
 def best_by_trying(left: list[PairCandidate], polarity: Polarity) -> tuple[int, float]:
-    """How many pairs can be made, and the least sum of gaps (negative), by trying everything."""
+    """The number of pairs that can be made, and the least sum of gaps (negative), by trying everything."""
     if len(left) < 2:
         return 0, 0.0
     first, rest = left[0], left[1:]

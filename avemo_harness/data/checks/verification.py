@@ -153,7 +153,7 @@ def _kept_clause(text: str, kept: int, total: int, below: tuple[tuple[float, Ver
 
 
 def _votes_on(clip: LabelledClip, opinions: LabelRatings) -> Iterator[dict[str, Any]]:
-    """How often each emotion is named for each stream of a clip, and whether the rule keeps that stream."""
+    """Counts of the emotions that are named for each stream of a clip, and whether the rule keeps that stream."""
     for stream in STREAMS:
         kept = opinions.confirm(clip.clip.sha256, stream, clip.emotion)
         if kept is not None:
@@ -185,7 +185,8 @@ def _agreement(stream: Stream, clips: Sequence[LabelledClip], votes: Sequence[Ma
 
 
 def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, int]:
-    """How many conflict pairs the rule keeps, each stream by its own label: its sound in one clip, its face in another.
+    """Counts of conflict pairs that the rule keeps, each stream by its own label: its sound in one clip, its face in the
+    other.
 
     Pairs whose streams are not both judged are counted among `pairs` alone.
     """

@@ -185,8 +185,8 @@ def _agreement(stream: Stream, clips: Sequence[LabelledClip], votes: Sequence[Ma
 
 
 def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, int]:
-    """Counts of conflict pairs that the rule keeps, each stream by its own label: its sound in one clip, its face in the
-    other.
+    """Counts of conflict pairs that the rule keeps, each stream by its own label: its sound in one clip, its face in
+    the other.
 
     Pairs whose streams are not both judged are counted among `pairs` alone.
     """

@@ -282,8 +282,8 @@ def execute_push(args: argparse.Namespace) -> int:
     pushed = push_release(folder, target, tasks, say, "ids" if args.ids_only else "whole", args.acknowledge_restricted)
     print(f"{pushed.files} files, {pushed.size / 1e6:,.1f} MB: {pushed.url}")
     print(f"commit {pushed.commit}" + (f", tagged {target.tag}" if target.tag else ""))
-    media = " --media_root DIR" if pushed.needs_media else ""
-    names = ",".join(pushed.tasks) or "TASKS"
+    media = " --media_root DIR" if pushed.publication.needs_media else ""
+    names = ",".join(pushed.publication.tasks) or "TASKS"
     print(f"avemo-eval --model MODEL --tasks {names} --dataset {target.repo} --revision {pushed.commit}{media}")
     return 0
 

@@ -54,12 +54,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.data.importers import find_corpus, importer_options
     from avemo_harness.data.importers.source import HubFiles, open_source
-    from avemo_harness.data.importers.writing import (
-        ImportSource,
-        ImportTarget,
-        require_config_name,
-        write_import,
-    )
+    from avemo_harness.data.importers.writing import ImportSettings, require_config_name, write_import
 
     require_new_folder(args.out)
     if args.config is not None:
@@ -68,15 +63,16 @@ def execute_import(args: argparse.Namespace) -> int:
     given = {field.name: getattr(args, field.name) or field.default for field in dataclasses.fields(kind)}
     with open_source(args.source, args.revision) as source:
         found = find_corpus(args.importer, source, kind(**given))
-        commit = source.files.commit if isinstance(source.files, HubFiles) else None
-        options = {name: str(value) for name, value in given.items()}
-        target = ImportTarget(
-            out=args.out,
+        settings = ImportSettings(
+            importer=args.importer,
+            source=args.source,
+            commit=source.files.commit if isinstance(source.files, HubFiles) else None,
+            options={name: str(value) for name, value in given.items()},
             clips="inside" if args.embed or found.about.redistributable else "outside",
             on_damage="refuse" if args.strict else "leave out",
             config=args.config,
         )
-        imported = write_import(found, ImportSource(args.importer, args.source, commit, options), target, say)
+        imported = write_import(found, args.out, settings, say)
     _report(imported, args)
     return 1 if imported.bad_share > args.max_bad else 0
 
@@ -119,15 +115,15 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
             show(f"  … and {more:,} more: {args.out / IMPORT_RECORD} names all")
         for reason, count in count_reasons(imported.bad_files):
             show(f"  {count:,} × {reason}")
-    for one in imported.dropped:
+    for one in imported.found.dropped:
         show(f"left out {one.count:,}: {one.reason}")
-    for note in imported.notes:
+    for note in imported.found.notes:
         show(note)
-    config = args.config or imported.config
+    config = args.config or imported.found.config
     for part, dialogues in imported.dialogues.items():
         turns = sum(turn.role == "user" for dialogue in dialogues for turn in dialogue.turns)
         pairs = len(imported.pairs.get(part, ()))
         show(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
-    named = not (args.embed or imported.about.redistributable or (args.out / MEDIA).is_dir())
+    named = not (args.embed or imported.found.about.redistributable or (args.out / MEDIA).is_dir())
     root = f" --media_root {args.source}" if named else ""
     show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")

@@ -316,9 +316,9 @@ def add_pairs(folder: Path, config: str, pairs: dict[str, list[ConflictPair]]) -
     """
     name = config + CONFLICT
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as place:
-            write_pairs(Path(place), config, pairs)
-            (Path(place) / name).rename(folder / name)
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=folder) as hidden:
+            write_pairs(Path(hidden), config, pairs)
+            (Path(hidden) / name).rename(folder / name)
         write_pairs(folder, config, {})
     except OSError as error:
         raise StorageError(folder, "written", error) from error

@@ -404,20 +404,19 @@ def write_tables(folder: Path, key: StudyKey, collection: Collection, result: Hu
         what = (one.rater, one.item.item_id, one.item.kind, of.dialogue, of.system, str(int(one.repeat)), one.scales)
         given = [str(one.ratings.get(name, "")) for name in SCALE_NAMES]
         ratings.append([*what, *given, "" if one.seconds is None else f"{one.seconds:.1f}", one.problem or ""])
-    stages = {one.rater: (one.stage, one.code or "") for one in collection.raters}
-    names = sorted({*stages, *(one.rater for one in collection.ratings)})
+    names = sorted({*collection.raters, *(one.rater for one in collection.ratings)})
     left_out = _left_out(result)
     raters = [["rater", "stage", "code", "ratings", "left_out"]]
     for name in names:
         count = sum(one.rater == name and bool(one.ratings) for one in collection.ratings)
-        stage, code = stages.get(name, ("imported", ""))
-        raters.append([name, stage, code, str(count), "; ".join(left_out.get(name, ()))])
+        stage, code = collection.raters.get(name, ("imported", None))
+        raters.append([name, stage, code or "", str(count), "; ".join(left_out.get(name, ()))])
     for path, rows in ((folder / "ratings.csv", ratings), (folder / "raters.csv", raters)):
         write_privately(path, _csv(rows))
 
 
 def _left_out(result: HumanResult) -> dict[str, list[str]]:
-    """Why raters are left out, on any wording of the scales."""
+    """Reasons to leave raters out, on any wording of the scales."""
     reasons: dict[str, list[str]] = {}
     for one in (result, *result.apart):
         for rater, why in one.excluded.items():

@@ -46,7 +46,7 @@ def require_packages() -> None:
 
 @dataclass(frozen=True, slots=True)
 class PublicAddress:
-    """Where raters find the study.
+    """Address by which raters find the study.
 
     Args:
         origins: such as ``https://ratings.example.org``, without a path.

@@ -9,6 +9,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,28 +67,24 @@ def import_ratings(
         where = f"{source}:{number}"
         named = {**values, "scales": _scales(values["scales"], scales, study, where)}
         rows.append(_row(named, where, known, item_of))
-    file = RatingsFile(folder, study.digest())
     added = 0
     names = set()
-    try:
-        with file.transaction() as db:
-            for row in rows:
-                secret_name = hmac.new(file.secret, row.rater.encode(errors="surrogatepass"), hashlib.sha256)
-                name = f"import{secret_name.hexdigest()[:12]}"
-                names.add(name)
-                stored_as = (name, row.item.item_id, row.repeat, row.scales)
-                found = (*(row.ratings.get(scale) for scale in SCALE_NAMES), row.seconds)
-                before = db.execute(_KNOWN, stored_as).fetchone()
-                if before is None:
-                    db.execute(_ADD, (*stored_as, *found))
-                    added += 1
-                elif tuple(before) != found:
-                    raise UsageError(
-                        f"{source}: rates item {row.item.item_id} by rater {row.rater!r} twice, and not alike (once "
-                        "perhaps in an earlier file); keep one, or mark the second with repeat=1"
-                    )
-    finally:
-        file.close()
+    with closing(RatingsFile(folder, study.digest())) as file, file.transaction() as db:
+        for row in rows:
+            secret_name = hmac.new(file.secret, row.rater.encode(errors="surrogatepass"), hashlib.sha256)
+            name = f"import{secret_name.hexdigest()[:12]}"
+            names.add(name)
+            stored_as = (name, row.item.item_id, row.repeat, row.scales)
+            found = (*(row.ratings.get(scale) for scale in SCALE_NAMES), row.seconds)
+            before = db.execute(_KNOWN, stored_as).fetchone()
+            if before is None:
+                db.execute(_ADD, (*stored_as, *found))
+                added += 1
+            elif tuple(before) != found:
+                raise UsageError(
+                    f"{source}: rates item {row.item.item_id} by rater {row.rater!r} twice, and not alike (once "
+                    "perhaps in an earlier file); keep one, or mark the second with repeat=1"
+                )
     apart = Counter(row.scales for row in rows if row.scales != study.scales_version)
     return ImportCounts(added, len(rows) - added, len(names), dict(sorted(apart.items())))
 

@@ -114,7 +114,9 @@ def _spoken_task(folder: Path, run: RunRecord, name: str | None) -> TaskSpec:
     return spoken[name] if name is not None else next(iter(spoken.values()))
 
 
-def rateable(systems: Sequence[System], release: Release, most_turns: int) -> tuple[list[Candidate], Mapping[str, int]]:
+def eligible_dialogues(
+    systems: Sequence[System], release: Release, most_turns: int
+) -> tuple[list[Candidate], Mapping[str, int]]:
     """The dialogues of a release that every system answered aloud, in its order.
 
     Returns:
@@ -166,7 +168,7 @@ class ItemSpec:
     why: Mapping[str, str] = field(default_factory=dict)
 
 
-def rated_recipe(system: System, candidate: Candidate) -> ItemSpec:
+def rated_item(system: System, candidate: Candidate) -> ItemSpec:
     """The item that asks for a rating of a system's replies to a dialogue."""
     return ItemSpec("rated", candidate, system.label, _replies(system, candidate))
 
@@ -181,7 +183,7 @@ def traps(system: System, candidates: Sequence[Candidate], count: int, rng: np.r
         )
 
 
-def put_together_golds(system: System, candidates: Sequence[Candidate], count: int) -> Iterator[ItemSpec]:
+def mismatched_golds(system: System, candidates: Sequence[Candidate], count: int) -> Iterator[ItemSpec]:
     """Items whose replies belong to another dialogue: of relevance 1, or 2 where general words may fit by chance.
 
     A dialogue gives its clips to one item and its replies to one item, and no two of the dialogues have a sentence in
@@ -198,9 +200,9 @@ def put_together_golds(system: System, candidates: Sequence[Candidate], count: i
     """
     from scipy.optimize import linear_sum_assignment
 
-    pool = _of_different_words(candidates)[:MOST_TO_MATCH]
+    pool = _without_shared_sentences(candidates)[:MOST_TO_MATCH]
     asked = pool[:count]
-    unlike = np.array([[_unfitness(one, other) for other in pool] for one in asked]).reshape(len(asked), len(pool))
+    unlike = np.array([[_match_cost(one, other) for other in pool] for one in asked]).reshape(len(asked), len(pool))
     # The first candidates also lend their replies first, among those that fit equally well.
     for row, column in zip(*linear_sum_assignment(unlike + np.linspace(0, 0.5, len(pool))), strict=True):
         if unlike[row, column] < _UNFIT:
@@ -208,7 +210,7 @@ def put_together_golds(system: System, candidates: Sequence[Candidate], count: i
             replies = _replies(system, other)
             swapped = tuple(replies[turn % len(replies)] for turn in range(len(asked[row].turns)))
             source = f"replies to dialogue {other.dialogue.dialogue_id}"
-            opposite = _unfitness(asked[row], other) == _OPPOSITE
+            opposite = _match_cost(asked[row], other) == _OPPOSITE
             expected = {"rr": LOWEST if opposite else LOWEST + 1}
             yield ItemSpec("gold", asked[row], source, swapped, expected, why={"rr": _ANOTHERS})
 
@@ -254,7 +256,7 @@ def _replies(system: System, candidate: Candidate) -> tuple[Path, ...]:
     return tuple(system.replies[candidate.dialogue.dialogue_id, turn] for turn in candidate.turns)
 
 
-def _unfitness(asked: Candidate, other: Candidate) -> float:
+def _match_cost(asked: Candidate, other: Candidate) -> float:
     """Cost of showing replies to `other` as replies that do not fit `asked`: 0 where the feelings are opposite."""
     if asked is other:
         return _UNFIT
@@ -264,7 +266,7 @@ def _unfitness(asked: Candidate, other: Candidate) -> float:
     return 1.0 if here != there else 2.0
 
 
-def _of_different_words(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _without_shared_sentences(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates but for those in which something is said that was said in one before."""
     chosen: list[Candidate] = []
     said: set[str] = set()
@@ -317,7 +319,7 @@ class Example:
 
     @property
     def words(self) -> tuple[str, str]:
-        """What the person and the reply say."""
+        """Words of the person and of the reply."""
         return self.person.words, self.reply.words
 
 

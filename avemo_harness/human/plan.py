@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +22,10 @@ from avemo_harness.human.items import (
     Example,
     ItemSpec,
     System,
+    eligible_dialogues,
+    mismatched_golds,
     person_clip,
-    put_together_golds,
-    rateable,
-    rated_recipe,
+    rated_item,
     read_golds,
     release_of,
     reply_speech,
@@ -32,7 +33,7 @@ from avemo_harness.human.items import (
 )
 from avemo_harness.human.media import StudyMedia
 from avemo_harness.human.ratings import CollectedRating, RatingsFile, read_collection
-from avemo_harness.human.sessions import Pool, checks_needed, plan_sessions, sessions_of
+from avemo_harness.human.sessions import checks_needed, plan_sessions, sessions_of
 from avemo_harness.human.study import (
     PLAN,
     DeviceCheck,
@@ -106,23 +107,24 @@ def make_study(
     if release.fingerprint != release_of(systems[0])["fingerprint"]:
         raise UsageError(f"{release.source}: is not the release that the runs were asked about; give that one")
     rng = np.random.default_rng(plan.seed)
-    candidates, left_out = rateable(systems, release, plan.most_turns)
+    candidates, left_out = eligible_dialogues(systems, release, plan.most_turns)
     chosen, others = _choose(candidates, plan.dialogues or PRESETS[plan.preset], rng)
     checks, training = _checks(systems, chosen, others, plan, rng)
-    rated = [rated_recipe(system, candidate) for candidate in chosen for system in systems]
+    rated = [rated_item(system, candidate) for candidate in chosen for system in systems]
 
     total = len(rated) + len(checks) + len(EXAMPLES) + len(training)
     made = _Items(StudyMedia(folder), rng, say, total)
-    ids = [made.add(recipe) for recipe in rated]
-    check_ids = [made.add(recipe) for recipe in checks]
-    training_ids = [*(made.add_example(one) for one in EXAMPLES), *(made.add(recipe) for recipe in training)]
-    pool = Pool(
+    ids = [made.add(spec) for spec in rated]
+    check_ids = [made.add(spec) for spec in checks]
+    training_ids = [*(made.add_example(one) for one in EXAMPLES), *(made.add(spec) for spec in training)]
+    sessions = plan_sessions(
         rated=[ids[start : start + len(systems)] for start in range(0, len(ids), len(systems))],
-        golds=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "gold"],
-        traps=[one for one, recipe in zip(check_ids, checks, strict=True) if recipe.kind == "trap"],
+        golds=[one for one, spec in zip(check_ids, checks, strict=True) if spec.kind == "gold"],
+        traps=[one for one, spec in zip(check_ids, checks, strict=True) if spec.kind == "trap"],
         seconds={item.item_id: item.seconds for item in made.items},
+        raters_an_item=plan.raters_an_item,
+        seed=plan.seed,
     )
-    sessions = plan_sessions(pool, plan.raters_an_item, plan.seed)
     tokens = [secrets.token_hex(16) for _ in range(round(SPARE_INVITATIONS * len(sessions)))]
     study = Study(
         title=plan.title,
@@ -188,7 +190,7 @@ def _checks(
     number = checks_needed(len(chosen))
     speaking = systems[int(rng.integers(len(systems)))]
     if plan.golds is None:
-        golds = list(put_together_golds(speaking, [*others, *chosen], number + TRAINING_GOLDS))
+        golds = list(mismatched_golds(speaking, [*others, *chosen], number + TRAINING_GOLDS))
         if len(golds) <= number:
             raise UsageError(
                 f"{len(golds)} gold items can be put together from dialogues of different words, the study needs "
@@ -224,11 +226,11 @@ class _Items:
         self._say = say
         self._total = total
 
-    def add(self, recipe: ItemSpec) -> str:
-        item_id = self._add(recipe.kind, self._segments(recipe), recipe.expected)
-        self.keys[item_id] = ItemKey(recipe.candidate.dialogue.dialogue_id, recipe.system, recipe.candidate.turns)
-        if recipe.why:
-            self.lessons[item_id] = Lesson(recipe.why)
+    def add(self, spec: ItemSpec) -> str:
+        item_id = self._add(spec.kind, self._segments(spec), spec.expected)
+        self.keys[item_id] = ItemKey(spec.candidate.dialogue.dialogue_id, spec.system, spec.candidate.turns)
+        if spec.why:
+            self.lessons[item_id] = Lesson(spec.why)
         return item_id
 
     def add_example(self, example: Example) -> str:
@@ -247,13 +249,13 @@ class _Items:
             self._say(f"{len(self.items)}/{self._total} items made")
         return item_id
 
-    def _segments(self, recipe: ItemSpec) -> Iterator[Segment]:
-        for turn, reply in zip(recipe.candidate.turns, recipe.replies, strict=True):
-            clip = recipe.candidate.dialogue.turns[turn].clip
+    def _segments(self, spec: ItemSpec) -> Iterator[Segment]:
+        for turn, reply in zip(spec.candidate.turns, spec.replies, strict=True):
+            clip = spec.candidate.dialogue.turns[turn].clip
             assert clip is not None  # a candidate's turns have clips
             yield self.media.user(clip)
-            last = turn == recipe.candidate.turns[-1]
-            yield self.media.reply(reply, recipe.beeps if last else 0)
+            last = turn == spec.candidate.turns[-1]
+            yield self.media.reply(reply, spec.beeps if last else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,28 +283,22 @@ def extend_study(folder: Path, study: Study, invitations: int | None) -> Extensi
     """
     collected = read_collection(folder, study).ratings
     ratings = [one for one in collected if one.scales == study.scales_version]
-    file = RatingsFile(folder, study.digest())
-    try:
-        with file.transaction() as db:
-            lacking = lacking_raters(study, ratings, _open_items(db, study))
-            copies = covering_sessions(study.sessions, lacking)
-            first = len(sessions_of(db, study))
-            db.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
-            wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
-            tokens = [secrets.token_hex(16) for _ in range(wanted)]
-            (added,) = db.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
-            rows = (
-                (token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added)
-            )
-            db.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
-            if tokens:
-                _append(folder / INVITATIONS, tokens)
-    finally:
-        file.close()
+    with closing(RatingsFile(folder, study.digest())) as file, file.transaction() as db:
+        lacking = missing_raters(study, ratings, _open_items(db, study))
+        copies = greedy_cover(study.sessions, lacking)
+        first = len(sessions_of(db, study))
+        db.executemany("INSERT INTO extra_sessions VALUES (?, ?)", enumerate(copies, first))
+        wanted = round(SPARE_INVITATIONS * len(copies)) if invitations is None else invitations
+        tokens = [secrets.token_hex(16) for _ in range(wanted)]
+        (added,) = db.execute("SELECT COUNT(*) FROM extra_invitations").fetchone()
+        rows = ((token_digest(token), number) for number, token in enumerate(tokens, len(study.invitations) + added))
+        db.executemany("INSERT INTO extra_invitations VALUES (?, ?)", rows)
+        if tokens:
+            _append(folder / INVITATIONS, tokens)
     return Extension(len(lacking), len(copies), len(tokens))
 
 
-def lacking_raters(study: Study, ratings: Sequence[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
+def missing_raters(study: Study, ratings: Sequence[CollectedRating], still_open: Mapping[str, int]) -> dict[str, int]:
     """Count the raters that rated items will lack, of those that will lack some.
 
     Args:
@@ -314,8 +310,8 @@ def lacking_raters(study: Study, ratings: Sequence[CollectedRating], still_open:
     return {item: number for item, number in missing.items() if number > 0}
 
 
-def covering_sessions(sessions: Iterable[Session], lacking: Mapping[str, int]) -> list[int]:
-    """Numbers of sessions that, held once more, give every item what it lacks; the one that gives most comes first."""
+def greedy_cover(sessions: Iterable[Session], lacking: Mapping[str, int]) -> list[int]:
+    """Greedy set cover: numbers of sessions that, held once more, give every item what it lacks; most first."""
     gives = [{one.item for one in session.showings if not one.repeat} for session in sessions]
     left = Counter(lacking)
     chosen: list[int] = []

@@ -6,7 +6,7 @@ import errno
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,20 +179,11 @@ class CollectedRating:
 
 
 @dataclass(frozen=True, slots=True)
-class RaterRecord:
-    """Stage that a rater of the study's own pages has reached."""
-
-    rater: str
-    stage: str
-    code: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Collection:
-    """Ratings and raters of a study so far."""
+    """Ratings of a study so far, and the stage and code of each rater of its own pages, by name."""
 
     ratings: tuple[CollectedRating, ...]
-    raters: tuple[RaterRecord, ...]
+    raters: Mapping[str, tuple[str, str | None]]
 
 
 def read_collection(folder: Path, study: Study) -> Collection:
@@ -206,22 +197,18 @@ def read_collection(folder: Path, study: Study) -> Collection:
         raise UsageError(
             f"{folder}: has no ratings yet; avemo-eval human serve {folder}, or avemo-eval human import {folder} FILE"
         )
-    file = RatingsFile(folder, study.digest())
-    try:
-        with file.transaction() as db:
-            raters = db.execute("SELECT * FROM raters ORDER BY number").fetchall()
-            items = study.by_id()
-            own = db.execute("SELECT * FROM ratings ORDER BY rater, session, position")
-            imported = db.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales")
-            return Collection(
-                (
-                    *(_collected(row, _name(row["rater"]), items) for row in own.fetchall()),
-                    *(_collected(row, row["rater"], items) for row in imported.fetchall()),
-                ),
-                tuple(RaterRecord(_name(row["number"]), row["stage"], row["code"]) for row in raters),
-            )
-    finally:
-        file.close()
+    items = study.by_id()
+    with closing(RatingsFile(folder, study.digest())) as file, file.transaction() as db:
+        raters = db.execute("SELECT * FROM raters ORDER BY number").fetchall()
+        own = db.execute("SELECT * FROM ratings ORDER BY rater, session, position").fetchall()
+        imported = db.execute("SELECT * FROM imported ORDER BY rater, item, repeat, scales").fetchall()
+    return Collection(
+        (
+            *(_collected(row, _name(row["rater"]), items) for row in own),
+            *(_collected(row, row["rater"], items) for row in imported),
+        ),
+        {_name(row["number"]): (row["stage"], row["code"]) for row in raters},
+    )
 
 
 def _collected(row: sqlite3.Row, rater: str, items: Mapping[str, StudyItem]) -> CollectedRating:

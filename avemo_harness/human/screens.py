@@ -113,7 +113,7 @@ class Feedback:
     why: str = ""
 
 
-def played(item: StudyItem, words: Sequence[str] = ()) -> tuple[PlayedSegment, ...]:
+def playback_segments(item: StudyItem, words: Sequence[str] = ()) -> tuple[PlayedSegment, ...]:
     """An item's files in the order of playing.
 
     Args:
@@ -144,7 +144,7 @@ PASS_SHARE = 0.8
 """Of the expected ratings that must be met within one point; those of traps all exactly."""
 
 
-def passed(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]) -> bool:
+def passes_training(items: Sequence[StudyItem], given: Sequence[Mapping[str, int | None]]) -> bool:
     """True where ratings of the training items are good enough.
 
     Args:

@@ -25,8 +25,8 @@ from avemo_harness.human.screens import (
     Screen,
     feedback_on,
     media_of,
-    passed,
-    played,
+    passes_training,
+    playback_segments,
 )
 from avemo_harness.human.sessions import RATING_S, PendingItem, SeatAllocator, longest_session_s
 from avemo_harness.human.study import SCALE_NAMES, DeviceCheck, Study
@@ -206,7 +206,7 @@ class StudyService:
             rows = db.execute(
                 "SELECT er, en, rr FROM training WHERE rater = ? AND try = ? ORDER BY position", (rater, attempt)
             )
-            if passed([self._items[one] for one in self._study.training], [dict(row) for row in rows]):
+            if passes_training([self._items[one] for one in self._study.training], [dict(row) for row in rows]):
                 self._set_stage(db, rater, "rating")
             elif attempt + 1 < TRIES:
                 db.execute("UPDATE raters SET training_try = ? WHERE number = ?", (attempt + 1, rater))
@@ -280,7 +280,7 @@ class StudyService:
         return ItemScreen(
             showing=showing,
             part="training",
-            segments=played(self._items[item], lesson.words if lesson else ()),
+            segments=playback_segments(self._items[item], lesson.words if lesson else ()),
             scales=self._study.scales,
             number=position + 1,
             of=len(self._study.training),
@@ -296,7 +296,7 @@ class StudyService:
         return ItemScreen(
             showing=showing,
             part="rating",
-            segments=played(self._items[pending.showing.item]),
+            segments=playback_segments(self._items[pending.showing.item]),
             scales=self._study.scales,
             number=pending.number,
             of=pending.of,

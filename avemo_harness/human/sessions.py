@@ -38,22 +38,6 @@ RATING_S = 20.0
 """Seconds that judging an item takes beside playing it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The items that sessions are made of, by id.
-
-    Args:
-        rated: shape (dialogues, systems).
-        golds, traps: at least `checks_needed` of each.
-        seconds: how long each item takes to play.
-    """
-
-    rated: Sequence[Sequence[str]]
-    golds: Sequence[str]
-    traps: Sequence[str]
-    seconds: Mapping[str, float]
-
-
 def checks_needed(dialogues: int) -> int:
     """Gold items, and as many traps, in a session of so many rated items.
 
@@ -63,14 +47,26 @@ def checks_needed(dialogues: int) -> int:
     return math.ceil(dialogues / CHECKS_EVERY)
 
 
-def plan_sessions(pool: Pool, raters_an_item: int, seed: int) -> tuple[Session, ...]:
+def plan_sessions(
+    rated: Sequence[Sequence[str]],
+    golds: Sequence[str],
+    traps: Sequence[str],
+    seconds: Mapping[str, float],
+    raters_an_item: int,
+    seed: int,
+) -> tuple[Session, ...]:
     """Plan `raters_an_item` times as many sessions as there are systems.
 
     The sessions of a round show the same dialogues in the same order, each with another system, by the rows of a
     Williams square: a round rates every item once, and a session holds every dialogue once.
+
+    Args:
+        rated: ids of items, shape (dialogues, systems).
+        golds, traps: ids, at least `checks_needed` of each.
+        seconds: how long each item takes to play.
     """
     rng = np.random.default_rng(seed)
-    dialogues, systems = len(pool.rated), len(pool.rated[0])
+    dialogues, systems = len(rated), len(rated[0])
     rows = williams_square(systems)
     sessions = []
     for number in range(raters_an_item):
@@ -79,8 +75,9 @@ def plan_sessions(pool: Pool, raters_an_item: int, seed: int) -> tuple[Session, 
         for row in range(systems):
             # A row of its own for each run through the systems, so that no session repeats one order throughout.
             chosen = [square[(row + index // systems) % systems][index % systems] for index in range(dialogues)]
-            rated = [pool.rated[dialogue][system] for dialogue, system in zip(order, chosen, strict=True)]
-            sessions.append(_in_blocks(_with_checks(_with_repeats(rated, rng), pool, rng), pool.seconds))
+            shown = [rated[dialogue][system] for dialogue, system in zip(order, chosen, strict=True)]
+            showings = _with_checks(_with_repeats(shown, rng), golds, traps, checks_needed(dialogues), rng)
+            sessions.append(_in_blocks(showings, seconds))
     return tuple(sessions)
 
 
@@ -103,14 +100,15 @@ def _with_repeats(rated: Sequence[str], rng: np.random.Generator) -> list[Showin
     return showings
 
 
-def _with_checks(showings: Sequence[Showing], pool: Pool, rng: np.random.Generator) -> list[Showing]:
-    """A gold item and a trap somewhere in every ten, none of them twice."""
-    parts = checks_needed(len(pool.rated))
-    golds, traps = (rng.permutation(len(ids))[:parts] for ids in (pool.golds, pool.traps))
+def _with_checks(
+    showings: Sequence[Showing], golds: Sequence[str], traps: Sequence[str], count: int, rng: np.random.Generator
+) -> list[Showing]:
+    """A gold item and a trap somewhere in each of `count` parts, none of them twice."""
+    drawn = [[ids[index] for index in rng.permutation(len(ids))[:count]] for ids in (golds, traps)]
     mixed: list[Showing] = []
-    for part, gold, trap in zip(np.array_split(np.arange(len(showings)), parts), golds, traps, strict=True):
+    for part, *checks in zip(np.array_split(np.arange(len(showings)), count), *drawn, strict=True):
         chunk = [showings[index] for index in part]
-        for item in (pool.golds[gold], pool.traps[trap]):
+        for item in checks:
             chunk.insert(int(rng.integers(0, len(chunk) + 1)), Showing(item))
         mixed += chunk
     return mixed

@@ -49,8 +49,8 @@ def permissions_warning(folder: Path) -> str | None:
     """A sentence with the remedy where others on this machine may enter a study's folder or read a file in it."""
     if not folder.is_dir():
         return None
-    wide = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _is_open(path)]
-    if not wide and not _is_open(folder):
+    wide = [path.name for path in sorted(folder.iterdir()) if path.is_file() and _readable_by_others(path)]
+    if not wide and not _readable_by_others(folder):
         return None
     what = f"read {', '.join(wide)}" if wide else "enter it"
     return (
@@ -59,7 +59,7 @@ def permissions_warning(folder: Path) -> str | None:
     )
 
 
-def _is_open(path: Path) -> bool:
+def _readable_by_others(path: Path) -> bool:
     return bool(path.stat().st_mode & _OTHERS)
 
 

@@ -13,7 +13,7 @@ from human.studies import write_small_study
 from avemo_harness.human.study import Study, read_study
 
 FIRST_DIGEST = "77d7881cacaac6bd"
-"""What the plan was called, and its ratings with it."""
+"""Digest of the plan, which its ratings name."""
 _FIRST_WORDING = (
     {
         "name": "er",

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from avemo_harness.human.plan import token_digest
-from avemo_harness.human.sessions import Pool, checks_needed, plan_sessions
+from avemo_harness.human.sessions import checks_needed, plan_sessions
 from avemo_harness.human.study import (
     MEDIA,
     DeviceCheck,
@@ -78,7 +78,7 @@ def write_small_study(
     golds = [add("gold", f"d{number}", "calm", {"rr": 1}) for number in range(checks + 1)]
     traps = [add("trap", f"d{number}", "calm", dict.fromkeys(("er", "en", "rr"), 4)) for number in range(checks + 1)]
     lengths = {item.item_id: item.seconds for item in items}
-    sessions = plan_sessions(Pool(rated, golds[1:], traps[1:], lengths), raters_an_item, seed=0)
+    sessions = plan_sessions(rated, golds[1:], traps[1:], lengths, raters_an_item, seed=0)
     study = Study(
         title="How well do replies fit?",
         consent=("You will hear replies.",),

@@ -72,6 +72,14 @@ class Rater(Watched):
         return text
 
 
+def in_training(browser: Any, server: Server, token: str, width: int = 1280, height: int = 900) -> Rater:
+    """A rater who has come to the first item of the training."""
+    rater = Rater(browser, server, width, height)
+    rater.page.goto(f"{server.url}/join/{token}")
+    rater.to_training()
+    return rater
+
+
 @pytest.mark.parametrize(("width", "height", "token"), [(1280, 900, "token0"), (390, 844, "token1")])
 def test_a_whole_session_goes_by_keyboard_alone(
     browser: Any, server: Server, width: int, height: int, token: str
@@ -100,9 +108,7 @@ def test_a_whole_session_goes_by_keyboard_alone(
 def test_a_long_dialogue_fits_the_phone(browser: Any, tmp_path: Path) -> None:
     write_small_study(tmp_path / "study", dialogues=3, seconds=0.2, clip=make_clip(0.2), turns=6)
     with serving(tmp_path / "study") as server:
-        rater = Rater(browser, server, 390, 844)
-        rater.page.goto(f"{server.url}/join/token0")
-        rater.to_training()
+        rater = in_training(browser, server, "token0", 390, 844)
         rater.wait("document.activeElement.textContent === 'Play'")
         rater.press("Enter")
         rater.wait("document.querySelector('.part').textContent === 'The reply, 2 of 12'")
@@ -119,7 +125,7 @@ INSIDE = """[...document.querySelectorAll('.point')].every((point) => {
     const apart = (one) => one.right <= control.left || one.top >= control.bottom || one.bottom <= control.top;
     return inside(control) && lines.length > 0 && lines.every((one) => inside(one) && apart(one));
 })"""
-"""Whether every point holds its control and its anchor, and neither lies on the other."""
+"""True where every point holds its control and its anchor, and neither lies on the other."""
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
@@ -134,9 +140,7 @@ def test_anchors_of_any_length_leave_the_controls_where_they_are(
             scale["anchors"] = [anchor] * 5
         (tmp_path / "plan.json").write_text(json.dumps({**plan, "scales_version": "long"}))
     with serving(tmp_path) as server:
-        rater = Rater(browser, server, width, 844)
-        rater.page.goto(f"{server.url}/join/token0")
-        rater.to_training()
+        rater = in_training(browser, server, "token0", width, 844)
         rater.play_to_the_end()
         assert rater.page.evaluate("document.querySelectorAll('.point').length") == 15
         assert rater.page.evaluate(INSIDE)
@@ -151,9 +155,7 @@ def test_an_example_shows_what_its_voices_say_and_why_it_is_rated_as_it_is(
 ) -> None:
     write_small_study(tmp_path, dialogues=3, seconds=0.2, clip=make_clip(0.4), lessons=True)
     with serving(tmp_path) as server:
-        rater = Rater(browser, server, width, 844)
-        rater.page.goto(f"{server.url}/join/token0")
-        rater.to_training()
+        rater = in_training(browser, server, "token0", width, 844)
         rater.wait("document.activeElement.textContent === 'Play'")
         assert "voices that have no words" in rater.page.inner_text("main")
         rater.press("Enter")
@@ -172,9 +174,7 @@ def test_an_example_shows_what_its_voices_say_and_why_it_is_rated_as_it_is(
 
 
 def test_a_reload_goes_on_with_the_same_item_and_a_second_tab_shows_it_too(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token2")
-    rater.to_training()
+    rater = in_training(browser, server, "token2")
     rater.rate(rater.play_to_the_end())
     rater.press("Tab", "Enter")
     rater.wait("document.querySelector('h1')?.textContent === 'Practice 2 of 2'")
@@ -200,9 +200,7 @@ def test_a_double_click_on_the_device_check_is_one_try(browser: Any, server: Ser
 
 
 def test_a_tab_that_was_left_behind_shows_what_comes_next(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token6")
-    rater.to_training()
+    rater = in_training(browser, server, "token6")
     rater.wait("document.activeElement.textContent === 'Play'")
     stale = rater.page
     rater.page = stale.context.new_page()
@@ -216,9 +214,7 @@ def test_a_tab_that_was_left_behind_shows_what_comes_next(browser: Any, server: 
 
 
 def test_a_start_that_was_not_told_is_told_by_the_next_play(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token7")
-    rater.to_training()
+    rater = in_training(browser, server, "token7")
     rater.wait("document.activeElement.textContent === 'Play'")
     refusal = {"status": 403, "json": {"message": "not now"}}
     rater.page.route("**/api/begin", lambda route: route.fulfill(**refusal), times=1)
@@ -232,9 +228,7 @@ def test_a_start_that_was_not_told_is_told_by_the_next_play(browser: Any, server
 
 
 def test_a_report_that_did_not_get_through_leaves_the_scales_usable(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token8")
-    rater.to_training()
+    rater = in_training(browser, server, "token8")
     rater.wait("document.activeElement.textContent === 'Play'")
     rater.page.route("**/api/rate", lambda route: route.fulfill(status=403, json={"message": "not now"}), times=1)
     rater.page.get_by_text("Something does not work").click()
@@ -247,9 +241,7 @@ def test_a_report_that_did_not_get_through_leaves_the_scales_usable(browser: Any
 
 
 def test_nothing_can_be_skipped_or_hurried(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token9")
-    rater.to_training()
+    rater = in_training(browser, server, "token9")
     rater.wait("document.activeElement.textContent === 'Play'")
     rater.press("Enter")
     rater.wait("document.querySelector('video').duration > 0")
@@ -269,9 +261,7 @@ def test_a_link_on_another_site_leads_in(browser: Any, server: Server) -> None:
 
 
 def test_a_recording_that_does_not_play_can_be_reported(browser: Any, server: Server) -> None:
-    rater = Rater(browser, server, 1280, 900)
-    rater.page.goto(f"{server.url}/join/token3")
-    rater.to_training()
+    rater = in_training(browser, server, "token3")
     rater.wait("document.activeElement.textContent === 'Play'")
     rater.page.route("**/media/*", lambda route: route.abort())
     begun: list[Any] = []

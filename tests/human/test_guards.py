@@ -1,4 +1,4 @@
-"""Where the study can be reached, and how often it may be asked."""
+"""Addresses by which the study can be reached, and limits to how often it may be asked."""
 
 from __future__ import annotations
 

@@ -1,13 +1,18 @@
-"""Ratings from other tools: taken in whole or not at all."""
+"""Ratings from other tools are taken in whole or not at all, and what is wrong with them steers no terminal."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from human.studies import write_small_study
+from support.hostile_text import hostile_texts
 
+from avemo_harness.cli import EXIT_USAGE, main
 from avemo_harness.errors import UsageError
 from avemo_harness.human.importing import ImportCounts, import_ratings
 from avemo_harness.human.ratings import read_collection
@@ -148,3 +153,48 @@ def test_unknown_fields_and_other_encodings_are_told(take: Importer, tmp_path: P
         import_ratings(tmp_path / "study", take.study, take.key, tmp_path / "latin.csv", {})
     with pytest.raises(UsageError, match="cannot be read"):
         import_ratings(tmp_path / "study", take.study, take.key, tmp_path / "none.csv", {})
+
+
+ROW = {
+    "rater": "ann",
+    "item": "",
+    "dialogue": "d0",
+    "system": "calm",
+    "er": "1",
+    "repeat": "0",
+    "seconds": "2",
+    "scales": "av-emo-2",
+}
+
+
+@pytest.fixture
+def foreign_study(tmp_path: Path) -> Path:
+    write_small_study(tmp_path / "study")
+    return tmp_path / "study"
+
+
+def take_in(foreign_study: Path, rows: Sequence[Mapping[str, str]]) -> int:
+    file = foreign_study.parent / "ratings.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, ROW)
+        writer.writeheader()
+        writer.writerows(rows)
+    return main(["human", "import", str(foreign_study), str(file)])
+
+
+def test_raters_may_be_called_anything(foreign_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = dict.fromkeys(text.strip() for text in hostile_texts() if text.strip())
+    assert take_in(foreign_study, [{**ROW, "rater": name} for name in names]) == 0
+    assert f"{len(names)} ratings of {len(names)} raters" in capsys.readouterr().out
+
+
+def test_whatever_else_stands_in_a_cell_is_refused_in_printable_lines(
+    foreign_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ("item", "dialogue", "system", "er", "repeat", "seconds", "scales")
+    for text, column in zip(hostile_texts(), cycle(columns), strict=False):
+        code = take_in(foreign_study, [{**ROW, column: text}])
+        said = capsys.readouterr()
+        assert code == EXIT_USAGE, (column, text)
+        assert "ratings.csv" in said.err
+        assert all(line.isprintable() for line in said.err.split("\n"))

@@ -1,4 +1,4 @@
-"""What a study holds is for its owner's eyes: files and folder are closed to others from the first moment."""
+"""A study is for its owner's eyes: files and folder are closed to others from the first moment."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from human.first_study import FIRST_DIGEST, write_first_study
 from human.studies import write_small_study
-from human.test_desk import Room
-from human.test_extending import rate_wrongly
+from human.test_plan import rate_wrongly
+from human.test_service import Room
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import StoreError, UsageError
@@ -41,7 +41,7 @@ class First(Room):
         self.study = write_first_study(self.folder, self.runs)
         self.now = 1000.0
         self.items = self.study.by_id()
-        self.desk: StudyService = self.open()
+        self.service: StudyService = self.open()
 
 
 @pytest.fixture
@@ -114,11 +114,11 @@ def test_a_study_from_before_keeps_its_name_and_its_ratings(first: First) -> Non
 
 def test_a_study_from_before_goes_on_in_its_own_words(first: First) -> None:
     rater = first.join(1)
-    first.desk.consent(rater)
+    first.service.consent(rater)
     instructions = first.name_device(rater)
     assert isinstance(instructions, InstructionsScreen)
     assert instructions.scales[0].title == "Emotional response"
-    screen = first.desk.ready(rater)
+    screen = first.service.ready(rater)
     while isinstance(screen, ItemScreen):
         assert screen.scales[0].question == "Does the reply take up what the speaker feels?"
         screen = first.rate(rater, screen)

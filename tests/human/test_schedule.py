@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avemo_harness.human.sessions import BLOCK_S, RATING_S, Pool, checks_needed, plan_sessions, williams_square
+from avemo_harness.human.sessions import BLOCK_S, RATING_S, checks_needed, plan_sessions, williams_square
 
 
 @pytest.mark.parametrize("size", range(1, 12))
@@ -30,7 +30,7 @@ def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int,
     number = checks_needed(dialogues)
     golds, traps = ([f"{kind}{one}" for one in range(number)] for kind in ("gold", "trap"))
     seconds = dict.fromkeys([*golds, *traps, *(item for row in rated for item in row)], 30.0)
-    sessions = plan_sessions(Pool(rated, golds, traps, seconds), raters, seed)
+    sessions = plan_sessions(rated, golds, traps, seconds, raters, seed)
     assert len(sessions) == raters * systems
     shown = Counter(one.item for session in sessions for one in session.showings if not one.repeat)
     assert {shown[item] for row in rated for item in row} == {raters}
@@ -49,11 +49,11 @@ def test_a_round_of_sessions_rates_every_item_once(dialogues: int, systems: int,
 @settings(max_examples=60)
 @given(st.lists(st.floats(5, 400), min_size=6, max_size=40), st.integers(0, 99))
 def test_no_block_is_too_long_unless_it_is_one_item(lengths: list[float], seed: int) -> None:
-    rated = [[f"item{place}"] for place in range(len(lengths))]
+    rated = [[f"item{index}"] for index in range(len(lengths))]
     number = checks_needed(len(lengths))
     checks = [[f"{kind}{one}" for one in range(number)] for kind in ("gold", "trap")]
     seconds = dict(zip((row[0] for row in rated), lengths, strict=True)) | dict.fromkeys(checks[0] + checks[1], 20.0)
-    for session in plan_sessions(Pool(rated, *checks, seconds), 1, seed):
+    for session in plan_sessions(rated, *checks, seconds, 1, seed):
         for block in session.blocks:
             assert len(block) == 1 or sum(seconds[one.item] + RATING_S for one in block) <= BLOCK_S
 
@@ -62,6 +62,6 @@ def test_raters_hear_every_system_about_equally_often() -> None:
     rated = [[f"{dialogue}/{system}" for system in range(3)] for dialogue in range(30)]
     checks = [[f"{kind}{one}" for one in range(3)] for kind in ("gold", "trap")]
     seconds = dict.fromkeys([*checks[0], *checks[1], *(item for row in rated for item in row)], 10.0)
-    for session in plan_sessions(Pool(rated, *checks, seconds), 5, 0):
+    for session in plan_sessions(rated, *checks, seconds, 5, 0):
         of_systems = Counter(one.item.split("/")[1] for one in session.showings if "/" in one.item and not one.repeat)
         assert set(of_systems.values()) == {10}

@@ -114,7 +114,7 @@ def test_a_client_that_does_not_read_a_recording_is_let_go(server: Server) -> No
 
 
 def is_open(server: Server, client: socket.socket) -> bool:
-    """Whether the server's process holds the other end of a connection."""
+    """True while the server's process holds the other end of a connection."""
     port = client.getsockname()[1]
     lines = Path(f"/proc/{server.process.pid}/net/tcp").read_text().splitlines()[1:]
     own = f"0100007F:{server.port:04X}"

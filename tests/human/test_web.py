@@ -7,7 +7,6 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,9 +206,3 @@ def test_hostile_problem_reports_are_kept_as_they_are(server: Server) -> None:
     rater.post("/api/rate", {"showing": screen["showing"], "ratings": None, "plays": 0, "problem": hostile})
     with sqlite3.connect(server.folder / "ratings.sqlite") as tables:
         assert tables.execute("SELECT problem FROM ratings WHERE problem IS NOT NULL").fetchall() == [(hostile,)]
-
-
-def test_the_study_is_private_to_its_owner(server: Server) -> None:
-    for name in ("ratings.sqlite", "key.json"):
-        path: Path = server.folder / name
-        assert path.stat().st_mode & 0o077 == 0

@@ -112,15 +112,12 @@ class CheckedRelease:
 def check_release(folder: Path, options: CheckOptions, conditions: ConditionCache, say: Say) -> CheckedRelease:
     """Check a release.
 
-    Args:
-        conditions: makes and keeps the conditioned clips.
-        say: is told in plain sentences how far the checks are.
-
     Raises:
         ReleaseError: it has no config, or the votes cannot be read.
         UsageError: there is no such recogniser, or the rule asks for votes and there are none.
     """
-    _require_votes(options)
+    if options.votes is None and options.rule != "recognizer":
+        raise UsageError(f"--drop {options.rule} goes by raters' votes; give their table as --votes FILE.csv")
     ask = open_recognizer(options.recognizer, conditions.folder.parent, say)
     read, checked = _read(folder, options)
     votes = None
@@ -149,11 +146,6 @@ def fingerprints(materials: Iterable[SurveyedConfig]) -> dict[str, str]:
     }
 
 
-def _require_votes(options: CheckOptions) -> None:
-    if options.votes is None and options.rule != "recognizer":
-        raise UsageError(f"--drop {options.rule} goes by raters' votes; give their table as --votes FILE.csv")
-
-
 def _read(folder: Path, options: CheckOptions) -> tuple[dict[str, dict[str, Release]], dict[str, CheckedConfig]]:
     """The configs that can be read, and the findings about the others."""
     read, broken = {}, {}
@@ -171,8 +163,12 @@ def _verified(material: SurveyedConfig, ask: RateClips, votes: LabelRatings | No
     chosen = None
     try:
         recognised = verify_labels(material, ask(list(material.labelled())))
-        findings.append(recognised.finding if rule == "recognizer" else _advisory(recognised.finding))
-        chosen = recognised if rule == "recognizer" else None
+        finding = recognised.finding
+        if rule == "recognizer":
+            chosen = recognised
+        elif finding.verdict == "fail":
+            finding = replace(finding, verdict="warn")  # where raters decide, a recogniser cannot fail a release
+        findings.append(finding)
     except UsageError as error:
         findings.append(nothing_to_say(material.config, "recogniser", str(error)))
     if votes is not None:
@@ -180,8 +176,3 @@ def _verified(material: SurveyedConfig, ask: RateClips, votes: LabelRatings | No
         findings.append(voted.finding)
         chosen = chosen if rule == "recognizer" else voted
     return CheckedConfig(tuple(findings), material, chosen)
-
-
-def _advisory(finding: Finding) -> Finding:
-    """A finding that cannot fail a release, as where raters decide and a recogniser disagrees with them."""
-    return replace(finding, verdict="warn") if finding.verdict == "fail" else finding

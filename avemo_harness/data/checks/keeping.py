@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,9 +69,7 @@ def write_kept(checked: CheckedRelease, out: Path) -> Kept:
     splits = tuple(
         one for (before, _), after in zip(verified, remaining, strict=True) for one in _counts(before, after)
     )
-    kept = Kept(
-        checked.options.rule, verified[0][1].details.by, splits, fingerprints(material for material, _ in verified)
-    )
+    kept = Kept(checked.options.rule, verified[0][1].by, splits, fingerprints(material for material, _ in verified))
     report = {
         "schema": REPORT_SCHEMA,
         "noise": checked.options.noise,
@@ -127,22 +125,17 @@ def _counts(before: SurveyedConfig, after: SurveyedConfig) -> Iterator[KeptSplit
         )
 
 
-@dataclass(slots=True)
-class _ClipPaths:
-    """Paths of clips, as the rows name them."""
-
-    kept: set[str] = field(default_factory=set)
-    dropped: set[str] = field(default_factory=set)
-
-
 def _copy(source: Path, out: Path, remaining: list[SurveyedConfig]) -> None:
     selections = _selections(source, remaining)
-    paths = _ClipPaths()
+    kept_clips: set[str] = set()
+    dropped_clips: set[str] = set()
     for file, selection in selections.items():
         target = out / file.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write_rows(file, target, selection, paths)
-    left = {*selections, *(source / path for path in paths.dropped - paths.kept)}
+        for kept, dropped in _write_rows(file, target, *selection):
+            kept_clips |= _clip_paths(kept)
+            dropped_clips |= _clip_paths(dropped)
+    left = {*selections, *(source / path for path in dropped_clips - kept_clips)}
 
     def left_out(folder: str, names: list[str]) -> list[str]:
         return [name for name in names if Path(folder, name) in left]
@@ -163,24 +156,25 @@ def _selections(source: Path, remaining: list[SurveyedConfig]) -> dict[Path, tup
     return found
 
 
-def _write_rows(file: Path, target: Path, selection: tuple[str, set[str]], paths: _ClipPaths) -> None:
+def _write_rows(file: Path, target: Path, column: str, ids: set[str]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Copy the rows of those ids; yields the rows of each group that are kept, and those that are dropped."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    column, ids = selection[0], pa.array(sorted(selection[1]), pa.string())
+    wanted = pa.array(sorted(ids), pa.string())
     with pq.ParquetFile(file) as parquet, pq.ParquetWriter(target, parquet.schema_arrow, compression="none") as writer:
         for group in range(parquet.num_row_groups):
             table = parquet.read_row_group(group)
-            chosen = pc.is_in(table[column], value_set=ids)
+            chosen = pc.is_in(table[column], value_set=wanted)
             kept = table.filter(chosen)
-            paths.kept |= _paths(kept)
-            paths.dropped |= _paths(table.filter(pc.invert(chosen)))
             if len(kept):
                 writer.write_table(kept)
+            yield kept, table.filter(pc.invert(chosen))
 
 
-def _paths(table: pa.Table) -> set[str]:
+def _clip_paths(table: pa.Table) -> set[str]:
+    """Paths of clips that rows name; empty for rows that hold their clips, and for pairs."""
     import pyarrow as pa
 
     if "turns" not in table.column_names:
@@ -190,9 +184,5 @@ def _paths(table: pa.Table) -> set[str]:
         return set()
     if turn.field("clip").type.get_field_index("path") < 0:
         return set()
-    named = set()
-    for chunk in table["turns"].chunks:
-        for path in chunk.flatten().field("clip").field("path").to_pylist():
-            if path is not None:
-                named.add(os.path.normpath(path))
-    return named
+    clips = [chunk.flatten().field("clip") for chunk in table["turns"].chunks]
+    return {os.path.normpath(path) for clip in clips for path in clip.field("path").to_pylist() if path is not None}

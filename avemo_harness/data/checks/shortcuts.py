@@ -87,21 +87,10 @@ def guess_emotions(rows: Floats, emotions: Sequence[str], speakers: Sequence[str
     return None if right is None else assess(right, truth, groups, 1 / len(labels))
 
 
-def tell_too_few(speakers: Sequence[str]) -> str:
-    """The sentence where there is no guess.
-
-    Args:
-        speakers: of each clip.
-    """
+def too_few_caveat(speakers: Sequence[str]) -> str:
+    """The sentence where there is no guess; `speakers` are those of each clip."""
     given = f"{len(speakers):,} clips of {len(set(speakers))} speakers"
     return f"{given} are too few: it takes {LEAST_SPEAKERS} speakers, and each emotion needs those of several"
-
-
-def tell_part(measured: int, total: int) -> str | None:
-    """The sentence where fewer than half of the clips were measured, so that a guess says nothing of all; else None."""
-    if measured >= LEAST_SHARE * total:
-        return None
-    return f"{measured:,} of {total:,} clips could be measured, fewer than {LEAST_SHARE:.0%}"
 
 
 def planted(rows: Floats, emotions: Sequence[str]) -> Floats:
@@ -220,13 +209,14 @@ def _judge_guess(
         speakers: of each clip that was measured.
     """
     if guess is None or control is None:
-        return "cannot tell", tell_too_few(speakers)
+        return "cannot tell", too_few_caveat(speakers)
     if guess.tells:
         return if_guessed, f"the emotion is guessed from it: {guess}"
     if not control.tells:
         return "cannot tell", f"{guess.n:,} clips {if_control_fails}"
-    if part := tell_part(guess.n, len(speakers) + material.unread()):
-        return "cannot tell", part
+    total = len(speakers) + material.unread()
+    if guess.n < LEAST_SHARE * total:  # which says nothing of all
+        return "cannot tell", f"{guess.n:,} of {total:,} clips could be measured, fewer than {LEAST_SHARE:.0%}"
     return "pass", f"guessed with {guess}"
 
 

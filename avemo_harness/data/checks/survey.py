@@ -132,13 +132,7 @@ class ClipProblem:
 
 @dataclass(frozen=True, slots=True)
 class Surveyor:
-    """Decodes clips and measures them.
-
-    Args:
-        conditions: makes the conditioned clips.
-        noise: what replaces speech under video_only.
-        say: is told how far the survey is.
-    """
+    """Decodes clips and measures them; `noise` is what replaces speech under video_only."""
 
     conditions: ConditionCache
     noise: NoiseName

@@ -31,14 +31,13 @@ def is_archive(name: str) -> bool:
 
 
 class ZipArchive:
-    """A zip file; ReleaseError where it is damaged or locked."""
+    """A zip file; ReleaseError where it is damaged or locked. `sizes` are bytes by name, in the archive's order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of each file, in the order in which the archive holds them."""
         return {name: member.file_size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:
@@ -81,14 +80,13 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 class TarArchive:
-    """A tar file, compressed or not; ReleaseError where it is damaged. One pass over it finds its files."""
+    """As `ZipArchive`, a tar file, compressed or not. One pass over it finds its files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of each file, in the order in which the archive holds them."""
         return {name: member.size for name, member in self._members.items()}
 
     def read(self, name: str) -> bytes:

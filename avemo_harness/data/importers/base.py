@@ -41,23 +41,21 @@ class CorpusInfo:
     language: str = "en"
 
 
-class ClipSource(Protocol):
-    """The origin of a turn's clip."""
+@dataclass(frozen=True)
+class ClipSource:
+    """The origin of a turn's clip; its files are read when it is made.
 
-    @property
-    def name(self) -> str:
-        """The file that it is, or is mostly made of, by its name in the source."""
+    Args:
+        name: the file that it is, or is mostly made of, by its name in the source.
+        make: gives the clip; raises a MediaError where a file is damaged, or does not fit the others.
+        ending: that of a file that holds the clip.
+        readable_in_place: whether the clip is that very file, in a local folder.
+    """
 
-    @property
-    def ending(self) -> str:
-        """That of a file that holds the clip, such as ``.mp4``."""
-
-    @property
-    def readable_in_place(self) -> bool:
-        """True where the clip is that very file, in a local folder."""
-
-    def make(self) -> bytes:
-        """The clip. MediaError: a file is damaged, or does not fit the others that it is made of."""
+    name: str
+    make: Callable[[], bytes]
+    ending: str = ".mp4"
+    readable_in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +112,7 @@ class ImportedCorpus:
     """A corpus as dialogues whose clips were checked; a clip's bytes are read when asked for.
 
     Args:
+        found: the corpus, with what was dropped and noted since.
         dialogues: of each part, by id.
         pairs: conflict pairs of each part that has some.
         paths: by the digest of a clip, its path below the folder that readers give as ``media_root``.
@@ -121,21 +120,12 @@ class ImportedCorpus:
         bad_files: why each file that was left out with its dialogue cannot be used, by name.
     """
 
-    about: CorpusInfo
-    config: str
+    found: FoundCorpus
     dialogues: Mapping[Part, tuple[Dialogue, ...]]
     pairs: Mapping[Part, tuple[ConflictPair, ...]]
-    dropped: tuple[Dropped, ...]
-    tables: tuple[ReadFile, ...]
-    notes: tuple[str, ...]
     paths: Mapping[str, str]
     checked: int
     bad_files: Mapping[str, str]
-
-    @property
-    def damaged(self) -> tuple[str, ...]:
-        """Names of the files that were left out with their dialogues."""
-        return tuple(self.bad_files)
 
     @property
     def bad_share(self) -> float:

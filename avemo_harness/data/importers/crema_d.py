@@ -19,7 +19,7 @@ from avemo_harness.data.importers.base import (
     parts_of_speakers,
     single_turn,
 )
-from avemo_harness.data.importers.recordings import VoicedVideo, clip_source
+from avemo_harness.data.importers.recordings import clip_source, voiced_video
 from avemo_harness.data.importers.source import Source, by_stem, read_source_table
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.corpora.tables import Table
@@ -118,7 +118,7 @@ def _clip_name(stem: str) -> str:
 
 def _recording(source: Source, video: str | None, sound: str | None) -> ClipSource:
     if video is not None and sound is not None:
-        return VoicedVideo(source, video, sound)
+        return voiced_video(source, video, sound)
     return clip_source(source, video or sound or "")
 
 

@@ -56,7 +56,7 @@ _ANY_LENGTH = media.MediaLimits(max_bytes=2**30, max_seconds=86_400.0)
 
 @dataclass(frozen=True, slots=True)
 class MeldOptions:
-    """There are none."""
+    """MELD has no options."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -27,31 +28,21 @@ SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a")
 VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".3g2", *OTHER_CONTAINERS)
 
 
-@dataclass(frozen=True)
-class FileClip:
-    """A clip that files of a corpus give; they are read when it is made."""
-
-    name: str
-    make: Callable[[], bytes]
-    ending: str = ".mp4"
-    readable_in_place: bool = False
-
-
-def whole_file(source: Source, name: str) -> FileClip:
+def whole_file(source: Source, name: str) -> ClipSource:
     """A file as it is."""
-    return FileClip(name, partial(source.read, name), PurePosixPath(name).suffix.lower(), source.is_local(name))
+    return ClipSource(name, partial(source.read, name), PurePosixPath(name).suffix.lower(), source.is_local(name))
 
 
-def unusable_file(name: str, reason: str) -> FileClip:
+def unusable_file(name: str, reason: str) -> ClipSource:
     """A file that a corpus names and that gives no clip, as others turn out to be damaged."""
 
     def refuse() -> bytes:
         raise MediaError(f"{name}: {reason}")
 
-    return FileClip(name, refuse, ending="", readable_in_place=True)
+    return ClipSource(name, refuse, ending="", readable_in_place=True)
 
 
-def dubbed_video(source: Source, name: str, faces: Source, face: str) -> FileClip:
+def dubbed_video(source: Source, name: str, faces: Source, face: str) -> ClipSource:
     """The sound of one file with the video of another, which may lie elsewhere; cut to the shorter."""
 
     def make() -> bytes:
@@ -68,7 +59,7 @@ def dubbed_video(source: Source, name: str, faces: Source, face: str) -> FileCli
             )
         return media.join_streams(video_from=fit_conditions(video_file), sound_from=media.encode_sound(samples, RATE))
 
-    return FileClip(name, make)
+    return ClipSource(name, make)
 
 
 def reencode(data: bytes) -> bytes:
@@ -100,19 +91,13 @@ def fit_conditions(data: bytes) -> bytes:
         return media.with_known_sizes(data)
     # Servers of models are sent the file, and not every one of them turns what is stored turned.
     turned = info.video is not None and info.video.quarter_turns > 0
-    if not turned and _allows_conditions(data):
-        return data
+    if not turned:
+        with suppress(MediaError):
+            require_conditions(data)
+            return data
     data = reencode(data)
     require_conditions(data)
     return data
-
-
-def _allows_conditions(data: bytes) -> bool:
-    try:
-        require_conditions(data)
-    except MediaError:
-        return False
-    return True
 
 
 def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -129,7 +114,7 @@ def clip_source(source: Source, name: str) -> ClipSource:
     if ending not in SOUNDS + VIDEOS:
         return unusable_file(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
     if ending in OTHER_CONTAINERS:
-        return FileClip(name, lambda: reencode(source.read(name)))
+        return ClipSource(name, lambda: reencode(source.read(name)))
     return whole_file(source, name)
 
 
@@ -141,34 +126,37 @@ the sound goes on to the end of the sentence at least."""
 
 
 @dataclass(frozen=True)
-class VoicedVideo:
+class VoicedVideo(ClipSource):
+    """A video that a sound file belongs to; `is_silent` reads its header."""
+
+    is_silent: Callable[[], bool] = lambda: False
+
+
+def voiced_video(source: Source, name: str, voice: str) -> VoicedVideo:
     """A video as it is; where it has no sound, its face with that of another file, cut to the shorter.
 
     Where the two are not of about one length, they may be no one take, and a face would be out of step: the sound
     stands alone.
 
     Args:
-        name: of the video.
+        name: of the video, FLV or MP4.
         voice: name of the sound file.
     """
+    video = clip_source(source, name)
 
-    source: Source
-    name: str
-    voice: str
+    @cache
+    def is_silent() -> bool:
+        try:
+            file = source.files.local(name) if source.is_local(name) else source.read(name)
+            return media.probe(file).sound is None
+        except MediaError:
+            return False  # it is damaged, which is told when the clip is made
 
-    @property
-    def ending(self) -> str:
-        return ".mp4" if self.is_silent else self._video.ending
-
-    @property
-    def readable_in_place(self) -> bool:
-        return self._video.readable_in_place and not self.is_silent
-
-    def make(self) -> bytes:
-        if not self.is_silent:
-            return self._video.make()
-        samples = media.decode_sound(self.source.read(self.voice), rate=RATE)
-        face = self.source.read(self.name)
+    def make() -> bytes:
+        if not is_silent():
+            return video.make()
+        samples = media.decode_sound(source.read(voice), rate=RATE)
+        face = source.read(name)
         video_s, sound_s = media.probe(face).duration_s, len(samples) / RATE
         if not -LONGEST_LEAD_S <= video_s - sound_s <= LONGEST_TAIL_S:
             return media.encode_sound(samples, RATE)
@@ -176,20 +164,8 @@ class VoicedVideo:
         frames = map(even_sized, islice(media.stretch_frames(face, fps=FPS), count))
         return media.encode_clip(frames, samples[: count * RATE // FPS], fps=FPS, rate=RATE)
 
-    @cached_property
-    def _video(self) -> ClipSource:
-        return clip_source(self.source, self.name)
-
-    @cached_property
-    def is_silent(self) -> bool:
-        """True where the header tells of no sound; False where it is damaged, which is told when the clip is made."""
-        try:
-            local = self.source.is_local(self.name)
-            return (
-                media.probe(self.source.files.local(self.name) if local else self.source.read(self.name)).sound is None
-            )
-        except MediaError:
-            return False
+    in_place = video.readable_in_place and not is_silent()
+    return VoicedVideo(name, make, readable_in_place=in_place, is_silent=is_silent)
 
 
 MAX_SLACK_S = 1.0
@@ -267,7 +243,7 @@ class AlignedVideos:
 
 def video_segment(
     videos: AlignedVideos, dialogue: str, source: Source, name: str, sound_files: tuple[str, ...]
-) -> FileClip:
+) -> ClipSource:
     """The sound of an utterance with its segment of a dialogue's video.
 
     Args:
@@ -281,7 +257,7 @@ def video_segment(
         frames = media.stretch_frames(video.frames, start_s, start_s + len(sound) / RATE, fps=FPS, limits=_LONG)
         return media.encode_clip(map(even_sized, frames), sound, fps=FPS, rate=RATE)
 
-    return FileClip(name, make)
+    return ClipSource(name, make)
 
 
 def best_match(sound: media.Samples, around: media.Samples) -> tuple[int, float]:

@@ -22,19 +22,13 @@ from avemo_harness.recognizers.corpora.tables import Table, decode_text, parse_t
 
 @dataclass(frozen=True, slots=True)
 class HubFiles:
-    """The files of a data set at one commit."""
+    """The files of a data set at one commit.
+
+    Its methods raise a ReleaseError where the Hub cannot be reached or does not grant access.
+    """
 
     repo: str
     commit: str
-
-    @classmethod
-    def at(cls, repo: str, revision: str | None) -> HubFiles:
-        """The files at the commit that a revision stands for now.
-
-        Raises:
-            ReleaseError: the Hub cannot be reached, or has no such repository or revision.
-        """
-        return cls(repo, resolve_commit(repo, revision))
 
     @property
     def location(self) -> str:
@@ -42,22 +36,14 @@ class HubFiles:
         return f"{self.repo}@{self.commit[:8]}"
 
     def names(self) -> list[str]:
-        """Every file of the commit, by path.
-
-        Raises:
-            ReleaseError: the Hub cannot be reached.
-        """
+        """Every file of the commit, by path."""
         from huggingface_hub import HfApi
 
         with _hub_errors(self.location):
             return sorted(HfApi().list_repo_files(self.repo, repo_type="dataset", revision=self.commit))
 
     def local(self, name: str) -> Path:
-        """Fetch a file, unless it is in the Hub's cache.
-
-        Raises:
-            ReleaseError: the Hub cannot be reached, or access is not granted.
-        """
+        """Fetch a file, unless it is in the Hub's cache."""
         from huggingface_hub import HfApi
 
         with _hub_errors(f"{self.location}: {name}"):
@@ -84,7 +70,6 @@ class LocalFiles:
 
     @property
     def location(self) -> str:
-        """Name of the folder for messages."""
         return str(self.root)
 
     def names(self) -> list[str]:
@@ -207,7 +192,7 @@ def open_source(location: str, revision: str | None = None) -> Source:
         raise ReleaseError(
             f"{location}: expected a folder, an archive (zip, tar, tar.gz) or a Hub id (owner/name); check the path"
         )
-    return Source(HubFiles.at(location, revision))
+    return Source(HubFiles(location, resolve_commit(location, revision)))
 
 
 def by_stem(names: Iterable[str], *endings: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -61,16 +61,15 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
     whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
     if not whole:
         raise ReleaseError("no dialogue is left, the clips of all are damaged; restore the corpus")
-    dropped = (*found.dropped, *left_out({"dialogues with a damaged clip": len(found.dialogues) - len(whole)}))
     dialogues = _by_part(found, whole, checked)
     return ImportedCorpus(
-        about=found.about,
-        config=found.config,
+        found=replace(
+            found,
+            dropped=(*found.dropped, *left_out({"dialogues with a damaged clip": len(found.dialogues) - len(whole)})),
+            notes=(*found.notes, *_notes(checked.values())),
+        ),
         dialogues=dialogues,
         pairs=_pairs(dialogues, checked.values()),
-        dropped=dropped,
-        tables=found.tables,
-        notes=(*found.notes, *_streams_note(checked.values()), *_encoding_note(checked.values())),
         paths={one.clip.sha256: one.path for one in checked.values()},
         checked=len(recordings),
         bad_files=dict(sorted(bad_files.items())),
@@ -118,7 +117,7 @@ def _check(one: ClipSource) -> tuple[_CheckedClip, bytes]:
     info = media.probe(data)
     clip = Clip(hashlib.sha256(data).hexdigest(), one.name, one.make)
     has_sound, has_video = info.sound is not None, info.video is not None
-    lost_face = isinstance(one, VoicedVideo) and one.is_silent and not has_video
+    lost_face = isinstance(one, VoicedVideo) and one.is_silent() and not has_video
     return _CheckedClip(clip, info.duration_s, has_sound, has_video, one.name, data != made, lost_face), data
 
 
@@ -180,26 +179,15 @@ def _pairs(
     return {part: tuple(pairs) for part, pairs in found.items() if pairs}
 
 
-def _encoding_note(checked: Iterable[_CheckedClip]) -> list[str]:
-    count = sum(one.encoded_anew for one in checked)
-    if not count:
-        return []
-    return [f"{count:,} clips were encoded anew, since not every condition can be made of them as they are"]
-
-
-def _streams_note(checked: Collection[_CheckedClip]) -> list[str]:
-    counts = Counter((one.has_sound, one.has_video) for one in checked)
-    lacking = {"face": counts[True, False], "sound": counts[False, True]}
-    notes = [
-        f"{count:,} clips have no {what}; tasks that need it cannot ask about them"
-        for what, count in lacking.items()
-        if count
-    ]
-    if lost := sum(one.lost_face for one in checked):
-        notes.append(
-            f"{lost:,} silent videos are longer or shorter than the files with their sound; that sound stands alone"
-        )
-    return notes
+def _notes(clips: Collection[_CheckedClip]) -> Iterator[str]:
+    counts = Counter((clip.has_sound, clip.has_video) for clip in clips)
+    for lacking, count in (("face", counts[True, False]), ("sound", counts[False, True])):
+        if count:
+            yield f"{count:,} clips have no {lacking}; tasks that need it cannot ask about them"
+    if count := sum(clip.lost_face for clip in clips):
+        yield f"{count:,} silent videos are longer or shorter than the files with their sound; that sound stands alone"
+    if count := sum(clip.encoded_anew for clip in clips):
+        yield f"{count:,} clips were encoded anew, since not every condition can be made of them as they are"
 
 
 ClipStorage = Literal["embedded", "named", "kept"]
@@ -208,34 +196,22 @@ ClipStorage = Literal["embedded", "named", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
-class ImportSource:
-    """Provenance of an import.
+class ImportSettings:
+    """Provenance of an import, and the format of its release.
 
     Args:
-        importer: its name.
         source: where the corpus lies, as the user named it.
         commit: that of the Hub, None for what is local.
         options: the importer's own, as they were given.
-    """
-
-    importer: str
-    source: str
-    commit: str | None
-    options: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ImportTarget:
-    """Destination and format of the release.
-
-    Args:
-        out: a folder that there is not yet, or that is empty.
         clips: inside the Parquet files, or outside of them.
         on_damage: what happens when a clip cannot be decoded.
         config: None means the importer's.
     """
 
-    out: Path
+    importer: str
+    source: str
+    commit: str | None
+    options: Mapping[str, str]
     clips: Literal["inside", "outside"]
     on_damage: OnDamage = "refuse"
     config: str | None = None
@@ -253,10 +229,8 @@ def require_config_name(name: str) -> None:
         )
 
 
-def write_import(
-    found: FoundCorpus, importing: ImportSource, target: ImportTarget, say: Callable[[str], None]
-) -> ImportedCorpus:
-    """Check every clip and write the release; nothing is in `target.out` before all of it is.
+def write_import(found: FoundCorpus, out: Path, settings: ImportSettings, say: Callable[[str], None]) -> ImportedCorpus:
+    """Check every clip and write the release; nothing is in the folder `out` before all of it is.
 
     Raises:
         UsageError: the folder holds something.
@@ -264,21 +238,21 @@ def write_import(
         ReleaseError: the corpus cannot be read.
         StorageError: the folder cannot be written.
     """
-    out = target.out.expanduser()
+    out = out.expanduser()
     require_new_folder(out)
     with new_folder(out) as folder:
-        imported = check_corpus(found, folder, target.on_damage, say)
-        holding = _clip_storage(folder, target)
-        config = target.config or imported.config
+        imported = check_corpus(found, folder, settings.on_damage, say)
+        if settings.clips == "inside":
+            holding: ClipStorage = "embedded"
+        else:
+            holding = "kept" if (folder / MEDIA).is_dir() else "named"
+        config = settings.config or found.config
         _write_parquet(folder, config, imported, holding)
-        _write_record(folder, imported, _record(imported, importing, holding, config))
+        record = _record(imported, settings, holding, config)
+        (folder / IMPORT_RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with open(folder / "README.md", "a", encoding="utf-8") as readme:
+            readme.write(_card(imported.found, holding))
     return imported
-
-
-def _clip_storage(folder: Path, target: ImportTarget) -> ClipStorage:
-    if target.clips == "inside":
-        return "embedded"
-    return "kept" if (folder / MEDIA).is_dir() else "named"
 
 
 def _write_parquet(folder: Path, config: str, imported: ImportedCorpus, holding: ClipStorage) -> None:
@@ -296,14 +270,14 @@ def _write_parquet(folder: Path, config: str, imported: ImportedCorpus, holding:
         shutil.rmtree(folder / MEDIA, ignore_errors=True)
 
 
-def _record(imported: ImportedCorpus, importing: ImportSource, holding: ClipStorage, config: str) -> dict[str, Any]:
-    about = imported.about
+def _record(imported: ImportedCorpus, settings: ImportSettings, holding: ClipStorage, config: str) -> dict[str, Any]:
+    found, about = imported.found, imported.found.about
     return {
-        "importer": importing.importer,
+        "importer": settings.importer,
         "corpus": about.name,
-        "source": importing.source,
-        "revision": importing.commit,
-        "options": importing.options,
+        "source": settings.source,
+        "revision": settings.commit,
+        "options": dict(settings.options),
         "config": config,
         "homepage": about.homepage,
         "citation": about.citation,
@@ -312,14 +286,14 @@ def _record(imported: ImportedCorpus, importing: ImportSource, holding: ClipStor
         "no_derivatives": about.no_derivatives,
         "clips": holding,
         "label_map": dict(about.label_map),
-        "dropped": [asdict(one) for one in imported.dropped],
-        "damaged": list(imported.damaged),
+        "dropped": [asdict(dropped) for dropped in found.dropped],
+        "damaged": list(imported.bad_files),
         "bad_files": dict(imported.bad_files),
         "clips_checked": imported.checked,
-        "notes": list(imported.notes),
+        "notes": list(found.notes),
         "splits": {part: _split_counts(dialogues) for part, dialogues in imported.dialogues.items()},
         "conflict_pairs": {part: len(pairs) for part, pairs in imported.pairs.items()},
-        "read": [asdict(one) for one in imported.tables],
+        "read": [asdict(table) for table in found.tables],
     }
 
 
@@ -333,23 +307,17 @@ def _split_counts(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
     }
 
 
-def _write_record(folder: Path, imported: ImportedCorpus, record: dict[str, Any]) -> None:
-    (folder / IMPORT_RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    readme = folder / "README.md"
-    readme.write_text(readme.read_text(encoding="utf-8") + _card(imported, record), encoding="utf-8")
-
-
-def _card(imported: ImportedCorpus, record: dict[str, Any]) -> str:
-    about = imported.about
+def _card(found: FoundCorpus, holding: ClipStorage) -> str:
+    about = found.about
     where = {
         "embedded": "The Parquet files hold the clips.",
         "named": "Clips are named by their paths below the corpus' folder: give that as `--media_root`.",
         "kept": f"Clips lie in `{MEDIA}/`.",
-    }[record["clips"]]
+    }[holding]
     if not about.redistributable:
         where += " They are for your own use and must not be passed on; ids, labels and digests may."
     labels = ", ".join(f"{own} → {label}" for own, label in about.label_map.items())
-    dropped = "".join(f"\n- {one.count:,}: {one.reason}" for one in imported.dropped) or "\n- nothing"
+    dropped = "".join(f"\n- {one.count:,}: {one.reason}" for one in found.dropped) or "\n- nothing"
     return f"""
 {GENERATED}
 

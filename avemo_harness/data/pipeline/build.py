@@ -8,16 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from avemo_harness.data.pipeline.backends import (
-    DialogueBackend,
-    FaceBackend,
-    Portrait,
-    Script,
-    SpeechBackend,
-    Utterance,
-    make_backend,
-    seed_of,
-)
+from avemo_harness.data.pipeline.backends import Script, Utterance, make_backend, seed_of
 from avemo_harness.data.pipeline.config import BuildConfig
 from avemo_harness.data.pipeline.package import (
     BuiltDialogue,
@@ -68,22 +59,6 @@ class BuildResult:
     failed: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tools:
-    writer: DialogueBackend
-    speech: SpeechBackend
-    face: FaceBackend
-    portraits: tuple[Portrait, ...]
-
-    def identity(self) -> dict[str, Any]:
-        return {
-            "dialogue": dict(self.writer.identity()),
-            "speech": dict(self.speech.identity()),
-            "face": dict(self.face.identity()),
-            "portraits": {one.portrait_id: [one.sha256, one.gender, one.licence] for one in self.portraits},
-        }
-
-
 def build_release(config: BuildConfig, out: Path, say: Say, *, retry_failed: bool = False) -> BuildResult:
     """Build a release, or what is missing of it. Equal configurations give byte-equal folders, however often a build
     was interrupted, as far as its tools give equal answers.
@@ -95,19 +70,18 @@ def build_release(config: BuildConfig, out: Path, say: Say, *, retry_failed: boo
         StoreError: the disk is full or the folder cannot be written.
     """
     require_folder(out)
-    tools = _make_tools(config)
-    recipe = Recipe(config, tools.identity())
+    recipe = _make_recipe(config)
     store = UnitStore(out.with_name(out.name + ".work"))
     with exclusive_lock(store.folder / "lock", lambda: say("another process is building this release: waiting for it")):
         clear_leftovers(out)
         check_output(out, recipe)
-        build = _Build(config, tools, store, say, retry_failed)
+        build = _Build(recipe, store, say, retry_failed)
         dialogues = build.run()
         pairs = package(out, recipe, dialogues, build.failed)
     return BuildResult({split: len(built) for split, built in dialogues.items()}, pairs, build.failed)
 
 
-def _make_tools(config: BuildConfig) -> _Tools:
+def _make_recipe(config: BuildConfig) -> Recipe:
     face = make_backend("face", config.face)
     if face.emotion_input == "none":
         raise UsageError(
@@ -120,19 +94,21 @@ def _make_tools(config: BuildConfig) -> _Tools:
             "tool for the dialogue"
         )
     portraits = read_portraits(config.portraits) if config.portraits else ()
-    return _Tools(make_backend("dialogue", config.dialogue), make_backend("speech", config.speech), face, portraits)
+    writer, speech = make_backend("dialogue", config.dialogue), make_backend("speech", config.speech)
+    return Recipe(config, writer, speech, face, portraits)
 
 
 class _Build:
     """One build: runs the stages one after the other."""
 
-    def __init__(self, config: BuildConfig, tools: _Tools, store: UnitStore, say: Say, retry: bool) -> None:
-        self._config, self._tools, self._store, self._say, self._retry = config, tools, store, say, retry
+    def __init__(self, recipe: Recipe, store: UnitStore, say: Say, retry: bool) -> None:
+        self._recipe, self._config = recipe, recipe.config
+        self._store, self._say, self._retry = store, say, retry
         self.failed: dict[str, str] = {}
 
     def run(self) -> dict[str, list[BuiltDialogue]]:
         """Make every unit; returns what is complete, by split and in the order of the plan."""
-        plan = plan_release(self._config, self._tools.portraits)
+        plan = plan_release(self._config, self._recipe.portraits)
         scripts = self._write([one for planned in plan.values() for one in planned])
         utterances = {
             split: {one.dialogue_id: self._utterances(one, scripts) for one in planned if one.dialogue_id in scripts}
@@ -156,8 +132,7 @@ class _Build:
 
     def _write(self, planned: Sequence[PlannedDialogue]) -> dict[str, Script]:
         """Scripts by dialogue: the words of a story are those of its first take."""
-        writer = self._tools.writer
-        identity = dict(writer.identity())
+        writer, identity = self._recipe.writer, self._recipe.tools["dialogue"]
         jobs = []
         for one in planned:
             inputs = {**asdict(one.request), "script_id": None, "tool": identity, "version": STAGE_VERSIONS["dialogue"]}
@@ -179,7 +154,7 @@ class _Build:
             seed_text = f"{self._config.seed} {planned.story} {turn}"
             speaker = planned.speaker if line.role == "user" else assistant
             if line.role == "user" and self._config.portraits and self._config.portraits.per == "segment":
-                portrait = choose_portrait(self._tools.portraits, speaker.gender, (seed_of(seed_text),))
+                portrait = choose_portrait(self._recipe.portraits, speaker.gender, (seed_of(seed_text),))
                 speaker = replace(speaker, portrait=portrait)
             seed = seed_of(f"{seed_text} {take}")
             utterances.append(Utterance(f"{planned.dialogue_id}, turn {turn}", line, speaker, seed))
@@ -187,8 +162,7 @@ class _Build:
 
     def _speak(self, utterances: Sequence[Utterance]) -> dict[str, UnitKey]:
         """Units of sound by utterance."""
-        speech = self._tools.speech
-        identity = dict(speech.identity())
+        speech, identity = self._recipe.speech, self._recipe.tools["speech"]
         jobs = []
         for one in utterances:
             key = UnitKey.of("speech", {"tool": identity, **_unit_inputs(one, "speech")})
@@ -197,8 +171,7 @@ class _Build:
 
     def _show(self, utterances: Sequence[Utterance], speech: Mapping[str, UnitKey]) -> dict[str, UnitKey]:
         """Units of clips by utterance: faces of users, sound alone of assistants."""
-        face = self._tools.face
-        identity = dict(face.identity())
+        face, identity = self._recipe.face, self._recipe.tools["face"]
         faces, sounds = [], []
         for one in utterances:
             if one.unit_id not in speech:

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
-from avemo_harness.data.pipeline.backends import Utterance
+from avemo_harness.data.pipeline.backends import DialogueBackend, FaceBackend, Portrait, SpeechBackend, Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import BuildConfig
 from avemo_harness.data.sharing.records import BUILD_RECORD, PROVENANCE
@@ -30,12 +31,25 @@ _LIBRARIES = ("av", "numpy", "pillow", "pyarrow")
 """Those whose version may change a byte."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a release: its configuration and the identity of each tool."""
+    """Everything that decides a release: its configuration, its tools and its pictures."""
 
     config: BuildConfig
-    tools: Mapping[str, Any]
+    writer: DialogueBackend
+    speech: SpeechBackend
+    face: FaceBackend
+    portraits: tuple[Portrait, ...]
+
+    @cached_property
+    def tools(self) -> Mapping[str, Any]:
+        """Identity of each tool, and of the pictures."""
+        return {
+            "dialogue": dict(self.writer.identity()),
+            "speech": dict(self.speech.identity()),
+            "face": dict(self.face.identity()),
+            "portraits": {one.portrait_id: [one.sha256, one.gender, one.licence] for one in self.portraits},
+        }
 
     @property
     def digest(self) -> str:

@@ -222,10 +222,14 @@ def make_units(
     if not retry:
         waiting = [job for job in waiting if job.key not in failed_before]
     there = len(set(jobs)) - len(waiting) - (0 if retry else len(failed_before))
-    progress = _StageProgress(stage, len(waiting), there, say)
-    for job, result in _results(waiting, executor):
-        progress.count(_store_result(job, store, hide, result))
-    say(progress.line())
+    begun = last_said = time.monotonic()
+    failed = 0
+    for done, (job, result) in enumerate(_results(waiting, executor), 1):
+        failed += not _store_result(job, store, hide, result)
+        if time.monotonic() - last_said >= PROGRESS_INTERVAL_S:
+            last_said = time.monotonic()
+            say(_progress(stage, done, len(waiting), there, failed, last_said - begun))
+    say(_progress(stage, len(waiting), len(waiting), there, failed, time.monotonic() - begun))
 
 
 Result = Callable[[], tuple[Files, Facts]]
@@ -262,28 +266,10 @@ def _store_result(job: Job, store: UnitStore, hide: Callable[[str], str], result
     return True
 
 
-class _StageProgress:
-    """Counts the units of a stage and says every now and then how far it is."""
-
-    def __init__(self, stage: str, total: int, there: int, say: Say) -> None:
-        self._stage, self._total, self._there, self._say = stage, total, there, say
-        self._done = self._failed = 0
-        self._begun = self._told = time.monotonic()
-
-    def count(self, made: bool) -> None:
-        """Count a unit that was made or failed."""
-        self._done += 1
-        self._failed += not made
-        if time.monotonic() - self._told >= PROGRESS_INTERVAL_S:
-            self._told = time.monotonic()
-            self._say(self.line())
-
-    def line(self) -> str:
-        rate = self._done / max(time.monotonic() - self._begun, 1e-3)
-        speed = f", {rate:.1f} a second" if self._done else ""
-        failed = f", {self._failed} failed" if self._failed else ""
-        kept = f" ({self._there} were there)" if self._there else ""
-        return f"{self._stage}: {self._done} of {self._total} made{kept}{speed}{failed}"
+def _progress(stage: str, done: int, total: int, there: int, failed: int, elapsed_s: float) -> str:
+    kept = f" ({there} were there)" if there else ""
+    speed = f", {done / max(elapsed_s, 1e-3):.1f} a second" if done else ""
+    return f"{stage}: {done} of {total} made{kept}{speed}{f', {failed} failed' if failed else ''}"
 
 
 STAGE_VERSIONS = {"dialogue": 1, "speech": 1, "face": 1, "sound": 1}

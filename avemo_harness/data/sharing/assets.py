@@ -160,7 +160,11 @@ def refuse_restricted(assets: Sequence[Asset], with_clips: bool, acknowledged: b
             "digests alone with --ids_only, or make the release of sources that may be shared (a corpus imported "
             "without --embed is named and not held)"
         )
-    conditional = [*forbidden, *(one for one in assets if _is_conditional(one, with_clips))]
+    shareable = [asset for asset in assets if asset.redistributable]
+    conditional = [
+        *forbidden,
+        *(one for one in shareable if not may_be_shared(one.licence) or (with_clips and one.no_derivatives)),
+    ]
     if conditional and not acknowledged:
         raise UsageError(
             f"restricted: {_list_assets(conditional)}; nothing is uploaded. Where you have made sure that you may "
@@ -169,16 +173,10 @@ def refuse_restricted(assets: Sequence[Asset], with_clips: bool, acknowledged: b
         )
 
 
-def _is_conditional(asset: Asset, with_clips: bool) -> bool:
-    if not asset.redistributable:
-        return False
-    return not may_be_shared(asset.licence) or (with_clips and asset.no_derivatives)
-
-
 def _list_assets(assets: Sequence[Asset]) -> str:
-    told = [f"{one.what} ({_licence_words(one)})" for one in assets[:_MAX_LISTED]]
+    listed = [f"{asset.what} ({_licence_words(asset)})" for asset in assets[:_MAX_LISTED]]
     more = f", {len(assets) - _MAX_LISTED} more" if len(assets) > _MAX_LISTED else ""
-    return ", ".join(told) + more
+    return ", ".join(listed) + more
 
 
 def _licence_words(asset: Asset) -> str:

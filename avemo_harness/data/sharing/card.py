@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,22 +146,16 @@ def _use(publication: Publication) -> str:
     tasks = ",".join(publication.tasks) or "TASKS"
     revision = publication.revision or "COMMIT"
     media = " --media_root DIR" if publication.needs_media else ""
-    lines = [
-        "## Use",
-        "",
-        "```bash",
-        f"avemo-eval --model MODEL --tasks {tasks} --dataset {publication.repo} --revision {revision}{media}",
-        "```",
-    ]
+    command = f"avemo-eval --model MODEL --tasks {tasks} --dataset {publication.repo} --revision {revision}{media}"
+    text = f"## Use\n\n```bash\n{command}\n```"
     if publication.revision is None:
-        lines += ["", "COMMIT is one of those that the page's history names: figures belong to a commit."]
+        text += "\n\nCOMMIT is one of those that the page's history names: figures belong to a commit."
     if publication.needs_media:
-        lines += [
-            "",
-            "Clips are not part of this data set. Rows name each by its digest (`clip_sha256`) and its path below DIR, "
-            "a folder that you have to have.",
-        ]
-    return "\n".join(lines)
+        text += (
+            "\n\nClips are not part of this data set. Rows name each by its digest (`clip_sha256`) and its path below "
+            "DIR, a folder that you have to have."
+        )
+    return text
 
 
 def _splits(contents: ReleaseContents) -> str:
@@ -174,17 +168,13 @@ def _splits(contents: ReleaseContents) -> str:
     return "## Splits\n\n" + _markdown_table(head, rows)
 
 
-def _split_cells(release: Release) -> Iterator[str]:
+def _split_cells(release: Release) -> list[str]:
     turns = [turn for dialogue in release.dialogues for turn in dialogue.turns]
     asked = [turn for turn in turns if turn.role == "user"]
-    emotions = Counter(turn.emotion for turn in asked)
-    yield f"{len(release.dialogues):,}"
-    yield f"{len(asked):,}"
-    yield f"{len({turn.speaker_id for turn in asked}):,}"
-    for emotion in EMOTIONS:
-        yield f"{emotions[emotion]:,}"
-    yield f"{sum(turn.duration_s or 0 for turn in turns) / 60:,.1f}"
-    yield f"{len(release.pairs):,}"
+    emotions, speakers = Counter(turn.emotion for turn in asked), {turn.speaker_id for turn in asked}
+    counts = [len(release.dialogues), len(asked), len(speakers), *(emotions[emotion] for emotion in EMOTIONS)]
+    minutes = sum(turn.duration_s or 0 for turn in turns) / 60
+    return [*(f"{count:,}" for count in counts), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
 
 
 def _licences(assets: Sequence[Asset], needs_media: bool) -> str:
@@ -215,10 +205,8 @@ def _labels(build: JsonObject, imported: JsonObject) -> str:
 
 def _recipe(build: JsonObject, imported: JsonObject) -> str:
     if build:
-        points, record = (
-            _build_points(build),
-            "`build.json` holds the recipe, `provenance.jsonl` where a clip comes from.",
-        )
+        points = _build_points(build)
+        record = "`build.json` holds the recipe, `provenance.jsonl` where a clip comes from."
     elif imported:
         points, record = _import_points(imported), "`import.json` holds the record, with the digests of what was read."
     else:
@@ -230,7 +218,7 @@ def _recipe(build: JsonObject, imported: JsonObject) -> str:
 def _build_points(build: JsonObject) -> dict[str, Any]:
     config, tools = build.get("config", {}), build.get("tools", {})
     return {
-        **{told: _tool(tools.get(stage)) for stage, told in _STAGES.items()},
+        **{done: _tool(tools.get(stage) or {}) for stage, done in _STAGES.items()},
         "portraits": len(tools.get("portraits") or {}) or None,
         "seed": config.get("seed"),
         "libraries": ", ".join(f"{name} {version}" for name, version in build.get("libraries", {}).items()),
@@ -250,10 +238,9 @@ def _import_points(imported: JsonObject) -> dict[str, Any]:
     }
 
 
-def _tool(tool: JsonObject | None) -> str:
-    told = dict(tool or {})
-    name = str(told.pop("tool", ""))
-    facts = [str(told[key]) for key in ("model", "version") if told.get(key)]
+def _tool(identity: JsonObject) -> str:
+    name = str(identity.get("tool", ""))
+    facts = [str(identity[key]) for key in ("model", "version") if identity.get(key)]
     return f"{name} ({', '.join(facts)})" if facts else name
 
 

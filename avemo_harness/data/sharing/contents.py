@@ -134,11 +134,7 @@ def _can_be_asked(contents: ReleaseContents, spec: TaskSpec) -> bool:
 
 
 def leaderboard_file(title: str, description: str, tasks: Sequence[TaskSpec]) -> str:
-    """The file's text; one leaderboard a task, of its headline metric.
-
-    Args:
-        tasks: at least one.
-    """
+    """The file's text; one leaderboard a task, of its headline metric. There must be a task."""
     values = {
         "name": title,
         "description": description,

@@ -13,8 +13,8 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.data.sharing.assets import find_assets, refuse_restricted
 from avemo_harness.data.sharing.card import Publication, compose_card, configs_of_files, title_of
-from avemo_harness.data.sharing.contents import LEADERBOARD_FILE as LEADERBOARD
 from avemo_harness.data.sharing.contents import (
+    LEADERBOARD_FILE,
     ReleaseContents,
     leaderboard_file,
     parquet_files,
@@ -88,16 +88,13 @@ class PushResult:
     Args:
         files: how many files the release has on the Hub.
         size: of them all, in bytes.
-        tasks: names of what can be asked of the release, for ``--tasks``.
-        needs_media: whether readers have to give a folder of clips.
     """
 
+    publication: Publication
     url: str
     commit: str
     files: int
     size: int
-    tasks: tuple[str, ...]
-    needs_media: bool
 
 
 def push_release(
@@ -123,7 +120,7 @@ def push_release(
     with_clips = shares_clips(contents, sharing)
     assets = find_assets(contents.releases, contents.records)
     refuse_restricted(assets, with_clips, acknowledged)
-    found = look_up(target)
+    repository = look_up(target)
     say(f"{folder}: rows, clips and licences are checked; uploading")
     tasks = tasks_of(contents, known_tasks)
     with tempfile.TemporaryDirectory(prefix="avemo-push-") as scratch:
@@ -133,27 +130,23 @@ def push_release(
             repo=target.repo,
             revision=target.tag,
             needs_media=not with_clips and contents.holding != "none",
-            tasks=_task_groups(tasks),
+            # Groups that are named after what they ask about are the rows of the benchmark's table.
+            tasks=tuple(dict.fromkeys(spec.group for spec in tasks if spec.group == spec.dataset.name)),
             configs=read_readme(root).keys.get("configs") or configs_of_files(data),
         )
         files: dict[str, Path | bytes] = {**data, **_text_files(contents, publication, tasks)}
         files["README.md"] = compose_card(contents, assets, publication).encode()
         size = sum(len(one) if isinstance(one, bytes) else one.stat().st_size for one in files.values())
-        commit = upload(target, found, files)
-    return PushResult(address(target), commit, len(files), size, publication.tasks, publication.needs_media)
+        commit = upload(target, repository, files)
+    return PushResult(publication, address(target), commit, len(files), size)
 
 
 def _text_files(contents: ReleaseContents, publication: Publication, tasks: Sequence[TaskSpec]) -> Mapping[str, bytes]:
     """The records, and ``eval.yaml``: the folder's own where it has one."""
     files = contents.records.published()
-    own = contents.folder / LEADERBOARD
+    own = contents.folder / LEADERBOARD_FILE
     if own.is_file():
-        files[LEADERBOARD] = own.read_bytes()
+        files[LEADERBOARD_FILE] = own.read_bytes()
     elif tasks:
-        files[LEADERBOARD] = leaderboard_file(title_of(contents, publication), DESCRIPTION, tasks).encode()
+        files[LEADERBOARD_FILE] = leaderboard_file(title_of(contents, publication), DESCRIPTION, tasks).encode()
     return files
-
-
-def _task_groups(tasks: Sequence[TaskSpec]) -> tuple[str, ...]:
-    """The groups that are named after what they ask about, which are the rows of the benchmark's table."""
-    return tuple(dict.fromkeys(spec.group for spec in tasks if spec.group == spec.dataset.name))

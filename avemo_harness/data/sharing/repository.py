@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avemo_harness.data.sharing.contents import LEADERBOARD_FILE as LEADERBOARD
+from avemo_harness.data.sharing.contents import LEADERBOARD_FILE
 from avemo_harness.data.sharing.records import RECORD_NAMES
 from avemo_harness.errors import UsageError, first_line
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CARD_TAG = "avemo-harness"
 """The tag of every card: a repository with it holds a release, and may be replaced by another."""
 
-_OURS = ("*.parquet", LEADERBOARD, *RECORD_NAMES)
+_OURS = ("*.parquet", LEADERBOARD_FILE, *RECORD_NAMES)
 """Files that an earlier push may have left and this one does not bring."""
 _OF_NEW = {".gitattributes", "README.md"}
 """Files of an empty repository that was made by hand."""

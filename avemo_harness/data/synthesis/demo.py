@@ -16,6 +16,7 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.data.conflict_pairs import OPPOSITES
 from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, ASSISTANT_NUMBER, Speaker, stored_tracks
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
 from avemo_harness.data.synthesis.face import FPS
@@ -32,8 +33,6 @@ _REPLY_STYLES = {
 }
 """Of the assistant's reply to each emotion."""
 _ASSISTANT = Speaker.draw("assistant", ASSISTANT_NUMBER)
-_OPPOSITES = ("sad", "angry")
-"""The emotions whose valence is opposite to that of happy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +181,7 @@ def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> Iterator[ConflictPa
             recordings[spec.speaker.speaker_id, spec.text][spec.emotion] = dialogue
     count = 0
     for index, by_emotion in enumerate(recordings.values()):
-        happy, opposite = by_emotion["happy"], by_emotion[_OPPOSITES[index % 2]]
+        happy, opposite = by_emotion["happy"], by_emotion[OPPOSITES["valence"][index % 2]]
         for audio, video in ((happy, opposite), (opposite, happy)):
             yield ConflictPair(
                 pair_id=f"pair-{count:04}",

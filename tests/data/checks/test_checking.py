@@ -139,12 +139,6 @@ def test_what_is_kept_is_a_release_without_the_doubted_dialogues(
     assert record["findings"][0]["summary"] == "46 dialogues, 92 turns, 46 clips, 22 pairs"
 
 
-def test_a_folder_that_holds_something_is_not_overwritten(voted: CheckedRelease, tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("important")
-    with pytest.raises(UsageError, match="is there already and is not overwritten"):
-        write_kept(voted, tmp_path)
-
-
 def test_the_other_files_come_along_and_clips_of_dropped_dialogues_do_not(
     acted: list[Dialogue], conditions: Path, tmp_path: Path
 ) -> None:

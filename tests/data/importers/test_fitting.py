@@ -1,4 +1,4 @@
-"""What is imported works under every condition: it is proven of each clip, and what does not fit is encoded anew."""
+"""Imported clips work under every condition: it is proven of each, and what does not fit is encoded anew."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CONFIG = "singleturn_synthetic"
 
 
 def odd_clip() -> bytes:
-    return recorded([pattern(place, 63, 65) for place in range(10)], melody(0.4), codecs=("mpeg4", "aac"))
+    return recorded([pattern(index, 63, 65) for index in range(10)], melody(0.4), codecs=("mpeg4", "aac"))
 
 
 def av1_clip() -> bytes:
-    return recorded([pattern(place) for place in range(10)], melody(0.4), codecs=("libsvtav1", "aac"))
+    return recorded([pattern(index) for index in range(10)], melody(0.4), codecs=("libsvtav1", "aac"))
 
 
 def silent_clip() -> bytes:
@@ -45,26 +45,26 @@ def silent_clip() -> bytes:
 
 
 def silent_flash_clip() -> bytes:
-    return recorded([pattern(place) for place in range(10)], codecs=("flv", "aac"), container="flv")
+    return recorded([pattern(index) for index in range(10)], codecs=("flv", "aac"), container="flv")
 
 
 def pcm_clip() -> bytes:
     """Of QuickTime, with sound that is not compressed."""
     return recorded(
-        [pattern(place) for place in range(10)], melody(0.4), codecs=("libx264", "pcm_s16be"), container="mov"
+        [pattern(index) for index in range(10)], melody(0.4), codecs=("libx264", "pcm_s16be"), container="mov"
     )
 
 
 def mp3_clip() -> bytes:
     """With sound that is padded at both ends."""
-    pictures = [pattern(place) for place in range(50)]
+    pictures = [pattern(index) for index in range(50)]
     return recorded(pictures, melody(2.0, 48_000), rate=48_000, codecs=("libx264", "libmp3lame"))
 
 
 def fragmented_clip() -> bytes:
     """Of a browser that streams MP4, whose header announces no frame."""
     options = {"movflags": "frag_keyframe+empty_moov+delay_moov"}
-    return recorded([pattern(place) for place in range(50)], melody(2.0), options=options)
+    return recorded([pattern(index) for index in range(50)], melody(2.0), options=options)
 
 
 def uneven_browser_recording() -> bytes:
@@ -161,7 +161,7 @@ def test_a_turned_clip_is_upright_after_its_import(tmp_path: Path) -> None:
 def test_what_is_encoded_anew_keeps_its_pictures_and_its_clock() -> None:
     assert positions(media.decode_frames(fit_conditions(prores_clip(1.0)))) == list(range(25))
     late = recorded(
-        [np.full((64, 96, 3), 255 * (place == 20), np.uint8) for place in range(40)],
+        [np.full((64, 96, 3), 255 * (index == 20), np.uint8) for index in range(40)],
         melody(1.6),
         from_s=(0.4, 0.0),
         codecs=("prores_ks", "aac"),
@@ -180,7 +180,9 @@ def test_one_clip_that_is_encoded_anew_has_all_kept_beside_the_release(tmp_path:
     rows = "\n".join(f"{name},happy,Ann" for name in clips)
     (corpus / "clips.csv").write_text(f"path,emotion,speaker\n{rows}\n")
     imported = import_corpus("folder", corpus, out)
-    assert "1 clips were encoded anew, since not every condition can be made of them as they are" in imported.notes
+    assert (
+        "1 clips were encoded anew, since not every condition can be made of them as they are" in imported.found.notes
+    )
     read = [dialogue.turns[0].clip for dialogue in load_release(str(out), CONFIG).dialogues]
     found = [clip.read() for clip in read if clip is not None]
     assert [found[0], found[2]] == [clips["a.mp4"], clips["c.mp4"]]

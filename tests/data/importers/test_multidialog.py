@@ -1,4 +1,4 @@
-"""MultiDialog is imported as segments of 3 to 5 turns whose user turns have one of the four labels."""
+"""MultiDialog is imported as segments of 3 to 5 turns, and its utterances are recordings to learn from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 from support.clips import make_clip, pattern, positions
 from support.corpus_trees import MultiDialogRow, pack_multidialog, write_film, write_multidialog, write_utterance_videos
 from support.imports import import_corpus, left_out
-from support.tiny_corpora import dialogue_name
+from support.tiny_corpora import dialogue_name, write_multidialog_metadata, write_multidialog_sound, write_silent_clip
 
 from avemo_harness import media
 from avemo_harness.data.importers.base import ImportedCorpus
+from avemo_harness.data.importers.multidialog import MultiDialogArguments, list_utterances, read_multidialog
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
+from avemo_harness.recognizers.recordings import Corpus
 
 TRAIN: tuple[MultiDialogRow, ...] = (
     (1, 0, "a", "Neutral"),
@@ -65,7 +67,7 @@ def test_segments_are_as_long_as_their_labels_allow_and_stay_in_their_official_p
     assert [turn.role for turn in first.turns] == ["user", "assistant", "user", "assistant", "user"]
     assert [turn.emotion for turn in first.turns] == ["neutral", None, "happy", None, "sad"]
     assert first.turns[0].text == "Did you know that?"
-    assert imported.config == "multiturn_real"
+    assert imported.found.config == "multiturn_real"
 
 
 def test_every_utterance_is_kept_or_counted_once(corpus: Path, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_leave_actors_out_tests_on_actors_who_are_in_no_other_part(corpus: Path,
     imported = import_corpus("multidialog", corpus, tmp_path / "out", split="leave-actors-out")
     assert segments(imported) == {"train": ["1 000 ababa", "1 006 abab"], "test": ["2 000 cdcd"]}
     assert left_out(imported)["utterances between actors for training and for testing"] == 3
-    assert "tested on actors c, d, who are in no other part" in imported.notes
+    assert "tested on actors c, d, who are in no other part" in imported.found.notes
 
 
 def test_actors_for_testing_can_be_named(corpus: Path, tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_gold_only_keeps_dialogues_between_gold_actors(corpus: Path, tmp_path: P
     imported = import_corpus("multidialog", corpus, tmp_path / "out", gold_only=True)
     assert set(segments(imported)) == {"train", "test"}
     assert left_out(imported)["utterances of dialogues with an actor who is not gold"] == len(VALID)
-    assert any("compare them with the corpus' card" in note for note in imported.notes)
+    assert any("compare them with the corpus' card" in note for note in imported.found.notes)
 
 
 def test_a_video_for_each_utterance_is_joined_with_the_sound(corpus: Path, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_a_video_of_another_length_than_the_sound_is_refused(corpus: Path, tmp_p
     imported = import_corpus("multidialog", corpus, tmp_path / "out", video=str(videos), on_damage="leave out")
     assert segments(imported) == {"train": ["1 006 abab"]}
     assert left_out(imported)["dialogues with a damaged clip"] == 1
-    assert [Path(name).stem for name in imported.damaged] == [name]
+    assert [Path(name).stem for name in imported.bad_files] == [name]
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ def test_a_video_that_the_sound_does_not_belong_to_is_refused(corpus: Path, film
     with pytest.raises(MediaError, match=r"the video lasts 3\.2\d s, its 3 sound files together 1\.20 s"):
         import_corpus("multidialog", corpus, tmp_path / "out", video=str(films))
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, 19_200).astype(np.float32)
-    film.write_bytes(media.encode_clip((pattern(place) for place in range(30)), noise))
+    film.write_bytes(media.encode_clip((pattern(index) for index in range(30)), noise))
     with pytest.raises(MediaError, match=r"is not heard at 0\.00 s"):
         import_corpus("multidialog", corpus, tmp_path / "out", video=str(films))
 
@@ -189,3 +191,117 @@ def test_metadata_without_sound_say_what_to_give(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(ReleaseError, match="no segment of 3 to 5 turns among 11 utterances, 0 of which"):
         import_corpus("multidialog", corpus, tmp_path / "out")
+
+
+SPOKEN_TRAIN = [(1, 0, "a", "Neutral"), (1, 1, "b", "Happy"), (1, 2, "a", "Fear"), (2, 0, "c", "Sad")]
+SHARDS = {
+    "train": SPOKEN_TRAIN,
+    "valid_rare": [(3, 0, "a", "Angry"), (3, 1, "d", "Surprising")],
+    "test_freq": [(4, 0, "b", "Happy"), (4, 1, "l", "Disgusting")],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for split, rows in SHARDS.items():
+        write_multidialog_metadata(tmp_path / "metadata" / split / f"{split}_metadata_0000.jsonl", rows)
+        write_multidialog_sound(tmp_path / "data" / split / f"{split}_chunks_0000", rows)
+    return tmp_path
+
+
+def reasons(corpus: Corpus) -> dict[str, int]:
+    return {one.reason: one.count for one in corpus.dropped}
+
+
+def test_an_utterance_is_a_recording_of_its_actor_in_its_part(folder: Path) -> None:
+    corpus = read_multidialog(MultiDialogArguments(folder))
+    (first,) = (one for one in corpus.labelled if one.label == "neutral")
+    assert (first.recording_id, first.dialogue) == (f"{dialogue_name(1)}_0a", dialogue_name(1))
+    assert {(one.speaker, one.label, one.part) for one in corpus.labelled} == {
+        ("a", "neutral", "train"),
+        ("b", "happy", "train"),
+        ("c", "sad", "train"),
+        ("a", "angry", "validation"),
+        ("b", "happy", "test"),
+    }
+    assert all(one.face == one.speaker and one.streams.views == ("audio",) for one in corpus.labelled)
+
+
+def test_it_is_told_what_is_left_out_and_how_much_of_the_corpus_is_not_there(folder: Path) -> None:
+    found = reasons(read_multidialog(MultiDialogArguments(folder)))
+    assert [found[f"label {label}"] for label in ("fear", "surprising", "disgusting")] == [1, 1, 1]
+    assert found["dialogues of the train part that are not here, of 7,011"] == 7_009
+    assert found["dialogues of the validation part that are not here, of 891"] == 890
+    assert found["dialogues of the test part that are not here, of 831"] == 830
+
+
+def test_the_whole_corpus_lacks_nothing(tmp_path: Path) -> None:
+    write_multidialog_sound(tmp_path, [(0, 0, "a", "")])
+    for split, first, count in [("train", 0, 7_011), ("valid_freq", 7_011, 891), ("test_rare", 7_902, 832)]:
+        rows = [(dialogue, 0, "a", "Sad") for dialogue in range(first, first + count)]
+        write_multidialog_metadata(tmp_path / "metadata" / f"{split}_metadata_0000.jsonl", rows)
+    assert reasons(read_multidialog(MultiDialogArguments(tmp_path))) == {
+        "dialogues of the test part more than 831, read": 1,
+        "utterances without a sound file": 8_733,
+    }
+
+
+def test_only_the_actors_asked_for_are_read(folder: Path) -> None:
+    corpus = read_multidialog(MultiDialogArguments(folder, actors="ac"))
+    assert {one.speaker for one in corpus.labelled} == {"a", "c"}
+    assert reasons(corpus)["utterances of other actors"] == 4
+
+
+def test_utterances_without_sound_are_left_out_and_counted(folder: Path) -> None:
+    name = dialogue_name(2)
+    (folder / "data" / "train" / "train_chunks_0000" / name / f"{name}_0c.wav").unlink()
+    corpus = read_multidialog(MultiDialogArguments(folder))
+    assert "c" not in {one.speaker for one in corpus.labelled}
+    assert reasons(corpus)["utterances without a sound file"] == 1
+
+
+def test_sound_and_videos_of_utterances_may_lie_elsewhere(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sound, video = tmp_path_factory.mktemp("sound"), tmp_path_factory.mktemp("video")
+    (folder / "data").rename(sound / "data")
+    write_silent_clip(video / dialogue_name(4) / f"{dialogue_name(4)}_0b.mp4", 0.2)
+    corpus = read_multidialog(MultiDialogArguments(folder, sound=sound, video=video))
+    views = {one.part: one.streams.views[0] for one in corpus.labelled}
+    assert views == {"train": "audio", "validation": "audio", "test": "both"}
+
+
+def test_metadata_may_be_in_one_file(tmp_path: Path) -> None:
+    write_multidialog_metadata(tmp_path / "metadata.jsonl", SPOKEN_TRAIN)
+    assert {one.part for one in list_utterances(tmp_path)} == {"validation"}, "by the folder in the original path"
+
+
+def test_without_sound_it_is_told_how_to_unpack(folder: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"none of 5 utterances .*tar -xzf data/train/train_chunks_0000\.tar\.gz"):
+        read_multidialog(MultiDialogArguments(folder, sound=folder / "metadata"))
+    with pytest.raises(ReleaseError, match="none of 5 utterances has its video among 0 mp4 files"):
+        read_multidialog(MultiDialogArguments(folder, video=folder))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"emotion": "Sad"}', "expected texts 'file_name'"),
+        ('{"file_name": "x/y.wav", "emotion": "Sad"}', "expected a file named t_<dialogue>_<number><actor>"),
+        ("[1]", "expected a JSON object"),
+        ("{", "cannot be read"),
+        (
+            '{"file_name": "t_a_0a.wav", "emotion": "Sad"}\n{"audpath": "t_a_0a.wav", "emotion": "Sad"}',
+            "is there twice",
+        ),
+    ],
+)
+def test_malformed_metadata_are_refused(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "metadata.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(ReleaseError, match=rf"metadata\.jsonl.*{message}"):
+        list_utterances(tmp_path)
+
+
+def test_a_folder_without_metadata_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="expected metadata/train"):
+        list_utterances(tmp_path)

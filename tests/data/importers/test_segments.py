@@ -17,7 +17,7 @@ talks = st.lists(
 
 
 def fits(talk: list[ConversationTurn]) -> bool:
-    """Whether these utterances can be a segment."""
+    """True where these utterances can be a segment."""
     users, others = talk[::2], talk[1::2]
     return (
         3 <= len(talk) <= 5

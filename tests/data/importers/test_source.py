@@ -85,15 +85,6 @@ def test_the_hub_gives_the_same_release_and_only_what_is_needed_is_fetched(
     assert (record["source"], record["revision"]) == ("IVLLab/MultiDialog", repository.commit)
 
 
-def test_a_zip_gives_the_same_release_as_a_folder(tmp_path: Path) -> None:
-    folder = write_crema_d(tmp_path / "crema", STEMS)
-    archive = pack_zip(folder, tmp_path / "crema.zip")
-    import_corpus("crema-d", folder, tmp_path / "of_folder")
-    import_corpus("crema-d", archive, tmp_path / "of_zip")
-    config, splits = "singleturn_synthetic", ("test",)
-    assert fingerprints(tmp_path / "of_zip", config, splits) == fingerprints(tmp_path / "of_folder", config, splits)
-
-
 def test_own_clips_in_an_archive_keep_their_names(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     write_clip(folder / "clips" / "a.mp4", 0.4, 0)
@@ -232,9 +223,9 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path, monkeypatch: pyte
 
 def test_a_place_that_is_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    for place in ("nowhere", str(tmp_path / "notes.txt"), str(tmp_path / "none")):
+    for location in ("nowhere", str(tmp_path / "notes.txt"), str(tmp_path / "none")):
         with pytest.raises(ReleaseError, match="expected a folder, an archive"):
-            open_source(place)
+            open_source(location)
 
 
 def test_a_hub_that_has_no_such_corpus_is_an_error(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.corpus_trees import MeldRow, pack_tar, write_crema_d, write_meld
+from support.corpus_trees import MeldRow, pack_tar, write_meld
 from support.damage import damaged_copies
-from support.flash import flash_clip
 from support.imports import import_corpus, left_out
 
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
@@ -69,16 +68,6 @@ def test_clips_out_of_an_archive_are_kept_beside_the_release(corpus: Path, tmp_p
     assert load_release(str(tmp_path / "embedded"), CONFIG).fingerprint == release.fingerprint
 
 
-def test_video_in_another_container_is_encoded_anew(tmp_path: Path) -> None:
-    stems = ("1001_DFA_ANG_XX", "1001_DFA_HAP_XX")
-    corpus = write_crema_d(tmp_path / "corpus", stems, ".flv")
-    (corpus / "VideoFlash" / "1001_DFA_HAP_XX.flv").write_bytes(flash_clip(0.8))
-    imported = import_corpus("crema-d", corpus, tmp_path / "out")
-    endings = sorted(Path(path).suffix for path in imported.paths.values())
-    assert endings == [".mp4", ".wav"]
-    assert all((tmp_path / "out" / path).is_file() for path in imported.paths.values())
-
-
 def test_the_record_tells_what_was_read_and_left_out(corpus: Path, tmp_path: Path) -> None:
     imported = import_corpus("meld", corpus, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "import.json").read_text())
@@ -133,7 +122,7 @@ def test_dialogues_with_a_damaged_clip_are_left_out_and_counted_where_asked(corp
     imported = import_corpus("meld", corpus, tmp_path / "out", on_damage="leave out")
     assert [one.dialogue_id for one in imported.dialogues["test"]] == ["meld-test-0000-00"]
     assert left_out(imported)["dialogues with a damaged clip"] == 1
-    assert imported.damaged == ("output_repeated_splits_test/dia1_utt2.mp4",)
+    assert tuple(imported.bad_files) == ("output_repeated_splits_test/dia1_utt2.mp4",)
     (corpus / "output_repeated_splits_test" / "dia0_utt0.mp4").write_bytes(b"no clip")
     with pytest.raises(ReleaseError, match="no dialogue is left"):
         import_corpus("meld", corpus, tmp_path / "none", on_damage="leave out")

@@ -106,25 +106,6 @@ def test_takes_share_words_and_history_and_differ_in_the_last_emotion(multi: Rel
         assert len({take.turns[last].clip.sha256 for take in takes if take.turns[last].clip}) == 4
 
 
-def test_conflict_pairs_are_opposite_takes_of_one_sentence_in_both_orders(single: Release, multi: Release) -> None:
-    for release in (single, multi):
-        orders = {(pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs}
-        assert {(video, audio) for audio, video in orders} == orders
-        for pair in release.pairs:
-            audio = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn]
-            video = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
-            assert (audio.text, audio.speaker_id) == (video.text, video.speaker_id)
-            assert "happy" in (audio.emotion, video.emotion)
-            assert {audio.emotion, video.emotion} & {"sad", "angry"}
-
-
-def test_where_each_clip_comes_from_is_recorded(built: Path, single: Release) -> None:
-    lines = [json.loads(line) for line in (built / "provenance.jsonl").read_text().splitlines()]
-    clips = {line["clip_sha256"] for line in lines}
-    assert {turn.clip.sha256 for one in single.dialogues for turn in one.turns if turn.clip} <= clips
-    assert all(line["spoken_by"] == "builtin voice" and line["redistributable"] for line in lines)
-
-
 def test_the_same_command_again_changes_nothing(built: Path) -> None:
     before = contents(built)
     build_release(CONFIG, built, quiet)
@@ -247,15 +228,6 @@ def test_a_file_is_no_place_for_a_release(tmp_path: Path, capsys: pytest.Capture
 def test_the_built_in_writer_writes_english_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the built-in writer writes English, not 'de'"):
         build_release(CONFIG.model_copy(update={"language": "de"}), tmp_path / "release", quiet)
-
-
-def test_a_tool_that_shows_no_emotion_is_refused_before_anything_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(BuiltinFace, "emotion_input", "none")
-    with pytest.raises(UsageError, match="no emotion reaches its faces"):
-        build_release(CONFIG, tmp_path / "release", quiet)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(built: Path, tmp_path: Path) -> None:

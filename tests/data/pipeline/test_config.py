@@ -37,14 +37,6 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert "speech.voice: the environment variable NO_SUCH_VARIABLE is not set" in lines[3]
 
 
-def test_variables_of_the_environment_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TTS_URL", "http://host/v1")
-    text = "licence: CC-BY-4.0\nspeech: {backend: openai_speech, base_url: '${TTS_URL}', model: m}\n"
-    config = load_config(written(tmp_path, text))
-    assert config.speech.backend == "openai_speech"
-    assert config.speech.arguments == {"base_url": "http://host/v1", "model": "m"}
-
-
 def test_records_name_variables_and_never_hold_their_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOOL_KEY", "sk-0123456789")
     speech = "{backend: command, argv: [say, '--key=${TOOL_KEY}'], base_url: 'http://host?key=${TOOL_KEY}'}"

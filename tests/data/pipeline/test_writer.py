@@ -14,7 +14,7 @@ from support.tool_servers import DATED_MODEL, KEY, ToolServer, write_well
 
 from avemo_harness.data.pipeline.backends import ScriptRequest
 from avemo_harness.data.pipeline.writer import OpenAIWriter
-from avemo_harness.errors import BuildError, UsageError
+from avemo_harness.errors import BuildError
 
 BRIEF = ScriptRequest("multi-0007", turns=3, emotions=("happy", "sad"), topic=4, take=0, language="en", seed=7)
 
@@ -62,10 +62,6 @@ def test_a_dialogue_is_as_the_brief_says(server: ToolServer) -> None:
     assert [line.emotion for line in script.lines] == ["happy", "neutral", "sad"]
     assert [line.style for line in script.lines] == ["in style 0", "in style 1", "in style 2"]
     assert len({line.text for line in script.lines}) == 3
-
-
-def test_the_dated_name_of_the_model_is_told(server: ToolServer) -> None:
-    assert writer(server).write(BRIEF).written_by == DATED_MODEL
 
 
 def test_takes_of_a_topic_are_the_same_words(server: ToolServer) -> None:
@@ -212,12 +208,6 @@ def test_a_model_that_cannot_be_put_right_is_an_error_and_nothing_is_kept(server
     assert not list((tmp_path / "cache").rglob("*.json"))
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "cut stream", "no json", "json"])
-def test_a_server_that_fails_for_a_while_is_asked_again(server: ToolServer, fault: Any) -> None:
-    server.faults.extend([fault, fault])
-    assert len(writer(server).write(BRIEF).lines) == 3
-
-
 def test_an_answer_that_is_no_completion_is_an_error(server: ToolServer) -> None:
     server.faults.extend(["json"] * 3)
     with pytest.raises(BuildError, match="in 3 attempts; the last one: it answered JSON that is no chat completion"):
@@ -235,8 +225,3 @@ def test_the_identity_tells_what_decides_the_words_and_no_key(
     assert server.url not in str(keyed)
     for change in ({"seed": 1}, {"temperature": 0.0}, {"leak_words": {"sad": ("triste",)}}, {"longest_text": 90}):
         assert writer(server, **change).identity() != plain
-
-
-def test_a_key_that_is_not_set_is_told_before_anything_is_written(server: ToolServer) -> None:
-    with pytest.raises(UsageError, match="AVEMO_NO_SUCH_KEY is not set"):
-        writer(server, api_key_env="AVEMO_NO_SUCH_KEY")

@@ -1,4 +1,4 @@
-"""What a push reads of a release: where its clips are, its records, and the tasks that can be asked of it."""
+"""Contents of a release as a push reads them: place of its clips, its records, the tasks that can be asked of it."""
 
 from __future__ import annotations
 
@@ -76,10 +76,6 @@ def test_records_that_are_there_are_published(tmp_path: Path) -> None:
     assert set(files) == {"import.json", "provenance.jsonl"}
     assert json.loads(files["import.json"]) == {"source": "…/meld", "splits": {"test": 3}}
     assert [json.loads(line)["turn"] for line in files["provenance.jsonl"].splitlines()] == [0, 1]
-
-
-def test_a_folder_without_records_publishes_none(tmp_path: Path) -> None:
-    assert read_records(tmp_path).published() == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])

@@ -119,10 +119,10 @@ def test_four_emotions_are_exactly_balanced_in_each_part_and_for_each_speaker(pl
 
 def test_emotions_are_balanced_at_every_place_of_a_talk(plan: DemoPlan) -> None:
     counts = Counter(
-        (place, turn.spec.emotion)
+        (turn_index, turn.spec.emotion)
         for dialogue in plan.test
         if len(dialogue.turns) == 5
-        for place, turn in enumerate(dialogue.turns)
+        for turn_index, turn in enumerate(dialogue.turns)
         if turn.role == "user"
     )
     assert len(counts) == 12

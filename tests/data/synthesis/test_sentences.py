@@ -12,24 +12,6 @@ from hypothesis import strategies as st
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.data.synthesis.sentences import LEAK_WORDS, Situation, find_leaks
 
-TELLING = re.compile(
-    r"\b(angry|anger|mad|furious|rage|annoyed|happy|happiness|glad|joy|joyful|cheerful|sad|sadness|sorrow|unhappy|upset"
-    r"|neutral|calm|emotion|feel|feeling|mood|love|hate|great|awful|terrible|wonderful|bad|good|sorry|lucky|unfortunately"
-    r"|cry|crying|laugh|smile|lost|broken|died|death|party|gift|present)\b",
-    re.IGNORECASE,
-)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_no_sentence_holds_a_word_that_tells_an_emotion(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    situation = Situation.draw(rng)
-    for sentence in (situation.opening(rng), situation.sequel(rng), situation.reply(rng)):
-        assert not TELLING.search(sentence)
-        assert "{" not in sentence
-        assert sentence[0].isupper()
-        assert sentence[-1] in ".?"
-
 
 def test_sentences_are_many() -> None:
     rng = np.random.default_rng(0)
@@ -83,10 +65,20 @@ def test_words_of_another_language_can_be_added() -> None:
     ]
 
 
+TELLING_AT_TIMES = re.compile(
+    r"\b(feel|feeling|love|great|awful|terrible|bad|good|sorry|lucky|unfortunately|lost|broken|died|death|party|gift"
+    r"|present)\b",
+    re.IGNORECASE,
+)
+
+
 @given(st.integers(0, 2**32))
 def test_the_built_in_sentences_tell_nothing(seed: int) -> None:
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     situation = Situation.draw(rng)
-    assert find_leaks(" ".join([situation.opening(rng), situation.sequel(rng), situation.reply(rng)])) == ()
+    for sentence in (situation.opening(rng), situation.sequel(rng), situation.reply(rng)):
+        assert find_leaks(sentence) == ()
+        assert not TELLING_AT_TIMES.search(sentence)
+        assert "{" not in sentence
+        assert sentence[0].isupper()
+        assert sentence[-1] in ".?"

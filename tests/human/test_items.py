@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Turn
-from avemo_harness.human.items import NEGATIVE, POSITIVE, Candidate, ItemSpec, System, put_together_golds
+from avemo_harness.human.items import NEGATIVE, POSITIVE, Candidate, ItemSpec, System, mismatched_golds
 
 
 def candidate(number: int, text: str, emotion: str, turns: int) -> Candidate:
-    said = [Turn(2 * place, "user", "Ann", f"{text} {place}", emotion) for place in range(turns)]
-    heard = [Turn(2 * place + 1, "assistant", "bot", "I see.") for place in range(turns)]
+    said = [Turn(2 * index, "user", "Ann", f"{text} {index}", emotion) for index in range(turns)]
+    heard = [Turn(2 * index + 1, "assistant", "bot", "I see.") for index in range(turns)]
     both = tuple(turn for pair in zip(said, heard, strict=True) for turn in pair)
     return Candidate(Dialogue(f"d{number}", "", "en", "", both), tuple(turn.turn_index for turn in said))
 
@@ -42,7 +42,7 @@ pools = st.lists(st.tuples(st.sampled_from("pqrstuvw"), st.sampled_from(EMOTIONS
 
 @given(pools, st.integers(1, 9))
 def test_no_recording_serves_twice_and_no_reply_is_to_the_same_words(pool: list[Candidate], count: int) -> None:
-    golds = list(put_together_golds(system_of(pool), pool, count))
+    golds = list(mismatched_golds(system_of(pool), pool, count))
     assert len(golds) <= min(count, len(pool))
     assert len({gold.candidate.dialogue.dialogue_id for gold in golds}) == len(golds)
     donors = [{reply.name.partition("-")[0] for reply in gold.replies} for gold in golds]
@@ -63,7 +63,7 @@ def test_replies_are_to_the_opposite_feeling_where_there_are_enough() -> None:
         candidate(number, f"story {number}", ("happy", "sad", "angry", "happy")[number % 4], 1) for number in range(40)
     ]
     feeling = {one.dialogue.dialogue_id: one.dialogue.turns[0].emotion for one in pool}
-    golds = list(put_together_golds(system_of(pool), pool, 8))
+    golds = list(mismatched_golds(system_of(pool), pool, 8))
     assert len(golds) == 8
     for gold in golds:
         assert are_opposite(feeling[gold_id(gold)], feeling[gold.replies[0].name.partition("-")[0]])
@@ -72,4 +72,4 @@ def test_replies_are_to_the_opposite_feeling_where_there_are_enough() -> None:
 
 def test_dialogues_of_the_same_words_alone_give_no_gold_item() -> None:
     pool = [candidate(number, "The train is late.", emotion, 1) for number, emotion in enumerate(EMOTIONS)]
-    assert list(put_together_golds(system_of(pool), pool, 3)) == []
+    assert list(mismatched_golds(system_of(pool), pool, 3)) == []

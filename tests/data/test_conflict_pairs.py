@@ -1,11 +1,13 @@
-"""Every rule of conflict pairs holds, and no more pairs could be made."""
+"""Conflict pairs: every rule holds, no more could be made, and a release gets them whole or not at all."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +16,17 @@ from support.real_release import real_dialogues
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Turn
+from avemo_harness.benchmark.release_loader import load_release
+from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.cli import main
 from avemo_harness.data.conflict_pairs import (
+    FORBIDDEN,
     MAX_GAP_S,
     PairCandidate,
     Polarity,
     find_candidates,
+    match_bipartite,
+    match_graph,
     measure_clip,
     pair_opposites,
 )
@@ -29,8 +37,8 @@ recordings = st.lists(
     st.tuples(st.sampled_from("AB"), st.sampled_from(EMOTIONS), st.integers(0, 8), st.sampled_from("xy")), max_size=9
 ).map(
     lambda rows: [
-        PairCandidate(f"d{place}", place % 3, speaker, emotion, 1 + quarters / 4, shared)
-        for place, (speaker, emotion, quarters, shared) in enumerate(rows)
+        PairCandidate(f"d{index}", index % 3, speaker, emotion, 1 + quarters / 4, shared)
+        for index, (speaker, emotion, quarters, shared) in enumerate(rows)
     ]
 )
 
@@ -49,14 +57,14 @@ def may_pair(one: PairCandidate, other: PairCandidate, polarity: Polarity) -> bo
 
 
 def best_by_trying(left: list[PairCandidate], polarity: Polarity) -> tuple[int, float]:
-    """How many pairs can be made, and the least sum of gaps (negative), by trying everything."""
+    """The number of pairs that can be made, and the least sum of gaps (negative), by trying everything."""
     if len(left) < 2:
         return 0, 0.0
     first, rest = left[0], left[1:]
     best = best_by_trying(rest, polarity)
-    for place, other in enumerate(rest):
+    for index, other in enumerate(rest):
         if may_pair(first, other, polarity):
-            count, gain = best_by_trying(rest[:place] + rest[place + 1 :], polarity)
+            count, gain = best_by_trying(rest[:index] + rest[index + 1 :], polarity)
             best = max(best, (count + 1, gain - abs(first.duration_s - other.duration_s)))
     return best
 
@@ -114,7 +122,7 @@ def test_durations_may_differ_by_one_second_and_no_more() -> None:
 
 
 def test_pairing_any_labels_of_very_many_recordings_is_refused_with_a_way_out() -> None:
-    many = [PairCandidate(f"d{place}", 0, "Ann", EMOTIONS[place % 2], 2.0) for place in range(500)]
+    many = [PairCandidate(f"d{index}", 0, "Ann", EMOTIONS[index % 2], 2.0) for index in range(500)]
     with pytest.raises(UsageError, match="valence or strict"):
         pair_opposites(many, "any")
 
@@ -171,3 +179,146 @@ def test_real_voices_and_faces_are_paired_by_the_rules(real_media: Path) -> None
         pairs = pair_opposites(found, polarity)
         assert pairs
         check_rules(pairs, {(one.dialogue_id, one.turn): one for one in found}, polarity)
+
+
+Edges = dict[tuple[int, int], int]
+
+
+def best_matching(edges: Edges, used: frozenset[int] = frozenset()) -> tuple[int, int]:
+    """Size and negative cost of the best matching of a small graph."""
+    best = (0, 0)
+    for (i, j), cost in edges.items():
+        if not {i, j} & used:
+            rest = {edge: c for edge, c in edges.items() if edge > (i, j)}
+            size, gain = best_matching(rest, used | {i, j})
+            best = max(best, (size + 1, gain - cost))
+    return best
+
+
+def graded(pairs: Sequence[tuple[int, int]], edges: Edges) -> tuple[int, int]:
+    return len(pairs), -sum(edges[pair] for pair in pairs)
+
+
+costs = st.one_of(st.just(FORBIDDEN), st.integers(0, 30))
+matrices = st.integers(1, 4).flatmap(
+    lambda m: st.lists(st.lists(costs, min_size=m, max_size=m), min_size=1, max_size=4)
+)
+graphs = st.dictionaries(
+    st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda edge: edge[0] < edge[1]),
+    st.integers(0, 30),
+    max_size=8,
+)
+
+
+@given(matrices)
+def test_two_sides_are_matched_as_well_as_by_trying_everything(rows: list[list[int]]) -> None:
+    matrix = np.array(rows, dtype=np.int64)
+    pairs = match_bipartite(matrix)
+    edges = {(i, 10 + j): int(c) for (i, j), c in np.ndenumerate(matrix) if c != FORBIDDEN}
+    assert graded([(i, 10 + j) for i, j in pairs], edges) == best_matching(edges)
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
+
+
+@settings(max_examples=60)
+@given(graphs)
+def test_any_graph_is_matched_as_well_as_by_trying_everything(edges: Edges) -> None:
+    ordered = sorted(edges)
+    pairs = match_graph(6, ordered, [edges[edge] for edge in ordered])
+    assert graded(pairs, edges) == best_matching(edges)
+    assert len({end for pair in pairs for end in pair}) == 2 * len(pairs)
+
+
+def test_nothing_to_match_gives_nothing() -> None:
+    assert match_bipartite(np.empty((0, 3), dtype=np.int64)) == []
+    assert match_graph(3, [], []) == []
+
+
+def write_talks(folder: Path, config: str) -> Path:
+    """Two speakers, each with one sentence in all emotions and another one happily, in two splits."""
+
+    def dialogue(split: str, speaker: str, emotion: str, text: str, seed: int) -> Dialogue:
+        clip = Clip.from_bytes(make_clip(0.4, seed))
+        turn = Turn(0, "user", speaker, text, emotion, clip=clip, duration_s=0.4)
+        return Dialogue(f"{split}-{speaker}-{emotion}-{len(text)}", "test", "en", "CC0-1.0", (turn,))
+
+    splits = {
+        split: [
+            *(dialogue(split, speaker, emotion, "It is late.", n) for n, emotion in enumerate(EMOTIONS)),
+            dialogue(split, speaker, "happy", "Here I am now.", 5),
+        ]
+        for split, speaker in (("train", "Ann"), ("test", "Bob"))
+    }
+    write_release(folder, config, splits)
+    return folder
+
+
+def run(*arguments: str | Path) -> int:
+    return main(["data", "conflicts", *map(str, arguments)])
+
+
+def pair_ids(folder: Path, config: str, split: str) -> list[str]:
+    return [pair.pair_id for pair in load_release(str(folder), config, split).pairs]
+
+
+def test_real_recordings_of_a_speaker_are_paired_whatever_is_said(tmp_path: Path) -> None:
+    folder = write_talks(tmp_path / "release", "multiturn_real")
+    assert run(folder, "--out", tmp_path / "paired") == 0
+    assert len(pair_ids(tmp_path / "paired", "multiturn_real", "test")) == 4
+    assert len(pair_ids(tmp_path / "paired", "multiturn_real", "train")) == 4
+    before, after = (load_release(str(one), "multiturn_real") for one in (folder, tmp_path / "paired"))
+    assert before.dialogues == after.dialogues
+    assert not before.pairs
+
+
+def test_synthetic_recordings_are_paired_where_they_say_the_same(tmp_path: Path) -> None:
+    folder = write_talks(tmp_path / "release", "singleturn_synthetic")
+    assert run(folder, "--in_place") == 0
+    pairs = load_release(str(folder), "singleturn_synthetic").pairs
+    assert len(pairs) == 2
+    assert {pair.audio_dialogue_id.rsplit("-", 1)[1] for pair in pairs} == {"11"}
+
+
+@pytest.mark.parametrize(("polarity", "count"), [("valence", 4), ("strict", 2), ("any", 4)])
+def test_the_polarity_can_be_chosen(polarity: str, count: int, tmp_path: Path) -> None:
+    folder = write_talks(tmp_path / "release", "multiturn_real")
+    assert run(folder, "--in_place", "--polarity", polarity) == 0
+    assert len(pair_ids(folder, "multiturn_real", "test")) == count
+
+
+def test_pairs_that_are_there_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_talks(tmp_path / "release", "multiturn_real")
+    assert run(folder, "--in_place") == 0
+    pairs = pair_ids(folder, "multiturn_real", "test")
+    assert run(folder, "--in_place") == 2
+    assert "config multiturn_real_conflict is there already" in capsys.readouterr().err
+    assert pair_ids(folder, "multiturn_real", "test") == pairs
+
+
+def test_a_release_without_opposites_is_an_error_and_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = Turn(0, "user", "Ann", "Hi.", "happy", clip=Clip.from_bytes(make_clip(0.4)))
+    write_release(tmp_path / "release", "talks", {"test": [Dialogue("d", "", "en", "", (turn,))]})
+    files = sorted(tmp_path.rglob("*"))
+    assert run(tmp_path / "release", "--in_place") == 2
+    assert "nothing in config 'talks' can be paired" in capsys.readouterr().err
+    assert run(tmp_path / "release", "--out", tmp_path / "paired") == 2
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_the_config_must_be_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_talks(tmp_path / "release", "multiturn_real")
+    write_talks(folder, "multiturn_synthetic")
+    assert run(folder, "--in_place") == 2
+    assert "it has the configs multiturn_real, multiturn_synthetic; name one with --config" in capsys.readouterr().err
+    assert run(folder, "--in_place", "--config", "multiturn_reel") == 2
+    assert "no config 'multiturn_reel'; nearest: 'multiturn_real'" in capsys.readouterr().err
+    assert run(folder, "--in_place", "--config", "multiturn_real") == 0
+
+
+def test_a_copy_goes_to_a_new_folder_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_talks(tmp_path / "release", "multiturn_real")
+    assert run(folder, "--out", folder) == 2
+    assert "is there already and is not overwritten" in capsys.readouterr().err
+    assert run("owner/name", "--in_place") == 2
+    assert "--in_place needs the folder of a release" in capsys.readouterr().err

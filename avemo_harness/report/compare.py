@@ -9,9 +9,9 @@ from pathlib import Path
 
 from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
-from avemo_harness.metrics.paired import detectable_difference, holm
+from avemo_harness.metrics.paired import holm
 from avemo_harness.report.comparison import Comparison, Contrast, Family, Flip, MetricDifference
-from avemo_harness.report.paired_metrics import ItemPair, PairedMetric, paired_metrics
+from avemo_harness.report.paired_metrics import ItemPair, paired_differences
 from avemo_harness.report.results import is_comparable
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run, run_labels
 from avemo_harness.run.config import ReleaseRecord, RunRecord
@@ -113,8 +113,8 @@ def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Cont
 
 def _paired(
     metrics: Iterable[Metric], pairs: Sequence[ItemPair], first: Side, second: Side
-) -> tuple[Mapping[str, PairedMetric], str | None]:
-    return paired_metrics(metrics, pairs, (first.run, second.run), first.task, _labels(first.task, second.task))
+) -> tuple[Mapping[str, MetricDifference], str | None]:
+    return paired_differences(metrics, pairs, (first.run, second.run), first.task, _labels(first.task, second.task))
 
 
 def _not_ranked(first: Side, second: Side) -> str:
@@ -213,10 +213,11 @@ def _coverage_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> lis
 
 
 def _differences(
-    found: Mapping[str, PairedMetric], metrics: Iterable[str], columns: Mapping[str, str]
+    found: Mapping[str, MetricDifference], metrics: Iterable[str], columns: Mapping[str, str]
 ) -> list[MetricDifference]:
+    """The differences in the metrics' order; those that fill columns by the names of these."""
     return [
-        _difference(columns.get(metric, metric), metric, found[metric], "table" if metric in columns else "other")
+        replace(found[metric], column=columns[metric], family="table") if metric in columns else found[metric]
         for metric in metrics
         if metric in found
     ]
@@ -224,25 +225,6 @@ def _differences(
 
 def _columns_first(differences: Iterable[MetricDifference]) -> tuple[MetricDifference, ...]:
     return tuple(sorted(differences, key=lambda one: one.family != "table"))
-
-
-def _difference(column: str, metric: str, paired: PairedMetric, family: Family) -> MetricDifference:
-    estimate = paired.difference()
-    first, second = paired.values()
-    return MetricDifference(
-        column=column,
-        metric=metric,
-        first=first,
-        second=second,
-        difference=estimate,
-        test=paired.test,
-        p_value=None if estimate.value is None else paired.p_value(),
-        p_holm=None,
-        detectable=detectable_difference(estimate),
-        n=paired.n,
-        n_undefined=paired.n_undefined,
-        family=family,
-    )
 
 
 def _contrast(

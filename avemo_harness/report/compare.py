@@ -47,9 +47,10 @@ def _is_one_commit(one: ReleaseRecord, other: ReleaseRecord) -> bool:
 
 def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
     """Say that two judges judged the replies, and how they get one; None where they have one."""
-    if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
+    judges = [run.result.judge for run in (first, second)]
+    if len({judge and judge.digest for judge in judges}) == 1:
         return None
-    one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))
+    one, other = (f"{judge.name} ({judge.digest[:12]})" if judge else "nobody" for judge in judges)
     return f"replies were judged by {one} and by {other}; avemo-eval judge RUN --recognizer NAME"
 
 
@@ -83,8 +84,8 @@ class Side:
     task: TaskSpec
 
     @property
-    def items(self) -> Mapping[str, ScoreLine]:
-        return self.run.items[self.task.task]
+    def lines(self) -> Mapping[str, ScoreLine]:
+        return self.run.lines[self.task.task]
 
 
 def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Contrast:
@@ -126,7 +127,7 @@ def _not_ranked(first: Side, second: Side) -> str:
 
 def _reply_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> Iterator[str]:
     yield from _coverage_notes(pairs, first, second)
-    if not is_comparable(first.task, first.run.judge, first.run.record):
+    if not is_comparable(first.task, first.run.result.judge, first.run.record):
         yield "the embedded judge knows the demo's voices only: these differences mean nothing"
 
 
@@ -191,9 +192,9 @@ def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[
 def _shared(first: Side, second: Side) -> list[ItemPair]:
     """Items scored on both sides, in the first side's order."""
     return [
-        (item, other)
-        for name, item in first.items.items()
-        if item.scored and (other := second.items.get(name)) is not None and other.scored
+        (line, other)
+        for name, line in first.lines.items()
+        if line.scored and (other := second.lines.get(name)) is not None and other.scored
     ]
 
 
@@ -234,7 +235,7 @@ def _contrast(
     differences: tuple[MetricDifference, ...],
     notes: Sequence[str],
 ) -> Contrast:
-    scored = [{name for name, item in side.items.items() if item.scored} for side in sides]
+    scored = [{name for name, line in side.lines.items() if line.scored} for side in sides]
     return Contrast(
         title=title,
         first=sides[0].label,
@@ -275,12 +276,12 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run is given twice; give the folders of different runs")
-    runs = [read_scored_run(folder) for folder in folders]
+    runs = [_read_run(folder) for folder in folders]
     labels = run_labels([(run.record.config.model, run.folder) for run in runs])
     contrasts: list[Contrast] = []
     notes: list[str] = []
     for label, run in zip(labels[1:], runs[1:], strict=True):
-        tasks = tuple(name for name in runs[0].items if name in run.items)
+        tasks = tuple(name for name in runs[0].lines if name in run.lines)
         if not tasks:
             raise UsageError(f"{runs[0].folder} and {run.folder} have no scored task in common")
         apart = () if force else _judged_apart(runs[0], run, tasks)
@@ -310,7 +311,7 @@ def compare_conditions(folder: Path) -> Comparison:
         UsageError: the folder is no scored run, or asked the labels of fewer than two of the conditions.
         StoreError: a file of the run is damaged.
     """
-    run = read_scored_run(folder)
+    run = _read_run(folder)
     groups = dict.fromkeys(task.group for task in run.record.tasks if task.group)
     contrasts = []
     for group in groups:
@@ -325,11 +326,17 @@ def compare_conditions(folder: Path) -> Comparison:
     return _comparison([run.record.config.model], [run], contrasts, [])
 
 
+def _read_run(folder: Path) -> ScoredRun:
+    run = read_scored_run(folder)
+    run.refuse_other_judge()
+    return run
+
+
 def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
     """The first task of each condition that asks for labels."""
     tasks: dict[str, TaskSpec] = {}
     for task in run.record.tasks:
-        if task.group == group and any(map(grades_labels, task.scorers)) and task.task in run.items:
+        if task.group == group and any(map(grades_labels, task.scorers)) and task.task in run.lines:
             tasks.setdefault(task.condition.name, task)
     return tasks
 
@@ -344,7 +351,7 @@ def _left_out(first: str, one: ScoredRun, second: str, other: ScoredRun) -> list
     return [
         f"{first}, {second}: left out, scored for {label} alone: {', '.join(names)}"
         for label, here, there in ((first, one, other), (second, other, one))
-        if (names := [name for name in here.items if name not in there.items])
+        if (names := [name for name in here.lines if name not in there.lines])
     ]
 
 

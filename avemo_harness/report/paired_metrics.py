@@ -194,7 +194,7 @@ def _reply_columns(
     The user's trajectory is the first side's on both, so that the same turns are extreme on both.
     """
     assert metric.of_exchanges is not None
-    profile, refusal = profile_of(task, runs[0].judge)
+    profile, refusal = profile_of(task, runs[0].result.judge)
     sides = _exchanges(task, pairs, *runs)
     refusal = refusal or exchange_problem([*sides[0], *sides[1]], profile)
     if refusal is not None:

@@ -13,7 +13,7 @@ from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.errors import AvemoError
 from avemo_harness.report.results import RunResult, score_run
-from avemo_harness.report.scored_run import read_results
+from avemo_harness.report.scored_run import read_scored_run
 
 CHANGES = 150
 
@@ -41,7 +41,7 @@ def changes(folder: Path) -> Iterator[tuple[Path, int, int]]:
 
 @pytest.mark.slow
 def test_no_changed_byte_gives_another_figure_silently(finished: Path, tmp_path: Path) -> None:
-    before = figures(read_results(finished))
+    before = figures(read_scored_run(finished).result)
     silent = []
     named = harmless = 0
     for path, position, bit in changes(finished):
@@ -50,7 +50,7 @@ def test_no_changed_byte_gives_another_figure_silently(finished: Path, tmp_path:
         data[position] ^= bit
         (run / path).write_bytes(data)
         try:
-            stored = figures(read_results(run))
+            stored = figures(read_scored_run(run).result)
             result = score_run(run)
         except AvemoError:
             named += 1

@@ -8,7 +8,7 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
 from avemo_harness.report.exports.formats import Publication, model_name
-from avemo_harness.report.scored_run import FinishedRun
+from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
@@ -26,7 +26,7 @@ _ESCAPES = {
 _IMPOSSIBLE = r"$^\dagger$"
 
 
-def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
+def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
     """One file with a `table*` that needs no package: a table of measured rows, and below it one of published rows.
 
     Marks of measured cells are raised letters, explained in the caption; published cells that cannot be right carry a

@@ -12,7 +12,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.report.board import CAVEATS, TITLES, boards, rated_columns
 from avemo_harness.report.html.document import escaped, marked, share_bar, slopes, table
 from avemo_harness.report.results import TaskResult
-from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
 from avemo_harness.report.summary import (
     METRIC_COLUMNS,
     defined_contrasts,
@@ -29,7 +29,7 @@ _SHADES = 9
 _CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
 
 
-def overview(run: FinishedRun) -> dict[str, Any]:
+def overview(run: ScoredRun) -> dict[str, Any]:
     """The values of the template `report.html.j2`, but for those of single turns."""
     result = run.result
     doubts = [note for note in result_notes(result) if not note.startswith(("replies judged by", "  "))]
@@ -70,7 +70,7 @@ def overview(run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _releases(run: FinishedRun) -> Iterator[str]:
+def _releases(run: ScoredRun) -> Iterator[str]:
     for one in run.record.releases:
         commit = f", commit {one.commit[:12]}" if one.commit else ""
         pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
@@ -80,7 +80,7 @@ def _releases(run: FinishedRun) -> Iterator[str]:
         )
 
 
-def _people(run: FinishedRun) -> Iterator[tuple[str, Table]]:
+def _people(run: ScoredRun) -> Iterator[tuple[str, Table]]:
     """Scores that people gave replies to tasks of no group, or on other scales: no table of a group has them."""
     for people in run.people:
         if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
@@ -88,7 +88,7 @@ def _people(run: FinishedRun) -> Iterator[tuple[str, Table]]:
             yield rated_by(people), Table("", tuple(cells), ((people.task, cells),))
 
 
-def _understanding(run: FinishedRun) -> list[tuple[str, list[TaskResult]]]:
+def _understanding(run: ScoredRun) -> list[tuple[str, list[TaskResult]]]:
     """The understanding tasks of each group, by its title."""
     groups: dict[str, list[TaskResult]] = {}
     for task, result in _scored_by(run, "understanding"):
@@ -96,7 +96,7 @@ def _understanding(run: FinishedRun) -> list[tuple[str, list[TaskResult]]]:
     return [(TITLES.get(name, name), results) for name, results in groups.items()]
 
 
-def _scored_by(run: FinishedRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
+def _scored_by(run: ScoredRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
     """The tasks that were asked and have a scorer, whose details they therefore hold."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
@@ -116,7 +116,7 @@ def _class_scores(tasks: Sequence[TaskResult]) -> Markup:
     return table(["F1 of each label", *map(_condition, tasks)], rows)
 
 
-def _conflicts(run: FinishedRun) -> Iterator[tuple[str, Markup]]:
+def _conflicts(run: ScoredRun) -> Iterator[tuple[str, Markup]]:
     """Each conflict task with the table of its rates."""
     names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
     head = ["", *(Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(names)), "n", ""]
@@ -133,7 +133,7 @@ def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
     return [name, *map(figure, values), f"{n:,}", share_bar([value for value in values if value is not None])]
 
 
-def _all_metrics(run: FinishedRun) -> Markup:
+def _all_metrics(run: ScoredRun) -> Markup:
     rows: list[list[str]] = []
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
@@ -151,7 +151,7 @@ def _all_metrics(run: FinishedRun) -> Markup:
     return table(METRIC_COLUMNS, rows)
 
 
-def _setup(run: FinishedRun) -> list[tuple[str, str]]:
+def _setup(run: ScoredRun) -> list[tuple[str, str]]:
     config = run.record.config
     return [
         ("model", " ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())])),

@@ -68,7 +68,7 @@ def shown_tasks(run: ScoredRun) -> list[dict[str, str]]:
             "condition": task.condition.name,
             "kind": "label" if isinstance(task.output, LabelOutput) else "speech",
         }
-        for task in _asked(run)
+        for task in run.asked
     ]
 
 
@@ -84,7 +84,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
     store = RunStore(run.folder)
     store.refresh()
     asked: dict[EntryKey, list[tuple[int, TaskSpec, Item]]] = {}
-    for number, task in enumerate(_asked(run)):
+    for number, task in enumerate(run.asked):
         dataset = dataset_of(run.record.release_of(task))
         for item in read_items(run.folder, task.task):
             pair = item.item_id if item.condition == "conflict" else ""
@@ -122,10 +122,6 @@ def _prefixes(datasets: Iterable[Dataset]) -> dict[Dataset, str]:
         else f"{name}/{split}/"
         for name, split, content in distinct
     }
-
-
-def _asked(run: ScoredRun) -> list[TaskSpec]:
-    return [task for task in run.record.tasks if task.task not in run.record.skipped]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +169,7 @@ class _Reader:
         """The JSON of an answer: by the number of its task, what the model gave, and how it was read and scored."""
         key = (item.task, item.item_id)
         record = self.store.answers.get(key) or self.store.errors.get(key)
-        line = self.run.items.get(item.task, {}).get(item.item_id)
+        line = self.run.lines.get(item.task, {}).get(item.item_id)
         said = "" if record is None else record.error or record.text or _ranking(record.label_logprobs or {})
         text = publishable(said) if record and record.error else said
         unread = "missing" if record is None else "error" if record.error else "answered"

@@ -19,7 +19,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, format_comparison
-from avemo_harness.report.scored_run import read_finished_run
+from avemo_harness.report.scored_run import read_scored_run
 from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, TaskScores
 from avemo_harness.scorers.metric import BUILT_IN, unknown_metric
 
@@ -68,7 +68,7 @@ def test_calibration_of_ranked_labels_is_compared_with_the_values_of_the_runs(re
     extra = f"output: {{method: rank}}\nscorers: [{{name: understanding, metrics: {METRICS}}}]\n"
     contrast = only(compared(tmp_path, release, extra, [Sure("honest", 0.75), Sure("boasting", 0.97)]))
     assert [one.metric for one in contrast.differences] == ["accuracy", "ece", "brier"]
-    runs = [read_finished_run(tmp_path / name).result.tasks["text_only"].metrics for name in ("honest", "boasting")]
+    runs = [read_scored_run(tmp_path / name).result.tasks["text_only"].metrics for name in ("honest", "boasting")]
     for metric in ("ece", "brier"):
         one = of_metric(contrast, metric)
         assert [one.first, one.second] == pytest.approx([run[metric].value for run in runs])
@@ -121,6 +121,6 @@ def test_a_package_s_metric_is_compared_by_its_values_of_items_or_named(
     extra = "headline: letters\nscorers: [{name: words, metrics: [letters, longest]}]\n"
     contrast = only(compared(tmp_path, release, extra, [Sure("one", 0.75), Sure("other", 0.9)]))
     letters = of_metric(contrast, "letters")
-    assert letters.first == read_finished_run(tmp_path / "one").result.tasks["text_only"].metrics["letters"].value
+    assert letters.first == read_scored_run(tmp_path / "one").result.tasks["text_only"].metrics["letters"].value
     assert (letters.difference.value, letters.n) == (0, 40)
     assert contrast.notes == ("not compared: longest: the scorer words gives them no values of single items",)

@@ -20,7 +20,7 @@ from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.comparison import Contrast
 from avemo_harness.report.results import score_run
-from avemo_harness.report.scored_run import read_finished_run
+from avemo_harness.report.scored_run import read_scored_run
 
 TASK = f"{CONFIG}_reply"
 LABELS = f"{CONFIG}_full_av"
@@ -77,7 +77,7 @@ def contrast_of(*folders: Path) -> Contrast:
 def test_on_the_same_turns_both_values_are_those_of_the_runs(stage: Stage) -> None:
     folders = stage.run(Singing("loud", 0.9)), stage.run(Singing("soft", 0.2))
     contrast = contrast_of(*folders)
-    results = [read_finished_run(folder).result.tasks[TASK].metrics for folder in folders]
+    results = [read_scored_run(folder).result.tasks[TASK].metrics for folder in folders]
     table = [one.column for one in contrast.differences if one.family == "table"]
     assert table == ["CT-ECS", "CT-EBS", "CT-EBS_dir", "CT-ESS", "CT-ERS"]
     assert {one.metric for one in contrast.differences} == set(results[0])

@@ -13,7 +13,7 @@ from support.planted_runs import Planted, TextBench
 from avemo_harness.errors import UsageError
 from avemo_harness.report.exports.formats import Publication, model_id, model_name, settings, setup_notes, spreadsheet
 from avemo_harness.report.exports.latex import latex
-from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.scorers.base import Judge
 
 NOBODY = Publication()
@@ -24,9 +24,9 @@ class Bench:
     """A run, and the same one as if another model had been asked."""
 
     texts: TextBench
-    run: FinishedRun
+    run: ScoredRun
 
-    def of_model(self, name: str, identity: Mapping[str, str], **arguments: Any) -> FinishedRun:
+    def of_model(self, name: str, identity: Mapping[str, str], **arguments: Any) -> ScoredRun:
         config = replace(self.run.record.config, model=name, model_args=arguments)
         record = replace(self.run.record, config=config)
         return replace(self.run, record=record, result=replace(self.run.result, model=name, identity=identity))
@@ -35,12 +35,12 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     texts = TextBench.of(tmp_path_factory.mktemp("ann"), dialogues=4)
-    return Bench(texts, read_finished_run(texts.run(Planted("mine"))))
+    return Bench(texts, read_scored_run(texts.run(Planted("mine"))))
 
 
 def test_settings_that_the_run_overrode_are_those_that_are_told(bench: Bench) -> None:
     sampled = {"do_sample": True, "temperature": 0.5, "max_new_tokens": 8}
-    run = read_finished_run(bench.texts.run(Planted("sampled"), generation=sampled))
+    run = read_scored_run(bench.texts.run(Planted("sampled"), generation=sampled))
     assert setup_notes(run, run.record.tasks[0]) == "full-av, sampled, labels generated, judge=none"
     assert setup_notes(bench.run, bench.run.record.tasks[0]) == "full-av, greedy, labels generated, judge=none"
 

@@ -24,7 +24,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.report.board import boards
 from avemo_harness.report.exports.formats import Publication, eval_results, spreadsheet
 from avemo_harness.report.exports.latex import escaped, latex
-from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import publishable, safe_cell
@@ -34,15 +34,15 @@ ON_THE_HUB = Publication("me/model", "me/release", "https://example.org/run")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def run(tmp_path_factory: pytest.TempPathFactory) -> ScoredRun:
     folder = tmp_path_factory.mktemp("export")
     bench = TextBench.of(folder, dialogues=10)
     tasks = write_condition_tasks(folder / "tasks", bench.release)
     evaluate(Planted("mine", [(0, 0)]), NAMES, output_path=folder / "run", include_path=(str(tasks),))
-    return read_finished_run(folder / "run")
+    return read_scored_run(folder / "run")
 
 
-def named(run: FinishedRun, name: str) -> FinishedRun:
+def named(run: ScoredRun, name: str) -> ScoredRun:
     """The same run of a model that is called something else."""
     result = replace(
         run.result,
@@ -53,7 +53,7 @@ def named(run: FinishedRun, name: str) -> FinishedRun:
     return replace(run, result=result)
 
 
-def marked(run: FinishedRun) -> FinishedRun:
+def marked(run: ScoredRun) -> ScoredRun:
     """The same run with every mark in every cell of its row."""
     groups = {
         name: replace(
@@ -65,13 +65,13 @@ def marked(run: FinishedRun) -> FinishedRun:
     return replace(run, result=replace(run.result, groups=groups, marks=SENTENCES))
 
 
-def of_split(run: FinishedRun, split: str) -> FinishedRun:
+def of_split(run: ScoredRun, split: str) -> ScoredRun:
     """The same run with its row under a split of the paper."""
     group = replace(run.result.groups["mine"], group=split)
     return replace(run, result=replace(run.result, groups={split: group}))
 
 
-def test_the_hubs_own_parser_reads_each_tasks_headline(run: FinishedRun) -> None:
+def test_the_hubs_own_parser_reads_each_tasks_headline(run: ScoredRun) -> None:
     from huggingface_hub import parse_eval_result_entries
 
     files = eval_results(run, ON_THE_HUB)
@@ -86,19 +86,19 @@ def test_the_hubs_own_parser_reads_each_tasks_headline(run: FinishedRun) -> None
         assert entry.dataset_revision is None
 
 
-def test_a_release_that_is_not_on_the_hub_has_to_be_named(run: FinishedRun) -> None:
+def test_a_release_that_is_not_on_the_hub_has_to_be_named(run: ScoredRun) -> None:
     with pytest.raises(UsageError, match=r"not on the Hub; name where the same release is: --dataset_id"):
         eval_results(run, Publication())
 
 
-def test_a_release_from_the_hub_is_named_with_its_commit(run: FinishedRun) -> None:
+def test_a_release_from_the_hub_is_named_with_its_commit(run: ScoredRun) -> None:
     (release,) = run.record.releases
     record = replace(run.record, releases=(replace(release, source="them/data", commit="c" * 40),))
     (entry,) = yaml.safe_load(next(iter(eval_results(replace(run, record=record), Publication()).values())))
     assert entry["dataset"] == {"id": "them/data", "task_id": "full_av", "revision": "c" * 40}
 
 
-def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: FinishedRun) -> None:
+def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: ScoredRun) -> None:
     (text,) = spreadsheet(run, ON_THE_HUB).values()
     rows = list(csv.DictReader(io.StringIO(text)))
     assert len(rows) == 12
@@ -110,7 +110,7 @@ def test_the_spreadsheet_has_every_metric_as_it_was_measured(run: FinishedRun) -
         assert (row["status"], row["comparable"], row["release"]) == ("complete", "yes", "me/release")
 
 
-def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: FinishedRun) -> None:
+def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: ScoredRun) -> None:
     undefined = MetricValue(None, None, None, n=0, n_invalid=0, n_errors=0, n_undefined=10)
     task = replace(run.result.tasks["full_av"], metrics={"accuracy": undefined})
     partly = replace(run, result=replace(run.result, tasks={**run.result.tasks, "full_av": task}))
@@ -119,7 +119,7 @@ def test_an_undefined_value_is_an_empty_cell_and_no_result_elsewhere(run: Finish
     assert list(eval_results(partly, ON_THE_HUB)) == [f".eval_results/avemo_{name}.yaml" for name in NAMES[1:]]
 
 
-def test_what_the_embedded_judge_scored_is_not_published(run: FinishedRun) -> None:
+def test_what_the_embedded_judge_scored_is_not_published(run: ScoredRun) -> None:
     tasks = {name: replace(task, comparable=False) for name, task in run.result.tasks.items()}
     unpublished = replace(run, result=replace(run.result, tasks=tasks))
     with pytest.raises(UsageError, match="could be published"):
@@ -127,7 +127,7 @@ def test_what_the_embedded_judge_scored_is_not_published(run: FinishedRun) -> No
     assert ",no," in spreadsheet(unpublished, ON_THE_HUB)["results.csv"]
 
 
-def test_no_cell_starts_a_formula_or_steers_a_terminal(run: FinishedRun) -> None:
+def test_no_cell_starts_a_formula_or_steers_a_terminal(run: ScoredRun) -> None:
     for text in hostile_texts():
         cell = safe_cell(publishable(text))
         assert not cell.lstrip().startswith(("=", "+", "-", "@"))
@@ -145,7 +145,7 @@ def test_any_text_makes_a_plain_cell(text: str) -> None:
     assert not cell.lstrip().startswith(("=", "+", "-", "@"))
 
 
-def test_the_latex_table_has_the_papers_columns_and_marks(run: FinishedRun) -> None:
+def test_the_latex_table_has_the_papers_columns_and_marks(run: ScoredRun) -> None:
     split = "multiturn_synthetic"
     (text,) = latex(of_split(run, split), ON_THE_HUB).values()
     measured, published = (
@@ -175,7 +175,7 @@ def test_what_latex_would_obey_is_printed() -> None:
 
 
 @pytest.mark.slow
-def test_the_table_compiles_with_any_name(run: FinishedRun, tmp_path: Path) -> None:
+def test_the_table_compiles_with_any_name(run: ScoredRun, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("install texlive-latex-base")
     splits = [of_split(run, split) for split in ("multiturn_real", "mine")]

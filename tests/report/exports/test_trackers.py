@@ -13,7 +13,7 @@ from support.planted_runs import Planted, TextBench
 
 from avemo_harness.cli import main
 from avemo_harness.report.exports.formats import settings
-from avemo_harness.report.scored_run import read_finished_run
+from avemo_harness.report.scored_run import read_scored_run
 
 
 class Recorder(ModuleType):
@@ -58,7 +58,7 @@ def test_every_metric_is_logged_by_task_and_name(tracker: str, run: Path, monkey
 
 
 def test_what_leaves_doubt_goes_with_the_numbers(run: Path) -> None:
-    whole = read_finished_run(run)
+    whole = read_scored_run(run)
     task = replace(whole.result.tasks["text_only"], comparable=False)
     result = replace(
         whole.result, partial=True, provisional=True, tasks={"text_only": task}, identity={"model": "/home/ann/qwen"}

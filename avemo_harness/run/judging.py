@@ -198,10 +198,10 @@ def judge_run(
         # What could not be judged before is tried again.
         judged = {item_key for item_key, judgement in judgements.read().items() if judgement.error is None}
         replies = [
-            _Reply(item, record, release)
+            (item, response, release)
             for task, release in releases.items()
             for item in read_items(folder, task)
-            if (record := store.answers.get((task, item.item_id))) and record.item_key not in judged
+            if (response := store.answers.get((task, item.item_id))) and response.item_key not in judged
         ]
         judgements.write_judge()
         if replies:
@@ -211,13 +211,8 @@ def judge_run(
     return judgements
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """An answer to a task of spoken replies, and the release with the turn that it answers."""
-
-    item: Item
-    response: StoredResponse
-    release: Release
+_Reply = tuple[Item, StoredResponse, Release]
+"""An answer to a task of spoken replies, and the release with the turn that it answers."""
 
 
 @dataclass
@@ -231,14 +226,14 @@ class _ReplyJudge:
     _locks: dict[tuple[str, Modality], Lock] = field(default_factory=dict)
 
     def judge(self, reply: _Reply) -> Judgement:
-        dialogue = reply.release.dialogue(reply.item.dialogue_id)
-        index = reply.item.turn_index
+        item, response, release = reply
+        dialogue, index = release.dialogue(item.dialogue_id), item.turn_index
         unjudged = judgement = Judgement(
             judge=self.identity,
             turn_number=sum(turn.role == "user" for turn in dialogue.turns[:index]),
             has_reference=dialogue.is_answered(index),
         )
-        clip, speech = dialogue.turns[index].clip, reply.response.speech_path
+        clip, speech = dialogue.turns[index].clip, response.speech_path
         try:
             if clip is not None:
                 with _naming(clip.name):
@@ -328,7 +323,7 @@ def _judge(judgements: Judgements, reply_judge: _ReplyJudge, replies: Sequence[_
             for start in range(0, len(replies), _STORED_AT_ONCE):
                 block = replies[start : start + _STORED_AT_ONCE]
                 judged = zip(block, pool.map(reply_judge.judge, block), strict=True)
-                writer.append([judgement_row(reply.response.item_key, judgement) for reply, judgement in judged])
+                writer.append([judgement_row(response.item_key, judgement) for (_, response, _), judgement in judged])
                 done = start + len(block)
                 if done % _SAID_EVERY == 0 and done < len(replies):
                     say(f"{done} of {len(replies)} replies judged")

@@ -13,7 +13,7 @@ LABELS = LabelOutput(type="label", labels=("red", "blue", "green"), synonyms={"z
 
 
 def claims(text: str) -> Claims:
-    return find_claims(Vocabulary.of(LABELS).tokens(clean_answer(text).text), len(LABELS.labels))
+    return find_claims(Vocabulary.of(LABELS).tokens(clean_answer(text) or ""), len(LABELS.labels))
 
 
 @pytest.mark.parametrize(

@@ -40,22 +40,6 @@ class Publication:
     source_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseSource:
-    """The release that a task was asked of.
-
-    Args:
-        hub_id: None where it is not on the Hub.
-    """
-
-    source: str
-    hub_id: str | None
-    config: str
-    split: str
-    commit: str | None
-    fingerprint: str
-
-
 def refuse_unfinished(run: ScoredRun) -> None:
     """Refuse a run whose scores are of some items only, or may still change.
 
@@ -85,12 +69,11 @@ def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
             yield task, result
 
 
-def release_of(run: ScoredRun, task: TaskSpec, publication: Publication) -> ReleaseSource:
-    """The release of a task; one that was read from the Hub has a commit."""
+def release_id(run: ScoredRun, task: TaskSpec, publication: Publication) -> str | None:
+    """The id of a task's release on the Hub; None where it is not there. One that was read from it has a commit."""
     release = run.record.release_of(task)
-    source, commit = release.source, release.commit
-    hub_id = source if commit is not None and _HUB_ID.fullmatch(source) else publication.dataset_id
-    return ReleaseSource(source, hub_id, task.dataset.name, task.dataset.split, commit, release.fingerprint)
+    read_from_hub = release.commit is not None and _HUB_ID.fullmatch(release.source)
+    return release.source if read_from_hub else publication.dataset_id
 
 
 def model_id(run: ScoredRun, publication: Publication) -> str:
@@ -146,13 +129,13 @@ def eval_results(run: ScoredRun, publication: Publication) -> dict[str, str]:
         metric = result.metrics.get(task.headline or "")
         if metric is None or metric.value is None:
             continue
-        release = release_of(run, task, publication)
-        if release.hub_id is None:
+        release, release_on_hub = run.record.release_of(task), release_id(run, task, publication)
+        if release_on_hub is None:
             raise UsageError(
                 f"{task.task} was asked of {release.source}, which is not on the Hub; name where the same release is: "
                 "--dataset_id OWNER/NAME"
             )
-        dataset = {"id": release.hub_id, "task_id": task.task}
+        dataset = {"id": release_on_hub, "task_id": task.task}
         if release.commit is not None:
             dataset["revision"] = release.commit
         entry: dict[str, Any] = {
@@ -191,8 +174,7 @@ def spreadsheet(run: ScoredRun, publication: Publication) -> dict[str, str]:
         result = run.result.tasks[task.task]
         if result.status == "skipped":
             continue
-        release = release_of(run, task, publication)
-        source = release.hub_id or publishable(release.source)
+        source = release_id(run, task, publication) or publishable(run.record.release_of(task).source)
         setup = setup_notes(run, task)
         for name, metric in result.metrics.items():
             numbers = [_number(x) for x in (metric.value, metric.ci_low, metric.ci_high)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -64,8 +63,8 @@ def report_page(
     data = {
         "tasks": shown_tasks(run),
         "turns": [entry.shown for entry in listed],
-        "users": {key: asdict(one) for key, one in recordings.users.items()},
-        "replies": {key: asdict(one) for key, one in recordings.replies.items()},
+        "users": dict(recordings.users),
+        "replies": dict(recordings.replies),
     }
     return html_page(
         title=f"{run.result.model}: {run.folder.resolve().name}",

@@ -17,7 +17,7 @@ from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.html.page import media_location, report_page
-from avemo_harness.report.html.recordings import MediaLocation, Recording, Recordings
+from avemo_harness.report.html.recordings import MediaLocation, Recordings
 from avemo_harness.report.scored_run import PeopleScores, people_columns, read_scored_run
 from avemo_harness.scorers.base import Judge, MetricValue
 
@@ -163,8 +163,10 @@ def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finis
 
 
 def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
-    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, location="inside"))
-    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, location="beside"))
+    inside = made(
+        finished, Recordings({"d0a/0": {"kind": "video", "url": "data:video/mp4;base64,AA"}}, location="inside")
+    )
+    beside = made(finished, Recordings({"d0a/0": {"kind": "video", "url": "media/x.mp4"}}, location="beside"))
     without = made(finished)
     assert "default-src 'none'" in inside
     assert "media-src data:;" in inside

@@ -26,6 +26,7 @@ from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interv
 from avemo_harness.text import publishable
 
 _SHADES = 9
+_RATES = {"aar": "as heard (AAR)", "var": "as seen (VAR)", "olr": "neither (OLR)"}
 _CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
 
 
@@ -91,16 +92,16 @@ def _people(run: ScoredRun) -> Iterator[tuple[str, Table]]:
 def _understanding(run: ScoredRun) -> list[tuple[str, list[TaskResult]]]:
     """The understanding tasks of each group, by its title."""
     groups: dict[str, list[TaskResult]] = {}
-    for task, result in _scored_by(run, "understanding"):
+    for task, result in _with_details(run, "labels", "confusion", "per_class"):
         groups.setdefault(task.group or task.task, []).append(result)
     return [(TITLES.get(name, name), results) for name, results in groups.items()]
 
 
-def _scored_by(run: ScoredRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks that were asked and have a scorer, whose details they therefore hold."""
+def _with_details(run: ScoredRun, *names: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
+    """The tasks whose scorers gave all of some details."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
-        if result.status != "skipped" and any(one.name == scorer for one in task.scorers):
+        if result.details.keys() >= set(names):
             yield task, result
 
 
@@ -118,9 +119,9 @@ def _class_scores(tasks: Sequence[TaskResult]) -> Markup:
 
 def _conflicts(run: ScoredRun) -> Iterator[tuple[str, Markup]]:
     """Each conflict task with the table of its rates."""
-    names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
-    head = ["", *(Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(names)), "n", ""]
-    for task, result in _scored_by(run, "modality_preference"):
+    swatches = (Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(_RATES.values()))
+    head = ["", *swatches, "n", ""]
+    for task, result in _with_details(run, "per_pair", "per_direction"):
         rates = {name: metric.value for name, metric in result.metrics.items()}
         rows = [_conflict_row("all", rates, result.n_answered)]
         for part in ("per_pair", "per_direction"):
@@ -129,7 +130,7 @@ def _conflicts(run: ScoredRun) -> Iterator[tuple[str, Markup]]:
 
 
 def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
-    values = [rates.get(rate) for rate in ("aar", "var", "olr")]
+    values = list(map(rates.get, _RATES))
     return [name, *map(figure, values), f"{n:,}", share_bar([value for value in values if value is not None])]
 
 

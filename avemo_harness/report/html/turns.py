@@ -14,6 +14,7 @@ from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.config import ReleaseRecord
 from avemo_harness.run.store import RunStore, read_items
+from avemo_harness.scorers.base import UNSCORED
 from avemo_harness.text import publishable
 
 Dataset = tuple[str, str, str]
@@ -25,7 +26,6 @@ MOST_TURNS = 5_000
 TEXT_BUDGET = 4_000_000
 """Characters of all answers together; longer ones are cut, the run directory has them whole."""
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 200, 4_000
-_AMISS = frozenset({"error", "missing", "unjudged", "unspoken"})
 _DECIMALS = 3
 _SHOWN_OF_FINGERPRINT = 12
 
@@ -222,5 +222,5 @@ def _interest(answers: Sequence[Mapping[str, Any]]) -> int:
     verdicts: list[str] = [one["verdict"] for one in answers]
     labels = {one["label"] for one in answers if "label" in one}
     flags = [flag for one in answers for flag in one.get("flags", ())]
-    amiss = sum(verdict in _AMISS for verdict in verdicts)
+    amiss = sum(verdict in UNSCORED or verdict == "unspoken" for verdict in verdicts)
     return 4 * amiss + 2 * max(len(labels) - 1, 0) + verdicts.count("wrong") + len(flags)

@@ -250,11 +250,17 @@ def _contrast(
     )
 
 
-def _flips(pairs: Iterable[ItemPair]) -> Iterable[Flip]:
-    for one, other in pairs:
-        if one.verdict != other.verdict:
-            gold = one.gold or (f"heard {one.audio_label}, seen {one.video_label}" if one.audio_label else "")
-            yield Flip(one.item, gold, one.label, other.label, one.verdict, other.verdict)
+def _flips(pairs: Iterable[ItemPair]) -> Iterator[Flip]:
+    for line, other in pairs:
+        if line.verdict != other.verdict:
+            yield {
+                "item": line.item,
+                "gold": line.gold or (f"heard {line.audio_label}, seen {line.video_label}" if line.audio_label else ""),
+                "first_label": line.label,
+                "second_label": other.label,
+                "first_verdict": line.verdict,
+                "second_verdict": other.verdict,
+            }
 
 
 CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}

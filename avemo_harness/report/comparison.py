@@ -51,16 +51,9 @@ class MetricDifference:
     family: Family = "table"
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """An item that the two sides answered differently in a way that changes its verdict."""
-
-    item: str
-    gold: str
-    first_label: str | None
-    second_label: str | None
-    first_verdict: str
-    second_verdict: str
+Flip = Mapping[str, str | None]
+"""An item that changes its verdict from side to side: ``item``, ``gold``, ``first_label``, ``second_label``,
+``first_verdict``, ``second_verdict``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +179,9 @@ def _flipped(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
     """Flipped items with what either side said, by what they were and became, the largest kind first."""
     kinds: dict[str, list[str]] = {}
     for flip in contrast.flips:
-        said = f"{flip.first_label or 'none'} -> {flip.second_label or 'none'}"
-        item = f"{flip.item} ({flip.gold}: {said})" if flip.gold else flip.item
-        kinds.setdefault(f"{flip.first_verdict} -> {flip.second_verdict}", []).append(item)
+        said = f"{flip['first_label'] or 'none'} -> {flip['second_label'] or 'none'}"
+        item = f"{flip['item']} ({flip['gold']}: {said})" if flip["gold"] else f"{flip['item']}"
+        kinds.setdefault(f"{flip['first_verdict']} -> {flip['second_verdict']}", []).append(item)
     for kind, items in sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])):
         yield f"{len(items)} {kind}", items
 

@@ -241,7 +241,7 @@ class _ReplyJudge:
             if speech is not None:
                 with _naming(speech):
                     judgement = self._with_reply(judgement, speech)
-        except _FailedRecordingError as error:
+        except SampleError as error:
             return replace(unjudged, error=str(error))
         # A turn without a face has one trajectory for both views: its clipped values are counted once.
         trajectories = (judgement.user, judgement.user_audio, judgement.reply)
@@ -285,10 +285,6 @@ class _ReplyJudge:
         return found
 
 
-class _FailedRecordingError(SampleError):
-    """A recording could not be judged; names it."""
-
-
 @contextmanager
 def _naming(recording: str) -> Iterator[None]:
     """The boundary of one recording: whatever goes wrong with it costs its item, and the error names it.
@@ -296,7 +292,7 @@ def _naming(recording: str) -> Iterator[None]:
     A judge that cannot work at all says so by a UsageError, which ends the judging, as does a damaged run directory.
 
     Raises:
-        _FailedRecordingError: anything else was raised.
+        SampleError: anything else was raised.
     """
     try:
         yield
@@ -304,7 +300,7 @@ def _naming(recording: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         told = describe(error)
-        raise _FailedRecordingError(told if recording in told else f"{recording}: {told}") from error
+        raise SampleError(told if recording in told else f"{recording}: {told}") from error
 
 
 def _user_view(recording: Recording, modalities: Collection[SingleModality]) -> UserView | None:

@@ -36,7 +36,9 @@ Means = dict[str, float | None]
 
 def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | None:
     """The first trajectory's lack that keeps exchanges from being scored under a profile; None where all can be."""
-    trajectories = (trajectory for one in exchanges for trajectory in (one.user, one.user_audio, one.reply))
+    trajectories = (
+        trajectory for exchange in exchanges for trajectory in (exchange.user, exchange.user_audio, exchange.reply)
+    )
     return next((why for one in trajectories if one is not None and (why := profile.problem(one))), None)
 
 
@@ -46,13 +48,13 @@ def users_by_view(judged: Sequence[Judgement | None]) -> dict[str, Any]:
     ``unknown`` are those that were judged before it was noted. A mean over several kinds is over judgements of unequal
     quality.
     """
-    counts = Counter(one.user_view or "unknown" for one in judged if one is not None)
+    counts = Counter(judgement.user_view or "unknown" for judgement in judged if judgement is not None)
     return {"users_by_view": dict(sorted(counts.items())), "mixed_user_views": len(counts.keys() - {"unknown"}) > 1}
 
 
 def clipped_values(judged: Sequence[Judgement | None]) -> dict[str, int]:
     """In how many judgements the recogniser left its scale a little, and how many values were clipped there."""
-    counts = [one.n_clipped for one in judged if one is not None and one.n_clipped]
+    counts = [judgement.n_clipped for judgement in judged if judgement is not None and judgement.n_clipped]
     return {"items": len(counts), "values": sum(counts)}
 
 
@@ -86,17 +88,18 @@ def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge 
     error may decide (None without a known error)."""
     if not exchanges:
         return {"n": 0, "rate": None, "by_dimension": {}, "near_threshold": None}
-    users = [one.user for one in exchanges]
+    users = [exchange.user for exchange in exchanges]
     flags = extremes(users, profile)
     near = None
     if judge is not None and judge.rmse:
-        errors = np.array([judge.rmse.get(one.dimension, 0.0) for one in profile.extremes])
+        errors = np.array([judge.rmse.get(threshold.dimension, 0.0) for threshold in profile.extremes])
         near = int((errors - distance_to_thresholds(users, profile) > ROUNDING).any(axis=1).sum())
     return {
         "n": int(flags.any(axis=1).sum()),
         "rate": float(flags.any(axis=1).mean()),
         "by_dimension": {
-            one.dimension: int(count) for one, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
+            threshold.dimension: int(count)
+            for threshold, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
         },
         "near_threshold": near,
     }
@@ -144,7 +147,7 @@ def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge 
 
 
 def _means(exchanges: Sequence[Exchange], profile: Profile) -> Means:
-    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    scores = Scores.of(exchanges, [exchange.reply for exchange in exchanges], profile)
     columns: Mapping[str, Column] = scores.columns()
     return {name: column.mean for name, column in columns.items()}
 
@@ -168,40 +171,40 @@ class ReasoningScorer:
     metrics = BUILT_IN["reasoning"]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        verdicts = [reply_verdict(answer) for answer in answers]
-        exchanges = [one.exchange for one in verdicts if one.exchange is not None]
+        replies = [reply_verdict(answer) for answer in answers]
+        exchanges = [reply.exchange for reply in replies if reply.exchange is not None]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
         profile, refusal = profile_of(task, judge)
         refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
-        scores = Scores.of(scored, [one.reply for one in scored], profile)
+        scores = Scores.of(scored, [exchange.reply for exchange in scored], profile)
         rows = trivial_rows(scored, profile)
         companions = companion_columns(scored, profile)
         columns = {
             **scores.columns(),
             **companions,
             **anchored_columns(scores, rows["shuffled"]),
-            "coverage": _coverage(verdicts),
+            "coverage": _coverage(replies),
         }
-        n_errors = sum(one.verdict == "error" for one in verdicts)
+        n_errors = sum(reply.verdict == "error" for reply in replies)
         details = {
             "profile": asdict(profile),
             "profile_refused": refusal,
-            "replies": dict(sorted(Counter(one.why or one.verdict for one in verdicts).items())),
+            "replies": dict(sorted(Counter(reply.why or reply.verdict for reply in replies).items())),
             "uncut_means": uncut_means(scores),
             "missing_as_zero": with_missing_as_zero(
-                scores, [one.answer for one in verdicts if one.verdict == "unspoken"], profile
+                scores, [reply.answer for reply in replies if reply.verdict == "unspoken"], profile
             ),
             "extreme": extreme_turns(scored, profile, judge),
             "ers": ers_apart(scores),
             "on_reference_turns": on_reference_turns(
-                scored, [one.has_reference for one in verdicts if one.exchange], profile
+                scored, [reply.has_reference for reply in replies if reply.exchange], profile
             ),
             "profiles": other_profiles(exchanges, profile, judge),
-            **users_by_view([one.answer.judged for one in verdicts if one.exchange]),
+            **users_by_view([reply.answer.judged for reply in replies if reply.exchange]),
             "clipped": clipped_values([answer.judged for answer in answers]),
         }
-        lines = _lines(verdicts, {**scores.columns(), **companions}, bool(refusal))
+        lines = _lines(replies, {**scores.columns(), **companions}, bool(refusal))
         return TaskScores(
             mean_metrics(columns, n_errors),
             lines,
@@ -251,27 +254,27 @@ def profile_of(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None
     return calibrated_profile(judge.calibration), None
 
 
-def _coverage(verdicts: Sequence[ReplyVerdict]) -> Column:
+def _coverage(replies: Sequence[ReplyVerdict]) -> Column:
     """1 for each turn that was answered in speech, 0 for one that was answered without."""
-    asked = [one for one in verdicts if one.verdict in ("spoken", "unspoken")]
-    spoken = np.array([one.verdict == "spoken" for one in asked], dtype=np.float64)
-    return Column(spoken, [one.answer.item.cluster for one in asked])
+    asked = [reply for reply in replies if reply.verdict in ("spoken", "unspoken")]
+    spoken = np.array([reply.verdict == "spoken" for reply in asked], dtype=np.float64)
+    return Column(spoken, [reply.answer.item.cluster for reply in asked])
 
 
-def _lines(verdicts: Sequence[ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
+def _lines(replies: Sequence[ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
     """A line an item; those of spoken replies, in order, carry the scores of their turn."""
     of_turns = {name: column.values for name, column in columns.items() if name not in CROSS_METRICS}
     lines = []
     position = 0
-    for one in verdicts:
-        answer = one.answer
+    for reply in replies:
+        answer = reply.answer
         values: dict[str, float | None] = {}
-        if one.exchange is not None and not refused:
+        if reply.exchange is not None and not refused:
             scores = {name: float(row[position]) for name, row in of_turns.items()}
             values = {name: None if np.isnan(score) else score for name, score in scores.items()}
             position += 1
         if answer.scorable:
-            lines.append(ScoreLine.of(answer, None, one.verdict, one.why, values))
+            lines.append(ScoreLine.of(answer, None, reply.verdict, reply.why, values))
         else:
             lines.append(ScoreLine.unscored(answer))
     return tuple(lines)

@@ -155,10 +155,10 @@ class Scores:
     @classmethod
     def of(cls, exchanges: Sequence[Exchange], replies: Sequence[Trajectory], profile: Profile) -> Scores:
         """Score replies to the users' turns of some exchanges."""
-        users = [one.user for one in exchanges]
+        users = [exchange.user for exchange in exchanges]
         turns = score_turns(users, replies, profile)
-        names = [one.dialogue for one in exchanges]
-        numbers = [one.turn_number for one in exchanges]
+        names = [exchange.dialogue for exchange in exchanges]
+        numbers = [exchange.turn_number for exchange in exchanges]
         dialogues = score_dialogues(turns, replies, names, numbers, profile)
         return cls(turns, balance_direction(users, replies, profile), dialogues, tuple(names))
 
@@ -185,11 +185,11 @@ class Scores:
 
 def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Companions of the published metrics, turn by turn, since each of those is blind to something."""
-    names = [one.dialogue for one in exchanges]
-    users, replies = [one.user for one in exchanges], [one.reply for one in exchanges]
+    names = [exchange.dialogue for exchange in exchanges]
+    users, replies = [exchange.user for exchange in exchanges], [exchange.reply for exchange in exchanges]
     heard = [index for index, one in enumerate(exchanges) if one.user_audio is not None]
     by_sound = np.full(len(exchanges), np.nan)
-    voices = [audio for one in exchanges if (audio := one.user_audio) is not None]
+    voices = [audio for exchange in exchanges if (audio := exchange.user_audio) is not None]
     by_sound[heard] = contagion(voices, [replies[index] for index in heard], profile).value
     values = {
         "ecs_audio": by_sound,
@@ -201,14 +201,14 @@ def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[s
 
 def all_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Every metric of judged replies: the published ones, their companions and those anchored at others' replies."""
-    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    scores = Scores.of(exchanges, [exchange.reply for exchange in exchanges], profile)
     anchors = anchored_columns(scores, shuffled_columns(exchanges, profile))
     return {**scores.columns(), **companion_columns(exchanges, profile), **anchors}
 
 
 def trivial_rows(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, dict[str, Column]]:
     """The scores of replies that take no understanding, on the same turns, by row and metric."""
-    users = [one.user for one in exchanges]
+    users = [exchange.user for exchange in exchanges]
     made: Mapping[str, Callable[[], Sequence[Trajectory]]] = {
         "copy": lambda: users,
         "ideal balancer": lambda: ideal_balancers(users, profile),
@@ -220,8 +220,8 @@ def trivial_rows(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, d
 
 def shuffled_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Each unit's mean scores with the replies to other dialogues; all undefined where there are too few of those."""
-    names = [one.dialogue for one in exchanges]
-    replies = [one.reply for one in exchanges]
+    names = [exchange.dialogue for exchange in exchanges]
+    replies = [exchange.reply for exchange in exchanges]
     drawn = [Scores.of(exchanges, [replies[i] for i in order], profile).columns() for order in shuffles(names)]
     own = Scores.of(exchanges, replies, profile).columns()
     return {

@@ -100,7 +100,7 @@ def test_turns_that_one_side_did_not_answer_in_speech_are_left_out_and_told(stag
     assert [one.n for one in contrast.differences if one.metric == "ct_ecs"] == [2]
     assert all(one.difference.value in (0, None) for one in contrast.differences if one.metric != "coverage")
     assert "always spoke in 100 % of the turns, sometimes in 50 %" in contrast.notes[0]
-    assert {flip.item for flip in contrast.flips} == {"d0a/0", "d0a/2", "d0b/0", "d0b/2"}
+    assert {flip["item"] for flip in contrast.flips} == {"d0a/0", "d0a/2", "d0b/0", "d0b/2"}
 
 
 def test_replies_that_two_judges_scored_are_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,12 +80,12 @@ def test_every_test_of_the_comparison_is_adjusted_for_all_of_them(pair: Sequence
 
 
 def test_flipped_items_are_listed_with_what_either_side_said(pair: Sequence[Path]) -> None:
-    flips = {flip.item: flip for flip in only(compared(*pair)).flips}
+    flips = {flip["item"]: flip for flip in only(compared(*pair)).flips}
     assert set(flips) == {f"d{number:05}/0" for number in (*range(4), *range(6, 20))}
     lost, won = flips["d00006/0"], flips["d00000/0"]
-    assert (lost.gold, lost.first_label, lost.second_label) == ("angry", "angry", "sad")
-    assert (lost.first_verdict, lost.second_verdict) == ("right", "wrong")
-    assert (won.first_verdict, won.second_verdict) == ("wrong", "right")
+    assert (lost["gold"], lost["first_label"], lost["second_label"]) == ("angry", "angry", "sad")
+    assert (lost["first_verdict"], lost["second_verdict"]) == ("right", "wrong")
+    assert (won["first_verdict"], won["second_verdict"]) == ("wrong", "right")
 
 
 def test_turns_of_a_dialogue_are_flipped_and_resampled_together(dialogues: TextBench) -> None:

@@ -1,4 +1,4 @@
-"""Exports: what others' parsers read back is what the run measured."""
+"""Exports: others' parsers read back what the run measured, its setup and caveats, and not where it was made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import io
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -20,13 +24,22 @@ from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
 from avemo_harness.benchmark.published import published_rows
+from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import boards
-from avemo_harness.report.exports.formats import Publication, eval_results, spreadsheet
+from avemo_harness.report.exports.formats import (
+    Publication,
+    eval_results,
+    model_id,
+    model_name,
+    settings,
+    setup_notes,
+    spreadsheet,
+)
 from avemo_harness.report.exports.latex import escaped, latex
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.report.values import SENTENCES
-from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.base import Judge, MetricValue
 from avemo_harness.text import publishable, safe_cell
 
 NAMES = ["full_av", "audio_only", "video_only"]
@@ -194,3 +207,138 @@ def test_the_table_compiles_with_any_name(run: ScoredRun, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2_000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 0
+
+
+NOBODY = Publication()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A run, and the same one as if another model had been asked."""
+
+    texts: TextBench
+    run: ScoredRun
+
+    def of_model(self, name: str, identity: Mapping[str, str], **arguments: Any) -> ScoredRun:
+        config = replace(self.run.record.config, model=name, model_args=arguments)
+        record = replace(self.run.record, config=config)
+        return replace(self.run, record=record, result=replace(self.run.result, model=name, identity=identity))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    texts = TextBench.of(tmp_path_factory.mktemp("ann"), dialogues=4)
+    return Bench(texts, read_scored_run(texts.run(Planted("mine"))))
+
+
+def test_settings_that_the_run_overrode_are_those_that_are_told(bench: Bench) -> None:
+    sampled = {"do_sample": True, "temperature": 0.5, "max_new_tokens": 8}
+    run = read_scored_run(bench.texts.run(Planted("sampled"), generation=sampled))
+    assert setup_notes(run, run.record.tasks[0]) == "full-av, sampled, labels generated, judge=none"
+    assert setup_notes(bench.run, bench.run.record.tasks[0]) == "full-av, greedy, labels generated, judge=none"
+
+
+def test_weights_of_the_hub_are_named_by_their_id(bench: Bench) -> None:
+    identity = {"model": "qwen2.5-omni", "weights": "Qwen/Qwen2.5-Omni-7B@abc"}
+    run = bench.of_model("qwen2.5-omni", identity, pretrained="Qwen/Qwen2.5-Omni-7B")
+    assert model_id(run, NOBODY) == "Qwen/Qwen2.5-Omni-7B"
+    assert model_id(run, Publication(model_id="me/model")) == "me/model"
+
+
+@pytest.mark.parametrize("folder", ["./qwen", "../qwen", "models/qwen", "/home/ann/qwen", ".cache/qwen"])
+def test_a_folder_of_weights_is_not_taken_for_a_hub_id(
+    folder: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "qwen").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert model_id(bench.of_model("hf-omni", {"model": "hf-omni"}, pretrained=folder), NOBODY) == "hf-omni"
+
+
+def test_a_folder_that_is_gone_is_known_by_what_the_run_kept_of_it(bench: Bench) -> None:
+    run = bench.of_model("hf-omni", {"model": "hf-omni", "weights": "sha256:0123"}, pretrained="models/qwen")
+    assert model_id(run, NOBODY) == "hf-omni"
+
+
+def test_a_served_model_is_called_as_on_its_server(bench: Bench) -> None:
+    run = bench.of_model("openai", {"model": "Qwen/Qwen2.5-Omni-7B"}, base_url="http://gpu:8000/v1")
+    assert model_id(run, NOBODY) == model_name(run) == "Qwen/Qwen2.5-Omni-7B"
+    assert model_name(bench.of_model("mine", {})) == "mine"
+    assert model_name(bench.of_model("openai", {"model": "/home/ann/qwen"})) == "…/qwen"
+
+
+def test_no_file_tells_where_the_model_the_release_or_the_judge_lie(bench: Bench) -> None:
+    run = bench.of_model("openai", {"model": "/home/ann/qwen", "root": "/home/ann/qwen"}, pretrained="/home/ann/qwen")
+    judge = Judge("/home/ann/judges/mine", "f" * 64)
+    releases = tuple(replace(one, source="/home/ann/releases/secret") for one in run.record.releases)
+    run = replace(run, record=replace(run.record, releases=releases), result=replace(run.result, judge=judge))
+    logged = settings(run)
+    (text,) = spreadsheet(run, NOBODY).values()
+    assert "/home/ann" not in f"{logged}{text}"
+    assert "…/secret" in text
+    assert logged["identity/root"] == "…/qwen"
+
+
+def test_a_table_without_a_row_is_refused(bench: Bench) -> None:
+    with pytest.raises(UsageError, match=r"none of its tasks belongs to a group.*--format csv"):
+        latex(bench.run, NOBODY)
+
+
+class Recorder(ModuleType):
+    """Stands for a tracker's package and keeps what it is told."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.started: dict[str, Any] = {}
+        self.logged: dict[str, float] = {}
+        self.finished = False
+
+    def init(self, **options: Any) -> None:
+        self.started = options
+
+    def log(self, numbers: dict[str, float]) -> None:
+        self.logged.update(numbers)
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TextBench.of(tmp_path_factory.mktemp("tracked"), dialogues=40).run(Planted("mine"))
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb"])
+def test_every_metric_is_logged_by_task_and_name(tracker: str, tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Recorder(tracker)
+    monkeypatch.setitem(sys.modules, tracker, package)
+    assert main(["export", str(tracked), f"--{tracker}", "emotions"]) == 0
+    assert package.started["project"] == "emotions"
+    assert package.started["name"] == "mine"
+    assert package.started["config"]["model"] == "mine"
+    assert package.started["config"]["partial"] is package.started["config"]["provisional"] is False
+    assert package.started["config"]["text_only/comparable"] is True
+    assert package.started["config"]["text_only/setup"] == "full-av, greedy, labels generated, judge=none"
+    assert package.logged["text_only/accuracy"] == 1.0
+    assert package.logged["text_only/accuracy/ci_low"] == pytest.approx(0.912, abs=5e-4)
+    assert package.logged["text_only/n_errors"] == 0.0
+    assert package.finished
+
+
+def test_what_leaves_doubt_goes_with_the_numbers(tracked: Path) -> None:
+    whole = read_scored_run(tracked)
+    task = replace(whole.result.tasks["text_only"], comparable=False)
+    result = replace(
+        whole.result, partial=True, provisional=True, tasks={"text_only": task}, identity={"model": "/home/ann/qwen"}
+    )
+    told = settings(replace(whole, result=result))
+    assert (told["partial"], told["provisional"], told["text_only/comparable"]) == (True, True, False)
+    assert told["text_only/setup"].endswith("partial, provisional")
+    assert told["model"] == told["identity/model"] == "…/qwen"
+
+
+def test_a_tracker_that_is_not_installed_is_one_sentence(
+    tracked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    assert main(["export", str(tracked), "--trackio", "emotions"]) == 2
+    assert capsys.readouterr().err == "avemo-eval: --trackio needs the package trackio: pip install trackio\n"

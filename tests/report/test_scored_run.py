@@ -1,4 +1,4 @@
-"""Results read back: what was written, in the order of the table, or a sentence on how to get it."""
+"""Reading a scored run back: equal to what was written, in its order, or an error that says what to do."""
 
 from __future__ import annotations
 

@@ -176,8 +176,6 @@ def test_streams_that_never_differ_are_bounded_and_those_that_always_differ_have
     assert [(one.value, one.ci_low) for one in apart] == [(1.0, None)] * 3
 
 
-RANKED = ("neutral", "happy", "angry", "sad")
-GENERATED = LIBRARY.load(["demo_full_av"])[0].spec
 RANKED = LIBRARY.load(["multiturn_real_full_av_ranked"])[0].spec
 
 
@@ -189,7 +187,7 @@ def by(way: str, task: TaskSpec = RANKED) -> TaskSpec:
 def ranked(number: int, gold: str | None, probabilities: list[float], **more: object) -> Answer:
     dialogue = f"d{number // 3}"
     item = Item("task", f"{dialogue}/{number}", dialogue, dialogue, dialogue, number, "full_av", gold=gold)
-    logprobs = {label: float(np.log(p)) for label, p in zip(RANKED, probabilities, strict=True)}
+    logprobs = {label: float(np.log(p)) for label, p in zip(LABELS, probabilities, strict=True)}
     return answer_to(item, label_logprobs=logprobs, **more)
 
 
@@ -199,7 +197,7 @@ def many(items: int, seed: int = 0) -> tuple[list[Answer], np.ndarray, np.ndarra
     probabilities = rng.dirichlet(np.ones(4), items)
     gold = rng.integers(0, 4, items)
     return (
-        [ranked(i, RANKED[g], p.tolist()) for i, (g, p) in enumerate(zip(gold, probabilities, strict=True))],
+        [ranked(i, LABELS[g], p.tolist()) for i, (g, p) in enumerate(zip(gold, probabilities, strict=True))],
         probabilities,
         gold,
     )
@@ -233,15 +231,15 @@ def test_the_turns_of_a_dialogue_are_one_draw() -> None:
 
 def test_generated_answers_have_no_calibration() -> None:
     text = with_response(ranked(0, "sad", [0.1, 0.2, 0.3, 0.4]), text="sad")
-    scores = load_scorer("understanding").score(GENERATED, [text])
+    scores = load_scorer("understanding").score(FULL_AV, [text])
     assert scores.metrics["accuracy"].value == 1.0
     assert [(scores.metrics[name].value, scores.metrics[name].n) for name in ("ece", "brier")] == [(None, 0)] * 2
     assert "ranking" not in scores.details
 
 
 def test_every_way_of_ranking_is_told_beside_the_one_that_decided() -> None:
-    tokens = dict(zip(RANKED, (1, 1, 1, 4), strict=True))
-    priors = dict(zip(RANKED, (-9.0, -1.0, -1.0, -1.0), strict=True))
+    tokens = dict(zip(LABELS, (1, 1, 1, 4), strict=True))
+    priors = dict(zip(LABELS, (-9.0, -1.0, -1.0, -1.0), strict=True))
     answers = [
         ranked(0, "sad", [0.1, 0.5, 0.2, 0.2], label_tokens=tokens, label_priors=priors),
         ranked(3, "neutral", [0.1, 0.5, 0.2, 0.2], label_tokens=tokens, label_priors=priors),
@@ -258,7 +256,7 @@ def test_every_way_of_ranking_is_told_beside_the_one_that_decided() -> None:
 
 def test_an_answer_that_cannot_be_ranked_is_wrong_and_forecasts_nothing() -> None:
     answers = [ranked(0, "sad", [0.1, 0.1, 0.1, 0.7]), ranked(3, "sad", [0.1, 0.1, 0.1, 0.7])]
-    answers[0] = with_response(answers[0], label_priors=dict.fromkeys(RANKED, -1.0))
+    answers[0] = with_response(answers[0], label_priors=dict.fromkeys(LABELS, -1.0))
     scores = load_scorer("understanding").score(by("prior_corrected"), answers)
     assert (scores.metrics["accuracy"].value, scores.metrics["accuracy"].n) == (0.5, 2)
     assert (scores.metrics["brier"].n, scores.metrics["brier"].n_invalid) == (1, 1)
@@ -285,7 +283,7 @@ def test_confidence_stands_against_accuracy_bin_by_bin() -> None:
 def test_a_conflict_is_read_by_what_decides_the_ranking() -> None:
     conflict = by("prior_corrected", LIBRARY.load(["demo_conflict"])[0].spec)
     item = replace(ranked(0, None, [0.25] * 4).item, audio_label="happy", video_label="sad")
-    priors = dict(zip(RANKED, (-1.0, -1.0, -1.0, -5.0), strict=True))
+    priors = dict(zip(LABELS, (-1.0, -1.0, -1.0, -5.0), strict=True))
     answer = replace(ranked(0, None, [0.1, 0.6, 0.1, 0.2], label_priors=priors), item=item)
     scorer = load_scorer("modality_preference")
     assert scorer.score(conflict, [answer]).metrics["var"].value == 1.0

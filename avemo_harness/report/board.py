@@ -28,7 +28,7 @@ Provenance = tuple[str, str, str]
 """A thing that a value was measured by, its content, and a phrase for readers; cells compare if contents are equal."""
 
 
-class Notes:
+class MarkLetters:
     """Letters for sentences, in the order in which they come up, and the marks that have their letters already."""
 
     def __init__(self) -> None:
@@ -205,7 +205,7 @@ def _board(group: str, runs: Sequence[tuple[str, ScoredRun]]) -> Board:
         for (name, run), differences in zip(asked, differing, strict=True)
     ]
     published = published_rows(group)
-    notes = Notes()
+    notes = MarkLetters()
     measured = [_measured(*row, notes) for row in rows]
     trivial = _trivial(rows, notes)
     printed = [_printed(row, notes) for row in published]
@@ -231,7 +231,7 @@ def _with_directions(names: Iterable[str]) -> dict[str, None]:
 def _cells(
     run: ScoredRun,
     metrics: Mapping[str, MetricValue | None],
-    notes: Notes,
+    notes: MarkLetters,
     differences: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Cell]:
     """The metrics that have a value, with letters for what sets them apart from others of their columns."""
@@ -245,7 +245,7 @@ def _cells(
 
 
 def _measured(
-    name: str, run: ScoredRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: Notes
+    name: str, run: ScoredRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: MarkLetters
 ) -> BoardRow:
     people = run.people_of(result.group)
     cells = _cells(run, result.columns, notes, differences)
@@ -262,7 +262,7 @@ def _remarks(run: ScoredRun, group: str) -> Iterator[str]:
         yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
 
 
-def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
+def _trivial(rows: Sequence[_RunOfGroup], notes: MarkLetters) -> list[BoardRow]:
     """Values alone, of the first run that has any; where there are several runs, the rows say whose they are."""
     shown: list[BoardRow] = []
     for name, run, result, differences in rows:
@@ -275,7 +275,7 @@ def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
     return shown
 
 
-def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
+def _printed(row: PublishedRow, notes: MarkLetters) -> BoardRow:
     def cells(values: Mapping[str, float], reasons: Iterator[tuple[str, str]]) -> Cells:
         marks = {name: (notes.letter(reason),) for name, reason in reasons}
         return {name: Cell(figure(value), marks.get(name, ())) for name, value in values.items()}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate, Statistic
+from avemo_harness.metrics.bootstrap import Estimate, Statistic
 from avemo_harness.metrics.paired import detectable_difference, difference, mcnemar_test, swap_test
 from avemo_harness.metrics.paired_items import difference_of_inflated, swap_test_of_items
 from avemo_harness.report.comparison import MetricDifference, Test
@@ -109,9 +109,7 @@ def _of_counts(
         hits: whether each item counts for the metric on either side, shape (2, N), for McNemar's exact test; None where
             the metric is no share of items, or where items share dialogues: then whole dialogues are swapped.
     """
-    estimate = difference(*sides, statistic, metric.high - metric.low)
-    if estimate.note == TOO_FEW and metric.too_few:
-        estimate = replace(estimate, note=metric.too_few)
+    estimate = metric.noted(difference(*sides, statistic, metric.high - metric.low))
     values = [statistic(side.sum(axis=0, keepdims=True)) for side in sides]
     if hits is None:
         return _difference(metric, values, estimate, "sign-flip", lambda: swap_test(*sides, statistic), counts)

@@ -14,7 +14,7 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
-from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
+from avemo_harness.report.results import RESULTS_SCHEMA, RunResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements
@@ -210,15 +210,12 @@ def _in_order(result: RunResult, record: RunRecord) -> RunResult:
         for group in record.groups
         if group.group in result.groups
     }
-    tasks = {
-        task.task: _in_order_of(task, result.tasks[task.task]) for task in record.tasks if task.task in result.tasks
-    }
+    tasks = {}
+    for task in record.tasks:
+        if (of_task := result.tasks.get(task.task)) is not None:
+            names = [name for scorer in task.scorers for name in scorer.metrics if name in of_task.metrics]
+            tasks[task.task] = replace(of_task, metrics={name: of_task.metrics[name] for name in names})
     return replace(result, tasks=tasks, groups=groups)
-
-
-def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
-    names = [name for scorer in task.scorers for name in scorer.metrics]
-    return replace(result, metrics={name: result.metrics[name] for name in names if name in result.metrics})
 
 
 def _read_json(path: Path, again: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.benchmark.published import SPLITS, marks_of_people, marks_of_reasoning, published_rows
 from avemo_harness.cli import main
-from avemo_harness.report.board import Board, Notes, boards, format_board, format_other_tables
+from avemo_harness.report.board import Board, MarkLetters, boards, format_board, format_other_tables
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.scorers.base import Judge
 
@@ -158,7 +158,7 @@ def test_answers_read_by_two_rules_are_marked(tmp_path: Path) -> None:
 
 
 def test_there_is_a_letter_for_each_of_many_sentences() -> None:
-    notes = Notes()
+    notes = MarkLetters()
     letters = [notes.letter(f"sentence {number}") for number in range(60)]
     assert len(set(letters)) == 60
     assert (letters[0], letters[25], letters[26], letters[52]) == ("a", "z", "aa", "aaa")

@@ -51,7 +51,7 @@ def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
 def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> list[str]:
     """A table with a head of its own, and a part for each split."""
     lines = [
-        rf"\begin{{tabular}}{{l{_rules()}}}",
+        rf"\begin{{tabular}}{{l{'|'.join('r' * len(block) for block in (_REASONING, LABELS, PEOPLE))}}}",
         r"\hline",
         rf"& \multicolumn{{{len(_REASONING)}}}{{c|}}{{Reasoning}} "
         rf"& \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
@@ -76,10 +76,6 @@ def escaped(text: str) -> str:
     'a\\\\_b \\\\& 50\\\\%'
     """
     return "".join(_ESCAPES.get(one, one) for one in text if " " <= one <= "~")
-
-
-def _rules() -> str:
-    return "|".join("r" * len(block) for block in (_REASONING, LABELS, PEOPLE))
 
 
 def _measured(row: BoardRow) -> list[str]:

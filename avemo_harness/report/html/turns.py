@@ -55,7 +55,7 @@ class Entry:
 
 
 def dataset_of(release: ReleaseRecord) -> Dataset:
-    """What tells a release, as a run records it, from the run's others."""
+    """The part of a release's record that tells it from the run's other releases."""
     return release.name, release.split, release.fingerprint
 
 

@@ -77,7 +77,7 @@ def differing_cells(runs: Sequence[ScoredRun], group: str) -> list[dict[str, lis
 def _provenance_of_row(run: ScoredRun, group: str) -> dict[str, list[Provenance]]:
     """By column, only those that have a value."""
     tasks = [task for task in run.record.tasks if task.group == group]
-    layout = next((one for one in run.record.groups if one.group == group), None)
+    layout = next((of_group for of_group in run.record.groups if of_group.group == group), None)
     values = run.result.groups[group].columns
     found = {}
     for column in layout.columns if layout else ():
@@ -258,7 +258,7 @@ def _remarks(run: ScoredRun, group: str) -> Iterator[str]:
     judge = run.result.judge
     if judge is not None and any(run.result.tasks[x.task].n_spoken for x in run.record.tasks if x.group == group):
         yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
-    for other in sorted({one.scales for one in run.people if one.group == group} - {BENCHMARK_SCALES}):
+    for other in sorted({people.scales for people in run.people if people.group == group} - {BENCHMARK_SCALES}):
         yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
 
 

@@ -172,16 +172,18 @@ def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[
     What fills the benchmark's table was chosen beforehand and stands for itself; other metrics do not weaken it.
     """
     families: dict[Family, list[float]] = {"table": [], "other": []}
-    for one in (one for contrast in contrasts for one in contrast.differences):
-        if one.p_value is not None:
-            families[one.family].append(one.p_value)
+    for difference in (difference for contrast in contrasts for difference in contrast.differences):
+        if difference.p_value is not None:
+            families[difference.family].append(difference.p_value)
     results = {family: iter(holm(p_values)) for family, p_values in families.items()}
     done = [
         replace(
             contrast,
             differences=tuple(
-                one if one.p_value is None else replace(one, p_holm=next(results[one.family]))
-                for one in contrast.differences
+                difference
+                if difference.p_value is None
+                else replace(difference, p_holm=next(results[difference.family]))
+                for difference in contrast.differences
             ),
         )
         for contrast in contrasts
@@ -225,7 +227,7 @@ def _differences(
 
 
 def _columns_first(differences: Iterable[MetricDifference]) -> tuple[MetricDifference, ...]:
-    return tuple(sorted(differences, key=lambda one: one.family != "table"))
+    return tuple(sorted(differences, key=lambda difference: difference.family != "table"))
 
 
 def _contrast(
@@ -298,9 +300,12 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
         if matter and not force:
             raise UsageError(
                 f"{labels[0]} and {label} are not two measurements of the same thing (--force compares all the same):\n"
-                + "\n".join(f"  {one}" for one in matter)
+                + "\n".join(f"  {sentence}" for sentence in matter)
             )
-        notes += [f"{labels[0]}, {label}: {one}" for one in (*matter, *differences_to_know(runs[0].record, run.record))]
+        notes += [
+            f"{labels[0]}, {label}: {sentence}"
+            for sentence in (*matter, *differences_to_know(runs[0].record, run.record))
+        ]
         notes += _left_out(labels[0], runs[0], label, run)
         for name in tasks:
             task = runs[0].task(name)

@@ -140,27 +140,27 @@ def _adjustment(comparison: Comparison) -> str:
 HEADER = ("metric", "first", "second", "difference", "95 % interval", "p", "Holm", "detectable", "n")
 
 
-def difference_row(one: MetricDifference) -> tuple[str, ...]:
+def difference_row(metric: MetricDifference) -> tuple[str, ...]:
     """The cells below `HEADER`."""
-    digits = digits_of(one.n)
+    digits = digits_of(metric.n)
     return (
-        one.column,
-        figure(one.first, digits),
-        figure(one.second, digits),
-        figure(one.difference.value, digits, signed=True),
-        _interval(one, digits),
-        _p_value(one.p_value) + ("*" if one.test == "McNemar" and one.p_value is not None else ""),
-        _p_value(one.p_holm),
-        figure(one.detectable, digits),
-        str(one.n),
+        metric.column,
+        figure(metric.first, digits),
+        figure(metric.second, digits),
+        figure(metric.difference.value, digits, signed=True),
+        _interval(metric, digits),
+        _p_value(metric.p_value) + ("*" if metric.test == "McNemar" and metric.p_value is not None else ""),
+        _p_value(metric.p_holm),
+        figure(metric.detectable, digits),
+        str(metric.n),
     )
 
 
-def _interval(one: MetricDifference, digits: int) -> str:
-    low, high = one.difference.ci_low, one.difference.ci_high
+def _interval(metric: MetricDifference, digits: int) -> str:
+    low, high = metric.difference.ci_low, metric.difference.ci_high
     if low is not None and high is not None:
         return span(low, high, digits, signed=True)
-    return one.difference.note or UNDEFINED
+    return metric.difference.note or UNDEFINED
 
 
 def shared(contrast: Contrast) -> str:
@@ -190,7 +190,7 @@ def _format_contrast(contrast: Contrast) -> str:
     lines = [f"{contrast.title}   first: {contrast.first}   second: {contrast.second}", shared(contrast)]
     lines += [f"{title}: {_named(items)}" for title, items in _alone(contrast)]
     if contrast.differences:
-        lines += aligned([HEADER, *(difference_row(one) for one in contrast.differences)])
+        lines += aligned([HEADER, *(difference_row(metric) for metric in contrast.differences)])
     lines += contrast.notes
     lines += [f"{title}: {_named(items)}" for title, items in _flipped(contrast)]
     return "\n".join(lines)
@@ -219,14 +219,17 @@ _HALF_WIDTH, _HEIGHT, _MARGIN = 90, 16, 6
 def comparison_page(comparison: Comparison) -> str:
     """The page as text. Every name and id is escaped; the page's own style is the only thing that its policy allows."""
     ends = [
-        abs(end) for contrast in comparison.contrasts for one in contrast.differences for end in _interval_ends(one)
+        abs(end)
+        for contrast in comparison.contrasts
+        for metric in contrast.differences
+        for end in _interval_ends(metric)
     ]
     scale = max(ends, default=0.0) or 1.0
     body = render(
         "comparison.html.j2",
         comparison=comparison,
         head=(*HEADER, f"{-scale:+.2f} to {scale:+.2f}"),
-        rows=lambda contrast: [(*difference_row(one), _drawing(one, scale)) for one in contrast.differences],
+        rows=lambda contrast: [(*difference_row(metric), _drawing(metric, scale)) for metric in contrast.differences],
         shared=shared,
         lists=lambda contrast: (*_alone(contrast), *_flipped(contrast)),
         explanation=explanation(comparison),
@@ -234,20 +237,20 @@ def comparison_page(comparison: Comparison) -> str:
     return html_page(f"Comparison: {' and '.join(comparison.sides)}", body, _STYLE)
 
 
-def _drawing(one: MetricDifference, scale: float) -> Markup:
+def _drawing(metric: MetricDifference, scale: float) -> Markup:
     """The interval on an axis with no difference in the middle; the table has its figures as text."""
     middle, level = _HALF_WIDTH, _HEIGHT / 2
     reach = (middle - _MARGIN) / scale
     shapes = f"<line class='axis' x1='{middle}' x2='{middle}' y1='0' y2='{_HEIGHT}'/>"
-    if interval := _interval_ends(one):
+    if interval := _interval_ends(metric):
         low, high = (middle + end * reach for end in interval)
         shapes += f"<line class='interval' x1='{low:.1f}' x2='{high:.1f}' y1='{level}' y2='{level}'/>"
-    if one.difference.value is not None:
-        x = middle + one.difference.value * reach
+    if metric.difference.value is not None:
+        x = middle + metric.difference.value * reach
         shapes += f"<circle class='value' cx='{x:.1f}' cy='{level}' r='3'/>"
     return Markup(f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>")
 
 
-def _interval_ends(one: MetricDifference) -> tuple[float, ...]:
-    ends = (one.difference.ci_low, one.difference.ci_high)
+def _interval_ends(metric: MetricDifference) -> tuple[float, ...]:
+    ends = (metric.difference.ci_low, metric.difference.ci_high)
     return tuple(end for end in ends if end is not None)

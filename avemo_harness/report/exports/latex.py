@@ -14,7 +14,7 @@ from avemo_harness.report.table import Cell
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
 _COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)
 _ESCAPES = {
-    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -75,7 +75,7 @@ def escaped(text: str) -> str:
     >>> escaped("a_b & 50%")
     'a\\\\_b \\\\& 50\\\\%'
     """
-    return "".join(_ESCAPES.get(one, one) for one in text if " " <= one <= "~")
+    return "".join(_ESCAPES.get(character, character) for character in text if " " <= character <= "~")
 
 
 def _measured(row: BoardRow) -> list[str]:

@@ -45,18 +45,18 @@ def overview(run: ScoredRun) -> dict[str, Any]:
         "contrasts": lambda board: [
             (
                 name,
-                marked(shown_value(one, signed=True), mark_of(one)),
-                shown_interval(one, signed=True),
-                f"{one.n:,}",
+                marked(shown_value(contrast, signed=True), mark_of(contrast)),
+                shown_interval(contrast, signed=True),
+                f"{contrast.n:,}",
             )
-            for name, one in defined_contrasts(result.groups[board.group])
+            for name, contrast in defined_contrasts(result.groups[board.group])
         ],
         "people": list(_people(run)),
         "understanding": _understanding(run),
         "condition": _condition,
         "shade": lambda count, total: f"s{round(_SHADES * count / total) if total else 0}",
         "slopes": lambda results: slopes(
-            {one.condition: one.metrics["accuracy"] for one in results if "accuracy" in one.metrics}
+            {of_task.condition: of_task.metrics["accuracy"] for of_task in results if "accuracy" in of_task.metrics}
         ),
         "class_scores": _class_scores,
         "conflicts": list(_conflicts(run)),
@@ -72,12 +72,12 @@ def overview(run: ScoredRun) -> dict[str, Any]:
 
 
 def _releases(run: ScoredRun) -> Iterator[str]:
-    for one in run.record.releases:
-        commit = f", commit {one.commit[:12]}" if one.commit else ""
-        pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
+    for release in run.record.releases:
+        commit = f", commit {release.commit[:12]}" if release.commit else ""
+        pairs = f" and {release.pairs:,} conflict pairs" if release.pairs else ""
         yield (
-            f"{publishable(one.source)}, {one.name} ({one.split}): {one.dialogues:,} dialogues{pairs}"
-            f"{commit}, content {one.fingerprint[:12]}"
+            f"{publishable(release.source)}, {release.name} ({release.split}): {release.dialogues:,} dialogues{pairs}"
+            f"{commit}, content {release.fingerprint[:12]}"
         )
 
 
@@ -111,8 +111,8 @@ def _condition(result: TaskResult) -> str:
 
 def _class_scores(tasks: Sequence[TaskResult]) -> Markup:
     rows = []
-    for label in dict.fromkeys(label for one in tasks for label in one.details["labels"]):
-        scores = [one.details["per_class"].get(label) for one in tasks]
+    for label in dict.fromkeys(label for of_task in tasks for label in of_task.details["labels"]):
+        scores = [of_task.details["per_class"].get(label) for of_task in tasks]
         rows.append([label, *(figure(score["f1"]) if score else UNDEFINED for score in scores)])
     return table(["F1 of each label", *map(_condition, tasks)], rows)
 

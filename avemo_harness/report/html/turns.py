@@ -144,8 +144,12 @@ class _Reader:
         dataset, dialogue, turn, pair = key
         _, task, item = asked[0]
         items = [(item.task, item.item_id) for _, _, item in asked]
-        judged = [self.run.judged[one] for one in items if one in self.run.judged]
-        spoken = (stored.speech_path for one in items if (stored := self.store.answers.get(one)) and stored.speech_path)
+        judged = [self.run.judged[item_key] for item_key in items if item_key in self.run.judged]
+        spoken = (
+            stored.speech_path
+            for item_key in items
+            if (stored := self.store.answers.get(item_key)) and stored.speech_path
+        )
         release = self.releases.get(dataset)
         asked_turn = release.dialogue(dialogue).turns[turn] if release else None
         answers = [self._answer(number, item) for number, _, item in asked]
@@ -161,7 +165,10 @@ class _Reader:
                 said=asked_turn.text[: self.longest] if asked_turn else "",
             ),
             "answers": answers,
-            **_present(user=_curve(one.user for one in judged), reply=_curve(one.reply for one in judged)),
+            **_present(
+                user=_curve(judgement.user for judgement in judged),
+                reply=_curve(judgement.reply for judgement in judged),
+            ),
         }
         return Entry(shown, dataset, pair, next(spoken, None), _interest(answers))
 
@@ -198,7 +205,7 @@ def _ranking(logprobs: Mapping[str, float]) -> str:
     >>> _ranking({"sad": -4.0, "happy": -0.51})
     'log-probabilities: happy -0.51, sad -4.00'
     """
-    ranked = sorted(logprobs.items(), key=lambda one: -one[1])
+    ranked = sorted(logprobs.items(), key=lambda scored: -scored[1])
     return "log-probabilities: " + ", ".join(f"{label} {value:.2f}" for label, value in ranked) if ranked else ""
 
 
@@ -210,7 +217,7 @@ def _gold(asked: Sequence[tuple[int, TaskSpec, Item]], turn: Turn | None) -> str
 
 def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:
     """The JSON of the first trajectory that has values, on the unit scale."""
-    trajectory = next((one for one in judged if one is not None and len(one)), None)
+    trajectory = next((trajectory for trajectory in judged if trajectory is not None and len(trajectory)), None)
     if trajectory is None or not {"valence", "arousal"} <= set(trajectory.columns):
         return None
     unit = trajectory.on("unit")
@@ -219,8 +226,8 @@ def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:
 
 
 def _interest(answers: Sequence[Mapping[str, Any]]) -> int:
-    verdicts: list[str] = [one["verdict"] for one in answers]
-    labels = {one["label"] for one in answers if "label" in one}
-    flags = [flag for one in answers for flag in one.get("flags", ())]
+    verdicts: list[str] = [answer["verdict"] for answer in answers]
+    labels = {answer["label"] for answer in answers if "label" in answer}
+    flags = [flag for answer in answers for flag in answer.get("flags", ())]
     amiss = sum(verdict in UNSCORED or verdict == "unspoken" for verdict in verdicts)
     return 4 * amiss + 2 * max(len(labels) - 1, 0) + verdicts.count("wrong") + len(flags)

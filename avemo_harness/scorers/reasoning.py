@@ -147,9 +147,7 @@ def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge 
 
 
 def _means(exchanges: Sequence[Exchange], profile: Profile) -> Means:
-    scores = Scores.of(exchanges, [exchange.reply for exchange in exchanges], profile)
-    columns: Mapping[str, Column] = scores.columns()
-    return {name: column.mean for name, column in columns.items()}
+    return {name: column.mean for name, column in Scores.of(exchanges, profile).columns().items()}
 
 
 def _mean(values: Floats) -> float | None:
@@ -177,7 +175,7 @@ class ReasoningScorer:
         profile, refusal = profile_of(task, judge)
         refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
-        scores = Scores.of(scored, [exchange.reply for exchange in scored], profile)
+        scores = Scores.of(scored, profile)
         rows = trivial_rows(scored, profile)
         companions = companion_columns(scored, profile)
         columns = {

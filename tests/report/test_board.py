@@ -88,7 +88,7 @@ def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> No
 
 
 def sentences(board: Board, row: int, column: str) -> list[str]:
-    """What the marks of a cell say."""
+    """The sentences behind the marks of a cell."""
     notes = dict(board.notes)
     return [notes[mark] for mark in board.rows[row].columns[column].marks]
 

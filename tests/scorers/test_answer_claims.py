@@ -1,4 +1,4 @@
-"""What an answer claims: its labels but for those that it denies, reports, asks about or lists."""
+"""Claims of an answer: its labels but for those that it denies, reports, asks about or lists."""
 
 from __future__ import annotations
 

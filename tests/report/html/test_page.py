@@ -33,7 +33,7 @@ def made(finished: Finished, recordings: Recordings | None = None, **changes: An
 
 
 def text_of(page: str) -> str:
-    """What a reader sees of the figures: a line a table row."""
+    """The figures as a reader sees them: a line a table row."""
     visible = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
     return unescape(re.sub(r"<[^>]+>", " ", visible.replace("</tr>", "\n")))
 

@@ -220,6 +220,24 @@ def test_replies_that_a_packages_scorer_needs_judged_are_judged_compared_and_exp
     assert "judge=embedded" in text
 
 
+def test_replies_are_judged_by_a_package_s_judge(replies: Callable[[str], Path], example: Path) -> None:
+    run = replies("judged")
+    for command in (["judge", str(run), "--recognizer", "example_loudness"], ["score", str(run)]):
+        done = avemo_eval(example, *command)
+        assert done.returncode == 0, done.stderr
+    assert results(run)["judge"]["name"] == "example_loudness"
+    assert results(run)["tasks"]["pleasant"]["metrics"]["reply_valence"]["value"] == 0.5
+
+
+def test_a_recogniser_learns_from_a_package_s_features(example: Path, release: Path, tmp_path: Path) -> None:
+    out = tmp_path / "levels"
+    train = ["recognizer", "train", "--corpus", f"release:{release},config=demo", "--extractor", "example_level"]
+    done = avemo_eval(example, *train, "--kind", "categorical", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (extractor,) = json.loads((out / "config.json").read_text())["extractors"]
+    assert extractor["identity"]["extractor"] == "example_level"
+
+
 @pytest.mark.parametrize(("said", "judged"), [("True", True), ("False", False), ("'yes'", None)])
 def test_a_scorer_that_only_names_its_metrics_says_whether_it_needs_a_judge(
     said: str, judged: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -241,6 +259,8 @@ def test_the_lists_show_what_packages_add_and_whose_it_is(example: Path) -> None
         "models": f"example  ({PACKAGE})",
         "scorers": f"example_pleasantness: reply_valence  ({PACKAGE})\nexample_valence: valence_accuracy  ({PACKAGE})",
         "recognizers": f"example_nearest  ({PACKAGE})",
+        "judges": f"example_loudness  ({PACKAGE})",
+        "extractors": f"example_level:floor_dbfs=-60.0  ({PACKAGE})",
     }
     for what, last in expected.items():
         with_it, without = avemo_eval(example, "ls", what).stdout, avemo_eval(None, "ls", what).stdout

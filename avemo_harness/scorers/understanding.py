@@ -17,6 +17,7 @@ from avemo_harness.metrics.bootstrap import (
     Estimate,
     ItemBootstrap,
     bounded_at_edges,
+    interval_of_biased,
     interval_of_gain,
     interval_of_inflated,
 )
@@ -24,7 +25,7 @@ from avemo_harness.metrics.paired import around_zero, difference
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.scorers.answers import RankingError, label_scores, parsing_details, read_answer
 from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, Tally, TaskScores, by_cluster, metric_value
-from avemo_harness.scorers.metric import BUILT_IN, confusion_counts
+from avemo_harness.scorers.metric import BUILT_IN, Metric, confusion_counts
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -139,7 +140,7 @@ class UnderstandingScorer:
             metric.name: tally.metric(
                 accuracy_estimate(counts.reshape(-1, *total.shape))
                 if metric.verdict is not None
-                else score_estimate(bootstrap, metric.of_sample(total))
+                else _score_estimate(metric, bootstrap, total)
             )
             for metric in self.metrics
             if metric.counts is not None
@@ -148,6 +149,14 @@ class UnderstandingScorer:
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)
+
+
+def _score_estimate(metric: Metric, bootstrap: ClusterBootstrap, total: Floats) -> Estimate:
+    statistic = metric.of_sample(total)
+    if (metric.low, metric.high) == (0.0, 1.0):
+        return score_estimate(bootstrap, statistic)
+    # What bounds a score where every answer is right holds in [0, 1] alone.
+    return bootstrap.estimate(statistic, interval_of_biased, metric.low, metric.high)
 
 
 def _calibration(answers: Sequence[Answer], output: LabelOutput, tally: Tally) -> Mapping[str, MetricValue]:

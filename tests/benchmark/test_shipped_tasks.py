@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.renew_tasks import COMMAND, DIGESTS, HEADER, SCHEMA, TASKS, schema_text, task_digests, unversioned
 
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec, TextTemplate
 from avemo_harness.benchmark.task_file import Task, editor_schema
@@ -15,15 +14,6 @@ from avemo_harness.benchmark.task_library import TABLE_ORDER, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.scorers import METRICS
 
-TASKS = Path(__file__).parents[2] / "tasks"
-DIGESTS = Path(__file__).with_name("task_digests.json")
-LIST_DIGESTS = (
-    "import json; from avemo_harness.benchmark.task_library import TaskLibrary; "
-    "from avemo_harness.scorers import METRICS; "
-    "print(json.dumps({task.name: {'version': task.spec.version, 'digest': task.digest[:16]} "
-    "for task in TaskLibrary(METRICS).load(['*'])}, indent=1))"
-)
-REWRITE = f'python -c "{LIST_DIGESTS}" > tests/benchmark/{DIGESTS.name}'
 PUBLISHED = ("singleturn_synthetic", "multiturn_synthetic", "multiturn_real")
 SPLITS = ("demo", *PUBLISHED)
 MULTITURN = ("multiturn_synthetic", "multiturn_real")
@@ -122,14 +112,12 @@ def test_no_release_is_named_for_the_splits_and_the_demo_needs_none() -> None:
 
 
 def test_the_schema_for_editors_is_up_to_date() -> None:
-    """``avemo-eval validate --schema > tasks/task.schema.json`` writes it."""
-    assert json.loads((TASKS / "task.schema.json").read_text()) == editor_schema()
+    assert SCHEMA.read_text() == schema_text(), COMMAND
 
 
 def test_every_shipped_task_file_tells_editors_its_schema() -> None:
     for entry in LIBRARY.tasks:
-        first = entry.file.read_text().splitlines()[0]
-        assert first == "# yaml-language-server: $schema=../task.schema.json"
+        assert entry.file.read_text().splitlines()[0] == HEADER, f"{entry.file}: {COMMAND}"
         assert set(read_yaml(entry.file).values) <= set(editor_schema()["properties"])
 
 
@@ -138,24 +126,21 @@ def test_every_shipped_file_is_a_task_a_group_or_a_parent() -> None:
     names = ("conflict", "ranking", "release", "reply", "reply_dialogue", "row", "row_dialogue", "understanding")
     parents = {f"_{name}.yaml" for name in names}
     assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == {(TASKS / name).resolve() for name in parents}
-    assert len(LIBRARY.tasks) == len(SPLITS) * (len(TABLE_ORDER) + 1) + len(PUBLISHED) + len(MULTITURN)
     assert {entry.name for entry in LIBRARY.groups} == set(SPLITS)
 
 
 def test_a_task_whose_content_changed_has_a_new_version() -> None:
-    """Raise the task's ``version`` first; then rewrite the file with the command that the failure shows."""
-    kept = json.loads(DIGESTS.read_text())
-    found = {task.name: {"version": task.spec.version, "digest": task.digest[:16]} for task in LIBRARY.load(["*"])}
-    for name in kept.keys() & found.keys():
-        unchanged = found[name]["digest"] == kept[name]["digest"]
-        raised = found[name]["version"] > kept[name]["version"]
-        assert unchanged or raised, f"{name} changed: raise its version, then write the digests anew:\n{REWRITE}"
-    assert found == kept, f"write the digests anew:\n{REWRITE}"
+    kept, found = json.loads(DIGESTS.read_text()), task_digests()
+    assert unversioned(kept, found) == [], "raise the version of these tasks"
+    assert found == kept, COMMAND
 
 
-def test_the_command_that_writes_the_digests_anew_writes_those_that_are_kept() -> None:
-    done = subprocess.run([sys.executable, "-c", LIST_DIGESTS], capture_output=True, text=True, check=True)
-    assert done.stdout == DIGESTS.read_text()
+def test_a_change_without_a_new_version_is_seen() -> None:
+    kept = {"same": {"version": 2, "digest": "a"}, "raised": {"version": 2, "digest": "a"}}
+    kept["changed"], kept["gone"] = kept["same"], kept["same"]
+    found = {**kept, "raised": {"version": 3, "digest": "b"}, "changed": {"version": 2, "digest": "b"}}
+    del found["gone"]
+    assert unversioned(kept, {**found, "new": {"version": 1, "digest": "c"}}) == ["changed"]
 
 
 def test_a_digest_depends_on_content_not_on_files(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.metrics.calibration import expected_calibration_error
 from avemo_harness.scorers import METRICS, SCORERS, load_scorer
 from avemo_harness.scorers.base import Answer, ScoreLine
-from avemo_harness.scorers.metric import BUILT_IN
-from avemo_harness.scorers.understanding import compare_streams
+from avemo_harness.scorers.metric import BUILT_IN, Metric, confusion_counts
+from avemo_harness.scorers.understanding import UnderstandingScorer, compare_streams
 
 LABELS = ["neutral", "happy", "angry", "sad"]
 LIBRARY = TaskLibrary(METRICS)
@@ -140,6 +140,22 @@ def test_a_model_that_is_always_right_is_bounded_below_and_its_f1_only_approxima
         found = metrics[name]
         assert (found.value, found.ci_high, found.note) == (1.0, 1.0, note)
         assert found.ci_low == pytest.approx(0.912, abs=5e-4)
+
+
+def test_a_score_beyond_zero_and_one_has_an_interval_within_its_own_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lead(sums: np.ndarray, _: np.ndarray) -> np.ndarray:
+        """Share of right answers less that of others, in [-1, 1]."""
+        right = np.trace(sums, axis1=-2, axis2=-1)
+        return 2 * right / sums.sum(axis=(-1, -2)) - 1
+
+    metric = Metric("lead", low=-1.0, counts=confusion_counts, statistic=lead)
+    monkeypatch.setattr(UnderstandingScorer, "metrics", (*BUILT_IN["understanding"], metric))
+    answers = [answer_to(user_turn(i, "sad"), "sad" if i % 4 == 0 else "happy") for i in range(40)]
+    scores = load_scorer("understanding").score(FULL_AV, answers).metrics
+    share, found = scores["accuracy"], scores["lead"]
+    assert (share.value, found.value) == (0.25, -0.5)
+    assert found.ci_low == pytest.approx(2 * share.ci_low - 1, abs=0.05)
+    assert found.ci_high == pytest.approx(2 * share.ci_high - 1, abs=0.05)
 
 
 def sad_turns(texts: list[str | None]) -> tuple[ScoreLine, ...]:

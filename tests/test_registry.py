@@ -34,7 +34,7 @@ from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.registry import hint, nearest
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.exports.formats import Publication, spreadsheet
-from avemo_harness.report.scored_run import read_finished_run
+from avemo_harness.report.scored_run import read_scored_run
 
 NAMES = ("baseline", "random", "constant", "audio-oracle", "video-oracle")
 
@@ -215,7 +215,7 @@ def test_replies_that_a_packages_scorer_needs_judged_are_judged_compared_and_exp
     (difference,) = contrast.differences
     assert (difference.metric, difference.n, difference.difference.value) == ("reply_valence", 12, 0)
     assert contrast.notes == ("the embedded judge knows the demo's voices only: these differences mean nothing",)
-    (text,) = spreadsheet(read_finished_run(runs[0]), Publication()).values()
+    (text,) = spreadsheet(read_scored_run(runs[0]), Publication()).values()
     assert "reply_valence,0.5," in text
     assert "judge=embedded" in text
 

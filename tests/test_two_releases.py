@@ -20,7 +20,7 @@ from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.exports.formats import Publication, spreadsheet
 from avemo_harness.report.html.turns import dataset_of, list_entries
-from avemo_harness.report.scored_run import read_finished_run, read_scored_run
+from avemo_harness.report.scored_run import read_scored_run
 
 
 class Sad:
@@ -58,7 +58,7 @@ def two(tmp_path: Path) -> Two:
 
 
 def test_every_task_is_known_by_the_release_that_it_was_asked_of(two: Two) -> None:
-    run = read_finished_run(two.run)
+    run = read_scored_run(two.run)
     sources = {task.task: run.record.release_of(task).source for task in run.record.tasks}
     assert sources == {f"task_{name}": str(release) for name, release in two.releases.items()}
     (text,) = spreadsheet(run, Publication()).values()
@@ -90,7 +90,7 @@ def test_two_of_its_kind_are_compared_task_by_task(two: Two, tmp_path: Path) -> 
 
 
 def test_a_record_that_names_no_release_of_a_task_says_so(two: Two) -> None:
-    record = read_finished_run(two.run).record
+    record = read_scored_run(two.run).record
     task = record.tasks[0]
     with pytest.raises(StoreError, match=r"run\.json names no release for task_one; run it anew"):
         replace(record, releases=record.releases[1:]).release_of(task)

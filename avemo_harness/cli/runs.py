@@ -172,9 +172,9 @@ def add_leaderboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_leaderboard(args: argparse.Namespace) -> int:
     from avemo_harness.report.board import EXPLANATION, boards, format_board, format_other_tables
-    from avemo_harness.report.scored_run import read_finished_run, run_labels
+    from avemo_harness.report.scored_run import read_scored_run, run_labels
 
-    runs = [read_finished_run(folder) for folder in args.runs]
+    runs = [read_scored_run(folder) for folder in args.runs]
     names = run_labels([(run.result.model, run.folder) for run in runs])
     parts = [format_board(board) for board in boards(runs, names)]
     if args.recognizers:
@@ -209,11 +209,11 @@ def execute_export(args: argparse.Namespace) -> int:
 
     from avemo_harness.files import write_atomically
     from avemo_harness.report.exports.formats import Publication, log_to, refuse_unfinished
-    from avemo_harness.report.scored_run import read_finished_run
+    from avemo_harness.report.scored_run import read_scored_run
 
     if not (args.format or args.trackio or args.wandb):
         raise UsageError(f"say what to export: --format {'|'.join(FORMATS)}, --trackio PROJECT or --wandb PROJECT")
-    run = read_finished_run(args.run)
+    run = read_scored_run(args.run)
     if not args.allow_partial:
         refuse_unfinished(run)
     if args.format:

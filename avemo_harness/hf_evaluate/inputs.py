@@ -16,6 +16,8 @@ from avemo_harness.benchmark.task_library import SHIPPED
 from avemo_harness.metrics.profiles import Profile
 from avemo_harness.metrics.trajectory import Dimension, Scale, Trajectory
 from avemo_harness.scorers.answers import read_label
+from avemo_harness.scorers.base import ScoreLine
+from avemo_harness.scorers.metric import BUILT_IN
 from avemo_harness.scorers.reasoning_columns import Exchange
 
 Synonyms = Mapping[str, Sequence[str]] | Mapping[str, Mapping[str, Sequence[str]]]
@@ -40,23 +42,44 @@ def label_output(labels: Sequence[str] | None = None, synonyms: Synonyms | None 
     return LabelOutput.model_validate({"type": "label", "labels": list(labels), "synonyms": dict(synonyms or {})})
 
 
-def parse_answers(answers: Sequence[str | None], output: LabelOutput) -> list[str | None]:
-    """The label of each answer, read as a run reads it; None for an invalid one.
+def read_lines(predictions: Sequence[str | None], output: LabelOutput, **columns: Sequence[str]) -> list[ScoreLine]:
+    """Answers, read as a run reads them, with their truth by column.
 
-    >>> parse_answers(["**Sad**", "happy or sad", None], label_output())
+    Raises:
+        ValueError: truth that is none of the labels; with its column and index.
+
+    >>> [line.label for line in read_lines(["**Sad**", "happy or sad", None], label_output())]
     ['sad', None, None]
     """
-    return [None if answer is None else read_label(answer, output).label for answer in answers]
+    for column, truth in columns.items():
+        for index, name in enumerate(truth):
+            if name not in output.labels:
+                raise ValueError(f"{column}[{index}]: expected one of {', '.join(output.labels)}, found {name!r}")
+    lines = []
+    for index, text in enumerate(predictions):
+        gold, heard, seen = (
+            columns[name][index] if name in columns else None for name in ("references", "audio_labels", "video_labels")
+        )
+        label = None if text is None else read_label(text, output).label
+        lines.append(ScoreLine("", "", gold, heard, seen, answer=text, label=label, verdict="", why=""))
+    return lines
 
 
-def rate_invalid(answers: Sequence[str | None]) -> float:
-    """The share of answers without a label; NaN where there are none."""
-    return answers.count(None) / len(answers) if answers else np.nan
+def rates_of_lines(scorer: str, lines: Sequence[ScoreLine], output: LabelOutput, **others: float) -> dict[str, Any]:
+    """The values of a scorer's metrics that are made of counts, then others and the share of invalid answers.
 
-
-def as_scores(values: Mapping[str, float], n: int) -> dict[str, float | None]:
-    """Put values by name, None where undefined, and the number of answers together."""
-    return {**{name: None if np.isnan(value) else float(value) for name, value in values.items()}, "n": n}
+    What is undefined is None.
+    """
+    values = {
+        **{
+            metric.name: metric.of_counts(metric.counts(lines, output.labels))
+            for metric in BUILT_IN[scorer]
+            if metric.counts
+        },
+        **others,
+        "invalid_rate": sum(line.label is None for line in lines) / len(lines) if lines else np.nan,
+    }
+    return {**{name: None if np.isnan(value) else float(value) for name, value in values.items()}, "n": len(lines)}
 
 
 def metric_info(description: str, inputs: str, features: Mapping[str, Any], *papers: str) -> evaluate.MetricInfo:
@@ -73,17 +96,6 @@ def metric_info(description: str, inputs: str, features: Mapping[str, Any], *pap
         features=datasets.Features(features),
         reference_urls=[f"https://arxiv.org/abs/{paper.rpartition(' ')[2]}" for paper in papers],
     )
-
-
-def require_labels(values: Sequence[str], output: LabelOutput, column: str) -> None:
-    """Refuse truth that is none of the labels.
-
-    Raises:
-        ValueError: with the first one and its index.
-    """
-    for index, value in enumerate(values):
-        if value not in output.labels:
-            raise ValueError(f"{column}[{index}]: expected one of {', '.join(output.labels)}, found {value!r}")
 
 
 Turn = Mapping[Dimension, Sequence[float]]

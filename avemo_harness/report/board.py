@@ -18,7 +18,7 @@ from avemo_harness.benchmark.published import (
 )
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.report.results import GroupResult, task_of_column
-from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun, PeopleScores
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores, ScoredRun
 from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell
 from avemo_harness.report.values import FEW_RATERS, SENTENCES, figure, judged_metrics, marked_metric, shortened
 from avemo_harness.scorers.base import MetricValue
@@ -28,7 +28,7 @@ Provenance = tuple[str, str, str]
 """A thing that a value was measured by, its content, and a phrase for readers; cells compare if contents are equal."""
 
 
-class Notes:
+class MarkLetters:
     """Letters for sentences, in the order in which they come up, and the marks that have their letters already."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Notes:
         yield from ((letter, sentence) for sentence, letter in self._letters.items())
 
 
-def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, list[str]]]:
+def differing_cells(runs: Sequence[ScoredRun], group: str) -> list[dict[str, list[str]]]:
     """For each run and column of its row, in sentences, what its value was measured by where not all rows' were.
 
     Only cells that carry the same of these sentences compare with each other.
@@ -74,10 +74,10 @@ def differing_cells(runs: Sequence[FinishedRun], group: str) -> list[dict[str, l
     ]
 
 
-def _provenance_of_row(run: FinishedRun, group: str) -> dict[str, list[Provenance]]:
+def _provenance_of_row(run: ScoredRun, group: str) -> dict[str, list[Provenance]]:
     """By column, only those that have a value."""
     tasks = [task for task in run.record.tasks if task.group == group]
-    layout = next((one for one in run.record.groups if one.group == group), None)
+    layout = next((of_group for of_group in run.record.groups if of_group.group == group), None)
     values = run.result.groups[group].columns
     found = {}
     for column in layout.columns if layout else ():
@@ -87,7 +87,7 @@ def _provenance_of_row(run: FinishedRun, group: str) -> dict[str, list[Provenanc
     return found
 
 
-def _provenance(run: FinishedRun, task: TaskSpec, metric: str) -> Iterator[Provenance]:
+def _provenance(run: ScoredRun, task: TaskSpec, metric: str) -> Iterator[Provenance]:
     release, digest = run.record.release_of(task), run.record.task_digests[task.task]
     content = release.fingerprint
     yield "release", content, f"release {publishable(release.source)} ({content[:12]})"
@@ -183,7 +183,7 @@ TITLES = {
 }
 
 
-def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ...]:
+def boards(runs: Sequence[ScoredRun], names: Sequence[str]) -> tuple[Board, ...]:
     """The three splits of the paper, then the groups of the runs that it does not have.
 
     Args:
@@ -193,11 +193,11 @@ def boards(runs: Sequence[FinishedRun], names: Sequence[str]) -> tuple[Board, ..
     return tuple(_board(group, list(zip(names, runs, strict=True))) for group in groups)
 
 
-_RunOfGroup = tuple[str, FinishedRun, GroupResult, Mapping[str, Sequence[str]]]
+_RunOfGroup = tuple[str, ScoredRun, GroupResult, Mapping[str, Sequence[str]]]
 """A run's name, the run, its results of the group, and by column how its cells differ from others."""
 
 
-def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
+def _board(group: str, runs: Sequence[tuple[str, ScoredRun]]) -> Board:
     asked = [(name, run) for name, run in runs if group in run.result.groups]
     differing = differing_cells([run for _, run in asked], group)
     rows: list[_RunOfGroup] = [
@@ -205,7 +205,7 @@ def _board(group: str, runs: Sequence[tuple[str, FinishedRun]]) -> Board:
         for (name, run), differences in zip(asked, differing, strict=True)
     ]
     published = published_rows(group)
-    notes = Notes()
+    notes = MarkLetters()
     measured = [_measured(*row, notes) for row in rows]
     trivial = _trivial(rows, notes)
     printed = [_printed(row, notes) for row in published]
@@ -229,9 +229,9 @@ def _with_directions(names: Iterable[str]) -> dict[str, None]:
 
 
 def _cells(
-    run: FinishedRun,
+    run: ScoredRun,
     metrics: Mapping[str, MetricValue | None],
-    notes: Notes,
+    notes: MarkLetters,
     differences: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Cell]:
     """The metrics that have a value, with letters for what sets them apart from others of their columns."""
@@ -245,7 +245,7 @@ def _cells(
 
 
 def _measured(
-    name: str, run: FinishedRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: Notes
+    name: str, run: ScoredRun, result: GroupResult, differences: Mapping[str, Sequence[str]], notes: MarkLetters
 ) -> BoardRow:
     people = run.people_of(result.group)
     cells = _cells(run, result.columns, notes, differences)
@@ -254,15 +254,15 @@ def _measured(
     return BoardRow(shown, cells, rated, "; ".join(_remarks(run, result.group)) or None)
 
 
-def _remarks(run: FinishedRun, group: str) -> Iterator[str]:
+def _remarks(run: ScoredRun, group: str) -> Iterator[str]:
     judge = run.result.judge
     if judge is not None and any(run.result.tasks[x.task].n_spoken for x in run.record.tasks if x.group == group):
         yield f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
-    for other in sorted({one.scales for one in run.people if one.group == group} - {BENCHMARK_SCALES}):
+    for other in sorted({people.scales for people in run.people if people.group == group} - {BENCHMARK_SCALES}):
         yield f"rated by people on other scales ({other}), which are no {', '.join(PEOPLE)}: see its own report"
 
 
-def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
+def _trivial(rows: Sequence[_RunOfGroup], notes: MarkLetters) -> list[BoardRow]:
     """Values alone, of the first run that has any; where there are several runs, the rows say whose they are."""
     shown: list[BoardRow] = []
     for name, run, result, differences in rows:
@@ -275,7 +275,7 @@ def _trivial(rows: Sequence[_RunOfGroup], notes: Notes) -> list[BoardRow]:
     return shown
 
 
-def _printed(row: PublishedRow, notes: Notes) -> BoardRow:
+def _printed(row: PublishedRow, notes: MarkLetters) -> BoardRow:
     def cells(values: Mapping[str, float], reasons: Iterator[tuple[str, str]]) -> Cells:
         marks = {name: (notes.letter(reason),) for name, reason in reasons}
         return {name: Cell(figure(value), marks.get(name, ())) for name, value in values.items()}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
-from avemo_harness.metrics.paired import detectable_difference, holm
+from avemo_harness.metrics.paired import holm
 from avemo_harness.report.comparison import Comparison, Contrast, Family, Flip, MetricDifference
-from avemo_harness.report.paired_metrics import ItemPair, PairedMetric, paired_metrics
+from avemo_harness.report.paired_metrics import ItemPair, paired_differences
 from avemo_harness.report.results import is_comparable
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run, run_labels
 from avemo_harness.run.config import ReleaseRecord, RunRecord
@@ -47,9 +47,10 @@ def _is_one_commit(one: ReleaseRecord, other: ReleaseRecord) -> bool:
 
 def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
     """Say that two judges judged the replies, and how they get one; None where they have one."""
-    if (first.judge and first.judge.digest) == (second.judge and second.judge.digest):
+    judges = [run.result.judge for run in (first, second)]
+    if len({judge and judge.digest for judge in judges}) == 1:
         return None
-    one, other = (f"{run.judge.name} ({run.judge.digest[:12]})" if run.judge else "nobody" for run in (first, second))
+    one, other = (f"{judge.name} ({judge.digest[:12]})" if judge else "nobody" for judge in judges)
     return f"replies were judged by {one} and by {other}; avemo-eval judge RUN --recognizer NAME"
 
 
@@ -83,8 +84,8 @@ class Side:
     task: TaskSpec
 
     @property
-    def items(self) -> Mapping[str, ScoreLine]:
-        return self.run.items[self.task.task]
+    def lines(self) -> Mapping[str, ScoreLine]:
+        return self.run.lines[self.task.task]
 
 
 def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Contrast:
@@ -113,8 +114,8 @@ def contrast_runs(first: Side, second: Side, columns: Mapping[str, str]) -> Cont
 
 def _paired(
     metrics: Iterable[Metric], pairs: Sequence[ItemPair], first: Side, second: Side
-) -> tuple[Mapping[str, PairedMetric], str | None]:
-    return paired_metrics(metrics, pairs, (first.run, second.run), first.task, _labels(first.task, second.task))
+) -> tuple[Mapping[str, MetricDifference], str | None]:
+    return paired_differences(metrics, pairs, (first.run, second.run), first.task, _labels(first.task, second.task))
 
 
 def _not_ranked(first: Side, second: Side) -> str:
@@ -126,7 +127,7 @@ def _not_ranked(first: Side, second: Side) -> str:
 
 def _reply_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> Iterator[str]:
     yield from _coverage_notes(pairs, first, second)
-    if not is_comparable(first.task, first.run.judge, first.run.record):
+    if not is_comparable(first.task, first.run.result.judge, first.run.record):
         yield "the embedded judge knows the demo's voices only: these differences mean nothing"
 
 
@@ -171,16 +172,18 @@ def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[
     What fills the benchmark's table was chosen beforehand and stands for itself; other metrics do not weaken it.
     """
     families: dict[Family, list[float]] = {"table": [], "other": []}
-    for one in (one for contrast in contrasts for one in contrast.differences):
-        if one.p_value is not None:
-            families[one.family].append(one.p_value)
+    for difference in (difference for contrast in contrasts for difference in contrast.differences):
+        if difference.p_value is not None:
+            families[difference.family].append(difference.p_value)
     results = {family: iter(holm(p_values)) for family, p_values in families.items()}
     done = [
         replace(
             contrast,
             differences=tuple(
-                one if one.p_value is None else replace(one, p_holm=next(results[one.family]))
-                for one in contrast.differences
+                difference
+                if difference.p_value is None
+                else replace(difference, p_holm=next(results[difference.family]))
+                for difference in contrast.differences
             ),
         )
         for contrast in contrasts
@@ -191,9 +194,9 @@ def adjusted(contrasts: Sequence[Contrast]) -> tuple[tuple[Contrast, ...], dict[
 def _shared(first: Side, second: Side) -> list[ItemPair]:
     """Items scored on both sides, in the first side's order."""
     return [
-        (item, other)
-        for name, item in first.items.items()
-        if item.scored and (other := second.items.get(name)) is not None and other.scored
+        (line, other)
+        for name, line in first.lines.items()
+        if line.scored and (other := second.lines.get(name)) is not None and other.scored
     ]
 
 
@@ -213,36 +216,18 @@ def _coverage_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> lis
 
 
 def _differences(
-    found: Mapping[str, PairedMetric], metrics: Iterable[str], columns: Mapping[str, str]
+    found: Mapping[str, MetricDifference], metrics: Iterable[str], columns: Mapping[str, str]
 ) -> list[MetricDifference]:
+    """The differences in the metrics' order; those that fill columns by the names of these."""
     return [
-        _difference(columns.get(metric, metric), metric, found[metric], "table" if metric in columns else "other")
+        replace(found[metric], column=columns[metric], family="table") if metric in columns else found[metric]
         for metric in metrics
         if metric in found
     ]
 
 
 def _columns_first(differences: Iterable[MetricDifference]) -> tuple[MetricDifference, ...]:
-    return tuple(sorted(differences, key=lambda one: one.family != "table"))
-
-
-def _difference(column: str, metric: str, paired: PairedMetric, family: Family) -> MetricDifference:
-    estimate = paired.difference()
-    first, second = paired.values()
-    return MetricDifference(
-        column=column,
-        metric=metric,
-        first=first,
-        second=second,
-        difference=estimate,
-        test=paired.test,
-        p_value=None if estimate.value is None else paired.p_value(),
-        p_holm=None,
-        detectable=detectable_difference(estimate),
-        n=paired.n,
-        n_undefined=paired.n_undefined,
-        family=family,
-    )
+    return tuple(sorted(differences, key=lambda difference: difference.family != "table"))
 
 
 def _contrast(
@@ -252,7 +237,7 @@ def _contrast(
     differences: tuple[MetricDifference, ...],
     notes: Sequence[str],
 ) -> Contrast:
-    scored = [{name for name, item in side.items.items() if item.scored} for side in sides]
+    scored = [{name for name, line in side.lines.items() if line.scored} for side in sides]
     return Contrast(
         title=title,
         first=sides[0].label,
@@ -267,11 +252,17 @@ def _contrast(
     )
 
 
-def _flips(pairs: Iterable[ItemPair]) -> Iterable[Flip]:
-    for one, other in pairs:
-        if one.verdict != other.verdict:
-            gold = one.gold or (f"heard {one.audio_label}, seen {one.video_label}" if one.audio_label else "")
-            yield Flip(one.item, gold, one.label, other.label, one.verdict, other.verdict)
+def _flips(pairs: Iterable[ItemPair]) -> Iterator[Flip]:
+    for line, other in pairs:
+        if line.verdict != other.verdict:
+            yield {
+                "item": line.item,
+                "gold": line.gold or (f"heard {line.audio_label}, seen {line.video_label}" if line.audio_label else ""),
+                "first_label": line.label,
+                "second_label": other.label,
+                "first_verdict": line.verdict,
+                "second_verdict": other.verdict,
+            }
 
 
 CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}
@@ -293,12 +284,12 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run is given twice; give the folders of different runs")
-    runs = [read_scored_run(folder) for folder in folders]
+    runs = [_read_run(folder) for folder in folders]
     labels = run_labels([(run.record.config.model, run.folder) for run in runs])
     contrasts: list[Contrast] = []
     notes: list[str] = []
     for label, run in zip(labels[1:], runs[1:], strict=True):
-        tasks = tuple(name for name in runs[0].items if name in run.items)
+        tasks = tuple(name for name in runs[0].lines if name in run.lines)
         if not tasks:
             raise UsageError(f"{runs[0].folder} and {run.folder} have no scored task in common")
         apart = () if force else _judged_apart(runs[0], run, tasks)
@@ -309,9 +300,12 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
         if matter and not force:
             raise UsageError(
                 f"{labels[0]} and {label} are not two measurements of the same thing (--force compares all the same):\n"
-                + "\n".join(f"  {one}" for one in matter)
+                + "\n".join(f"  {sentence}" for sentence in matter)
             )
-        notes += [f"{labels[0]}, {label}: {one}" for one in (*matter, *differences_to_know(runs[0].record, run.record))]
+        notes += [
+            f"{labels[0]}, {label}: {sentence}"
+            for sentence in (*matter, *differences_to_know(runs[0].record, run.record))
+        ]
         notes += _left_out(labels[0], runs[0], label, run)
         for name in tasks:
             task = runs[0].task(name)
@@ -328,7 +322,7 @@ def compare_conditions(folder: Path) -> Comparison:
         UsageError: the folder is no scored run, or asked the labels of fewer than two of the conditions.
         StoreError: a file of the run is damaged.
     """
-    run = read_scored_run(folder)
+    run = _read_run(folder)
     groups = dict.fromkeys(task.group for task in run.record.tasks if task.group)
     contrasts = []
     for group in groups:
@@ -343,11 +337,17 @@ def compare_conditions(folder: Path) -> Comparison:
     return _comparison([run.record.config.model], [run], contrasts, [])
 
 
+def _read_run(folder: Path) -> ScoredRun:
+    run = read_scored_run(folder)
+    run.refuse_other_judge()
+    return run
+
+
 def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
     """The first task of each condition that asks for labels."""
     tasks: dict[str, TaskSpec] = {}
     for task in run.record.tasks:
-        if task.group == group and any(map(grades_labels, task.scorers)) and task.task in run.items:
+        if task.group == group and any(map(grades_labels, task.scorers)) and task.task in run.lines:
             tasks.setdefault(task.condition.name, task)
     return tasks
 
@@ -362,7 +362,7 @@ def _left_out(first: str, one: ScoredRun, second: str, other: ScoredRun) -> list
     return [
         f"{first}, {second}: left out, scored for {label} alone: {', '.join(names)}"
         for label, here, there in ((first, one, other), (second, other, one))
-        if (names := [name for name in here.items if name not in there.items])
+        if (names := [name for name in here.lines if name not in there.lines])
     ]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from markupsafe import Markup
 
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.report.html.document import escaped, html_page, table
+from avemo_harness.report.html.document import html_page, render
 from avemo_harness.report.values import UNDEFINED, digits_of, figure, span
 from avemo_harness.text import aligned
 
@@ -51,16 +51,9 @@ class MetricDifference:
     family: Family = "table"
 
 
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """An item that the two sides answered differently in a way that changes its verdict."""
-
-    item: str
-    gold: str
-    first_label: str | None
-    second_label: str | None
-    first_verdict: str
-    second_verdict: str
+Flip = Mapping[str, str | None]
+"""An item that changes its verdict from side to side: ``item``, ``gold``, ``first_label``, ``second_label``,
+``first_verdict``, ``second_verdict``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,27 +140,27 @@ def _adjustment(comparison: Comparison) -> str:
 HEADER = ("metric", "first", "second", "difference", "95 % interval", "p", "Holm", "detectable", "n")
 
 
-def difference_row(one: MetricDifference) -> tuple[str, ...]:
+def difference_row(metric: MetricDifference) -> tuple[str, ...]:
     """The cells below `HEADER`."""
-    digits = digits_of(one.n)
+    digits = digits_of(metric.n)
     return (
-        one.column,
-        figure(one.first, digits),
-        figure(one.second, digits),
-        figure(one.difference.value, digits, signed=True),
-        _interval(one, digits),
-        _p_value(one.p_value) + ("*" if one.test == "McNemar" and one.p_value is not None else ""),
-        _p_value(one.p_holm),
-        figure(one.detectable, digits),
-        str(one.n),
+        metric.column,
+        figure(metric.first, digits),
+        figure(metric.second, digits),
+        figure(metric.difference.value, digits, signed=True),
+        _interval(metric, digits),
+        _p_value(metric.p_value) + ("*" if metric.test == "McNemar" and metric.p_value is not None else ""),
+        _p_value(metric.p_holm),
+        figure(metric.detectable, digits),
+        str(metric.n),
     )
 
 
-def _interval(one: MetricDifference, digits: int) -> str:
-    low, high = one.difference.ci_low, one.difference.ci_high
+def _interval(metric: MetricDifference, digits: int) -> str:
+    low, high = metric.difference.ci_low, metric.difference.ci_high
     if low is not None and high is not None:
         return span(low, high, digits, signed=True)
-    return one.difference.note or UNDEFINED
+    return metric.difference.note or UNDEFINED
 
 
 def shared(contrast: Contrast) -> str:
@@ -175,30 +168,31 @@ def shared(contrast: Contrast) -> str:
     return f"{contrast.n_shared} items of {contrast.n_clusters} dialogues scored on both sides"
 
 
-def flips_by_kind(flips: Iterable[Flip]) -> dict[str, list[Flip]]:
-    """Flipped items by what they were and became, the largest kind first."""
-    kinds: dict[str, list[Flip]] = {}
-    for flip in flips:
-        kinds.setdefault(f"{flip.first_verdict} -> {flip.second_verdict}", []).append(flip)
-    return dict(sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])))
+def _alone(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
+    """Items that only one side has, below a title each."""
+    for label, items in ((contrast.first, contrast.only_first), (contrast.second, contrast.only_second)):
+        if items:
+            yield f"{len(items)} scored for {label} alone", items
 
 
-def described(flip: Flip) -> str:
-    """A flipped item with what it was and what either side said."""
-    said = f"{flip.first_label or 'none'} -> {flip.second_label or 'none'}"
-    return f"{flip.item} ({flip.gold}: {said})" if flip.gold else flip.item
+def _flipped(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
+    """Flipped items with what either side said, by what they were and became, the largest kind first."""
+    kinds: dict[str, list[str]] = {}
+    for flip in contrast.flips:
+        said = f"{flip['first_label'] or 'none'} -> {flip['second_label'] or 'none'}"
+        item = f"{flip['item']} ({flip['gold']}: {said})" if flip["gold"] else f"{flip['item']}"
+        kinds.setdefault(f"{flip['first_verdict']} -> {flip['second_verdict']}", []).append(item)
+    for kind, items in sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])):
+        yield f"{len(items)} {kind}", items
 
 
 def _format_contrast(contrast: Contrast) -> str:
     lines = [f"{contrast.title}   first: {contrast.first}   second: {contrast.second}", shared(contrast)]
-    for label, items in ((contrast.first, contrast.only_first), (contrast.second, contrast.only_second)):
-        if items:
-            lines.append(f"{len(items)} scored for {label} alone: {_named(items)}")
+    lines += [f"{title}: {_named(items)}" for title, items in _alone(contrast)]
     if contrast.differences:
-        lines += aligned([HEADER, *(difference_row(one) for one in contrast.differences)])
+        lines += aligned([HEADER, *(difference_row(metric) for metric in contrast.differences)])
     lines += contrast.notes
-    for kind, flips in flips_by_kind(contrast.flips).items():
-        lines.append(f"{len(flips)} {kind}: {_named([described(flip) for flip in flips])}")
+    lines += [f"{title}: {_named(items)}" for title, items in _flipped(contrast)]
     return "\n".join(lines)
 
 
@@ -224,70 +218,39 @@ _HALF_WIDTH, _HEIGHT, _MARGIN = 90, 16, 6
 
 def comparison_page(comparison: Comparison) -> str:
     """The page as text. Every name and id is escaped; the page's own style is the only thing that its policy allows."""
-    title = " and ".join(comparison.sides)
     ends = [
-        abs(end) for contrast in comparison.contrasts for one in contrast.differences for end in _interval_ends(one)
+        abs(end)
+        for contrast in comparison.contrasts
+        for metric in contrast.differences
+        for end in _interval_ends(metric)
     ]
     scale = max(ends, default=0.0) or 1.0
-    sides = "".join(
-        f"<li>{escaped(label)} <span class='faint'>{escaped(folder)}</span></li>"
-        for label, folder in comparison.sides.items()
+    body = render(
+        "comparison.html.j2",
+        comparison=comparison,
+        head=(*HEADER, f"{-scale:+.2f} to {scale:+.2f}"),
+        rows=lambda contrast: [(*difference_row(metric), _drawing(metric, scale)) for metric in contrast.differences],
+        shared=shared,
+        lists=lambda contrast: (*_alone(contrast), *_flipped(contrast)),
+        explanation=explanation(comparison),
     )
-    body = f"""<h1>Comparison</h1>
-<ul>{sides}</ul>
-{_paragraphs(comparison.notes)}
-{"".join(_section(contrast, scale) for contrast in comparison.contrasts)}
-<h2>How to read this</h2>
-{_paragraphs(explanation(comparison).splitlines())}"""
-    return html_page(f"Comparison: {title}", body, _STYLE)
+    return html_page(f"Comparison: {' and '.join(comparison.sides)}", body, _STYLE)
 
 
-def _section(contrast: Contrast, scale: float) -> str:
-    alone = ((contrast.first, contrast.only_first), (contrast.second, contrast.only_second))
-    lists = [
-        *(_list(f"{len(items)} scored for {label} alone", items) for label, items in alone if items),
-        *(
-            _list(f"{len(flips)} {kind}", [described(flip) for flip in flips])
-            for kind, flips in flips_by_kind(contrast.flips).items()
-        ),
-    ]
-    return f"""<h2>{escaped(contrast.title)}</h2>
-<p>first: {escaped(contrast.first)}; second: {escaped(contrast.second)}
-<span class="faint">({escaped(shared(contrast))})</span></p>
-{_table(contrast.differences, scale) if contrast.differences else ""}
-{_paragraphs(contrast.notes)}
-{"".join(lists)}
-"""
-
-
-def _table(differences: Sequence[MetricDifference], scale: float) -> str:
-    head = [*HEADER, f"{-scale:+.2f} to {scale:+.2f}"]
-    return table(head, [[*difference_row(one), _drawing(one, scale)] for one in differences])
-
-
-def _drawing(one: MetricDifference, scale: float) -> Markup:
+def _drawing(metric: MetricDifference, scale: float) -> Markup:
     """The interval on an axis with no difference in the middle; the table has its figures as text."""
     middle, level = _HALF_WIDTH, _HEIGHT / 2
     reach = (middle - _MARGIN) / scale
     shapes = f"<line class='axis' x1='{middle}' x2='{middle}' y1='0' y2='{_HEIGHT}'/>"
-    if interval := _interval_ends(one):
+    if interval := _interval_ends(metric):
         low, high = (middle + end * reach for end in interval)
         shapes += f"<line class='interval' x1='{low:.1f}' x2='{high:.1f}' y1='{level}' y2='{level}'/>"
-    if one.difference.value is not None:
-        x = middle + one.difference.value * reach
+    if metric.difference.value is not None:
+        x = middle + metric.difference.value * reach
         shapes += f"<circle class='value' cx='{x:.1f}' cy='{level}' r='3'/>"
     return Markup(f"<svg viewBox='0 0 {2 * middle} {_HEIGHT}' aria-hidden='true'>{shapes}</svg>")
 
 
-def _interval_ends(one: MetricDifference) -> tuple[float, ...]:
-    ends = (one.difference.ci_low, one.difference.ci_high)
+def _interval_ends(metric: MetricDifference) -> tuple[float, ...]:
+    ends = (metric.difference.ci_low, metric.difference.ci_high)
     return tuple(end for end in ends if end is not None)
-
-
-def _list(title: str, lines: Iterable[str]) -> str:
-    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
-    return f"<details><summary>{escaped(title)}</summary><ul>{items}</ul></details>"
-
-
-def _paragraphs(texts: Iterable[str]) -> str:
-    return "".join(f"<p>{escaped(text)}</p>" for text in texts)

@@ -16,7 +16,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, step_times
 from avemo_harness.report.results import GroupResult
-from avemo_harness.report.scored_run import FinishedRun, ScoredRun, read_finished_run, read_scored_run
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.report.values import mark_of, sentences_of
 from avemo_harness.scorers.base import Judgement, MetricValue
 from avemo_harness.text import printable
@@ -35,7 +35,7 @@ _CONDITIONS = {"Acc_AV": "voice\nand face", "Acc_A": "voice", "Acc_V": "face"}
 _MARKERS = "osD^vP"
 
 
-def draw_table(run: FinishedRun) -> Figure | None:
+def draw_table(run: ScoredRun) -> Figure | None:
     """A row of bars for each group that has values; None where none has. Replies without understanding are ticks."""
     from matplotlib.figure import Figure
 
@@ -76,7 +76,7 @@ def _bars(axes: Axes, group: GroupResult) -> None:
         axes.legend(ncols=len(group.trivial), loc="upper center", bbox_to_anchor=(0.5, -0.24), fontsize=7)
 
 
-def draw_conditions(run: FinishedRun) -> Figure | None:
+def draw_conditions(run: ScoredRun) -> Figure | None:
     """Accuracy with voice and face, voice alone and face alone, a line a group; None where no group has two of them."""
     from matplotlib.figure import Figure
 
@@ -237,11 +237,11 @@ def _paper_style() -> AbstractContextManager[None]:
 
 
 def _figures(folder: Path) -> Iterator[tuple[str, Figure]]:
-    run = read_finished_run(folder)
+    run = read_scored_run(folder)
     for name, figure in (
         ("table", draw_table(run)),
         ("conditions", draw_conditions(run)),
-        ("trajectories", draw_trajectories(read_scored_run(folder))),
+        ("trajectories", draw_trajectories(run)),
     ):
         if figure is not None:
             yield name, figure

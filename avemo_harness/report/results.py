@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
     lines: dict[str, str] = {}
     for task in run.tasks:
         if task.task in run.skipped:
-            tasks[task.task] = _skipped(task, run)
+            tasks[task.task] = _task_result(task, run, status="skipped", reason=run.skipped[task.task])
             continue
         answers = _answers(task, store, judged)
         scores = _score(task, answers)
@@ -182,8 +182,13 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
             scored[task.task] = scores
             lines[task.task] = checked_lines(line.to_json() for line in scores.lines)
         counts = read_counts(folder, task.task)
-        of_task = replace(
-            _task_result(task, run, answers, scores, judge), n_available=counts.available, not_asked=counts.not_asked
+        of_task = _task_result(
+            task,
+            run,
+            comparable=is_comparable(task, judge, run),
+            n_available=counts.available,
+            not_asked=counts.not_asked,
+            **_counted(task, answers, scores),
         )
         tasks[task.task] = with_marks(of_task, task, run.config.names_part or _asks_part(of_task))
     groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
@@ -236,9 +241,21 @@ def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     return TaskScores(metrics, results[0].lines, details, rows)
 
 
-def _task_result(
-    task: TaskSpec, run: RunRecord, answers: Sequence[Answer], scores: TaskScores | None, judge: Judge | None
-) -> TaskResult:
+def _task_result(task: TaskSpec, run: RunRecord, status: str, reason: str | None = None, **found: Any) -> TaskResult:
+    return TaskResult(
+        task=task.task,
+        version=task.version,
+        digest=run.task_digests[task.task],
+        condition=task.condition.name,
+        status=status,
+        reason=reason,
+        headline=task.headline,
+        **found,
+    )
+
+
+def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | None) -> dict[str, Any]:
+    """Status, counts and scores of a task, as fields of its result."""
     failed = sum(answer.error is not None for answer in answers)
     errors = failed if scores is None else sum(line.verdict == "error" for line in scores.lines)
     missing = sum(answer.missing for answer in answers)
@@ -248,45 +265,24 @@ def _task_result(
     spoken = sum(response.speech_path is not None for _, response in answered)
     flags = Counter(flag for _, response in answered for flag in response.flags)
     invalid = sum(line.label is None and line.scored for line in lines)
-    return TaskResult(
-        task=task.task,
-        version=task.version,
-        digest=run.task_digests[task.task],
-        condition=task.condition.name,
-        status="incomplete" if errors or missing or unjudged else "complete",
-        reason=None,
-        headline=task.headline,
-        n_items=len(answers),
-        n_answered=len(answered),
-        n_invalid=invalid if isinstance(task.output, LabelOutput) else 0,
-        n_errors=errors,
-        n_missing=missing,
-        n_unjudged=unjudged,
-        n_clusters=len({item.cluster for item, _ in answered}),
-        n_spoken=spoken if isinstance(task.output, SpokenOutput) else None,
-        comparable=is_comparable(task, judge, run),
-        flags=dict(sorted(flags.items())),
-        metrics=scores.metrics if scores else {},
-        details=scores.details if scores else {},
-        rows=scores.rows if scores else {},
-    )
+    return {
+        "status": "incomplete" if errors or missing or unjudged else "complete",
+        "n_items": len(answers),
+        "n_answered": len(answered),
+        "n_invalid": invalid if isinstance(task.output, LabelOutput) else 0,
+        "n_errors": errors,
+        "n_missing": missing,
+        "n_unjudged": unjudged,
+        "n_clusters": len({item.cluster for item, _ in answered}),
+        "n_spoken": spoken if isinstance(task.output, SpokenOutput) else None,
+        "flags": dict(sorted(flags.items())),
+        **({"metrics": scores.metrics, "details": scores.details, "rows": scores.rows} if scores else {}),
+    }
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
     """Tell whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
     return not (judge and judge.embedded and is_judged(task)) or run.release_of(task).source == DEMO
-
-
-def _skipped(task: TaskSpec, run: RunRecord) -> TaskResult:
-    return TaskResult(
-        task=task.task,
-        version=task.version,
-        digest=run.task_digests[task.task],
-        condition=task.condition.name,
-        status="skipped",
-        reason=run.skipped[task.task],
-        headline=task.headline,
-    )
 
 
 def _group_result(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
-from avemo_harness.report.results import RESULTS_SCHEMA, RunResult, TaskResult
+from avemo_harness.report.results import RESULTS_SCHEMA, RunResult
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
-from avemo_harness.run.judging import chosen_judgements
-from avemo_harness.scorers.base import Judge, Judgement, MetricValue, ScoreLine
+from avemo_harness.run.judging import Judgements, chosen_judgements
+from avemo_harness.scorers.base import Judgement, MetricValue, ScoreLine
 
 RATED = "human"
 """Folder of a run with what people gave its replies: a file for each task and wording of the scales."""
@@ -51,9 +52,9 @@ class PeopleScores:
     scales: str = BENCHMARK_SCALES
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """A run with its results.
+@dataclass(frozen=True)
+class ScoredRun:
+    """A run directory that `score` has written; score lines and judgements are read when they are first asked for.
 
     Args:
         people: by task and wording of the scales, those whose replies were rated.
@@ -64,9 +65,51 @@ class FinishedRun:
     result: RunResult
     people: tuple[PeopleScores, ...]
 
+    def task(self, name: str) -> TaskSpec:
+        return next(task for task in self.record.tasks if task.task == name)
+
+    @property
+    def asked(self) -> list[TaskSpec]:
+        return [task for task in self.record.tasks if task.task not in self.record.skipped]
+
     def people_of(self, group: str) -> PeopleScores | None:
         """People's ratings of a group's replies on the benchmark's scales; None where nobody rated them."""
         return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
+
+    @cached_property
+    def lines(self) -> Mapping[str, Mapping[str, ScoreLine]]:
+        """Of each scored task, by item id in the order of the file.
+
+        Raises:
+            UsageError: a file is missing.
+            StoreError: a file is damaged.
+        """
+        return {
+            task.task: _read_lines(self.folder / "scores" / f"{task.task}.jsonl") for task in self.asked if task.scorers
+        }
+
+    @cached_property
+    def judged(self) -> Mapping[ItemKey, Judgement]:
+        """Judgements of the replies that the scores are made of; empty where no recogniser was asked.
+
+        Raises:
+            UsageError: the replies were judged by another recogniser since.
+            StoreError: a file is damaged.
+        """
+        judgements = self._judgements()
+        return judgements.read() if judgements else {}
+
+    def refuse_other_judge(self) -> None:
+        """Refuse a run whose replies were judged by another recogniser since it was scored (UsageError)."""
+        self._judgements()
+
+    def _judgements(self) -> Judgements | None:
+        judgements, scored_by = chosen_judgements(self.folder), self.result.judge
+        if (judgements and judgements.judge.digest) != (scored_by and scored_by.digest):
+            raise UsageError(
+                f"{self.folder}: replies were judged again since the run was scored; avemo-eval score {self.folder}"
+            )
+        return judgements
 
 
 def people_columns(scales: str) -> tuple[str, ...]:
@@ -81,7 +124,7 @@ def people_columns(scales: str) -> tuple[str, ...]:
     return known[scales] if scales in known else tuple(f"{name} ({scales})" for name in PEOPLE)
 
 
-def read_finished_run(folder: Path) -> FinishedRun:
+def read_scored_run(folder: Path) -> ScoredRun:
     """Read a run directory's record and results; tasks and columns are in the order of the run.
 
     Raises:
@@ -89,7 +132,7 @@ def read_finished_run(folder: Path) -> FinishedRun:
         StoreError: a file of it is damaged.
     """
     record = read_run(folder)
-    return FinishedRun(folder, record, _in_order(read_results(folder), record), read_people(folder))
+    return ScoredRun(folder, record, _in_order(_read_results(folder), record), read_people(folder))
 
 
 def finished_at(folder: Path) -> datetime | None:
@@ -133,7 +176,7 @@ def _read_scores(path: Path) -> PeopleScores:
         raise StoreError(f"{path}: damaged ({error!r}); {again}") from error
 
 
-def read_results(folder: Path) -> RunResult:
+def _read_results(folder: Path) -> RunResult:
     """Read a run directory's results, with their keys in the order of the file.
 
     Raises:
@@ -167,15 +210,12 @@ def _in_order(result: RunResult, record: RunRecord) -> RunResult:
         for group in record.groups
         if group.group in result.groups
     }
-    tasks = {
-        task.task: _in_order_of(task, result.tasks[task.task]) for task in record.tasks if task.task in result.tasks
-    }
+    tasks = {}
+    for task in record.tasks:
+        if (of_task := result.tasks.get(task.task)) is not None:
+            names = [name for scorer in task.scorers for name in scorer.metrics if name in of_task.metrics]
+            tasks[task.task] = replace(of_task, metrics={name: of_task.metrics[name] for name in names})
     return replace(result, tasks=tasks, groups=groups)
-
-
-def _in_order_of(task: TaskSpec, result: TaskResult) -> TaskResult:
-    names = [name for scorer in task.scorers for name in scorer.metrics]
-    return replace(result, metrics={name: result.metrics[name] for name in names if name in result.metrics})
 
 
 def _read_json(path: Path, again: str) -> dict[str, Any]:
@@ -185,48 +225,7 @@ def _read_json(path: Path, again: str) -> dict[str, Any]:
         raise StoreError(f"{path}: cannot be read ({error}); {again}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRun:
-    """A run directory that `score` has written.
-
-    Args:
-        items: of each task that was asked, by item id in the order of the file.
-        judged: what the chosen recogniser said of each reply; empty where none was asked.
-    """
-
-    folder: Path
-    record: RunRecord
-    items: Mapping[str, Mapping[str, ScoreLine]]
-    judge: Judge | None
-    judged: Mapping[ItemKey, Judgement]
-
-    def task(self, name: str) -> TaskSpec:
-        return next(task for task in self.record.tasks if task.task == name)
-
-
-def read_scored_run(folder: Path) -> ScoredRun:
-    """Read a run directory.
-
-    Raises:
-        UsageError: it is not a run, was not scored yet, or was judged by another recogniser since.
-        StoreError: a file of it is damaged.
-    """
-    record = read_run(folder)
-    judgements = chosen_judgements(folder)
-    scored_by = read_results(folder).judge
-    if (judgements and judgements.judge.digest) != (scored_by and scored_by.digest):
-        raise UsageError(f"{folder}: replies were judged again since the run was scored; avemo-eval score {folder}")
-    asked = [task.task for task in record.tasks if task.task not in record.skipped and task.scorers]
-    return ScoredRun(
-        folder=folder,
-        record=record,
-        items={task: _read_items(folder / "scores" / f"{task}.jsonl") for task in asked},
-        judge=judgements.judge if judgements else None,
-        judged=judgements.read() if judgements else {},
-    )
-
-
-def _read_items(path: Path) -> dict[str, ScoreLine]:
+def _read_lines(path: Path) -> dict[str, ScoreLine]:
     if not path.exists():
         raise UsageError(f"{path}: there is no such file; score the run first: avemo-eval score {path.parents[1]}")
     try:

@@ -198,10 +198,10 @@ def judge_run(
         # What could not be judged before is tried again.
         judged = {item_key for item_key, judgement in judgements.read().items() if judgement.error is None}
         replies = [
-            _Reply(item, record, release)
+            (item, response, release)
             for task, release in releases.items()
             for item in read_items(folder, task)
-            if (record := store.answers.get((task, item.item_id))) and record.item_key not in judged
+            if (response := store.answers.get((task, item.item_id))) and response.item_key not in judged
         ]
         judgements.write_judge()
         if replies:
@@ -211,13 +211,8 @@ def judge_run(
     return judgements
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """An answer to a task of spoken replies, and the release with the turn that it answers."""
-
-    item: Item
-    response: StoredResponse
-    release: Release
+_Reply = tuple[Item, StoredResponse, Release]
+"""An answer to a task of spoken replies, and the release with the turn that it answers."""
 
 
 @dataclass
@@ -231,14 +226,14 @@ class _ReplyJudge:
     _locks: dict[tuple[str, Modality], Lock] = field(default_factory=dict)
 
     def judge(self, reply: _Reply) -> Judgement:
-        dialogue = reply.release.dialogue(reply.item.dialogue_id)
-        index = reply.item.turn_index
+        item, response, release = reply
+        dialogue, index = release.dialogue(item.dialogue_id), item.turn_index
         unjudged = judgement = Judgement(
             judge=self.identity,
             turn_number=sum(turn.role == "user" for turn in dialogue.turns[:index]),
             has_reference=dialogue.is_answered(index),
         )
-        clip, speech = dialogue.turns[index].clip, reply.response.speech_path
+        clip, speech = dialogue.turns[index].clip, response.speech_path
         try:
             if clip is not None:
                 with _naming(clip.name):
@@ -246,7 +241,7 @@ class _ReplyJudge:
             if speech is not None:
                 with _naming(speech):
                     judgement = self._with_reply(judgement, speech)
-        except _FailedRecordingError as error:
+        except SampleError as error:
             return replace(unjudged, error=str(error))
         # A turn without a face has one trajectory for both views: its clipped values are counted once.
         trajectories = (judgement.user, judgement.user_audio, judgement.reply)
@@ -290,10 +285,6 @@ class _ReplyJudge:
         return found
 
 
-class _FailedRecordingError(SampleError):
-    """A recording could not be judged; names it."""
-
-
 @contextmanager
 def _naming(recording: str) -> Iterator[None]:
     """The boundary of one recording: whatever goes wrong with it costs its item, and the error names it.
@@ -301,7 +292,7 @@ def _naming(recording: str) -> Iterator[None]:
     A judge that cannot work at all says so by a UsageError, which ends the judging, as does a damaged run directory.
 
     Raises:
-        _FailedRecordingError: anything else was raised.
+        SampleError: anything else was raised.
     """
     try:
         yield
@@ -309,7 +300,7 @@ def _naming(recording: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         told = describe(error)
-        raise _FailedRecordingError(told if recording in told else f"{recording}: {told}") from error
+        raise SampleError(told if recording in told else f"{recording}: {told}") from error
 
 
 def _user_view(recording: Recording, modalities: Collection[SingleModality]) -> UserView | None:
@@ -328,7 +319,7 @@ def _judge(judgements: Judgements, reply_judge: _ReplyJudge, replies: Sequence[_
             for start in range(0, len(replies), _STORED_AT_ONCE):
                 block = replies[start : start + _STORED_AT_ONCE]
                 judged = zip(block, pool.map(reply_judge.judge, block), strict=True)
-                writer.append([judgement_row(reply.response.item_key, judgement) for reply, judgement in judged])
+                writer.append([judgement_row(response.item_key, judgement) for (_, response, _), judgement in judged])
                 done = start + len(block)
                 if done % _SAID_EVERY == 0 and done < len(replies):
                     say(f"{done} of {len(replies)} replies judged")

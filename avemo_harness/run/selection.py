@@ -32,7 +32,7 @@ _TIE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SamplingUnit:
     """A dialogue or conflict pair that may be drawn.
 
     Args:
@@ -51,20 +51,20 @@ def dialogue_order(release: Release, seed: int) -> list[str]:
     candidates = []
     for dialogue in release.dialogues:
         labels = [turn.emotion for turn in dialogue.turns if turn.role == "user" and turn.emotion is not None]
-        candidates.append(Candidate(dialogue.dialogue_id, tuple(labels), dialogue.turns[0].speaker_id))
+        candidates.append(SamplingUnit(dialogue.dialogue_id, tuple(labels), dialogue.turns[0].speaker_id))
     return sampling_order(candidates, seed)
 
 
 def pair_order(release: Release, seed: int) -> list[str]:
     """The ids of all conflict pairs of a split in sampling order; a pair's label is which emotion is heard and seen."""
     pairs = (
-        Candidate(pair.pair_id, (f"{pair.audio_emotion} {pair.video_emotion}",), pair.speaker_id)
+        SamplingUnit(pair.pair_id, (f"{pair.audio_emotion} {pair.video_emotion}",), pair.speaker_id)
         for pair in release.pairs
     )
     return sampling_order(pairs, seed)
 
 
-def sampling_order(candidates: Iterable[Candidate], seed: int) -> list[str]:
+def sampling_order(candidates: Iterable[SamplingUnit], seed: int) -> list[str]:
     """Order candidates so that every prefix is balanced.
 
     Greedily, the next one is whichever brings the cumulative shares of labels nearest those of all candidates (sum of
@@ -74,66 +74,68 @@ def sampling_order(candidates: Iterable[Candidate], seed: int) -> list[str]:
     Returns:
         Their names. The order depends on the candidates and the seed alone, not on the order in which they are given.
 
-    >>> four = [Candidate(f"{label}{i}", (label,), "ann") for label in ("happy", "sad") for i in (1, 2)]
+    >>> four = [SamplingUnit(f"{label}{i}", (label,), "ann") for label in ("happy", "sad") for i in (1, 2)]
     >>> sorted(name[:-1] for name in sampling_order(four, seed=0)[:2])
     ['happy', 'sad']
     """
     pool = list(candidates)
     used: Counter[str] = Counter()
-    labelled = _CandidatePool([candidate for candidate in pool if candidate.labels], seed, used)
-    unlabelled = _CandidatePool([candidate for candidate in pool if not candidate.labels], seed, used)
-    return [*labelled.drain(), *unlabelled.drain()]
+    labelled = _drawn([candidate for candidate in pool if candidate.labels], seed, used)
+    return [*labelled, *_drawn([candidate for candidate in pool if not candidate.labels], seed, used)]
 
 
-class _CandidatePool:
-    """Candidates not drawn yet, in classes of equal label counts; members of a class differ by speaker alone."""
+def _drawn(candidates: Sequence[SamplingUnit], seed: int, used: Counter[str]) -> list[str]:
+    """Draw all candidates, one after the other.
 
-    def __init__(self, candidates: Sequence[Candidate], seed: int, used: Counter[str]) -> None:
-        import numpy as np
+    Args:
+        used: how often each speaker was drawn; counted on.
+    """
+    import numpy as np
 
-        self._used = used
-        labels = sorted({label for candidate in candidates for label in candidate.labels})
-        classes: dict[tuple[int, ...], dict[str, list[tuple[str, str]]]] = {}
-        for candidate in candidates:
-            counts = Counter(candidate.labels)
-            by_speaker = classes.setdefault(tuple(counts[label] for label in labels), {})
-            hashed = hashlib.sha256(f"{seed} {candidate.name}".encode()).hexdigest()
-            by_speaker.setdefault(candidate.speaker, []).append((hashed, candidate.name))
-        for by_speaker in classes.values():
-            for members in by_speaker.values():
-                members.sort(reverse=True)
-        keys = sorted(classes)
-        self._classes = [classes[key] for key in keys]
-        self._counts = np.array(keys, dtype=np.int64).reshape(len(keys), len(labels))
-        sizes = np.array([sum(map(len, of_class.values())) for of_class in self._classes], dtype=np.int64)
-        totals = sizes @ self._counts if len(keys) else np.zeros(len(labels), dtype=np.int64)
-        self._target = totals / max(1, int(totals.sum()))
+    labels = sorted({label for candidate in candidates for label in candidate.labels})
+    by_counts = _classes(candidates, labels, seed)
+    classes = [by_counts[key] for key in sorted(by_counts)]
+    counts = np.array(sorted(by_counts), dtype=np.int64).reshape(len(classes), len(labels))
+    sizes = np.array([sum(map(len, of_class.values())) for of_class in classes], dtype=np.int64)
+    totals = sizes @ counts if classes else np.zeros(len(labels), dtype=np.int64)
+    target = totals / max(1, int(totals.sum()))
+    drawn: list[str] = []
+    taken = np.zeros(len(labels), dtype=np.int64)
+    live = list(range(len(classes)))
+    while live:
+        sums = taken + counts[live]
+        shares = sums / np.maximum(1, sums.sum(axis=1, keepdims=True))
+        distances = np.abs(shares - target).sum(axis=1)
+        nearest = np.flatnonzero(distances <= distances.min() + _TIE)
+        chosen, speaker = min(
+            ((live[i], speaker) for i in nearest for speaker in classes[live[i]]),
+            key=lambda drawable: (used[drawable[1]], classes[drawable[0]][drawable[1]][-1]),
+        )
+        members = classes[chosen][speaker]
+        drawn.append(members.pop()[1])
+        taken = taken + counts[chosen]
+        used[speaker] += 1
+        if not members:
+            del classes[chosen][speaker]
+        if not classes[chosen]:
+            live.remove(chosen)
+    return drawn
 
-    def drain(self) -> list[str]:
-        """Draw all, one after the other."""
-        import numpy as np
 
-        drawn: list[str] = []
-        taken = np.zeros(self._counts.shape[1], dtype=np.int64)
-        live = list(range(len(self._classes)))
-        while live:
-            sums = taken + self._counts[live]
-            shares = sums / np.maximum(1, sums.sum(axis=1, keepdims=True))
-            distances = np.abs(shares - self._target).sum(axis=1)
-            nearest = np.flatnonzero(distances <= distances.min() + _TIE)
-            chosen, speaker = min(
-                ((live[i], speaker) for i in nearest for speaker in self._classes[live[i]]),
-                key=lambda one: (self._used[one[1]], self._classes[one[0]][one[1]][-1]),
-            )
-            members = self._classes[chosen][speaker]
-            drawn.append(members.pop()[1])
-            taken = taken + self._counts[chosen]
-            self._used[speaker] += 1
-            if not members:
-                del self._classes[chosen][speaker]
-            if not self._classes[chosen]:
-                live.remove(chosen)
-        return drawn
+def _classes(
+    candidates: Sequence[SamplingUnit], labels: Sequence[str], seed: int
+) -> dict[tuple[int, ...], dict[str, list[tuple[str, str]]]]:
+    """Candidates by how often they bring each label, then by speaker: hashes and names, the smallest hash last."""
+    classes: dict[tuple[int, ...], dict[str, list[tuple[str, str]]]] = {}
+    for candidate in candidates:
+        brought = Counter(candidate.labels)
+        by_speaker = classes.setdefault(tuple(brought[label] for label in labels), {})
+        hashed = hashlib.sha256(f"{seed} {candidate.name}".encode()).hexdigest()
+        by_speaker.setdefault(candidate.speaker, []).append((hashed, candidate.name))
+    for by_speaker in classes.values():
+        for members in by_speaker.values():
+            members.sort(reverse=True)
+    return classes
 
 
 Property = Callable[[Dialogue, Turn], str]

@@ -77,34 +77,25 @@ _FORMULAS = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
 """Matches in text that is folded, with plain apostrophes and single spaces."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanText:
-    """Folded text with its clause marks, without what is no answer.
-
-    Args:
-        unfinished: the answer ends within a thought.
-    """
-
-    text: str
-    unfinished: bool = False
-
-
-def clean_answer(text: str) -> CleanText:
+def clean_answer(text: str) -> str | None:
     """Strip an answer to what may name a label: NFKC, case folded, without thoughts, markup and formulas.
 
     Tags and commands that mark an answer, such as ``<answer>`` and ``\\boxed``, become the word ``answer:``.
 
-    >>> clean_answer("<think>Happy?</think> **Sad**, happy to help.").text.split()
+    Returns:
+        None where the answer ends within a thought.
+
+    >>> clean_answer("<think>Happy?</think> **Sad**, happy to help.").split()
     ['sad', ',', '.']
     """
     outside, unfinished = _without_thoughts(text.casefold())
     if unfinished:
-        return CleanText("", unfinished=True)
+        return None
     # NFKC makes up to 18 characters of one, so the ends are taken again.
     folded = _ends(unicodedata.normalize("NFKC", _ends(outside)).casefold())
     folded = re.sub(r"[’‘ʼ´]", "'", folded)
     folded = _END_OF_TURN.split(folded.strip(), maxsplit=1)[0] or folded
-    return CleanText(_without_markup(folded))
+    return _without_markup(folded)
 
 
 def _ends(text: str) -> str:
@@ -205,11 +196,11 @@ def read_label(text: str, output: LabelOutput) -> ParsedLabel:
     ParsedLabel(label=None, why='no label')
     """
     clean = clean_answer(text)
-    if clean.unfinished:
+    if clean is None:
         return ParsedLabel(None, "unfinished thought")
     vocabulary = Vocabulary.of(output)
-    tokens = vocabulary.tokens(clean.text)
-    if exact := _exact(clean.text, tokens, vocabulary):
+    tokens = vocabulary.tokens(clean)
+    if exact := _exact(clean, tokens, vocabulary):
         return ParsedLabel(exact, "exact")
     claims = find_claims(tokens, len(output.labels))
     for why, start in (("announced", find_announcement(claims)), ("only label", 0)):

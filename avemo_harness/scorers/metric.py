@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from avemo_harness.metrics.bootstrap import Estimate
     from avemo_harness.metrics.profiles import Profile
     from avemo_harness.scorers.base import ScoreLine
     from avemo_harness.scorers.reasoning_columns import Column, Exchange
@@ -42,7 +43,7 @@ class Metric:
         needs_ranking: it is undefined where labels are generated.
         needs_judge: it is made of a recogniser's judgements.
         uses_user_view: its value depends on which streams the user was judged by.
-        too_few: note of a value of too few clusters for an interval, where these are no dialogues.
+        too_few: note of a value of too few clusters for an interval, where these are no dialogues; see `noted`.
     """
 
     name: str
@@ -77,6 +78,12 @@ class Metric:
     def of_counts(self, counts: Floats) -> float:
         """The value of one sample, from its counts, shape (K); NaN where undefined."""
         return float(self.of_sample(counts)(counts)[0])
+
+    def noted(self, estimate: Estimate) -> Estimate:
+        """An estimate of the metric, which says of what there are too few clusters."""
+        from avemo_harness.metrics.bootstrap import TOO_FEW
+
+        return replace(estimate, note=self.too_few) if self.too_few and estimate.note == TOO_FEW else estimate
 
 
 def unknown_metric(name: str, needs_judge: bool = False) -> Metric:

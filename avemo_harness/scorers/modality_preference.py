@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import TOO_FEW, Estimate
 from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.scorers.answers import parsing_details, read_answer
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores, by_cluster
-from avemo_harness.scorers.metric import BUILT_IN, TOO_FEW_GROUPS, preference_counts
+from avemo_harness.scorers.metric import BUILT_IN, preference_counts
 
 
 class ModalityPreferenceScorer:
@@ -25,15 +23,10 @@ class ModalityPreferenceScorer:
         tally = Tally.of(lines)
         counts = by_cluster(lines, preference_counts)
         metrics = {
-            metric.name: tally.metric(of_groups(share_estimate(counts[:, which], counts.sum(axis=1))))
+            metric.name: tally.metric(metric.noted(share_estimate(counts[:, which], counts.sum(axis=1))))
             for which, metric in enumerate(self.metrics)
         }
         return TaskScores(metrics, lines, _details(lines) | parsing_details(lines, output))
-
-
-def of_groups(estimate: Estimate) -> Estimate:
-    """Say of conflict items that groups of pairs are too few, not dialogues."""
-    return replace(estimate, note=TOO_FEW_GROUPS) if estimate.note == TOO_FEW else estimate
 
 
 def _line(answer: Answer, output: LabelOutput) -> ScoreLine:

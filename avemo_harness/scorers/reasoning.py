@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from itertools import compress
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,9 @@ Means = dict[str, float | None]
 
 def exchange_problem(exchanges: Sequence[Exchange], profile: Profile) -> str | None:
     """The first trajectory's lack that keeps exchanges from being scored under a profile; None where all can be."""
-    trajectories = (trajectory for one in exchanges for trajectory in (one.user, one.user_audio, one.reply))
+    trajectories = (
+        trajectory for exchange in exchanges for trajectory in (exchange.user, exchange.user_audio, exchange.reply)
+    )
     return next((why for one in trajectories if one is not None and (why := profile.problem(one))), None)
 
 
@@ -46,13 +48,13 @@ def users_by_view(judged: Sequence[Judgement | None]) -> dict[str, Any]:
     ``unknown`` are those that were judged before it was noted. A mean over several kinds is over judgements of unequal
     quality.
     """
-    counts = Counter(one.user_view or "unknown" for one in judged if one is not None)
+    counts = Counter(judgement.user_view or "unknown" for judgement in judged if judgement is not None)
     return {"users_by_view": dict(sorted(counts.items())), "mixed_user_views": len(counts.keys() - {"unknown"}) > 1}
 
 
 def clipped_values(judged: Sequence[Judgement | None]) -> dict[str, int]:
     """In how many judgements the recogniser left its scale a little, and how many values were clipped there."""
-    counts = [one.n_clipped for one in judged if one is not None and one.n_clipped]
+    counts = [judgement.n_clipped for judgement in judged if judgement is not None and judgement.n_clipped]
     return {"items": len(counts), "values": sum(counts)}
 
 
@@ -86,17 +88,18 @@ def extreme_turns(exchanges: Sequence[Exchange], profile: Profile, judge: Judge 
     error may decide (None without a known error)."""
     if not exchanges:
         return {"n": 0, "rate": None, "by_dimension": {}, "near_threshold": None}
-    users = [one.user for one in exchanges]
+    users = [exchange.user for exchange in exchanges]
     flags = extremes(users, profile)
     near = None
     if judge is not None and judge.rmse:
-        errors = np.array([judge.rmse.get(one.dimension, 0.0) for one in profile.extremes])
+        errors = np.array([judge.rmse.get(threshold.dimension, 0.0) for threshold in profile.extremes])
         near = int((errors - distance_to_thresholds(users, profile) > ROUNDING).any(axis=1).sum())
     return {
         "n": int(flags.any(axis=1).sum()),
         "rate": float(flags.any(axis=1).mean()),
         "by_dimension": {
-            one.dimension: int(count) for one, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
+            threshold.dimension: int(count)
+            for threshold, count in zip(profile.extremes, flags.sum(axis=0), strict=True)
         },
         "near_threshold": near,
     }
@@ -144,18 +147,13 @@ def other_profiles(exchanges: Sequence[Exchange], chosen: Profile, judge: Judge 
 
 
 def _means(exchanges: Sequence[Exchange], profile: Profile) -> Means:
-    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
-    columns: Mapping[str, Column] = scores.columns()
-    return {name: column.mean for name, column in columns.items()}
+    return {name: column.mean for name, column in Scores.of(exchanges, profile).columns().items()}
 
 
 def _mean(values: Floats) -> float | None:
     """The mean of what is defined."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
-
-
-Verdict = Literal["spoken", "unspoken", "unjudged", "error", "missing"]
 
 
 class ReasoningScorer:
@@ -168,77 +166,68 @@ class ReasoningScorer:
     metrics = BUILT_IN["reasoning"]
 
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
-        verdicts = [reply_verdict(answer) for answer in answers]
-        exchanges = [one.exchange for one in verdicts if one.exchange is not None]
+        replies = [read_reply(answer) for answer in answers]
+        lines = [line for line, _ in replies]
+        exchanges = [exchange for _, exchange in replies if exchange is not None]
+        spoken = [answer for answer, (_, exchange) in zip(answers, replies, strict=True) if exchange is not None]
+        unspoken = [answer for answer, line in zip(answers, lines, strict=True) if line.verdict == "unspoken"]
         judge = next((answer.judged.judge for answer in answers if answer.judged), None)
         profile, refusal = profile_of(task, judge)
         refusal = refusal or exchange_problem(exchanges, profile)
         scored = [] if refusal else exchanges
-        scores = Scores.of(scored, [one.reply for one in scored], profile)
+        scores = Scores.of(scored, profile)
         rows = trivial_rows(scored, profile)
         companions = companion_columns(scored, profile)
         columns = {
             **scores.columns(),
             **companions,
             **anchored_columns(scores, rows["shuffled"]),
-            "coverage": _coverage(verdicts),
+            "coverage": _coverage(lines),
         }
-        n_errors = sum(one.verdict == "error" for one in verdicts)
+        n_errors = sum(line.verdict == "error" for line in lines)
         details = {
             "profile": asdict(profile),
             "profile_refused": refusal,
-            "replies": dict(sorted(Counter(one.why or one.verdict for one in verdicts).items())),
+            "replies": _reasons(answers, lines),
             "uncut_means": uncut_means(scores),
-            "missing_as_zero": with_missing_as_zero(
-                scores, [one.answer for one in verdicts if one.verdict == "unspoken"], profile
-            ),
+            "missing_as_zero": with_missing_as_zero(scores, unspoken, profile),
             "extreme": extreme_turns(scored, profile, judge),
             "ers": ers_apart(scores),
             "on_reference_turns": on_reference_turns(
-                scored, [one.has_reference for one in verdicts if one.exchange], profile
+                scored, [answer.judged is not None and answer.judged.has_reference for answer in spoken], profile
             ),
             "profiles": other_profiles(exchanges, profile, judge),
-            **users_by_view([one.answer.judged for one in verdicts if one.exchange]),
+            **users_by_view([answer.judged for answer in spoken]),
             "clipped": clipped_values([answer.judged for answer in answers]),
         }
-        lines = _lines(verdicts, {**scores.columns(), **companions}, bool(refusal))
         return TaskScores(
             mean_metrics(columns, n_errors),
-            lines,
+            tuple(lines if refusal else _with_values(lines, {**scores.columns(), **companions})),
             {"reasoning": details},
             {name: mean_metrics(of_row, n_errors) for name, of_row in rows.items()},
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyVerdict:
-    """An answer, whether it was spoken, and if so the exchange that it makes with the user's turn."""
+def read_reply(answer: Answer) -> tuple[ScoreLine, Exchange | None]:
+    """The line of a reply, without values, and the exchange that it makes with the user's turn if it was spoken.
 
-    answer: Answer
-    verdict: Verdict
-    why: str = ""
-    exchange: Exchange | None = None
-
-    @property
-    def has_reference(self) -> bool:
-        return self.answer.judged is not None and self.answer.judged.has_reference
-
-
-def reply_verdict(answer: Answer) -> ReplyVerdict:
-    """Tell whether an answer was spoken, and what keeps it from being scored."""
-    judged = answer.judged
-    if (response := answer.scorable) is None:
-        return ReplyVerdict(answer, "missing" if answer.missing else "error", "missing" if answer.missing else "error")
+    The verdict is ``spoken``, ``unspoken``, ``unjudged``, ``error`` or ``missing``; `why` says what keeps the reply
+    from being scored.
+    """
+    response, judged = answer.scorable, answer.judged
+    if response is None:
+        return ScoreLine.unscored(answer), None
     if response.speech_path is None:
-        return ReplyVerdict(answer, "unspoken", "no speech")
+        return ScoreLine.of(answer, None, "unspoken", "no speech"), None
     if judged is None:
-        return ReplyVerdict(answer, "unjudged", "not judged")
+        return ScoreLine.of(answer, None, "unjudged", "not judged"), None
     if judged.error is not None or judged.user is None:
-        return ReplyVerdict(answer, "error", "not judged: " + (judged.error or "the user's turn has no recording"))
+        problem = judged.error or "the user's turn has no recording"
+        return ScoreLine.of(answer, None, "error", f"not judged: {problem}"), None
     if judged.reply is None:
-        return ReplyVerdict(answer, "unspoken", judged.why or "empty")
+        return ScoreLine.of(answer, None, "unspoken", judged.why or "empty"), None
     exchange = Exchange(answer.item.cluster, judged.turn_number, judged.user, judged.user_audio, judged.reply)
-    return ReplyVerdict(answer, "spoken", exchange=exchange)
+    return ScoreLine.of(answer, None, "spoken", ""), exchange
 
 
 def profile_of(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None]:
@@ -251,27 +240,27 @@ def profile_of(task: TaskSpec, judge: Judge | None) -> tuple[Profile, str | None
     return calibrated_profile(judge.calibration), None
 
 
-def _coverage(verdicts: Sequence[ReplyVerdict]) -> Column:
+def _coverage(lines: Sequence[ScoreLine]) -> Column:
     """1 for each turn that was answered in speech, 0 for one that was answered without."""
-    asked = [one for one in verdicts if one.verdict in ("spoken", "unspoken")]
-    spoken = np.array([one.verdict == "spoken" for one in asked], dtype=np.float64)
-    return Column(spoken, [one.answer.item.cluster for one in asked])
+    asked = [line for line in lines if line.verdict in ("spoken", "unspoken")]
+    spoken = np.array([line.verdict == "spoken" for line in asked], dtype=np.float64)
+    return Column(spoken, [line.cluster for line in asked])
 
 
-def _lines(verdicts: Sequence[ReplyVerdict], columns: dict[str, Column], refused: bool) -> tuple[ScoreLine, ...]:
-    """A line an item; those of spoken replies, in order, carry the scores of their turn."""
+def _reasons(answers: Sequence[Answer], lines: Sequence[ScoreLine]) -> dict[str, int]:
+    """Count why replies are not scored; spoken ones, and answers that failed or are missing, by their verdict."""
+    pairs = zip(answers, lines, strict=True)
+    reasons = Counter((answer.scorable and line.why) or line.verdict for answer, line in pairs)
+    return dict(sorted(reasons.items()))
+
+
+def _with_values(lines: Sequence[ScoreLine], columns: Mapping[str, Column]) -> Iterator[ScoreLine]:
+    """The lines; those of spoken replies, in order, with the scores of their turn."""
     of_turns = {name: column.values for name, column in columns.items() if name not in CROSS_METRICS}
-    lines = []
     position = 0
-    for one in verdicts:
-        answer = one.answer
-        values: dict[str, float | None] = {}
-        if one.exchange is not None and not refused:
+    for line in lines:
+        if line.verdict == "spoken":
             scores = {name: float(row[position]) for name, row in of_turns.items()}
-            values = {name: None if np.isnan(score) else score for name, score in scores.items()}
+            line = replace(line, values={name: None if np.isnan(score) else score for name, score in scores.items()})
             position += 1
-        if answer.scorable:
-            lines.append(ScoreLine.of(answer, None, one.verdict, one.why, values))
-        else:
-            lines.append(ScoreLine.unscored(answer))
-    return tuple(lines)
+        yield line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,12 +153,13 @@ class Scores:
     of_turns: tuple[str, ...]
 
     @classmethod
-    def of(cls, exchanges: Sequence[Exchange], replies: Sequence[Trajectory], profile: Profile) -> Scores:
-        """Score replies to the users' turns of some exchanges."""
-        users = [one.user for one in exchanges]
+    def of(cls, exchanges: Sequence[Exchange], profile: Profile, replies: Sequence[Trajectory] | None = None) -> Scores:
+        """Score replies to the users' turns of some exchanges: their own, or others in place of these."""
+        users = [exchange.user for exchange in exchanges]
+        replies = [exchange.reply for exchange in exchanges] if replies is None else replies
         turns = score_turns(users, replies, profile)
-        names = [one.dialogue for one in exchanges]
-        numbers = [one.turn_number for one in exchanges]
+        names = [exchange.dialogue for exchange in exchanges]
+        numbers = [exchange.turn_number for exchange in exchanges]
         dialogues = score_dialogues(turns, replies, names, numbers, profile)
         return cls(turns, balance_direction(users, replies, profile), dialogues, tuple(names))
 
@@ -185,12 +186,11 @@ class Scores:
 
 def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Companions of the published metrics, turn by turn, since each of those is blind to something."""
-    names = [one.dialogue for one in exchanges]
-    users, replies = [one.user for one in exchanges], [one.reply for one in exchanges]
-    heard = [index for index, one in enumerate(exchanges) if one.user_audio is not None]
+    names = [exchange.dialogue for exchange in exchanges]
+    users, replies = [exchange.user for exchange in exchanges], [exchange.reply for exchange in exchanges]
+    voices = {i: voice for i, exchange in enumerate(exchanges) if (voice := exchange.user_audio) is not None}
     by_sound = np.full(len(exchanges), np.nan)
-    voices = [audio for one in exchanges if (audio := one.user_audio) is not None]
-    by_sound[heard] = contagion(voices, [replies[index] for index in heard], profile).value
+    by_sound[list(voices)] = contagion(list(voices.values()), [replies[i] for i in voices], profile).value
     values = {
         "ecs_audio": by_sound,
         "ecs_band": contagion_in_band(users, replies, profile).value,
@@ -201,32 +201,30 @@ def companion_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[s
 
 def all_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Every metric of judged replies: the published ones, their companions and those anchored at others' replies."""
-    scores = Scores.of(exchanges, [one.reply for one in exchanges], profile)
+    scores = Scores.of(exchanges, profile)
     anchors = anchored_columns(scores, shuffled_columns(exchanges, profile))
     return {**scores.columns(), **companion_columns(exchanges, profile), **anchors}
 
 
 def trivial_rows(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, dict[str, Column]]:
     """The scores of replies that take no understanding, on the same turns, by row and metric."""
-    users = [one.user for one in exchanges]
-    made: Mapping[str, Callable[[], Sequence[Trajectory]]] = {
-        "copy": lambda: users,
-        "ideal balancer": lambda: ideal_balancers(users, profile),
-        "constant": lambda: constant_replies(users),
+    users = [exchange.user for exchange in exchanges]
+    return {
+        "copy": Scores.of(exchanges, profile, users).columns(),
+        "ideal balancer": Scores.of(exchanges, profile, ideal_balancers(users, profile)).columns(),
+        "constant": Scores.of(exchanges, profile, constant_replies(users)).columns(),
+        "shuffled": shuffled_columns(exchanges, profile),
     }
-    rows = {name: Scores.of(exchanges, replies(), profile).columns() for name, replies in made.items()}
-    return {**rows, "shuffled": shuffled_columns(exchanges, profile)}
 
 
 def shuffled_columns(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
     """Each unit's mean scores with the replies to other dialogues; all undefined where there are too few of those."""
-    names = [one.dialogue for one in exchanges]
-    replies = [one.reply for one in exchanges]
-    drawn = [Scores.of(exchanges, [replies[i] for i in order], profile).columns() for order in shuffles(names)]
-    own = Scores.of(exchanges, replies, profile).columns()
+    names = [exchange.dialogue for exchange in exchanges]
+    replies = [exchange.reply for exchange in exchanges]
+    draws = [Scores.of(exchanges, profile, [replies[i] for i in order]).columns() for order in shuffles(names)]
     return {
-        metric: replace(column, values=_mean_of([one[metric].values for one in drawn], len(column.values)))
-        for metric, column in own.items()
+        metric: replace(column, values=_mean_of([draw[metric].values for draw in draws], len(column.values)))
+        for metric, column in Scores.of(exchanges, profile).columns().items()
     }
 
 

@@ -31,7 +31,7 @@ from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import AvemoError
 from avemo_harness.report.results import RunResult, score_run
-from avemo_harness.report.scored_run import read_results
+from avemo_harness.report.scored_run import read_scored_run
 from avemo_harness.run.store import RunStore
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -192,9 +192,9 @@ def figures(result: RunResult) -> dict[str, object]:
 
 def look_at(run: Path, whole: Path) -> str:
     """The results that a reader of the run gets."""
-    before = figures(read_results(whole))
+    before = figures(read_scored_run(whole).result)
     try:
-        stored = figures(read_results(run))
+        stored = figures(read_scored_run(run).result)
         result = score_run(run)
     except AvemoError:
         return "named"

@@ -13,8 +13,8 @@ from support.planted_runs import Planted, TextBench, write_condition_tasks
 from avemo_harness import evaluate
 from avemo_harness.benchmark.published import SPLITS, marks_of_people, marks_of_reasoning, published_rows
 from avemo_harness.cli import main
-from avemo_harness.report.board import Board, Notes, boards, format_board, format_other_tables
-from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.board import Board, MarkLetters, boards, format_board, format_other_tables
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.scorers.base import Judge
 
 
@@ -28,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def planted(folder: Path, name: str, data: Path, dialogues: int = 40) -> FinishedRun:
+def planted(folder: Path, name: str, data: Path, dialogues: int = 40) -> ScoredRun:
     """A run of the three conditions on the release and tasks in a folder, which are made where there are none."""
     if not data.exists():
         data.mkdir()
@@ -36,11 +36,11 @@ def planted(folder: Path, name: str, data: Path, dialogues: int = 40) -> Finishe
     names = ["full_av", "audio_only", "video_only"]
     model = Planted(name, [(number, 0) for number in range(0, 40, 3)])
     evaluate(model, names, output_path=folder / "runs" / name, include_path=(str(data / "tasks"),))
-    return read_finished_run(folder / "runs" / name)
+    return read_scored_run(folder / "runs" / name)
 
 
 def board_of(run: Path) -> Board:
-    return boards([read_finished_run(run)], ["mine"])[-1]
+    return boards([read_scored_run(run)], ["mine"])[-1]
 
 
 def test_without_runs_it_is_the_papers_table() -> None:
@@ -88,7 +88,7 @@ def test_a_run_stands_below_with_its_interval_and_what_to_doubt(run: Path) -> No
 
 
 def sentences(board: Board, row: int, column: str) -> list[str]:
-    """What the marks of a cell say."""
+    """The sentences behind the marks of a cell."""
     notes = dict(board.notes)
     return [notes[mark] for mark in board.rows[row].columns[column].marks]
 
@@ -127,7 +127,7 @@ def test_only_the_cells_of_a_task_of_two_versions_are_marked(tmp_path: Path) -> 
         assert sentences(board, number, "Acc_A") == []
 
 
-def judged_by(run: FinishedRun, name: str) -> FinishedRun:
+def judged_by(run: ScoredRun, name: str) -> ScoredRun:
     """The same run as if its answers were replies that a judge had scored."""
     task = run.record.tasks[0]
     scorer = task.scorers[0].model_copy(update={"name": "reasoning"})
@@ -158,7 +158,7 @@ def test_answers_read_by_two_rules_are_marked(tmp_path: Path) -> None:
 
 
 def test_there_is_a_letter_for_each_of_many_sentences() -> None:
-    notes = Notes()
+    notes = MarkLetters()
     letters = [notes.letter(f"sentence {number}") for number in range(60)]
     assert len(set(letters)) == 60
     assert (letters[0], letters[25], letters[26], letters[52]) == ("a", "z", "aa", "aaa")

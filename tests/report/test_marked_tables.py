@@ -16,7 +16,7 @@ from avemo_harness.report.exports.formats import Publication, spreadsheet
 from avemo_harness.report.exports.latex import latex
 from avemo_harness.report.html.page import report_page
 from avemo_harness.report.html.recordings import Recordings
-from avemo_harness.report.scored_run import FinishedRun, read_finished_run
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.report.summary import format_results
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import MetricValue
@@ -26,14 +26,14 @@ JUDGED = ("CT-ECS", "CT-EBS", "CT-EBS_dir", "CT-ESS", "CT-ERS")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def run(tmp_path_factory: pytest.TempPathFactory) -> ScoredRun:
     folder = tmp_path_factory.mktemp("marked")
     release = write_synthetic_release(folder / "release", dialogues=4, turns=2)
-    return read_finished_run(write_speaking_run(folder / "run", release, Speaker()))
+    return read_scored_run(write_speaking_run(folder / "run", release, Speaker()))
 
 
 @pytest.fixture(scope="module")
-def ecs(run: FinishedRun) -> MetricValue:
+def ecs(run: ScoredRun) -> MetricValue:
     metric = run.result.groups[GROUP].columns["CT-ECS"]
     assert metric is not None
     assert metric.value is not None
@@ -48,7 +48,7 @@ def sections_of(text: str) -> tuple[str, str]:
     return measured, published
 
 
-def test_a_terminal_shows_the_mark_in_the_cell_and_n_below(run: FinishedRun, ecs: MetricValue) -> None:
+def test_a_terminal_shows_the_mark_in_the_cell_and_n_below(run: ScoredRun, ecs: MetricValue) -> None:
     board = next(board for board in boards([run], ["speaker"]) if board.group == GROUP)
     for text in (format_results(run.result), sections_of(format_board(board))[0]):
         lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -63,7 +63,7 @@ def test_a_terminal_shows_the_mark_in_the_cell_and_n_below(run: FinishedRun, ecs
         assert f"  {MARK}  {SENTENCES[MARK]}" in text.splitlines()
 
 
-def test_no_table_of_a_terminal_is_wider_than_80_columns_but_that_of_all_metrics(run: FinishedRun) -> None:
+def test_no_table_of_a_terminal_is_wider_than_80_columns_but_that_of_all_metrics(run: ScoredRun) -> None:
     group, *_ = format_results(run.result).partition("\ntask ")
     board = next(board for board in boards([run], ["speaker"]) if board.group == GROUP)
     for text in (group, format_board(board)):
@@ -71,7 +71,7 @@ def test_no_table_of_a_terminal_is_wider_than_80_columns_but_that_of_all_metrics
         assert max(map(len, tables)) <= 80
 
 
-def test_published_rows_stand_in_a_section_of_their_own(run: FinishedRun) -> None:
+def test_published_rows_stand_in_a_section_of_their_own(run: ScoredRun) -> None:
     board = next(board for board in boards([run], ["speaker"]) if board.group == GROUP)
     measured, published = sections_of(format_board(board))
     assert "Qwen2.5-Omni" not in measured
@@ -81,8 +81,8 @@ def test_published_rows_stand_in_a_section_of_their_own(run: FinishedRun) -> Non
     assert balance[1:4] == ["0.730", "0.162", "—"]
 
 
-def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: FinishedRun, ecs: MetricValue) -> None:
-    page = report_page(run, [], [], Recordings())
+def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: ScoredRun, ecs: MetricValue) -> None:
+    page = report_page(run, [], Recordings())
     tables = re.findall(r"<table>.*?</table>", page)
     assert not [one for one in tables if "Qwen2.5-Omni" in one and ">speaker<" in one]
     measured = next(one for one in tables if ">speaker<" in one and "CT-ECS" in one)
@@ -92,7 +92,7 @@ def test_the_page_has_the_mark_raised_in_the_cell_and_nothing_in_bold(run: Finis
     assert f"<sup>{MARK}</sup> {SENTENCES[MARK]}" in unescape(page)
 
 
-def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: FinishedRun, ecs: MetricValue) -> None:
+def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: ScoredRun, ecs: MetricValue) -> None:
     text = latex(run, Publication())["table.tex"]
     measured, published, _ = text.split(r"\end{tabular}")
     row = next(line for line in measured.splitlines() if line.startswith("speaker"))
@@ -105,9 +105,7 @@ def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: FinishedRun, e
     assert rf"$^{{\mathrm{{{MARK}}}}}$: {SENTENCES[MARK]}." in text
 
 
-def test_a_spreadsheet_has_the_mark_in_the_shown_cell_and_exact_values_beside(
-    run: FinishedRun, ecs: MetricValue
-) -> None:
+def test_a_spreadsheet_has_the_mark_in_the_shown_cell_and_exact_values_beside(run: ScoredRun, ecs: MetricValue) -> None:
     rows = list(csv.DictReader(io.StringIO(spreadsheet(run, Publication())["results.csv"])))
     row = next(one for one in rows if one["metric"] == "ct_ecs")
     assert (row["shown"], row["marks"], row["n"]) == (f"{ecs.value:.2f} {MARK}", MARK, "8")

@@ -1,4 +1,4 @@
-"""What a terminal shows: the row in the benchmark's order, intervals, counts, and every reason for doubt."""
+"""Results in a terminal: the row in the benchmark's order, intervals, counts, and every reason for doubt."""
 
 from __future__ import annotations
 

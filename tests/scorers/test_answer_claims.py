@@ -1,4 +1,4 @@
-"""What an answer claims: its labels but for those that it denies, reports, asks about or lists."""
+"""Claims of an answer: its labels but for those that it denies, reports, asks about or lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABELS = LabelOutput(type="label", labels=("red", "blue", "green"), synonyms={"z
 
 
 def claims(text: str) -> Claims:
-    return find_claims(Vocabulary.of(LABELS).tokens(clean_answer(text).text), len(LABELS.labels))
+    return find_claims(Vocabulary.of(LABELS).tokens(clean_answer(text) or ""), len(LABELS.labels))
 
 
 @pytest.mark.parametrize(

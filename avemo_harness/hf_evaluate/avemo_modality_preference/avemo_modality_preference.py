@@ -7,17 +7,7 @@ from collections.abc import Sequence
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
-from avemo_harness.hf_evaluate.inputs import (
-    Synonyms,
-    as_scores,
-    label_output,
-    metric_info,
-    parse_answers,
-    rate_invalid,
-    require_labels,
-)
-from avemo_harness.metrics.preference import preference_counts
-from avemo_harness.scorers.metric import BUILT_IN
+from avemo_harness.hf_evaluate.inputs import Synonyms, label_output, metric_info, rates_of_lines, read_lines
 
 DESCRIPTION = """\
 Which modality a model believes when voice and face disagree: the audio-aligned, video-aligned and other-label rates of
@@ -62,9 +52,5 @@ class AvemoModalityPreference(evaluate.Metric):  # type: ignore[misc]  # (evalua
         synonyms: Synonyms | None = None,
     ) -> dict[str, float | None]:
         output = label_output(labels, synonyms)
-        require_labels(audio_labels, output, "audio_labels")
-        require_labels(video_labels, output, "video_labels")
-        answers = parse_answers(predictions, output)
-        counts = preference_counts(answers, audio_labels, video_labels)
-        rates = {metric.name: metric.of_counts(counts) for metric in BUILT_IN["modality_preference"]}
-        return as_scores({**rates, "invalid_rate": rate_invalid(answers)}, len(answers))
+        lines = read_lines(predictions, output, audio_labels=audio_labels, video_labels=video_labels)
+        return rates_of_lines("modality_preference", lines, output)

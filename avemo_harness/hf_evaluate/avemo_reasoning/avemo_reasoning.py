@@ -83,7 +83,7 @@ class AvemoReasoning(evaluate.Metric):  # type: ignore[misc]  # (evaluate has no
         replies = as_trajectories(predictions, self.profile, scale, rate_hz, "predictions")
         users = as_trajectories(references, self.profile, scale, rate_hz, "references")
         exchanges = spoken_exchanges(users, replies, dialogues)
-        columns = Scores.of(exchanges, [one.reply for one in exchanges], self.profile).columns()
+        columns = Scores.of(exchanges, self.profile).columns()
         beside = companion_columns(exchanges, self.profile)
         columns.update({name: beside[name] for name in COMPANIONS})
         return {

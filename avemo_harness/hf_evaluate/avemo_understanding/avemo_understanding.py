@@ -7,17 +7,9 @@ from collections.abc import Sequence
 import datasets
 import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
-from avemo_harness.hf_evaluate.inputs import (
-    Synonyms,
-    as_scores,
-    label_output,
-    metric_info,
-    parse_answers,
-    rate_invalid,
-    require_labels,
-)
-from avemo_harness.metrics import classification
-from avemo_harness.scorers.metric import BUILT_IN
+from avemo_harness.hf_evaluate.inputs import Synonyms, label_output, metric_info, rates_of_lines, read_lines
+from avemo_harness.metrics.classification import f1_per_label
+from avemo_harness.scorers.metric import confusion_counts
 
 DESCRIPTION = """\
 Whether a model names the user's emotion: accuracy, F1 and balanced accuracy of answers in words, as AV-EMO-Reasoning
@@ -64,17 +56,6 @@ class AvemoUnderstanding(evaluate.Metric):  # type: ignore[misc]  # (evaluate ha
         synonyms: Synonyms | None = None,
     ) -> dict[str, float | None]:
         output = label_output(labels, synonyms)
-        require_labels(references, output, "references")
-        answers = parse_answers(predictions, output)
-        position = {label: index for index, label in enumerate(output.labels)}
-        gold = [position[label] for label in references]
-        counts = classification.confusion_counts(
-            gold, [None if answer is None else position[answer] for answer in answers], len(position)
-        )
-        of_labels = classification.f1_per_label(counts)
-        values = {
-            **{metric.name: metric.of_counts(counts) for metric in BUILT_IN["understanding"] if metric.counts},
-            **dict(zip((f"f1_{label}" for label in position), of_labels, strict=True)),
-            "invalid_rate": rate_invalid(answers),
-        }
-        return as_scores(values, len(answers))
+        lines = read_lines(predictions, output, references=references)
+        f1 = zip(output.labels, f1_per_label(confusion_counts(lines, output.labels)), strict=True)
+        return rates_of_lines("understanding", lines, output, **{f"f1_{label}": value for label, value in f1})

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.report.results import RunResult, TaskResult
-from avemo_harness.report.scored_run import FinishedRun, finished_at
+from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.base import MetricValue
@@ -40,23 +40,7 @@ class Publication:
     source_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseSource:
-    """The release that a task was asked of.
-
-    Args:
-        hub_id: None where it is not on the Hub.
-    """
-
-    source: str
-    hub_id: str | None
-    config: str
-    split: str
-    commit: str | None
-    fingerprint: str
-
-
-def refuse_unfinished(run: FinishedRun) -> None:
+def refuse_unfinished(run: ScoredRun) -> None:
     """Refuse a run whose scores are of some items only, or may still change.
 
     Raises:
@@ -77,7 +61,7 @@ def refuse_unfinished(run: FinishedRun) -> None:
         )
 
 
-def scored_tasks(run: FinishedRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
+def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
     """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
@@ -85,15 +69,14 @@ def scored_tasks(run: FinishedRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
             yield task, result
 
 
-def release_of(run: FinishedRun, task: TaskSpec, publication: Publication) -> ReleaseSource:
-    """The release of a task; one that was read from the Hub has a commit."""
+def release_id(run: ScoredRun, task: TaskSpec, publication: Publication) -> str | None:
+    """The id of a task's release on the Hub; None where it is not there. One that was read from it has a commit."""
     release = run.record.release_of(task)
-    source, commit = release.source, release.commit
-    hub_id = source if commit is not None and _HUB_ID.fullmatch(source) else publication.dataset_id
-    return ReleaseSource(source, hub_id, task.dataset.name, task.dataset.split, commit, release.fingerprint)
+    read_from_hub = release.commit is not None and _HUB_ID.fullmatch(release.source)
+    return release.source if read_from_hub else publication.dataset_id
 
 
-def model_id(run: FinishedRun, publication: Publication) -> str:
+def model_id(run: ScoredRun, publication: Publication) -> str:
     """The model's id on the Hub where it is known, else its name."""
     given = run.record.config.model_args.get("pretrained")
     if publication.model_id:
@@ -101,14 +84,14 @@ def model_id(run: FinishedRun, publication: Publication) -> str:
     return given if isinstance(given, str) and _is_hub_id(given, run) else model_name(run)
 
 
-def _is_hub_id(pretrained: str, run: FinishedRun) -> bool:
+def _is_hub_id(pretrained: str, run: ScoredRun) -> bool:
     """Tell weights of the Hub from those of a folder, here or on the machine that the run was made on."""
     hidden = any(part.startswith(".") for part in pretrained.split("/"))
     local = run.result.identity.get("weights", "").startswith("sha256:") or Path(pretrained).exists()
     return bool(_HUB_ID.fullmatch(pretrained)) and not hidden and not local
 
 
-def model_name(run: FinishedRun) -> str:
+def model_name(run: ScoredRun) -> str:
     """The model's own name, of a served one that on its server; else the name that it was run by."""
     return str(publishable(run.result.identity.get("model") or run.result.model))
 
@@ -118,7 +101,7 @@ def caveats(metric: MetricValue) -> str:
     return "; ".join([f"n = {metric.n}", *sentences_of([metric]).values()])
 
 
-def setup_notes(run: FinishedRun, task: TaskSpec) -> str:
+def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     """The setup of a task in a fixed order: condition, way of answering, judge, and whether anything is missing."""
     sampled = run.record.config.generation_of(task).do_sample
     parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
@@ -133,7 +116,7 @@ def setup_notes(run: FinishedRun, task: TaskSpec) -> str:
     return ", ".join(parts)
 
 
-def eval_results(run: FinishedRun, publication: Publication) -> dict[str, str]:
+def eval_results(run: ScoredRun, publication: Publication) -> dict[str, str]:
     """The files, by their paths in the model's repository.
 
     Raises:
@@ -146,13 +129,13 @@ def eval_results(run: FinishedRun, publication: Publication) -> dict[str, str]:
         metric = result.metrics.get(task.headline or "")
         if metric is None or metric.value is None:
             continue
-        release = release_of(run, task, publication)
-        if release.hub_id is None:
+        release, release_on_hub = run.record.release_of(task), release_id(run, task, publication)
+        if release_on_hub is None:
             raise UsageError(
                 f"{task.task} was asked of {release.source}, which is not on the Hub; name where the same release is: "
                 "--dataset_id OWNER/NAME"
             )
-        dataset = {"id": release.hub_id, "task_id": task.task}
+        dataset = {"id": release_on_hub, "task_id": task.task}
         if release.commit is not None:
             dataset["revision"] = release.commit
         entry: dict[str, Any] = {
@@ -177,7 +160,7 @@ HEADER = (
 )
 
 
-def spreadsheet(run: FinishedRun, publication: Publication) -> dict[str, str]:
+def spreadsheet(run: ScoredRun, publication: Publication) -> dict[str, str]:
     """One file with a line for each metric of each task that was asked; undefined values are empty cells.
 
     `value`, `ci_low` and `ci_high` are exact; `shown` and `interval` have the digits of the other tables, and `shown`
@@ -191,8 +174,7 @@ def spreadsheet(run: FinishedRun, publication: Publication) -> dict[str, str]:
         result = run.result.tasks[task.task]
         if result.status == "skipped":
             continue
-        release = release_of(run, task, publication)
-        source = release.hub_id or publishable(release.source)
+        source = release_id(run, task, publication) or publishable(run.record.release_of(task).source)
         setup = setup_notes(run, task)
         for name, metric in result.metrics.items():
             numbers = [_number(x) for x in (metric.value, metric.ci_low, metric.ci_high)]
@@ -213,7 +195,7 @@ def _number(value: float | None) -> str:
 Tracker = Literal["trackio", "wandb"]
 
 
-def log_to(tracker: Tracker, project: str, name: str, run: FinishedRun) -> None:
+def log_to(tracker: Tracker, project: str, name: str, run: ScoredRun) -> None:
     """Log every metric that has a value as ``task/metric``, with its interval and counts, and how it was measured.
 
     Args:
@@ -232,7 +214,7 @@ def log_to(tracker: Tracker, project: str, name: str, run: FinishedRun) -> None:
     package.finish()
 
 
-def settings(run: FinishedRun) -> dict[str, Any]:
+def settings(run: ScoredRun) -> dict[str, Any]:
     """Settings and caveats beside the numbers, by path: of the model, and of each task."""
     result = run.result
     settings: dict[str, Any] = {"model": model_name(run), "partial": result.partial, "provisional": result.provisional}

@@ -8,13 +8,13 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
 from avemo_harness.report.exports.formats import Publication, model_name
-from avemo_harness.report.scored_run import FinishedRun
+from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
 _COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)
 _ESCAPES = {
-    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -26,7 +26,7 @@ _ESCAPES = {
 _IMPOSSIBLE = r"$^\dagger$"
 
 
-def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
+def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
     """One file with a `table*` that needs no package: a table of measured rows, and below it one of published rows.
 
     Marks of measured cells are raised letters, explained in the caption; published cells that cannot be right carry a
@@ -51,7 +51,7 @@ def latex(run: FinishedRun, publication: Publication) -> dict[str, str]:
 def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> list[str]:
     """A table with a head of its own, and a part for each split."""
     lines = [
-        rf"\begin{{tabular}}{{l{_rules()}}}",
+        rf"\begin{{tabular}}{{l{'|'.join('r' * len(block) for block in (_REASONING, LABELS, PEOPLE))}}}",
         r"\hline",
         rf"& \multicolumn{{{len(_REASONING)}}}{{c|}}{{Reasoning}} "
         rf"& \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
@@ -75,11 +75,7 @@ def escaped(text: str) -> str:
     >>> escaped("a_b & 50%")
     'a\\\\_b \\\\& 50\\\\%'
     """
-    return "".join(_ESCAPES.get(one, one) for one in text if " " <= one <= "~")
-
-
-def _rules() -> str:
-    return "|".join("r" * len(block) for block in (_REASONING, LABELS, PEOPLE))
+    return "".join(_ESCAPES.get(character, character) for character in text if " " <= character <= "~")
 
 
 def _measured(row: BoardRow) -> list[str]:

@@ -12,7 +12,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.report.board import CAVEATS, TITLES, boards, rated_columns
 from avemo_harness.report.html.document import escaped, marked, share_bar, slopes, table
 from avemo_harness.report.results import TaskResult
-from avemo_harness.report.scored_run import BENCHMARK_SCALES, FinishedRun
+from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
 from avemo_harness.report.summary import (
     METRIC_COLUMNS,
     defined_contrasts,
@@ -26,10 +26,11 @@ from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interv
 from avemo_harness.text import publishable
 
 _SHADES = 9
+_RATES = {"aar": "as heard (AAR)", "var": "as seen (VAR)", "olr": "neither (OLR)"}
 _CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
 
 
-def overview(run: FinishedRun) -> dict[str, Any]:
+def overview(run: ScoredRun) -> dict[str, Any]:
     """The values of the template `report.html.j2`, but for those of single turns."""
     result = run.result
     doubts = [note for note in result_notes(result) if not note.startswith(("replies judged by", "  "))]
@@ -44,18 +45,18 @@ def overview(run: FinishedRun) -> dict[str, Any]:
         "contrasts": lambda board: [
             (
                 name,
-                marked(shown_value(one, signed=True), mark_of(one)),
-                shown_interval(one, signed=True),
-                f"{one.n:,}",
+                marked(shown_value(contrast, signed=True), mark_of(contrast)),
+                shown_interval(contrast, signed=True),
+                f"{contrast.n:,}",
             )
-            for name, one in defined_contrasts(result.groups[board.group])
+            for name, contrast in defined_contrasts(result.groups[board.group])
         ],
         "people": list(_people(run)),
         "understanding": _understanding(run),
         "condition": _condition,
         "shade": lambda count, total: f"s{round(_SHADES * count / total) if total else 0}",
         "slopes": lambda results: slopes(
-            {one.condition: one.metrics["accuracy"] for one in results if "accuracy" in one.metrics}
+            {of_task.condition: of_task.metrics["accuracy"] for of_task in results if "accuracy" in of_task.metrics}
         ),
         "class_scores": _class_scores,
         "conflicts": list(_conflicts(run)),
@@ -70,17 +71,17 @@ def overview(run: FinishedRun) -> dict[str, Any]:
     }
 
 
-def _releases(run: FinishedRun) -> Iterator[str]:
-    for one in run.record.releases:
-        commit = f", commit {one.commit[:12]}" if one.commit else ""
-        pairs = f" and {one.pairs:,} conflict pairs" if one.pairs else ""
+def _releases(run: ScoredRun) -> Iterator[str]:
+    for release in run.record.releases:
+        commit = f", commit {release.commit[:12]}" if release.commit else ""
+        pairs = f" and {release.pairs:,} conflict pairs" if release.pairs else ""
         yield (
-            f"{publishable(one.source)}, {one.name} ({one.split}): {one.dialogues:,} dialogues{pairs}"
-            f"{commit}, content {one.fingerprint[:12]}"
+            f"{publishable(release.source)}, {release.name} ({release.split}): {release.dialogues:,} dialogues{pairs}"
+            f"{commit}, content {release.fingerprint[:12]}"
         )
 
 
-def _people(run: FinishedRun) -> Iterator[tuple[str, Table]]:
+def _people(run: ScoredRun) -> Iterator[tuple[str, Table]]:
     """Scores that people gave replies to tasks of no group, or on other scales: no table of a group has them."""
     for people in run.people:
         if people.group not in run.result.groups or people.scales != BENCHMARK_SCALES:
@@ -88,19 +89,19 @@ def _people(run: FinishedRun) -> Iterator[tuple[str, Table]]:
             yield rated_by(people), Table("", tuple(cells), ((people.task, cells),))
 
 
-def _understanding(run: FinishedRun) -> list[tuple[str, list[TaskResult]]]:
+def _understanding(run: ScoredRun) -> list[tuple[str, list[TaskResult]]]:
     """The understanding tasks of each group, by its title."""
     groups: dict[str, list[TaskResult]] = {}
-    for task, result in _scored_by(run, "understanding"):
+    for task, result in _with_details(run, "labels", "confusion", "per_class"):
         groups.setdefault(task.group or task.task, []).append(result)
     return [(TITLES.get(name, name), results) for name, results in groups.items()]
 
 
-def _scored_by(run: FinishedRun, scorer: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks that were asked and have a scorer, whose details they therefore hold."""
+def _with_details(run: ScoredRun, *names: str) -> Iterator[tuple[TaskSpec, TaskResult]]:
+    """The tasks whose scorers gave all of some details."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
-        if result.status != "skipped" and any(one.name == scorer for one in task.scorers):
+        if result.details.keys() >= set(names):
             yield task, result
 
 
@@ -110,17 +111,17 @@ def _condition(result: TaskResult) -> str:
 
 def _class_scores(tasks: Sequence[TaskResult]) -> Markup:
     rows = []
-    for label in dict.fromkeys(label for one in tasks for label in one.details["labels"]):
-        scores = [one.details["per_class"].get(label) for one in tasks]
+    for label in dict.fromkeys(label for of_task in tasks for label in of_task.details["labels"]):
+        scores = [of_task.details["per_class"].get(label) for of_task in tasks]
         rows.append([label, *(figure(score["f1"]) if score else UNDEFINED for score in scores)])
     return table(["F1 of each label", *map(_condition, tasks)], rows)
 
 
-def _conflicts(run: FinishedRun) -> Iterator[tuple[str, Markup]]:
+def _conflicts(run: ScoredRun) -> Iterator[tuple[str, Markup]]:
     """Each conflict task with the table of its rates."""
-    names = ("as heard (AAR)", "as seen (VAR)", "neither (OLR)")
-    head = ["", *(Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(names)), "n", ""]
-    for task, result in _scored_by(run, "modality_preference"):
+    swatches = (Markup(f"<span class='swatch part{i}'></span>{name}") for i, name in enumerate(_RATES.values()))
+    head = ["", *swatches, "n", ""]
+    for task, result in _with_details(run, "per_pair", "per_direction"):
         rates = {name: metric.value for name, metric in result.metrics.items()}
         rows = [_conflict_row("all", rates, result.n_answered)]
         for part in ("per_pair", "per_direction"):
@@ -129,11 +130,11 @@ def _conflicts(run: FinishedRun) -> Iterator[tuple[str, Markup]]:
 
 
 def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
-    values = [rates.get(rate) for rate in ("aar", "var", "olr")]
+    values = list(map(rates.get, _RATES))
     return [name, *map(figure, values), f"{n:,}", share_bar([value for value in values if value is not None])]
 
 
-def _all_metrics(run: FinishedRun) -> Markup:
+def _all_metrics(run: ScoredRun) -> Markup:
     rows: list[list[str]] = []
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
@@ -151,7 +152,7 @@ def _all_metrics(run: FinishedRun) -> Markup:
     return table(METRIC_COLUMNS, rows)
 
 
-def _setup(run: FinishedRun) -> list[tuple[str, str]]:
+def _setup(run: ScoredRun) -> list[tuple[str, str]]:
     config = run.record.config
     return [
         ("model", " ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -31,7 +30,7 @@ from avemo_harness.report.html.turns import (
     most_interesting,
     shown_tasks,
 )
-from avemo_harness.report.scored_run import FinishedRun, read_finished_run, read_scored_run
+from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.run.config import RunRecord
 from avemo_harness.run.prepare import RunReleases
 from avemo_harness.text import publishable
@@ -45,8 +44,7 @@ _HEAD = 4_096
 
 
 def report_page(
-    run: FinishedRun,
-    tasks: Sequence[Mapping[str, str]],
+    run: ScoredRun,
     entries: Sequence[Entry],
     recordings: Recordings,
     notes: Sequence[str] = (),
@@ -54,7 +52,6 @@ def report_page(
     """The page as text. What a model or a release says reaches it as escaped text or as data, never as markup.
 
     Args:
-        tasks, entries: those of `turns`.
         notes: sentences about what is not there, and why.
     """
     listed = most_interesting(entries, MOST_TURNS)
@@ -64,10 +61,10 @@ def report_page(
             f"the {MOST_TURNS:,} most disputed of {len(entries):,} turns are listed; all are in the run directory"
         )
     data = {
-        "tasks": tasks,
+        "tasks": shown_tasks(run),
         "turns": [entry.shown for entry in listed],
-        "users": {key: asdict(one) for key, one in recordings.users.items()},
-        "replies": {key: asdict(one) for key, one in recordings.replies.items()},
+        "users": dict(recordings.users),
+        "replies": dict(recordings.replies),
     }
     return html_page(
         title=f"{run.result.model}: {run.folder.resolve().name}",
@@ -139,11 +136,11 @@ def write_report(
     """
     path = path or folder / REPORT
     gather = gather or _as_before(path)
-    run = read_finished_run(folder)
-    scored = read_scored_run(folder)
+    run = read_scored_run(folder)
+    run.refuse_other_judge()
     releases = releases or RunReleases(run.record.config, say)
     found, notes = _at_hand(releases, run.record)
-    entries = list_entries(scored, found)
+    entries = list_entries(run, found)
     sources = Sources(
         run=folder,
         releases=found,
@@ -151,7 +148,7 @@ def write_report(
         cache=files.cache_dir() / "shown",
         withheld=_withheld(run.record, releases, found),
     )
-    page = report_page(run, shown_tasks(scored), entries, gather(entries, sources), notes)
+    page = report_page(run, entries, gather(entries, sources), notes)
     write_atomically(path, page)
     return path
 

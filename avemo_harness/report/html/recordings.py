@@ -47,12 +47,8 @@ _WHOLE = _Form(1280, 25, 48_000, media.FINE)
 Kind = Literal["video", "audio"]
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording for the page; `url` is a ``data:`` URL or a path beside the page."""
-
-    kind: Kind
-    url: str
+Recording = Mapping[str, str]
+"""The JSON of a recording: its ``kind``, and its ``url``, a ``data:`` one or a path beside the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +132,7 @@ def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
         return f"data:{kind}/mp4;base64,{base64.b64encode(_small(data, shared.cache)).decode()}"
 
     for key, made in _read_all(chosen, shared, url_of, unreadable):
-        size = sum(len(one.url) for one in made.values())
+        size = sum(len(recording["url"]) for recording in made.values())
         if made and spent + size <= MOST_BYTES_EMBEDDED:
             spent += size
             kept[key] = made
@@ -176,7 +172,7 @@ def _read_all(
                 data = read(entry)
                 if data is not None:
                     kind: Kind = "video" if media.probe(data).video else "audio"
-                    made[speaker] = Recording(kind, url_of(data, kind))
+                    made[speaker] = {"kind": kind, "url": url_of(data, kind)}
             except MediaError as error:
                 unreadable.append(f"{entry.key} ({speaker}): {error}")
         yield entry.key, made

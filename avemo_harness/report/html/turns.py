@@ -14,6 +14,7 @@ from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.config import ReleaseRecord
 from avemo_harness.run.store import RunStore, read_items
+from avemo_harness.scorers.base import UNSCORED
 from avemo_harness.text import publishable
 
 Dataset = tuple[str, str, str]
@@ -25,7 +26,6 @@ MOST_TURNS = 5_000
 TEXT_BUDGET = 4_000_000
 """Characters of all answers together; longer ones are cut, the run directory has them whole."""
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 200, 4_000
-_AMISS = frozenset({"error", "missing", "unjudged", "unspoken"})
 _DECIMALS = 3
 _SHOWN_OF_FINGERPRINT = 12
 
@@ -55,7 +55,7 @@ class Entry:
 
 
 def dataset_of(release: ReleaseRecord) -> Dataset:
-    """What tells a release, as a run records it, from the run's others."""
+    """The part of a release's record that tells it from the run's other releases."""
     return release.name, release.split, release.fingerprint
 
 
@@ -68,7 +68,7 @@ def shown_tasks(run: ScoredRun) -> list[dict[str, str]]:
             "condition": task.condition.name,
             "kind": "label" if isinstance(task.output, LabelOutput) else "speech",
         }
-        for task in _asked(run)
+        for task in run.asked
     ]
 
 
@@ -84,7 +84,7 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
     store = RunStore(run.folder)
     store.refresh()
     asked: dict[EntryKey, list[tuple[int, TaskSpec, Item]]] = {}
-    for number, task in enumerate(_asked(run)):
+    for number, task in enumerate(run.asked):
         dataset = dataset_of(run.record.release_of(task))
         for item in read_items(run.folder, task.task):
             pair = item.item_id if item.condition == "conflict" else ""
@@ -124,10 +124,6 @@ def _prefixes(datasets: Iterable[Dataset]) -> dict[Dataset, str]:
     }
 
 
-def _asked(run: ScoredRun) -> list[TaskSpec]:
-    return [task for task in run.record.tasks if task.task not in run.record.skipped]
-
-
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """Puts together what a run says of a turn.
@@ -148,8 +144,12 @@ class _Reader:
         dataset, dialogue, turn, pair = key
         _, task, item = asked[0]
         items = [(item.task, item.item_id) for _, _, item in asked]
-        judged = [self.run.judged[one] for one in items if one in self.run.judged]
-        spoken = (stored.speech_path for one in items if (stored := self.store.answers.get(one)) and stored.speech_path)
+        judged = [self.run.judged[item_key] for item_key in items if item_key in self.run.judged]
+        spoken = (
+            stored.speech_path
+            for item_key in items
+            if (stored := self.store.answers.get(item_key)) and stored.speech_path
+        )
         release = self.releases.get(dataset)
         asked_turn = release.dialogue(dialogue).turns[turn] if release else None
         answers = [self._answer(number, item) for number, _, item in asked]
@@ -165,7 +165,10 @@ class _Reader:
                 said=asked_turn.text[: self.longest] if asked_turn else "",
             ),
             "answers": answers,
-            **_present(user=_curve(one.user for one in judged), reply=_curve(one.reply for one in judged)),
+            **_present(
+                user=_curve(judgement.user for judgement in judged),
+                reply=_curve(judgement.reply for judgement in judged),
+            ),
         }
         return Entry(shown, dataset, pair, next(spoken, None), _interest(answers))
 
@@ -173,7 +176,7 @@ class _Reader:
         """The JSON of an answer: by the number of its task, what the model gave, and how it was read and scored."""
         key = (item.task, item.item_id)
         record = self.store.answers.get(key) or self.store.errors.get(key)
-        line = self.run.items.get(item.task, {}).get(item.item_id)
+        line = self.run.lines.get(item.task, {}).get(item.item_id)
         said = "" if record is None else record.error or record.text or _ranking(record.label_logprobs or {})
         text = publishable(said) if record and record.error else said
         unread = "missing" if record is None else "error" if record.error else "answered"
@@ -202,7 +205,7 @@ def _ranking(logprobs: Mapping[str, float]) -> str:
     >>> _ranking({"sad": -4.0, "happy": -0.51})
     'log-probabilities: happy -0.51, sad -4.00'
     """
-    ranked = sorted(logprobs.items(), key=lambda one: -one[1])
+    ranked = sorted(logprobs.items(), key=lambda scored: -scored[1])
     return "log-probabilities: " + ", ".join(f"{label} {value:.2f}" for label, value in ranked) if ranked else ""
 
 
@@ -214,7 +217,7 @@ def _gold(asked: Sequence[tuple[int, TaskSpec, Item]], turn: Turn | None) -> str
 
 def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:
     """The JSON of the first trajectory that has values, on the unit scale."""
-    trajectory = next((one for one in judged if one is not None and len(one)), None)
+    trajectory = next((trajectory for trajectory in judged if trajectory is not None and len(trajectory)), None)
     if trajectory is None or not {"valence", "arousal"} <= set(trajectory.columns):
         return None
     unit = trajectory.on("unit")
@@ -223,8 +226,8 @@ def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:
 
 
 def _interest(answers: Sequence[Mapping[str, Any]]) -> int:
-    verdicts: list[str] = [one["verdict"] for one in answers]
-    labels = {one["label"] for one in answers if "label" in one}
-    flags = [flag for one in answers for flag in one.get("flags", ())]
-    amiss = sum(verdict in _AMISS for verdict in verdicts)
+    verdicts: list[str] = [answer["verdict"] for answer in answers]
+    labels = {answer["label"] for answer in answers if "label" in answer}
+    flags = [flag for answer in answers for flag in answer.get("flags", ())]
+    amiss = sum(verdict in UNSCORED or verdict == "unspoken" for verdict in verdicts)
     return 4 * amiss + 2 * max(len(labels) - 1, 0) + verdicts.count("wrong") + len(flags)

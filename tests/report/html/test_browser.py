@@ -14,8 +14,8 @@ from support.hostile_text import hostile_texts
 
 from avemo_harness.report.html.page import report_page
 from avemo_harness.report.html.recordings import Recordings, embed
-from avemo_harness.report.html.turns import Entry, shown_tasks
-from avemo_harness.report.scored_run import read_finished_run, read_scored_run
+from avemo_harness.report.html.turns import Entry
+from avemo_harness.report.scored_run import read_scored_run
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +29,7 @@ def browser() -> Iterator[Any]:
 
 
 def write_page(file: Path, finished: Finished, entries: Sequence[Entry], recordings: Recordings) -> Path:
-    tasks = shown_tasks(read_scored_run(finished.folder))
-    page = report_page(read_finished_run(finished.folder), tasks, entries, recordings, ["a note"])
+    page = report_page(read_scored_run(finished.folder), entries, recordings, ["a note"])
     file.write_text(page, encoding="utf-8")
     return file
 

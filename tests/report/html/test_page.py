@@ -17,9 +17,8 @@ from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.html.page import media_location, report_page
-from avemo_harness.report.html.recordings import MediaLocation, Recording, Recordings
-from avemo_harness.report.html.turns import shown_tasks
-from avemo_harness.report.scored_run import PeopleScores, people_columns, read_finished_run, read_scored_run
+from avemo_harness.report.html.recordings import MediaLocation, Recordings
+from avemo_harness.report.scored_run import PeopleScores, people_columns, read_scored_run
 from avemo_harness.scorers.base import Judge, MetricValue
 
 
@@ -29,13 +28,12 @@ def page(finished: Finished) -> str:
 
 
 def made(finished: Finished, recordings: Recordings | None = None, **changes: Any) -> str:
-    run = replace(read_finished_run(finished.folder), **changes)
-    tasks = shown_tasks(read_scored_run(finished.folder))
-    return report_page(run, tasks, finished.entries, recordings or Recordings(), ["a note"])
+    run = replace(read_scored_run(finished.folder), **changes)
+    return report_page(run, finished.entries, recordings or Recordings(), ["a note"])
 
 
 def text_of(page: str) -> str:
-    """What a reader sees of the figures: a line a table row."""
+    """The figures as a reader sees them: a line a table row."""
     visible = re.sub(r"<(style|script)\b.*?</\1>", "", page, flags=re.DOTALL)
     return unescape(re.sub(r"<[^>]+>", " ", visible.replace("</tr>", "\n")))
 
@@ -47,7 +45,7 @@ def data_of(page: str) -> Any:
 
 
 def test_the_table_has_intervals_and_the_published_rows(page: str, finished: Finished) -> None:
-    result = read_finished_run(finished.folder).result
+    result = read_scored_run(finished.folder).result
     group = result.groups["multiturn_synthetic"]
     accuracy = group.columns["Acc_A"]
     assert accuracy is not None
@@ -83,7 +81,7 @@ def test_failures_are_told_before_the_turns(page: str) -> None:
 
 
 def test_turns_that_were_not_asked_are_counted_with_their_task_and_among_the_doubts(finished: Finished) -> None:
-    result = read_finished_run(finished.folder).result
+    result = read_scored_run(finished.folder).result
     task = replace(result.tasks["multiturn_synthetic_full_av"], not_asked={"no face": 12})
     text = text_of(made(finished, result=replace(result, tasks={**result.tasks, task.task: task})))
     said = "not asked: 12 turns have no face"
@@ -125,7 +123,7 @@ def test_ratings_on_other_scales_join_no_column_of_the_benchmark(finished: Finis
 
 
 def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Finished) -> None:
-    run = read_finished_run(finished.folder)
+    run = read_scored_run(finished.folder)
     config = replace(
         run.record.config,
         model_args={"voice": "/home/ann/voice.wav", "base_url": "http://ann:pw@gpu:8000/v1", "api_key": "abc"},
@@ -136,7 +134,7 @@ def test_a_page_that_is_sent_around_does_not_tell_where_things_lie(finished: Fin
     result = replace(run.result, identity={"root": "/home/ann/weights"}, judge=judge)
     entry = replace(finished.entries[0], shown={**finished.entries[0].shown, "key": "k"})
     private = replace(run, record=replace(run.record, config=config, releases=releases), result=result)
-    page = report_page(private, [], [entry], Recordings(), ["/home/ann/releases has changed"])
+    page = report_page(private, [entry], Recordings(), ["/home/ann/releases has changed"])
     for secret in ("/home/ann", "my releases", "ann:pw", "abc"):
         assert secret not in text_of(page)
     for kept in ("…/secret", "…/voice.wav", "http://gpu:8000/v1", "…/mine.yaml", "…/weights", "…/releases has changed"):
@@ -165,8 +163,10 @@ def test_the_data_are_all_turns_without_what_is_empty(page: str, finished: Finis
 
 
 def test_a_page_with_its_recordings_inside_may_load_nothing_from_anywhere(finished: Finished) -> None:
-    inside = made(finished, Recordings({"d0a/0": Recording("video", "data:video/mp4;base64,AA")}, location="inside"))
-    beside = made(finished, Recordings({"d0a/0": Recording("video", "media/x.mp4")}, location="beside"))
+    inside = made(
+        finished, Recordings({"d0a/0": {"kind": "video", "url": "data:video/mp4;base64,AA"}}, location="inside")
+    )
+    beside = made(finished, Recordings({"d0a/0": {"kind": "video", "url": "media/x.mp4"}}, location="beside"))
     without = made(finished)
     assert "default-src 'none'" in inside
     assert "media-src data:;" in inside
@@ -185,8 +185,7 @@ def test_no_text_ends_the_data_or_becomes_markup(finished: Finished) -> None:
         replace(entry, shown={**entry.shown, **dict.fromkeys(("key", "said", "gold", "dialogue"), text)})
         for text in texts
     ]
-    tasks = shown_tasks(read_scored_run(finished.folder))
-    page = report_page(read_finished_run(finished.folder), tasks, entries, Recordings(), texts)
+    page = report_page(read_scored_run(finished.folder), entries, Recordings(), texts)
     assert [turn.get("said", "") for turn in data_of(page)["turns"]] == texts
     for tag in ("<script", "</script", "<img", "<iframe", "<svg onload", "<meta"):
         assert page.count(tag) == plain.count(tag)
@@ -196,6 +195,6 @@ def test_no_text_ends_the_data_or_becomes_markup(finished: Finished) -> None:
 def test_a_run_in_which_everything_failed_is_a_page_too(tmp_path: Path) -> None:
     release = write_synthetic_release(tmp_path / "release", dialogues=1, turns=1)
     run = write_speaking_run(tmp_path / "run", release, Speaker(failing=frozenset({"d0a", "d0b"})))
-    page = report_page(read_finished_run(run), shown_tasks(read_scored_run(run)), [], Recordings())
+    page = report_page(read_scored_run(run), [], Recordings())
     assert "failed and are not scored" in text_of(page)
     assert data_of(page)["turns"] == []

@@ -20,7 +20,7 @@ from avemo_harness.report.html.turns import Entry
 
 
 def bytes_of(recording: Recording) -> bytes:
-    return base64.b64decode(recording.url.partition(",")[2])
+    return base64.b64decode(recording["url"].partition(",")[2])
 
 
 def test_small_copies_are_as_long_as_the_recordings(finished: Finished) -> None:
@@ -35,10 +35,10 @@ def test_small_copies_are_as_long_as_the_recordings(finished: Finished) -> None:
         assert small.duration_s == pytest.approx(whole.duration_s, abs=0.1)
         assert small.video is not None
         assert max(small.video.width, small.video.height) <= 160
-        assert found.users[key].kind == "video"
-        assert found.users[key].url.startswith("data:video/mp4;base64,")
+        assert found.users[key]["kind"] == "video"
+        assert found.users[key]["url"].startswith("data:video/mp4;base64,")
         reply = media.probe(bytes_of(found.replies[key]))
-        assert (reply.video, found.replies[key].kind) == (None, "audio")
+        assert (reply.video, found.replies[key]["kind"]) == (None, "audio")
 
 
 def test_a_conflict_pair_shows_one_face_and_sounds_like_the_other(finished: Finished) -> None:
@@ -60,7 +60,7 @@ def test_the_turns_with_most_to_look_at_come_first_within_bounds(
     assert set(found.users) == {"d0a/0", "d0a/2", "d0a/4"}
     assert "3 of 16 turns can be played here" in found.notes[0]
     assert "--bundle DIR" in found.notes[0]
-    monkeypatch.setattr(recordings, "MOST_BYTES_EMBEDDED", sum(len(one.url) for one in found.users.values()))
+    monkeypatch.setattr(recordings, "MOST_BYTES_EMBEDDED", sum(len(one["url"]) for one in found.users.values()))
     smaller = embed(finished.entries, finished.sources)
     assert 0 < len(smaller.users) < 3
 
@@ -94,10 +94,10 @@ def test_a_bundle_holds_each_recording_once_as_it_is(finished: Finished, tmp_pat
     found = bundle(finished.entries, finished.sources, tmp_path)
     assert found.notes == ()
     assert set(found.users) == {one.key for one in finished.entries}
-    urls = [one.url for of_all in (found.users, found.replies) for one in of_all.values()]
+    urls = [one["url"] for of_all in (found.users, found.replies) for one in of_all.values()]
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")} == set(urls)
     clip = finished.sources.user(finished.entry("d0a/0"))
-    assert (tmp_path / found.users["d0a/0"].url).read_bytes() == clip
+    assert (tmp_path / found.users["d0a/0"]["url"]).read_bytes() == clip
     # The dialogues' first turns are alike in both versions.
     assert found.users["d0a/0"] == found.users["d0b/0"]
 
@@ -115,8 +115,8 @@ def test_what_browsers_do_not_play_is_encoded_anew(finished: Finished, tmp_path:
     turns = (replace(release.dialogue("d0a").turns[0], clip=Clip.from_bytes(wave)),)
     odd = replace(release, dialogues=(replace(release.dialogue("d0a"), turns=turns),))
     found = bundle([entry], replace(finished.sources, releases={entry.dataset: odd}), tmp_path)
-    assert found.users["d0a/0"].kind == "audio"
-    data = (tmp_path / found.users["d0a/0"].url).read_bytes()
+    assert found.users["d0a/0"]["kind"] == "audio"
+    data = (tmp_path / found.users["d0a/0"]["url"]).read_bytes()
     assert data[4:8] == b"ftyp"
     assert media.probe(data).duration_s == pytest.approx(1.0, abs=0.05)
 
@@ -138,4 +138,4 @@ def test_twenty_real_clips_take_at_most_two_megabytes(real_media: Path, tmp_path
     conditions = ConditionCache(tmp_path / "conditions")
     found = embed(entries, Sources(tmp_path, {("real", "test", ""): release}, conditions, tmp_path / "shown"))
     assert len(found.users) == 20
-    assert sum(len(one.url) for one in found.users.values()) <= 2_000_000
+    assert sum(len(one["url"]) for one in found.users.values()) <= 2_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.scorers.answers import read_answer
 from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores, by_cluster
 from avemo_harness.scorers.metric import Metric
-from avemo_harness.scorers.reasoning import reply_verdict
+from avemo_harness.scorers.reasoning import read_reply
 from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
 
 Floats = NDArray[np.float64]
@@ -76,10 +77,7 @@ class PleasantnessScorer:
 
 
 def _reply_line(answer: Answer) -> ScoreLine:
-    if not answer.scorable:
-        return ScoreLine.unscored(answer)
-    found = reply_verdict(answer)
-    if found.exchange is None:
-        return ScoreLine.of(answer, None, found.verdict, found.why)
-    valence = float(found.exchange.reply.on("unit").column("valence").mean())
-    return ScoreLine.of(answer, None, found.verdict, "", {"reply_valence": valence})
+    line, exchange = read_reply(answer)
+    if exchange is None:
+        return line
+    return replace(line, values={"reply_valence": float(exchange.reply.on("unit").column("valence").mean())})

@@ -8,7 +8,7 @@ from support.browser import Watched, open_browser
 from support.hostile_text import hostile_texts
 
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.report.comparison import Comparison, Contrast, Flip, MetricDifference, comparison_page
+from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, comparison_page
 
 ACCURACY = MetricDifference(
     column="Acc_AV",
@@ -40,7 +40,9 @@ def comparison(*texts: str) -> Comparison:
         n=0,
         n_undefined=3,
     )
-    flips = tuple(Flip(text, text, text, text, "right", "wrong") for text in texts)
+    said = ("item", "gold", "first_label", "second_label")
+    verdicts = {"first_verdict": "right", "second_verdict": "wrong"}
+    flips = tuple({**dict.fromkeys(said, text), **verdicts} for text in texts)
     contrast = Contrast(
         texts[0], texts[0], texts[-1], 160, 128, texts, (), (ACCURACY, undefined), flips, notes=texts[:3]
     )

@@ -27,7 +27,7 @@ from avemo_harness.text import publishable
 
 _SHADES = 9
 _RATES = {"aar": "as heard (AAR)", "var": "as seen (VAR)", "olr": "neither (OLR)"}
-_CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
+CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_only": "face alone"}
 
 
 def overview(run: ScoredRun) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _with_details(run: ScoredRun, *names: str) -> Iterator[tuple[TaskSpec, TaskR
 
 
 def _condition(result: TaskResult) -> str:
-    return _CONDITIONS.get(result.condition, result.task)
+    return CONDITIONS.get(result.condition, result.task)
 
 
 def _class_scores(tasks: Sequence[TaskResult]) -> Markup:

@@ -14,14 +14,12 @@ from avemo_harness.benchmark.request import Message, Request, Response
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, MediaError, ModelError, describe
 from avemo_harness.models import Requires
-from avemo_harness.models.baichuan_network import BaichuanNetwork, Hearing, InputBuilder, Inputs
+from avemo_harness.models.baichuan_network import BaichuanNetwork, InputBuilder, Inputs, SoundEncoderSizes
 from avemo_harness.models.baichuan_speech import CODES, GREEDY_CODES, Talker, VocoderFolder, find_vocoder
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.decoding import complete, label_logprobs
-from avemo_harness.models.hf_generation import GeneratedText
+from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, Sampling, complete, flags_of, label_logprobs
 from avemo_harness.models.inputs import ClipDecoder, LruCache
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.models.weights import (
     DType,
     Placement,
@@ -100,7 +98,7 @@ class BaichuanOmni:
                 "baichuan-omni: spoken replies need its vocoder, which lies apart from the checkpoint: vocoder=FOLDER "
                 "(third_party/cosy24k_vocoder of the repository baichuan-inc/Baichuan-Omni-1.5), or --skip_speech"
             )
-        self._perception = ClipDecoder(1.0)
+        self._decoder = ClipDecoder(1.0)
         self._batcher = Batcher()
         self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
@@ -122,7 +120,7 @@ class BaichuanOmni:
         """Decode the sound of a request's clips; its video is read by the published code."""
         for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
             with suppress(MediaError):
-                self._perception.sound(clip)
+                self._decoder.sound(clip)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         answers = self._batcher.generate(requests, self._asked, self._answer)
@@ -147,7 +145,7 @@ class BaichuanOmni:
         output, generation = asked[0].request.output, asked[0].request.generation
         if isinstance(output, SpokenOutput):
             return [self._reply(one) for one in asked]
-        prefix = self._network.read([one.inputs() for one in asked])
+        prefix = self._network.prefill([one.inputs() for one in asked])
         if isinstance(output, LabelOutput) and output.method == "rank":
             ranked = label_logprobs(self._network, prefix, self._ranker.ids(output.labels))
             rows = zip(asked, ranked, strict=True)
@@ -174,7 +172,7 @@ class BaichuanOmni:
                 "baichuan-omni: it was loaded without its vocoder, since no reply was to be asked"
             )
             return Response(error=describe(missing))
-        prefix = self._network.read([asked.inputs()])
+        prefix = self._network.prefill([asked.inputs()])
         try:
             limit = request.generation.max_new_tokens
             reply = self._talker.reply(prefix, _sampling(request), request.seed, limit)
@@ -188,7 +186,7 @@ class BaichuanOmni:
     @cached_property
     def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            prefix = self._network.read([self._inputs(messages, spoken=False)])
+            prefix = self._network.prefill([self._inputs(messages, spoken=False)])
             return label_logprobs(self._network, prefix, labels)[0]
 
         return LabelRanker(self._network.tokenizer, score)
@@ -226,8 +224,8 @@ class BaichuanOmni:
         network = self._network
         processor = network.model.bind_processor(network.tokenizer, training=False)
         audio = network.model.config.audio_config
-        hearing = Hearing(audio.n_fft, audio.hop_length, audio.kernel_size, audio.stride_size, audio.avg_pooler)
-        return InputBuilder(processor, self._perception, hearing)
+        sizes = SoundEncoderSizes(audio.n_fft, audio.hop_length, audio.kernel_size, audio.stride_size, audio.avg_pooler)
+        return InputBuilder(processor, self._decoder, sizes)
 
     @cached_property
     def _talker(self) -> Talker | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ import numpy as np
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.benchmark.task import GenerationSpec
 from avemo_harness.errors import GenerationError
+from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, last_scores, only_numbers, seeded, until_end
 from avemo_harness.models.hf_inputs import Inputs, collated
-from avemo_harness.models.sampling import NO_NUMBERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,21 +26,6 @@ class EndTokens:
 
     ends: tuple[int, ...]
     pad: int
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedText:
-    """A generated text.
-
-    Args:
-        ids: tokens without the end token.
-        ended: an end token came.
-        finite: False where the scores were not numbers, so that nothing was chosen from them.
-    """
-
-    ids: tuple[int, ...]
-    ended: bool
-    finite: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +57,12 @@ class Driver:
     def __init__(self, model: Any, ends: EndTokens) -> None:
         from transformers import GenerationConfig
 
-        settings_class: Any = GenerationConfig
         self.model, self.ends = model, ends
         self.writer = getattr(model, "thinker", model)
         self._takes = inspect.signature(self.writer.forward).parameters
         for part in model.modules():
             if hasattr(part, "generation_config"):
-                part.generation_config = settings_class()
+                part.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
 
     @property
     def room(self) -> int:
@@ -93,10 +76,11 @@ class Driver:
             seed: of the draws; needed where `generation` samples, which is for one conversation at a time.
         """
         finite = FiniteRows()
-        with self._only_last_scores(1), seeded(seed):
+        with last_scores(self.writer.get_output_embeddings(), 1), seeded(seed):
             ids = self.writer.generate(**self._tensors(rows), **self._settings(generation), logits_processor=[finite])
         start = max(row.length for row in rows)
-        return [self._told(row.tolist(), ok) for row, ok in zip(ids[:, start:], finite.rows(len(rows)), strict=True)]
+        generated = zip(ids[:, start:].tolist(), finite.rows(len(rows)), strict=True)
+        return [until_end(row, self.ends.ends, ok) for row, ok in generated]
 
     def speak(self, row: Inputs, generation: GenerationSpec, seed: int, voice: Voice) -> GeneratedReply:
         """Continue one conversation with text and speech.
@@ -110,7 +94,7 @@ class Driver:
         tensors = self._tensors([row])
         wave = None
         try:
-            with self._only_last_scores(1), seeded(seed), warnings.catch_warnings():
+            with last_scores(self.writer.get_output_embeddings(), 1), seeded(seed), warnings.catch_warnings():
                 # The talker is read as embeddings, which no penalty for repetition can see.
                 warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
                 _, wave = self.model.generate(
@@ -125,7 +109,7 @@ class Driver:
             # The published code breaks where there is nothing to say, or no code was said.
             if not (text.ended and len(text.ids) < 2) and not (codes.ended and len(codes.ids) < 2):
                 raise
-        told = self._told(text.ids, finite=True)
+        told = until_end(text.ids, self.ends.ends)
         if wave is None:
             return GeneratedReply(told, None, complete=True)
         samples = wave.reshape(-1).float().cpu().numpy()
@@ -145,7 +129,7 @@ class Driver:
         import torch
 
         longest = max(len(label) for label in labels)
-        with torch.inference_mode(), self._only_last_scores(longest + 1):
+        with torch.inference_mode(), last_scores(self.writer.get_output_embeddings(), longest + 1):
             scores = self.writer(**self._tensors([row.followed_by(label) for label in labels]), use_cache=False).logits
         sums = []
         for of_label, label in zip(scores[:, -longest - 1 :].float().cpu(), labels, strict=True):
@@ -191,20 +175,6 @@ class Driver:
         drawn = {"talker_temperature": 0.9, "talker_top_k": 50, "talker_top_p": 1.0}
         return settings | (drawn if voice.do_sample else dict.fromkeys(drawn))
 
-    def _told(self, ids: Sequence[int], finite: bool) -> GeneratedText:
-        end = next((i for i, token in enumerate(ids) if token in self.ends.ends), None)
-        return GeneratedText(tuple(ids[:end]), end is not None, finite)
-
-    @contextmanager
-    def _only_last_scores(self, count: int) -> Iterator[None]:
-        """Let the model make scores for the last positions alone; a long prompt's would fill the memory."""
-        head = self.writer.get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda module, given: (given[0][:, -count:], *given[1:]))
-        try:
-            yield
-        finally:
-            hook.remove()
-
 
 class FiniteRows:
     """Notices rows of scores that are not numbers, and lets the generation go on without them."""
@@ -220,13 +190,6 @@ class FiniteRows:
     def rows(self, count: int) -> list[bool]:
         """For each row of the batch, whether all its scores were numbers."""
         return [True] * count if self._finite is None else [bool(row) for row in self._finite.tolist()]
-
-
-def only_numbers(input_ids: Tensor, scores: Tensor) -> Tensor:
-    """Scores as they are; GenerationError where they are not numbers. What cannot come is at minus infinity."""
-    if (scores.isnan() | scores.isposinf()).any():
-        raise GenerationError(NO_NUMBERS)
-    return scores
 
 
 class Stream:
@@ -246,16 +209,3 @@ class Stream:
 
     def end(self) -> None:
         self.ended = True
-
-
-@contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """Draw from generators of this block alone; without a seed nothing is drawn in it."""
-    import torch
-
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield

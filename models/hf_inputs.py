@@ -102,8 +102,8 @@ class InputBuilder:
         ModelError: the processor takes no video or no sound, or has no chat template.
     """
 
-    def __init__(self, processor: Any, name: str, perception: ClipDecoder, system: str) -> None:
-        self.processor, self.name, self.perception, self.system = processor, name, perception, system
+    def __init__(self, processor: Any, name: str, decoder: ClipDecoder, system: str) -> None:
+        self.processor, self.name, self.decoder, self.system = processor, name, decoder, system
         for part, what in (("tokenizer", "text"), ("video_processor", "video"), ("feature_extractor", "sound")):
             if getattr(processor, part, None) is None:
                 raise ModelError(
@@ -166,7 +166,7 @@ class InputBuilder:
         return int(ids[0]) if ids and ids[0] in self.processor.tokenizer.added_tokens_decoder else None
 
     def _look(self, clip: Clip) -> DecodedClip:
-        view = self.perception.look(clip)
+        view = self.decoder.look(clip)
         longest = _longest_sound_s(self.processor)
         if view.sound is not None and len(view.sound) > longest * SOUND_RATE:
             raise GenerationError(f"{clip.name}: its sound is longer than the {longest:g} s that the model hears")
@@ -214,7 +214,7 @@ class InputBuilder:
         """Frames are taken as they are; processors learn their times from either of two settings."""
         from transformers.video_utils import VideoMetadata
 
-        fps = self.perception.fps
+        fps = self.decoder.fps
         return {
             "do_sample_frames": False,
             "fps": fps,

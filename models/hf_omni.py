@@ -14,11 +14,11 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe, first_line
 from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
-from avemo_harness.models.hf_generation import Driver, EndTokens, GeneratedText, Voice
+from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, flags_of
+from avemo_harness.models.hf_generation import Driver, EndTokens, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
 from avemo_harness.models.inputs import ClipDecoder, LruCache
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.sampling import NO_NUMBERS, flags_of
 from avemo_harness.models.weights import Attention, DType, load_weights, loading, resolve
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
@@ -94,7 +94,7 @@ class HfOmni:
         # What the class offers at most is narrowed to what this checkpoint does.
         self.capabilities = Capabilities(outputs=frozenset(outputs), largest_batch=64, usual_batch=1)
         self._speaks = "spoken_response" in outputs & setup.outputs
-        self._perception = ClipDecoder(arguments.fps)
+        self._decoder = ClipDecoder(arguments.fps)
         self._batcher = Batcher()
         self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
@@ -119,7 +119,7 @@ class HfOmni:
     def prefetch(self, request: Request) -> None:
         """Decode a request's clips."""
         for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip)
+            self._decoder.prefetch(clip)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         answers = self._batcher.generate(requests, self._asked, self._answer)
@@ -198,7 +198,7 @@ class HfOmni:
 
     @cached_property
     def _builder(self) -> InputBuilder:
-        return InputBuilder(self._processor, self._arguments.pretrained, self._perception, self._arguments.system)
+        return InputBuilder(self._processor, self._arguments.pretrained, self._decoder, self._arguments.system)
 
     @cached_property
     def _driver(self) -> Driver:

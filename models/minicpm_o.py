@@ -21,8 +21,15 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, describe, first_line
 from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.decoding import complete, label_logprobs
-from avemo_harness.models.hf_generation import GeneratedText, seeded
+from avemo_harness.models.decoding import (
+    NO_NUMBERS,
+    GeneratedText,
+    Sampling,
+    complete,
+    flags_of,
+    label_logprobs,
+    seeded,
+)
 from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, LruCache
 from avemo_harness.models.minicpm_network import (
     GRID_FPS,
@@ -33,7 +40,6 @@ from avemo_harness.models.minicpm_network import (
     conversation,
 )
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.models.weights import (
     Attention,
     DType,
@@ -180,7 +186,7 @@ class MiniCpmO:
             raise ModelError("minicpm-o: replies need one voice to be comparable: voice=SOUND_FILE")
         self._arguments, self._setup = arguments, setup
         self._speaks = "spoken_response" in setup.outputs
-        self._perception = ClipDecoder(GRID_FPS)
+        self._decoder = ClipDecoder(GRID_FPS)
         self._batcher = Batcher()
         self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
@@ -200,7 +206,7 @@ class MiniCpmO:
     def prefetch(self, request: Request) -> None:
         """Decode a request's clips."""
         for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip)
+            self._decoder.prefetch(clip)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         answers = self._batcher.generate(requests, self._asked, self._answer)
@@ -222,12 +228,12 @@ class MiniCpmO:
         return self._network.inputs(said, spoken)
 
     def _look(self, clip: Clip) -> TimedClip:
-        view = self._perception.look(clip)
+        view = self._decoder.look(clip)
         return TimedClip(view, media.probe(clip.read()).duration_s)
 
     def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
         output, generation = asked[0].request.output, asked[0].request.generation
-        reading = self._network.read([one.inputs() for one in asked])
+        reading = self._network.prefill([one.inputs() for one in asked])
         if isinstance(output, LabelOutput) and output.method == "rank":
             ranked = label_logprobs(self._network, reading.prefix, self._ranker.ids(output.labels))
             rows = zip(asked, ranked, strict=True)
@@ -266,7 +272,7 @@ class MiniCpmO:
     @cached_property
     def _ranker(self) -> LabelRanker:
         def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            reading = self._network.read([self._inputs(messages, spoken=False)])
+            reading = self._network.prefill([self._inputs(messages, spoken=False)])
             return label_logprobs(self._network, reading.prefix, labels)[0]
 
         return LabelRanker(self._network.tokenizer, score)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.errors import GenerationError, SampleError, describe
-from avemo_harness.models.sampling import NO_NUMBERS
+from avemo_harness.models.decoding import NO_NUMBERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, ModelError, describe
 from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.decoding import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, FrameSize, Prompt, PromptBuilder
 from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Talker, TalkerOutput, TalkerRequest, Voice
 from avemo_harness.models.qwen_thinker import Continuation, PrefillState, Thinker, complete, label_logprobs
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
 from avemo_harness.models.weights import Attention, Checkpoint, DType, load_weights, loading, resolve
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
@@ -106,7 +106,7 @@ class QwenOmni:
             raise ModelError("qwen2.5-omni: fps must be above 0")
         self._arguments, self._setup = arguments, setup
         self._speaks = "spoken_response" in setup.outputs
-        self._perception = ClipDecoder(arguments.fps)
+        self._decoder = ClipDecoder(arguments.fps)
         self._batcher = Batcher(free=self.forget)
 
     def identity(self) -> Mapping[str, str]:
@@ -131,7 +131,7 @@ class QwenOmni:
         """Decode a request's clips that are not encoded yet."""
         thinker = self.__dict__.get("_thinker")
         for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
+            self._decoder.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         return self._batcher.generate(requests, self._asked, self._answer)
@@ -261,7 +261,7 @@ class QwenOmni:
     def _builder(self) -> PromptBuilder:
         size = FrameSize(self._arguments.min_pixels, self._arguments.max_pixels)
         config = self._loaded.config.thinker_config if self._speaks else self._loaded.config
-        return PromptBuilder(self._processor, config, self._perception, size)
+        return PromptBuilder(self._processor, config, self._decoder, size)
 
 
 def _context_bytes(device: Any) -> int:

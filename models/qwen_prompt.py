@@ -188,8 +188,8 @@ class PromptBuilder:
         config: the thinker's config.
     """
 
-    def __init__(self, processor: Any, config: Any, perception: ClipDecoder, size: FrameSize) -> None:
-        self.processor, self.config, self.perception, self.size = processor, config, perception, size
+    def __init__(self, processor: Any, config: Any, decoder: ClipDecoder, size: FrameSize) -> None:
+        self.processor, self.config, self.decoder, self.size = processor, config, decoder, size
         self._layouts: LruCache[StreamDigests, tuple[Ids, Ids]] = LruCache(
             LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes
         )
@@ -210,7 +210,7 @@ class PromptBuilder:
         return _with_prefixes(list(self._pieces(text, clips)))
 
     def _message(self, message: Message) -> dict[str, Any]:
-        return _chat(message.role, message.content, self.perception)
+        return _chat(message.role, message.content, self.decoder)
 
     def _pieces(self, text: str, clips: Sequence[Clip]) -> Iterator[Piece]:
         processor = self.processor
@@ -230,18 +230,18 @@ class PromptBuilder:
 
     def clip_piece(self, clip: Clip) -> Piece:
         """The place of a clip in the sequence."""
-        streams = self.perception.streams(clip)
+        streams = self.decoder.streams(clip)
         return Piece(*self._layouts.get(streams, lambda: self._layout(clip)), clip, streams)
 
     def _layout(self, clip: Clip) -> tuple[Ids, Ids]:
-        view = self.perception.look(clip)
+        view = self.decoder.look(clip)
         frames, sound = view.frames, view.sound
         return clip_layout(
             Tokens.of(self.processor),
             None if frames is None else self.grid(*frames.shape[:3]),
             None if sound is None else self.sound_tokens(len(sound), clip.name),
             Pace(
-                grid_s=self.processor.video_processor.temporal_patch_size / self.perception.fps,
+                grid_s=self.processor.video_processor.temporal_patch_size / self.decoder.fps,
                 per_s=self.config.position_id_per_seconds,
                 chunk_s=self.config.seconds_per_chunk,
             ),
@@ -268,7 +268,7 @@ class PromptBuilder:
         return tokens
 
 
-def _chat(role: str, content: Sequence[Text | Clip], perception: ClipDecoder | None = None) -> dict[str, Any]:
+def _chat(role: str, content: Sequence[Text | Clip], decoder: ClipDecoder | None = None) -> dict[str, Any]:
     """A message as chat templates take it. A clip without video is sound alone."""
     parts = []
     for block in content:
@@ -276,8 +276,8 @@ def _chat(role: str, content: Sequence[Text | Clip], perception: ClipDecoder | N
             # Text of a release must not be able to close a turn or to name media.
             parts.append({"type": "text", "text": block.text.replace("<|", "< |")})
         else:
-            assert perception is not None
-            parts.append({"type": "video" if perception.streams(block).video is not None else "audio"})
+            assert decoder is not None
+            parts.append({"type": "video" if decoder.streams(block).video is not None else "audio"})
     return {"role": role, "content": parts}
 
 
@@ -347,7 +347,7 @@ class ClipEncoder:
         import torch
 
         video = self.builder.processor.video_processor(
-            videos=[self.builder.perception.frames(clip)],
+            videos=[self.builder.decoder.frames(clip)],
             size={"shortest_edge": self.builder.size.least, "longest_edge": self.builder.size.most},
             do_sample_frames=False,
             cap_pixels_per_frame=False,
@@ -361,7 +361,7 @@ class ClipEncoder:
         return torch.cat(list(features.pooler_output))
 
     def _heard(self, clip: Clip) -> Tensor:
-        sound = self.builder.perception.sound(clip)
+        sound = self.builder.decoder.sound(clip)
         assert sound is not None
         extractor = self.builder.processor.feature_extractor
         mels = -(-len(sound) // extractor.hop_length)

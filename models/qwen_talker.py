@@ -11,8 +11,8 @@ import numpy as np
 
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.models.decoding import Chooser, Sampling
 from avemo_harness.models.qwen_thinker import TalkerInput, Thinker, with_cache
-from avemo_harness.models.sampling import Chooser, Sampling
 from avemo_harness.models.weights import Checkpoint
 
 if TYPE_CHECKING:

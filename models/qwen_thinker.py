@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avemo_harness.models.decoding import Chooser, Sampling
 from avemo_harness.models.qwen_prompt import ClipEncoder, Piece, Prompt
-from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -159,7 +159,7 @@ def test_mel_frames_beyond_the_sound_are_neither_made_nor_heard(
     monkeypatch.setattr(encoder.model, "get_audio_features", watch)
     monkeypatch.setattr(extractor, "_torch_extract_fbank_features", weigh)
     ours = encoder._heard(one)
-    sound = encoder.builder.perception.sound(one)
+    sound = encoder.builder.decoder.sound(one)
     assert sound is not None
     assert made[0][2] == -(-len(sound) // 160)
     assert cost[0] < len(sound) + 1000

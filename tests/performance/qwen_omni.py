@@ -44,12 +44,12 @@ class Waiting:
     def _watch(self, name: str) -> None:
         method = getattr(ClipDecoder, name)
 
-        def timed(perception: ClipDecoder, clip: Any) -> Any:
+        def timed(decoder: ClipDecoder, clip: Any) -> Any:
             if threading.current_thread() is not threading.main_thread():
-                return method(perception, clip)
+                return method(decoder, clip)
             started = time.perf_counter()
             try:
-                return method(perception, clip)
+                return method(decoder, clip)
             finally:
                 self.seconds += time.perf_counter() - started
 

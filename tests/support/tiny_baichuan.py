@@ -251,14 +251,14 @@ def reference_replies(model: BaichuanOmni, requests: list[Request]) -> list[dict
     import torch
 
     from avemo_harness.models.baichuan_speech import GREEDY_CODES, Talker
-    from avemo_harness.models.sampling import Sampling
+    from avemo_harness.models.decoding import Sampling
 
     network = model._network
     talker = Talker(network, None, GREEDY_CODES)
     seen = []
     for request in requests:
         row = model._inputs(request.messages, spoken=True)
-        reply = talker.reply(network.read([row]), Sampling(False), request.seed, 24)
+        reply = talker.reply(network.prefill([row]), Sampling(False), request.seed, 24)
         stretches = [stretch.tolist() for stretch in reply.stretches]
         with torch.inference_mode():
             anew = _anew(model, row, 24)
@@ -296,7 +296,7 @@ def _anew(model: BaichuanOmni, row: Any, limit: int) -> dict[str, Any]:
     def write() -> bool:
         for _ in range(50):
             scores = whole().logits[0, -1].clone()
-            scores[list(network.places)] = float("-inf")
+            scores[list(network.placeholder_ids)] = float("-inf")
             token = int(scores.argmax())
             if token == network.speaking:
                 return True
@@ -323,7 +323,7 @@ def _anew(model: BaichuanOmni, row: Any, limit: int) -> dict[str, Any]:
                 break
             stretch.append(frame[0].tolist())
             said.append(frame[0].tolist())
-            after.append(network.places[0])
+            after.append(network.placeholder_ids[0])
         return stretch
 
     more = True
@@ -360,7 +360,7 @@ def unreadable(model: BaichuanOmni) -> dict[str, Any]:
                 files.video.unlink()
             return files
 
-    model.__dict__["_builder"] = Losing(model._builder._processor, model._perception, model._builder._hearing)
+    model.__dict__["_builder"] = Losing(model._builder._processor, model._decoder, model._builder._sound_sizes)
     return plain(model.generate([ask(A)])[0])
 
 

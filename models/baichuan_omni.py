@@ -21,9 +21,9 @@ from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, Sampling, c
 from avemo_harness.models.inputs import ClipDecoder, LruCache
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.weights import (
+    Checkpoint,
     DType,
     Placement,
-    RemoteCheckpoint,
     check_trust,
     load_remote,
     load_tokenizer,
@@ -192,7 +192,7 @@ class BaichuanOmni:
         return LabelRanker(self._network.tokenizer, score)
 
     @cached_property
-    def _checkpoint(self) -> RemoteCheckpoint:
+    def _checkpoint(self) -> Checkpoint:
         given = self._arguments
         checkpoint = resolve_remote(
             "baichuan-omni", given.pretrained, given.revision, given.trust_code, self._setup.say
@@ -212,9 +212,9 @@ class BaichuanOmni:
     @cached_property
     def _network(self) -> BaichuanNetwork:
         given, checkpoint = self._arguments, self._checkpoint
-        where = Placement(checkpoint.dtype(given.dtype), None, given.device_map, self._setup.device)
-        self._setup.say(f"loading {given.pretrained} ({where.dtype})")
-        model: Any = load_remote("AutoModelForCausalLM", checkpoint, where, **vision_settings(checkpoint.config))
+        placement = Placement(checkpoint.dtype(given.dtype), None, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} ({placement.dtype})")
+        model: Any = load_remote("AutoModelForCausalLM", checkpoint, placement, **vision_settings(checkpoint.config))
         model.config.video_config.max_pixels = given.max_pixels
         model.config.video_config.max_frame_num = given.max_frames
         return BaichuanNetwork(model, load_tokenizer(checkpoint))

@@ -19,7 +19,7 @@ from avemo_harness.models.hf_generation import Driver, EndTokens, Voice
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs
 from avemo_harness.models.inputs import ClipDecoder, LruCache
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.weights import Attention, DType, load_weights, loading, resolve
+from avemo_harness.models.weights import Attention, DType, Placement, load_native, resolve
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 VERSION = "1"
@@ -104,7 +104,7 @@ class HfOmni:
             "model": "hf-omni",
             "version": VERSION,
             "class": " ".join(checkpoint.config.get("architectures") or [str(checkpoint.config.get("model_type"))]),
-            "weights": checkpoint.weights,
+            "weights": checkpoint.weights.content,
             "dtype": checkpoint.dtype(given.dtype),
             **{
                 name: str(getattr(given, name))
@@ -188,11 +188,12 @@ class HfOmni:
         repair_torchvision()
         from transformers import AutoProcessor
 
-        processor_class: Any = AutoProcessor
-        where: dict[str, Any] = {"revision": self._checkpoint.revision, "trust_remote_code": False}
+        weights = self._checkpoint.weights
         try:
             with quiet_loading():
-                return processor_class.from_pretrained(self._checkpoint.path, **where)
+                return AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                    weights.path, revision=weights.revision, trust_remote_code=False
+                )
         except (OSError, ValueError) as error:
             raise self._unfit(f"its processor cannot be loaded ({first_line(error)})") from error
 
@@ -208,7 +209,9 @@ class HfOmni:
         given, checkpoint = self._arguments, self._checkpoint
         builder = self._builder
         try:
-            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(
+                checkpoint.weights.path, revision=checkpoint.weights.revision, trust_remote_code=False
+            )
             model_class: Any = MODEL_FOR_MULTIMODAL_LM_MAPPING[type(config)]
         except (KeyError, ValueError) as error:
             raise self._unfit(
@@ -221,12 +224,12 @@ class HfOmni:
             _check_speaker(given.pretrained, given.speaker, config.talker_config)
             # The talker's positions depend on it as soon as there is sound, and only the thinker's config holds it.
             config.talker_config.audio_config = config.thinker_config.audio_config
-        how = loading(checkpoint, given.dtype, given.attn, given.device_map, self._setup.device)
-        if given.attn == "sdpa":
-            # The library's own choice, part by part; asked for by name, it refuses models with a part that lacks it.
-            del how["attn_implementation"]
-        self._setup.say(f"loading {given.pretrained} ({how['dtype']}, {given.attn})")
-        model = load_weights(model_class, checkpoint, {**how, "config": config})
+        dtype = checkpoint.dtype(given.dtype)
+        # The library's own choice, part by part; named, "sdpa" is refused for models with a part that lacks it.
+        attn = None if given.attn == "sdpa" else given.attn
+        placement = Placement(dtype, attn, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} (torch.{dtype}, {given.attn})")
+        model = load_native(model_class, checkpoint, placement, config=config)
         return Driver(model, _ends(builder, model.generation_config.eos_token_id))
 
     def _unfit(self, why: str) -> ModelError:

@@ -42,9 +42,9 @@ from avemo_harness.models.minicpm_network import (
 from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.weights import (
     Attention,
+    Checkpoint,
     DType,
     Placement,
-    RemoteCheckpoint,
     load_remote,
     load_tokenizer,
     resolve_remote,
@@ -77,7 +77,7 @@ class Speaker:
         ModelError: the vocoder is not in the checkpoint, or cannot run here.
     """
 
-    def __init__(self, model: Any, checkpoint: RemoteCheckpoint) -> None:
+    def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         self._model = model
         tokenizer, vocoder = checkpoint.folder / TOKENIZER, checkpoint.folder / VOCODER
         for needed in (tokenizer, vocoder):
@@ -278,7 +278,7 @@ class MiniCpmO:
         return LabelRanker(self._network.tokenizer, score)
 
     @cached_property
-    def _checkpoint(self) -> RemoteCheckpoint:
+    def _checkpoint(self) -> Checkpoint:
         given = self._arguments
         checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, given.trust_code, self._setup.say)
         checkpoint.check_type("minicpm-o", "minicpmo")
@@ -287,10 +287,10 @@ class MiniCpmO:
     @cached_property
     def _network(self) -> MiniCpmNetwork:
         given, checkpoint = self._arguments, self._checkpoint
-        where = Placement(checkpoint.dtype(given.dtype), given.attn, given.device_map, self._setup.device)
-        self._setup.say(f"loading {given.pretrained} ({where.dtype}, {given.attn})")
+        placement = Placement(checkpoint.dtype(given.dtype), given.attn, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} ({placement.dtype}, {given.attn})")
         parts = {"init_vision": True, "init_audio": True, "init_tts": self._speaks}
-        return MiniCpmNetwork(load_remote("AutoModel", checkpoint, where, **parts), load_tokenizer(checkpoint))
+        return MiniCpmNetwork(load_remote("AutoModel", checkpoint, placement, **parts), load_tokenizer(checkpoint))
 
     @cached_property
     def _speaker(self) -> Speaker | None:

@@ -20,7 +20,7 @@ from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
 from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, FrameSize, Prompt, PromptBuilder
 from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Talker, TalkerOutput, TalkerRequest, Voice
 from avemo_harness.models.qwen_thinker import Continuation, PrefillState, Thinker, complete, label_logprobs
-from avemo_harness.models.weights import Attention, Checkpoint, DType, load_weights, loading, resolve
+from avemo_harness.models.weights import Attention, Checkpoint, DType, Placement, load_native, resolve
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 VERSION = "1"
@@ -114,7 +114,7 @@ class QwenOmni:
         return {
             "model": "qwen2.5-omni",
             "version": VERSION,
-            "weights": self._checkpoint.weights,
+            "weights": self._checkpoint.weights.content,
             "dtype": self._checkpoint.dtype(given.dtype),
             "system": SYSTEM,
             **{
@@ -218,9 +218,9 @@ class QwenOmni:
         repair_torchvision()
         from transformers import Qwen2_5OmniProcessor
 
-        where: dict[str, Any] = {"revision": self._checkpoint.revision}
+        weights = self._checkpoint.weights
         with quiet_loading():
-            return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
+            return Qwen2_5OmniProcessor.from_pretrained(weights.path, revision=weights.revision)
 
     @cached_property
     def _loaded(self) -> Any:
@@ -229,12 +229,13 @@ class QwenOmni:
         from transformers import Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration
 
         given = self._arguments
-        how = loading(self._checkpoint, given.dtype, given.attn, given.device_map, self._setup.device)
-        self._setup.say(f"loading {given.pretrained} ({how['dtype']}, {given.attn})")
+        dtype = self._checkpoint.dtype(given.dtype)
+        placement = Placement(dtype, given.attn, given.device_map, self._setup.device)
+        self._setup.say(f"loading {given.pretrained} (torch.{dtype}, {given.attn})")
         model_class = (
             Qwen2_5OmniForConditionalGeneration if self._speaks else Qwen2_5OmniThinkerForConditionalGeneration
         )
-        return load_weights(model_class, self._checkpoint, how)
+        return load_native(model_class, self._checkpoint, placement)
 
     @cached_property
     def _thinker(self) -> Thinker:

@@ -73,7 +73,7 @@ class Voice:
         import torch
         from transformers.utils.hub import cached_file
 
-        path = cached_file(checkpoint.path, "spk_dict.pt", revision=checkpoint.revision)
+        path = cached_file(checkpoint.weights.path, "spk_dict.pt", revision=checkpoint.weights.revision)
         speakers = torch.load(str(path), weights_only=True, map_location="cpu")
         if name not in speakers:
             raise ModelError(f"the checkpoint has no speaker {name!r}; known: {', '.join(sorted(speakers))}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from avemo_harness.errors import ModelError
-from avemo_harness.models.weights import loading, resolve
+from avemo_harness.models.weights import Placement, resolve
 
 
 def write_checkpoint(folder: Path, config: object = None) -> Path:
@@ -24,22 +24,22 @@ def test_a_folder_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> No
     first = write_checkpoint(tmp_path / "a")
     moved = shutil.copytree(first, tmp_path / "b")
     (moved / "README.md").write_text("words that change nothing", encoding="utf-8")
-    assert resolve(str(first), None).weights == resolve(str(moved), None).weights
+    assert resolve(str(first), None).weights.content == resolve(str(moved), None).weights.content
 
 
 def test_changed_weights_are_noticed(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "a")
-    before = resolve(str(folder), None).weights
+    before = resolve(str(folder), None).weights.content
     (folder / "model.safetensors").write_bytes(b"others!")
     os.utime(folder / "model.safetensors", ns=(1, 1))
-    assert resolve(str(folder), None).weights != before
+    assert resolve(str(folder), None).weights.content != before
 
 
 def test_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_checkpoint(tmp_path / "a")
-    before = resolve(str(folder), None).weights
+    before = resolve(str(folder), None).weights.content
     monkeypatch.setattr("avemo_harness.torch_setup.sha256_of", None)
-    assert resolve(str(folder), None).weights == before
+    assert resolve(str(folder), None).weights.content == before
 
 
 @pytest.mark.parametrize(
@@ -84,17 +84,15 @@ def test_an_unreachable_hub_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPa
         resolve("owner/name", "v1")
 
 
-def test_a_device_map_and_a_device_exclude_each_other(tmp_path: Path) -> None:
-    import torch
-
-    checkpoint = resolve(str(write_checkpoint(tmp_path / "a")), None)
-    assert loading(checkpoint, "auto", "sdpa", None, None)["dtype"] == torch.bfloat16
-    assert loading(checkpoint, "auto", "sdpa", None, "cpu")["device_map"] == {"": "cpu"}
-    assert loading(checkpoint, "auto", "sdpa", "auto", None)["device_map"] == "auto"
+def test_a_device_map_and_a_device_exclude_each_other() -> None:
+    assert Placement("bfloat16", "sdpa", None, "cuda:1").one_device == "cuda:1"
     with pytest.raises(ModelError, match="exclude each other"):
-        loading(checkpoint, "auto", "sdpa", "auto", "cuda:0")
+        Placement("bfloat16", "sdpa", "auto", "cuda:0")
+
+
+def test_flash_attention_needs_its_package() -> None:
     with pytest.raises(ModelError, match="flash-attn"):
-        loading(checkpoint, "auto", "flash_attention_2", None, None)
+        Placement("bfloat16", "flash_attention_2", None, None)
 
 
 def test_a_folder_with_code_that_loading_would_run_is_refused(tmp_path: Path) -> None:

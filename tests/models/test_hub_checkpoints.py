@@ -26,7 +26,7 @@ answers = []
 for pretrained, revision in json.loads(sys.argv[1]):
     try:
         found = resolve(pretrained, revision)
-        answers.append({"weights": found.weights, "revision": found.revision, "dtype": found.dtype("auto")})
+        answers.append({"weights": found.weights.content, "revision": found.weights.revision, "dtype": found.dtype("auto")})
     except ModelError as error:
         answers.append({"refused": str(error)})
 print(json.dumps(answers))

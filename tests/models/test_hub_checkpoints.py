@@ -26,7 +26,8 @@ answers = []
 for pretrained, revision in json.loads(sys.argv[1]):
     try:
         found = resolve(pretrained, revision)
-        answers.append({"weights": found.weights.content, "revision": found.weights.revision, "dtype": found.dtype("auto")})
+        content, commit = found.weights.content, found.weights.revision
+        answers.append({"weights": content, "revision": commit, "dtype": found.dtype("auto")})
     except ModelError as error:
         answers.append({"refused": str(error)})
 print(json.dumps(answers))

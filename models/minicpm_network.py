@@ -165,14 +165,13 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefillState:
-    """Conversations that were read as one batch.
+class VoicedPrefill(Prefill):
+    """Conversations after their prefill as one batch.
 
     Args:
         voices: of each row, the states that describe its voice, [tokens, hidden]; None where it is not to be spoken.
     """
 
-    prefix: Prefill
     voices: tuple[Tensor | None, ...]
 
 
@@ -228,7 +227,7 @@ class MiniCpmNetwork:
         )
         return Inputs({name: made[name] for name in made if name != "image_sizes"}, (bool(frames), bool(sounds)))
 
-    def prefill(self, rows: Sequence[Inputs]) -> PrefillState:
+    def prefill(self, rows: Sequence[Inputs]) -> VoicedPrefill:
         """Prefill conversations as one batch."""
         import torch
         from transformers import DynamicCache
@@ -237,9 +236,8 @@ class MiniCpmNetwork:
             embedded, mask = left_padded([self._embedded(row) for row in rows], 0.0)
             positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
             hidden, cache = self._states(embedded, mask, positions, DynamicCache())
-            prefix = Prefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache)
-            voices = [self._voice(row, hidden[i]) for i, row in enumerate(rows)]
-        return PrefillState(prefix, tuple(voices))
+            voices = tuple(self._voice(row, hidden[i]) for i, row in enumerate(rows))
+            return VoicedPrefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache, voices)
 
     def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """As in `Network`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,8 @@ from avemo_harness.models.decoding import (
     seeded,
     until_end,
 )
-from avemo_harness.torch_setup import find_weights
+from avemo_harness.models.neural import SpokenReply
+from avemo_harness.torch_setup import Say, find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,7 @@ class VocoderFolder:
             sys.dont_write_bytecode = compiles
 
 
-def find_vocoder(path: str, say: Callable[[str], None]) -> VocoderFolder:
+def find_vocoder(path: str, say: Say) -> VocoderFolder:
     """Pin a vocoder down.
 
     Raises:
@@ -86,7 +87,7 @@ def find_vocoder(path: str, say: Callable[[str], None]) -> VocoderFolder:
 
 RATE_HZ = 24_000
 CODES = Sampling(do_sample=True, temperature=0.5, top_k=5, top_p=0.85, repetition_penalty=1.3)
-"""How the published demonstration draws speech codes."""
+"""Sampling of speech codes as in the published demonstration."""
 GREEDY_CODES = Sampling(do_sample=False, repetition_penalty=1.3)
 LONGEST_STRETCH, LONGEST_WORDS, MOST_STRETCHES = 500, 50, 100
 """Codes, and tokens of words, of one stretch; stretches of a reply. All as published."""
@@ -95,23 +96,9 @@ PAUSES = frozenset(",!?，。！？")
 FADE_S = 0.010
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply.
-
-    Args:
-        stretches: speech codes, each [n, codebooks].
-        complete: False where a stretch or the whole reached its limit.
-    """
-
-    told: GeneratedText
-    stretches: tuple[Tensor, ...]
-    complete: bool
-
-
 @dataclass
 class _State:
-    """One conversation while it is continued: what was read, what comes next, and what was said."""
+    """One conversation while it is decoded: scores of the next token, KV cache, and the words so far."""
 
     scores: Tensor
     embedded: Tensor | None
@@ -126,28 +113,41 @@ class Talker:
 
     Args:
         vocoder: makes sound of a spectrum by ``decode(mel, device)``, as the published one.
-        codes: how speech codes are drawn.
+        codes: sampling of speech codes.
     """
 
     def __init__(self, network: BaichuanNetwork, vocoder: Any, codes: Sampling) -> None:
         self._network, self._vocoder, self._codes = network, vocoder, codes
 
-    def reply(self, prefill: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
+    def reply(self, prefill: Prefill, words: Sampling, seed: int, limit: int) -> tuple[GeneratedText, SpokenReply]:
         """Continue one conversation with words and speech.
 
         Args:
-            words: how tokens of words are drawn.
-            limit: tokens of words.
+            words: sampling of the words' tokens.
+            limit: of the words' tokens.
 
         Raises:
-            GenerationError: scores are not numbers.
+            GenerationError: scores or samples are not numbers.
+        """
+        text, stretches, complete = self.codes(prefill, words, seed, limit)
+        return text, SpokenReply(self._sound(stretches, seed), complete)
+
+    def codes(
+        self, prefill: Prefill, words: Sampling, seed: int, limit: int
+    ) -> tuple[GeneratedText, list[Tensor], bool]:
+        """Continue one conversation with words and stretches of speech codes, each [n, codebooks].
+
+        Returns:
+            the words, the stretches, and False where a stretch or the whole reached its limit.
         """
         import torch
 
         with torch.inference_mode():
-            return self._reply(prefill, words, seed, limit)
+            return self._decode(prefill, words, seed, limit)
 
-    def _reply(self, prefill: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
+    def _decode(
+        self, prefill: Prefill, words: Sampling, seed: int, limit: int
+    ) -> tuple[GeneratedText, list[Tensor], bool]:
         state = _State(prefill.scores, None, prefill.mask, prefill.next_position, prefill.cache)
         of_words = Chooser(words, [seed], self._network.placeholder_ids)
         of_codes = Chooser(self._codes, [seed])
@@ -163,7 +163,7 @@ class Talker:
             complete &= whole
             self._feed(state, self._network.spoken)
         complete &= len(stretches) < MOST_STRETCHES
-        return Reply(until_end(state.ids, self._network.ends), tuple(one for one in stretches if len(one)), complete)
+        return until_end(state.ids, self._network.ends), [codes for codes in stretches if len(codes)], complete
 
     def _write(self, state: _State, chooser: Chooser, limit: int) -> bool:
         """Write words up to where they are to be spoken; False where the answer ends."""
@@ -225,7 +225,7 @@ class Talker:
         state.scores, state.embedded = out.logits[:, -1].float(), out.audios_emb_for_infer
         state.cache, state.next_position = out.past_key_values, state.next_position + 1
 
-    def sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
+    def _sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
         """The sound of speech codes; None where there are none.
 
         Args:

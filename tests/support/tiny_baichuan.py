@@ -199,7 +199,7 @@ def published(model: BaichuanOmni, request: Request, tokens: int) -> str:
     """The published way to a text: the processor's output for one prompt, and `generate`."""
     import torch
 
-    row, tokenizer = model._inputs(request.messages, spoken=False), model._network.tokenizer
+    row, tokenizer = model.inputs(request.messages, spoken=False), model._network.tokenizer
     sounds = row.sounds
     with torch.inference_mode():
         ids = model._network.model.generate(
@@ -223,7 +223,7 @@ def naive_ranking(model: BaichuanOmni, request: Request) -> list[float]:
     """Log-probability of each label by one full pass for prompt and label."""
     import torch
 
-    network, row = model._network, model._inputs(request.messages, spoken=False)
+    network, row = model._network, model.inputs(request.messages, spoken=False)
     assert row.sounds is not None
     scores = []
     for label in request.output.labels:  # type: ignore[union-attr]  # (labels are asked for)
@@ -257,13 +257,13 @@ def reference_replies(model: BaichuanOmni, requests: list[Request]) -> list[dict
     talker = Talker(network, None, GREEDY_CODES)
     seen = []
     for request in requests:
-        row = model._inputs(request.messages, spoken=True)
-        reply = talker.reply(network.prefill([row]), Sampling(False), request.seed, 24)
-        stretches = [stretch.tolist() for stretch in reply.stretches]
+        row = model.inputs(request.messages, spoken=True)
+        text, codes, complete = talker.codes(network.prefill([row]), Sampling(False), request.seed, 24)
+        stretches = [stretch.tolist() for stretch in codes]
         with torch.inference_mode():
             anew = _anew(model, row, 24)
-        words = [*reply.told.ids, *([network.ends[0]] if reply.told.ended else [])]
-        seen.append({"stretches": stretches, "words": words, "anew": anew, "complete": reply.complete})
+        words = [*text.ids, *([network.ends[0]] if text.ended else [])]
+        seen.append({"stretches": stretches, "words": words, "anew": anew, "complete": complete})
     return seen
 
 

@@ -33,7 +33,9 @@ from avemo_harness.errors import ModelError
 from avemo_harness.models.base import Prefetching
 
 if TYPE_CHECKING:
-    from avemo_harness.models.hf_omni import HfOmni, PreparedRequest
+    from avemo_harness.models.hf_inputs import Inputs
+    from avemo_harness.models.hf_omni import HfOmni
+    from avemo_harness.models.neural import PreparedRequest
     from avemo_harness.models.qwen_omni import QwenOmni
 
 
@@ -142,9 +144,9 @@ def test_a_batch_with_and_without_sound_is_split(tiny: Tiny, monkeypatch: pytest
     seen: list[list[tuple[bool, bool]]] = []
     answer = model._answer
 
-    def watch(asked: Sequence[PreparedRequest]) -> Sequence[Response]:
-        seen.append([one.streams for one in asked])
-        return answer(asked)
+    def watch(batch: Sequence[PreparedRequest[Inputs]]) -> Sequence[Response]:
+        seen.append([one.streams for one in batch])
+        return answer(batch)
 
     monkeypatch.setattr(model, "_answer", watch)
     model.generate([ask(A), ask(SILENT), ask(A, question="And?"), ask(SOUND), ask(silent_clip(2.5, 8)), MIXED])
@@ -216,7 +218,7 @@ def test_scores_that_are_no_numbers_are_an_error(how: dict[str, Any], tiny: Tiny
 
     model = tiny.make()
     with torch.no_grad():
-        model._driver.writer.get_output_embeddings().weight[5] = float("nan")
+        model._network.writer.get_output_embeddings().weight[5] = float("nan")
     answer = model.generate([ask(C, **how)])[0]
     assert "GenerationError: the model's scores are not numbers" in (answer.error or "")
     assert answer.text is None
@@ -227,7 +229,7 @@ def test_a_dialogue_longer_than_the_model_reads_is_an_error(tiny: Tiny, monkeypa
     model = tiny.make()
     short = model.generate([ask(A)])[0]
     assert short.prompt_tokens is not None
-    text_config = model._driver.writer.config.get_text_config()
+    text_config = model._network.writer.config.get_text_config()
     monkeypatch.setattr(text_config, "max_position_embeddings", short.prompt_tokens + 12)
     answers = model.generate([ask(A), ask(A, "I see.", B)])
     assert outcome(answers[0]) == outcome(short)
@@ -237,7 +239,7 @@ def test_a_dialogue_longer_than_the_model_reads_is_an_error(tiny: Tiny, monkeypa
 def test_a_batch_that_does_not_fit_is_halved(model: HfOmni, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [ask(A, question=f"Question {number}?") for number in range(5)]
     expected = [outcome(answer) for answer in model.generate(requests)]
-    write, sizes = model._driver.write, list[int]()
+    write, sizes = model._network.write, list[int]()
 
     def small(rows: Sequence[Any], *how: Any) -> Any:
         sizes.append(len(rows))
@@ -245,13 +247,13 @@ def test_a_batch_that_does_not_fit_is_halved(model: HfOmni, monkeypatch: pytest.
             raise RuntimeError("CUDA out of memory.")
         return write(rows, *how)
 
-    monkeypatch.setattr(model._driver, "write", small)
+    monkeypatch.setattr(model._network, "write", small)
     assert [outcome(answer) for answer in model.generate(requests)] == expected
     assert sizes == [5, 2, 2, 1]
 
 
 def test_only_the_scores_that_are_needed_are_made(model: HfOmni, monkeypatch: pytest.MonkeyPatch) -> None:
-    head, rows = model._driver.writer.get_output_embeddings(), list[int]()
+    head, rows = model._network.writer.get_output_embeddings(), list[int]()
     forward = head.forward
     monkeypatch.setattr(head, "forward", lambda hidden: rows.append(hidden.shape[1]) or forward(hidden))
     model.generate([ask(A), ask(A, question="And?")])

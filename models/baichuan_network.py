@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.decoding import Prefill, last_scores, left_padded
+from avemo_harness.models.decoding import Prefill, Step, last_scores, left_padded
 from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, escape_special_tokens
 
 if TYPE_CHECKING:
@@ -272,10 +272,10 @@ class BaichuanNetwork:
                 )
         return Prefill(out.logits[:, -1].float(), mask, mask.sum(dim=1) + 1, out.past_key_values)
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
         """As in `Network`."""
         out = self.forward(ids, mask, positions, cache, None)
-        return out.logits.float(), out.past_key_values
+        return Step(out.logits.float(), out.past_key_values)
 
     def forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any, codes: Tensor | None) -> Any:
         """The published output after further tokens.

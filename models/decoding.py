@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from avemo_harness.errors import GenerationError
 
@@ -162,11 +162,13 @@ class GeneratedText:
         ids: tokens without the end token.
         ended: an end token came.
         finite: False where the scores were not numbers, so that nothing was chosen from them.
+        states: as in `Step`, of each token but one that reached the limit, [n, hidden].
     """
 
     ids: tuple[int, ...]
     ended: bool
     finite: bool = True
+    states: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,20 @@ class Prefill:
     cache: Any
 
 
+class Step(NamedTuple):
+    """Tokens that were decoded.
+
+    Args:
+        scores: of the token after each, [B, k, vocabulary].
+        cache: the KV cache with these tokens.
+        states: what a talker gets of them, [B, k, hidden]; None for a network that does not speak.
+    """
+
+    scores: Tensor
+    cache: Any
+    states: Tensor | None = None
+
+
 class Network(Protocol):
     """A language model that is stepped by hand."""
 
@@ -199,15 +215,12 @@ class Network(Protocol):
         """Placeholder tokens of media, which are never generated."""
         ...
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
         """Decode further tokens.
 
         Args:
             ids, positions: [B, k].
             mask: of all tokens in the cache and of these, [B, n + k].
-
-        Returns:
-            scores of the token after each, [B, k, vocabulary], and the cache with these.
         """
         ...
 
@@ -258,6 +271,7 @@ def _complete(network: Network, prefill: Prefill, chooser: Chooser, limit: int) 
     ids = torch.empty(rows, 0, dtype=torch.long, device=device)
     done = torch.zeros(rows, dtype=torch.bool, device=device)
     finite = torch.ones(rows, dtype=torch.bool, device=device)
+    states: list[Tensor] = []
     scores, mask, position, cache = prefill.scores, prefill.mask, prefill.next_position, prefill.cache
     while True:
         usable = torch.isfinite(scores).all(dim=1)
@@ -269,9 +283,15 @@ def _complete(network: Network, prefill: Prefill, chooser: Chooser, limit: int) 
         if bool(done.all()) or ids.shape[1] == limit:
             break
         mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-        step_scores, cache = network.step(chosen[:, None], mask, position[:, None], cache)
-        scores, position = step_scores[:, -1], position + 1
-    return [until_end(ids[i].tolist(), network.ends, bool(finite[i])) for i in range(rows)]
+        step = network.step(chosen[:, None], mask, position[:, None], cache)
+        scores, cache, position = step.scores[:, -1], step.cache, position + 1
+        if step.states is not None:
+            states.append(step.states[:, 0])
+    texts = [until_end(ids[i].tolist(), network.ends, bool(finite[i])) for i in range(rows)]
+    if not states:
+        return texts
+    stacked = torch.stack(states, dim=1)
+    return [replace(text, states=stacked[i, : len(text.ids)]) for i, text in enumerate(texts)]
 
 
 def until_end(ids: Sequence[int], ends: Sequence[int], finite: bool = True) -> GeneratedText:
@@ -307,7 +327,7 @@ def label_logprobs(network: Network, prefill: Prefill, labels: Sequence[Sequence
         mask = torch.cat([prefill.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
         begins = prefill.next_position.repeat_interleave(count)[:, None]
         positions = begins + torch.arange(longest - 1, device=device)
-        scores = torch.cat([scores, network.step(padded[:, :-1], mask, positions, cache)[0]], dim=1)
+        scores = torch.cat([scores, network.step(padded[:, :-1], mask, positions, cache).scores], dim=1)
     usable = torch.isfinite(scores).all(dim=2)
     taken = torch.log_softmax(scores.float(), dim=-1).gather(2, padded[:, :, None]).squeeze(2)
     taken = taken.masked_fill(~usable, float("nan"))

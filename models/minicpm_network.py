@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import ModelError
-from avemo_harness.models.decoding import Prefill, left_padded
+from avemo_harness.models.decoding import Prefill, Step, left_padded
 from avemo_harness.models.inputs import SOUND_RATE, DecodedClip, escape_special_tokens
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def is_frame(part: Part) -> bool:
     return not isinstance(part, str) and part.ndim == 3
 
 
-def clip_parts(seen: TimedClip) -> list[Part]:
+def clip_parts(clip: TimedClip) -> list[Part]:
     """A clip in units of a second; sound alone is one part, without units.
 
     The frame of second i is the one on show when that second ends, the last one where the clip ends before. A second
@@ -65,12 +65,12 @@ def clip_parts(seen: TimedClip) -> list[Part]:
     >>> [part if isinstance(part, str) else part.shape for part in parts]
     ['<unit>', (2, 2, 3), '<unit>', (2, 2, 3)]
     """
-    frames, sound = seen.view.frames, seen.view.sound
+    frames, sound = clip.view.frames, clip.view.sound
     if frames is None:
         return [] if sound is None else [sound]
     parts: list[Part] = []
     # A length in floating point may be a hair above a whole number.
-    for second in range(max(1, math.ceil(seen.seconds - 1e-3))):
+    for second in range(max(1, math.ceil(clip.seconds - 1e-3))):
         parts += [UNIT, frames[min(int((second + 1) * GRID_FPS), len(frames) - 1)]]
         slice_ = sound_of_second(sound, second)
         if len(slice_) >= SHORTEST_SOUND:
@@ -239,13 +239,13 @@ class MiniCpmNetwork:
             voices = tuple(self._voice(row, hidden[i]) for i, row in enumerate(rows))
             return VoicedPrefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache, voices)
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
         """As in `Network`."""
         import torch
 
         with torch.inference_mode():
             hidden, cache = self._states(self.llm.get_input_embeddings()(ids), mask, positions, cache)
-            return self._scores(hidden), cache
+            return Step(self._scores(hidden), cache)
 
     def repeat_cache(self, cache: Any, count: int) -> Any:
         """As in `Network`."""

@@ -213,7 +213,7 @@ class MiniCpmO(NeuralModel[Inputs]):
 
     @property
     def _voice_content(self) -> str:
-        """What the voice is, wherever it lies; a file of the checkpoint is pinned down with that."""
+        """Identity of the voice, wherever its file lies; a file of the checkpoint is pinned down with that."""
         path = Path(self._arguments.voice).expanduser()
         if not path.is_absolute():
             return self._arguments.voice

@@ -7,14 +7,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, get_args
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, SampleError, describe
+from avemo_harness.models import installed_version
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
 from avemo_harness.models.decoding import (
     NO_NUMBERS,
@@ -52,22 +51,19 @@ def length_class(tokens: int) -> int:
 
 
 class ModelInputs(Protocol):
-    """One conversation up to the model's answer, as a network takes it in."""
+    """One conversation up to the model's answer, as a network takes it in.
+
+    `length` is its number of tokens, `streams` (has video, has sound). Inputs of fixed shapes also have a `layout`.
+    """
 
     @property
-    def length(self) -> int:
-        """Number of tokens."""
-        ...
+    def length(self) -> int: ...
 
     @property
-    def streams(self) -> tuple[bool, bool]:
-        """(has video, has sound)."""
-        ...
+    def streams(self) -> tuple[bool, bool]: ...
 
     @property
-    def nbytes(self) -> int:
-        """Memory that they take."""
-        ...
+    def nbytes(self) -> int: ...
 
 
 InputsT = TypeVar("InputsT", bound=ModelInputs)
@@ -199,51 +195,6 @@ def _empty_device_cache() -> None:
         torch.cuda.empty_cache()
 
 
-ScoreLabels = Callable[[Sequence[Message], Sequence[Sequence[int]]], Sequence[float]]
-"""Log-probability of each label, given by its tokens, after a conversation."""
-
-
-class LabelRanker:
-    """Makes responses that rank labels by log-likelihood, with the priors that calibrate them.
-
-    A label's prior is its log-probability where the question stands without its clips and history (contextual
-    calibration, Zhao et al., 2021).
-
-    Args:
-        tokenizer: the checkpoint's; a label is tokenised by itself, since the prompt ends before it.
-        score: scores labels after a conversation; asked once for each question's priors.
-    """
-
-    def __init__(self, tokenizer: Any, score: ScoreLabels) -> None:
-        self._tokenizer, self._score = tokenizer, score
-        self._priors: dict[tuple[tuple[Text, ...], tuple[str, ...]], dict[str, float]] = {}
-
-    def ids(self, labels: Sequence[str]) -> list[list[int]]:
-        """Tokens of each label."""
-        return [list(self._tokenizer(label, add_special_tokens=False).input_ids) for label in labels]
-
-    def response(
-        self, request: Request, labels: tuple[str, ...], logprobs: Sequence[float], prompt_tokens: int
-    ) -> Response:
-        """The response to a request whose labels have these log-probabilities; an error where one is not a number."""
-        if any(math.isnan(value) for value in logprobs):
-            return Response(error=describe(GenerationError(NO_NUMBERS)))
-        return Response(
-            label_logprobs=dict(zip(labels, logprobs, strict=True)),
-            label_tokens={label: len(ids) for label, ids in zip(labels, self.ids(labels), strict=True)},
-            label_priors=self._prior(request, labels),
-            prompt_tokens=prompt_tokens,
-        )
-
-    def _prior(self, request: Request, labels: tuple[str, ...]) -> dict[str, float]:
-        """Log-probabilities of labels when the question is asked without any clip or history."""
-        question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
-        if (question, labels) not in self._priors:
-            scores = self._score([Message("user", question)], self.ids(labels))
-            self._priors[question, labels] = dict(zip(labels, scores, strict=True))
-        return self._priors[question, labels]
-
-
 @dataclass(frozen=True, slots=True)
 class SpokenReply:
     """Speech of a reply; None where nothing was said. `complete` is False where the speech was cut off."""
@@ -307,6 +258,7 @@ class NeuralModel(ABC, Generic[InputsT]):
         self._speaks = "spoken_response" in setup.outputs
         self._batcher = Batcher(free=self.forget)
         self._prepared: LruCache[str, InputsT] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+        self._priors: dict[tuple[tuple[Text, ...], tuple[str, ...]], dict[str, float]] = {}
 
     @property
     @abstractmethod
@@ -354,7 +306,7 @@ class NeuralModel(ABC, Generic[InputsT]):
         """Give back memory that can be made again; called where it runs out."""
 
     def identity(self) -> Mapping[str, str]:
-        packages = {package: _installed(package) for package in self.packages}
+        packages = {package: installed_version(package) or "not installed" for package in self.packages}
         return {"model": self.name, "version": self.version, **self.identity_parts(), **packages}
 
     def prefetch(self, request: Request) -> None:
@@ -387,13 +339,40 @@ class NeuralModel(ABC, Generic[InputsT]):
         output = batch[0].request.output
         if isinstance(output, SpokenOutput):
             return self.reply(batch)
-        if not isinstance(output, LabelOutput) or output.method != "rank":
-            return self._responses(batch, self.write(batch))
-        ranked = self.rank([one.inputs() for one in batch], self._ranker.ids(output.labels))
-        return [
-            self._ranker.response(one.request, output.labels, logprobs, one.length)
-            for one, logprobs in zip(batch, ranked, strict=True)
-        ]
+        if isinstance(output, LabelOutput) and output.method == "rank":
+            return self._rank_labels(batch, output.labels)
+        return self._responses(batch, self.write(batch))
+
+    def _rank_labels(self, batch: Sequence[PreparedRequest[InputsT]], labels: Sequence[str]) -> list[Response]:
+        # A label is tokenised by itself, since the prompt ends before it.
+        ids = {label: list(self._network.tokenizer(label, add_special_tokens=False).input_ids) for label in labels}
+        responses = []
+        ranked = self.rank([one.inputs() for one in batch], list(ids.values()))
+        for prepared, logprobs in zip(batch, ranked, strict=True):
+            if any(math.isnan(value) for value in logprobs):
+                responses.append(Response(error=describe(GenerationError(NO_NUMBERS))))
+                continue
+            ranking = Response(
+                label_logprobs=dict(zip(labels, logprobs, strict=True)),
+                label_tokens={label: len(tokens) for label, tokens in ids.items()},
+                label_priors=self._label_priors(prepared.request, ids),
+                prompt_tokens=prepared.length,
+            )
+            responses.append(ranking)
+        return responses
+
+    def _label_priors(self, request: Request, ids: Mapping[str, Sequence[int]]) -> dict[str, float]:
+        """Log-probabilities of labels after the question without its clips and history.
+
+        They calibrate rankings (contextual calibration, Zhao et al., 2021), and are computed once for each question.
+        """
+        question = tuple(block for block in request.messages[-1].content if isinstance(block, Text))
+        key = (question, tuple(ids))
+        if key not in self._priors:
+            row = self.inputs([Message("user", question)], spoken=False)
+            (logprobs,) = self.rank([row], list(ids.values()))
+            self._priors[key] = dict(zip(ids, logprobs, strict=True))
+        return self._priors[key]
 
     def _complete(self, batch: Sequence[PreparedRequest[InputsT]], prefill: Prefill) -> list[GeneratedText]:
         generation = batch[0].request.generation
@@ -414,13 +393,6 @@ class NeuralModel(ABC, Generic[InputsT]):
             flags=flags_of(text.ids, text.ended),
         )
 
-    @cached_property
-    def _ranker(self) -> LabelRanker:
-        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            return self.rank([self.inputs(messages, spoken=False)], labels)[0]
-
-        return LabelRanker(self._network.tokenizer, score)
-
     def _given(self, *names: str) -> dict[str, str]:
         """Arguments as the identity holds them."""
         return {name: str(getattr(self._arguments, name)) for name in names}
@@ -431,11 +403,3 @@ class NeuralModel(ABC, Generic[InputsT]):
 
     def _placement(self, attn: Attention | None) -> Placement:
         return Placement(self._dtype, attn, self._arguments.device_map, self._setup.device)
-
-
-def _installed(package: str) -> str:
-    """Version of a package."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -166,7 +166,14 @@ class InputBuilder:
                 return written[-1]
 
             made = self._processed(prompt(system, messages, files, spoken))
-        return _inputs(made, (any(clip.video for clip in written), any(clip.sound for clip in written)))
+        return Inputs(
+            ids=made.input_ids[0],
+            sounds=None if made.audios is None else Sounds(made.audios, made.encoder_length, made.bridge_length),
+            frames=tuple(made.videos or ()),
+            frame_tokens=tuple(int(count) for count in (() if made.videos is None else made.videos_patch_nums)),
+            frame_grids=tuple(made.videos_grid or ()),
+            streams=(any(clip.video for clip in written), any(clip.sound for clip in written)),
+        )
 
     def _write(self, clip: Clip, path: Path) -> ClipFiles:
         streams = self._decoder.streams(clip)
@@ -203,18 +210,6 @@ def write_wav(path: Path, sound: NDArray[np.float32]) -> None:
         file.setsampwidth(2)
         file.setframerate(SOUND_RATE)
         file.writeframes((np.clip(sound, -1.0, 1.0) * 32767).round().astype("<i2").tobytes())
-
-
-def _inputs(made: Any, streams: tuple[bool, bool]) -> Inputs:
-    sounds = None if made.audios is None else Sounds(made.audios, made.encoder_length, made.bridge_length)
-    return Inputs(
-        ids=made.input_ids[0],
-        sounds=sounds,
-        frames=tuple(made.videos or ()),
-        frame_tokens=tuple(int(count) for count in (() if made.videos is None else made.videos_patch_nums)),
-        frame_grids=tuple(made.videos_grid or ()),
-        streams=streams,
-    )
 
 
 class BaichuanNetwork:

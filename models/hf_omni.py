@@ -21,7 +21,7 @@ from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, last_scores
 from avemo_harness.models.hf_inputs import InputBuilder, Inputs, collated
 from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, one_by_one, with_speech
-from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native, resolve
+from avemo_harness.models.weights import Attention, DType, load_native
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 if TYPE_CHECKING:
@@ -286,10 +286,6 @@ class HfOmni(NeuralModel[Inputs]):
         }
         drawn = {"talker_temperature": 0.9, "talker_top_k": 50, "talker_top_p": 1.0}
         return settings | (drawn if given.talker_do_sample else dict.fromkeys(drawn))
-
-    @cached_property
-    def _checkpoint(self) -> Checkpoint:
-        return resolve(self._arguments.pretrained, self._arguments.revision, self._setup.say)
 
     @cached_property
     def _processor(self) -> Any:

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, get_args
 
 from avemo_harness.benchmark.release import Clip
@@ -25,7 +26,7 @@ from avemo_harness.models.decoding import (
     label_logprobs,
 )
 from avemo_harness.models.inputs import ClipDecoder, LruCache
-from avemo_harness.models.weights import Attention, Checkpoint, Placement
+from avemo_harness.models.weights import Attention, Checkpoint, Placement, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +241,13 @@ class NeuralModel(ABC, Generic[InputsT]):
     identity are made of these here.
 
     Args:
-        arguments: of the class's `Arguments`; they have `dtype` and `device_map`.
+        arguments: of the class's `Arguments`; they have `pretrained`, `revision`, `dtype` and `device_map`.
         decoder: decodes clips at the model's frame rate.
     """
 
     name: ClassVar[str]
     version: ClassVar[str] = "1"
-    """Raised where the class gives other answers to the same requests."""
+    """Counted up where the class gives other answers to the same requests."""
     room_advice: ClassVar[str]
     """The mend for a dialogue of more tokens than the model reads."""
     packages: ClassVar[tuple[str, ...]] = ("transformers", "torch", "av")
@@ -260,10 +261,9 @@ class NeuralModel(ABC, Generic[InputsT]):
         self._prepared: LruCache[str, InputsT] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
         self._priors: dict[tuple[tuple[Text, ...], tuple[str, ...]], dict[str, float]] = {}
 
-    @property
-    @abstractmethod
+    @cached_property
     def _checkpoint(self) -> Checkpoint:
-        """The checkpoint, pinned down when it is first needed."""
+        return resolve(self._arguments.pretrained, self._arguments.revision, self._setup.say)
 
     @property
     @abstractmethod

@@ -18,9 +18,9 @@ from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.decoding import Chooser, GeneratedText, Sampling
 from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, with_speech
-from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, FrameSize, Prompt, PromptBuilder
+from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, Prompt, PromptBuilder
 from avemo_harness.models.qwen_thinker import PrefillState, TalkerInput, Thinker, with_cache
-from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native, resolve
+from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 if TYPE_CHECKING:
@@ -292,10 +292,6 @@ class QwenOmni(NeuralModel[Prompt]):
         return [spoken.get(i, SpokenReply(None)) for i in range(len(texts))]
 
     @cached_property
-    def _checkpoint(self) -> Checkpoint:
-        return resolve(self._arguments.pretrained, self._arguments.revision, self._setup.say)
-
-    @cached_property
     def _processor(self) -> Any:
         repair_torchvision()
         from transformers import Qwen2_5OmniProcessor
@@ -344,9 +340,9 @@ class QwenOmni(NeuralModel[Prompt]):
 
     @cached_property
     def _builder(self) -> PromptBuilder:
-        size = FrameSize(self._arguments.min_pixels, self._arguments.max_pixels)
+        given = self._arguments
         config = self._loaded.config.thinker_config if self._speaks else self._loaded.config
-        return PromptBuilder(self._processor, config, self._decoder, size)
+        return PromptBuilder(self._processor, config, self._decoder, given.min_pixels, given.max_pixels)
 
 
 def _context_bytes(device: Any) -> int:

@@ -54,14 +54,6 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSize:
-    """Bounds of the pixels of a frame after scaling."""
-
-    least: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
     """Layout of time.
 
@@ -190,10 +182,12 @@ class PromptBuilder:
     Args:
         processor: the checkpoint's `Qwen2_5OmniProcessor`.
         config: the thinker's config.
+        min_pixels, max_pixels: bounds of a frame after scaling.
     """
 
-    def __init__(self, processor: Any, config: Any, decoder: ClipDecoder, size: FrameSize) -> None:
-        self.processor, self.config, self.decoder, self.size = processor, config, decoder, size
+    def __init__(self, processor: Any, config: Any, decoder: ClipDecoder, min_pixels: int, max_pixels: int) -> None:
+        self.processor, self.config, self.decoder = processor, config, decoder
+        self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self._layouts: LruCache[StreamDigests, tuple[Ids, Ids]] = LruCache(
             LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes
         )
@@ -257,7 +251,7 @@ class PromptBuilder:
 
         video = self.processor.video_processor
         merged = video.patch_size * video.merge_size
-        high, wide = smart_resize(height, width, merged, self.size.least, self.size.most)
+        high, wide = smart_resize(height, width, merged, self.min_pixels, self.max_pixels)
         return frames // video.temporal_patch_size, high // merged, wide // merged
 
     def sound_tokens(self, samples: int, name: str) -> int:
@@ -353,7 +347,7 @@ class ClipEncoder:
 
         video = self.builder.processor.video_processor(
             videos=[self.builder.decoder.frames(clip)],
-            size={"shortest_edge": self.builder.size.least, "longest_edge": self.builder.size.most},
+            size={"shortest_edge": self.builder.min_pixels, "longest_edge": self.builder.max_pixels},
             do_sample_frames=False,
             cap_pixels_per_frame=False,
             return_tensors="pt",

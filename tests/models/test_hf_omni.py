@@ -19,7 +19,6 @@ from support.questions import (
     B,
     C,
     ask,
-    ask_in_words,
     conversations,
     mixed_streams,
     outcome,
@@ -132,13 +131,6 @@ def test_ranking_in_a_shuffled_batch_is_that_of_single_requests(model: HfOmni) -
         assert answer.label_logprobs == pytest.approx(singles[request.key], abs=1e-4)
 
 
-def test_priors_are_the_scores_of_the_question_alone(model: HfOmni) -> None:
-    with_clips = model.generate([ask(A, "I see.", B, output="rank")])[0]
-    alone = model.generate([ask_in_words("Which emotion does the speaker express?", output="rank")])[0]
-    assert with_clips.label_priors == alone.label_logprobs
-    assert with_clips.label_priors != with_clips.label_logprobs
-
-
 def test_a_batch_with_and_without_sound_is_split(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.make()
     seen: list[list[tuple[bool, bool]]] = []
@@ -204,14 +196,6 @@ def test_bfloat16_answers(tiny: Tiny) -> None:
     assert [answer.error for answer in tiny.make(dtype="bfloat16").generate(requests)] == [None] * len(requests)
 
 
-def test_a_damaged_clip_fails_alone(model: HfOmni) -> None:
-    damaged = Clip.from_bytes(b"no clip at all", "broken.mp4")
-    answers = model.generate([ask(A), ask(damaged), ask(B)])
-    assert [answer.error is None for answer in answers] == [True, False, True]
-    assert "broken.mp4" in (answers[1].error or "")
-    assert outcome(answers[0]) == outcome(model.generate([ask(A)])[0])
-
-
 @pytest.mark.parametrize("how", [{"output": one} for one in ("label", "rank", "reply")] + [SAMPLED])
 def test_scores_that_are_no_numbers_are_an_error(how: dict[str, Any], tiny: Tiny) -> None:
     import torch
@@ -269,23 +253,6 @@ def test_clips_are_decoded_ahead(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("avemo_harness.media.decode_frames", None)
     monkeypatch.setattr("avemo_harness.media.decode_sound", None)
     assert model.generate([ask(A)])[0].error is None
-
-
-def test_the_identity_names_what_may_change_an_answer(qwen3: Tiny) -> None:
-    plain = qwen3.make().identity()
-    assert plain["class"] == "Qwen3OmniMoeForConditionalGeneration"
-    assert plain["weights"].startswith("sha256:")
-    assert str(qwen3.folder) not in json.dumps(dict(plain))
-    for name, value in {
-        "dtype": "bfloat16",
-        "attn": "eager",
-        "fps": 1.0,
-        "system": "You are kind.",
-        "speaker": "Chelsie",
-        "talker_do_sample": True,
-        "device_map": "auto",
-    }.items():
-        assert qwen3.make(**{name: value}).identity() != plain, name
 
 
 def test_the_system_prompt_comes_first(model: HfOmni, tiny: Tiny) -> None:

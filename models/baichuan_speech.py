@@ -142,26 +142,21 @@ class Talker:
         """
         import torch
 
-        with torch.inference_mode():
-            return self._decode(prefill, words, seed, limit)
-
-    def _decode(
-        self, prefill: Prefill, words: Sampling, seed: int, limit: int
-    ) -> tuple[GeneratedText, list[Tensor], bool]:
         state = _State(prefill.scores, None, prefill.mask, prefill.next_position, prefill.cache)
         of_words = Chooser(words, [seed], self._network.placeholder_ids)
         of_codes = Chooser(self._codes, [seed])
         stretches: list[Tensor] = []
         complete, ended = True, False
-        while not ended and len(stretches) < MOST_STRETCHES:
-            before = len(state.ids)
-            ended = not self._write(state, of_words, limit)
-            if ended and set(state.ids[before:]) <= set(self._network.ends):
-                break
-            codes, whole = self._say(state, of_codes)
-            stretches.append(codes)
-            complete &= whole
-            self._feed(state, self._network.spoken)
+        with torch.inference_mode():
+            while not ended and len(stretches) < MOST_STRETCHES:
+                before = len(state.ids)
+                ended = not self._write(state, of_words, limit)
+                if ended and set(state.ids[before:]) <= set(self._network.ends):
+                    break
+                codes, whole = self._say(state, of_codes)
+                stretches.append(codes)
+                complete &= whole
+                self._feed(state, self._network.spoken)
         complete &= len(stretches) < MOST_STRETCHES
         return until_end(state.ids, self._network.ends), [codes for codes in stretches if len(codes)], complete
 

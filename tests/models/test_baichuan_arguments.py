@@ -1,4 +1,4 @@
-"""What is refused of Baichuan-Omni before any of its code runs."""
+"""Baichuan-Omni is refused on wrong arguments and checkpoints before any of its code runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused of MiniCPM-o before any of its code runs."""
+"""MiniCPM-o is refused on wrong arguments and checkpoints before any of its code runs."""
 
 from __future__ import annotations
 

@@ -232,6 +232,17 @@ def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
     return digest
 
 
+def missing_weights(found: Mapping[str, Any], may_lack: tuple[str, ...] = ()) -> list[str]:
+    """Names of the weights that a checkpoint lacks or has in another shape, sorted.
+
+    Args:
+        found: the loading info of ``from_pretrained``.
+        may_lack: prefixes of names that are passed over.
+    """
+    missing = [*found["missing_keys"], *map(str, found["mismatched_keys"])]
+    return sorted(name for name in missing if not name.startswith(may_lack))
+
+
 def load_model(
     model_class: Any, weights: Weights, dtype: DType, device: str | None, may_lack: tuple[str, ...] = ()
 ) -> Any:
@@ -267,17 +278,6 @@ def load_model(
             f"such as {lacking[0]}; give another `pretrained`"
         )
     return model.eval().requires_grad_(False).to(device or own_device())
-
-
-def missing_weights(found: Mapping[str, Any], may_lack: tuple[str, ...] = ()) -> list[str]:
-    """Names of the weights that a checkpoint lacks or has in another shape, sorted.
-
-    Args:
-        found: the loading info of ``from_pretrained``.
-        may_lack: prefixes of names that are passed over.
-    """
-    missing = [*found["missing_keys"], *map(str, found["mismatched_keys"])]
-    return sorted(name for name in missing if not name.startswith(may_lack))
 
 
 def _settings_file(weights: Weights, name: str) -> Path | None:

@@ -232,6 +232,17 @@ def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
     return digest
 
 
+def missing_weights(found: Mapping[str, Any], may_lack: tuple[str, ...] = ()) -> list[str]:
+    """Names of the weights that a checkpoint lacks or has in another shape, sorted.
+
+    Args:
+        found: the loading info of ``from_pretrained``.
+        may_lack: prefixes of names that are passed over.
+    """
+    missing = [*found["missing_keys"], *map(str, found["mismatched_keys"])]
+    return sorted(name for name in missing if not name.startswith(may_lack))
+
+
 def load_model(
     model_class: Any, weights: Weights, dtype: DType, device: str | None, may_lack: tuple[str, ...] = ()
 ) -> Any:
@@ -261,8 +272,7 @@ def load_model(
             )
     except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
         raise UsageError(f"{weights.path}: cannot be loaded ({first_line(error)})") from error
-    missing = [*found["missing_keys"], *map(str, found["mismatched_keys"])]
-    if lacking := sorted(key for key in missing if not key.startswith(may_lack)):
+    if lacking := missing_weights(found, may_lack):
         raise UsageError(
             f"{weights.path}: not weights of {type(model).__name__}: {len(lacking)} are missing or of another shape, "
             f"such as {lacking[0]}; give another `pretrained`"

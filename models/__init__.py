@@ -57,7 +57,7 @@ def unmet(requires: Requires) -> list[Unmet]:
         return []
     from packaging.specifiers import SpecifierSet
 
-    rows = [Unmet(package, wanted, _installed(package)) for package, wanted in requires.items()]
+    rows = [Unmet(package, wanted, installed_version(package)) for package, wanted in requires.items()]
     return [row for row in rows if row.found is None or not SpecifierSet(row.wanted).contains(row.found, True)]
 
 
@@ -83,7 +83,8 @@ def check_requires(name: str, requires: Requires, advice: str | None = None) -> 
         raise ModelError(f"{name} runs on {needed}: {advice or remedy(rows)}")
 
 
-def _installed(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Version of a package, or of ``python``; None where it is not installed."""
     if package == PYTHON:
         return platform.python_version()
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError
-from avemo_harness.models.decoding import Prefill, left_padded
+from avemo_harness.models.decoding import Prefill, Step, last_scores, left_padded
 from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, escape_special_tokens
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SPOKEN = "<audiotext_start_baichuan>"
 
 @dataclass(frozen=True, slots=True)
 class ClipFiles:
-    """Where the streams of a clip were written for the processor to read; None for a stream that it lacks."""
+    """Files of a clip's streams, for the processor to read; None for a stream that it lacks."""
 
     video: Path | None
     sound: Path | None
@@ -73,8 +73,8 @@ def prompt(system: str, messages: Sequence[Message], files: Callable[[Clip], Cli
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """How many tokens the encoder makes of sound.
+class SoundEncoderSizes:
+    """Sizes that decide how many tokens the encoder makes of sound.
 
     Args:
         window, hop: of the spectrum, in samples.
@@ -91,7 +91,7 @@ class Hearing:
     def tokens(self, samples: int) -> int:
         """Sound tokens for as many samples, of at most the longest piece that is encoded at once; 0 if too few.
 
-        >>> Hearing(window=400, hop=160, kernel=3, stride=2, pool=4).tokens(16_000)
+        >>> SoundEncoderSizes(window=400, hop=160, kernel=3, stride=2, pool=4).tokens(16_000)
         12
         """
         if samples < self.window:
@@ -112,14 +112,14 @@ class Sounds:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One conversation up to the model's answer.
+    """One conversation up to the model's answer, as tensors.
 
     Args:
         ids: tokens [n].
         frames: patches of each frame, [patches, values].
         frame_tokens: tokens of each frame.
         frame_grids: patches (time, height, width) of each frame.
-        streams: whether any clip has video, and any sound.
+        streams: (any clip has video, any clip has sound).
     """
 
     ids: Tensor
@@ -131,13 +131,12 @@ class Inputs:
 
     @property
     def length(self) -> int:
-        """Tokens that are to be read."""
         return len(self.ids)
 
     @property
     def nbytes(self) -> int:
-        heard = 0 if self.sounds is None else self.sounds.features.nbytes
-        return int(self.ids.nbytes + heard + sum(frame.nbytes for frame in self.frames))
+        sounds = 0 if self.sounds is None else self.sounds.features.nbytes
+        return int(self.ids.nbytes + sounds + sum(frame.nbytes for frame in self.frames))
 
 
 class InputBuilder:
@@ -145,11 +144,11 @@ class InputBuilder:
 
     Args:
         processor: as the published code binds it to the model.
-        hearing: how long a sound must be.
+        sound_sizes: decide how long a sound must be.
     """
 
-    def __init__(self, processor: Any, perception: ClipDecoder, hearing: Hearing) -> None:
-        self._processor, self._perception, self._hearing = processor, perception, hearing
+    def __init__(self, processor: Any, decoder: ClipDecoder, sound_sizes: SoundEncoderSizes) -> None:
+        self._processor, self._decoder, self._sound_sizes = processor, decoder, sound_sizes
 
     def inputs(self, system: str, messages: Sequence[Message], spoken: bool) -> Inputs:
         """The inputs of a conversation that the model is to continue.
@@ -167,31 +166,37 @@ class InputBuilder:
                 return written[-1]
 
             made = self._processed(prompt(system, messages, files, spoken))
-        videos = any(one.video is not None for one in written)
-        return _inputs(made, (videos, any(one.sound is not None for one in written)))
+        return Inputs(
+            ids=made.input_ids[0],
+            sounds=None if made.audios is None else Sounds(made.audios, made.encoder_length, made.bridge_length),
+            frames=tuple(made.videos or ()),
+            frame_tokens=tuple(int(count) for count in (() if made.videos is None else made.videos_patch_nums)),
+            frame_grids=tuple(made.videos_grid or ()),
+            streams=(any(clip.video for clip in written), any(clip.sound for clip in written)),
+        )
 
-    def _write(self, clip: Clip, place: Path) -> ClipFiles:
-        streams = self._perception.streams(clip)
+    def _write(self, clip: Clip, path: Path) -> ClipFiles:
+        streams = self._decoder.streams(clip)
         video = sound = None
         if streams.video is not None:
-            video = place.with_suffix(".mp4")
+            video = path.with_suffix(".mp4")
             video.write_bytes(clip.read())
-        samples = self._perception.sound(clip)
+        samples = self._decoder.sound(clip)
         if samples is not None:
-            if not self._hearing.tokens(len(samples)):
+            if not self._sound_sizes.tokens(len(samples)):
                 raise GenerationError(f"{clip.name}: its sound of {len(samples)} samples is too short to be heard")
-            sound = place.with_suffix(".wav")
+            sound = path.with_suffix(".wav")
             write_wav(sound, samples)
         return ClipFiles(video, sound)
 
     def _processed(self, text: str) -> Any:
-        """The processor's output; what it prints before it fails becomes the error."""
-        said = io.StringIO()
+        """The processor's output; its last words before it fails become the error."""
+        printed = io.StringIO()
         try:
-            with redirect_stdout(said):
+            with redirect_stdout(printed):
                 return self._processor([text])
         except AssertionError as error:
-            why = said.getvalue().strip().splitlines()
+            why = printed.getvalue().strip().splitlines()
             raise GenerationError(
                 f"the model's processor cannot read a clip: {why[0] if why else 'it does not say why'}"
             ) from error
@@ -199,23 +204,12 @@ class InputBuilder:
 
 def write_wav(path: Path, sound: NDArray[np.float32]) -> None:
     """Write mono sound at 16 kHz, float [n] with full scale at 1, as 16-bit WAV."""
+    # Full scale is 32767 here and 32768 in `media.write_wave`: the model hears the difference.
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SOUND_RATE)
         file.writeframes((np.clip(sound, -1.0, 1.0) * 32767).round().astype("<i2").tobytes())
-
-
-def _inputs(made: Any, streams: tuple[bool, bool]) -> Inputs:
-    sounds = None if made.audios is None else Sounds(made.audios, made.encoder_length, made.bridge_length)
-    return Inputs(
-        ids=made.input_ids[0],
-        sounds=sounds,
-        frames=tuple(made.videos or ()),
-        frame_tokens=tuple(int(count) for count in (() if made.videos is None else made.videos_patch_nums)),
-        frame_grids=tuple(made.videos_grid or ()),
-        streams=streams,
-    )
 
 
 class BaichuanNetwork:
@@ -230,8 +224,8 @@ class BaichuanNetwork:
         self.model, self.tokenizer = model, tokenizer
         config = model.config
         self.ends: tuple[int, ...] = (int(model.generation_config.eos_token_id),)
-        # Places for media without media: the published code breaks where one is written.
-        self.places = (
+        # Placeholders without media: the published code breaks where one is generated.
+        self.placeholder_ids = (
             int(config.audio_config.audio_pad_token_id),
             int(config.video_config.image_pad_token_id),
             int(config.video_config.video_place_token_id),
@@ -247,24 +241,24 @@ class BaichuanNetwork:
     @property
     def suppressed(self) -> tuple[int, ...]:
         """As in `Network`; in an answer that is text alone nothing is spoken either."""
-        return (*self.places, self.speaking)
+        return (*self.placeholder_ids, self.speaking)
 
-    def read(self, rows: Sequence[Inputs]) -> Prefill:
-        """Read conversations as one batch."""
+    def prefill(self, rows: Sequence[Inputs]) -> Prefill:
+        """Prefill conversations as one batch."""
         import torch
 
         device = self.model.get_input_embeddings().weight.device
         with torch.inference_mode():
             ids, mask = left_padded([row.ids.to(device) for row in rows], self._padding)
-            heard = [self._sound_codes(row, device) for row in rows if row.sounds is not None]
+            sounds = [self._sound_codes(row, device) for row in rows if row.sounds is not None]
             videos = [frame.to(device) for row in rows for frame in row.frames]
-            with self._only_last_scores():
+            with last_scores(self.model.get_output_embeddings(), 1):
                 out = self.model(
                     input_ids=ids,
                     attention_mask=mask,
                     # The published code counts positions from one.
                     position_ids=mask.cumsum(dim=1),
-                    audios_tokens=torch.cat(heard) if heard else None,
+                    audios_tokens=torch.cat(sounds) if sounds else None,
                     videos=videos or None,
                     videos_patch_nums=[count for row in rows for count in row.frame_tokens] or None,
                     videos_grid=[grid for row in rows for grid in row.frame_grids] or None,
@@ -273,10 +267,10 @@ class BaichuanNetwork:
                 )
         return Prefill(out.logits[:, -1].float(), mask, mask.sum(dim=1) + 1, out.past_key_values)
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
         """As in `Network`."""
         out = self.forward(ids, mask, positions, cache, None)
-        return out.logits.float(), out.past_key_values
+        return Step(out.logits.float(), out.past_key_values)
 
     def forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any, codes: Tensor | None) -> Any:
         """The published output after further tokens.
@@ -298,29 +292,19 @@ class BaichuanNetwork:
                 return_dict=True,
             )
 
-    def repeated(self, cache: Any, count: int) -> Any:
+    def repeat_cache(self, cache: Any, count: int) -> Any:
         """As in `Network`."""
         return tuple(tuple(part.repeat_interleave(count, dim=0) for part in layer) for layer in cache)
 
     @property
     def _padding(self) -> int:
         pad = self.tokenizer.pad_token_id
-        return self.ends[0] if pad is None or pad in self.places else int(pad)
+        return self.ends[0] if pad is None or pad in self.placeholder_ids else int(pad)
 
     def _sound_codes(self, row: Inputs, device: Any) -> Tensor:
         """Codes of a conversation's sounds, [tokens, codebooks]."""
         assert row.sounds is not None
         sounds = row.sounds
-        codes: Tensor = self.model.audio_tokenizer(
+        return self.model.audio_tokenizer(
             sounds.features.to(device), sounds.states.to(device), sounds.tokens.to(device)
         )
-        return codes
-
-    @contextmanager
-    def _only_last_scores(self) -> Iterator[None]:
-        """Let the model make scores for the last position alone; a long prompt's would fill the memory."""
-        hook = self.model.get_output_embeddings().register_forward_pre_hook(lambda module, given: (given[0][:, -1:],))
-        try:
-            yield
-        finally:
-            hook.remove()

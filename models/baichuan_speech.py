@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.request import Speech
 from avemo_harness.errors import GenerationError, ModelError, UsageError, first_line
 from avemo_harness.models.baichuan_network import BaichuanNetwork
-from avemo_harness.models.decoding import Prefill, until_end
-from avemo_harness.models.hf_generation import GeneratedText, seeded
-from avemo_harness.models.sampling import NO_NUMBERS, Chooser, Sampling
-from avemo_harness.torch_setup import find_weights
+from avemo_harness.models.decoding import (
+    NO_NUMBERS,
+    Chooser,
+    GeneratedText,
+    Prefill,
+    Sampling,
+    only_numbers,
+    seeded,
+    until_end,
+)
+from avemo_harness.models.neural import SpokenReply
+from avemo_harness.torch_setup import Say, find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +66,7 @@ class VocoderFolder:
             sys.dont_write_bytecode = compiles
 
 
-def find_vocoder(path: str, say: Callable[[str], None]) -> VocoderFolder:
+def find_vocoder(path: str, say: Say) -> VocoderFolder:
     """Pin a vocoder down.
 
     Raises:
@@ -79,7 +87,7 @@ def find_vocoder(path: str, say: Callable[[str], None]) -> VocoderFolder:
 
 RATE_HZ = 24_000
 CODES = Sampling(do_sample=True, temperature=0.5, top_k=5, top_p=0.85, repetition_penalty=1.3)
-"""How the published demonstration draws speech codes."""
+"""Sampling of speech codes as in the published demonstration."""
 GREEDY_CODES = Sampling(do_sample=False, repetition_penalty=1.3)
 LONGEST_STRETCH, LONGEST_WORDS, MOST_STRETCHES = 500, 50, 100
 """Codes, and tokens of words, of one stretch; stretches of a reply. All as published."""
@@ -88,28 +96,14 @@ PAUSES = frozenset(",!?，。！？")
 FADE_S = 0.010
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply.
-
-    Args:
-        stretches: speech codes, each [n, codebooks].
-        complete: False where a stretch or the whole reached its limit.
-    """
-
-    told: GeneratedText
-    stretches: tuple[Tensor, ...]
-    complete: bool
-
-
 @dataclass
 class _State:
-    """One conversation while it is continued: what was read, what comes next, and what was said."""
+    """One conversation while it is decoded: scores of the next token, KV cache, and the words so far."""
 
     scores: Tensor
     embedded: Tensor | None
     mask: Tensor
-    following: Tensor
+    next_position: Tensor
     cache: Any
     ids: list[int] = field(default_factory=list)
 
@@ -119,44 +113,52 @@ class Talker:
 
     Args:
         vocoder: makes sound of a spectrum by ``decode(mel, device)``, as the published one.
-        codes: how speech codes are drawn.
+        codes: sampling of speech codes.
     """
 
     def __init__(self, network: BaichuanNetwork, vocoder: Any, codes: Sampling) -> None:
         self._network, self._vocoder, self._codes = network, vocoder, codes
 
-    def reply(self, prefix: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
+    def reply(self, prefill: Prefill, words: Sampling, seed: int, limit: int) -> tuple[GeneratedText, SpokenReply]:
         """Continue one conversation with words and speech.
 
         Args:
-            words: how tokens of words are drawn.
-            limit: tokens of words.
+            words: sampling of the words' tokens.
+            limit: of the words' tokens.
 
         Raises:
-            GenerationError: scores are not numbers.
+            GenerationError: scores or samples are not numbers.
+        """
+        text, stretches, complete = self.codes(prefill, words, seed, limit)
+        return text, SpokenReply(self._sound(stretches, seed), complete)
+
+    def codes(
+        self, prefill: Prefill, words: Sampling, seed: int, limit: int
+    ) -> tuple[GeneratedText, list[Tensor], bool]:
+        """Continue one conversation with words and stretches of speech codes, each [n, codebooks].
+
+        Returns:
+            the words, the stretches, and False where a stretch or the whole reached its limit.
         """
         import torch
 
-        with torch.inference_mode():
-            return self._reply(prefix, words, seed, limit)
-
-    def _reply(self, prefix: Prefill, words: Sampling, seed: int, limit: int) -> Reply:
-        state = _State(prefix.scores, None, prefix.mask, prefix.following, prefix.cache)
-        of_words = Chooser(words, [seed], self._network.places)
+        state = _State(prefill.scores, None, prefill.mask, prefill.next_position, prefill.cache)
+        of_words = Chooser(words, [seed], self._network.placeholder_ids)
         of_codes = Chooser(self._codes, [seed])
         stretches: list[Tensor] = []
         complete, ended = True, False
-        while not ended and len(stretches) < MOST_STRETCHES:
-            before = len(state.ids)
-            ended = not self._write(state, of_words, limit)
-            if ended and set(state.ids[before:]) <= set(self._network.ends):
-                break
-            codes, whole = self._say(state, of_codes)
-            stretches.append(codes)
-            complete &= whole
-            self._feed(state, self._network.spoken)
+        with torch.inference_mode():
+            while not ended and len(stretches) < MOST_STRETCHES:
+                before = len(state.ids)
+                ended = not self._write(state, of_words, limit)
+                if ended and set(state.ids[before:]) <= set(self._network.ends):
+                    break
+                codes, whole = self._say(state, of_codes)
+                stretches.append(codes)
+                complete &= whole
+                self._feed(state, self._network.spoken)
         complete &= len(stretches) < MOST_STRETCHES
-        return Reply(until_end(self._network, state.ids), tuple(one for one in stretches if len(one)), complete)
+        return until_end(state.ids, self._network.ends), [codes for codes in stretches if len(codes)], complete
 
     def _write(self, state: _State, chooser: Chooser, limit: int) -> bool:
         """Write words up to where they are to be spoken; False where the answer ends."""
@@ -164,11 +166,10 @@ class Talker:
 
         network = self._network
         for _ in range(LONGEST_WORDS):
-            if int(state.following[0]) >= network.room:
+            if int(state.next_position[0]) >= network.room:
                 return False
-            _only_numbers(state.scores)
             written = torch.tensor([state.ids], dtype=torch.long, device=state.scores.device)
-            token = int(chooser.choose(written, state.scores)[0])
+            token = int(chooser.choose(written, only_numbers(written, state.scores))[0])
             if token == network.speaking:
                 return True
             state.ids.append(token)
@@ -188,12 +189,12 @@ class Talker:
         self._feed(state, network.speaking)
         sizes = network.model.config.audio_config.vq_config.codebook_sizes
         said = torch.empty(1, 0, len(sizes), dtype=torch.long, device=state.scores.device)
-        while said.shape[1] < LONGEST_STRETCH and int(state.following[0]) < network.room:
+        while said.shape[1] < LONGEST_STRETCH and int(state.next_position[0]) < network.room:
             frame = self._frame(state, chooser, said)
             if int(frame[0, 0]) == sizes[0]:
                 return said[0], True
             said = torch.cat([said, frame[:, None]], dim=1)
-            self._feed(state, network.places[0], frame)
+            self._feed(state, network.placeholder_ids[0], frame)
         return said[0], False
 
     def _frame(self, state: _State, chooser: Chooser, said: Tensor) -> Tensor:
@@ -205,7 +206,7 @@ class Talker:
         frame = torch.zeros(1, len(sizes), dtype=torch.long, device=said.device)
         for book in range(len(sizes)):
             scores = model.audio_head(state.embedded, frame, model.model.audio_embed_layers)[book].float()
-            _only_numbers(scores)
+            scores = only_numbers(frame, scores)
             frame[:, book] = chooser.choose(said[:, :, book], scores if book == 0 else scores[:, :-1])
         return frame
 
@@ -215,11 +216,11 @@ class Talker:
 
         ids = torch.tensor([[token]], device=state.mask.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(1, 1)], dim=1)
-        out = self._network.forward(ids, state.mask, state.following[:, None], state.cache, codes)
+        out = self._network.forward(ids, state.mask, state.next_position[:, None], state.cache, codes)
         state.scores, state.embedded = out.logits[:, -1].float(), out.audios_emb_for_infer
-        state.cache, state.following = out.past_key_values, state.following + 1
+        state.cache, state.next_position = out.past_key_values, state.next_position + 1
 
-    def sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
+    def _sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
         """The sound of speech codes; None where there are none.
 
         Args:
@@ -260,8 +261,3 @@ def joined(waves: Sequence[NDArray[np.float32]], fade: int) -> NDArray[np.float3
         between = whole[len(whole) - shared :] * (1 - rising) + wave[:shared] * rising
         whole = np.concatenate([whole[: len(whole) - shared], between, wave[shared:]])
     return whole
-
-
-def _only_numbers(scores: Tensor) -> None:
-    if scores.isnan().any() or scores.isposinf().any():
-        raise GenerationError(NO_NUMBERS)

@@ -17,7 +17,7 @@ Output = Literal["label_text", "label_ranking", "spoken_response"]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model can be asked.
+    """Outputs and batch sizes of a model.
 
     Args:
         outputs: kinds of answers it gives; a task that wants another kind is not asked.
@@ -38,7 +38,7 @@ def _no_training(which: str) -> tuple[Release, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ModelSetup:
-    """What a run offers every model.
+    """Parts of a run that every model may use.
 
     Args:
         releases: the releases that the run asks about.

@@ -48,39 +48,39 @@ _UNPLEASANT, _EXCITED = 0.46, 0.67
 _MORE_PLEASANT, _CALMER = 0.17, 0.09
 
 
-def mean_affect(heard: Trajectory) -> ValenceArousal:
-    """Where the speaker is on average once past the first half second, in which expressions only begin.
+def mean_affect(trajectory: Trajectory) -> ValenceArousal:
+    """Average a speaker's affect past the first half second, in which expressions only begin.
 
     >>> mean_affect(Trajectory(np.array([[0.5, 0.5], [0.2, 0.7], [0.2, 0.9]]), ("valence", "arousal"), "unit", 2.0))
     (0.2, 0.8)
     """
-    valence, arousal = (heard.column(name) for name in ("valence", "arousal"))
-    begun = min(1, len(heard) - 1)
+    valence, arousal = (trajectory.column(name) for name in ("valence", "arousal"))
+    begun = min(1, len(trajectory) - 1)
     return float(valence[begun:].mean()), float(arousal[begun:].mean())
 
 
-def reply_affect(rule: Rule, heard: ValenceArousal) -> ValenceArousal:
-    """Where the reply's voice goes.
+def reply_affect(rule: Rule, speaker: ValenceArousal) -> ValenceArousal:
+    """Choose the affect of the reply's voice.
 
-    ``mirror``: where the speaker is. ``balance``: 0.17 more pleasant than a speaker below 0.46, 0.09 calmer than one
-    above 0.67, else where the speaker is; about half more than what counts as perfect balance, for a judge that hears
-    less than is there. ``neutral``: nowhere.
+    ``mirror``: the speaker's. ``balance``: 0.17 more pleasant than a speaker below 0.46, 0.09 calmer than one above
+    0.67, else the speaker's; about half more than what counts as perfect balance, for a judge that hears less than is
+    there. ``neutral``: neutral.
 
     >>> [round(x, 2) for x in reply_affect("balance", (0.2, 0.8))]
     [0.37, 0.71]
     """
     if rule == "neutral":
         return NEUTRAL, NEUTRAL
-    valence, arousal = heard
+    valence, arousal = speaker
     if rule == "balance":
         valence += _MORE_PLEASANT * (valence < _UNPLEASANT)
         arousal -= _CALMER * (arousal > _EXCITED)
     return valence, arousal
 
 
-def reply_path(rule: Rule, heard: ValenceArousal) -> AffectPath:
-    """The path of the reply's voice: from neutral to its place, where it stays."""
-    return AffectPath(*reply_affect(rule, heard), wander_hz=(0.0, 0.0), wander_phase=(0.0, 0.0))
+def reply_path(rule: Rule, speaker: ValenceArousal) -> AffectPath:
+    """The path of the reply's voice: from neutral to its affect, where it stays."""
+    return AffectPath(*reply_affect(rule, speaker), wander_hz=(0.0, 0.0), wander_phase=(0.0, 0.0))
 
 
 def spoken_reply(path: AffectPath, seed: int) -> Response:
@@ -152,16 +152,16 @@ class Baseline:
 
     def _reply(self, clip: Clip) -> Response:
         streams = Recording.of(clip)
-        heard = mean_affect(self._listener.trajectory(streams, streams.views[0]))
-        # The voice varies with what is asked, not with the rule, so that rules differ in nothing else.
-        return spoken_reply(self._reply_path(heard), int(clip.sha256[:15], 16))
+        speaker = mean_affect(self._listener.trajectory(streams, streams.views[0]))
+        # The voice varies with the clip, not with the rule, so that rules differ in nothing else.
+        return spoken_reply(self._reply_path(speaker), int(clip.sha256[:15], 16))
 
-    def _reply_path(self, heard: ValenceArousal) -> AffectPath:
-        return reply_path(self._rule, heard)
+    def _reply_path(self, speaker: ValenceArousal) -> AffectPath:
+        return reply_path(self._rule, speaker)
 
     @cached_property
     def _listener(self) -> TrajectoryJudge:
-        """What follows the speaker's valence and arousal, trained on the demo where it is not in the cache yet."""
+        """The judge of the speaker's valence and arousal, trained on the demo where it is not in the cache yet."""
         return open_judge(
             EMBEDDED, JudgeSetup(lambda: self._setup.training("demo")[0], files.cache_dir(), self._say, "cpu")
         )

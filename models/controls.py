@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import Dialogue, Turn
+from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import GenerationError, MediaError, ModelError
@@ -72,6 +72,10 @@ def _certain(label: str, request: Request) -> Response:
     return Response(label_logprobs={one: math.log(0.99) if one == label else rest for one in labels})
 
 
+def _fingerprints(releases: Iterable[Release]) -> str:
+    return " ".join(sorted(release.fingerprint for release in releases))
+
+
 Fingerprint = tuple[bytes, ...]
 """A digest of each block of a decoded stream, in order."""
 
@@ -93,8 +97,7 @@ class _StreamOracle:
         self._releases = setup.releases
 
     def identity(self) -> Mapping[str, str]:
-        releases = " ".join(sorted(release.fingerprint for release in self._releases))
-        return {"model": self.name, "version": "1", "releases": releases}
+        return {"model": self.name, "version": "1", "releases": _fingerprints(self._releases)}
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         return [self._answer(request) for request in requests]
@@ -154,7 +157,7 @@ def _digests(blocks: Iterable[np.ndarray]) -> Fingerprint:
 
 
 def _same_start(one: Fingerprint, other: Fingerprint) -> bool:
-    """Whether the shorter stream is the beginning of the longer one; an empty one is not."""
+    """True if the longer stream begins with the shorter one, which is not empty."""
     shared = min(len(one), len(other))
     return shared > 0 and one[:shared] == other[:shared]
 
@@ -170,7 +173,7 @@ class Reference:
 
     def __init__(self, arguments: NoArguments, setup: ModelSetup) -> None:
         del arguments
-        self._fingerprints = [release.fingerprint for release in setup.releases]
+        self._fingerprints = _fingerprints(setup.releases)
         self._dialogues: dict[str, Dialogue] = {}
         for dialogue in (dialogue for release in setup.releases for dialogue in release.dialogues):
             # A request says which dialogue it is about, and not of which release.
@@ -181,7 +184,7 @@ class Reference:
                 )
 
     def identity(self) -> Mapping[str, str]:
-        return {"model": "reference", "version": "1", "releases": " ".join(sorted(self._fingerprints))}
+        return {"model": "reference", "version": "1", "releases": self._fingerprints}
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         return [_reply_of_turn(self._next_turn(request)) for request in requests]

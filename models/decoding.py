@@ -1,37 +1,209 @@
-"""Decode token by token: generated text, and log-probabilities of labels."""
+"""Decode token by token: choose tokens, continue prompts, and score labels by their log-probability."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from avemo_harness.models.hf_generation import GeneratedText
-from avemo_harness.models.sampling import Chooser, Sampling
+from avemo_harness.errors import GenerationError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+NO_NUMBERS = "the model's scores are not numbers (overflow?); another dtype may help, such as bfloat16"
+
+LOOPS = 4
+LOOPED_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Settings of sampling; None for temperature, top_k or top_p leaves the distribution as it is.
+
+    Args:
+        repetition_penalty: above 1 makes tokens that occurred less likely (Keskar et al., 2019, equation 1).
+    """
+
+    do_sample: bool
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    repetition_penalty: float = 1.0
+
+
+class Chooser:
+    """Chooses the next token of each row of a batch.
+
+    Every row draws from a generator of its own, so that a request gets the same tokens alone and in any batch.
+
+    Args:
+        seeds: one for each row.
+        suppressed: tokens that never come.
+    """
+
+    def __init__(self, sampling: Sampling, seeds: Sequence[int], suppressed: Sequence[int] = ()) -> None:
+        import torch
+        from transformers import (
+            LogitsProcessorList,
+            RepetitionPenaltyLogitsProcessor,
+            TemperatureLogitsWarper,
+            TopKLogitsWarper,
+            TopPLogitsWarper,
+        )
+
+        self._sampling, self._suppressed = sampling, list(suppressed)
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        # Any: the library's annotations ask for types that tensors do not have.
+        self._processors: Any = LogitsProcessorList()
+        if sampling.repetition_penalty != 1.0:
+            self._processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+        self._warpers: Any = LogitsProcessorList()
+        if sampling.do_sample:
+            if sampling.temperature is not None:
+                self._warpers.append(TemperatureLogitsWarper(sampling.temperature))
+            if sampling.top_k is not None:
+                self._warpers.append(TopKLogitsWarper(sampling.top_k))
+            if sampling.top_p is not None:
+                self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def choose(self, ids: Tensor, logits: Tensor) -> Tensor:
+        """The next token of each row.
+
+        Args:
+            ids: [B, n] tokens of the row so far, for the repetition penalty.
+            logits: [B, vocabulary].
+
+        Returns:
+            [B], int64.
+        """
+        scores = self._processors(ids, logits.float())
+        if self._suppressed:
+            scores[:, self._suppressed] = float("-inf")
+        if self._sampling.do_sample:
+            scores = self._warpers(ids, scores) + self._gumbel(scores)
+        return scores.argmax(dim=-1)
+
+    def _gumbel(self, scores: Tensor) -> Tensor:
+        """Gumbel noise: the highest of the noisy scores is a draw from their softmax."""
+        import torch
+
+        drawn = [torch.rand(scores.shape[1], generator=one, dtype=torch.float64) for one in self._generators]
+        return -torch.log(-torch.log(torch.stack(drawn).clamp_min(1e-300))).to(scores.device, scores.dtype)
+
+
+def flags_of(ids: Sequence[int], ended: bool) -> tuple[str, ...]:
+    """Flags of generated text, as in `Response.flags`.
+
+    Args:
+        ids: its tokens without the end token.
+        ended: the end token came.
+
+    >>> flags_of([7, 7, 7, 7, 7, 7, 7, 7], ended=False)
+    ('truncated', 'repeating')
+    >>> flags_of([], ended=True)
+    ('empty_text',)
+    >>> flags_of([5, 6, 7], ended=True)
+    ()
+    """
+    found = {"truncated": not ended, "repeating": _ends_in_a_loop(ids), "empty_text": not ids}
+    return tuple(flag for flag, raised in found.items() if raised)
+
+
+def _ends_in_a_loop(ids: Sequence[int]) -> bool:
+    """The last tokens are one sequence again and again: at least four times and eight tokens in all."""
+    ids = list(ids)
+    for period in range(1, len(ids) // LOOPS + 1):
+        length = period * max(LOOPS, -(-LOOPED_TOKENS // period))
+        if length <= len(ids) and ids[-length:-period] == ids[len(ids) - length + period :]:
+            return True
+    return False
+
+
+def only_numbers(input_ids: Tensor, scores: Tensor) -> Tensor:
+    """Return scores as they are; raise a GenerationError where they are not numbers.
+
+    A token that cannot come has minus infinity.
+    """
+    if (scores.isnan() | scores.isposinf()).any():
+        raise GenerationError(NO_NUMBERS)
+    return scores
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Draw from generators of this block alone; without a seed nothing is drawn in it."""
+    import torch
+
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def last_scores(head: Any, count: int) -> Iterator[None]:
+    """Let an output layer score the last `count` positions alone; the scores of a long prompt would fill the memory."""
+    hook = head.register_forward_pre_hook(lambda module, given: (given[0][:, -count:], *given[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """A generated text.
+
+    Args:
+        ids: tokens without the end token.
+        ended: an end token came.
+        finite: False where the scores were not numbers, so that nothing was chosen from them.
+        states: as in `Step`, of each token but one that reached the limit, [n, hidden].
+    """
+
+    ids: tuple[int, ...]
+    ended: bool
+    finite: bool = True
+    states: Tensor | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Prompts that were read as one batch, padded on the left.
+    """Prompts after their prefill as one batch, with left padding.
 
     Args:
         scores: of the next token, [B, vocabulary].
         mask: 1 where a row has a token, 0 where it is padded, [B, n].
-        following: position of the next token, [B].
-        cache: what the model keeps of them.
+        next_position: of the next token, [B].
+        cache: the model's KV cache of them.
     """
 
     scores: Tensor
     mask: Tensor
-    following: Tensor
+    next_position: Tensor
     cache: Any
 
 
+class Step(NamedTuple):
+    """Tokens that were decoded.
+
+    Args:
+        scores: of the token after each, [B, k, vocabulary].
+        cache: the KV cache with these tokens.
+        states: what a talker gets of them, [B, k, hidden]; None for a network that does not speak.
+    """
+
+    scores: Tensor
+    cache: Any
+    states: Tensor | None = None
+
+
 class Network(Protocol):
-    """A language model whose every input is given by hand."""
+    """A language model that is stepped by hand."""
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -40,28 +212,25 @@ class Network(Protocol):
 
     @property
     def suppressed(self) -> tuple[int, ...]:
-        """Tokens that stand for media, so that they cannot be written."""
+        """Placeholder tokens of media, which are never generated."""
         ...
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        """Read further tokens.
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
+        """Decode further tokens.
 
         Args:
             ids, positions: [B, k].
-            mask: of everything read so far and of these, [B, n + k].
-
-        Returns:
-            scores of the token after each, [B, k, vocabulary], and the cache with these.
+            mask: of all tokens in the cache and of these, [B, n + k].
         """
         ...
 
-    def repeated(self, cache: Any, count: int) -> Any:
+    def repeat_cache(self, cache: Any, count: int) -> Any:
         """The cache with every row `count` times, one after the other."""
         ...
 
 
 def left_padded(rows: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
-    """One batch of rows of different lengths.
+    """Stack rows of different lengths into one batch with left padding.
 
     Args:
         rows: each [n] or [n, d].
@@ -81,7 +250,7 @@ def left_padded(rows: Sequence[Tensor], value: float) -> tuple[Tensor, Tensor]:
 
 
 def complete(
-    network: Network, prefix: Prefill, sampling: Sampling, seeds: Sequence[int], limit: int
+    network: Network, prefill: Prefill, sampling: Sampling, seeds: Sequence[int], limit: int
 ) -> list[GeneratedText]:
     """Continue each row until an end token, at most `limit` tokens.
 
@@ -91,18 +260,19 @@ def complete(
     import torch
 
     with torch.inference_mode():
-        return _complete(network, prefix, Chooser(sampling, seeds, network.suppressed), limit)
+        return _complete(network, prefill, Chooser(sampling, seeds, network.suppressed), limit)
 
 
-def _complete(network: Network, prefix: Prefill, chooser: Chooser, limit: int) -> list[GeneratedText]:
+def _complete(network: Network, prefill: Prefill, chooser: Chooser, limit: int) -> list[GeneratedText]:
     import torch
 
-    rows, device = len(prefix.scores), prefix.scores.device
+    rows, device = len(prefill.scores), prefill.scores.device
     ends = torch.tensor(network.ends, device=device)
     ids = torch.empty(rows, 0, dtype=torch.long, device=device)
     done = torch.zeros(rows, dtype=torch.bool, device=device)
     finite = torch.ones(rows, dtype=torch.bool, device=device)
-    scores, mask, following, cache = prefix.scores, prefix.mask, prefix.following, prefix.cache
+    states: list[Tensor] = []
+    scores, mask, position, cache = prefill.scores, prefill.mask, prefill.next_position, prefill.cache
     while True:
         usable = torch.isfinite(scores).all(dim=1)
         finite &= usable | done
@@ -113,21 +283,27 @@ def _complete(network: Network, prefix: Prefill, chooser: Chooser, limit: int) -
         if bool(done.all()) or ids.shape[1] == limit:
             break
         mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-        further, cache = network.step(chosen[:, None], mask, following[:, None], cache)
-        scores, following = further[:, -1], following + 1
-    return [until_end(network, ids[i].tolist(), bool(finite[i])) for i in range(rows)]
+        step = network.step(chosen[:, None], mask, position[:, None], cache)
+        scores, cache, position = step.scores[:, -1], step.cache, position + 1
+        if step.states is not None:
+            states.append(step.states[:, 0])
+    texts = [until_end(ids[i].tolist(), network.ends, bool(finite[i])) for i in range(rows)]
+    if not states:
+        return texts
+    stacked = torch.stack(states, dim=1)
+    return [replace(text, states=stacked[i, : len(text.ids)]) for i, text in enumerate(texts)]
 
 
-def until_end(network: Network, ids: Sequence[int], finite: bool = True) -> GeneratedText:
+def until_end(ids: Sequence[int], ends: Sequence[int], finite: bool = True) -> GeneratedText:
     """Generated tokens up to the first one that ends an answer."""
-    end = next((i for i, token in enumerate(ids) if token in network.ends), None)
+    end = next((i for i, token in enumerate(ids) if token in ends), None)
     return GeneratedText(tuple(ids[:end]), end is not None, finite)
 
 
-def label_logprobs(network: Network, prefix: Prefill, labels: Sequence[Sequence[int]]) -> list[list[float]]:
+def label_logprobs(network: Network, prefill: Prefill, labels: Sequence[Sequence[int]]) -> list[list[float]]:
     """Log-probability of each label after each row, summed over the label's tokens.
 
-    The prompts are read once; what is kept of them is repeated over the labels.
+    The cache of the prompts is repeated over the labels.
 
     Args:
         labels: token ids of each label.
@@ -137,7 +313,7 @@ def label_logprobs(network: Network, prefix: Prefill, labels: Sequence[Sequence[
     """
     import torch
 
-    rows, device = len(prefix.scores), prefix.scores.device
+    rows, device = len(prefill.scores), prefill.scores.device
     count, longest = len(labels), max(len(label) for label in labels)
     padded = torch.full((count, longest), network.ends[0], dtype=torch.long)
     real = torch.zeros(count, longest, dtype=torch.long)
@@ -145,13 +321,13 @@ def label_logprobs(network: Network, prefix: Prefill, labels: Sequence[Sequence[
         padded[i, : len(label)] = torch.tensor(label)
         real[i, : len(label)] = 1
     padded, real = padded.repeat(rows, 1).to(device), real.repeat(rows, 1).to(device)
-    scores = prefix.scores.repeat_interleave(count, dim=0)[:, None]
+    scores = prefill.scores.repeat_interleave(count, dim=0)[:, None]
     if longest > 1:
-        cache = network.repeated(prefix.cache, count)
-        following = prefix.following.repeat_interleave(count)[:, None]
-        mask = torch.cat([prefix.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
-        positions = following + torch.arange(longest - 1, device=device)
-        scores = torch.cat([scores, network.step(padded[:, :-1], mask, positions, cache)[0]], dim=1)
+        cache = network.repeat_cache(prefill.cache, count)
+        mask = torch.cat([prefill.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
+        begins = prefill.next_position.repeat_interleave(count)[:, None]
+        positions = begins + torch.arange(longest - 1, device=device)
+        scores = torch.cat([scores, network.step(padded[:, :-1], mask, positions, cache).scores], dim=1)
     usable = torch.isfinite(scores).all(dim=2)
     taken = torch.log_softmax(scores.float(), dim=-1).gather(2, padded[:, :, None]).squeeze(2)
     taken = taken.masked_fill(~usable, float("nan"))

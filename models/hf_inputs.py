@@ -27,7 +27,7 @@ class Inputs:
 
     Args:
         tensors: as the model takes them, for a batch of one.
-        streams: whether any clip has video, and any sound.
+        streams: (any clip has video, any clip has sound).
         interleaved: the sound of videos lies among their frames, not after them.
     """
 
@@ -37,12 +37,11 @@ class Inputs:
 
     @property
     def length(self) -> int:
-        """Tokens that are to be read."""
         return int(self.tensors["input_ids"].shape[1])
 
     @property
     def layout(self) -> Hashable:
-        """What must be equal for conversations to share a batch, apart from their lengths."""
+        """Shapes that conversations of one batch share, their lengths aside."""
         rigid = ((name, tensor) for name, tensor in self.tensors.items() if name not in (*TEXT_INPUTS, *SOUND_INPUTS))
         return self.interleaved, tuple(sorted((name, tuple(tensor.shape[1:])) for name, tensor in rigid))
 
@@ -102,8 +101,8 @@ class InputBuilder:
         ModelError: the processor takes no video or no sound, or has no chat template.
     """
 
-    def __init__(self, processor: Any, name: str, perception: ClipDecoder, system: str) -> None:
-        self.processor, self.name, self.perception, self.system = processor, name, perception, system
+    def __init__(self, processor: Any, name: str, decoder: ClipDecoder, system: str) -> None:
+        self.processor, self.name, self.decoder, self.system = processor, name, decoder, system
         for part, what in (("tokenizer", "text"), ("video_processor", "video"), ("feature_extractor", "sound")):
             if getattr(processor, part, None) is None:
                 raise ModelError(
@@ -140,7 +139,7 @@ class InputBuilder:
         sounds = [view.sound for view in shown if view.sound is not None]
         text = self._text(messages, views, interleaved)
         standalone = len(sounds) - len(videos) if interleaved else len(sounds)
-        self._check_places(text, len(videos), standalone)
+        self._check_placeholders(text, len(videos), standalone)
         how: dict[str, Any] = {"return_tensors": "pt"}
         if interleaved:
             order = iter(range(len(videos)))
@@ -166,7 +165,7 @@ class InputBuilder:
         return int(ids[0]) if ids and ids[0] in self.processor.tokenizer.added_tokens_decoder else None
 
     def _look(self, clip: Clip) -> DecodedClip:
-        view = self.perception.look(clip)
+        view = self.decoder.look(clip)
         longest = _longest_sound_s(self.processor)
         if view.sound is not None and len(view.sound) > longest * SOUND_RATE:
             raise GenerationError(f"{clip.name}: its sound is longer than the {longest:g} s that the model hears")
@@ -180,7 +179,7 @@ class InputBuilder:
             parts: list[dict[str, str]] = []
             for block in message.content:
                 if isinstance(block, Text):
-                    parts.append({"type": "text", "text": self._harmless(block.text)})
+                    parts.append({"type": "text", "text": self._escaped(block.text)})
                     continue
                 view = views[block]
                 if view.frames is not None:
@@ -188,16 +187,15 @@ class InputBuilder:
                 if view.sound is not None and not (interleaved and view.frames is not None):
                     parts.append({"type": "audio"})
             conversation.append({"role": message.role, "content": parts})
-        text: str = self.processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        return text
+        return self.processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
 
-    def _harmless(self, text: str) -> str:
+    def _escaped(self, text: str) -> str:
         """Text of a release must not be able to close a turn or to name media."""
         for special in self._specials:
             text = text.replace(special, f"{special[0]} {special[1:]}")
         return text
 
-    def _check_places(self, text: str, videos: int, sounds: int) -> None:
+    def _check_placeholders(self, text: str, videos: int, sounds: int) -> None:
         for what, wanted in (("video", videos), ("audio", sounds)):
             if (found := text.count(getattr(self.processor, f"{what}_token"))) != wanted:
                 raise ModelError(
@@ -214,7 +212,7 @@ class InputBuilder:
         """Frames are taken as they are; processors learn their times from either of two settings."""
         from transformers.video_utils import VideoMetadata
 
-        fps = self.perception.fps
+        fps = self.decoder.fps
         return {
             "do_sample_frames": False,
             "fps": fps,

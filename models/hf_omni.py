@@ -2,52 +2,203 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response, Speech
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, ModelError, describe, first_line
+import numpy as np
+
+from avemo_harness.benchmark.request import Message, Response, Speech
+from avemo_harness.benchmark.task import GenerationSpec
+from avemo_harness.errors import GenerationError, ModelError, first_line
 from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
-from avemo_harness.models.hf_generation import Driver, EndTokens, GeneratedText, Voice
-from avemo_harness.models.hf_inputs import InputBuilder, Inputs
-from avemo_harness.models.inputs import ClipDecoder, LruCache
-from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.sampling import NO_NUMBERS, flags_of
-from avemo_harness.models.weights import Attention, DType, load_weights, loading, resolve
+from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, last_scores, only_numbers, seeded, until_end
+from avemo_harness.models.hf_inputs import InputBuilder, Inputs, collated
+from avemo_harness.models.inputs import ClipDecoder
+from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, one_by_one, with_speech
+from avemo_harness.models.weights import Attention, DType, load_native
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
-VERSION = "1"
-PREPARED_BYTES = 2**31
-"""Room for inputs between being measured and being answered; what does not fit is made again."""
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TALKERS: Mapping[str, int] = {"qwen3_omni_moe": 24_000}
 """Sampling rates, in Hz, of the model types that speak; no config names its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """A request that is ready to be answered; its inputs are made again where they were given up."""
+class NativeNetwork:
+    """A native model that generates with every setting given and none inherited from its checkpoint.
 
-    request: Request
-    streams: tuple[bool, bool]
-    layout: Hashable
-    length: int
-    inputs: Callable[[], Inputs]
+    Args:
+        model: as `AutoModelForMultimodalLM` makes it; of a model in several parts, the thinker writes the text.
+        ends: tokens that end an answer.
+        pad: the token that fills up what comes after.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, ends: tuple[int, ...], pad: int) -> None:
+        from transformers import GenerationConfig
+
+        self.model, self.tokenizer, self.ends, self.pad = model, tokenizer, ends, pad
+        self.writer = getattr(model, "thinker", model)
+        self._takes = inspect.signature(self.writer.forward).parameters
+        for part in model.modules():
+            if hasattr(part, "generation_config"):
+                part.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
 
     @property
-    def bucket(self) -> Bucket:
-        settings = (self.layout, self.request.output.model_dump_json(), self.request.generation)
-        return Bucket(self.streams, settings)
+    def room(self) -> int:
+        """Tokens that the model reads and writes at most."""
+        return int(self.writer.config.get_text_config().max_position_embeddings)
+
+    def write(self, rows: Sequence[Inputs], generation: GenerationSpec, seed: int | None = None) -> list[GeneratedText]:
+        """Continue conversations of one layout.
+
+        Args:
+            seed: of the draws; needed where `generation` samples, which is for one conversation at a time.
+        """
+        finite = FiniteRows()
+        with last_scores(self.writer.get_output_embeddings(), 1), seeded(seed):
+            ids = self.writer.generate(**self._tensors(rows), **self._settings(generation), logits_processor=[finite])
+        start = max(row.length for row in rows)
+        generated = zip(ids[:, start:].tolist(), finite.rows(len(rows)), strict=True)
+        return [until_end(row, self.ends, ok) for row, ok in generated]
+
+    def speak(
+        self, row: Inputs, generation: GenerationSpec, seed: int, talker: Mapping[str, Any], rate_hz: int
+    ) -> tuple[GeneratedText, SpokenReply]:
+        """Continue one conversation with text and speech.
+
+        Args:
+            talker: keyword arguments of ``generate`` for the talker.
+            rate_hz: sampling rate of the speech.
+
+        Raises:
+            GenerationError: scores or samples are not numbers.
+        """
+        text, codes = Stream(), Stream()
+        settings = self._settings(generation)
+        settings |= {"logits_processor": [only_numbers], "streamer": text}
+        tensors = self._tensors([row])
+        wave = None
+        try:
+            with last_scores(self.writer.get_output_embeddings(), 1), seeded(seed), warnings.catch_warnings():
+                # The talker is read as embeddings, which no penalty for repetition can see.
+                warnings.filterwarnings("ignore", message="Passing `repetition_penalty`")
+                _, wave = self.model.generate(
+                    **tensors,
+                    generation_mode="audio",
+                    **{f"thinker_{name}": value for name, value in settings.items()},
+                    **talker,
+                    talker_logits_processor=[only_numbers],
+                    talker_streamer=codes,
+                )
+        except RuntimeError:
+            # The published code breaks where there is nothing to say, or no code was said.
+            if not (text.ended and len(text.ids) < 2) and not (codes.ended and len(codes.ids) < 2):
+                raise
+        words = until_end(text.ids, self.ends)
+        if wave is None:
+            return words, SpokenReply(None)
+        samples = wave.reshape(-1).float().cpu().numpy()
+        if not np.isfinite(samples).all():
+            raise GenerationError(NO_NUMBERS)
+        speech = Speech(samples, rate_hz) if len(samples) else None
+        return words, SpokenReply(speech, codes.ids[-1] == self.model.config.talker_config.codec_eos_token_id)
+
+    def label_logprobs(self, row: Inputs, labels: Sequence[Sequence[int]]) -> list[float]:
+        """Log-probability of each label after a conversation, summed over the label's tokens; nan where undefined.
+
+        Args:
+            labels: token ids of each label.
+        """
+        import torch
+
+        longest = max(len(label) for label in labels)
+        with torch.inference_mode(), last_scores(self.writer.get_output_embeddings(), longest + 1):
+            scores = self.writer(**self._tensors([row.followed_by(label) for label in labels]), use_cache=False).logits
+        sums = []
+        for of_label, label in zip(scores[:, -longest - 1 :].float().cpu(), labels, strict=True):
+            before = of_label[-len(label) - 1 : -1]
+            chosen = torch.log_softmax(before, dim=-1).gather(1, torch.tensor(label)[:, None])
+            sums.append(float(chosen.sum()) if torch.isfinite(before).all() else float("nan"))
+        return sums
+
+    def _tensors(self, rows: Sequence[Inputs]) -> dict[str, Any]:
+        tensors: dict[str, Any] = {}
+        for name, tensor in collated(rows, self.pad).items():
+            # Features are computed with, times of clips are not.
+            features = tensor.is_floating_point() and tensor.ndim > 1
+            tensors[name] = tensor.to(self.writer.device, self.writer.dtype if features else tensor.dtype)
+        if "use_audio_in_video" in self._takes:
+            tensors["use_audio_in_video"] = rows[0].interleaved
+        return tensors
+
+    def _settings(self, generation: GenerationSpec) -> dict[str, Any]:
+        drawn = {
+            "temperature": 1.0 if generation.temperature is None else generation.temperature,
+            "top_p": 1.0 if generation.top_p is None else generation.top_p,
+            "top_k": 0,
+        }
+        return {
+            "do_sample": generation.do_sample,
+            **(drawn if generation.do_sample else {}),
+            "num_beams": 1,
+            "max_new_tokens": generation.max_new_tokens,
+            "repetition_penalty": 1.0,
+            "eos_token_id": list(self.ends),
+            "pad_token_id": self.pad,
+            "use_cache": True,
+        }
 
 
-class HfOmni:
+class FiniteRows:
+    """Notices rows of scores that are not numbers, and lets the generation go on without them."""
+
+    def __init__(self) -> None:
+        self._finite: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        finite = scores.isfinite().all(dim=-1)
+        self._finite = finite if self._finite is None else self._finite & finite
+        return scores.masked_fill(~finite[:, None], 0.0)
+
+    def rows(self, count: int) -> list[bool]:
+        """True for each row of the batch whose scores were all numbers."""
+        return [True] * count if self._finite is None else [bool(row) for row in self._finite.tolist()]
+
+
+class Stream:
+    """Keeps the tokens of one generation as they come; what comes first is the prompt."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[int]] = []
+        self.ended = False
+
+    @property
+    def ids(self) -> list[int]:
+        """Generated tokens, the end token included."""
+        return [token for part in self._parts[1:] for token in part]
+
+    def put(self, ids: Tensor) -> None:
+        self._parts.append(ids.flatten().tolist())
+
+    def end(self) -> None:
+        self.ended = True
+
+
+class HfOmni(NeuralModel[Inputs]):
     """Answers with the whole audio-visual dialogue before it."""
+
+    name = "hf-omni"
+    room_advice = "a lower fps makes clips shorter"
+    # Below 5.23 processors lay sound out otherwise, without a word, and several models fail; it needs that Python.
+    requires: ClassVar[Requires] = {"python": ">=3.11", "transformers": ">=5.23,<5.25"}
+    _arguments: Arguments
 
     @dataclass(frozen=True, slots=True)
     class Arguments:
@@ -76,17 +227,10 @@ class HfOmni:
         talker_do_sample: bool = True
         talker_max_new_tokens: int = 4096
 
-    # Below 5.23 processors lay sound out otherwise, without a word, and several models fail; it needs that Python.
-    requires: ClassVar[Requires] = {"python": ">=3.11", "transformers": ">=5.23,<5.25"}
-    capabilities = Capabilities(
-        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
-    )
-
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         if arguments.fps <= 0:
             raise ModelError("hf-omni: fps must be above 0")
-        self._arguments, self._setup = arguments, setup
-        self._checkpoint = resolve(arguments.pretrained, arguments.revision, setup.say)
+        super().__init__(arguments, setup, ClipDecoder(arguments.fps))
         config = self._checkpoint.config
         outputs: set[Output] = {"label_text", "label_ranking"}
         if config.get("model_type") in TALKERS and config.get("enable_audio_output", True):
@@ -94,121 +238,84 @@ class HfOmni:
         # What the class offers at most is narrowed to what this checkpoint does.
         self.capabilities = Capabilities(outputs=frozenset(outputs), largest_batch=64, usual_batch=1)
         self._speaks = "spoken_response" in outputs & setup.outputs
-        self._perception = ClipDecoder(arguments.fps)
-        self._batcher = Batcher()
-        self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
 
-    def identity(self) -> Mapping[str, str]:
-        given, checkpoint = self._arguments, self._checkpoint
+    def identity_parts(self) -> Mapping[str, str]:
+        config = self._checkpoint.config
         return {
-            "model": "hf-omni",
-            "version": VERSION,
-            "class": " ".join(checkpoint.config.get("architectures") or [str(checkpoint.config.get("model_type"))]),
-            "weights": checkpoint.weights,
-            "dtype": checkpoint.dtype(given.dtype),
-            **{
-                name: str(getattr(given, name))
-                for name in (
-                    *("attn", "device_map", "fps", "system"),
-                    *("speaker", "talker_do_sample", "talker_max_new_tokens"),
-                )
-            },
-            **{package: version(package) for package in ("transformers", "torch", "av")},
+            "class": " ".join(config.get("architectures") or [str(config.get("model_type"))]),
+            "weights": self._checkpoint.weights.content,
+            "dtype": self._dtype,
+            **self._given("attn", "device_map", "fps", "system"),
+            **self._given("speaker", "talker_do_sample", "talker_max_new_tokens"),
         }
 
-    def prefetch(self, request: Request) -> None:
-        """Decode a request's clips."""
-        for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip)
+    def inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
+        return self._builder.inputs(messages)
 
-    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        answers = self._batcher.generate(requests, self._asked, self._answer)
-        self._prepared.clear()
-        return answers
+    def rank(self, rows: Sequence[Inputs], labels: Sequence[Sequence[int]]) -> list[list[float]]:
+        return [self._network.label_logprobs(row, labels) for row in rows]
 
-    def _asked(self, request: Request) -> PreparedRequest:
-        def inputs() -> Inputs:
-            return self._prepared.get(request.key, lambda: self._builder.inputs(request.messages))
-
-        made = inputs()
-        check_room(made.length, request, self._driver.room, "a lower fps makes clips shorter")
-        return PreparedRequest(request, made.streams, made.layout, made.length, inputs)
-
-    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
-        request = asked[0].request
-        if isinstance(request.output, LabelOutput) and request.output.method == "rank":
-            return [self._rank(one, request.output.labels) for one in asked]
-        if isinstance(request.output, SpokenOutput):
-            return [self._reply(one) for one in asked]
-        if request.generation.do_sample:
+    def write(self, batch: Sequence[PreparedRequest[Inputs]]) -> list[GeneratedText]:
+        generation = batch[0].request.generation
+        if generation.do_sample:
             # One at a time, so that the draws are those of the request alone.
-            told = [self._driver.write([one.inputs()], request.generation, one.request.seed)[0] for one in asked]
-        else:
-            told = self._driver.write([one.inputs() for one in asked], request.generation)
-        return [self._response(one, text) for one, text in zip(asked, told, strict=True)]
+            return [self._network.write([one.inputs()], generation, one.request.seed)[0] for one in batch]
+        return self._network.write([one.inputs() for one in batch], generation)
 
-    def _response(self, asked: PreparedRequest, told: GeneratedText) -> Response:
-        if not told.finite:
-            return Response(error=describe(GenerationError(NO_NUMBERS)))
-        return Response(
-            text=self._processor.tokenizer.decode(told.ids, skip_special_tokens=True),
-            prompt_tokens=asked.length,
-            new_tokens=len(told.ids) + told.ended,
-            flags=flags_of(told.ids, told.ended),
-        )
+    def reply(self, batch: Sequence[PreparedRequest[Inputs]]) -> list[Response]:
+        return one_by_one(self._reply, batch)
 
-    def _reply(self, asked: PreparedRequest) -> Response:
-        """Text and, of a model that speaks, sound; one request at a time, under its own seed."""
-        request, given, row = asked.request, self._arguments, asked.inputs()
+    def _reply(self, prepared: PreparedRequest[Inputs]) -> Response:
+        """Text and, of a model that speaks, sound, under the request's own seed."""
+        request, row = prepared.request, prepared.inputs()
         if not self._speaks:
-            (told,) = self._driver.write([row], request.generation, request.seed)
-            return _with_speech(self._response(asked, told), None, "no_speech")
-        rate = TALKERS[self._checkpoint.config["model_type"]]
-        voice = Voice(given.speaker, rate, given.talker_do_sample, given.talker_max_new_tokens)
-        try:
-            spoken = self._driver.speak(row, request.generation, request.seed, voice)
-        except GenerationError as error:
-            return Response(error=describe(error))
-        odd = (*([] if spoken.speech else ["no_speech"]), *([] if spoken.complete else ["speech_truncated"]))
-        return _with_speech(self._response(asked, spoken.told), spoken.speech, *odd)
+            (text,) = self._network.write([row], request.generation, request.seed)
+            return with_speech(self._response(prepared, text), SpokenReply(None))
+        rate_hz = TALKERS[self._checkpoint.config["model_type"]]
+        text, spoken = self._network.speak(row, request.generation, request.seed, self._talker_settings, rate_hz)
+        return with_speech(self._response(prepared, text), spoken)
 
-    def _rank(self, asked: PreparedRequest, labels: tuple[str, ...]) -> Response:
-        logprobs = self._driver.label_logprobs(asked.inputs(), self._ranker.ids(labels))
-        return self._ranker.response(asked.request, labels, logprobs, asked.length)
-
-    @cached_property
-    def _ranker(self) -> LabelRanker:
-        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            return self._driver.label_logprobs(self._builder.inputs(messages), labels)
-
-        return LabelRanker(self._processor.tokenizer, score)
+    @property
+    def _talker_settings(self) -> dict[str, Any]:
+        given = self._arguments
+        settings = {
+            **({} if given.speaker is None else {"speaker": given.speaker}),
+            "talker_do_sample": given.talker_do_sample,
+            "talker_max_new_tokens": given.talker_max_new_tokens,
+            "talker_repetition_penalty": 1.05,
+        }
+        drawn = {"talker_temperature": 0.9, "talker_top_k": 50, "talker_top_p": 1.0}
+        return settings | (drawn if given.talker_do_sample else dict.fromkeys(drawn))
 
     @cached_property
     def _processor(self) -> Any:
         repair_torchvision()
         from transformers import AutoProcessor
 
-        processor_class: Any = AutoProcessor
-        where: dict[str, Any] = {"revision": self._checkpoint.revision, "trust_remote_code": False}
+        weights = self._checkpoint.weights
         try:
             with quiet_loading():
-                return processor_class.from_pretrained(self._checkpoint.path, **where)
+                return AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                    weights.path, revision=weights.revision, trust_remote_code=False
+                )
         except (OSError, ValueError) as error:
             raise self._unfit(f"its processor cannot be loaded ({first_line(error)})") from error
 
     @cached_property
     def _builder(self) -> InputBuilder:
-        return InputBuilder(self._processor, self._arguments.pretrained, self._perception, self._arguments.system)
+        return InputBuilder(self._processor, self._arguments.pretrained, self._decoder, self._arguments.system)
 
     @cached_property
-    def _driver(self) -> Driver:
+    def _network(self) -> NativeNetwork:
         repair_torchvision()
         from transformers import MODEL_FOR_MULTIMODAL_LM_MAPPING, AutoConfig
 
         given, checkpoint = self._arguments, self._checkpoint
         builder = self._builder
         try:
-            config = AutoConfig.from_pretrained(checkpoint.path, revision=checkpoint.revision, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(
+                checkpoint.weights.path, revision=checkpoint.weights.revision, trust_remote_code=False
+            )
             model_class: Any = MODEL_FOR_MULTIMODAL_LM_MAPPING[type(config)]
         except (KeyError, ValueError) as error:
             raise self._unfit(
@@ -221,13 +328,15 @@ class HfOmni:
             _check_speaker(given.pretrained, given.speaker, config.talker_config)
             # The talker's positions depend on it as soon as there is sound, and only the thinker's config holds it.
             config.talker_config.audio_config = config.thinker_config.audio_config
-        how = loading(checkpoint, given.dtype, given.attn, given.device_map, self._setup.device)
-        if given.attn == "sdpa":
-            # The library's own choice, part by part; asked for by name, it refuses models with a part that lacks it.
-            del how["attn_implementation"]
-        self._setup.say(f"loading {given.pretrained} ({how['dtype']}, {given.attn})")
-        model = load_weights(model_class, checkpoint, {**how, "config": config})
-        return Driver(model, _ends(builder, model.generation_config.eos_token_id))
+        # The library's own choice, part by part; named, "sdpa" is refused for models with a part that lacks it.
+        attn = None if given.attn == "sdpa" else given.attn
+        placement = self._placement(attn)
+        self._setup.say(f"loading {given.pretrained} (torch.{placement.dtype}, {given.attn})")
+        model = load_native(model_class, checkpoint, placement, config=config)
+        tokenizer = builder.processor.tokenizer
+        ends = _ends(builder, model.generation_config.eos_token_id)
+        pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        return NativeNetwork(model, tokenizer, ends, pad)
 
     def _unfit(self, why: str) -> ModelError:
         return ModelError(
@@ -235,22 +344,16 @@ class HfOmni:
         )
 
 
-def _ends(builder: InputBuilder, listed: int | list[int] | None) -> EndTokens:
-    """What ends an answer: the tokens that the checkpoint lists, and the one that closes a turn in its template."""
-    tokenizer = builder.processor.tokenizer
+def _ends(builder: InputBuilder, listed: int | list[int] | None) -> tuple[int, ...]:
+    """Tokens that end an answer: those that the checkpoint lists, and the one that closes a turn in its template."""
     many = listed if isinstance(listed, list) else [listed]
-    ends = tuple(sorted({token for token in (*many, tokenizer.eos_token_id, builder.turn_end()) if token is not None}))
-    if not ends:
+    known = {*many, builder.processor.tokenizer.eos_token_id, builder.turn_end()} - {None}
+    if not known:
         raise ModelError(f"{builder.name}: nothing says which token ends an answer; set eos_token in its tokenizer")
-    return EndTokens(ends, ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+    return tuple(sorted(token for token in known if token is not None))
 
 
 def _check_speaker(name: str, speaker: str | None, talker: Any) -> None:
     speakers = sorted(talker.speaker_id or ())
     if speaker is not None and speaker.lower() not in speakers:
         raise ModelError(f"{name}: no speaker {speaker!r}; it has {', '.join(speakers)}")
-
-
-def _with_speech(response: Response, speech: Speech | None, *odd: str) -> Response:
-    """A reply; an error stays what it is."""
-    return response if response.error else replace(response, speech=speech, flags=(*response.flags, *odd))

@@ -1,4 +1,4 @@
-"""What models take in: text without special tokens, clips decoded to frames and 16 kHz sound."""
+"""Inputs of models: text without special tokens, clips decoded to frames and 16 kHz sound."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ClipDecoder:
         """Decode a clip ahead. A clip that cannot be decoded is left for whoever asks for it, with its error.
 
         Args:
-            known: which streams need no decoding.
+            known: True for streams that need no decoding.
         """
         with suppress(MediaError):
             streams = self.streams(clip)
@@ -86,7 +86,7 @@ class ClipDecoder:
                 self.sound(clip)
 
     def streams(self, clip: Clip) -> StreamDigests:
-        """Which streams a clip has, by content. Nothing is decoded.
+        """Digests of the streams that a clip has. Nothing is decoded.
 
         Raises:
             MediaError: the clip is missing or damaged.
@@ -120,10 +120,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class LruCache(Generic[Key, Value]):
-    """Values by key, made once also where several threads ask; the longest unused go when there are too many.
+    """Single-flight LRU cache, safe to use from several threads: a value that many ask for is made once.
 
     Args:
-        room: what the sizes of all values may add up to.
+        room: sum of the sizes of all values.
         size_of: size of one value, in the unit of `room`.
     """
 

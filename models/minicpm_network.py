@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import ModelError
-from avemo_harness.models.decoding import Prefill, left_padded
+from avemo_harness.models.decoding import Prefill, Step, left_padded
 from avemo_harness.models.inputs import SOUND_RATE, DecodedClip, escape_special_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 UNIT = "<unit>"
-IMAGE_PLACE, AUDIO_PLACE = "(<image>./</image>)", "(<audio>./</audio>)"
+IMAGE_PLACEHOLDER, AUDIO_PLACEHOLDER = "(<image>./</image>)", "(<audio>./</audio>)"
 GRID_FPS = 2.0
 """Frames a second that clips are decoded at: a unit's frame is at most half a second from where it should be."""
 SHORTEST_SOUND = 2 * 160 + 1
@@ -51,11 +51,10 @@ class TimedClip:
 
 
 def is_frame(part: Part) -> bool:
-    """Whether a part is a frame."""
     return not isinstance(part, str) and part.ndim == 3
 
 
-def clip_parts(seen: TimedClip) -> list[Part]:
+def clip_parts(clip: TimedClip) -> list[Part]:
     """A clip in units of a second; sound alone is one part, without units.
 
     The frame of second i is the one on show when that second ends, the last one where the clip ends before. A second
@@ -66,12 +65,12 @@ def clip_parts(seen: TimedClip) -> list[Part]:
     >>> [part if isinstance(part, str) else part.shape for part in parts]
     ['<unit>', (2, 2, 3), '<unit>', (2, 2, 3)]
     """
-    frames, sound = seen.view.frames, seen.view.sound
+    frames, sound = clip.view.frames, clip.view.sound
     if frames is None:
         return [] if sound is None else [sound]
     parts: list[Part] = []
     # A length in floating point may be a hair above a whole number.
-    for second in range(max(1, math.ceil(seen.seconds - 1e-3))):
+    for second in range(max(1, math.ceil(clip.seconds - 1e-3))):
         parts += [UNIT, frames[min(int((second + 1) * GRID_FPS), len(frames) - 1)]]
         slice_ = sound_of_second(sound, second)
         if len(slice_) >= SHORTEST_SOUND:
@@ -111,8 +110,11 @@ def _parts(message: Message, look: Callable[[Any], TimedClip]) -> Iterator[Part]
 
 
 def with_placeholders(said: PromptMessage) -> dict[str, str]:
-    """A message as the chat template takes it: parts joined without anything between, places for media."""
-    words = (part if isinstance(part, str) else IMAGE_PLACE if is_frame(part) else AUDIO_PLACE for part in said.parts)
+    """A message as the chat template takes it: parts joined without anything between, placeholders for media."""
+    words = (
+        part if isinstance(part, str) else IMAGE_PLACEHOLDER if is_frame(part) else AUDIO_PLACEHOLDER
+        for part in said.parts
+    )
     return {"role": said.role, "content": "".join(words)}
 
 
@@ -132,16 +134,16 @@ def sounds_of(conversation: Sequence[PromptMessage]) -> list[tuple[int, NDArray[
 
 
 ENDS = ("<|im_end|>", "<|endoftext|>", "<|tts_eos|>")
-"""What ends an answer; the last one ends what is spoken of it."""
+"""Tokens that end an answer; the last one ends its spoken part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One conversation as the published encoders take it.
+    """One conversation, as tensors for the published encoders.
 
     Args:
         tensors: the processor's output for a batch of one, on the CPU.
-        streams: whether any clip has video, and any sound.
+        streams: (any clip has video, any clip has sound).
     """
 
     tensors: Mapping[str, Any]
@@ -149,7 +151,6 @@ class Inputs:
 
     @property
     def length(self) -> int:
-        """Tokens that are to be read."""
         return int(self.tensors["input_ids"].shape[1])
 
     @property
@@ -164,14 +165,13 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class PrefillState:
-    """Conversations that were read as one batch.
+class VoicedPrefill(Prefill):
+    """Conversations after their prefill as one batch.
 
     Args:
         voices: of each row, the states that describe its voice, [tokens, hidden]; None where it is not to be spoken.
     """
 
-    prefix: Prefill
     voices: tuple[Tensor | None, ...]
 
 
@@ -199,7 +199,7 @@ class MiniCpmNetwork:
         return int(self.model.config.max_position_embeddings)
 
     def inputs(self, conversation: Sequence[PromptMessage], spoken: bool) -> Inputs:
-        """What the processor makes of a conversation.
+        """Prompt and features of a conversation, by the checkpoint's processor.
 
         As in the published `chat`, the answer begins with the marks of speech as soon as any sound is heard.
 
@@ -227,41 +227,39 @@ class MiniCpmNetwork:
         )
         return Inputs({name: made[name] for name in made if name != "image_sizes"}, (bool(frames), bool(sounds)))
 
-    def read(self, rows: Sequence[Inputs]) -> PrefillState:
-        """Read conversations as one batch."""
+    def prefill(self, rows: Sequence[Inputs]) -> VoicedPrefill:
+        """Prefill conversations as one batch."""
         import torch
+        from transformers import DynamicCache
 
         with torch.inference_mode():
             embedded, mask = left_padded([self._embedded(row) for row in rows], 0.0)
             positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
-            hidden, cache = self._states(embedded, mask, positions, _empty_cache())
-            prefix = Prefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache)
-            voices = [self._voice(row, hidden[i]) for i, row in enumerate(rows)]
-        return PrefillState(prefix, tuple(voices))
+            hidden, cache = self._states(embedded, mask, positions, DynamicCache())
+            voices = tuple(self._voice(row, hidden[i]) for i, row in enumerate(rows))
+            return VoicedPrefill(self._scores(hidden[:, -1:])[:, 0], mask, mask.sum(dim=1), cache, voices)
 
-    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
         """As in `Network`."""
         import torch
 
         with torch.inference_mode():
             hidden, cache = self._states(self.llm.get_input_embeddings()(ids), mask, positions, cache)
-            return self._scores(hidden), cache
+            return Step(self._scores(hidden), cache)
 
-    def repeated(self, cache: Any, count: int) -> Any:
+    def repeat_cache(self, cache: Any, count: int) -> Any:
         """As in `Network`."""
         cache.batch_repeat_interleave(count)
         return cache
 
     def _embedded(self, row: Inputs) -> Tensor:
-        """A conversation with its frames and sounds in their places, [n, hidden]."""
+        """Embeddings of a conversation, those of frames and sounds instead of their placeholders, [n, hidden]."""
         model = self.model
         device = self.llm.get_input_embeddings().weight.device
         data = {name: _moved(value, device) for name, value in row.tensors.items()}
         embedded, _ = model.get_vllm_embedding(data)
         chunk = model.config.audio_chunk_length
-        embedded = model.get_omni_embedding(data, input_embeddings=embedded, chunk_length=chunk)
-        whole: Tensor = embedded[0]
-        return whole
+        return model.get_omni_embedding(data, input_embeddings=embedded, chunk_length=chunk)[0]
 
     def _states(self, embedded: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> tuple[Tensor, Any]:
         out = self.llm.model(
@@ -275,19 +273,11 @@ class MiniCpmNetwork:
         return out.last_hidden_state, out.past_key_values
 
     def _scores(self, hidden: Tensor) -> Tensor:
-        scores: Tensor = self.llm.get_output_embeddings()(hidden).float()
-        return scores
+        return self.llm.get_output_embeddings()(hidden).float()
 
     def _voice(self, row: Inputs, hidden: Tensor) -> Tensor | None:
         speaker = row.speaker
         return None if speaker is None else hidden[len(hidden) - row.length :][speaker].clone()
-
-
-def _empty_cache() -> Any:
-    from transformers import DynamicCache
-
-    cache_class: Any = DynamicCache
-    return cache_class()
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,14 +15,12 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response, Speech
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, describe, first_line
+from avemo_harness.benchmark.request import Message, Response, Speech
+from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, first_line
 from avemo_harness.models import Requires
-from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.decoding import complete, label_logprobs
-from avemo_harness.models.hf_generation import GeneratedText, seeded
-from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, LruCache
+from avemo_harness.models.base import ModelSetup
+from avemo_harness.models.decoding import NO_NUMBERS, seeded
+from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder
 from avemo_harness.models.minicpm_network import (
     GRID_FPS,
     Inputs,
@@ -32,17 +29,8 @@ from avemo_harness.models.minicpm_network import (
     TimedClip,
     conversation,
 )
-from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
-from avemo_harness.models.weights import (
-    Attention,
-    DType,
-    Placement,
-    RemoteCheckpoint,
-    load_remote,
-    load_tokenizer,
-    resolve_remote,
-)
+from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, one_by_one, with_speech
+from avemo_harness.models.weights import Attention, Checkpoint, DType, load_remote, load_tokenizer, resolve_remote
 from avemo_harness.torch_setup import file_digest
 
 if TYPE_CHECKING:
@@ -51,14 +39,6 @@ if TYPE_CHECKING:
 TOKENIZER, VOCODER = Path("assets/chattts_tokenizer"), Path("assets/Vocos.pt")
 LONGEST_SAMPLES = 2048 * 512
 """Samples at 24 kHz that the published loop makes before it stops by itself: 2048 codes of 512 samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class SynthesizedText:
-    """A spoken text; `complete` is False where the speech was cut off."""
-
-    speech: Speech | None
-    complete: bool
 
 
 class Speaker:
@@ -71,7 +51,7 @@ class Speaker:
         ModelError: the vocoder is not in the checkpoint, or cannot run here.
     """
 
-    def __init__(self, model: Any, checkpoint: RemoteCheckpoint) -> None:
+    def __init__(self, model: Any, checkpoint: Checkpoint) -> None:
         self._model = model
         tokenizer, vocoder = checkpoint.folder / TOKENIZER, checkpoint.folder / VOCODER
         for needed in (tokenizer, vocoder):
@@ -88,7 +68,7 @@ class Speaker:
             ) from error
         model.tts.float()
 
-    def speak(self, text: str, voice: Tensor, seed: int) -> SynthesizedText:
+    def speak(self, text: str, voice: Tensor, seed: int) -> SpokenReply:
         """Speak a text.
 
         Args:
@@ -112,7 +92,7 @@ class Speaker:
             raise GenerationError(NO_NUMBERS)
         words = len(model.tts_processor.text_tokenizer.encode(text, add_special_tokens=False))
         complete = words <= model.tts.streaming_text_reserved_len and len(samples) < LONGEST_SAMPLES
-        return SynthesizedText(Speech(samples, int(rate)) if len(samples) else None, complete)
+        return SpokenReply(Speech(samples, int(rate)) if len(samples) else None, complete)
 
     def _on_device(self) -> AbstractContextManager[Any]:
         """The published code speaks on the current GPU, whichever the model is on."""
@@ -122,28 +102,14 @@ class Speaker:
         return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-VERSION = "1"
-PREPARED_BYTES = 2**31
-"""Room for inputs between being measured and being answered; what does not fit is made again."""
-PACKAGES = ("transformers", "torch", "av", "vocos", "vector-quantize-pytorch")
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """A request that is ready to be answered; its inputs are made again where they were given up."""
-
-    request: Request
-    streams: tuple[bool, bool]
-    length: int
-    inputs: Callable[[], Inputs]
-
-    @property
-    def bucket(self) -> Bucket:
-        return Bucket(self.streams, (self.request.output.model_dump_json(), self.request.generation))
-
-
-class MiniCpmO:
+class MiniCpmO(NeuralModel[Inputs]):
     """Answers with the whole audio-visual dialogue before it."""
+
+    name = "minicpm-o"
+    room_advice = "ask it of shorter dialogues"
+    packages = ("transformers", "torch", "av", "vocos", "vector-quantize-pytorch")
+    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
+    _arguments: Arguments
 
     @dataclass(frozen=True, slots=True)
     class Arguments:
@@ -168,123 +134,55 @@ class MiniCpmO:
         language: str = "en"
         voice: str = "assets/input_examples/assistant_female_voice.wav"
 
-    requires: ClassVar[Requires] = {"transformers": "==4.45.0"}
-    capabilities = Capabilities(
-        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
-    )
-
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         if arguments.language not in ("en", "zh"):
             raise ModelError(f"minicpm-o: language is en or zh, not {arguments.language!r}")
         if not arguments.voice:
             raise ModelError("minicpm-o: replies need one voice to be comparable: voice=SOUND_FILE")
-        self._arguments, self._setup = arguments, setup
-        self._speaks = "spoken_response" in setup.outputs
-        self._perception = ClipDecoder(GRID_FPS)
-        self._batcher = Batcher()
-        self._prepared: LruCache[str, Inputs] = LruCache(PREPARED_BYTES, lambda inputs: inputs.nbytes)
+        super().__init__(arguments, setup, ClipDecoder(GRID_FPS))
 
-    def identity(self) -> Mapping[str, str]:
-        given = self._arguments
+    def identity_parts(self) -> Mapping[str, str]:
+        content = self._checkpoint.weights.content
         return {
-            "model": "minicpm-o",
-            "version": VERSION,
-            "weights": self._checkpoint.weights.content,
-            "remote_code": self._checkpoint.weights.content,
-            "dtype": self._checkpoint.dtype(given.dtype),
+            "weights": content,
+            "remote_code": content,
+            "dtype": self._dtype,
             "voice": self._voice_content,
-            **{name: str(getattr(given, name)) for name in ("attn", "device_map", "language")},
-            **{package: _version(package) for package in PACKAGES},
+            **self._given("attn", "device_map", "language"),
         }
 
-    def prefetch(self, request: Request) -> None:
-        """Decode a request's clips."""
-        for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip)
-
-    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        answers = self._batcher.generate(requests, self._asked, self._answer)
-        self._prepared.clear()
-        return answers
-
-    def _asked(self, request: Request) -> PreparedRequest:
-        spoken = isinstance(request.output, SpokenOutput)
-
-        def inputs() -> Inputs:
-            return self._prepared.get(request.key, lambda: self._inputs(request.messages, spoken))
-
-        made = inputs()
-        check_room(made.length, request, self._network.room, "ask it of shorter dialogues")
-        return PreparedRequest(request, made.streams, made.length, inputs)
-
-    def _inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
-        said = conversation(self._spoken_system if spoken else self._system, messages, self._look)
-        return self._network.inputs(said, spoken)
+    def inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
+        system = self._spoken_system if spoken else self._system
+        return self._network.inputs(conversation(system, messages, self._look), spoken)
 
     def _look(self, clip: Clip) -> TimedClip:
-        view = self._perception.look(clip)
-        return TimedClip(view, media.probe(clip.read()).duration_s)
+        return TimedClip(self._decoder.look(clip), media.probe(clip.read()).duration_s)
 
-    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
-        output, generation = asked[0].request.output, asked[0].request.generation
-        reading = self._network.read([one.inputs() for one in asked])
-        if isinstance(output, LabelOutput) and output.method == "rank":
-            ranked = label_logprobs(self._network, reading.prefix, self._ranker.ids(output.labels))
-            rows = zip(asked, ranked, strict=True)
-            return [self._ranker.response(one.request, output.labels, row, one.length) for one, row in rows]
-        sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
-        seeds = [one.request.seed for one in asked]
-        texts = complete(self._network, reading.prefix, sampling, seeds, generation.max_new_tokens)
-        answers = [self._response(one, text) for one, text in zip(asked, texts, strict=True)]
-        if not isinstance(output, SpokenOutput):
-            return answers
-        return [self._spoken(*row) for row in zip(asked, answers, reading.voices, strict=True)]
+    def reply(self, batch: Sequence[PreparedRequest[Inputs]]) -> list[Response]:
+        prefill = self._network.prefill([one.inputs() for one in batch])
+        answers = self._responses(batch, self._complete(batch, prefill))
+        return one_by_one(lambda row: self._spoken(*row), zip(batch, answers, prefill.voices, strict=True))
 
-    def _response(self, asked: PreparedRequest, told: GeneratedText) -> Response:
-        if not told.finite:
-            return Response(error=describe(GenerationError(NO_NUMBERS)))
-        return Response(
-            text=self._network.tokenizer.decode(told.ids, skip_special_tokens=True),
-            prompt_tokens=asked.length,
-            new_tokens=len(told.ids) + told.ended,
-            flags=flags_of(told.ids, told.ended),
-        )
-
-    def _spoken(self, asked: PreparedRequest, answer: Response, voice: Any) -> Response:
+    def _spoken(self, prepared: PreparedRequest[Inputs], answer: Response, voice: Any) -> Response:
         """The answer with its speech; one of no words gets no sound."""
-        if answer.error is not None:
-            return answer
-        if self._speaker is None or voice is None or not (answer.text or "").strip():
-            return replace(answer, flags=(*answer.flags, "no_speech"))
-        try:
-            spoken = self._speaker.speak(answer.text or "", voice, asked.request.seed)
-        except GenerationError as error:
-            return Response(error=describe(error))
-        odd = (*([] if spoken.speech else ["no_speech"]), *([] if spoken.complete else ["speech_truncated"]))
-        return replace(answer, speech=spoken.speech, flags=(*answer.flags, *odd))
+        if answer.error or self._speaker is None or voice is None or not (answer.text or "").strip():
+            return with_speech(answer, SpokenReply(None))
+        return with_speech(answer, self._speaker.speak(answer.text or "", voice, prepared.request.seed))
 
     @cached_property
-    def _ranker(self) -> LabelRanker:
-        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            reading = self._network.read([self._inputs(messages, spoken=False)])
-            return label_logprobs(self._network, reading.prefix, labels)[0]
-
-        return LabelRanker(self._network.tokenizer, score)
-
-    @cached_property
-    def _checkpoint(self) -> RemoteCheckpoint:
+    def _checkpoint(self) -> Checkpoint:
         given = self._arguments
-        checkpoint = resolve_remote("minicpm-o", given.pretrained, given.revision, given.trust_code, self._setup.say)
-        checkpoint.check_type("minicpm-o", "minicpmo")
+        checkpoint = resolve_remote(self.name, given.pretrained, given.revision, given.trust_code, self._setup.say)
+        checkpoint.check_type(self.name, "minicpmo")
         return checkpoint
 
     @cached_property
     def _network(self) -> MiniCpmNetwork:
         given, checkpoint = self._arguments, self._checkpoint
-        where = Placement(checkpoint.dtype(given.dtype), given.attn, given.device_map, self._setup.device)
-        self._setup.say(f"loading {given.pretrained} ({where.dtype}, {given.attn})")
+        placement = self._placement(given.attn)
+        self._setup.say(f"loading {given.pretrained} ({placement.dtype}, {given.attn})")
         parts = {"init_vision": True, "init_audio": True, "init_tts": self._speaks}
-        return MiniCpmNetwork(load_remote("AutoModel", checkpoint, where, **parts), load_tokenizer(checkpoint))
+        return MiniCpmNetwork(load_remote("AutoModel", checkpoint, placement, **parts), load_tokenizer(checkpoint))
 
     @cached_property
     def _speaker(self) -> Speaker | None:
@@ -315,7 +213,7 @@ class MiniCpmO:
 
     @property
     def _voice_content(self) -> str:
-        """What the voice is, wherever it lies; a file of the checkpoint is pinned down with that."""
+        """Identity of the voice, wherever its file lies; a file of the checkpoint is pinned down with that."""
         path = Path(self._arguments.voice).expanduser()
         if not path.is_absolute():
             return self._arguments.voice
@@ -325,10 +223,3 @@ class MiniCpmO:
             raise ModelError(
                 f"minicpm-o: the voice of replies cannot be read: {path}; give voice=SOUND_FILE"
             ) from error
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -5,63 +5,209 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
-from typing import Any, ClassVar
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Request, Response
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, ModelError, describe
+from avemo_harness.benchmark.request import Message, Response, Speech
+from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.models import Requires
-from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.base import ModelSetup
+from avemo_harness.models.decoding import Chooser, GeneratedText, Sampling
 from avemo_harness.models.inputs import ClipDecoder
-from avemo_harness.models.neural import Batcher, Bucket, LabelRanker, check_room
-from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, FrameSize, Prompt, PromptBuilder
-from avemo_harness.models.qwen_talker import GREEDY, SAMPLED, SILENCE, Talker, TalkerOutput, TalkerRequest, Voice
-from avemo_harness.models.qwen_thinker import Continuation, PrefillState, Thinker, complete, label_logprobs
-from avemo_harness.models.sampling import NO_NUMBERS, Sampling, flags_of
-from avemo_harness.models.weights import Attention, Checkpoint, DType, load_weights, loading, resolve
+from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, with_speech
+from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, Prompt, PromptBuilder
+from avemo_harness.models.qwen_thinker import PrefillState, TalkerInput, Thinker, with_cache
+from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
-VERSION = "1"
+if TYPE_CHECKING:
+    from torch import Tensor
+
 CONTEXT_SHARE = 0.3
 """Share of the free device memory that contexts may take; what does not fit is read again."""
 CONTEXT_BYTES_CPU = 2 * 2**30
 
-
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """A request with its prompt."""
-
-    request: Request
-    prompt: Prompt
-
-    @property
-    def bucket(self) -> Bucket:
-        return Bucket(self.prompt.streams, (self.request.output.model_dump_json(), self.request.generation))
-
-    @property
-    def length(self) -> int:
-        return self.prompt.length
+RATE_HZ = 24_000
+SAMPLED = Sampling(do_sample=True, temperature=0.9, top_k=40, top_p=0.8, repetition_penalty=1.05)
+GREEDY = Sampling(do_sample=False, repetition_penalty=1.05)
+"""The published settings of the talker, and the same without draws."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkCounts:
-    """What a model has done.
+class TalkerRequest:
+    """One reply that is to be spoken.
 
     Args:
-        streams_encoded: videos and sounds that went through an encoder.
-        tokens_read: prompt tokens that went through the language model.
-        contexts: conversations that are kept.
+        prompt: states of the prompt.
+        reply: states of each token of the reply, [m, hidden], m at least 1.
+        next_prompt_position, next_position: as in `Context`.
+        seed: of every draw.
     """
 
-    streams_encoded: int
-    tokens_read: int
-    contexts: int
+    prompt: TalkerInput
+    reply: Tensor
+    next_prompt_position: int
+    next_position: int
+    seed: int
 
 
-class QwenOmni:
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A speaker of a checkpoint: the token that its speech begins with, and the vocoder's conditioning."""
+
+    bos_token: int
+    conditioning: Tensor
+    reference_mel: Tensor
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, name: str) -> Voice:
+        """Read a speaker from a checkpoint's `spk_dict.pt`; ModelError where it has no such speaker."""
+        import torch
+        from transformers.utils.hub import cached_file
+
+        path = cached_file(checkpoint.weights.path, "spk_dict.pt", revision=checkpoint.weights.revision)
+        speakers = torch.load(str(path), weights_only=True, map_location="cpu")
+        if name not in speakers:
+            raise ModelError(f"the checkpoint has no speaker {name!r}; known: {', '.join(sorted(speakers))}")
+        known = speakers[name]
+        return cls(int(known["bos_token"]), known["cond"].float(), known["ref_mel"].float())
+
+
+class Talker:
+    """Makes speech codes of a thinker's states, and 24 kHz sound of these.
+
+    Args:
+        talker: a `Qwen2_5OmniTalkerForConditionalGeneration`.
+        vocoder: a `Qwen2_5OmniToken2WavModel`; it works in float32.
+        limit: most speech codes of one reply.
+    """
+
+    def __init__(
+        self, talker: Any, vocoder: Any, thinker: Thinker, voice: Voice, sampling: Sampling, limit: int
+    ) -> None:
+        self.talker, self.vocoder, self.thinker, self.voice = talker, vocoder.float(), thinker, voice
+        self.sampling, self.limit = sampling, limit
+
+    def speak(self, requests: Sequence[TalkerRequest]) -> list[SpokenReply]:
+        """Speak each row; a row's speech does not depend on the others."""
+        codes = self._generate(requests)
+        return [self._spoken(row, request.seed) for request, row in zip(requests, codes, strict=True)]
+
+    def _generate(self, requests: Sequence[TalkerRequest]) -> list[list[int]]:
+        """Speech codes of each row, up to its end code or the limit."""
+        import torch
+        from transformers import DynamicCache
+
+        talker, rows = self.talker, len(requests)
+        ends = torch.tensor([talker.codec_eos_token, talker.codec_pad_token], device=talker.device)
+        embedded, positions, mask = self._prompt(requests)
+        streams = self._streams(requests)
+        ids = torch.full(embedded.shape[:2], talker.codec_mask_token, device=talker.device)
+        ids[:, -2], ids[:, -1] = talker.codec_pad_token, talker.codec_bos_token
+        start = ids.shape[1]
+        begins = torch.tensor(
+            [max(one.next_position, one.next_prompt_position + 2) for one in requests], device=talker.device
+        )
+        chooser = Chooser(self.sampling, [request.seed for request in requests], suppressed=[talker.codec_bos_token])
+        done = torch.zeros(rows, dtype=torch.bool, device=talker.device)
+        cache = DynamicCache()
+        while True:
+            hidden = talker.model(
+                inputs_embeds=talker.thinker_to_talker_proj(embedded),
+                position_ids=positions,
+                attention_mask=mask,
+                **with_cache(talker.model, cache),
+            ).last_hidden_state[:, -1]
+            scores = talker.codec_head(hidden).float()
+            if not bool(torch.isfinite(scores).all()):
+                raise GenerationError("the talker's scores are not finite; another dtype may help")
+            chosen = torch.where(done, talker.codec_pad_token, chooser.choose(ids, scores))
+            ids = torch.cat([ids, chosen[:, None]], dim=1)
+            done |= torch.isin(chosen, ends)
+            count = ids.shape[1] - start
+            if bool(done.all()) or count == self.limit:
+                break
+            said = streams[:, min(count, streams.shape[1]) - 1]
+            embedded = (talker.get_input_embeddings()(chosen) + said)[:, None]
+            positions = (begins + count - 1).expand(3, 1, rows).transpose(1, 2)
+            mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
+        return [_until(row, ends.tolist()) for row in ids[:, start:].tolist()]
+
+    def _prompt(self, requests: Sequence[TalkerRequest]) -> tuple[Tensor, Tensor, Tensor]:
+        """Embeddings, positions and mask of what the talker gets before its first code, padded on the left."""
+        import torch
+
+        talker, device = self.talker, self.talker.device
+        begin = self.thinker.embed(torch.tensor([self.voice.bos_token])).to(device)
+        marks = talker.get_input_embeddings()(
+            torch.tensor([talker.codec_pad_token, talker.codec_bos_token], device=device)
+        )
+        longest = max(len(request.prompt.states) for request in requests) + 2
+        embedded = begin.new_zeros(len(requests), longest, begin.shape[-1])
+        positions = torch.zeros(3, len(requests), longest, dtype=torch.long, device=device)
+        mask = torch.zeros(len(requests), longest, dtype=torch.long, device=device)
+        for i, request in enumerate(requests):
+            length = len(request.prompt.states) + 2
+            tail = torch.cat([begin, request.reply[:1].to(device)]) + marks
+            embedded[i, -length:] = torch.cat([request.prompt.states.to(device), tail])
+            positions[:, i, -length:-2] = request.prompt.positions.to(device)
+            positions[:, i, -2:] = request.next_prompt_position + torch.arange(2, device=device)
+            mask[i, -length:] = 1
+        return embedded, positions, mask
+
+    def _streams(self, requests: Sequence[TalkerRequest]) -> Tensor:
+        """States added to each code in turn, [B, n, hidden]: the reply after its first token, its end, padding."""
+        import torch
+
+        device = self.talker.device
+        end, pad = self.thinker.embed(torch.tensor([self.talker.text_eos_token, self.talker.text_pad_token])).to(device)
+        longest = max(len(request.reply) for request in requests) + 1
+        streams = pad.expand(len(requests), longest, -1).clone()
+        for i, request in enumerate(requests):
+            rest = request.reply[1:].to(device)
+            streams[i, : len(rest)] = rest
+            streams[i, len(rest)] = end
+        return streams
+
+    def _spoken(self, codes: Sequence[int], seed: int) -> SpokenReply:
+        import torch
+
+        if not codes:
+            return SpokenReply(None)
+        if max(codes) > (last := self.vocoder.config.dit_config.num_embeds):
+            # On a GPU, looking it up would end every later question of the process too.
+            raise GenerationError(f"the talker wrote the code {max(codes)}; the vocoder knows those up to {last}")
+        device = self.vocoder.device
+        # The vocoder starts from noise of the global generator.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            wave = self.vocoder(
+                torch.tensor([codes], device=device),
+                conditioning=self.voice.conditioning.to(device),
+                reference_mel=self.voice.reference_mel.to(device),
+            )
+        samples = wave.reshape(-1).float().clamp(-1, 1).cpu().numpy()
+        if not len(samples) or not np.isfinite(samples).all():
+            raise GenerationError("the vocoder gave no usable sound")
+        return SpokenReply(Speech(samples, RATE_HZ), complete=len(codes) < self.limit)
+
+
+def _until(codes: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Codes before the first end code."""
+    return list(takewhile(lambda code: code not in ends, codes))
+
+
+class QwenOmni(NeuralModel[Prompt]):
     """Answers with the whole audio-visual dialogue before it."""
+
+    name = "qwen2.5-omni"
+    room_advice = "a lower max_pixels makes clips shorter"
+    # The processors and encoders of 5.13 take other arguments and give other shapes.
+    requires: ClassVar[Requires] = {"transformers": ">=5.18,<5.25"}
+    _arguments: Arguments
 
     @dataclass(frozen=True, slots=True)
     class Arguments:
@@ -93,134 +239,69 @@ class QwenOmni:
         talker_max_new_tokens: int = 4096
         shared_context: bool = True
 
-    # The processors and encoders of 5.13 take other arguments and give other shapes.
-    requires: ClassVar[Requires] = {"transformers": ">=5.18,<5.25"}
-    capabilities = Capabilities(
-        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=64, usual_batch=1
-    )
-
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         if not 0 < arguments.min_pixels <= arguments.max_pixels:
             raise ModelError("qwen2.5-omni: min_pixels must be above 0 and at most max_pixels")
         if arguments.fps <= 0:
             raise ModelError("qwen2.5-omni: fps must be above 0")
-        self._arguments, self._setup = arguments, setup
-        self._speaks = "spoken_response" in setup.outputs
-        self._perception = ClipDecoder(arguments.fps)
-        self._batcher = Batcher(free=self.forget)
+        super().__init__(arguments, setup, ClipDecoder(arguments.fps))
 
-    def identity(self) -> Mapping[str, str]:
-        given = self._arguments
+    def identity_parts(self) -> Mapping[str, str]:
         return {
-            "model": "qwen2.5-omni",
-            "version": VERSION,
-            "weights": self._checkpoint.weights,
-            "dtype": self._checkpoint.dtype(given.dtype),
+            "weights": self._checkpoint.weights.content,
+            "dtype": self._dtype,
             "system": SYSTEM,
-            **{
-                name: str(getattr(given, name))
-                for name in (
-                    *("attn", "device_map", "fps", "min_pixels", "max_pixels", "shared_context"),
-                    *("speaker", "talker_do_sample", "talker_max_new_tokens"),
-                )
-            },
-            **{package: version(package) for package in ("transformers", "torch", "av")},
+            **self._given("attn", "device_map", "fps", "min_pixels", "max_pixels", "shared_context"),
+            **self._given("speaker", "talker_do_sample", "talker_max_new_tokens"),
         }
 
-    def prefetch(self, request: Request) -> None:
-        """Decode a request's clips that are not encoded yet."""
-        thinker = self.__dict__.get("_thinker")
-        for clip in (block for message in request.messages for block in message.content if isinstance(block, Clip)):
-            self._perception.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
+    def prefetch_clip(self, clip: Clip) -> None:
+        """Decode the streams of a clip that are not encoded yet."""
+        thinker = self.__dict__.get("_network")
+        self._decoder.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
 
-    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        return self._batcher.generate(requests, self._asked, self._answer)
-
-    def _asked(self, request: Request) -> PreparedRequest:
-        prompt = self._builder.prompt(request.messages)
-        room = int(self._builder.config.text_config.max_position_embeddings)
-        check_room(prompt.length, request, room, "a lower max_pixels makes clips shorter")
-        return PreparedRequest(request, prompt)
-
-    @property
-    def work(self) -> WorkCounts:
-        """What was done so far, to be measured."""
-        thinker = self._thinker
-        return WorkCounts(thinker.encoder.streams_encoded, thinker.tokens_read, thinker.contexts_kept)
+    def inputs(self, messages: Sequence[Message], spoken: bool) -> Prompt:
+        return self._builder.prompt(messages)
 
     def forget(self) -> None:
-        """Give back the memory of what was read and encoded; it is read again where it is needed."""
-        self._thinker.forget()
+        """Give back the memory of contexts and encoded clips; they are made again where they are needed."""
+        self._network.forget()
 
-    def _answer(self, asked: Sequence[PreparedRequest]) -> Sequence[Response]:
-        reading = self._thinker.read([one.prompt for one in asked])
-        output = asked[0].request.output
-        if isinstance(output, LabelOutput) and output.method == "rank":
-            return self._rank(asked, reading, output.labels)
-        generation = asked[0].request.generation
-        sampling = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
-        seeds = [one.request.seed for one in asked]
-        texts = complete(self._thinker, reading, sampling, seeds, generation.max_new_tokens)
-        to_speak = isinstance(output, SpokenOutput)
-        spoken = self._speak(reading, texts, seeds) if to_speak else [None] * len(asked)
-        return [self._response(*row) for row in zip(asked, texts, spoken, strict=True)]
+    def reply(self, batch: Sequence[PreparedRequest[Prompt]]) -> list[Response]:
+        prefill = self._network.prefill([one.inputs() for one in batch])
+        texts = self._complete(batch, prefill)
+        spoken = self._speak(prefill, texts, [one.request.seed for one in batch])
+        return [with_speech(*row) for row in zip(self._responses(batch, texts), spoken, strict=True)]
 
-    def _speak(
-        self, reading: PrefillState, texts: Sequence[Continuation], seeds: Sequence[int]
-    ) -> list[TalkerOutput | None]:
+    def _speak(self, prefill: PrefillState, texts: Sequence[GeneratedText], seeds: Sequence[int]) -> list[SpokenReply]:
         """Speak each reply; one of no words gets no sound."""
-        if self._talker is None or reading.told is None:
+        if self._talker is None or prefill.talker_inputs is None:
             raise GenerationError("qwen2.5-omni: it was loaded without its talker, since no reply was to be asked")
-        sayings = {
-            i: TalkerRequest(reading.told[i], text.spoken, reading.following[i], reading.beyond[i], seeds[i])
+        requests = {
+            i: TalkerRequest(
+                prefill.talker_inputs[i],
+                text.states,
+                prefill.next_prompt_positions[i],
+                int(prefill.next_position[i]),
+                seeds[i],
+            )
             for i, text in enumerate(texts)
-            if text.finite and text.spoken is not None and len(text.spoken)
+            if text.finite and text.states is not None and len(text.states)
         }
-        spoken = dict(zip(sayings, self._talker.speak(list(sayings.values())), strict=True)) if sayings else {}
-        return [spoken.get(i, SILENCE) for i in range(len(texts))]
-
-    def _response(self, asked: PreparedRequest, text: Continuation, spoken: TalkerOutput | None) -> Response:
-        """A row's answer; `spoken` is None where no speech was asked for."""
-        if not text.finite:
-            return Response(error=describe(GenerationError(NO_NUMBERS)))
-        flags = list(flags_of(text.ids, text.ended))
-        if spoken is not None and spoken.speech is None:
-            flags.append("no_speech")
-        if spoken is not None and not spoken.ended:
-            flags.append("speech_truncated")
-        return Response(
-            text=self._processor.tokenizer.decode(text.ids, skip_special_tokens=True),
-            speech=spoken.speech if spoken else None,
-            prompt_tokens=asked.prompt.length,
-            new_tokens=len(text.ids) + text.ended,
-            flags=tuple(flags),
-        )
-
-    def _rank(self, asked: Sequence[PreparedRequest], reading: PrefillState, labels: tuple[str, ...]) -> list[Response]:
-        ranked = label_logprobs(self._thinker, reading, self._ranker.ids(labels))
-        rows = zip(asked, ranked, strict=True)
-        return [self._ranker.response(one.request, labels, row, one.prompt.length) for one, row in rows]
-
-    @cached_property
-    def _ranker(self) -> LabelRanker:
-        def score(messages: Sequence[Message], labels: Sequence[Sequence[int]]) -> Sequence[float]:
-            reading = self._thinker.read([self._builder.prompt(messages)])
-            return label_logprobs(self._thinker, reading, labels)[0]
-
-        return LabelRanker(self._processor.tokenizer, score)
-
-    @cached_property
-    def _checkpoint(self) -> Checkpoint:
-        return resolve(self._arguments.pretrained, self._arguments.revision, self._setup.say)
+        spoken = dict(zip(requests, self._talker.speak(list(requests.values())), strict=True)) if requests else {}
+        return [spoken.get(i, SpokenReply(None)) for i in range(len(texts))]
 
     @cached_property
     def _processor(self) -> Any:
         repair_torchvision()
         from transformers import Qwen2_5OmniProcessor
 
-        where: dict[str, Any] = {"revision": self._checkpoint.revision}
+        weights = self._checkpoint.weights
         with quiet_loading():
-            return Qwen2_5OmniProcessor.from_pretrained(self._checkpoint.path, **where)
+            return Qwen2_5OmniProcessor.from_pretrained(
+                weights.path,
+                revision=weights.revision,  # type: ignore[arg-type]  # (None, of a folder, is not annotated)
+            )
 
     @cached_property
     def _loaded(self) -> Any:
@@ -229,21 +310,21 @@ class QwenOmni:
         from transformers import Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniThinkerForConditionalGeneration
 
         given = self._arguments
-        how = loading(self._checkpoint, given.dtype, given.attn, given.device_map, self._setup.device)
-        self._setup.say(f"loading {given.pretrained} ({how['dtype']}, {given.attn})")
+        placement = self._placement(given.attn)
+        self._setup.say(f"loading {given.pretrained} (torch.{placement.dtype}, {given.attn})")
         model_class = (
             Qwen2_5OmniForConditionalGeneration if self._speaks else Qwen2_5OmniThinkerForConditionalGeneration
         )
-        return load_weights(model_class, self._checkpoint, how)
+        return load_native(model_class, self._checkpoint, placement)
 
     @cached_property
-    def _thinker(self) -> Thinker:
+    def _network(self) -> Thinker:
         model = self._loaded.thinker if self._speaks else self._loaded
         shared = self._arguments.shared_context
         return Thinker(
             model,
+            self._processor.tokenizer,
             ClipEncoder(model, self._builder, ENCODED_BYTES if shared else 0),
-            end=self._processor.tokenizer.convert_tokens_to_ids("<|im_end|>"),
             speaking=self._speaks,
             context_bytes=_context_bytes(model.device) if shared else 0,
         )
@@ -255,13 +336,13 @@ class QwenOmni:
         model, given = self._loaded, self._arguments
         sampling = SAMPLED if given.talker_do_sample else GREEDY
         voice = Voice.of(self._checkpoint, given.speaker)
-        return Talker(model.talker, model.token2wav, self._thinker, voice, sampling, given.talker_max_new_tokens)
+        return Talker(model.talker, model.token2wav, self._network, voice, sampling, given.talker_max_new_tokens)
 
     @cached_property
     def _builder(self) -> PromptBuilder:
-        size = FrameSize(self._arguments.min_pixels, self._arguments.max_pixels)
+        given = self._arguments
         config = self._loaded.config.thinker_config if self._speaks else self._loaded.config
-        return PromptBuilder(self._processor, config, self._perception, size)
+        return PromptBuilder(self._processor, config, self._decoder, given.min_pixels, given.max_pixels)
 
 
 def _context_bytes(device: Any) -> int:

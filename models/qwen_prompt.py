@@ -54,16 +54,8 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSize:
-    """Bounds of the pixels of a frame after scaling."""
-
-    least: int
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
 class Pace:
-    """How time is laid out.
+    """Layout of time.
 
     Args:
         grid_s: seconds that one step of a video's grid takes.
@@ -109,6 +101,10 @@ class Prompt:
         return sum(len(piece.ids) for piece in self.pieces)
 
     @property
+    def nbytes(self) -> int:
+        return sum(piece.ids.nbytes + piece.positions.nbytes for piece in self.pieces)
+
+    @property
     def shared(self) -> int:
         """Number of pieces up to the end of the last clip: what other questions about the same turn begin with."""
         clips = [i for i, piece in enumerate(self.pieces) if piece.clip is not None]
@@ -120,7 +116,7 @@ class Prompt:
 
     @property
     def streams(self) -> tuple[bool, bool]:
-        """Whether any clip has video, and any sound."""
+        """(Any clip has video, any clip has sound.)"""
         known = [piece.streams for piece in self.pieces if piece.streams is not None]
         return any(one.video is not None for one in known), any(one.sound is not None for one in known)
 
@@ -186,10 +182,12 @@ class PromptBuilder:
     Args:
         processor: the checkpoint's `Qwen2_5OmniProcessor`.
         config: the thinker's config.
+        min_pixels, max_pixels: bounds of a frame after scaling.
     """
 
-    def __init__(self, processor: Any, config: Any, perception: ClipDecoder, size: FrameSize) -> None:
-        self.processor, self.config, self.perception, self.size = processor, config, perception, size
+    def __init__(self, processor: Any, config: Any, decoder: ClipDecoder, min_pixels: int, max_pixels: int) -> None:
+        self.processor, self.config, self.decoder = processor, config, decoder
+        self.min_pixels, self.max_pixels = min_pixels, max_pixels
         self._layouts: LruCache[StreamDigests, tuple[Ids, Ids]] = LruCache(
             LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes
         )
@@ -210,7 +208,7 @@ class PromptBuilder:
         return _with_prefixes(list(self._pieces(text, clips)))
 
     def _message(self, message: Message) -> dict[str, Any]:
-        return _chat(message.role, message.content, self.perception)
+        return _chat(message.role, message.content, self.decoder)
 
     def _pieces(self, text: str, clips: Sequence[Clip]) -> Iterator[Piece]:
         processor = self.processor
@@ -229,19 +227,19 @@ class PromptBuilder:
                 yield self.clip_piece(clip)
 
     def clip_piece(self, clip: Clip) -> Piece:
-        """The place of a clip in the sequence."""
-        streams = self.perception.streams(clip)
+        """Placeholder tokens of a clip, with their positions."""
+        streams = self.decoder.streams(clip)
         return Piece(*self._layouts.get(streams, lambda: self._layout(clip)), clip, streams)
 
     def _layout(self, clip: Clip) -> tuple[Ids, Ids]:
-        view = self.perception.look(clip)
+        view = self.decoder.look(clip)
         frames, sound = view.frames, view.sound
         return clip_layout(
             Tokens.of(self.processor),
             None if frames is None else self.grid(*frames.shape[:3]),
             None if sound is None else self.sound_tokens(len(sound), clip.name),
             Pace(
-                grid_s=self.processor.video_processor.temporal_patch_size / self.perception.fps,
+                grid_s=self.processor.video_processor.temporal_patch_size / self.decoder.fps,
                 per_s=self.config.position_id_per_seconds,
                 chunk_s=self.config.seconds_per_chunk,
             ),
@@ -253,7 +251,7 @@ class PromptBuilder:
 
         video = self.processor.video_processor
         merged = video.patch_size * video.merge_size
-        high, wide = smart_resize(height, width, merged, self.size.least, self.size.most)
+        high, wide = smart_resize(height, width, merged, self.min_pixels, self.max_pixels)
         return frames // video.temporal_patch_size, high // merged, wide // merged
 
     def sound_tokens(self, samples: int, name: str) -> int:
@@ -268,16 +266,17 @@ class PromptBuilder:
         return tokens
 
 
-def _chat(role: str, content: Sequence[Text | Clip], perception: ClipDecoder | None = None) -> dict[str, Any]:
+def _chat(role: str, content: Sequence[Text | Clip], decoder: ClipDecoder | None = None) -> dict[str, Any]:
     """A message as chat templates take it. A clip without video is sound alone."""
     parts = []
     for block in content:
         if isinstance(block, Text):
-            # Text of a release must not be able to close a turn or to name media.
+            # Text of a release must not be able to close a turn or to name media. `escape_special_tokens` escapes more,
+            # so that it would give other prompts, and other answers under the same version.
             parts.append({"type": "text", "text": block.text.replace("<|", "< |")})
         else:
-            assert perception is not None
-            parts.append({"type": "video" if perception.streams(block).video is not None else "audio"})
+            assert decoder is not None
+            parts.append({"type": "video" if decoder.streams(block).video is not None else "audio"})
     return {"role": role, "content": parts}
 
 
@@ -318,37 +317,37 @@ class ClipEncoder:
         self._encoded.clear()
 
     def knows(self, stream: str) -> bool:
-        """Whether a stream needs no encoding any more."""
+        """True for a stream that is encoded already."""
         return stream in self._encoded
 
     def features(self, piece: Piece) -> list[tuple[int, Tensor]]:
-        """What the encoders give for a clip's video and sound: (media token, [its count, hidden]).
+        """Encode a clip's video and sound: (media token, features [its count, hidden]) of each.
 
         Raises:
             MediaError: the clip is missing or damaged.
-            GenerationError: an encoder gives another number of features than the clip has places.
+            GenerationError: an encoder gives another number of features than the clip has placeholders.
         """
         assert piece.clip is not None
         assert piece.streams is not None
         config, clip, found = self.model.config, piece.clip, []
         if piece.streams.video is not None:
-            found.append((config.video_token_id, self._once(piece.streams.video, lambda: self._seen(clip))))
+            found.append((config.video_token_id, self._once(piece.streams.video, lambda: self._encode_video(clip))))
         if piece.streams.sound is not None:
-            found.append((config.audio_token_id, self._once(piece.streams.sound, lambda: self._heard(clip))))
+            found.append((config.audio_token_id, self._once(piece.streams.sound, lambda: self._encode_sound(clip))))
         for token, features in found:
-            if len(features) != (places := int((piece.ids == token).sum())):
-                raise GenerationError(f"{clip.name}: {len(features)} features for {places} places in the prompt")
+            if len(features) != (wanted := int((piece.ids == token).sum())):
+                raise GenerationError(f"{clip.name}: {len(features)} features for {wanted} places in the prompt")
         return found
 
     def _once(self, stream: str, encode: Callable[[], Tensor]) -> Tensor:
         return self._encoded.get(stream, encode) if self._keep else encode()
 
-    def _seen(self, clip: Clip) -> Tensor:
+    def _encode_video(self, clip: Clip) -> Tensor:
         import torch
 
         video = self.builder.processor.video_processor(
-            videos=[self.builder.perception.frames(clip)],
-            size={"shortest_edge": self.builder.size.least, "longest_edge": self.builder.size.most},
+            videos=[self.builder.decoder.frames(clip)],
+            size={"shortest_edge": self.builder.min_pixels, "longest_edge": self.builder.max_pixels},
             do_sample_frames=False,
             cap_pixels_per_frame=False,
             return_tensors="pt",
@@ -360,13 +359,13 @@ class ClipEncoder:
         )
         return torch.cat(list(features.pooler_output))
 
-    def _heard(self, clip: Clip) -> Tensor:
-        sound = self.builder.perception.sound(clip)
+    def _encode_sound(self, clip: Clip) -> Tensor:
+        sound = self.builder.decoder.sound(clip)
         assert sound is not None
         extractor = self.builder.processor.feature_extractor
         mels = -(-len(sound) // extractor.hop_length)
         # Padding to the 300 s of the published processor costs a hundred times as much and gives the same.
-        heard = extractor(
+        mel = extractor(
             sound,
             sampling_rate=extractor.sampling_rate,
             padding="max_length",
@@ -375,8 +374,7 @@ class ClipEncoder:
             return_tensors="pt",
         )
         self.streams_encoded += 1
-        features: Tensor = self.model.get_audio_features(
-            heard["input_features"][:, :, :mels].to(self.model.device, self.model.dtype),
-            heard["attention_mask"][:, :mels].to(self.model.device),
+        return self.model.get_audio_features(
+            mel["input_features"][:, :, :mels].to(self.model.device, self.model.dtype),
+            mel["attention_mask"][:, :mels].to(self.model.device),
         ).last_hidden_state
-        return features

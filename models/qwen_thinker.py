@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from avemo_harness.models.decoding import Prefill, Step
 from avemo_harness.models.qwen_prompt import ClipEncoder, Piece, Prompt
-from avemo_harness.models.sampling import Chooser, Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TalkerInput:
-    """What a talker gets of the tokens that a thinker read.
+    """States of tokens that a thinker read, for a talker.
 
     Args:
         states: the sum of last hidden state and embedding, media left out of the latter, [n, hidden].
@@ -38,20 +38,20 @@ class TalkerInput:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A conversation as far as it was read.
+    """KV cache of a dialogue up to its last clip.
 
     Args:
         keys, values: of each layer, [heads, n, width].
-        told: None for a model that does not speak.
-        following: the position of the next token of the prompt.
-        beyond: one more than every position so far; where the answer begins.
+        talker_input: None for a model that does not speak.
+        next_prompt_position: mRoPE position of the next token, if the prompt goes on.
+        next_position: mRoPE position of the next token, if the answer begins: one more than every position so far.
     """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    told: TalkerInput | None
-    following: int
-    beyond: int
+    talker_input: TalkerInput | None
+    next_prompt_position: int
+    next_position: int
 
     @property
     def length(self) -> int:
@@ -59,35 +59,28 @@ class Context:
 
     @property
     def nbytes(self) -> int:
-        held = [*self.keys, *self.values, *([] if self.told is None else [self.told.states])]
+        held = [*self.keys, *self.values, *([] if self.talker_input is None else [self.talker_input.states])]
         return sum(tensor.nbytes for tensor in held)
 
 
-@dataclass
-class PrefillState:
-    """A batch of prompts that was read to the end, ready to be continued.
+@dataclass(frozen=True, slots=True)
+class PrefillState(Prefill):
+    """Prompts after their prefill as one batch.
 
     Args:
-        hidden: of the last token of each row, [B, hidden].
-        mask: which columns of the cache hold a row's tokens, [B, columns].
-        following, beyond, told: of each row as in `Context`, from its first token on.
+        next_prompt_positions, talker_inputs: of each row as in `Context`, from its first token on.
     """
 
-    hidden: Tensor
-    cache: Any
-    mask: Tensor
-    following: list[int]
-    beyond: list[int]
-    told: list[TalkerInput] | None
+    next_prompt_positions: list[int]
+    talker_inputs: list[TalkerInput] | None
 
 
 class Thinker:
-    """Reads and continues prompts.
+    """Prefills prompts and decodes answers.
 
     Args:
         model: a `Qwen2_5OmniThinkerForConditionalGeneration`.
         encoder: encodes the clips of prompts.
-        end: the token that ends an answer.
         speaking: keep what a talker needs.
         context_bytes: room for contexts; 0 reads every prompt from its beginning.
 
@@ -95,8 +88,11 @@ class Thinker:
         tokens_read: tokens of prompts that went through the language model.
     """
 
-    def __init__(self, model: Any, encoder: ClipEncoder, end: int, *, speaking: bool, context_bytes: int) -> None:
-        self.model, self.encoder, self.end = model, encoder, end
+    suppressed = ()
+
+    def __init__(self, model: Any, tokenizer: Any, encoder: ClipEncoder, *, speaking: bool, context_bytes: int) -> None:
+        self.model, self.tokenizer, self.encoder = model, tokenizer, encoder
+        self.ends: tuple[int, ...] = (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
         self.speaking, self.context_bytes = speaking, context_bytes
         self.tokens_read = 0
         self._contexts: OrderedDict[str, Context] = OrderedDict()
@@ -108,6 +104,11 @@ class Thinker:
         return self._embed.weight.device
 
     @property
+    def room(self) -> int:
+        """Tokens that the model reads and writes at most."""
+        return int(self.model.config.text_config.max_position_embeddings)
+
+    @property
     def contexts_kept(self) -> int:
         return len(self._contexts)
 
@@ -116,8 +117,8 @@ class Thinker:
         self._contexts.clear()
         self.encoder.forget()
 
-    def read(self, prompts: Sequence[Prompt]) -> PrefillState:
-        """Read prompts to their ends; what was read of them before is not read again."""
+    def prefill(self, prompts: Sequence[Prompt]) -> PrefillState:
+        """Read prompts to their ends; their shared contexts are not read again."""
         if not self.context_bytes:
             return self._feed([None] * len(prompts), [prompt.pieces for prompt in prompts])
         self._read_shared(prompts)
@@ -132,13 +133,22 @@ class Thinker:
 
     def embed(self, ids: Tensor) -> Tensor:
         """Embeddings of tokens, [..., hidden]."""
-        embedded: Tensor = self._embed(ids.to(self.device))
-        return embedded
+        return self._embed(ids.to(self.device))
 
-    def scores(self, hidden: Tensor) -> Tensor:
+    def step(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Step:
+        """As in `Network`. All three axes of an answer's mRoPE positions are equal."""
+        embedded = self.embed(ids)
+        hidden = self._forward(embedded, positions.expand(3, -1, -1), mask, cache)
+        return Step(self._scores(hidden), cache, hidden + embedded if self.speaking else None)
+
+    def repeat_cache(self, cache: Any, count: int) -> Any:
+        """As in `Network`."""
+        cache.batch_repeat_interleave(count)
+        return cache
+
+    def _scores(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, float32 [..., vocabulary]."""
-        scores: Tensor = self.model.lm_head(hidden)
-        return scores.float().to(self.device)
+        return self.model.lm_head(hidden).float().to(self.device)
 
     def _read_shared(self, prompts: Sequence[Prompt]) -> None:
         """Keep a context for the shared beginning of each prompt, going on from the longest one known.
@@ -149,12 +159,12 @@ class Thinker:
         wanted = {_key(prompt): prompt for prompt in prompts if prompt.shared}
         while behind := [(p, start) for p in wanted.values() if (start := self._known(p)) < p.shared]:
             ends = [prompt.next_clip(start) for prompt, start in behind]
-            reading = self._feed(
+            prefill = self._feed(
                 [self._contexts.get(prompt.prefixes[start - 1]) if start else None for prompt, start in behind],
                 [prompt.pieces[start:end] for (prompt, start), end in zip(behind, ends, strict=True)],
             )
             for row, ((prompt, _), end) in enumerate(zip(behind, ends, strict=True)):
-                self._contexts[prompt.prefixes[end - 1]] = _context(reading, row)
+                self._contexts[prompt.prefixes[end - 1]] = _context(prefill, row)
             # The dialogue has gone on: nothing will be asked of the earlier turn any more.
             for prompt, start in behind:
                 if start and prompt.prefixes[start - 1] not in wanted:
@@ -189,28 +199,33 @@ class Thinker:
             positions[:, i, longest - len(row.ids) :] = torch.from_numpy(row.positions).to(self.device)
             mask[i, longest - len(row.ids) :] = 1
         mask = torch.cat([before, mask], dim=1)
-        hidden = self.step(embedded, positions, mask, cache)
+        hidden = self._forward(embedded, positions, mask, cache)
         self.tokens_read += sum(len(row.ids) for row in rows)
-        told = None
+        talker_inputs = None
         if self.speaking:
             begins = [longest - len(row.ids) for row in rows]
             new = [TalkerInput(hidden[i, n:] + rows[i].audible, positions[:, i, n:]) for i, n in enumerate(begins)]
-            told = [c.told.then(one) if c and c.told else one for c, one in zip(contexts, new, strict=True)]
+            talker_inputs = [
+                context.talker_input.then(one) if context and context.talker_input else one
+                for context, one in zip(contexts, new, strict=True)
+            ]
+        next_positions = [
+            max(int(row.positions.max()) + 1, context.next_position if context else 0)
+            for row, context in zip(rows, contexts, strict=True)
+        ]
         return PrefillState(
-            hidden=hidden[:, -1],
-            cache=cache,
+            scores=self._scores(hidden[:, -1]),
             mask=mask,
-            following=[int(row.positions[0, -1]) + 1 for row in rows],
-            beyond=[
-                max(int(row.positions.max()) + 1, c.beyond if c else 0) for row, c in zip(rows, contexts, strict=True)
-            ],
-            told=told,
+            next_position=torch.tensor(next_positions, device=self.device),
+            cache=cache,
+            next_prompt_positions=[int(row.positions[0, -1]) + 1 for row in rows],
+            talker_inputs=talker_inputs,
         )
 
-    def step(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
+    def _forward(self, embedded: Tensor, positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
         """One pass of the language model; the cache grows. Returns the last hidden states, [B, n, hidden]."""
         network = self.model.get_decoder()
-        hidden: Tensor = network(
+        hidden = network(
             inputs_embeds=embedded, position_ids=positions, attention_mask=mask, **with_cache(network, cache)
         ).last_hidden_state
         return hidden.to(self.device)
@@ -244,11 +259,11 @@ class Thinker:
     def _row(self, context: Context | None, pieces: Sequence[Piece]) -> _Row:
         import torch
 
-        following = context.following if context else 0
+        next_position = context.next_prompt_position if context else 0
         positions = []
         for piece in pieces:
-            positions.append(piece.positions + following)
-            following = int(positions[-1][0, -1]) + 1
+            positions.append(piece.positions + next_position)
+            next_position = int(positions[-1][0, -1]) + 1
         ids = np.concatenate([piece.ids for piece in pieces])
         embedded = self.embed(torch.from_numpy(ids))
         audible = embedded.clone() if self.speaking else embedded
@@ -267,7 +282,7 @@ class Thinker:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row before it is read; `audible` are its embeddings without those of media, which the talker does not get."""
+    """One row before its prefill; `audible` are its embeddings without media, which the talker does not get."""
 
     ids: np.ndarray
     positions: np.ndarray
@@ -286,113 +301,14 @@ def _key(prompt: Prompt) -> str:
     return prompt.prefixes[prompt.shared - 1] if prompt.shared else ""
 
 
-def _context(reading: PrefillState, row: int) -> Context:
-    """What one row of a reading holds, without padding."""
-    columns = reading.mask[row].nonzero().squeeze(1)
-    layers = reading.cache.layers
+def _context(prefill: PrefillState, row: int) -> Context:
+    """The cache of one row, without padding."""
+    columns = prefill.mask[row].nonzero().squeeze(1)
+    layers = prefill.cache.layers
     return Context(
         keys=tuple(layer.keys[row][:, columns.to(layer.keys.device)] for layer in layers),
         values=tuple(layer.values[row][:, columns.to(layer.values.device)] for layer in layers),
-        told=None if reading.told is None else reading.told[row],
-        following=reading.following[row],
-        beyond=reading.beyond[row],
+        talker_input=None if prefill.talker_inputs is None else prefill.talker_inputs[row],
+        next_prompt_position=prefill.next_prompt_positions[row],
+        next_position=int(prefill.next_position[row]),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """Generated text of one row.
-
-    Args:
-        ids: tokens without the end token.
-        ended: the end token came.
-        spoken: as in `Told`, of each token but one that reached the limit, [n, hidden]; None without a talker.
-        finite: False where the scores were not numbers, so that nothing was chosen from them.
-    """
-
-    ids: tuple[int, ...]
-    ended: bool
-    spoken: Tensor | None
-    finite: bool
-
-
-def complete(
-    thinker: Thinker, reading: PrefillState, sampling: Sampling, seeds: Sequence[int], limit: int
-) -> list[Continuation]:
-    """Continue each row until its end token, at most `limit` tokens.
-
-    Args:
-        seeds: of each row's draws.
-    """
-    import torch
-
-    rows = len(seeds)
-    chooser = Chooser(sampling, seeds)
-    ids = torch.empty(rows, 0, dtype=torch.long, device=thinker.device)
-    begins = torch.tensor(reading.beyond, device=thinker.device)
-    done = torch.zeros(rows, dtype=torch.bool, device=thinker.device)
-    finite = torch.ones(rows, dtype=torch.bool, device=thinker.device)
-    hidden, mask, spoken = reading.hidden, reading.mask, []
-    while True:
-        scores = thinker.scores(hidden)
-        usable = torch.isfinite(scores).all(dim=1)
-        finite &= usable | done
-        chosen = chooser.choose(ids, scores.masked_fill(~usable[:, None], 0.0))
-        chosen = torch.where(done | ~finite, thinker.end, chosen)
-        ids = torch.cat([ids, chosen[:, None]], dim=1)
-        done |= (chosen == thinker.end) | ~finite
-        if bool(done.all()) or ids.shape[1] == limit:
-            break
-        embedded = thinker.embed(chosen[:, None])
-        positions = (begins + ids.shape[1] - 1).expand(3, 1, rows).transpose(1, 2)
-        mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-        states = thinker.step(embedded, positions, mask, reading.cache)
-        if thinker.speaking:
-            spoken.append(states[:, 0] + embedded[:, 0])
-        hidden = states[:, 0]
-    steps = torch.stack(spoken, dim=1) if spoken else None
-    return [
-        _continuation(thinker.end, ids[i].tolist(), bool(finite[i]), None if steps is None else steps[i])
-        for i in range(rows)
-    ]
-
-
-def _continuation(end: int, ids: list[int], finite: bool, spoken: Tensor | None) -> Continuation:
-    ended = end in ids
-    kept = ids[: ids.index(end)] if ended else ids
-    return Continuation(tuple(kept), ended, None if spoken is None else spoken[: len(kept)], finite)
-
-
-def label_logprobs(thinker: Thinker, reading: PrefillState, labels: Sequence[Sequence[int]]) -> list[list[float]]:
-    """Log-probability of each label after each row, summed over the label's tokens.
-
-    The prompts are read once; their cache is repeated over the labels. Equal to reading prompt and label anew for
-    each label.
-
-    Args:
-        labels: token ids of each label.
-
-    Returns:
-        [rows][labels], natural logarithm; nan where the scores are not numbers.
-    """
-    import torch
-
-    rows, count, longest = len(reading.beyond), len(labels), max(len(label) for label in labels)
-    padded = torch.full((count, longest), thinker.end, dtype=torch.long)
-    real = torch.zeros(count, longest, dtype=torch.long)
-    for i, label in enumerate(labels):
-        padded[i, : len(label)] = torch.tensor(label)
-        real[i, : len(label)] = 1
-    padded, real = padded.repeat(rows, 1).to(thinker.device), real.repeat(rows, 1).to(thinker.device)
-    hidden = reading.hidden.repeat_interleave(count, dim=0)[:, None]
-    if longest > 1:
-        cache = reading.cache
-        cache.batch_repeat_interleave(count)
-        begins = torch.tensor(reading.beyond, device=thinker.device).repeat_interleave(count)
-        positions = (begins[:, None] + torch.arange(longest - 1, device=thinker.device)).expand(3, -1, -1)
-        mask = torch.cat([reading.mask.repeat_interleave(count, dim=0), real[:, :-1]], dim=1)
-        hidden = torch.cat([hidden, thinker.step(thinker.embed(padded[:, :-1]), positions, mask, cache)], dim=1)
-    logprobs = torch.log_softmax(thinker.scores(hidden), dim=-1)
-    taken = logprobs.gather(2, padded[:, :, None]).squeeze(2)
-    sums = torch.where(real == 1, taken, 0.0).sum(dim=1)
-    return [[float(value) for value in row] for row in sums.view(rows, count)]

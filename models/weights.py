@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,144 +15,48 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 from avemo_harness.errors import ModelError, UsageError, first_line
-from avemo_harness.torch_setup import Weights, find_weights, import_transformers, own_device, quiet_loading
+from avemo_harness.torch_setup import (
+    Say,
+    Weights,
+    find_weights,
+    import_transformers,
+    missing_weights,
+    own_device,
+    quiet_loading,
+)
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 GENERATION_CODE = "custom_generate/generate.py"
-"""Where a checkpoint may have a ``generate`` of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Weights that are pinned down.
-
-    Args:
-        path: Hub id or folder, for ``from_pretrained``.
-        revision: commit of a Hub id.
-        config: the checkpoint's `config.json`.
-        weights: what the weights are, independent of where they lie: ``id@commit`` or a digest of the folder's content.
-    """
-
-    path: str
-    revision: str | None
-    config: Mapping[str, Any]
-    weights: str
-
-    def dtype(self, asked: DType) -> str:
-        """The name of the data type asked for; ``auto`` is the one that the checkpoint was saved in, else float32."""
-        if asked != "auto":
-            return asked
-        found = next((value for value in _named_dtypes(self.config) if value), "float32")
-        return str(found).removeprefix("torch.")
-
-
-def resolve(pretrained: str, revision: str | None, say: Callable[[str], None] = lambda sentence: None) -> Checkpoint:
-    """Pin a checkpoint down: the commit of a Hub id, or the content of a local folder.
-
-    Args:
-        say: takes a sentence for the user before something slow.
-
-    Raises:
-        ModelError: there is no such checkpoint, it cannot be reached and is not in the cache, or it is a folder that
-            brings code which loading would run.
-    """
-    if not pretrained:
-        raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
-    try:
-        weights = find_weights(pretrained, revision, say=say)
-        config = weights.settings("config.json")
-    except UsageError as error:
-        raise ModelError(str(error)) from error
-    if not config:
-        raise ModelError(f"{pretrained}: not a checkpoint: it has no config.json")
-    if weights.revision is None and (code := Path(weights.path) / GENERATION_CODE).exists():
-        # Some releases of transformers run it while they load weights, whatever they are told of trust.
-        raise ModelError(
-            f"{code}: code that would run while the weights are loaded, and nothing here needs it; delete it"
-        )
-    return Checkpoint(weights.path, weights.revision, config, weights.content)
-
-
-def loading(
-    checkpoint: Checkpoint, dtype: DType, attn: Attention, device_map: str | None, device: str | None
-) -> dict[str, Any]:
-    """Keyword arguments for ``from_pretrained``.
-
-    Args:
-        device_map: as accelerate knows it, such as ``auto`` to spread one model over several devices.
-        device: where the whole model runs without a `device_map`; None takes the GPU of this process, else the CPU.
-
-    Raises:
-        ModelError: flash attention is asked for and not installed, or both a device and a device map are.
-    """
-    import torch
-
-    if attn == "flash_attention_2" and find_spec("flash_attn") is None:
-        raise ModelError("attn=flash_attention_2 needs the package flash-attn, which is not installed; use attn=sdpa")
-    if device_map is not None and device is not None:
-        raise ModelError("--device and the model argument device_map exclude each other; give one of them")
-    return {
-        "revision": checkpoint.revision,
-        "dtype": getattr(torch, checkpoint.dtype(dtype)),
-        "attn_implementation": attn,
-        "device_map": device_map or {"": device or own_device()},
-    }
-
-
-def load_weights(model_class: Any, checkpoint: Checkpoint, how: Mapping[str, Any]) -> Any:
-    """Load a model for answering: no weight may be missing or of another shape.
-
-    Args:
-        model_class: a `PreTrainedModel`.
-        how: keyword arguments for ``from_pretrained``, as `loading` gives them.
-
-    Raises:
-        ModelError: the checkpoint lacks weights of the class.
-    """
-    from transformers import PreTrainedModel
-
-    # The base class's method: some classes override it and cannot say what was missing.
-    base: Any = PreTrainedModel
-    load = base.from_pretrained.__func__
-    with quiet_loading():
-        model, found = load(model_class, checkpoint.path, output_loading_info=True, trust_remote_code=False, **how)
-    if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
-        raise ModelError(
-            f"{checkpoint.path}: not a whole checkpoint of {model_class.__name__}: {len(lacking)} weights are missing "
-            f"or of another shape, such as {lacking[0]}"
-        )
-    return model.eval().requires_grad_(False)
-
-
-def _named_dtypes(config: Mapping[str, Any]) -> Iterator[Any]:
-    yield config.get("dtype") or config.get("torch_dtype")
-    for part in ("thinker_config", "text_config"):
-        if isinstance(config.get(part), dict):
-            yield from _named_dtypes(config[part])
-
-
+"""Path of a ``generate`` that a checkpoint may bring."""
 SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 """Files that may name code of a checkpoint."""
 UNFIT = (AssertionError, AttributeError, ImportError, NameError, OSError, RuntimeError, TypeError, ValueError)
-"""What code raises that is made for other versions of its packages, or finds other files than it expects."""
+"""Errors of code that is made for other versions of its packages, or finds other files than it expects."""
 MADE_FOR = "4.45.0"
 """The release of transformers that runs the code of all these models."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
-class RemoteCheckpoint:
-    """A checkpoint whose code may be run, since it is known what it is.
+class Checkpoint:
+    """A checkpoint that is pinned down, so that it is known which code and weights it stands for.
 
     Args:
-        weights: a folder, known by its content, or a commit of a Hub repository.
+        weights: a commit of a Hub repository, or a folder, known by its content.
         config: the checkpoint's `config.json`.
     """
 
     weights: Weights
     config: Mapping[str, Any]
+
+    def dtype(self, wanted: DType) -> str:
+        """The name of a data type; ``auto`` is the one that the checkpoint was saved in, else float32."""
+        if wanted != "auto":
+            return wanted
+        found = next((value for value in _named_dtypes(self.config) if value), "float32")
+        return str(found).removeprefix("torch.")
 
     @cached_property
     def folder(self) -> Path:
@@ -174,9 +78,70 @@ class RemoteCheckpoint:
                 f"not {model_type!r}"
             )
 
-    def dtype(self, asked: DType) -> str:
-        """As in `Checkpoint`."""
-        return Checkpoint(self.weights.path, self.weights.revision, self.config, self.weights.content).dtype(asked)
+
+def _named_dtypes(config: Mapping[str, Any]) -> Iterator[Any]:
+    yield config.get("dtype") or config.get("torch_dtype")
+    for part in ("thinker_config", "text_config"):
+        if isinstance(config.get(part), dict):
+            yield from _named_dtypes(config[part])
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Data type, attention and device of a model.
+
+    Args:
+        dtype: name of a torch data type.
+        attn: implementation of attention; None leaves it to the checkpoint or the library.
+        device_map: as accelerate knows it, such as ``auto`` to spread one model over several devices; None keeps the
+            model on one device.
+        device: that device; None takes the GPU of this process, else the CPU.
+
+    Raises:
+        ModelError: flash attention is wanted and not installed, or both a device and a device map are given.
+    """
+
+    dtype: str
+    attn: Attention | None
+    device_map: str | None
+    device: str | None
+
+    def __post_init__(self) -> None:
+        if self.attn == "flash_attention_2" and find_spec("flash_attn") is None:
+            raise ModelError(
+                "attn=flash_attention_2 needs the package flash-attn, which is not installed; use attn=sdpa"
+            )
+        if self.device_map is not None and self.device is not None:
+            raise ModelError("--device and the model argument device_map exclude each other; give one of them")
+
+    @property
+    def one_device(self) -> str:
+        """The device of a model that is not spread by a device map."""
+        return self.device or own_device()
+
+    @property
+    def attention(self) -> dict[str, Any]:
+        """Keyword arguments for ``from_pretrained`` that choose the attention."""
+        return {} if self.attn is None else {"attn_implementation": self.attn}
+
+
+def resolve(pretrained: str, revision: str | None, say: Say = lambda sentence: None) -> Checkpoint:
+    """Pin a checkpoint down: the commit of a Hub id, or the content of a local folder.
+
+    Raises:
+        ModelError: there is no such checkpoint, it cannot be reached and is not in the cache, or it is a folder that
+            brings code which loading would run.
+    """
+    checkpoint = _pin(pretrained, revision, say)
+    if not checkpoint.config:
+        raise ModelError(f"{pretrained}: not a checkpoint: it has no config.json")
+    weights = checkpoint.weights
+    if weights.revision is None and (code := Path(weights.path) / GENERATION_CODE).exists():
+        # Some releases of transformers run it while they load weights, whatever they are told of trust.
+        raise ModelError(
+            f"{code}: code that would run while the weights are loaded, and nothing here needs it; delete it"
+        )
+    return checkpoint
 
 
 def resolve_remote(
@@ -184,8 +149,8 @@ def resolve_remote(
     pretrained: str,
     revision: str | None,
     trust_code: bool = False,
-    say: Callable[[str], None] = lambda sentence: None,
-) -> RemoteCheckpoint:
+    say: Say = lambda sentence: None,
+) -> Checkpoint:
     """Pin a checkpoint with code of its own down. None of the code is run by it.
 
     Args:
@@ -197,13 +162,8 @@ def resolve_remote(
         ModelError: there is no such checkpoint, its revision can move, it is a folder whose code is not trusted, or
             some of its code lies in another repository.
     """
-    if not pretrained:
-        raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
-    try:
-        weights = find_weights(pretrained, revision, say=say)
-        config = weights.settings("config.json")
-    except UsageError as error:
-        raise ModelError(str(error)) from error
+    checkpoint = _pin(pretrained, revision, say)
+    weights, config = checkpoint.weights, checkpoint.config
     if weights.revision is not None and not (revision and COMMIT.fullmatch(revision)):
         raise ModelError(
             f"{name} runs code from {pretrained}, so name the commit that you trust: revision={weights.revision} is "
@@ -213,15 +173,25 @@ def resolve_remote(
         raise ModelError(f"{pretrained}: not a checkpoint: it has no config.json")
     if not config.get("auto_map"):
         raise ModelError(f"{pretrained}: not a checkpoint for {name}: its config.json names no code (auto_map)")
-    for place in _code_places(weights):
-        if "--" in place:
+    for reference in _code_references(weights):
+        if "--" in reference:
             raise ModelError(
-                f"{pretrained}: some of its code lies in another repository ({place}), whose revision nothing pins "
+                f"{pretrained}: some of its code lies in another repository ({reference}), whose revision nothing pins "
                 "down; give the original checkpoint"
             )
     if weights.revision is None:
         check_trust(name, weights.path, trust_code)
-    return RemoteCheckpoint(weights, config)
+    return checkpoint
+
+
+def _pin(pretrained: str, revision: str | None, say: Say) -> Checkpoint:
+    if not pretrained:
+        raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
+    try:
+        weights = find_weights(pretrained, revision, say=say)
+        return Checkpoint(weights, weights.settings("config.json"))
+    except UsageError as error:
+        raise ModelError(str(error)) from error
 
 
 def check_trust(name: str, folder: Path | str, trust_code: bool) -> None:
@@ -230,32 +200,45 @@ def check_trust(name: str, folder: Path | str, trust_code: bool) -> None:
         raise ModelError(f"{name} runs code from the folder {folder}; if you trust it, say so: trust_code=true")
 
 
-def _code_places(weights: Weights) -> Iterator[str]:
+def _code_references(weights: Weights) -> Iterator[str]:
     """Every piece of code that the checkpoint's settings name."""
     for name in SETTINGS:
-        for place in (weights.settings(name).get("auto_map") or {}).values():
-            yield from (str(one) for one in (place if isinstance(place, list) else [place]))
+        for reference in (weights.settings(name).get("auto_map") or {}).values():
+            yield from map(str, reference if isinstance(reference, list) else [reference])
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """How and where a model is loaded.
+def load_native(model_class: Any, checkpoint: Checkpoint, placement: Placement, **settings: Any) -> Any:
+    """Load a model by a class of transformers for inference.
 
     Args:
-        dtype: name of a torch data type.
-        attn: implementation of attention; None leaves it to the checkpoint.
-        device_map: as accelerate knows it; None keeps the model on one device.
-        device: that device; None takes the GPU of this process, else the CPU.
+        model_class: a `PreTrainedModel`.
+        settings: further keyword arguments of ``from_pretrained``.
+
+    Raises:
+        ModelError: the checkpoint lacks weights of the class.
     """
+    import torch
+    from transformers import PreTrainedModel
 
-    dtype: str
-    attn: Attention | None
-    device_map: str | None
-    device: str | None
+    # The base class's method: some classes override it and cannot say what was missing.
+    load = PreTrainedModel.from_pretrained.__func__  # type: ignore[attr-defined]
+    with quiet_loading():
+        model, found = load(
+            model_class,
+            checkpoint.weights.path,
+            revision=checkpoint.weights.revision,
+            dtype=getattr(torch, placement.dtype),
+            device_map=placement.device_map or {"": placement.one_device},
+            output_loading_info=True,
+            trust_remote_code=False,
+            **placement.attention,
+            **settings,
+        )
+    return _whole(model, found, checkpoint)
 
 
-def load_remote(auto_class: str, checkpoint: RemoteCheckpoint, where: Placement, **settings: Any) -> Any:
-    """Load a model by its own code for answering: no weight may be missing or of another shape.
+def load_remote(auto_class: str, checkpoint: Checkpoint, placement: Placement, **settings: Any) -> Any:
+    """Load a model by its own code for inference.
 
     Args:
         auto_class: name of a class of transformers, such as ``AutoModel``.
@@ -266,13 +249,6 @@ def load_remote(auto_class: str, checkpoint: RemoteCheckpoint, where: Placement,
     """
     import torch
 
-    if where.device_map is not None and where.device is not None:
-        raise ModelError("--device and the model argument device_map exclude each other; give one of them")
-    how = {
-        **({} if where.attn is None else {"attn_implementation": where.attn}),
-        **({} if where.device_map is None else {"device_map": where.device_map}),
-        "torch_dtype": getattr(torch, where.dtype),
-    }
     model_class = getattr(import_transformers(), auto_class)
     folder = checkpoint.folder
     try:
@@ -281,21 +257,37 @@ def load_remote(auto_class: str, checkpoint: RemoteCheckpoint, where: Placement,
         cache_code(checkpoint)
         with quiet_loading():
             model, found = model_class.from_pretrained(
-                str(folder), trust_remote_code=True, output_loading_info=True, **how, **settings
+                str(folder),
+                trust_remote_code=True,
+                output_loading_info=True,
+                torch_dtype=getattr(torch, placement.dtype),
+                **({} if placement.device_map is None else {"device_map": placement.device_map}),
+                **placement.attention,
+                **settings,
             )
     except UNFIT as error:
         raise unfit(checkpoint, error) from error
-    if lacking := sorted([*found["missing_keys"], *(str(one) for one in found["mismatched_keys"])]):
+    model = _whole(model, found, checkpoint)
+    if placement.device_map is not None:
+        return model
+    device = placement.one_device
+    try:
+        return model.to(device)
+    except (AssertionError, RuntimeError) as error:
+        raise ModelError(f"{checkpoint.weights.path}: cannot be put on {device} ({first_line(error)})") from error
+
+
+def _whole(model: Any, found: Mapping[str, Any], checkpoint: Checkpoint) -> Any:
+    """The model for inference; a ModelError where a weight is missing or of another shape.
+
+    Args:
+        found: the loading info of ``from_pretrained``.
+    """
+    if lacking := missing_weights(found):
         raise ModelError(
             f"{checkpoint.weights.path}: not a whole checkpoint of {type(model).__name__}: {len(lacking)} weights are "
             f"missing or of another shape, such as {lacking[0]}"
         )
-    if where.device_map is None:
-        device = where.device or own_device()
-        try:
-            model = model.to(device)
-        except (AssertionError, RuntimeError) as error:
-            raise ModelError(f"{checkpoint.weights.path}: cannot be put on {device} ({first_line(error)})") from error
     return model.eval().requires_grad_(False)
 
 
@@ -346,11 +338,12 @@ def _read_sound(path: str, normalize: bool = True) -> tuple[Any, int]:
     return torch.from_numpy(samples.T.copy()), int(rate)
 
 
-def cache_code(checkpoint: RemoteCheckpoint) -> None:
+def cache_code(checkpoint: Checkpoint) -> None:
     """Let transformers know every piece of the code: of a folder, it misses what only other pieces import."""
     modules: Any = import_module("transformers.dynamic_module_utils")
     folder = checkpoint.folder
-    for name in sorted({place.split(".")[0] for place in _code_places(checkpoint.weights) if place != "None"}):
+    references = set(_code_references(checkpoint.weights)) - {"None"}
+    for name in sorted({reference.split(".")[0] for reference in references}):
         file = folder / f"{name}.py"
         modules.get_cached_module_file(str(folder), file.name)
         for piece in modules.get_relative_import_files(str(file)):
@@ -359,7 +352,7 @@ def cache_code(checkpoint: RemoteCheckpoint) -> None:
                 modules.get_cached_module_file(str(folder), Path(piece).name)
 
 
-def load_tokenizer(checkpoint: RemoteCheckpoint) -> Any:
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """The checkpoint's tokenizer (ModelError where its code does not run here)."""
     tokenizer_class = import_transformers().AutoTokenizer
     try:
@@ -369,7 +362,7 @@ def load_tokenizer(checkpoint: RemoteCheckpoint) -> Any:
         raise unfit(checkpoint, error) from error
 
 
-def unfit(checkpoint: RemoteCheckpoint, error: Exception) -> ModelError:
+def unfit(checkpoint: Checkpoint, error: Exception) -> ModelError:
     """The error of code that does not run here."""
     from importlib.metadata import version
 

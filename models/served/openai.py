@@ -18,7 +18,7 @@ from avemo_harness.errors import ModelError, SampleError, describe
 from avemo_harness.http import Bounds, EventLoop, read_key
 from avemo_harness.http_answers import shown_address
 from avemo_harness.models.base import Capabilities, ModelSetup
-from avemo_harness.models.sampling import flags_of
+from avemo_harness.models.decoding import flags_of
 from avemo_harness.models.served.answers import ChatCompletion, speech_of, without_thoughts
 from avemo_harness.models.served.client import Client, Server, check_senses, identify, takes_choices
 from avemo_harness.models.served.messages import Layout, Messenger, SoundPart, Wording

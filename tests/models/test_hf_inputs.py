@@ -1,4 +1,4 @@
-"""What native models read: each clip with its own streams and times, in the checkpoint's own words."""
+"""Native models read each clip with its own streams and times, in the checkpoint's own words."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def builder(request: pytest.FixtureRequest) -> InputBuilder:
 
 
 def read(builder: InputBuilder, request: Request) -> str:
-    """What is read, each run of media tokens as one."""
+    """The prompt, each run of media tokens as one."""
     ids = builder.inputs(request.messages).tensors["input_ids"][0]
     return re.sub(r"(<\|(?:video|audio|video_pad|audio_pad)\|>)\1*", r"\1", builder.processor.tokenizer.decode(ids))
 

@@ -48,7 +48,7 @@ def test_only_a_checkpoint_with_a_talker_offers_replies(qwen3: Tiny, tmp_path: P
 def test_labels_need_no_talker(qwen3: Tiny, speaking: HfOmni) -> None:
     labels_only = qwen3.make(ModelSetup(outputs=frozenset({"label_text"})))
     assert outcome(labels_only.generate([ask(A)])[0]) == outcome(speaking.generate([ask(A)])[0])
-    assert not hasattr(labels_only._driver.model, "talker")
+    assert not hasattr(labels_only._network.model, "talker")
 
 
 def test_speech_in_a_batch_is_that_of_single_requests(qwen3: Tiny, speaking: HfOmni) -> None:
@@ -107,16 +107,14 @@ def test_another_speaker_sounds_otherwise(qwen3: Tiny, speaking: HfOmni) -> None
 def test_a_reply_without_sound_is_kept_and_says_so(what: str, qwen3: Tiny) -> None:
     import torch
 
-    from avemo_harness.models.hf_generation import EndTokens
-
     model = qwen3.make()
-    driver = model._driver
+    network = model._network
     if what == "nothing to say":
-        driver.ends = EndTokens(tuple(range(driver.writer.config.text_config.vocab_size)), 0)
+        network.ends, network.pad = tuple(range(network.writer.config.text_config.vocab_size)), 0
     else:
         with torch.no_grad():
-            driver.model.talker.codec_head.weight.zero_()
-        driver.model.config.talker_config.codec_eos_token_id = 0
+            network.model.talker.codec_head.weight.zero_()
+        network.model.config.talker_config.codec_eos_token_id = 0
     answer = model.generate([ask(A, output="reply")])[0]
     assert answer.error is None
     assert answer.speech is None
@@ -129,7 +127,7 @@ def test_speech_that_is_no_numbers_is_an_error(part: str, qwen3: Tiny) -> None:
     import torch
 
     model = qwen3.make()
-    whole = model._driver.model
+    whole = model._network.model
     with torch.no_grad():
         weights = whole.talker.codec_head.weight if part == "codec_head" else whole.code2wav.decoder[0].conv.weight
         weights.fill_(float("nan"))
@@ -144,6 +142,6 @@ def test_speech_that_breaks_otherwise_is_an_exception(qwen3: Tiny, monkeypatch: 
     def broken(codes: Any, **how: Any) -> Any:
         raise RuntimeError("kernel failed")
 
-    monkeypatch.setattr(model._driver.model.code2wav, "chunked_decode", broken)
+    monkeypatch.setattr(model._network.model.code2wav, "chunked_decode", broken)
     with pytest.raises(RuntimeError, match="kernel failed"):
         model.generate([ask(A, output="reply")])

@@ -24,7 +24,7 @@ def value(result: RunResult, column: str) -> float:
 
 
 def in_chance_band(result: RunResult, column: str, chance: float = 0.25) -> bool:
-    """Whether a rate lies in the binomial 99 % band of guessing among four labels."""
+    """True if a rate lies in the binomial 99 % band of guessing among four labels."""
     metric = result.groups["demo"].columns[column]
     low, high = stats.binom.interval(0.99, metric.n, chance)
     return bool(low <= round(metric.value * metric.n) <= high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
@@ -36,8 +35,9 @@ from avemo_harness.errors import ModelError
 from avemo_harness.models.base import ModelSetup, Prefetching
 
 if TYPE_CHECKING:
-    from avemo_harness.models.qwen_omni import PreparedRequest, QwenOmni
-    from avemo_harness.models.qwen_prompt import Piece
+    from avemo_harness.models.neural import PreparedRequest
+    from avemo_harness.models.qwen_omni import QwenOmni
+    from avemo_harness.models.qwen_prompt import Piece, Prompt
     from avemo_harness.models.qwen_thinker import Context, PrefillState
 
 Make = Callable[..., "QwenOmni"]
@@ -151,9 +151,9 @@ def test_shared_context_encodes_each_clip_once(make_qwen: Make) -> None:
         shared.generate([request])
         unshared.generate([request])
     streams = 2  # video and sound
-    assert shared.work.streams_encoded == streams * 5
-    assert unshared.work.streams_encoded == streams * 3 * (1 + 2 + 3 + 4 + 5)
-    assert shared.work.tokens_read < unshared.work.tokens_read / 3
+    assert shared._network.encoder.streams_encoded == streams * 5
+    assert unshared._network.encoder.streams_encoded == streams * 3 * (1 + 2 + 3 + 4 + 5)
+    assert shared._network.tokens_read < unshared._network.tokens_read / 3
 
 
 def test_conditions_share_what_their_common_streams_were_encoded_to(make_qwen: Make, tmp_path: Path) -> None:
@@ -164,26 +164,26 @@ def test_conditions_share_what_their_common_streams_were_encoded_to(make_qwen: M
     for made in (*alone, cache.conflict(A, B), cache.conflict(B, A)):
         model.generate([ask(made)])
     # Sound and video of A, A's frozen face, noise, and B's streams cut to the length of A where they are.
-    assert model.work.streams_encoded <= 2 + 1 + 1 + 4
+    assert model._network.encoder.streams_encoded <= 2 + 1 + 1 + 4
 
 
 def test_contexts_do_not_pile_up(make_qwen: Make) -> None:
     model = make_qwen()
     for request in dialogue(4):
         model.generate([request])
-    assert model.work.contexts == 1
+    assert model._network.contexts_kept == 1
     for seed in range(30, 36):
         model.generate([ask(clip(1.0, seed)), ask(clip(1.0, seed), "x", A)])
-    assert model.work.contexts <= 4
+    assert model._network.contexts_kept <= 4
 
 
 def test_without_room_for_contexts_answers_are_the_same(make_qwen: Make, unshared_qwen: QwenOmni) -> None:
     model = make_qwen()
     model.generate([ask(A)])
-    model._thinker.context_bytes = 1
+    model._network.context_bytes = 1
     for request in dialogue(3):
         assert outcome(model.generate([request])[0]) == outcome(unshared_qwen.generate([request])[0])
-    assert model.work.contexts == 0
+    assert model._network.contexts_kept == 0
 
 
 def test_a_dialogue_begun_elsewhere_gives_the_same_to_the_last_bit(make_qwen: Make) -> None:
@@ -201,9 +201,9 @@ def test_a_batch_with_and_without_sound_is_split(make_qwen: Make, monkeypatch: p
     seen: list[list[tuple[bool, bool]]] = []
     answer = model._answer
 
-    def watch(asked: Sequence[PreparedRequest]) -> Sequence[Response]:
-        seen.append([one.prompt.streams for one in asked])
-        return answer(asked)
+    def watch(batch: Sequence[PreparedRequest[Prompt]]) -> Sequence[Response]:
+        seen.append([one.streams for one in batch])
+        return answer(batch)
 
     monkeypatch.setattr(model, "_answer", watch)
     model.generate([ask(A), ask(SILENT), ask(A, question="And?"), ask(SOUND), ask(silent_clip(2.5, 8))])
@@ -219,7 +219,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_asked_in_halves(
     import torch
 
     model = make_qwen()
-    thinker = model._thinker
+    thinker = model._network
     feed, sizes = thinker._feed, list[int]()
 
     def cramped(contexts: Sequence[Context | None], pieces: Sequence[Sequence[Piece]]) -> PrefillState:
@@ -272,7 +272,7 @@ def test_scores_that_are_no_numbers_are_an_error(make_qwen: Make) -> None:
     model = make_qwen()
     model.generate([ask(A)])
     with torch.no_grad():
-        model._thinker.model.lm_head.weight[:] = float("nan")
+        model._network.model.lm_head.weight[:] = float("nan")
     for output in ("label", "rank", "reply"):
         answer = model.generate([ask(B, output=output)])[0]
         assert answer.error is not None
@@ -307,27 +307,10 @@ def test_clips_are_decoded_ahead(make_qwen: Make, monkeypatch: pytest.MonkeyPatc
     assert model.generate([ask(A)])[0].error is None
 
 
-def test_labels_need_the_thinker_alone(make_qwen: Make, qwen: QwenOmni) -> None:
+def test_labels_need_the_network_alone(make_qwen: Make, qwen: QwenOmni) -> None:
     labels_only = make_qwen(ModelSetup(outputs=frozenset({"label_text"})))
     assert outcome(labels_only.generate([ask(A)])[0]) == outcome(qwen.generate([ask(A)])[0])
     assert not hasattr(labels_only._loaded, "talker")
-
-
-def test_the_identity_names_what_may_change_an_answer(make_qwen: Make, qwen_folder: Path) -> None:
-    plain = make_qwen().identity()
-    assert plain["weights"].startswith("sha256:")
-    assert str(qwen_folder) not in json.dumps(dict(plain))
-    for name, value in {
-        "dtype": "bfloat16",
-        "attn": "eager",
-        "fps": 1.0,
-        "max_pixels": 20 * 28 * 28,
-        "speaker": "Ethan",
-        "shared_context": False,
-        "device_map": "auto",
-        "talker_do_sample": True,
-    }.items():
-        assert make_qwen(**{name: value}).identity() != plain, name
 
 
 def test_one_model_over_several_devices(make_qwen: Make, qwen: QwenOmni) -> None:

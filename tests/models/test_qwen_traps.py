@@ -23,8 +23,7 @@ from avemo_harness.models.base import ModelSetup
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from avemo_harness.models.qwen_omni import QwenOmni
-    from avemo_harness.models.qwen_talker import TalkerRequest
+    from avemo_harness.models.qwen_omni import QwenOmni, TalkerRequest
 
 Make = Callable[..., "QwenOmni"]
 
@@ -34,8 +33,7 @@ SILENT = silent_clip(2.5, 4)
 
 def next_scores(model: QwenOmni, request: Request) -> Tensor:
     """Scores of the first token of the answer."""
-    thinker = model._thinker
-    return thinker.scores(thinker.read([model._builder.prompt(request.messages)]).hidden)[0]
+    return model._network.prefill([model._builder.prompt(request.messages)]).scores[0]
 
 
 def spoken_codes(model: QwenOmni, request: Request, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -46,8 +44,8 @@ def spoken_codes(model: QwenOmni, request: Request, monkeypatch: pytest.MonkeyPa
     heard: list[list[int]] = []
     generate = talker._generate
 
-    def watch(sayings: Sequence[TalkerRequest]) -> list[list[int]]:
-        heard.extend(generate(sayings))
+    def watch(requests: Sequence[TalkerRequest]) -> list[list[int]]:
+        heard.extend(generate(requests))
         return heard
 
     with monkeypatch.context() as patch:
@@ -141,7 +139,7 @@ def test_mel_frames_beyond_the_sound_are_neither_made_nor_heard(
 ) -> None:
     import torch
 
-    encoder = qwen._thinker.encoder
+    encoder = qwen._network.encoder
     tower, made = encoder.model.get_audio_features, list[tuple[int, ...]]()
 
     def watch(features: Tensor, mask: Tensor) -> Any:
@@ -158,8 +156,8 @@ def test_mel_frames_beyond_the_sound_are_neither_made_nor_heard(
     one = clip(1.7, 30)
     monkeypatch.setattr(encoder.model, "get_audio_features", watch)
     monkeypatch.setattr(extractor, "_torch_extract_fbank_features", weigh)
-    ours = encoder._heard(one)
-    sound = encoder.builder.perception.sound(one)
+    ours = encoder._encode_sound(one)
+    sound = encoder.builder.decoder.sound(one)
     assert sound is not None
     assert made[0][2] == -(-len(sound) // 160)
     assert cost[0] < len(sound) + 1000
@@ -208,8 +206,8 @@ def test_a_reply_of_no_words_is_not_spoken(make_qwen: Make) -> None:
     model = make_qwen()
     model.generate([ask(A)])
     with torch.no_grad():
-        head = model._thinker.model.lm_head.weight
-        head[model._thinker.end] = 50 * next_scores_direction(model, ask(A, output="reply"))
+        head = model._network.model.lm_head.weight
+        head[model._network.ends[0]] = 50 * next_scores_direction(model, ask(A, output="reply"))
     answer = model.generate([ask(A, output="reply")])[0]
     assert answer.text == ""
     assert set(answer.flags) == {"empty_text", "no_speech"}
@@ -217,7 +215,12 @@ def test_a_reply_of_no_words_is_not_spoken(make_qwen: Make) -> None:
 
 def next_scores_direction(model: QwenOmni, request: Request) -> Tensor:
     """The state that the first token of an answer is chosen from."""
-    return model._thinker.read([model._builder.prompt(request.messages)]).hidden[0]
+    states: list[Tensor] = []
+    head = model._network.model.lm_head
+    hook = head.register_forward_pre_hook(lambda module, given: states.append(given[0]))
+    model._network.prefill([model._builder.prompt(request.messages)])
+    hook.remove()
+    return states[-1][0]
 
 
 def test_settings_of_the_checkpoint_decide_nothing(make_qwen: Make, qwen_folder: Path, tmp_path: Path) -> None:
@@ -268,7 +271,7 @@ def test_interleaved_dialogues_do_not_disturb_each_other(make_qwen: Make, unshar
 
 
 def test_only_the_scores_that_are_needed_are_made(qwen: QwenOmni, monkeypatch: pytest.MonkeyPatch) -> None:
-    head, rows = qwen._thinker.model.lm_head, list[int]()
+    head, rows = qwen._network.model.lm_head, list[int]()
     forward = head.forward
 
     def watch(hidden: Tensor) -> Tensor:

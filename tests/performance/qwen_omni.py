@@ -44,12 +44,12 @@ class Waiting:
     def _watch(self, name: str) -> None:
         method = getattr(ClipDecoder, name)
 
-        def timed(perception: ClipDecoder, clip: Any) -> Any:
+        def timed(decoder: ClipDecoder, clip: Any) -> Any:
             if threading.current_thread() is not threading.main_thread():
-                return method(perception, clip)
+                return method(decoder, clip)
             started = time.perf_counter()
             try:
-                return method(perception, clip)
+                return method(decoder, clip)
             finally:
                 self.seconds += time.perf_counter() - started
 
@@ -91,7 +91,8 @@ def main() -> None:
                     seconds.append(time.perf_counter() - started)
                     waited.append(waiting.seconds / seconds[-1])
                     items = sum(task.n_answered for task in result.tasks.values())
-                    facts = f"{model.work.streams_encoded} streams, {model.work.tokens_read} tokens read"
+                    thinker = model._network
+                    facts = f"{thinker.encoder.streams_encoded} streams, {thinker.tokens_read} tokens read"
                     texts[shared, batch] = _texts(output)
                 median = statistics.median(seconds)
                 slowest = slowest or median

@@ -51,7 +51,7 @@ class NativeOmni:
         self.model = getattr(model, "thinker", model)
         tokenizer = self.processor.tokenizer
         self.interleaves, self.ends = interleaves, (tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end))
-        self.perception = ClipDecoder(2.0)
+        self.decoder = ClipDecoder(2.0)
 
     def logits(self, request: Request, answer: str = "") -> Any:
         """Scores of the next token after each token of prompt and answer, [n, vocabulary]."""
@@ -85,7 +85,7 @@ class NativeOmni:
                 if isinstance(block, Text):
                     parts.append({"type": "text", "text": block.text})
                     continue
-                view = self.perception.look(block)
+                view = self.decoder.look(block)
                 if view.frames is not None:
                     parts.append({"type": "video"})
                     videos.append(view.frames)

@@ -23,7 +23,7 @@ class PublishedQwen:
 
         self.processor = Qwen2_5OmniProcessor.from_pretrained(folder)
         self.model = Qwen2_5OmniForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.perception = ClipDecoder(2.0)
+        self.decoder = ClipDecoder(2.0)
 
     def inputs(self, request: Request, answer: str = "") -> dict[str, Any]:
         """The processor's output for a request, its answer begun with some words."""
@@ -35,7 +35,7 @@ class PublishedQwen:
                 if isinstance(block, Text):
                     parts.append({"type": "text", "text": block.text})
                     continue
-                view = self.perception.look(block)
+                view = self.decoder.look(block)
                 parts.append({"type": "audio" if view.frames is None else "video"})
                 if view.sound is not None:
                     sounds.append(view.sound)
@@ -63,7 +63,7 @@ class PublishedQwen:
     def hears_video(self, request: Request) -> bool:
         """Whether the conversation's videos carry sound; the published code needs the same of all of them."""
         views = [
-            self.perception.look(block)
+            self.decoder.look(block)
             for message in request.messages
             for block in message.content
             if not isinstance(block, Text)

@@ -199,7 +199,7 @@ def published(model: BaichuanOmni, request: Request, tokens: int) -> str:
     """The published way to a text: the processor's output for one prompt, and `generate`."""
     import torch
 
-    row, tokenizer = model._inputs(request.messages, spoken=False), model._network.tokenizer
+    row, tokenizer = model.inputs(request.messages, spoken=False), model._network.tokenizer
     sounds = row.sounds
     with torch.inference_mode():
         ids = model._network.model.generate(
@@ -223,7 +223,7 @@ def naive_ranking(model: BaichuanOmni, request: Request) -> list[float]:
     """Log-probability of each label by one full pass for prompt and label."""
     import torch
 
-    network, row = model._network, model._inputs(request.messages, spoken=False)
+    network, row = model._network, model.inputs(request.messages, spoken=False)
     assert row.sounds is not None
     scores = []
     for label in request.output.labels:  # type: ignore[union-attr]  # (labels are asked for)
@@ -251,19 +251,19 @@ def reference_replies(model: BaichuanOmni, requests: list[Request]) -> list[dict
     import torch
 
     from avemo_harness.models.baichuan_speech import GREEDY_CODES, Talker
-    from avemo_harness.models.sampling import Sampling
+    from avemo_harness.models.decoding import Sampling
 
     network = model._network
     talker = Talker(network, None, GREEDY_CODES)
     seen = []
     for request in requests:
-        row = model._inputs(request.messages, spoken=True)
-        reply = talker.reply(network.read([row]), Sampling(False), request.seed, 24)
-        stretches = [stretch.tolist() for stretch in reply.stretches]
+        row = model.inputs(request.messages, spoken=True)
+        text, codes, complete = talker.codes(network.prefill([row]), Sampling(False), request.seed, 24)
+        stretches = [stretch.tolist() for stretch in codes]
         with torch.inference_mode():
             anew = _anew(model, row, 24)
-        words = [*reply.told.ids, *([network.ends[0]] if reply.told.ended else [])]
-        seen.append({"stretches": stretches, "words": words, "anew": anew, "complete": reply.complete})
+        words = [*text.ids, *([network.ends[0]] if text.ended else [])]
+        seen.append({"stretches": stretches, "words": words, "anew": anew, "complete": complete})
     return seen
 
 
@@ -296,7 +296,7 @@ def _anew(model: BaichuanOmni, row: Any, limit: int) -> dict[str, Any]:
     def write() -> bool:
         for _ in range(50):
             scores = whole().logits[0, -1].clone()
-            scores[list(network.places)] = float("-inf")
+            scores[list(network.placeholder_ids)] = float("-inf")
             token = int(scores.argmax())
             if token == network.speaking:
                 return True
@@ -323,7 +323,7 @@ def _anew(model: BaichuanOmni, row: Any, limit: int) -> dict[str, Any]:
                 break
             stretch.append(frame[0].tolist())
             said.append(frame[0].tolist())
-            after.append(network.places[0])
+            after.append(network.placeholder_ids[0])
         return stretch
 
     more = True
@@ -360,7 +360,7 @@ def unreadable(model: BaichuanOmni) -> dict[str, Any]:
                 files.video.unlink()
             return files
 
-    model.__dict__["_builder"] = Losing(model._builder._processor, model._perception, model._builder._hearing)
+    model.__dict__["_builder"] = Losing(model._builder._processor, model._decoder, model._builder._sound_sizes)
     return plain(model.generate([ask(A)])[0])
 
 

@@ -193,7 +193,7 @@ def naive_ranking(model: MiniCpmO, request: Request) -> list[float]:
     import torch
 
     network = model._network
-    row = network._embedded(model._inputs(request.messages, spoken=False))
+    row = network._embedded(model.inputs(request.messages, spoken=False))
     scores = []
     for label in request.output.labels:  # type: ignore[union-attr]  # (labels are asked for)
         ids = torch.tensor(network.tokenizer(label, add_special_tokens=False).input_ids)

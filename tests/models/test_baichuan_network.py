@@ -20,11 +20,18 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, MediaError
-from avemo_harness.models.baichuan_network import ClipFiles, Hearing, InputBuilder, clip_segments, prompt, write_wav
+from avemo_harness.models.baichuan_network import (
+    ClipFiles,
+    InputBuilder,
+    SoundEncoderSizes,
+    clip_segments,
+    prompt,
+    write_wav,
+)
 from avemo_harness.models.baichuan_speech import joined
 from avemo_harness.models.inputs import ClipDecoder
 
-HEARING = Hearing(window=400, hop=160, kernel=3, stride=2, pool=4)
+SOUND_SIZES = SoundEncoderSizes(window=400, hop=160, kernel=3, stride=2, pool=4)
 PLACES = re.compile(r"<(video|audio)_start_baichuan>(.*?)<\1_end_baichuan>")
 
 
@@ -70,7 +77,7 @@ def test_text_of_a_release_cannot_name_media_or_close_a_turn() -> None:
 
 @given(st.integers(0, 480_000))
 def test_sound_takes_about_twelve_tokens_a_second(samples: int) -> None:
-    tokens = HEARING.tokens(samples)
+    tokens = SOUND_SIZES.tokens(samples)
     assert abs(tokens - samples / 16_000 * 12.5) <= 1
     assert (tokens > 0) == (samples >= 960)
 
@@ -103,7 +110,7 @@ def _wav_seconds(path: Path) -> float:
 
 
 def builder(processor: Any) -> InputBuilder:
-    return InputBuilder(processor, ClipDecoder(1.0), HEARING)
+    return InputBuilder(processor, ClipDecoder(1.0), SOUND_SIZES)
 
 
 def test_clips_are_read_from_scratch_copies_that_are_gone_afterwards() -> None:

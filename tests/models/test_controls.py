@@ -1,24 +1,71 @@
-"""`reference` replies with the release's own next turn, in text and sound, where there is one."""
+"""Oracles know a stream by its blocks, and the reference replies as the release did."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from support.questions import ask_in_words
+from support.clips import make_clip, melody
+from support.questions import ask, ask_in_words
 from support.sound_files import SOUND_FORMATS, sound_file
 
 from avemo_harness import evaluate, media
-from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Response
-from avemo_harness.errors import ModelError
+from avemo_harness.errors import MediaError, ModelError
 from avemo_harness.models.base import ModelSetup, NoArguments
-from avemo_harness.models.controls import Reference
+from avemo_harness.models.controls import AudioOracle, Reference, VideoOracle
+
+WHOLE = [Clip.from_bytes(make_clip(1.0, seed)) for seed in range(4)]
+SILENT = [Clip.from_bytes(media.remove_sound(make_clip(1.0, 10 + seed))) for seed in range(4)]
+
+
+def voices(kind: str) -> list[Clip]:
+    return [Clip.from_bytes(sound_file(kind, melody(1.0, seed=20 + seed))) for seed in range(4)]
+
+
+def answers(
+    oracle: type[AudioOracle] | type[VideoOracle], known: Sequence[Clip], asked: Sequence[Clip]
+) -> list[Response]:
+    """Answers about clips, where the release's are labelled by turns with the four emotions."""
+    dialogues = tuple(
+        Dialogue(f"d{number}", "t", "en", "CC0-1.0", (Turn(0, "user", "s", "Hi.", EMOTIONS[number % 4], clip=clip),))
+        for number, clip in enumerate(known)
+    )
+    release = Release("memory", "small", "test", None, dialogues, (), "f")
+    return list(oracle(NoArguments(), ModelSetup(releases=(release,))).generate([ask(clip) for clip in asked]))
+
+
+@pytest.mark.parametrize("kind", SOUND_FORMATS)
+def test_the_audio_oracle_knows_voices_in_any_format(kind: str) -> None:
+    known = [*WHOLE, *SILENT, *voices(kind)]
+    asked = [*WHOLE, *voices(kind)]
+    assert [answer.text for answer in answers(AudioOracle, known, asked)] == [*EMOTIONS, *EMOTIONS]
+
+
+def test_the_video_oracle_knows_faces_without_sound() -> None:
+    known = [*WHOLE, *SILENT, *voices("wav")]
+    assert [answer.text for answer in answers(VideoOracle, known, [*WHOLE, *SILENT])] == [*EMOTIONS, *EMOTIONS]
+
+
+def test_without_its_stream_an_oracle_guesses() -> None:
+    for oracle, blind in ((VideoOracle, voices("flac")), (AudioOracle, SILENT)):
+        guessed = answers(oracle, [*WHOLE, *blind], blind)
+        assert {answer.error for answer in guessed} == {None}
+        assert {answer.text for answer in guessed} <= set(EMOTIONS)
+
+
+def test_a_damaged_clip_is_an_error_and_no_guess() -> None:
+    damaged = Clip.from_bytes(WHOLE[0].read()[:3000])
+    with pytest.raises(MediaError):
+        answers(AudioOracle, [*WHOLE, damaged], [damaged])
+
 
 TASK = """task: spoken
 version: 1
@@ -64,7 +111,7 @@ def test_it_speaks_the_next_turn_and_is_asked_only_where_there_is_one(task: str,
 
 @pytest.mark.parametrize("kind", SOUND_FORMATS)
 def test_a_reply_is_spoken_from_a_sound_file_of_any_format(kind: str) -> None:
-    (reply,) = answers(Clip.from_bytes(sound_file(kind, tone(440, 1.5))))
+    (reply,) = reference_answers(Clip.from_bytes(sound_file(kind, tone(440, 1.5))))
     assert reply.speech is not None
     assert (reply.text, len(reply.speech.samples)) == ("Hello to you.", 36_000)
 
@@ -72,10 +119,10 @@ def test_a_reply_is_spoken_from_a_sound_file_of_any_format(kind: str) -> None:
 def test_a_reply_that_was_recorded_without_sound_is_given_in_words() -> None:
     frames = [np.full((32, 32, 3), 90, np.uint8)] * 25
     silent = media.remove_sound(media.encode_clip(frames, tone(200)))
-    assert answers(Clip.from_bytes(silent)) == answers(None) == [Response(text="Hello to you.")]
+    assert reference_answers(Clip.from_bytes(silent)) == reference_answers(None) == [Response(text="Hello to you.")]
 
 
-def answers(reply: Clip | None) -> list[Response]:
+def reference_answers(reply: Clip | None) -> list[Response]:
     """The reply to a turn whose next one has a clip."""
     turns = (Turn(0, "user", "s", "Hello.", "happy"), Turn(1, "assistant", "a", "Hello to you.", clip=reply))
     dialogue = Dialogue("d1", "t", "en", "CC0-1.0", turns)

@@ -51,25 +51,25 @@ def test_a_missing_stream_is_none() -> None:
 
 @pytest.mark.parametrize("kind", SOUND_FORMATS)
 def test_a_sound_file_is_heard_whole_and_known_by_its_content(kind: str) -> None:
-    one, other, perception = sound_clip(1.3, 1, kind), sound_clip(1.3, 2, kind), ClipDecoder(2.0)
-    view = perception.look(one)
+    one, other, decoder = sound_clip(1.3, 1, kind), sound_clip(1.3, 2, kind), ClipDecoder(2.0)
+    view = decoder.look(one)
     assert view.frames is None
     assert view.sound is not None
     assert len(view.sound) == 20_800
-    assert perception.streams(one) == ClipDecoder(2.0).streams(one) != perception.streams(other)
+    assert decoder.streams(one) == ClipDecoder(2.0).streams(one) != decoder.streams(other)
 
 
 def test_conditions_share_the_streams_that_they_leave_alone(tmp_path: Path) -> None:
-    cache, perception, one, other = ConditionCache(tmp_path), ClipDecoder(2.0), clip(2.0, 1), clip(2.0, 2)
-    whole = perception.streams(one)
-    frozen, noisy = perception.streams(cache.audio_only(one)), perception.streams(cache.video_only(one))
+    cache, decoder, one, other = ConditionCache(tmp_path), ClipDecoder(2.0), clip(2.0, 1), clip(2.0, 2)
+    whole = decoder.streams(one)
+    frozen, noisy = decoder.streams(cache.audio_only(one)), decoder.streams(cache.video_only(one))
     assert (frozen.sound == whole.sound, frozen.video == whole.video) == (True, False)
     assert (noisy.sound == whole.sound, noisy.video == whole.video) == (False, True)
-    assert perception.streams(other) != whole
+    assert decoder.streams(other) != whole
 
 
 def test_a_stream_is_decoded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    one, perception, calls = clip(2.0, 1), ClipDecoder(2.0), list[str]()
+    one, decoder, calls = clip(2.0, 1), ClipDecoder(2.0), list[str]()
     decode = media.decode_sound
 
     def count(data: bytes, *, rate: int) -> np.ndarray:
@@ -78,20 +78,20 @@ def test_a_stream_is_decoded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
     monkeypatch.setattr(media, "decode_sound", count)
     frozen = ConditionCache(tmp_path).audio_only(one)
-    threads = [threading.Thread(target=perception.prefetch, args=(made,)) for made in (one, frozen) * 3]
+    threads = [threading.Thread(target=decoder.prefetch, args=(made,)) for made in (one, frozen) * 3]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert perception.sound(one) is perception.sound(frozen)
+    assert decoder.sound(one) is decoder.sound(frozen)
     assert calls == ["decoded"]
 
 
 def test_a_damaged_clip_is_an_error_that_names_it_and_prefetching_leaves_it() -> None:
-    broken, perception = Clip.from_bytes(b"nothing", "broken.mp4"), ClipDecoder(2.0)
-    perception.prefetch(broken)
+    broken, decoder = Clip.from_bytes(b"nothing", "broken.mp4"), ClipDecoder(2.0)
+    decoder.prefetch(broken)
     with pytest.raises(MediaError, match=r"broken\.mp4"):
-        perception.look(broken)
+        decoder.look(broken)
 
 
 def test_known_streams_are_not_prefetched(monkeypatch: pytest.MonkeyPatch) -> None:

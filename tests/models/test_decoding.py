@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avemo_harness.benchmark.request import FLAGS
-from avemo_harness.models.sampling import Chooser, Sampling, flags_of
+from avemo_harness.models.decoding import Chooser, Sampling, flags_of
 
 
 def test_greedy_choice_is_the_highest_score() -> None:

@@ -25,6 +25,26 @@ if TYPE_CHECKING:
 
 
 class Recognizer(Protocol):
+    """Predicts the label of a recording: trained (`open_recognizer`), or fitted by the model that uses it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it learned, in the order of every array of labels."""
+        ...
+
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
+
+        Args:
+            modality: what of the recording is shown.
+
+        Raises:
+            MediaError: the recording cannot be read, or lacks what is to be shown.
+        """
+        ...
+
+
+class FeatureRecognizer(Protocol):
     """Learns from the features of labelled clips, and tells how probable each label is for another clip.
 
     The same examples and seed give the same recogniser, and what is loaded answers as what was saved.
@@ -44,7 +64,7 @@ class Recognizer(Protocol):
         *,
         faces: Sequence[str] | None = None,
         seed: int,
-    ) -> Recognizer:
+    ) -> FeatureRecognizer:
         """Learn.
 
         Args:
@@ -72,7 +92,7 @@ class Recognizer(Protocol):
         ...
 
     @classmethod
-    def load(cls, path: Path) -> Recognizer:
+    def load(cls, path: Path) -> FeatureRecognizer:
         """Read what `save` wrote.
 
         Raises:
@@ -87,9 +107,9 @@ def _are_labels(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PluginRecognizerClass:
-    """Stands for the class of the package: makes recognisers as `avemo_harness.recognizers.judging.Recognizer` does."""
+    """Stands for the `FeatureRecognizer` class of the package."""
 
-    kind: type[Recognizer]
+    kind: type[FeatureRecognizer]
     plugin: Plugin
 
     def fit(
@@ -110,7 +130,7 @@ class PluginRecognizerClass:
         with self.plugin.running("its load()"):
             return self._made(self.kind.load(path))
 
-    def _made(self, recognizer: Recognizer) -> PluginRecognizer:
+    def _made(self, recognizer: FeatureRecognizer) -> PluginRecognizer:
         labels = self.plugin.read("its labels", lambda: recognizer.labels, _are_labels, "a tuple of texts")
         return PluginRecognizer(recognizer, tuple(labels), self.plugin)
 
@@ -119,7 +139,7 @@ class PluginRecognizerClass:
 class PluginRecognizer:
     """A recogniser of the package that has learned."""
 
-    recognizer: Recognizer
+    recognizer: FeatureRecognizer
     labels: tuple[str, ...]
     plugin: Plugin
 
@@ -139,6 +159,23 @@ class PluginRecognizer:
         """Write a file; UsageError where the package's code fails."""
         with self.plugin.running("its save()"):
             self.recognizer.save(path)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRecognizer:
+    """A `Recognizer` of recordings by way of their features; without any stream it gives what it knows beforehand."""
+
+    recognizer: FeatureRecognizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.recognizer.labels
+
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        from avemo_harness.recognizers.features.builtin import recording_features
+
+        features = recording_features(recording, modality)
+        return self.recognizer.log_probabilities(features.sound, features.face)
 
 
 class TrajectoryJudge(Protocol):
@@ -206,14 +243,20 @@ class JudgeSetup:
     device: str | None = None
 
 
+def trained_folder(name: str, built_in: Collection[str]) -> Path | None:
+    """The folder of a trained recogniser that a user named; None where it is the name of something registered."""
+    folder = Path(name).expanduser()
+    return folder if name not in built_in and (folder.is_dir() or folder.parent != Path()) else None
+
+
 def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
     """Open a judge: ``embedded``, the folder of a trained recogniser, or what an installed package adds.
 
     Raises:
         UsageError: there is no such judge, its folder is damaged, or its package is broken.
     """
-    folder = Path(name).expanduser()
-    if name not in JUDGES and (folder.is_dir() or folder.parent != Path()):
+    folder = trained_folder(name, JUDGES)
+    if folder is not None:
         from avemo_harness.recognizers.checkpoint import load_checkpoint
 
         return load_checkpoint(folder, setup.cache_dir, setup.device)

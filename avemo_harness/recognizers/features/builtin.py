@@ -54,6 +54,21 @@ def clip_features(source: Source) -> ClipFeatures:
     return ClipFeatures(sound, None if pixels is None else face_features(pixels))
 
 
+def recording_features(recording: Recording, modality: Modality) -> ClipFeatures:
+    """Describe those streams of a recording that a modality shows.
+
+    Raises:
+        MediaError: the recording cannot be read.
+    """
+    sound = face = None
+    if recording.sound is not None and modality != "video":
+        sound = sound_features(media.decode_sound(recording.sound.read(), rate=RATE))
+    if recording.face is not None and modality != "audio":
+        pixels = _decode_face(recording.face.read())
+        face = None if pixels is None else face_features(pixels)
+    return ClipFeatures(sound, face)
+
+
 def _decode_face(source: Source) -> NDArray[np.uint8] | None:
     """Frames of a video, scaled down to about twice the side of a normalised face; None where there is no video."""
     info = media.probe(source).video

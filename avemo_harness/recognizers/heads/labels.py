@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import MediaError, UsageError
 from avemo_harness.metrics.classification import confusion_counts, macro_f1
 from avemo_harness.recognizers.card import LabelCard
 from avemo_harness.recognizers.features.base import Features
@@ -328,9 +328,12 @@ class CategoricalRecognizer:
             view: what of the recording is shown; one of `streams.views`.
 
         Raises:
-            MediaError: the recording cannot be read.
+            MediaError: the recording cannot be read, or lacks what is to be shown.
         """
-        found: Floats = self.judge([describe(streams, self.features)[view]], view)[0]
+        rows = describe(streams, self.features)
+        if view not in rows:
+            raise MediaError(f"{streams.name}: it has no {view} to recognise an emotion by")
+        found: Floats = self.judge([rows[view]], view)[0]
         return found
 
     def judge(self, rows: Sequence[Features], view: Modality) -> Floats:

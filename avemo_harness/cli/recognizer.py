@@ -145,10 +145,10 @@ def predict_labels(args: argparse.Namespace) -> None:
 def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
     from avemo_harness.recognizers.heads.label_evaluation import Method
     from avemo_harness.recognizers.heads.label_examples import as_they_are, within_speakers
-    from avemo_harness.recognizers.heads.labels import Settings
+    from avemo_harness.recognizers.heads.labels import LabelSettings
 
     normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
-    return Method(make_features(args.extractor or LABEL_EXTRACTORS), Settings(seed=args.seed), normalise, say)
+    return Method(make_features(args.extractor or LABEL_EXTRACTORS), LabelSettings(seed=args.seed), normalise, say)
 
 
 def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
@@ -205,7 +205,7 @@ def predict_trajectories(args: argparse.Namespace) -> None:
 
 def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
     from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
-    from avemo_harness.recognizers.heads.trajectory_training import Settings
+    from avemo_harness.recognizers.heads.trajectory_training import TrajectorySettings
 
     given = args.delay_s or ("auto" if corpus.rated_live else "0")
     try:
@@ -213,7 +213,7 @@ def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_e
     except ValueError as error:
         raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
     features = make_features(args.extractor or TRAJECTORY_EXTRACTORS)
-    return Method(features, Settings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
+    return Method(features, TrajectorySettings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
 
 
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.

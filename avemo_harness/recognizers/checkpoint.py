@@ -25,10 +25,11 @@ from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
 from avemo_harness.recognizers.heads.label_examples import row_width
-from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, Weights
+from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer
+from avemo_harness.recognizers.heads.training import Weights
 from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, TRAJECTORY_FORMAT, ContinuousRecognizer
 from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
-from avemo_harness.recognizers.heads.trajectory_training import Settings
+from avemo_harness.recognizers.heads.trajectory_training import TrajectorySettings
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
 from avemo_harness.torch_setup import own_device
@@ -286,7 +287,7 @@ def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0
     corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
     extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
-    trained = train_on(corpus, Method(features, Settings(seed=seed), say=setup.say))
+    trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), say=setup.say))
     folder.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
 
@@ -295,7 +296,7 @@ def _embedded_digest(demo: Release) -> str:
     decides = {
         "demo": demo.fingerprint,
         "format": TRAJECTORY_FORMAT,
-        "settings": asdict(Settings()),
+        "settings": asdict(TrajectorySettings()),
         "extractors": [dict(make_extractor(spec).identity()) for spec in EMBEDDED_EXTRACTORS],
         "versions": {name: version(name) for name in ("torch", "numpy", "av")},
     }

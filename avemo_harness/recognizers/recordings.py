@@ -20,6 +20,7 @@ Modality = Literal["both", "audio", "video"]
 SingleModality = Literal["audio", "video"]
 SINGLE_MODALITIES: tuple[SingleModality, ...] = ("audio", "video")
 
+MODALITIES: tuple[Modality, ...] = ("both", "audio", "video")
 MODALITY_NAMES: Mapping[Modality, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
@@ -47,6 +48,11 @@ class Recording:
         return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
 
     @property
+    def digests(self) -> tuple[str, str]:
+        """Digests of sound and face; a dash for one that the recording does not have."""
+        return self.sound.sha256 if self.sound else "-", self.face.sha256 if self.face else "-"
+
+    @property
     def name(self) -> str:
         """Name of the recording in errors."""
         clip = self.sound or self.face
@@ -56,7 +62,7 @@ class Recording:
     def views(self) -> tuple[Modality, ...]:
         """Modalities that the recording has, the most complete first."""
         if self.sound is not None and self.face is not None:
-            return ("both", "audio", "video")
+            return MODALITIES
         return ("audio",) if self.sound is not None else ("video",) if self.face is not None else ()
 
 

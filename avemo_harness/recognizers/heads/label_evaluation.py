@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 
 import numpy as np
 
@@ -14,18 +13,18 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.classification import Floats, balanced_accuracy, weighted_f1
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
-from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore, TrainingRecord
+from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore
 from avemo_harness.recognizers.features.feature_set import FeatureSet
 from avemo_harness.recognizers.heads.label_examples import (
-    VIEWS,
-    Example,
+    LabelExample,
     Normalisation,
-    Say,
     as_they_are,
     make_examples,
 )
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, Fitted, Settings, fit
-from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, Fitted, LabelSettings, fit
+from avemo_harness.recognizers.heads.training import provenance, training_record
+from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality
+from avemo_harness.torch_setup import Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +52,11 @@ def evaluate_categorical(
         raise UsageError("expected labelled recordings to evaluate, found none")
     test = [one for one in recordings if one.part == "test"]
     examples = make_examples(test or recordings, recognizer.features, lambda sentence: None)
-    return recognitions(predict_labels(recognizer, examples, VIEWS), "test" if test else "all recordings")
+    return recognitions(predict_labels(recognizer, examples, MODALITIES), "test" if test else "all recordings")
 
 
 def predict_labels(
-    recognizer: CategoricalRecognizer, examples: Sequence[Example], trained_on: tuple[Modality, ...]
+    recognizer: CategoricalRecognizer, examples: Sequence[LabelExample], trained_on: tuple[Modality, ...]
 ) -> list[Prediction]:
     """Predict the labels of examples under each of their views that it was trained on."""
     found = []
@@ -80,7 +79,7 @@ def recognitions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation
     """
     found = []
     for trained_on in dict.fromkeys(one.trained_on for one in told):
-        for view in VIEWS:
+        for view in MODALITIES:
             shown = [one for one in told if (one.trained_on, one.view) == (trained_on, view)]
             if shown:
                 found.append(_recognition(shown, part))
@@ -141,7 +140,7 @@ class Method:
     """
 
     features: FeatureSet
-    settings: Settings = field(default_factory=Settings)
+    settings: LabelSettings = field(default_factory=LabelSettings)
     normalise: Normalisation = as_they_are
     say: Say = lambda sentence: None
 
@@ -163,11 +162,11 @@ def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
     _warn_of_one_face(fitted.examples, method.say)
     told: list[Prediction] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
-        told += predict_labels(replace(recognizer, members=(member,)), held_out, VIEWS)
+        told += predict_labels(replace(recognizer, members=(member,)), held_out, MODALITIES)
     known = recognitions(told, "validation")
     used = {one.recording.recording_id for one in fitted.examples}
     if test := [one for one in examples if one.recording.part == "test" and one.recording.recording_id not in used]:
-        known += recognitions(predict_labels(recognizer, test, VIEWS), "test")
+        known += recognitions(predict_labels(recognizer, test, MODALITIES), "test")
     return replace(recognizer, card=replace(recognizer.card, recognitions=known))
 
 
@@ -189,7 +188,7 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, 
     told: list[Prediction] = []
     for views, settings in _systems(examples, method.settings):
         recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
-        if views == VIEWS:
+        if views == MODALITIES:
             _warn_of_one_face(fitted.examples, method.say)
         told += predict_labels(recognizer, test, views)
     return recognitions(told, "test")
@@ -222,43 +221,36 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
     return recognitions(told, "speakers left out")
 
 
-def _without_people(examples: Sequence[Example], test: Sequence[Example]) -> list[Example]:
+def _without_people(examples: Sequence[LabelExample], test: Sequence[LabelExample]) -> list[LabelExample]:
     """The examples in which nobody is heard or seen who is heard or seen in some others."""
     people = {name for one in test for name in (one.recording.speaker, one.recording.face)}
     return [one for one in examples if not people & {one.recording.speaker, one.recording.face}]
 
 
-def _systems(examples: Sequence[Example], settings: Settings) -> list[tuple[tuple[Modality, ...], Settings]]:
+def _systems(
+    examples: Sequence[LabelExample], settings: LabelSettings
+) -> list[tuple[tuple[Modality, ...], LabelSettings]]:
     """The recogniser of all views; beside it those of one stream each, where some recordings have both."""
-    found = [view for view in VIEWS if any(view in one.rows for one in examples)]
+    found = [view for view in MODALITIES if any(view in one.rows for one in examples)]
     if "both" not in found:
         return [(tuple(found), settings)]
     return [
-        (VIEWS, settings),
+        (MODALITIES, settings),
         (("audio",), replace(settings, shares=(0.0, 1.0, 0.0))),
         (("video",), replace(settings, shares=(0.0, 0.0, 1.0))),
     ]
 
 
-def _train(examples: Sequence[Example], corpus: str, method: Method) -> tuple[CategoricalRecognizer, Fitted]:
+def _train(examples: Sequence[LabelExample], corpus: str, method: Method) -> tuple[CategoricalRecognizer, Fitted]:
     fitted = fit(examples, method.features, method.settings)
     recordings = [one.recording for one in fitted.examples]
-    described = TrainingRecord(
-        corpus=corpus,
-        fingerprint=_fingerprint(recordings),
-        n_recordings=len(recordings),
-        n_speakers=len({one.speaker for one in recordings}),
-        seconds=float(sum(one.streams.duration_s for one in recordings)),
-        split=fitted.split,
-        seed=method.settings.seed,
-    )
-    names = tuple(dict(extractor.identity())["extractor"] for extractor in method.features.extractors)
-    versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
-    card = LabelCard(described, (), names, versions)
+    seconds = float(sum(recording.streams.duration_s for recording in recordings))
+    record = training_record(corpus, recordings, _fingerprint(recordings), seconds, fitted.split, method.settings.seed)
+    card = LabelCard(record, (), *provenance(method.features))
     return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
 
 
-def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
+def _warn_of_one_face(examples: Sequence[LabelExample], say: Say) -> None:
     faces = {one.recording.face for one in examples if "video" in one.rows}
     if len(faces) == 1:
         say(f"every face that was learned from is {min(faces)}'s: expect nothing of other faces, nor of both streams")
@@ -266,8 +258,5 @@ def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
 
 def _fingerprint(recordings: Sequence[LabelledRecording]) -> str:
     """Digest (hex) of recordings and labels, in order."""
-    digest = hashlib.sha256()
-    for one in recordings:
-        clips = [clip.sha256 if clip else "-" for clip in (one.streams.sound, one.streams.face)]
-        digest.update(" ".join([one.recording_id, one.label, *clips]).encode())
-    return digest.hexdigest()
+    lines = [" ".join([one.recording_id, one.label, *one.streams.digests]) for one in recordings]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,14 @@ from numpy.typing import NDArray
 from avemo_harness.metrics.trajectory import count_steps
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.feature_set import MASK_BITS, FeatureSet
-from avemo_harness.recognizers.recordings import LabelledRecording, Modality, Recording
+from avemo_harness.recognizers.heads.training import Example, with_progress
+from avemo_harness.recognizers.recordings import MODALITIES, LabelledRecording, Modality, Recording
+from avemo_harness.torch_setup import Say
 
-VIEWS: tuple[Modality, ...] = ("both", "audio", "video")
-
-Say = Callable[[str], None]
+LabelExample = Example[LabelledRecording]
+"""A labelled recording and its row, float32 (1, width), by modality."""
 
 _LEAST_DEVIATION = 1e-4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A labelled recording and its row, float32 (1, width), under each of its views; views may share an array."""
-
-    recording: LabelledRecording
-    rows: Mapping[Modality, Features]
 
 
 def row_width(features: FeatureSet) -> int:
@@ -65,30 +58,25 @@ def describe(streams: Recording, features: FeatureSet) -> dict[Modality, Feature
     return dict.fromkeys(streams.views, pooled(features.rows(streams, count, streams.views[0])))
 
 
-def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[Example]:
+def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[LabelExample]:
     """Describe recordings, in their order.
 
     Raises:
         MediaError: a recording cannot be read.
     """
-    examples = []
-    for number, recording in enumerate(recordings, 1):
-        examples.append(Example(recording, describe(recording.streams, features)))
-        if number % 100 == 0 and number < len(recordings):
-            say(f"features of {number} of {len(recordings)} recordings")
-    return examples
+    return [Example(one, describe(one.streams, features)) for one in with_progress(recordings, say)]
 
 
-Normalisation = Callable[[Sequence[Example]], Sequence[Example]]
+Normalisation = Callable[[Sequence[LabelExample]], Sequence[LabelExample]]
 """Normalisation of the examples of a corpus before training."""
 
 
-def as_they_are(examples: Sequence[Example]) -> Sequence[Example]:
+def as_they_are(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
     """No normalisation: what a recogniser of single recordings needs."""
     return examples
 
 
-def within_speakers(examples: Sequence[Example]) -> Sequence[Example]:
+def within_speakers(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
     """Standardise rows within each speaker and view: what is left is how speakers differ from their usual selves.
 
     Needs no labels, but all of a speaker's recordings at once, and emotions that vary (it is transductive): of somebody
@@ -96,7 +84,7 @@ def within_speakers(examples: Sequence[Example]) -> Sequence[Example]:
     """
     rows: list[dict[Modality, Features]] = [{} for _ in examples]
     for speaker in sorted({one.recording.speaker for one in examples}):
-        for view in VIEWS:
+        for view in MODALITIES:
             indices = [
                 index for index, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
             ]

@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import MediaError, UsageError
-from avemo_harness.metrics.classification import confusion_counts, macro_f1
+from avemo_harness.metrics.classification import Floats, confusion_counts, macro_f1
 from avemo_harness.recognizers.card import LabelCard
 from avemo_harness.recognizers.features.base import Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
-from avemo_harness.recognizers.heads.label_examples import VIEWS, Example, describe, row_width, shown_columns
-from avemo_harness.recognizers.heads.logistic import Floats
-from avemo_harness.recognizers.recordings import Modality, Part, Recording
-from avemo_harness.torch_setup import one_thread
+from avemo_harness.recognizers.heads.label_examples import LabelExample, describe, row_width, shown_columns
+from avemo_harness.recognizers.heads.training import (
+    Indices,
+    Settings,
+    Weights,
+    fit_network,
+    shuffled_batches,
+)
+from avemo_harness.recognizers.recordings import MODALITIES, Modality, Part, Recording
 
 if TYPE_CHECKING:
     import torch
@@ -54,38 +59,19 @@ def make_network(width: int, labels: int, hidden: int = HIDDEN, dropout: float =
     )
 
 
-Weights = Mapping[str, NDArray[np.float32]]
-Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Training settings.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings(Settings):
+    """Training settings of the label head; its weight decay is that of AdamW.
 
     Args:
-        seed: of the weights, folds, order, views and dropout.
-        hidden: width of the hidden layer.
-        learning_rate: of Adam.
-        weight_decay: decoupled from the learning step's direction (AdamW).
-        dropout: share of inputs and of hidden values dropped in training.
-        batch: recordings a step, at most.
         folds: networks that are trained where there is no validation part, at least 2.
-        stop_after: epochs without gain after which training ends.
-        most_epochs: where it ends at the latest.
-        shares: how often a recording with both streams is shown whole, as sound, as face; they sum to 1. A view of
-            share 0 is never shown, and does not count in validation.
+        shares: a modality of share 0 is never shown, and does not count in validation.
     """
 
-    seed: int = 0
     hidden: int = HIDDEN
-    learning_rate: float = 1e-3
     weight_decay: float = 0.1
-    dropout: float = 0.5
-    batch: int = 32
-    folds: int = 4
-    stop_after: int = 15
     most_epochs: int = 100
-    shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
+    folds: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,11 +86,11 @@ class Fitted:
         split: how they were kept apart, in words.
     """
 
-    examples: tuple[Example, ...]
+    examples: tuple[LabelExample, ...]
     labels: tuple[str, ...]
     scaling: Scaling
     members: tuple[Weights, ...]
-    validation: tuple[tuple[Example, ...], ...]
+    validation: tuple[tuple[LabelExample, ...], ...]
     split: str
 
 
@@ -120,7 +106,7 @@ class _Data:
         return indices[~np.isnan(self.rows[view][indices, -1])] if view in self.rows else indices[:0]
 
 
-def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -> Fitted:
+def fit(examples: Sequence[LabelExample], features: FeatureSet, settings: LabelSettings) -> Fitted:
     """Train on examples; of a corpus with parts, on those of the train part, validated on those of the validation part.
 
     Raises:
@@ -145,18 +131,18 @@ def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -
     return Fitted(tuple(examples), labels, scaling, tuple(members), held_out, split)
 
 
-def _parts_used(examples: Sequence[Example]) -> tuple[Part | None, ...]:
+def _parts_used(examples: Sequence[LabelExample]) -> tuple[Part | None, ...]:
     """Of a corpus with a train part, that and the validation part; else everything."""
     if any(one.recording.part == "train" for one in examples):
         return ("train", "validation")
     return (None, "train", "validation", "test")
 
 
-def _views_used(settings: Settings) -> set[Modality]:
-    return {view for view, share in zip(VIEWS, settings.shares, strict=True) if share}
+def _views_used(settings: LabelSettings) -> set[Modality]:
+    return {view for view, share in zip(MODALITIES, settings.shares, strict=True) if share}
 
 
-def _folds(examples: Sequence[Example], settings: Settings) -> tuple[list[tuple[Indices, Indices]], str]:
+def _folds(examples: Sequence[LabelExample], settings: LabelSettings) -> tuple[list[tuple[Indices, Indices]], str]:
     """Training and validation examples of each member, and how they were chosen."""
     held_out = np.array([one.recording.part == "validation" for one in examples])
     if held_out.any():
@@ -181,9 +167,9 @@ def _require_labels(truth: Indices, labels: Sequence[str]) -> None:
         raise UsageError(f"expected {labels[missing[0]]} recordings of several speakers to train on; add some")
 
 
-def _data(examples: Sequence[Example], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
+def _data(examples: Sequence[LabelExample], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
     rows = {}
-    for view in VIEWS:
+    for view in MODALITIES:
         indices = [index for index, one in enumerate(examples) if view in one.rows]
         if indices:
             values = np.full((len(examples), row_width(features)), np.nan, dtype=np.float32)
@@ -193,57 +179,35 @@ def _data(examples: Sequence[Example], labels: Sequence[str], features: FeatureS
     return _Data(rows, np.array([labels.index(one.recording.label) for one in examples], dtype=np.intp))
 
 
-def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int, settings: Settings) -> Weights:
+def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int, settings: LabelSettings) -> Weights:
     """The weights of the epoch that does best in validation."""
     import torch
-    from accelerate import Accelerator
 
-    accelerator = Accelerator()
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        width = next(iter(data.rows.values())).shape[1]
-        network = make_network(width, labels, settings.hidden, settings.dropout)
-        optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        network, optimizer = accelerator.prepare(network, optimizer)
-        counts = np.bincount(data.truth[training], minlength=labels)
-        rarity = torch.tensor(len(training) / (labels * counts), dtype=torch.float32)
-        loss_of = torch.nn.CrossEntropyLoss(rarity.to(accelerator.device))
-        rng = np.random.default_rng(settings.seed)
-        best, best_epoch, kept = (-np.inf, -np.inf), 0, _weights(accelerator.unwrap_model(network))
-        for epoch in range(1, settings.most_epochs + 1):
-            network.train()
-            batches = list(_batches(training, settings, rng, accelerator.num_processes))
-            for chosen, drawn in batches[accelerator.process_index :: accelerator.num_processes]:
-                rows, truth = torch.from_numpy(_shown(data, chosen, drawn)), torch.from_numpy(data.truth[chosen])
-                loss = loss_of(network(rows.to(accelerator.device)), truth.to(accelerator.device))
-                optimizer.zero_grad()
-                accelerator.backward(loss)
-                optimizer.step()
-            gained = _validation_score(accelerator.unwrap_model(network), data, validation, labels, settings)
-            if gained > best:
-                best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
-            if epoch - best_epoch >= settings.stop_after:
-                break
-    return kept
+    counts = np.bincount(data.truth[training], minlength=labels)
+    rarity = torch.tensor(len(training) / (labels * counts), dtype=torch.float32)
 
+    def batches(rng: np.random.Generator, processes: int) -> Iterator[tuple[Indices, Indices]]:
+        for chosen in shuffled_batches(training, settings.batch, processes, rng):
+            yield chosen, rng.choice(len(MODALITIES), size=len(chosen), p=settings.shares)
 
-def _batches(
-    training: Indices, settings: Settings, rng: np.random.Generator, processes: int
-) -> Iterator[tuple[Indices, Indices]]:
-    """Every recording once, in drawn order, and the number of the view that is drawn for each.
+    def loss(network: torch.nn.Module, batch: tuple[Indices, Indices], device: torch.device) -> torch.Tensor:
+        rows, truth = torch.from_numpy(_shown(data, *batch)), torch.from_numpy(data.truth[batch[0]])
+        return torch.nn.functional.cross_entropy(network(rows.to(device)), truth.to(device), rarity.to(device))
 
-    Several processes get as many batches each, so that they stay in step: where recordings are few, some come twice.
-    """
-    order = rng.permutation(training)
-    count = -(-len(order) // (settings.batch * processes)) * processes
-    for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
-        yield chosen, rng.choice(len(VIEWS), size=len(chosen), p=settings.shares)
+    return fit_network(
+        partial(make_network, next(iter(data.rows.values())).shape[1], labels, settings.hidden, settings.dropout),
+        torch.optim.AdamW,
+        batches,
+        loss,
+        partial(_validation_score, data=data, validation=validation, labels=labels, settings=settings),
+        settings,
+    )
 
 
 def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
-    """Rows of recordings under drawn views; under the first view that it has where a recording lacks the drawn one."""
+    """Rows of recordings as drawn modalities; as the first one that a recording has where it lacks the drawn one."""
     found = np.full((len(chosen), next(iter(data.rows.values())).shape[1]), np.nan, dtype=np.float32)
-    for number, view in enumerate(VIEWS):
+    for number, view in enumerate(MODALITIES):
         if view in data.rows:
             found[drawn == number] = data.rows[view][chosen[drawn == number]]
     for rows in data.rows.values():
@@ -253,15 +217,14 @@ def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
 
 
 def _validation_score(
-    network: torch.nn.Module, data: _Data, validation: Indices, labels: int, settings: Settings
+    network: torch.nn.Module, data: _Data, validation: Indices, labels: int, settings: LabelSettings
 ) -> tuple[float, float]:
     """Macro F1, mean of the views that are trained; of equal ones, the larger mean log probability of the truth."""
     import torch
 
-    network.eval()
     device = next(network.parameters()).device
     scores, evidence = [], []
-    for view, share in zip(VIEWS, settings.shares, strict=True):
+    for view, share in zip(MODALITIES, settings.shares, strict=True):
         shown = data.having(view, validation)
         if not share or not len(shown):
             continue
@@ -272,10 +235,6 @@ def _validation_score(
         scores.append(float(macro_f1(counts, np.bincount(truth, minlength=labels) > 0)))
         evidence.append(float(found[np.arange(len(truth)), truth].mean()))
     return float(np.mean(scores)), float(np.mean(evidence))
-
-
-def _weights(network: torch.nn.Module) -> Weights:
-    return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
 
 
 LABEL_FORMAT = "avemo-categorical-recognizer-1"

@@ -17,6 +17,7 @@ from avemo_harness.metrics.trajectory import ROUNDING, Dimension, Trajectory, co
 from avemo_harness.recognizers.card import TrajectoryCard
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
+from avemo_harness.recognizers.heads.training import Weights
 from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, RatedRecording, Recording, SingleModality
 from avemo_harness.torch_setup import one_thread
 
@@ -81,8 +82,6 @@ def concordance_loss(predicted: torch.Tensor, rated: torch.Tensor) -> torch.Tens
 
 TRAJECTORY_FORMAT = "avemo-continuous-recognizer-1"
 """Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)

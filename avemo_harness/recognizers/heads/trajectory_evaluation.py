@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import (
@@ -18,18 +17,18 @@ from avemo_harness.metrics.agreement import (
     series_moments,
 )
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.card import Agreement
 from avemo_harness.recognizers.features.feature_set import FeatureSet
 from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, ContinuousRecognizer
 from avemo_harness.recognizers.heads.trajectory_training import (
-    VIEWS,
-    Say,
-    Settings,
+    TrajectorySettings,
     find_delay,
     shifted,
     train_recognizer,
 )
 from avemo_harness.recognizers.recordings import (
+    MODALITIES,
     Corpus,
     Fold,
     Modality,
@@ -39,8 +38,7 @@ from avemo_harness.recognizers.recordings import (
     subject_wise_folds,
     training_fold,
 )
-
-Floats = NDArray[np.float64]
+from avemo_harness.torch_setup import Say
 
 
 def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecording]) -> list[dict[Modality, Floats]]:
@@ -65,7 +63,7 @@ def agreements(
         part: what the recordings are called on the card.
     """
     found = []
-    for view in VIEWS:
+    for view in MODALITIES:
         for column, dimension in enumerate(DIMENSIONS):
             moments = [
                 series_moments(values[view][:, column], one.trajectory.column(dimension))
@@ -114,7 +112,7 @@ class Method:
     """
 
     features: FeatureSet
-    settings: Settings = field(default_factory=Settings)
+    settings: TrajectorySettings = field(default_factory=TrajectorySettings)
     delay_s: float | None = 0.0
     folds: int = FOLDS
     say: Say = lambda sentence: None

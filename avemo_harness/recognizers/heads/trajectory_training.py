@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,88 +13,68 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.recognizers.card import TrainingRecord, TrajectoryCard
+from avemo_harness.metrics.classification import Floats
+from avemo_harness.recognizers.card import TrajectoryCard
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
+from avemo_harness.recognizers.heads.training import (
+    Example,
+    Settings,
+    Weights,
+    fit_network,
+    provenance,
+    shuffled_batches,
+    training_record,
+    with_progress,
+)
 from avemo_harness.recognizers.heads.trajectory import (
     DIMENSIONS,
     HIDDEN,
     ContinuousRecognizer,
-    Weights,
     concordance_loss,
     make_network,
     padded,
     with_calibration,
 )
-from avemo_harness.recognizers.recordings import Modality, RatedRecording
+from avemo_harness.recognizers.recordings import MODALITIES, Modality, RatedRecording
 from avemo_harness.text import fixed
-from avemo_harness.torch_setup import one_thread
+from avemo_harness.torch_setup import Say
 
 if TYPE_CHECKING:
     import torch
 
-VIEWS: tuple[Modality, ...] = ("both", "audio", "video")
-
 _SAY_EVERY = 10
 _LEAST_STEPS = 8
 """Steps an epoch, for corpora of a few long recordings."""
+_MOST_NORM = 1.0
+"""Of gradients, which a recurrent network may blow up."""
 
+RatedExample = Example[RatedRecording]
+"""A rated recording and as many rows as it has ratings, by modality."""
 Ratings = NDArray[np.float32]
-Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Training settings.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectorySettings(Settings):
+    """Training settings of the trajectory head.
 
     Args:
-        seed: of the weights, the order of recordings, views and dropout.
-        hidden: width of each direction of the LSTM.
-        learning_rate: of Adam.
-        weight_decay: of Adam.
-        dropout: share of inputs and hidden values dropped in training.
-        batch: recordings a step, at most.
         patience: epochs without gain after which the learning rate is halved.
-        stop_after: epochs without gain after which training ends.
-        most_epochs: where it ends at the latest.
-        shares: how often a recording with both streams is shown whole, as sound, as face; they sum to 1.
     """
 
-    seed: int = 0
     hidden: int = HIDDEN
-    learning_rate: float = 1e-3
     weight_decay: float = 1e-4
-    dropout: float = 0.5
-    batch: int = 32
-    patience: int = 5
-    stop_after: int = 15
     most_epochs: int = 80
-    shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
+    patience: int = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A recording's rows under each of its views, and its ratings (T, 2) as valence, arousal."""
-
-    recording_id: str
-    rows: Mapping[Modality, Features]
-    ratings: Ratings
-
-
-def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Say) -> list[Example]:
-    """Extract the rows of recordings, as many as each has ratings.
+def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Say) -> list[RatedExample]:
+    """Describe recordings, in their order.
 
     Raises:
         MediaError: a recording cannot be read.
     """
-    examples = []
-    for number, recording in enumerate(recordings, 1):
-        ratings = np.column_stack([recording.trajectory.column(name) for name in DIMENSIONS]).astype(np.float32)
-        rows = features.views(recording.streams, len(ratings))
-        examples.append(Example(recording.recording_id, rows, ratings))
-        if number % 100 == 0 and number < len(recordings):
-            say(f"features of {number} of {len(recordings)} recordings")
-    return examples
+    return [Example(one, features.views(one.streams, len(one.trajectory))) for one in with_progress(recordings, say)]
 
 
 def train_recognizer(
@@ -102,7 +82,7 @@ def train_recognizer(
     validation: Sequence[RatedRecording],
     features: FeatureSet,
     corpus: str,
-    settings: Settings | None = None,
+    settings: TrajectorySettings | None = None,
     say: Say = lambda sentence: None,
 ) -> ContinuousRecognizer:
     """Train on some recordings; those of the validation part decide when it is enough.
@@ -114,7 +94,7 @@ def train_recognizer(
         UsageError: a part is empty, or has no ratings that vary.
         MediaError: a recording cannot be read.
     """
-    settings = settings or Settings()
+    settings = settings or TrajectorySettings()
     if not training or not validation:
         raise UsageError(
             f"expected recordings to train and to validate on, found {len(training)} and {len(validation)}"
@@ -126,18 +106,9 @@ def train_recognizer(
     scaling = fit_scaling([one.rows for one in shown], features.shown)
     weights = _fit(shown, held_out, features, scaling, settings, say)
     rated = [*training, *validation]
-    described = TrainingRecord(
-        corpus=corpus,
-        fingerprint=fingerprint(rated),
-        n_recordings=len(rated),
-        n_speakers=len({one.speaker for one in rated}),
-        seconds=float(sum(len(one.trajectory) for one in rated) / RATE_HZ),
-        split=_split_text(validation),
-        seed=settings.seed,
-    )
-    names = tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors)
-    versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
-    card = TrajectoryCard(described, (), names, versions)
+    seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
+    record = training_record(corpus, rated, fingerprint(rated), seconds, _split_text(validation), settings.seed)
+    card = TrajectoryCard(record, (), *provenance(features))
     recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
     return with_calibration(recognizer, rated, [one.rows for one in held_out])
 
@@ -151,113 +122,96 @@ def fingerprint(recordings: Sequence[RatedRecording]) -> str:
     """Digest (hex) of recordings and ratings, in order."""
     digest = hashlib.sha256()
     for one in recordings:
-        clips = [clip.sha256 if clip else "-" for clip in (one.streams.sound, one.streams.face)]
-        digest.update(" ".join([one.recording_id, *clips]).encode() + one.trajectory.values.tobytes())
+        digest.update(" ".join([one.recording_id, *one.streams.digests]).encode() + one.trajectory.values.tobytes())
     return digest.hexdigest()
 
 
 def _fit(
-    training: Sequence[Example],
-    validation: Sequence[Example],
+    training: Sequence[RatedExample],
+    validation: Sequence[RatedExample],
     features: FeatureSet,
     scaling: Scaling,
-    settings: Settings,
+    settings: TrajectorySettings,
     say: Say,
 ) -> Weights:
     """The weights of the epoch that does best in validation."""
     import torch
-    from accelerate import Accelerator
 
-    accelerator = Accelerator()
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        network = make_network(features.width, settings.hidden, settings.dropout)
-        optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.5, settings.patience)
-        network, optimizer = accelerator.prepare(network, optimizer)
-        rng = np.random.default_rng(settings.seed)
-        best, best_epoch, kept = -np.inf, 0, _weights(accelerator.unwrap_model(network))
-        for epoch in range(1, settings.most_epochs + 1):
-            network.train()
-            batches = list(_batches(training, features, scaling, settings, rng))
-            for rows, ratings in batches[accelerator.process_index :: accelerator.num_processes]:
-                predicted = network(padded(rows).to(accelerator.device), [len(one) for one in rows])
-                joined = torch.cat([one[: len(rated)] for one, rated in zip(predicted, ratings, strict=True)])
-                loss = concordance_loss(joined, torch.from_numpy(np.concatenate(ratings)).to(joined))
-                optimizer.zero_grad()
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(network.parameters(), 1.0)
-                optimizer.step()
-            gained = _validation_score(accelerator.unwrap_model(network), validation, features, scaling)
-            scheduler.step(gained)
-            if gained > best:
-                best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
-            if epoch % _SAY_EVERY == 0:
-                say(f"epoch {epoch}: CCC {fixed(gained)} in validation, best {fixed(best)}")
-            if epoch - best_epoch >= settings.stop_after:
-                break
-    return kept
+    size = min(settings.batch, -(-len(training) // _LEAST_STEPS))
 
+    def batches(rng: np.random.Generator, processes: int) -> Iterator[tuple[list[Features], list[Ratings]]]:
+        for chosen in shuffled_batches(np.arange(len(training)), size, processes, rng):
+            examples = [training[index] for index in chosen]
+            drawn = [_drawn_modality(example, settings.shares, rng) for example in examples]
+            yield (
+                [_scaled(example, view, features, scaling) for example, view in zip(examples, drawn, strict=True)],
+                [_ratings(example) for example in examples],
+            )
 
-def _batches(
-    examples: Sequence[Example], features: FeatureSet, scaling: Scaling, settings: Settings, rng: np.random.Generator
-) -> Iterator[tuple[list[Features], list[Ratings]]]:
-    """Every recording once, in drawn order, each under a drawn view.
+    def loss(
+        network: torch.nn.Module, batch: tuple[list[Features], list[Ratings]], device: torch.device
+    ) -> torch.Tensor:
+        rows, ratings = batch
+        predicted = network(padded(rows).to(device), [len(one) for one in rows])
+        joined = torch.cat([one[: len(rated)] for one, rated in zip(predicted, ratings, strict=True)])
+        return concordance_loss(joined, torch.from_numpy(np.concatenate(ratings)).to(joined))
 
-    Several processes get as many batches each, so that they stay in step: where recordings are few, some come twice.
-    """
-    import torch.distributed
+    def after_epoch(epoch: int, gained: float, best: float) -> None:
+        if epoch % _SAY_EVERY == 0:
+            say(f"epoch {epoch}: CCC {fixed(gained)} in validation, best {fixed(best)}")
 
-    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    order = rng.permutation(len(examples))
-    batch = min(settings.batch, -(-len(order) // _LEAST_STEPS))
-    count = -(-len(order) // (batch * processes)) * processes
-    for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
-        rows, ratings = [], []
-        for index in chosen:
-            example = examples[index]
-            view = _drawn_view(example, settings.shares, rng)
-            rows.append(scaling.apply(example.rows[view], features.shown(view)))
-            ratings.append(example.ratings)
-        yield rows, ratings
+    return fit_network(
+        partial(make_network, features.width, settings.hidden, settings.dropout),
+        torch.optim.Adam,
+        batches,
+        loss,
+        partial(_validation_score, examples=validation, features=features, scaling=scaling),
+        settings,
+        patience=settings.patience,
+        most_norm=_MOST_NORM,
+        after_epoch=after_epoch,
+    )
 
 
-def _drawn_view(example: Example, shares: tuple[float, float, float], rng: np.random.Generator) -> Modality:
-    drawn: Modality = VIEWS[rng.choice(3, p=shares)]
+def _ratings(example: RatedExample) -> Ratings:
+    """Valence and arousal, (T, 2)."""
+    return np.column_stack([example.recording.trajectory.column(name) for name in DIMENSIONS]).astype(np.float32)
+
+
+def _scaled(example: RatedExample, view: Modality, features: FeatureSet, scaling: Scaling) -> Features:
+    return scaling.apply(example.rows[view], features.shown(view))
+
+
+def _drawn_modality(example: RatedExample, shares: tuple[float, float, float], rng: np.random.Generator) -> Modality:
+    drawn = MODALITIES[rng.choice(len(MODALITIES), p=shares)]
     return drawn if drawn in example.rows else next(iter(example.rows))
 
 
 def _validation_score(
-    network: torch.nn.Module, examples: Sequence[Example], features: FeatureSet, scaling: Scaling
-) -> float:
-    """Mean concordance over views and dimensions."""
+    network: torch.nn.Module, examples: Sequence[RatedExample], features: FeatureSet, scaling: Scaling
+) -> tuple[float]:
+    """Mean concordance over modalities and dimensions."""
     import torch
 
-    network.eval()
     device = next(network.parameters()).device
     scores = []
-    for view in VIEWS:
+    for view in MODALITIES:
         shown = [example for example in examples if view in example.rows]
         if not shown:
             continue
-        rows = [scaling.apply(example.rows[view], features.shown(view)) for example in shown]
+        rows = [_scaled(example, view, features, scaling) for example in shown]
         with torch.inference_mode():
             predicted = network(padded(rows).to(device), [len(one) for one in rows]).cpu().numpy().astype(np.float64)
-        joined = np.concatenate([one[: len(example.ratings)] for one, example in zip(predicted, shown, strict=True)])
-        rated = np.concatenate([example.ratings for example in shown]).astype(np.float64)
-        scores += [float(concordance(series_moments(joined[:, i], rated[:, i]))) for i in range(len(DIMENSIONS))]
-    return float(np.nanmean(scores))
-
-
-def _weights(network: torch.nn.Module) -> Weights:
-    return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
+        rated = [_ratings(example) for example in shown]
+        joined = np.concatenate([one[: len(ratings)] for one, ratings in zip(predicted, rated, strict=True)])
+        truth = np.concatenate(rated).astype(np.float64)
+        scores += [float(concordance(series_moments(joined[:, i], truth[:, i]))) for i in range(len(DIMENSIONS))]
+    return (float(np.nanmean(scores)),)
 
 
 LONGEST_S = 6.0
 _RIDGE = 10.0
 _FOLDS = 3
-
-Floats = NDArray[np.float64]
 
 
 def shifted(recording: RatedRecording, delay_s: float) -> RatedRecording:

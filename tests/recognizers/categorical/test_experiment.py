@@ -19,8 +19,8 @@ from avemo_harness.recognizers.heads.label_evaluation import (
     leave_one_speaker_out,
     train_categorical,
 )
-from avemo_harness.recognizers.heads.label_examples import Example, within_speakers
-from avemo_harness.recognizers.heads.labels import Fitted, Settings, fit
+from avemo_harness.recognizers.heads.label_examples import LabelExample, within_speakers
+from avemo_harness.recognizers.heads.labels import Fitted, LabelSettings, fit
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording
 
 
@@ -36,7 +36,7 @@ def quick(method: Method) -> Method:
 def test_nobody_who_is_heard_or_seen_in_training_is_evaluated(quick: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     people: list[set[str]] = []
 
-    def watched(examples: Sequence[Example], features: FeatureSet, settings: Settings) -> Fitted:
+    def watched(examples: Sequence[LabelExample], features: FeatureSet, settings: LabelSettings) -> Fitted:
         people.append({name for one in examples for name in (one.recording.speaker, one.recording.face)})
         return fit(examples, features, settings)
 

@@ -9,12 +9,12 @@ import pytest
 from support.planted_labels import labelled
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.recognizers.heads.label_examples import VIEWS, describe
+from avemo_harness.recognizers.heads.label_examples import describe
 from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
-from avemo_harness.recognizers.recordings import Modality
+from avemo_harness.recognizers.recordings import MODALITIES, Modality
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", MODALITIES)
 def test_it_gives_a_probability_for_each_emotion(recognizer: CategoricalRecognizer, view: Modality) -> None:
     assert recognizer.labels == EMOTIONS
     found = recognizer.log_probabilities(labelled("new", "sad", "zoe").streams, view)
@@ -28,7 +28,7 @@ def test_a_plain_face_is_recognised(recognizer: CategoricalRecognizer) -> None:
         assert recognizer.labels[int(found.argmax())] == label
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", MODALITIES)
 def test_many_recordings_at_once_get_what_each_gets_alone(recognizer: CategoricalRecognizer, view: Modality) -> None:
     streams = [labelled(f"new {number}", "sad", "zoe").streams for number in range(5)]
     together = recognizer.judge([describe(one, recognizer.features)[view] for one in streams], view)

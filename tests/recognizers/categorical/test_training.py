@@ -13,13 +13,13 @@ from support.planted_labels import QUICK, labelled, labelled_corpus
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_categorical, train_categorical
 from avemo_harness.recognizers.heads.label_examples import make_examples
-from avemo_harness.recognizers.heads.labels import Fitted, Settings, fit
+from avemo_harness.recognizers.heads.labels import Fitted, LabelSettings, fit
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality, Part
 
 TRAINING = labelled_corpus(8)
 
 
-def fitted(recordings: Sequence[LabelledRecording], settings: Settings = QUICK) -> Fitted:
+def fitted(recordings: Sequence[LabelledRecording], settings: LabelSettings = QUICK) -> Fitted:
     return fit(make_examples(recordings, planted_features(), print), planted_features(), settings)
 
 
@@ -27,7 +27,7 @@ def with_part(recordings: Sequence[LabelledRecording], part: Part | None) -> lis
     return [replace(one, part=part) for one in recordings]
 
 
-def accuracies(settings: Settings) -> dict[Modality, float]:
+def accuracies(settings: LabelSettings) -> dict[Modality, float]:
     """By view, of speakers that were not trained on."""
     recordings = labelled_corpus(20, each=6)
     training = Corpus("planted", (), tuple(one for one in recordings if one.speaker < "s08"))

@@ -14,10 +14,15 @@ from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.recognizers.features.feature_set import MASK_BITS, Scaling, fit_scaling
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
 from avemo_harness.recognizers.heads.trajectory_evaluation import agreements, predict
-from avemo_harness.recognizers.heads.trajectory_training import Settings, fingerprint, make_examples, train_recognizer
+from avemo_harness.recognizers.heads.trajectory_training import (
+    TrajectorySettings,
+    fingerprint,
+    make_examples,
+    train_recognizer,
+)
 from avemo_harness.recognizers.recordings import RatedRecording
 
-QUICK = Settings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
+QUICK = TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
 
 
 def silent(sentence: str) -> None:
@@ -29,7 +34,7 @@ def recordings() -> list[RatedRecording]:
     return planted_corpus(speakers=12)
 
 
-def train(recordings: list[RatedRecording], settings: Settings = QUICK) -> ContinuousRecognizer:
+def train(recordings: list[RatedRecording], settings: TrajectorySettings = QUICK) -> ContinuousRecognizer:
     training = [one for one in recordings if int(one.speaker[1:]) < 7]
     validation = [one for one in recordings if 7 <= int(one.speaker[1:]) < 9]
     return train_recognizer(training, validation, planted_features(), "planted", settings, silent)

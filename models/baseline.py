@@ -29,7 +29,7 @@ from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.controls import labels_of
 from avemo_harness.recognizers import EMBEDDED, RECOGNIZERS, identify_recognizer, load_recognizer
 from avemo_harness.recognizers.checkpoint import EMBEDDED_VERSION as LISTENER_VERSION
-from avemo_harness.recognizers.checkpoint import load_categorical
+from avemo_harness.recognizers.checkpoint import load_label_recognizer
 from avemo_harness.recognizers.features.builtin import clip_features
 from avemo_harness.recognizers.heads.late_fusion import FORMAT, FusionRecognizer
 from avemo_harness.recognizers.judging import (
@@ -138,7 +138,7 @@ class Baseline:
         else:
             if arguments.train != "auto":
                 raise UsageError(f"baseline: {folder} is trained already; leave train out, or name a recogniser")
-            self._trained = load_categorical(folder, files.cache_dir(), "cpu")
+            self._trained = load_label_recognizer(folder, files.cache_dir(), "cpu")
             identity = self._trained.identity()
             self._features = identity["extractors"]
             self._recognizer_identity = f"{identity['format']} {identity['labels']} {identity['weights']}"

@@ -92,20 +92,20 @@ def write_file(path: Path, text: str | bytes) -> None:
 
 
 def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_categorical
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
 
     require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_categorical(corpus, _label_method(args))
     if rank() == 0:
-        save_categorical(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
+        save_recognizer(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
         print("\n".join(recognizer.card.lines()))
         print(f"kept in {args.out}")
 
 
 def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     """Print Table 1 of the paper for a corpus; ``--out`` gets the same numbers as JSON."""
-    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer
     from avemo_harness.recognizers.heads import label_evaluation
     from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical
     from avemo_harness.recognizers.tables import recognition_table
@@ -113,7 +113,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     if args.figure is not None:
         raise UsageError("--figure draws ratings over time; leave it out for labels")
     if args.recognizer is not None:
-        recognizer = load_categorical(args.recognizer, cache_dir())
+        recognizer = load_label_recognizer(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         found = evaluate_categorical(recognizer, corpus.labelled)
     else:
@@ -134,9 +134,9 @@ def predict_labels(args: argparse.Namespace) -> None:
     """Print the probability of each label for each clip."""
     import numpy as np
 
-    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer
 
-    recognizer = load_categorical(args.recognizer, cache_dir())
+    recognizer = load_label_recognizer(args.recognizer, cache_dir())
     for path, streams, view in read_clips(args):
         found = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
         print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, found, strict=True))}))
@@ -152,13 +152,13 @@ def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
 
 
 def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_checkpoint
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
     from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
     require_new_folder(args.out, NOT_EMPTY)
     recognizer = train_on(corpus, _trajectory_method(args, corpus))
     if rank() == 0:
-        save_checkpoint(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
+        save_recognizer(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
         print("\n".join(recognizer.card.lines()))
         print(f"kept in {args.out}; avemo-eval judge RUN --recognizer {args.out}")
 
@@ -166,7 +166,7 @@ def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
     """Print Tables 3 and 4 of the paper for a corpus; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
-    from avemo_harness.recognizers.checkpoint import load_checkpoint
+    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
     from avemo_harness.recognizers.heads import trajectory_evaluation
 
     if args.figure is not None:
@@ -174,7 +174,7 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
 
         require_matplotlib()
     if args.recognizer is not None:
-        recognizer = load_checkpoint(args.recognizer, cache_dir())
+        recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
     else:
@@ -194,9 +194,9 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
 
 
 def predict_trajectories(args: argparse.Namespace) -> None:
-    from avemo_harness.recognizers.checkpoint import load_checkpoint
+    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
 
-    recognizer = load_checkpoint(args.recognizer, cache_dir())
+    recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
     for path, streams, view in read_clips(args):
         found = recognizer.trajectory(streams, view)
         columns = {name: found.column(name).round(4).tolist() for name in found.columns}

@@ -257,9 +257,9 @@ def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
     """
     folder = trained_folder(name, JUDGES)
     if folder is not None:
-        from avemo_harness.recognizers.checkpoint import load_checkpoint
+        from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
 
-        return load_checkpoint(folder, setup.cache_dir, setup.device)
+        return load_trajectory_recognizer(folder, setup.cache_dir, setup.device)
     opener, plugin = JUDGE_REGISTRY.load(name), JUDGE_REGISTRY.plugin(name)
     if plugin is None:
         return cast("TrajectoryJudge", opener(setup))

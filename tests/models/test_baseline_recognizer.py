@@ -17,7 +17,7 @@ from avemo_harness.benchmark.request import Response
 from avemo_harness.errors import GenerationError, UsageError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.baseline import Baseline
-from avemo_harness.recognizers.checkpoint import load_categorical, save_categorical
+from avemo_harness.recognizers.checkpoint import load_label_recognizer, save_recognizer
 from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureSet
@@ -42,7 +42,7 @@ def train(release: Path, folder: Path, labels: Sequence[str] = EMOTIONS) -> Path
     corpus = read_release(ReleaseArguments(str(release), CONFIG))
     chosen = type(corpus)(corpus.name, (), tuple(one for one in corpus.labelled if one.label in labels))
     features = FeatureSet(tuple(make_extractor(spec) for spec in SPECS))
-    save_categorical(train_categorical(chosen, Method(features, QUICK)), SPECS, folder)
+    save_recognizer(train_categorical(chosen, Method(features, QUICK)), SPECS, folder)
     return folder
 
 
@@ -64,7 +64,7 @@ def clips_of(acted: Sequence[Dialogue]) -> list[Clip]:
 
 
 def test_answers_are_those_of_the_recogniser(acted: list[Dialogue], folder: Path, tmp_path: Path) -> None:
-    recognizer = load_categorical(folder, tmp_path, "cpu")
+    recognizer = load_label_recognizer(folder, tmp_path, "cpu")
     whole = clips_of(acted)[0]
     heard = Clip.from_bytes(media.encode_sound(media.decode_sound(whole.read())), "heard")
     seen = Clip.from_bytes(media.remove_sound(whole.read()), "seen")

@@ -188,9 +188,9 @@ def _rate_streams(recognizer: FeatureRecognizer, clip: LabelledClip, features: C
 
 
 def _trained_rater(folder: Path, cache_dir: Path) -> RateClips:
-    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer
 
-    recognizer = load_categorical(folder, cache_dir)
+    recognizer = load_label_recognizer(folder, cache_dir)
     by = f"recogniser {folder.name} ({recognizer.identity()['weights'][:_DIGITS]})"
 
     def named(clip: LabelledClip) -> Iterator[NamedEmotion]:

@@ -13,7 +13,7 @@ from support.planted_features import NAMES
 from support.planted_labels import labelled
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.checkpoint import load_categorical, save_categorical
+from avemo_harness.recognizers.checkpoint import load_label_recognizer, save_recognizer
 from avemo_harness.recognizers.heads.label_examples import describe
 from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
 
@@ -21,7 +21,7 @@ from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
 @pytest.fixture(scope="module")
 def folder(recognizer: CategoricalRecognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recognizers") / "mine"
-    save_categorical(recognizer, list(NAMES), folder)
+    save_recognizer(recognizer, list(NAMES), folder)
     return folder
 
 
@@ -33,7 +33,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 def test_what_is_read_back_says_the_same_to_the_last_bit(
     recognizer: CategoricalRecognizer, folder: Path, tmp_path: Path
 ) -> None:
-    again = load_categorical(folder, tmp_path, "cpu")
+    again = load_label_recognizer(folder, tmp_path, "cpu")
     # The same rows for both: what is read back keeps features in a cache, which rounds them.
     for view, row in describe(labelled("new", "angry", "zoe").streams, recognizer.features).items():
         np.testing.assert_array_equal(again.judge([row], view), recognizer.judge([row], view))
@@ -51,7 +51,7 @@ def test_the_folder_says_in_words_what_it_is(folder: Path) -> None:
 def test_a_missing_file_is_told(copy: Path, name: str, tmp_path: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(UsageError, match=f"not a trained recogniser .*{name}"):
-        load_categorical(copy, tmp_path)
+        load_label_recognizer(copy, tmp_path)
 
 
 def cut(path: Path) -> None:
@@ -71,7 +71,7 @@ def other_values(path: Path) -> None:
 def test_a_damaged_file_is_told(copy: Path, name: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     damage(copy / name)
     with pytest.raises(UsageError, match=r"is damaged .* train it again"):
-        load_categorical(copy, tmp_path)
+        load_label_recognizer(copy, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_settings_that_do_not_fit_the_weights_are_told(
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, key: value}))
     with pytest.raises(UsageError, match=problem):
-        load_categorical(copy, tmp_path)
+        load_label_recognizer(copy, tmp_path)

@@ -12,7 +12,7 @@ from support.planted_features import NAMES, planted_recording, rated
 
 from avemo_harness.metrics.profiles import calibrate
 from avemo_harness.recognizers.card import TrajectoryCard
-from avemo_harness.recognizers.checkpoint import load_checkpoint, save_checkpoint
+from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer, save_recognizer
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, are_labels, with_calibration
 from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
 from avemo_harness.recognizers.judging import JudgeSetup, judge_modalities, open_judge
@@ -74,10 +74,10 @@ def test_one_that_says_the_same_of_everybody_has_no_calibration_and_its_card_say
     assert found.calibration is None
     assert found.card.no_calibration == reason
     assert f"no calibration: {reason}" in found.card.lines()
-    save_checkpoint(found, list(NAMES), tmp_path / "judge")
+    save_recognizer(found, list(NAMES), tmp_path / "judge")
     assert not (tmp_path / "judge" / "calibration.json").exists()
     assert f"no calibration: {reason}" in (tmp_path / "judge" / "README.md").read_text()
-    assert load_checkpoint(tmp_path / "judge", tmp_path).card.no_calibration == reason
+    assert load_trajectory_recognizer(tmp_path / "judge", tmp_path).card.no_calibration == reason
 
 
 def test_recordings_of_a_single_value_calibrate_nothing(recognizer: ContinuousRecognizer) -> None:
@@ -109,7 +109,7 @@ def test_training_says_that_there_is_no_calibration(corpus: Corpus, method: Meth
 def test_a_stored_calibration_that_shifts_nothing_is_none_and_the_card_says_why(
     key: str, number: float, recognizer: ContinuousRecognizer, tmp_path: Path
 ) -> None:
-    save_checkpoint(recognizer, list(NAMES), tmp_path / "judge")
+    save_recognizer(recognizer, list(NAMES), tmp_path / "judge")
     path = tmp_path / "judge" / "calibration.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), key: number}))
     judge = open_judge(str(tmp_path / "judge"), JudgeSetup(lambda: pytest.fail("not needed"), tmp_path))
@@ -120,13 +120,13 @@ def test_a_stored_calibration_that_shifts_nothing_is_none_and_the_card_says_why(
 def test_files_of_before_say_nothing_of_where_a_calibration_is_from_and_are_read(
     recognizer: ContinuousRecognizer, tmp_path: Path
 ) -> None:
-    save_checkpoint(recognizer, list(NAMES), tmp_path / "judge")
+    save_recognizer(recognizer, list(NAMES), tmp_path / "judge")
     for name, lacking in (("calibration.json", "source"), ("card.json", "no_calibration")):
         path = tmp_path / "judge" / name
         values = json.loads(path.read_text())
         del values[lacking]
         path.write_text(json.dumps(values))
-    again = load_checkpoint(tmp_path / "judge", tmp_path)
+    again = load_trajectory_recognizer(tmp_path / "judge", tmp_path)
     assert again.calibration == recognizer.calibration
     assert again.identity() == recognizer.identity()
     assert again.card == recognizer.card

@@ -11,7 +11,7 @@ import numpy as np
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 
 Modality = Literal["both", "audio", "video"]
@@ -57,6 +57,18 @@ class Recording:
         """Name of the recording in errors."""
         clip = self.sound or self.face
         return clip.name if clip else "a recording of nothing"
+
+    def require_sound(self, extractor: str) -> Clip:
+        """The clip with the sound; MediaError where the recording has none."""
+        if self.sound is None:
+            raise MediaError(f"{extractor}: the recording has no sound")
+        return self.sound
+
+    def require_face(self, extractor: str) -> Clip:
+        """The clip with the face; MediaError where the recording has none."""
+        if self.face is None:
+            raise MediaError(f"{extractor}: the recording has no video")
+        return self.face
 
     @property
     def views(self) -> tuple[Modality, ...]:

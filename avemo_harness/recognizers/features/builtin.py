@@ -127,9 +127,8 @@ class BuiltinSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.sound is None:
-            raise MediaError("builtin-sound: the recording has no sound")
-        tracks, octaves = _sound_tracks(media.decode_sound(streams.sound.read(), rate=RATE))
+        sound = streams.require_sound(self.name)
+        tracks, octaves = _sound_tracks(media.decode_sound(sound.read(), rate=RATE))
         speech = _speech_frames(tracks[:, _CEPSTRA])
         rows = np.empty((count, self.width), dtype=np.float32)
         for row, time_s in enumerate(step_times(count, RATE_HZ)):
@@ -151,11 +150,10 @@ class BuiltinFace(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.face is None:
-            raise MediaError("builtin-face: the recording has no video")
-        pixels = _decode_face(streams.face.read())
+        clip = streams.require_face(self.name)
+        pixels = _decode_face(clip.read())
         if pixels is None:
-            raise MediaError(f"{streams.face.name}: it has no video")
+            raise MediaError(f"{clip.name}: it has no video")
         face = normalised_face(pixels)
         spans = (
             _span(time_s, _FACE_SPAN_S, len(face), FACE_FRAMES_PER_SECOND) for time_s in step_times(count, RATE_HZ)
@@ -219,9 +217,8 @@ class ClipSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.sound is None:
-            raise MediaError("clip-sound: the recording has no sound")
-        found = sound_features(media.decode_sound(streams.sound.read(), rate=RATE))
+        sound = streams.require_sound(self.name)
+        found = sound_features(media.decode_sound(sound.read(), rate=RATE))
         return np.tile(found.values.astype(np.float32), (count, 1))
 
 
@@ -238,7 +235,7 @@ class ClipFace(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        pixels = None if streams.face is None else _decode_face(streams.face.read())
-        if pixels is None:
+        found = recording_features(streams, "video").face
+        if found is None:
             raise MediaError("clip-face: the recording has no video")
-        return np.tile(face_features(pixels).values.astype(np.float32), (count, 1))
+        return np.tile(found.values.astype(np.float32), (count, 1))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
-
 LABEL_EXTRACTORS = ("clip-sound", "clip-face")
 TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
 
@@ -144,8 +143,7 @@ def predict_labels(args: argparse.Namespace) -> None:
 
 def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
     from avemo_harness.recognizers.heads.label_evaluation import Method
-    from avemo_harness.recognizers.heads.label_examples import as_they_are, within_speakers
-    from avemo_harness.recognizers.heads.labels import LabelSettings
+    from avemo_harness.recognizers.heads.labels import LabelSettings, as_they_are, within_speakers
 
     normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
     return Method(make_features(args.extractor or LABEL_EXTRACTORS), LabelSettings(seed=args.seed), normalise, say)
@@ -204,8 +202,8 @@ def predict_trajectories(args: argparse.Namespace) -> None:
 
 
 def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
+    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
     from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
-    from avemo_harness.recognizers.heads.trajectory_training import TrajectorySettings
 
     given = args.delay_s or ("auto" if corpus.rated_live else "0")
     try:

@@ -21,12 +21,15 @@ from avemo_harness.recognizers.corpora.release import rated_turns
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
-from avemo_harness.recognizers.heads.label_examples import row_width
-from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer
+from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, row_width
 from avemo_harness.recognizers.heads.training import Weights
-from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, TRAJECTORY_FORMAT, ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory import (
+    DIMENSIONS,
+    TRAJECTORY_FORMAT,
+    ContinuousRecognizer,
+    TrajectorySettings,
+)
 from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
-from avemo_harness.recognizers.heads.trajectory_training import TrajectorySettings
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
 from avemo_harness.torch_setup import own_device

@@ -24,8 +24,7 @@ from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
 from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_official, leave_one_speaker_out
-from avemo_harness.recognizers.heads.label_examples import Normalisation, as_they_are, within_speakers
-from avemo_harness.recognizers.heads.labels import LabelSettings
+from avemo_harness.recognizers.heads.labels import LabelSettings, Normalisation, as_they_are, within_speakers
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Recording
 from avemo_harness.recognizers.tables import recognition_table
 

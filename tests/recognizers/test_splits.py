@@ -19,7 +19,7 @@ def recordings(groups: list[str]) -> list[RatedRecording]:
     return [replace(ONE, recording_id=str(i), group=group) for i, group in enumerate(groups)]
 
 
-def groups_of(fold: Fold[RatedRecording]) -> list[set[str]]:
+def groups_of(fold: Fold) -> list[set[str]]:
     return [{one.group for one in part} for part in (fold.training, fold.validation, fold.test)]
 
 

@@ -15,13 +15,16 @@ from avemo_harness.metrics.classification import Floats, balanced_accuracy, weig
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
 from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore
 from avemo_harness.recognizers.features.feature_set import FeatureSet
-from avemo_harness.recognizers.heads.label_examples import (
+from avemo_harness.recognizers.heads.labels import (
+    CategoricalRecognizer,
+    Fitted,
     LabelExample,
+    LabelSettings,
     Normalisation,
     as_they_are,
+    fit,
     make_examples,
 )
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, Fitted, LabelSettings, fit
 from avemo_harness.recognizers.heads.training import provenance, training_record
 from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality
 from avemo_harness.torch_setup import Say
@@ -52,7 +55,7 @@ def evaluate_categorical(
         raise UsageError("expected labelled recordings to evaluate, found none")
     test = [one for one in recordings if one.part == "test"]
     examples = make_examples(test or recordings, recognizer.features, lambda sentence: None)
-    return recognitions(predict_labels(recognizer, examples, MODALITIES), "test" if test else "all recordings")
+    return evaluate_predictions(predict_labels(recognizer, examples, MODALITIES), "test" if test else "all recordings")
 
 
 def predict_labels(
@@ -63,7 +66,7 @@ def predict_labels(
     for view in trained_on:
         shown = [one for one in examples if view in one.rows]
         if shown:
-            label_indices = recognizer.judge([one.rows[view] for one in shown], view).argmax(axis=1)
+            label_indices = recognizer.predict([one.rows[view] for one in shown], view).argmax(axis=1)
             found += [
                 Prediction(one.recording, view, trained_on, recognizer.labels[label_index])
                 for one, label_index in zip(shown, label_indices, strict=True)
@@ -71,7 +74,7 @@ def predict_labels(
     return found
 
 
-def recognitions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
+def evaluate_predictions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
     """Figures of what was told, for each set of views that was trained on, by view.
 
     Args:
@@ -163,10 +166,10 @@ def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
     told: list[Prediction] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
         told += predict_labels(replace(recognizer, members=(member,)), held_out, MODALITIES)
-    known = recognitions(told, "validation")
+    known = evaluate_predictions(told, "validation")
     used = {one.recording.recording_id for one in fitted.examples}
     if test := [one for one in examples if one.recording.part == "test" and one.recording.recording_id not in used]:
-        known += recognitions(predict_labels(recognizer, test, MODALITIES), "test")
+        known += evaluate_predictions(predict_labels(recognizer, test, MODALITIES), "test")
     return replace(recognizer, card=replace(recognizer.card, recognitions=known))
 
 
@@ -191,7 +194,7 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, 
         if views == MODALITIES:
             _warn_of_one_face(fitted.examples, method.say)
         told += predict_labels(recognizer, test, views)
-    return recognitions(told, "test")
+    return evaluate_predictions(told, "test")
 
 
 def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
@@ -218,7 +221,7 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
             recognizer, _ = _train(rest, corpus.name, replace(method, settings=settings))
             told += predict_labels(recognizer, test, views)
         method.say(f"speaker {number} of {len(speakers)}")
-    return recognitions(told, "speakers left out")
+    return evaluate_predictions(told, "speakers left out")
 
 
 def _without_people(examples: Sequence[LabelExample], test: Sequence[LabelExample]) -> list[LabelExample]:

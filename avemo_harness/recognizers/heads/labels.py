@@ -1,10 +1,10 @@
-"""The label head: network, training with modality dropout and early stopping, recogniser."""
+"""The label head: rows pooled over time, network, training with modality dropout and early stopping, recogniser."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -15,21 +15,114 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import MediaError, UsageError
 from avemo_harness.metrics.classification import Floats, confusion_counts, macro_f1
+from avemo_harness.metrics.trajectory import count_steps
 from avemo_harness.recognizers.card import LabelCard
-from avemo_harness.recognizers.features.base import Features
-from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
-from avemo_harness.recognizers.heads.label_examples import LabelExample, describe, row_width, shown_columns
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.feature_set import MASK_BITS, FeatureSet, Scaling, fit_scaling
 from avemo_harness.recognizers.heads.training import (
+    Example,
     Indices,
     Settings,
     Weights,
     fit_network,
     shuffled_batches,
+    with_progress,
 )
-from avemo_harness.recognizers.recordings import MODALITIES, Modality, Part, Recording
+from avemo_harness.recognizers.recordings import MODALITIES, LabelledRecording, Modality, Part, Recording
+from avemo_harness.torch_setup import Say
 
 if TYPE_CHECKING:
     import torch
+
+LabelExample = Example[LabelledRecording]
+"""A labelled recording and its row, float32 (1, width), by modality."""
+
+_LEAST_DEVIATION = 1e-4
+
+
+def row_width(features: FeatureSet) -> int:
+    """Numbers in a recording's row: mean and spread of every feature, then the mask bits."""
+    return 2 * (features.width - MASK_BITS) + MASK_BITS
+
+
+def shown_columns(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
+    """Mask of the columns that a view fills, bool (width,)."""
+    shown = features.shown(view)
+    return np.concatenate([np.tile(shown[:-MASK_BITS], 2), shown[-MASK_BITS:]])
+
+
+def pooled(rows: Features) -> Features:
+    """Mean and spread over time of features (T, width), the mask bits, their last columns, as they are: (1, 2w + bits).
+
+    >>> pooled(np.array([[1, 1, 1], [3, 1, 1]], dtype=np.float32))
+    array([[2., 1., 1., 1.]], dtype=float32)
+    """
+    features = rows[:, :-MASK_BITS].astype(np.float64)
+    row = np.concatenate([features.mean(axis=0), features.std(axis=0), rows[0, -MASK_BITS:]])
+    return row[None].astype(np.float32)
+
+
+def pooled_features(streams: Recording, features: FeatureSet) -> dict[Modality, Features]:
+    """The row of a recording under each of its views.
+
+    Without extractors that look at both streams at once the views share a row: what a view does not fill, bits among
+    it, is hidden when rows are standardised.
+
+    Raises:
+        MediaError: the recording cannot be read.
+    """
+    count = max(1, count_steps(streams.duration_s, RATE_HZ))
+    if any(extractor.modality == "both" for extractor in features.extractors):
+        return {view: pooled(rows) for view, rows in features.views(streams, count).items()}
+    return dict.fromkeys(streams.views, pooled(features.rows(streams, count, streams.views[0])))
+
+
+def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[LabelExample]:
+    """Describe recordings, in their order.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    return [Example(one, pooled_features(one.streams, features)) for one in with_progress(recordings, say)]
+
+
+Normalisation = Callable[[Sequence[LabelExample]], Sequence[LabelExample]]
+"""Normalisation of the examples of a corpus before training."""
+
+
+def as_they_are(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
+    """No normalisation: what a recogniser of single recordings needs."""
+    return examples
+
+
+def within_speakers(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
+    """Standardise rows within each speaker and view: what is left is how speakers differ from their usual selves.
+
+    Needs no labels, but all of a speaker's recordings at once, and emotions that vary (it is transductive): of somebody
+    heard once nothing is left.
+    """
+    rows: list[dict[Modality, Features]] = [{} for _ in examples]
+    for speaker in sorted({one.recording.speaker for one in examples}):
+        for view in MODALITIES:
+            indices = [
+                index for index, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
+            ]
+            if indices:
+                found = _standardised(np.concatenate([examples[index].rows[view] for index in indices]))
+                for index, row in zip(indices, found, strict=True):
+                    rows[index][view] = row[None]
+    return [replace(one, rows=normalised) for one, normalised in zip(examples, rows, strict=True)]
+
+
+def _standardised(rows: Features) -> Features:
+    """Rows (N, width) less their mean, by their deviation; columns that hardly vary are 0, mask bits stay."""
+    values = rows.astype(np.float64)
+    deviation = values.std(axis=0)
+    standard = (values - values.mean(axis=0)) / np.where(deviation > _LEAST_DEVIATION, deviation, np.inf)
+    standard[:, -MASK_BITS:] = values[:, -MASK_BITS:]
+    found: Features = standard.astype(np.float32)
+    return found
+
 
 HIDDEN = 128
 
@@ -289,13 +382,13 @@ class CategoricalRecognizer:
         Raises:
             MediaError: the recording cannot be read, or lacks what is to be shown.
         """
-        rows = describe(streams, self.features)
+        rows = pooled_features(streams, self.features)
         if view not in rows:
             raise MediaError(f"{streams.name}: it has no {view} to recognise an emotion by")
-        found: Floats = self.judge([rows[view]], view)[0]
+        found: Floats = self.predict([rows[view]], view)[0]
         return found
 
-    def judge(self, rows: Sequence[Features], view: Modality) -> Floats:
+    def predict(self, rows: Sequence[Features], view: Modality) -> Floats:
         """Log probabilities, (n, n_labels), of recordings that were described under a view, each a row (1, width)."""
         import torch
 

@@ -14,8 +14,7 @@ from support.planted_labels import labelled
 
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.checkpoint import load_label_recognizer, save_recognizer
-from avemo_harness.recognizers.heads.label_examples import describe
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, pooled_features
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +34,8 @@ def test_what_is_read_back_says_the_same_to_the_last_bit(
 ) -> None:
     again = load_label_recognizer(folder, tmp_path, "cpu")
     # The same rows for both: what is read back keeps features in a cache, which rounds them.
-    for view, row in describe(labelled("new", "angry", "zoe").streams, recognizer.features).items():
-        np.testing.assert_array_equal(again.judge([row], view), recognizer.judge([row], view))
+    for view, row in pooled_features(labelled("new", "angry", "zoe").streams, recognizer.features).items():
+        np.testing.assert_array_equal(again.predict([row], view), recognizer.predict([row], view))
     assert again.identity() == recognizer.identity()
     assert (again.card, again.labels) == (recognizer.card, recognizer.labels)
 

@@ -10,7 +10,7 @@ from support.planted_labels import labelled, labelled_corpus
 
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.card import LabelCard, LabelEvaluation
-from avemo_harness.recognizers.heads.label_evaluation import Prediction, evaluate_categorical, recognitions
+from avemo_harness.recognizers.heads.label_evaluation import Prediction, evaluate_categorical, evaluate_predictions
 from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
 from avemo_harness.recognizers.tables import recognition_table
 
@@ -28,7 +28,7 @@ def by_hand(dialogues: bool = False) -> LabelEvaluation:
     for number, (gold, answer) in enumerate(GOLD_AND_TOLD):
         one = labelled(str(number), gold, f"s{number % 3}", dialogue=f"d{number % 5}" if dialogues else "")
         told.append(Prediction(one, "audio", ("both", "audio", "video"), answer))
-    (found,) = recognitions(told, "test")
+    (found,) = evaluate_predictions(told, "test")
     return found
 
 

@@ -10,9 +10,9 @@ from support.planted_labels import labelled, labelled_corpus
 
 from avemo_harness.recognizers.features.base import Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
-from avemo_harness.recognizers.heads.label_examples import (
-    describe,
+from avemo_harness.recognizers.heads.labels import (
     make_examples,
+    pooled_features,
     row_width,
     shown_columns,
     within_speakers,
@@ -34,7 +34,7 @@ class PlantedPair(PlantedSound):
 
 def test_a_row_is_mean_and_spread_of_every_feature_and_the_bits() -> None:
     one = labelled("a", "happy", "ann")
-    row = describe(one.streams, FEATURES)["both"]
+    row = pooled_features(one.streams, FEATURES)["both"]
     assert row.shape == (1, row_width(FEATURES)) == (1, 4 * WIDTH + 2)
     rows = FEATURES.rows(one.streams, 8, "both")[:, :-2]
     np.testing.assert_allclose(row[0, :-2], np.concatenate([rows.mean(axis=0), rows.std(axis=0)]), rtol=1e-5)
@@ -42,7 +42,7 @@ def test_a_row_is_mean_and_spread_of_every_feature_and_the_bits() -> None:
 
 
 def test_what_a_view_hides_is_zero_once_standardised_bits_among_it() -> None:
-    rows = describe(labelled("a", "happy", "ann").streams, FEATURES)
+    rows = pooled_features(labelled("a", "happy", "ann").streams, FEATURES)
     plain = Scaling(np.zeros(26, dtype=np.float32), np.ones(26, dtype=np.float32))
     heard, seen = (plain.apply(rows[view], shown_columns(FEATURES, view))[0] for view in ("audio", "video"))
     sound = np.r_[:6, 12:18]
@@ -53,14 +53,14 @@ def test_what_a_view_hides_is_zero_once_standardised_bits_among_it() -> None:
 
 
 def test_an_extractor_of_both_streams_describes_each_view_by_itself() -> None:
-    rows = describe(labelled("a", "happy", "ann").streams, FeatureSet((PlantedPair(),)))
+    rows = pooled_features(labelled("a", "happy", "ann").streams, FeatureSet((PlantedPair(),)))
     assert len({row.tobytes() for row in rows.values()}) == 3
     np.testing.assert_allclose((rows["audio"] - rows["video"])[0, :6], rows["both"][0, :6], atol=1e-6)
 
 
 def test_a_recording_without_a_face_has_one_view() -> None:
     one = labelled("a", "happy", "ann").streams
-    assert list(describe(replace(one, face=None), FEATURES)) == ["audio"]
+    assert list(pooled_features(replace(one, face=None), FEATURES)) == ["audio"]
 
 
 def test_within_speakers_everybody_is_on_average_the_same() -> None:

@@ -19,8 +19,7 @@ from avemo_harness.recognizers.heads.label_evaluation import (
     leave_one_speaker_out,
     train_categorical,
 )
-from avemo_harness.recognizers.heads.label_examples import LabelExample, within_speakers
-from avemo_harness.recognizers.heads.labels import Fitted, LabelSettings, fit
+from avemo_harness.recognizers.heads.labels import Fitted, LabelExample, LabelSettings, fit, within_speakers
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording
 
 

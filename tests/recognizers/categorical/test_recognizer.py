@@ -9,8 +9,7 @@ import pytest
 from support.planted_labels import labelled
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.recognizers.heads.label_examples import describe
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, pooled_features
 from avemo_harness.recognizers.recordings import MODALITIES, Modality
 
 
@@ -31,7 +30,7 @@ def test_a_plain_face_is_recognised(recognizer: CategoricalRecognizer) -> None:
 @pytest.mark.parametrize("view", MODALITIES)
 def test_many_recordings_at_once_get_what_each_gets_alone(recognizer: CategoricalRecognizer, view: Modality) -> None:
     streams = [labelled(f"new {number}", "sad", "zoe").streams for number in range(5)]
-    together = recognizer.judge([describe(one, recognizer.features)[view] for one in streams], view)
+    together = recognizer.predict([pooled_features(one, recognizer.features)[view] for one in streams], view)
     alone = [recognizer.log_probabilities(one, view) for one in streams]
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
@@ -45,10 +44,10 @@ def test_what_is_hidden_does_not_matter(recognizer: CategoricalRecognizer) -> No
 
 
 def test_several_members_average_their_probabilities(recognizer: CategoricalRecognizer) -> None:
-    row = describe(labelled("new", "sad", "zoe").streams, recognizer.features)["audio"]
+    row = pooled_features(labelled("new", "sad", "zoe").streams, recognizer.features)["audio"]
     one = recognizer.members[0]
     other = {name: -values for name, values in one.items()}
-    alone = [np.exp(replace(recognizer, members=(member,)).judge([row], "audio")) for member in (one, other)]
+    alone = [np.exp(replace(recognizer, members=(member,)).predict([row], "audio")) for member in (one, other)]
     both = replace(recognizer, members=(one, other))
-    np.testing.assert_allclose(np.exp(both.judge([row], "audio")), np.mean(alone, axis=0), atol=1e-12)
+    np.testing.assert_allclose(np.exp(both.predict([row], "audio")), np.mean(alone, axis=0), atol=1e-12)
     assert both.identity() != recognizer.identity()

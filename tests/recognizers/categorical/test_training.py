@@ -12,8 +12,7 @@ from support.planted_labels import QUICK, labelled, labelled_corpus
 
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_categorical, train_categorical
-from avemo_harness.recognizers.heads.label_examples import make_examples
-from avemo_harness.recognizers.heads.labels import Fitted, LabelSettings, fit
+from avemo_harness.recognizers.heads.labels import Fitted, LabelSettings, fit, make_examples
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality, Part
 
 TRAINING = labelled_corpus(8)

@@ -10,9 +10,8 @@ from support.planted_features import NAMES, planted_corpus, planted_features
 
 from avemo_harness.recognizers.features import EXTRACTORS
 from avemo_harness.recognizers.features.feature_set import FeatureCache
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
 from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
-from avemo_harness.recognizers.heads.trajectory_training import TrajectorySettings
 from avemo_harness.recognizers.recordings import Corpus
 
 QUICK = TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)

@@ -12,14 +12,14 @@ from support.planted_features import planted_corpus, planted_features, planted_r
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.recognizers.features.feature_set import MASK_BITS, Scaling, fit_scaling
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
-from avemo_harness.recognizers.heads.trajectory_evaluation import agreements, predict
-from avemo_harness.recognizers.heads.trajectory_training import (
+from avemo_harness.recognizers.heads.trajectory import (
+    ContinuousRecognizer,
     TrajectorySettings,
     fingerprint,
     make_examples,
     train_recognizer,
 )
+from avemo_harness.recognizers.heads.trajectory_evaluation import agreements, predict
 from avemo_harness.recognizers.recordings import RatedRecording
 
 QUICK = TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)

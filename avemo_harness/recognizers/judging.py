@@ -18,10 +18,10 @@ from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, Re
 from avemo_harness.registry import Plugin, is_json_mapping
 
 if TYPE_CHECKING:
+    from avemo_harness.metrics.classification import Floats
     from avemo_harness.recognizers.features.builtin import ClipFeatures
     from avemo_harness.recognizers.features.face import FaceFeatures
     from avemo_harness.recognizers.features.sound import SoundFeatures
-    from avemo_harness.recognizers.heads.logistic import Floats
 
 
 class Recognizer(Protocol):
@@ -112,18 +112,10 @@ class PluginRecognizerClass:
     kind: type[FeatureRecognizer]
     plugin: Plugin
 
-    def fit(
-        self,
-        examples: Sequence[ClipFeatures],
-        labels: Sequence[str],
-        groups: Sequence[str],
-        *,
-        faces: Sequence[str] | None = None,
-        seed: int,
-    ) -> PluginRecognizer:
+    def fit(self, *examples: Any, **options: Any) -> PluginRecognizer:
         """Learn; UsageError where the package's code fails."""
         with self.plugin.running("its fit()"):
-            return self._made(self.kind.fit(examples, labels, groups, faces=faces, seed=seed))
+            return self._made(self.kind.fit(*examples, **options))
 
     def load(self, path: Path) -> PluginRecognizer:
         """Read what `save` wrote; UsageError where the package's code fails."""

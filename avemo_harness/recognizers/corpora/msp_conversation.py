@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import read_file
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import fuse_ratings, window_means
@@ -24,8 +24,6 @@ _HEADER_END = "%%%%%%,%%%%%%"
 _LARGEST = 100.0
 _ROUNDING = 1e-3
 _LONGEST_S = 86_400.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

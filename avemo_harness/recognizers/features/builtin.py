@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import Source
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
@@ -90,8 +91,6 @@ _PITCH_STATISTICS = 4
 
 _FACE_SPAN_S = 1.5
 _FACE_WIDTH = 760
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,8 +174,7 @@ class SpeechEncoder(_SpeechExtractor):
             states = self._model(values, output_hidden_states=True).hidden_states
             layer = self._arguments.layer
             chosen = torch.stack(states).float().mean(dim=0) if layer == "mean" else states[layer].float()
-            found: NDArray[np.float32] = chosen[0].cpu().numpy()
-            return found
+            return chosen[0].cpu().numpy()
 
     def _frame_middles(self, count: int) -> NDArray[np.int64]:
         """The sample in the middle of what each frame's convolutions see."""

@@ -249,7 +249,7 @@ def _train(examples: Sequence[LabelExample], corpus: str, method: Method) -> tup
     recordings = [one.recording for one in fitted.examples]
     seconds = float(sum(recording.streams.duration_s for recording in recordings))
     record = training_record(corpus, recordings, _fingerprint(recordings), seconds, fitted.split, method.settings.seed)
-    card = LabelCard(record, (), *provenance(method.features))
+    card = LabelCard(training=record, **provenance(method.features))
     return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
 
 

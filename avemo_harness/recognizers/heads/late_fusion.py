@@ -13,11 +13,11 @@ import numpy as np
 
 from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.features.face import FaceFeatures
 from avemo_harness.recognizers.features.sound import SoundFeatures
 from avemo_harness.recognizers.heads.logistic import (
-    Floats,
     Indices,
     LogisticHead,
     fit_logistic_head,
@@ -81,14 +81,7 @@ class FusionRecognizer:
         """Fit both classifiers; choose penalties and weights by cross-validation that never splits a group.
 
         A stream that cannot be cross-validated, since it shows a label by one group or by none, is not trusted and
-        left out.
-
-        Args:
-            examples: features of the training clips.
-            labels: emotion of each clip.
-            groups: speaker of each clip.
-            faces: whose face each clip shows; None where it is the speaker's own.
-            seed: decides which groups share a fold.
+        left out. Arguments are those of `FeatureRecognizer.fit`; the seed decides which groups share a fold.
 
         Raises:
             UsageError: the lengths differ, or there are too few labels or speakers to cross-validate.

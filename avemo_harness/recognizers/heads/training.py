@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +154,9 @@ def training_record(
     return TrainingRecord(corpus, fingerprint, len(recordings), len(speakers), seconds, split, seed)
 
 
-def provenance(features: FeatureSet) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Names of the extractors, and versions of the packages that train."""
-    names = tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors)
-    return names, {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
+def provenance(features: FeatureSet) -> dict[str, Any]:
+    """Fields of a card: names of the extractors, and versions of the packages that train."""
+    return {
+        "extractors": tuple(dict(extractor.identity())["extractor"] for extractor in features.extractors),
+        "versions": {package: version(package) for package in ("avemo-harness", "numpy", "torch")},
+    }

@@ -297,7 +297,7 @@ def train_recognizer(
     rated = [*training, *validation]
     seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
     record = training_record(corpus, rated, fingerprint(rated), seconds, _split_text(validation), settings.seed)
-    card = TrajectoryCard(record, (), *provenance(features))
+    card = TrajectoryCard(training=record, **provenance(features))
     recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
     return with_calibration(recognizer, rated, [one.rows for one in held_out])
 

@@ -19,7 +19,7 @@ class TrainingRecord:
     Args:
         corpus: the corpora's names.
         fingerprint: digest of the recordings and their ratings.
-        split: how validation was kept apart.
+        split: how the validation part was chosen, in words.
         delay_s: by how much the ratings were moved earlier, as raters who follow live lag behind.
     """
 
@@ -176,7 +176,7 @@ class LabelEvaluation:
         weighted_f1: mean of F1 over labels, weighted by support.
         balanced_accuracy: mean recall over labels (UAR).
         clusters: what the intervals resample: ``dialogues`` or ``speakers``.
-        confusion: recordings by gold and told label, both in the order of `labels`.
+        confusion: recordings by gold and predicted label, both in the order of `labels`.
     """
 
     part: str

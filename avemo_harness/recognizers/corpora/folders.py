@@ -50,16 +50,16 @@ def read_labelled_clips(arguments: LabelledClipsArguments) -> Corpus:
             f"{path}: expected rows with a label of {', '.join(EMOTIONS)}, found none among {len(table.rows)} rows; "
             "translate the labels"
         )
-    seen: set[Path] = set()
+    known: set[Path] = set()
     recordings = []
     with LocalClips(path.parent) as clips:
         for row in rows:
             meant = [path.parent / one for one in path_spellings(table.text(row, "path"))]
             clip = next((one for one in meant if one.is_file()), meant[0])
-            if not clip.is_file() or clip in seen:
-                problem = "is there twice" if clip in seen else "is no file"
+            if not clip.is_file() or clip in known:
+                problem = "is there twice" if clip in known else "is no file"
                 raise ReleaseError(f"{path}:{row.line}: {str(clip)!r} {problem}; correct the path")
-            seen.add(clip)
+            known.add(clip)
             recordings.append(_recording(table, row, clip, clips))
     return Corpus(path.stem, (), tuple(recordings), left_out(dropped))
 

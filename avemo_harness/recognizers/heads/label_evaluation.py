@@ -32,7 +32,7 @@ from avemo_harness.torch_setup import Say
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The emotion that was told of a recording from a view, by a recogniser that learned from some views."""
+    """The label predicted for a recording from one modality, by a recogniser that was trained on some modalities."""
 
     recording: LabelledRecording
     view: Modality
@@ -45,7 +45,7 @@ def evaluate_categorical(
 ) -> tuple[LabelEvaluation, ...]:
     """Evaluate a recogniser on a corpus' test part, or all of it where it has none, under every view that is there.
 
-    Whether it learned from these recordings cannot be told: its card says what it learned from.
+    Whether it was trained on these recordings is not known here; its card names its training data.
 
     Raises:
         UsageError: there are no recordings.
@@ -74,30 +74,30 @@ def predict_labels(
     return found
 
 
-def evaluate_predictions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
-    """Figures of what was told, for each set of views that was trained on, by view.
+def evaluate_predictions(predictions: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
+    """F1, accuracy and confusion for each set of modalities that was trained on, by modality.
 
     Args:
         part: what the recordings are called.
     """
     found = []
-    for trained_on in dict.fromkeys(one.trained_on for one in told):
+    for trained_on in dict.fromkeys(one.trained_on for one in predictions):
         for view in MODALITIES:
-            shown = [one for one in told if (one.trained_on, one.view) == (trained_on, view)]
+            shown = [one for one in predictions if (one.trained_on, one.view) == (trained_on, view)]
             if shown:
                 found.append(_recognition(shown, part))
     return tuple(found)
 
 
-def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
-    recordings = [one.recording for one in told]
+def _recognition(predictions: Sequence[Prediction], part: str) -> LabelEvaluation:
+    recordings = [one.recording for one in predictions]
     clusters = _cluster_unit(recordings)
     names, of_name = np.unique(
         [one.dialogue if clusters == "dialogues" else one.speaker for one in recordings], return_inverse=True
     )
     gold = [EMOTIONS.index(one.label) for one in recordings]
     table = np.zeros((len(names), len(EMOTIONS), len(EMOTIONS) + 1))
-    for cluster, truth, one in zip(of_name, gold, told, strict=True):
+    for cluster, truth, one in zip(of_name, gold, predictions, strict=True):
         table[cluster, truth, EMOTIONS.index(one.label)] += 1
     bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
 
@@ -106,15 +106,15 @@ def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
 
     return LabelEvaluation(
         part=part,
-        view=told[0].view,
-        trained_on=told[0].trained_on,
+        view=predictions[0].view,
+        trained_on=predictions[0].trained_on,
         labels=tuple(
             LabelScore(label, _f1_estimate(table, index), gold.count(index)) for index, label in enumerate(EMOTIONS)
         ),
         weighted_f1=estimate(weighted_f1),
         accuracy=accuracy_estimate(table),
         balanced_accuracy=estimate(balanced_accuracy),
-        n_recordings=len(told),
+        n_recordings=len(predictions),
         n_clusters=len(names),
         clusters=clusters,
         confusion=tuple(tuple(map(int, row)) for row in table.sum(axis=0)[:, :-1]),
@@ -163,10 +163,10 @@ def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
     examples = make_examples(corpus.labelled, method.features, method.say)
     recognizer, fitted = _train(examples, corpus.name, method)
     _warn_of_one_face(fitted.examples, method.say)
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
-        told += predict_labels(replace(recognizer, members=(member,)), held_out, MODALITIES)
-    known = evaluate_predictions(told, "validation")
+        predictions += predict_labels(replace(recognizer, members=(member,)), held_out, MODALITIES)
+    known = evaluate_predictions(predictions, "validation")
     used = {one.recording.recording_id for one in fitted.examples}
     if test := [one for one in examples if one.recording.part == "test" and one.recording.recording_id not in used]:
         known += evaluate_predictions(predict_labels(recognizer, test, MODALITIES), "test")
@@ -188,17 +188,17 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, 
         raise UsageError(f"{corpus.name}: it has no labelled train and test part; leave one speaker out instead")
     examples = method.normalise(make_examples(corpus.labelled, method.features, method.say))
     test = [one for one in examples if one.recording.part == "test"]
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for views, settings in _systems(examples, method.settings):
         recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
         if views == MODALITIES:
             _warn_of_one_face(fitted.examples, method.say)
-        told += predict_labels(recognizer, test, views)
-    return evaluate_predictions(told, "test")
+        predictions += predict_labels(recognizer, test, views)
+    return evaluate_predictions(predictions, "test")
 
 
 def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
-    """Evaluate each speaker's recordings by recognisers that neither heard nor saw anybody who is heard or seen there.
+    """Leave-one-speaker-out: predict each speaker's recordings by recognisers trained on other voices and other faces.
 
     The corpus' parts do not count. All speakers' recordings are evaluated together.
 
@@ -211,7 +211,7 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
     speakers = sorted({one.recording.speaker for one in examples})
     if len(speakers) < 3:
         raise UsageError(f"{corpus.name}: expected at least three speakers to leave one out, found {len(speakers)}")
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for number, speaker in enumerate(speakers, 1):
         test = [one for one in examples if one.recording.speaker == speaker]
         rest = _without_people(examples, test)
@@ -219,13 +219,13 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
             raise UsageError(f"{corpus.name}: everybody shares a face with {speaker!r}; nothing is left to train on")
         for views, settings in _systems(examples, method.settings):
             recognizer, _ = _train(rest, corpus.name, replace(method, settings=settings))
-            told += predict_labels(recognizer, test, views)
+            predictions += predict_labels(recognizer, test, views)
         method.say(f"speaker {number} of {len(speakers)}")
-    return evaluate_predictions(told, "speakers left out")
+    return evaluate_predictions(predictions, "speakers left out")
 
 
 def _without_people(examples: Sequence[LabelExample], test: Sequence[LabelExample]) -> list[LabelExample]:
-    """The examples in which nobody is heard or seen who is heard or seen in some others."""
+    """The examples that share neither a voice nor a face with some others."""
     people = {name for one in test for name in (one.recording.speaker, one.recording.face)}
     return [one for one in examples if not people & {one.recording.speaker, one.recording.face}]
 

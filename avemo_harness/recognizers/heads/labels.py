@@ -176,7 +176,7 @@ class Fitted:
         labels: that it learned, in the order of the network's outputs.
         members: weights of networks whose probabilities are averaged.
         validation: the examples that stopped each member's training, which it did not learn from.
-        split: how they were kept apart, in words.
+        split: how the validation examples were chosen, in words.
     """
 
     examples: tuple[LabelExample, ...]

@@ -62,7 +62,7 @@ class Example(Generic[RecordingT]):
 
 
 def with_progress(recordings: Sequence[RecordingT], say: Say) -> Iterator[RecordingT]:
-    """The recordings; every hundred that were worked on are told."""
+    """The recordings; progress is reported every hundred."""
     for number, recording in enumerate(recordings, 1):
         yield recording
         if number % 100 == 0 and number < len(recordings):
@@ -93,7 +93,7 @@ def fit_network(
         score: in validation, compared as tuples are; larger is better.
         patience: epochs without gain after which the learning rate is halved; None leaves it.
         most_norm: what the norm of gradients is clipped at; None leaves them.
-        after_epoch: is told its number, its score and the best one.
+        after_epoch: is called with its number, its score and the best one.
     """
     import torch
     from accelerate import Accelerator

@@ -217,7 +217,7 @@ def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitRes
 def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
     """Evaluate a recogniser on a corpus' test part, or all of it where it has none, ratings moved as in its training.
 
-    Whether it learned from these recordings cannot be told: its card says what it learned from.
+    Whether it was trained on these recordings is not known here; its card names its training data.
 
     Raises:
         UsageError: there is nothing rated.

@@ -1,4 +1,4 @@
-"""What a recording looks like to a recogniser of labels."""
+"""Rows of labelled recordings: pooling over time, modalities, normalisation within speakers."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def clip() -> Recording:
 
 
 def given_to(spec: str, streams: Recording, count: int, view: Modality) -> tuple[Features, Features]:
-    """What the stand-in was shown for each row: (rows, 16) of video and (rows, 256) of sound."""
+    """Inputs of the stand-in for each row: (rows, 16) of video and (rows, 256) of sound."""
     rows = make_extractor(spec).extract(streams, count, view)
     assert rows.shape == (count, 2048)
     return rows[:, :16], rows[:, 16:272]

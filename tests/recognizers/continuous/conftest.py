@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from support.planted_features import NAMES, planted_corpus, planted_features
+from support.planted_features import planted_corpus, planted_features
 
-from avemo_harness.recognizers.features import EXTRACTORS
 from avemo_harness.recognizers.features.feature_set import FeatureCache
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
 from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
 from avemo_harness.recognizers.recordings import Corpus
 
 QUICK = TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _planted_names() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, place in NAMES.items():
-            patch.setitem(EXTRACTORS, name, place)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Evaluation by split, and its tables."""
+"""Trajectory recognisers under a split, and the delay of the raters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.planted_features import planted_recording, rated
+from support.planted_features import planted_features, planted_recording, rated
 
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
 from avemo_harness.recognizers.heads.trajectory_evaluation import (
@@ -17,10 +17,12 @@ from avemo_harness.recognizers.heads.trajectory_evaluation import (
     TrajectoryPrediction,
     agreements,
     as_json,
+    estimate_annotation_delay,
     evaluate_split,
     evaluate_trained,
+    shift_ratings,
 )
-from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.recognizers.recordings import Corpus, RatedRecording
 from avemo_harness.recognizers.tables import modalities_table, systems_table
 
 
@@ -127,3 +129,28 @@ def test_a_constant_side_prints_zero_without_a_sign_and_two_print_nothing(
     lines = modalities_table([SplitResult("all", found, tuple(shown), (0.0,))])
     assert lines[2].split()[3] == printed
     assert not any(re.search(r"(?<!\d)-0\.00", line) for line in lines)
+
+
+def late(recording: RatedRecording, steps: int) -> RatedRecording:
+    values = recording.trajectory.values
+    return replace(recording, trajectory=rated(np.concatenate([np.repeat(values[:1], steps, axis=0), values])[:-steps]))
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9])
+def test_a_planted_delay_is_found(steps: int) -> None:
+    recordings = [late(planted_recording(f"r{i}", f"s{i}", seed=i, length=80), steps) for i in range(6)]
+    assert estimate_annotation_delay(recordings, planted_features()) == steps / 2
+
+
+def test_there_is_none_where_ratings_are_on_time_or_recordings_too_short_to_tell() -> None:
+    recordings = [planted_recording(f"r{i}", f"s{i}", seed=i, length=80) for i in range(6)]
+    assert estimate_annotation_delay(recordings, planted_features()) == 0.0
+    short = [late(planted_recording(f"r{i}", f"s{i}", seed=i, length=20), 4) for i in range(6)]
+    assert estimate_annotation_delay(short, planted_features()) == 0.0
+
+
+def test_ratings_are_moved_earlier_and_lose_their_end() -> None:
+    recording = planted_recording("r", "s", seed=1, length=10)
+    moved = shift_ratings(late(recording, 3), 1.5)
+    np.testing.assert_array_equal(moved.trajectory.values, recording.trajectory.values[:7])
+    assert shift_ratings(recording, 0.0).trajectory.values.shape == (10, 2)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
-LABEL_EXTRACTORS = ("clip-sound", "clip-face")
-TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
+EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
+"""Of each kind of recogniser, where none are given."""
 
 
 def make_features(specs: Sequence[str]) -> FeatureSet:
@@ -90,16 +90,43 @@ def write_file(path: Path, text: str | bytes) -> None:
     say(f"wrote {path}")
 
 
-def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
+def train(args: argparse.Namespace, corpus: Corpus, kind: str) -> None:
     from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+    from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
     require_new_folder(args.out, NOT_EMPTY)
-    recognizer = train_categorical(corpus, _label_method(args))
+    recognizer = (
+        train_on(corpus, _trajectory_method(args, corpus))
+        if kind == "continuous"
+        else train_categorical(corpus, _label_method(args))
+    )
     if rank() == 0:
-        save_recognizer(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
+        save_recognizer(recognizer, args.extractor or EXTRACTORS[kind], args.out)
         print("\n".join(recognizer.card.lines()))
-        print(f"kept in {args.out}")
+        print(
+            f"kept in {args.out}" + (f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else "")
+        )
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Print the probability of each label, or the trajectory, for each clip."""
+    import numpy as np
+
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer, load_trajectory_recognizer
+
+    values: dict[str, Any]
+    if _kind_of_folder(args.recognizer) == "continuous":
+        judge = load_trajectory_recognizer(args.recognizer, cache_dir())
+        for path, streams, view in read_clips(args):
+            found = judge.trajectory(streams, view)
+            values = {name: found.column(name).round(4).tolist() for name in found.columns}
+            print(json.dumps({"clip": str(path), "view": view, "rate_hz": found.rate_hz, **values}))
+    else:
+        recognizer = load_label_recognizer(args.recognizer, cache_dir())
+        for path, streams, view in read_clips(args):
+            shares = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
+            print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, shares, strict=True))}))
 
 
 def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
@@ -129,36 +156,14 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(one) for one in found]})
 
 
-def predict_labels(args: argparse.Namespace) -> None:
-    """Print the probability of each label for each clip."""
-    import numpy as np
-
-    from avemo_harness.recognizers.checkpoint import load_label_recognizer
-
-    recognizer = load_label_recognizer(args.recognizer, cache_dir())
-    for path, streams, view in read_clips(args):
-        found = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
-        print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, found, strict=True))}))
-
-
 def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
     from avemo_harness.recognizers.heads.label_evaluation import Method
     from avemo_harness.recognizers.heads.labels import LabelSettings, as_they_are, within_speakers
 
     normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
-    return Method(make_features(args.extractor or LABEL_EXTRACTORS), LabelSettings(seed=args.seed), normalise, say)
-
-
-def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
-    from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
-
-    require_new_folder(args.out, NOT_EMPTY)
-    recognizer = train_on(corpus, _trajectory_method(args, corpus))
-    if rank() == 0:
-        save_recognizer(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
-        print("\n".join(recognizer.card.lines()))
-        print(f"kept in {args.out}; avemo-eval judge RUN --recognizer {args.out}")
+    return Method(
+        make_features(args.extractor or EXTRACTORS["categorical"]), LabelSettings(seed=args.seed), normalise, say
+    )
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
@@ -191,16 +196,6 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
 
 
-def predict_trajectories(args: argparse.Namespace) -> None:
-    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
-
-    recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
-    for path, streams, view in read_clips(args):
-        found = recognizer.trajectory(streams, view)
-        columns = {name: found.column(name).round(4).tolist() for name in found.columns}
-        print(json.dumps({"clip": str(path), "view": view, "rate_hz": found.rate_hz, **columns}))
-
-
 def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
     from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
     from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
@@ -210,7 +205,7 @@ def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_e
         delay_s = None if given == "auto" else float(given)
     except ValueError as error:
         raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
-    features = make_features(args.extractor or TRAJECTORY_EXTRACTORS)
+    features = make_features(args.extractor or EXTRACTORS["continuous"])
     return Method(features, TrajectorySettings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
 
 
@@ -220,12 +215,6 @@ avemo-eval recognizer train    --corpus recola:DIR --out my_judge
 avemo-eval recognizer evaluate --corpus recola:DIR --figure figure2.svg
 avemo-eval recognizer predict  my_judge CLIP ...
 """
-
-
-_KINDS = {
-    "continuous": (train_trajectories, evaluate_trajectories, predict_trajectories),
-    "categorical": (train_labels, evaluate_labels, predict_labels),
-}
 
 
 def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,7 +235,9 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME[:key=value,…]",
             help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
         )
-        one.add_argument("--kind", choices=_KINDS, help="(default: continuous where the corpus has ratings over time)")
+        one.add_argument(
+            "--kind", choices=EXTRACTORS, help="(default: continuous where the corpus has ratings over time)"
+        )
         one.add_argument(
             "--delay_s",
             metavar="SECONDS",
@@ -280,15 +271,16 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_recognizer(args: argparse.Namespace) -> int:
     if args.action == "predict":
-        _, _, predict = _KINDS[_kind_of_folder(args.recognizer)]
         predict(args)
         return 0
     corpus = _open_corpus(args.corpus)
-    train, evaluate, _ = _KINDS[args.kind or ("continuous" if corpus.rated else "categorical")]
+    kind = args.kind or ("continuous" if corpus.rated else "categorical")
     if args.action == "train":
-        train(args, corpus)
+        train(args, corpus, kind)
+    elif kind == "continuous":
+        evaluate_trajectories(args, corpus)
     else:
-        evaluate(args, corpus)
+        evaluate_labels(args, corpus)
     return 0
 
 

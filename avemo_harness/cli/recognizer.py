@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,7 +17,10 @@ from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.recognizers.features.feature_set import FeatureSet
-    from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
+    from avemo_harness.recognizers.heads import trajectory_evaluation
+    from avemo_harness.recognizers.heads.labels import LabelSettings
+    from avemo_harness.recognizers.heads.training import Method
+    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
 EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
@@ -97,16 +101,15 @@ def train(args: argparse.Namespace, corpus: Corpus, kind: str) -> None:
 
     require_new_folder(args.out, NOT_EMPTY)
     recognizer = (
-        train_on(corpus, _trajectory_method(args, corpus))
+        train_on(corpus, _trajectory_method(args), _delay_s(args, corpus))
         if kind == "continuous"
         else train_categorical(corpus, _label_method(args))
     )
     if rank() == 0:
         save_recognizer(recognizer, args.extractor or EXTRACTORS[kind], args.out)
         print("\n".join(recognizer.card.lines()))
-        print(
-            f"kept in {args.out}" + (f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else "")
-        )
+        advice = f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else ""
+        print(f"kept in {args.out}{advice}")
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -134,6 +137,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     from avemo_harness.recognizers.checkpoint import load_label_recognizer
     from avemo_harness.recognizers.heads import label_evaluation
     from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical
+    from avemo_harness.recognizers.heads.labels import as_they_are, within_speakers
     from avemo_harness.recognizers.tables import recognition_table
 
     if args.figure is not None:
@@ -148,7 +152,8 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
             "subject-wise": label_evaluation.leave_one_speaker_out,
         }
         splits, method = chosen_splits(args.split, (one.part for one in corpus.labelled)), _label_method(args)
-        found = tuple(one for split in splits for one in evaluations[split](corpus, method))
+        normalise = within_speakers if args.normalise == "speaker" else as_they_are
+        found = tuple(one for split in splits for one in evaluations[split](corpus, method, normalise))
     if rank() != 0:
         return
     print("\n".join(recognition_table(found)))
@@ -156,14 +161,11 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(one) for one in found]})
 
 
-def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
-    from avemo_harness.recognizers.heads.label_evaluation import Method
-    from avemo_harness.recognizers.heads.labels import LabelSettings, as_they_are, within_speakers
+def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
+    from avemo_harness.recognizers.heads.labels import LabelSettings
+    from avemo_harness.recognizers.heads.training import Method
 
-    normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
-    return Method(
-        make_features(args.extractor or EXTRACTORS["categorical"]), LabelSettings(seed=args.seed), normalise, say
-    )
+    return Method(make_features(args.extractor or EXTRACTORS["categorical"]), LabelSettings(seed=args.seed), say)
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
@@ -181,9 +183,10 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         print("\n".join(recognizer.card.lines()))
         results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
     else:
-        method = _trajectory_method(args, corpus)
+        method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))
-        results = [trajectory_evaluation.evaluate_split(corpus, split, method) for split in splits]
+        evaluate = partial(trajectory_evaluation.evaluate_split, method=method, delay_s=delay_s, n_folds=args.folds)
+        results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
         return
     print("\n".join(tables.modalities_table(results)))
@@ -196,17 +199,20 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
 
 
-def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
+def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
+    from avemo_harness.recognizers.heads.training import Method
     from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
-    from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
 
+    return Method(make_features(args.extractor or EXTRACTORS["continuous"]), TrajectorySettings(seed=args.seed), say)
+
+
+def _delay_s(args: argparse.Namespace, corpus: Corpus) -> float | None:
+    """By how much ratings are moved earlier, in seconds; None to estimate it."""
     given = args.delay_s or ("auto" if corpus.rated_live else "0")
     try:
-        delay_s = None if given == "auto" else float(given)
+        return None if given == "auto" else float(given)
     except ValueError as error:
         raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
-    features = make_features(args.extractor or EXTRACTORS["continuous"])
-    return Method(features, TrajectorySettings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
 
 
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.

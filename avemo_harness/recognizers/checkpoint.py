@@ -22,14 +22,14 @@ from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
 from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, row_width
-from avemo_harness.recognizers.heads.training import Weights
+from avemo_harness.recognizers.heads.training import Method, Weights
 from avemo_harness.recognizers.heads.trajectory import (
     DIMENSIONS,
     TRAJECTORY_FORMAT,
     ContinuousRecognizer,
     TrajectorySettings,
 )
-from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
+from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
 from avemo_harness.torch_setup import own_device
@@ -232,7 +232,7 @@ def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0
     corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
     extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
-    trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), say=setup.say))
+    trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), setup.say))
     folder.parent.mkdir(parents=True, exist_ok=True)
     save_recognizer(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
 

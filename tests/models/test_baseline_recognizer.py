@@ -21,7 +21,8 @@ from avemo_harness.recognizers.checkpoint import load_label_recognizer, save_rec
 from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureSet
-from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
+from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import Recording
 
 SPECS = ("clip-sound", "clip-face")

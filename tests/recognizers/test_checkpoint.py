@@ -24,6 +24,7 @@ from avemo_harness.recognizers.checkpoint import (
 )
 from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
 from avemo_harness.recognizers.heads.labels import pooled_features
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.recognizers.recordings import Corpus, Part
@@ -38,9 +39,9 @@ LOADERS: dict[str, Callable[..., Any]] = {
 @pytest.fixture(scope="module")
 def recognizers() -> dict[str, Any]:
     """A recogniser of labels and one of trajectories, trained a little."""
-    labels = label_evaluation.Method(planted_features(), replace(QUICK, most_epochs=3))
+    labels = Method(planted_features(), replace(QUICK, most_epochs=3))
     settings = TrajectorySettings(hidden=16, most_epochs=3)
-    trajectories = trajectory_evaluation.Method(planted_features(), settings)
+    trajectories = Method(planted_features(), settings)
     return {
         "labels": label_evaluation.train_categorical(
             Corpus("planted", (), tuple(labelled_corpus(8, parts=PARTS))), labels

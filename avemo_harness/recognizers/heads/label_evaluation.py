@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from avemo_harness.recognizers.heads.labels import (
     fit,
     make_examples,
 )
-from avemo_harness.recognizers.heads.training import provenance, training_record
+from avemo_harness.recognizers.heads.training import Method, provenance, training_record
 from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality
 from avemo_harness.torch_setup import Say
 
@@ -132,36 +132,18 @@ def _cluster_unit(recordings: Sequence[LabelledRecording]) -> str:
     return "dialogues" if len({one.dialogue for one in recordings}) < len(recordings) else "speakers"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """Training method of the recognisers of an evaluation.
-
-    Args:
-        features: their input.
-        normalise: what is done to the examples of a corpus first; `within_speakers` is for evaluation only, as a
-            trained recogniser is asked about one recording at a time.
-    """
-
-    features: FeatureSet
-    settings: LabelSettings = field(default_factory=LabelSettings)
-    normalise: Normalisation = as_they_are
-    say: Say = lambda sentence: None
-
-
-def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+def train_categorical(corpus: Corpus, method: Method[LabelSettings]) -> CategoricalRecognizer:
     """Train one recogniser on a corpus, on its train part where it has one.
 
     Its card tells how it does in validation, each member on what stopped it, and on the test part if there is one.
 
     Raises:
-        UsageError: there are too few labels or speakers, or the features are normalised within speakers.
+        UsageError: there are too few labels or speakers.
         MediaError: a recording cannot be read.
     """
-    if method.normalise is not as_they_are:
-        raise UsageError("a recogniser of single recordings cannot be trained on features normalised within speakers")
     method.say(f"extracting features of {len(corpus.labelled)} recordings")
     examples = make_examples(corpus.labelled, method.features, method.say)
-    recognizer, fitted = _train(examples, corpus.name, method)
+    recognizer, fitted = _train(examples, corpus.name, method.features, method.settings)
     _warn_of_one_face(fitted.examples, method.say)
     predictions: list[Prediction] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
@@ -173,7 +155,9 @@ def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
     return replace(recognizer, card=replace(recognizer.card, recognitions=known))
 
 
-def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
+def evaluate_official(
+    corpus: Corpus, method: Method[LabelSettings], normalise: Normalisation = as_they_are
+) -> tuple[LabelEvaluation, ...]:
     """Train on a corpus' train part, evaluate on its test part: one recogniser of all views, one of each stream alone.
 
     An official split may have the same speakers in both parts, as that of MultiDialog has; for one that has not, see
@@ -186,18 +170,20 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, 
     parts = {one.part for one in corpus.labelled}
     if not {"train", "test"} <= parts:
         raise UsageError(f"{corpus.name}: it has no labelled train and test part; leave one speaker out instead")
-    examples = method.normalise(make_examples(corpus.labelled, method.features, method.say))
+    examples = normalise(make_examples(corpus.labelled, method.features, method.say))
     test = [one for one in examples if one.recording.part == "test"]
     predictions: list[Prediction] = []
     for views, settings in _systems(examples, method.settings):
-        recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
+        recognizer, fitted = _train(examples, corpus.name, method.features, settings)
         if views == MODALITIES:
             _warn_of_one_face(fitted.examples, method.say)
         predictions += predict_labels(recognizer, test, views)
     return evaluate_predictions(predictions, "test")
 
 
-def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
+def leave_one_speaker_out(
+    corpus: Corpus, method: Method[LabelSettings], normalise: Normalisation = as_they_are
+) -> tuple[LabelEvaluation, ...]:
     """Leave-one-speaker-out: predict each speaker's recordings by recognisers trained on other voices and other faces.
 
     The corpus' parts do not count. All speakers' recordings are evaluated together.
@@ -207,7 +193,7 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
         MediaError: a recording cannot be read.
     """
     without_parts = [replace(one, part=None) for one in corpus.labelled]
-    examples = method.normalise(make_examples(without_parts, method.features, method.say))
+    examples = normalise(make_examples(without_parts, method.features, method.say))
     speakers = sorted({one.recording.speaker for one in examples})
     if len(speakers) < 3:
         raise UsageError(f"{corpus.name}: expected at least three speakers to leave one out, found {len(speakers)}")
@@ -218,7 +204,7 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
         if not rest:
             raise UsageError(f"{corpus.name}: everybody shares a face with {speaker!r}; nothing is left to train on")
         for views, settings in _systems(examples, method.settings):
-            recognizer, _ = _train(rest, corpus.name, replace(method, settings=settings))
+            recognizer, _ = _train(rest, corpus.name, method.features, settings)
             predictions += predict_labels(recognizer, test, views)
         method.say(f"speaker {number} of {len(speakers)}")
     return evaluate_predictions(predictions, "speakers left out")
@@ -244,13 +230,15 @@ def _systems(
     ]
 
 
-def _train(examples: Sequence[LabelExample], corpus: str, method: Method) -> tuple[CategoricalRecognizer, Fitted]:
-    fitted = fit(examples, method.features, method.settings)
+def _train(
+    examples: Sequence[LabelExample], corpus: str, features: FeatureSet, settings: LabelSettings
+) -> tuple[CategoricalRecognizer, Fitted]:
+    fitted = fit(examples, features, settings)
     recordings = [one.recording for one in fitted.examples]
     seconds = float(sum(recording.streams.duration_s for recording in recordings))
-    record = training_record(corpus, recordings, _fingerprint(recordings), seconds, fitted.split, method.settings.seed)
-    card = LabelCard(training=record, **provenance(method.features))
-    return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
+    record = training_record(corpus, recordings, _fingerprint(recordings), seconds, fitted.split, settings.seed)
+    card = LabelCard(training=record, **provenance(features))
+    return CategoricalRecognizer(fitted.labels, features, fitted.scaling, fitted.members, card), fitted
 
 
 def _warn_of_one_face(examples: Sequence[LabelExample], say: Say) -> None:

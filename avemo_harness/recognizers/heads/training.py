@@ -53,6 +53,18 @@ class Settings:
     shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
 
 
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[SettingsT]):
+    """Features and settings that the recognisers of an evaluation are trained with; ``say`` reports progress."""
+
+    features: FeatureSet
+    settings: SettingsT
+    say: Say = lambda sentence: None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Example(Generic[RecordingT]):
     """A recording and its rows of features, float32 (T, width), by modality; modalities may share an array."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.card import Agreement
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import (
     DIMENSIONS,
     ContinuousRecognizer,
@@ -38,7 +39,6 @@ from avemo_harness.recognizers.recordings import (
     subject_wise_folds,
     training_fold,
 )
-from avemo_harness.torch_setup import Say
 
 _LONGEST_DELAY_S = 6.0
 _RIDGE = 10.0
@@ -155,20 +155,7 @@ def _mean(values: Floats) -> float | None:
 FOLDS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """Training method of the recognisers of an evaluation.
-
-    Args:
-        features: their input.
-        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
-    """
-
-    features: FeatureSet
-    settings: TrajectorySettings = field(default_factory=TrajectorySettings)
-    delay_s: float | None = 0.0
-    folds: int = FOLDS
-    say: Say = lambda sentence: None
+TrajectoryMethod = Method[TrajectorySettings]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,20 +182,28 @@ class SplitResult:
     delays_s: tuple[float, ...]
 
 
-def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitResult:
+def evaluate_split(
+    corpus: Corpus, split: SplitName, method: TrajectoryMethod, delay_s: float | None = 0.0, n_folds: int = FOLDS
+) -> SplitResult:
     """Train on each fold and evaluate what it left out; agreement is over all folds together.
+
+    Args:
+        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
+        n_folds: of the subject-wise split.
 
     Raises:
         UsageError: the corpus has no official parts, or too few groups.
         MediaError: a recording cannot be read.
     """
-    folds = _folds(corpus, split, method)
+    seed = method.settings.seed
+    official = split == "official"
+    folds = (official_fold(corpus.rated, seed),) if official else subject_wise_folds(corpus.rated, n_folds, seed)
     predicted: list[TrajectoryPrediction] = []
     delays = []
     for number, fold in enumerate(folds):
         if len(folds) > 1:
             method.say(f"fold {number + 1} of {len(folds)}")
-        recognizer = train_fold(fold, corpus, method)
+        recognizer = train_fold(fold, corpus, method, delay_s)
         predicted += _predictions(recognizer, fold.test, number)
         delays.append(recognizer.card.training.delay_s)
     return _result(split, predicted, delays)
@@ -230,7 +225,7 @@ def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitR
     return _result("test part" if test else "all recordings", predicted, [recognizer.card.training.delay_s])
 
 
-def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0.0) -> ContinuousRecognizer:
     """Train one recogniser; its card tells how it agrees with the ratings of recordings that it was not trained on.
 
     Raises:
@@ -238,7 +233,7 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
         MediaError: a recording cannot be read.
     """
     fold = training_fold(corpus.rated, method.settings.seed)
-    recognizer = train_fold(fold, corpus, method)
+    recognizer = train_fold(fold, corpus, method, delay_s)
     if recognizer.card.no_calibration:
         method.say(
             f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
@@ -251,9 +246,10 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
     return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
 
 
-def train_fold(fold: Fold, corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None) -> ContinuousRecognizer:
     """Train on a fold's training part; the card tells by what delay its ratings were moved."""
-    delay_s = estimate_annotation_delay(fold.training, method.features) if method.delay_s is None else method.delay_s
+    if delay_s is None:
+        delay_s = estimate_annotation_delay(fold.training, method.features)
     training, validation = ([shift_ratings(one, delay_s) for one in part] for part in (fold.training, fold.validation))
     trained = train_recognizer(training, validation, method.features, corpus.name, method.settings, method.say)
     card = replace(trained.card, training=replace(trained.card.training, delay_s=delay_s))
@@ -287,10 +283,3 @@ def _predictions(
 def _result(split: str, predicted: Sequence[TrajectoryPrediction], delays_s: Sequence[float]) -> SplitResult:
     found = agreements([one.recording for one in predicted], [one.values for one in predicted], split)
     return SplitResult(split, found, tuple(predicted), tuple(delays_s))
-
-
-def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold, ...]:
-    seed = method.settings.seed
-    if split == "official":
-        return (official_fold(corpus.rated, seed),)
-    return subject_wise_folds(corpus.rated, method.folds, seed)

@@ -21,7 +21,8 @@ from avemo_harness.recognizers.checkpoint import save_recognizer
 from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
-from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
+from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+from avemo_harness.recognizers.heads.training import Method
 
 
 def agreeing(material: SurveyedConfig, doubts: dict[tuple[str, Stream], tuple[str, ...]], rule: Rule) -> LabelRatings:

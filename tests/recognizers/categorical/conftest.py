@@ -6,13 +6,14 @@ import pytest
 from support.planted_features import planted_features
 from support.planted_labels import QUICK, labelled_corpus
 
-from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, LabelSettings
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import Corpus
 
 
 @pytest.fixture(scope="session")
-def method() -> Method:
+def method() -> Method[LabelSettings]:
     return Method(planted_features(), QUICK)
 
 
@@ -22,5 +23,5 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def recognizer(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+def recognizer(corpus: Corpus, method: Method[LabelSettings]) -> CategoricalRecognizer:
     return train_categorical(corpus, method)

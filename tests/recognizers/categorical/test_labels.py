@@ -14,7 +14,7 @@ from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.features.base import Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
-from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_categorical, train_categorical
+from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical, train_categorical
 from avemo_harness.recognizers.heads.labels import (
     CategoricalRecognizer,
     Fitted,
@@ -26,6 +26,7 @@ from avemo_harness.recognizers.heads.labels import (
     shown_columns,
     within_speakers,
 )
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality, Part, Recording
 
 FEATURES = planted_features()

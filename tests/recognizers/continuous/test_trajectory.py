@@ -19,6 +19,7 @@ from avemo_harness.metrics.profiles import calibrate
 from avemo_harness.recognizers.card import TrajectoryCard
 from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer, save_recognizer
 from avemo_harness.recognizers.features.feature_set import MASK_BITS, Scaling, fit_scaling
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import (
     ContinuousRecognizer,
     TrajectorySettings,
@@ -31,7 +32,7 @@ from avemo_harness.recognizers.heads.trajectory import (
     train_recognizer,
     with_calibration,
 )
-from avemo_harness.recognizers.heads.trajectory_evaluation import Method, agreements, predict, train_on
+from avemo_harness.recognizers.heads.trajectory_evaluation import agreements, predict, train_on
 from avemo_harness.recognizers.judging import JudgeSetup, judge_modalities, open_judge
 from avemo_harness.recognizers.recordings import Corpus, RatedRecording
 
@@ -311,7 +312,7 @@ def test_recordings_of_a_single_value_calibrate_nothing(recognizer: ContinuousRe
     assert reason == "expected turns of one rate, some of at least two values"
 
 
-def test_training_says_that_there_is_no_calibration(corpus: Corpus, method: Method) -> None:
+def test_training_says_that_there_is_no_calibration(corpus: Corpus, method: Method[TrajectorySettings]) -> None:
     """Here ratings jump once and then stand still: nine in ten steps are none."""
     jumping = []
     for one in corpus.rated:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from support.planted_features import planted_features, planted_recording, rated
 
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.training import Method
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
 from avemo_harness.recognizers.heads.trajectory_evaluation import (
-    Method,
     SplitResult,
     TrajectoryPrediction,
     agreements,
@@ -27,8 +27,8 @@ from avemo_harness.recognizers.tables import modalities_table, systems_table
 
 
 @pytest.fixture(scope="module")
-def subject_wise(corpus: Corpus, method: Method) -> SplitResult:
-    return evaluate_split(corpus, "subject-wise", replace(method, folds=3))
+def subject_wise(corpus: Corpus, method: Method[TrajectorySettings]) -> SplitResult:
+    return evaluate_split(corpus, "subject-wise", method, n_folds=3)
 
 
 def ccc(result: SplitResult) -> dict[tuple[str, str], float]:
@@ -47,7 +47,7 @@ def test_every_speaker_is_evaluated_once_and_followed_well(corpus: Corpus, subje
 
 
 def test_the_official_split_evaluates_its_test_part_as_a_trained_recogniser_does(
-    corpus: Corpus, method: Method, recognizer: ContinuousRecognizer
+    corpus: Corpus, method: Method[TrajectorySettings], recognizer: ContinuousRecognizer
 ) -> None:
     official = evaluate_split(corpus, "official", method)
     assert {one.recording.part for one in official.predicted} == {"test"}
@@ -58,14 +58,14 @@ def test_the_official_split_evaluates_its_test_part_as_a_trained_recogniser_does
     assert of_card == ccc(official)
 
 
-def test_a_corpus_that_was_rated_live_is_moved_before_it_is_learned_from(method: Method) -> None:
+def test_a_corpus_that_was_rated_live_is_moved_before_it_is_learned_from(method: Method[TrajectorySettings]) -> None:
     recordings = []
     for number in range(8):
         one = planted_recording(f"r{number}", f"s{number}", seed=number, length=60)
         behind = np.concatenate([np.repeat(one.trajectory.values[:1], 4, axis=0), one.trajectory.values])[:-4]
         recordings.append(replace(one, trajectory=rated(behind)))
     corpus = Corpus("late", tuple(recordings), rated_live=True)
-    found = evaluate_split(corpus, "subject-wise", replace(method, folds=2, delay_s=None))
+    found = evaluate_split(corpus, "subject-wise", method, delay_s=None, n_folds=2)
     assert found.delays_s == (2.0, 2.0)
     assert {len(one.recording.trajectory) for one in found.predicted} == {56}
     assert "2 folds; ratings moved earlier by 2, 2 s" in modalities_table([found])[-1]

@@ -136,11 +136,7 @@ class PluginRecognizer:
     plugin: Plugin
 
     def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
-        """As of any recogniser.
-
-        Raises:
-            RecognitionError: the package's code fails on the clip, or gives something else than a number a label.
-        """
+        """RecognitionError where the package's code fails, or gives something else than a number a label."""
         with self.plugin.running_on_sample("its log_probabilities()", RecognitionError):
             found: Floats = np.asarray(self.recognizer.log_probabilities(sound, face), dtype=np.float64)
             if found.shape != (len(self.labels),) or np.isnan(found).any():
@@ -171,7 +167,7 @@ class RecordingRecognizer:
 
 
 class TrajectoryJudge(Protocol):
-    """Follows valence and arousal through a recording. The same recording always gives the same trajectory.
+    """Predicts valence and arousal through a recording. The same recording always gives the same trajectory.
 
     One that makes use of one stream alone says so by an attribute `modalities` (`judge_modalities`).
     """
@@ -197,7 +193,7 @@ class TrajectoryJudge(Protocol):
         ...
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
+        """Predict the trajectory of a recording.
 
         Args:
             view: what it is shown; one of `streams.views`.
@@ -289,16 +285,10 @@ class PluginJudge:
         )
 
     def identity(self) -> Mapping[str, str]:
-        """Everything that decides its trajectories."""
         return self._identity
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
-
-        Raises:
-            RecognitionError: the package's code fails on it.
-            MediaError: the recording cannot be read.
-        """
+        """RecognitionError where the package's code fails on the recording."""
         with self._plugin.running_on_sample("its trajectory()", RecognitionError):
             return self._judge.trajectory(streams, view)
 

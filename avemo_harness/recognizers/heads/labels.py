@@ -336,14 +336,14 @@ LABEL_FORMAT = "avemo-categorical-recognizer-1"
 
 @dataclass(frozen=True, eq=False)
 class CategoricalRecognizer:
-    """Tells the emotion of a recording from its sound and face, or from either alone.
+    """Predicts the emotion of a recording from its sound and face, or from either alone: a `Recognizer`.
 
     Args:
         labels: the emotions, in the order of every array of labels.
         features: of which rows the networks are fed.
         scaling: of those rows.
         members: weights of networks whose probabilities are averaged.
-        card: what it was trained on and how far it can be trusted.
+        card: training data, and F1 by label.
         device: where the networks run.
     """
 
@@ -370,18 +370,9 @@ class CategoricalRecognizer:
 
     @property
     def card_values(self) -> Mapping[str, Any]:
-        """The card, JSON-ready, with its short text under ``lines``."""
         return {**self.card.to_json(), "lines": self.card.lines()}
 
     def log_probabilities(self, streams: Recording, view: Modality) -> Floats:
-        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
-
-        Args:
-            view: what of the recording is shown; one of `streams.views`.
-
-        Raises:
-            MediaError: the recording cannot be read, or lacks what is to be shown.
-        """
         rows = pooled_features(streams, self.features)
         if view not in rows:
             raise MediaError(f"{streams.name}: it has no {view} to recognise an emotion by")

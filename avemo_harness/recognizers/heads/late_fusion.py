@@ -36,12 +36,12 @@ _WEIGHTS = tuple(tenths / 10 for tenths in range(1, 31))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamRecognizer:
-    """The classifier of one stream, and how far it is to be trusted.
+    """The classifier of one stream, and the weights of its evidence.
 
     Attributes:
         head: the classifier.
         weight_alone: factor on its evidence where it is the only stream.
-        weight_together: factor on its evidence where both streams tell something.
+        weight_together: factor on its evidence where both streams are informative.
     """
 
     head: LogisticHead
@@ -54,7 +54,7 @@ class FusionRecognizer:
     """Recognises the emotion of a clip.
 
     The evidence of a stream is by how much its log probabilities exceed the prior's; the weighted evidence of the
-    streams that tell something is added to the log prior. Sound without speech and a still face tell nothing.
+    informative streams is added to the log prior. Sound without speech and a still face are not informative.
 
     Attributes:
         labels: the emotions, sorted: the order of every array of labels.
@@ -113,7 +113,7 @@ class FusionRecognizer:
         )
 
     def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
-        """Natural logarithms of the probabilities of ``labels``, shape (n_labels,); the log prior if nothing tells."""
+        """As `FeatureRecognizer`; the log prior where neither stream is informative."""
         informative = [
             (stream, values)
             for stream, values in ((self.sound, _spoken(sound)), (self.face, _live(face)))
@@ -202,7 +202,7 @@ class _FittedStream:
 def _fit_stream(
     values_by_clip: Sequence[Floats | None], folds_by_clip: Indices, truth_by_clip: Indices, labels: Sequence[str]
 ) -> _FittedStream | None:
-    """Fit one stream on the clips where it tells something; None if fewer than two folds hold one of the labels."""
+    """Fit one stream on the clips where it is informative; None if fewer than two folds hold one of the labels."""
     rows = np.array([row for row, values in enumerate(values_by_clip) if values is not None], dtype=np.intp)
     truth, folds, log_prior = truth_by_clip[rows], folds_by_clip[rows], _log_prior(truth_by_clip)
     if label_of_one_fold(truth, folds, len(labels)) is not None:

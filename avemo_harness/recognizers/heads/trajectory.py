@@ -105,14 +105,14 @@ TRAJECTORY_FORMAT = "avemo-continuous-recognizer-1"
 
 @dataclass(frozen=True, eq=False)
 class ContinuousRecognizer:
-    """Follows valence and arousal on the unit scale, two values a second.
+    """Predicts valence and arousal on the unit scale, two values a second: a `TrajectoryJudge`.
 
     Args:
         features: of which rows the network is fed.
         scaling: of those rows.
         weights: of the network, by name.
         calibration: its thresholds; None where the card says why it has none.
-        card: what it was trained on and how far it can be trusted.
+        card: training data, and agreement with people.
         device: where the network runs.
     """
 
@@ -145,24 +145,14 @@ class ContinuousRecognizer:
 
     @property
     def errors(self) -> Mapping[Dimension, float]:
-        """Root mean squared error for sound and face together, by dimension, on the unit scale; empty if unknown."""
         known = {name: self.card.find("both", name) for name in DIMENSIONS}
         return {name: one.rmse for name, one in known.items() if one is not None and one.rmse is not None}
 
     @property
     def card_values(self) -> Mapping[str, Any]:
-        """The card, JSON-ready, with its short text under ``lines``."""
         return {**self.card.to_json(), "lines": self.card.lines()}
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
-
-        Args:
-            view: what of it is shown.
-
-        Raises:
-            MediaError: the recording cannot be read.
-        """
         count = count_steps(streams.duration_s, RATE_HZ)
         if count == 0:
             return Trajectory(np.zeros((0, len(DIMENSIONS))), DIMENSIONS, "unit", RATE_HZ)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Recognizer(Protocol):
-    """Predicts the label of a recording: trained (`open_recognizer`), or fitted by the model that uses it."""
+    """Predicts the label of a recording: trained before, or fitted by a model (`RecordingRecognizer`)."""
 
     @property
     def labels(self) -> tuple[str, ...]:

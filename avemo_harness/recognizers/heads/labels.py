@@ -372,11 +372,11 @@ class CategoricalRecognizer:
     def card_values(self) -> Mapping[str, Any]:
         return {**self.card.to_json(), "lines": self.card.lines()}
 
-    def log_probabilities(self, streams: Recording, view: Modality) -> Floats:
-        rows = pooled_features(streams, self.features)
-        if view not in rows:
-            raise MediaError(f"{streams.name}: it has no {view} to recognise an emotion by")
-        found: Floats = self.predict([rows[view]], view)[0]
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        rows = pooled_features(recording, self.features)
+        if modality not in rows:
+            raise MediaError(f"{recording.name}: it has no {modality} to recognise an emotion by")
+        found: Floats = self.predict([rows[modality]], modality)[0]
         return found
 
     def predict(self, rows: Sequence[Features], view: Modality) -> Floats:

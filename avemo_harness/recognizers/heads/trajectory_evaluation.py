@@ -152,9 +152,6 @@ def _mean(values: Floats) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-FOLDS = 5
-
-
 TrajectoryMethod = Method[TrajectorySettings]
 
 
@@ -183,7 +180,7 @@ class SplitResult:
 
 
 def evaluate_split(
-    corpus: Corpus, split: SplitName, method: TrajectoryMethod, delay_s: float | None = 0.0, n_folds: int = FOLDS
+    corpus: Corpus, split: SplitName, method: TrajectoryMethod, delay_s: float | None = 0.0, n_folds: int = 5
 ) -> SplitResult:
     """Train on each fold and evaluate what it left out; agreement is over all folds together.
 

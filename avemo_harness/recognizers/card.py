@@ -118,9 +118,9 @@ class TrajectoryCard(Card):
     def lines(self) -> list[str]:
         lines = Card.lines(self)
         for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
-            shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
-            values = ", ".join(_agreement_text(one) for one in shown)
-            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({shown[0].n_recordings} recordings)")
+            selected = [one for one in self.agreements if (one.part, one.view) == (part, view)]
+            values = ", ".join(_agreement_text(one) for one in selected)
+            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({selected[0].n_recordings} recordings)")
         if self.no_calibration:
             lines.append(f"no calibration: {self.no_calibration}")
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines

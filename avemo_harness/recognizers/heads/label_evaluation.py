@@ -64,12 +64,12 @@ def predict_labels(
     """Predict the labels of examples under each of their views that it was trained on."""
     found = []
     for view in trained_on:
-        shown = [one for one in examples if view in one.rows]
-        if shown:
-            label_indices = recognizer.predict([one.rows[view] for one in shown], view).argmax(axis=1)
+        selected = [one for one in examples if view in one.rows]
+        if selected:
+            label_indices = recognizer.predict([one.rows[view] for one in selected], view).argmax(axis=1)
             found += [
                 Prediction(one.recording, view, trained_on, recognizer.labels[label_index])
-                for one, label_index in zip(shown, label_indices, strict=True)
+                for one, label_index in zip(selected, label_indices, strict=True)
             ]
     return found
 
@@ -83,9 +83,9 @@ def evaluate_predictions(predictions: Sequence[Prediction], part: str) -> tuple[
     found = []
     for trained_on in dict.fromkeys(one.trained_on for one in predictions):
         for view in MODALITIES:
-            shown = [one for one in predictions if (one.trained_on, one.view) == (trained_on, view)]
-            if shown:
-                found.append(_recognition(shown, part))
+            selected = [one for one in predictions if (one.trained_on, one.view) == (trained_on, view)]
+            if selected:
+                found.append(_recognition(selected, part))
     return tuple(found)
 
 

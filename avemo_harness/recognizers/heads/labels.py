@@ -45,10 +45,10 @@ def row_width(features: FeatureSet) -> int:
     return 2 * (features.width - MASK_BITS) + MASK_BITS
 
 
-def shown_columns(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
+def row_mask(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
     """Mask of the columns that a view fills, bool (width,)."""
-    shown = features.shown(view)
-    return np.concatenate([np.tile(shown[:-MASK_BITS], 2), shown[-MASK_BITS:]])
+    mask = features.column_mask(view)
+    return np.concatenate([np.tile(mask[:-MASK_BITS], 2), mask[-MASK_BITS:]])
 
 
 def pooled(rows: Features) -> Features:
@@ -213,7 +213,7 @@ def fit(examples: Sequence[LabelExample], features: FeatureSet, settings: LabelS
         raise UsageError(f"expected recordings of at least two emotions to train on, found {list(labels)}; add some")
     folds, split = _folds(examples, settings)
     trained_on = sorted({int(index) for training, _ in folds for index in training})
-    scaling = fit_scaling([examples[index].rows for index in trained_on], partial(shown_columns, features))
+    scaling = fit_scaling([examples[index].rows for index in trained_on], partial(row_mask, features))
     data = _data(examples, labels, features, scaling)
     members = []
     for number, (training, validation) in enumerate(folds):
@@ -267,7 +267,7 @@ def _data(examples: Sequence[LabelExample], labels: Sequence[str], features: Fea
         if indices:
             values = np.full((len(examples), row_width(features)), np.nan, dtype=np.float32)
             given = np.concatenate([examples[index].rows[view] for index in indices])
-            values[indices] = scaling.apply(given, shown_columns(features, view))
+            values[indices] = scaling.apply(given, row_mask(features, view))
             rows[view] = values
     return _Data(rows, np.array([labels.index(one.recording.label) for one in examples], dtype=np.intp))
 
@@ -284,7 +284,7 @@ def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int
             yield chosen, rng.choice(len(MODALITIES), size=len(chosen), p=settings.shares)
 
     def loss(network: torch.nn.Module, batch: tuple[Indices, Indices], device: torch.device) -> torch.Tensor:
-        rows, truth = torch.from_numpy(_shown(data, *batch)), torch.from_numpy(data.truth[batch[0]])
+        rows, truth = torch.from_numpy(_rows_as_drawn(data, *batch)), torch.from_numpy(data.truth[batch[0]])
         return torch.nn.functional.cross_entropy(network(rows.to(device)), truth.to(device), rarity.to(device))
 
     return fit_network(
@@ -297,7 +297,7 @@ def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int
     )
 
 
-def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
+def _rows_as_drawn(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
     """Rows of recordings as drawn modalities; as the first one that a recording has where it lacks the drawn one."""
     found = np.full((len(chosen), next(iter(data.rows.values())).shape[1]), np.nan, dtype=np.float32)
     for number, view in enumerate(MODALITIES):
@@ -318,12 +318,12 @@ def _validation_score(
     device = next(network.parameters()).device
     scores, evidence = [], []
     for view, share in zip(MODALITIES, settings.shares, strict=True):
-        shown = data.having(view, validation)
-        if not share or not len(shown):
+        selected = data.having(view, validation)
+        if not share or not len(selected):
             continue
         with torch.inference_mode():
-            found = network(torch.from_numpy(data.rows[view][shown]).to(device)).log_softmax(1).cpu().numpy()
-        truth = data.truth[shown]
+            found = network(torch.from_numpy(data.rows[view][selected]).to(device)).log_softmax(1).cpu().numpy()
+        truth = data.truth[selected]
         counts = confusion_counts(truth.tolist(), found.argmax(axis=1).tolist(), labels)
         scores.append(float(macro_f1(counts, np.bincount(truth, minlength=labels) > 0)))
         evidence.append(float(found[np.arange(len(truth)), truth].mean()))
@@ -383,7 +383,7 @@ class CategoricalRecognizer:
         """Log probabilities, (n, n_labels), of recordings that were described under a view, each a row (1, width)."""
         import torch
 
-        scaled = self.scaling.apply(np.concatenate(rows), shown_columns(self.features, view))
+        scaled = self.scaling.apply(np.concatenate(rows), row_mask(self.features, view))
         with torch.inference_mode():
             given = torch.from_numpy(scaled).to(self.device)
             found = [network(given).log_softmax(1).cpu().numpy().astype(np.float64) for network in self._networks]

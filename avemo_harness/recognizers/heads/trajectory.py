@@ -162,7 +162,7 @@ class ContinuousRecognizer:
         """The trajectory of rows that were extracted under a view, one value a row."""
         import torch
 
-        scaled = self.scaling.apply(rows, self.features.shown(view))
+        scaled = self.scaling.apply(rows, self.features.column_mask(view))
         with torch.inference_mode():
             values = self._network(torch.from_numpy(scaled)[None].to(self.device), [len(rows)])
         return Trajectory(values[0].cpu().numpy().astype(np.float64), DIMENSIONS, "unit", RATE_HZ)
@@ -281,9 +281,9 @@ def train_recognizer(
     if overlap := {one.group for one in training} & {one.group for one in validation}:
         raise UsageError(f"{min(overlap)!r} is in the training and in the validation part; keep a group on one side")
     say(f"extracting features of {len(training) + len(validation)} recordings")
-    shown, held_out = make_examples(training, features, say), make_examples(validation, features, say)
-    scaling = fit_scaling([one.rows for one in shown], features.shown)
-    weights = _fit(shown, held_out, features, scaling, settings, say)
+    examples, held_out = make_examples(training, features, say), make_examples(validation, features, say)
+    scaling = fit_scaling([one.rows for one in examples], features.column_mask)
+    weights = _fit(examples, held_out, features, scaling, settings, say)
     rated = [*training, *validation]
     seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
     record = training_record(corpus, rated, fingerprint(rated), seconds, _split_text(validation), settings.seed)
@@ -358,7 +358,7 @@ def _ratings(example: RatedExample) -> Ratings:
 
 
 def _scaled(example: RatedExample, view: Modality, features: FeatureSet, scaling: Scaling) -> Features:
-    return scaling.apply(example.rows[view], features.shown(view))
+    return scaling.apply(example.rows[view], features.column_mask(view))
 
 
 def _drawn_modality(example: RatedExample, shares: tuple[float, float, float], rng: np.random.Generator) -> Modality:
@@ -375,13 +375,13 @@ def _validation_score(
     device = next(network.parameters()).device
     scores = []
     for view in MODALITIES:
-        shown = [example for example in examples if view in example.rows]
-        if not shown:
+        selected = [example for example in examples if view in example.rows]
+        if not selected:
             continue
-        rows = [_scaled(example, view, features, scaling) for example in shown]
+        rows = [_scaled(example, view, features, scaling) for example in selected]
         with torch.inference_mode():
             predicted = network(padded(rows).to(device), [len(one) for one in rows]).cpu().numpy().astype(np.float64)
-        rated = [_ratings(example) for example in shown]
+        rated = [_ratings(example) for example in selected]
         joined = np.concatenate([one[: len(ratings)] for one, ratings in zip(predicted, rated, strict=True)])
         truth = np.concatenate(rated).astype(np.float64)
         scores += [float(concordance(series_moments(joined[:, i], truth[:, i]))) for i in range(len(DIMENSIONS))]

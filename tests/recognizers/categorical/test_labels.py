@@ -22,8 +22,8 @@ from avemo_harness.recognizers.heads.labels import (
     fit,
     make_examples,
     pooled_features,
+    row_mask,
     row_width,
-    shown_columns,
     within_speakers,
 )
 from avemo_harness.recognizers.heads.training import Method
@@ -54,7 +54,7 @@ def test_a_row_is_mean_and_spread_of_every_feature_and_the_bits() -> None:
 def test_what_a_view_hides_is_zero_once_standardised_bits_among_it() -> None:
     rows = pooled_features(labelled("a", "happy", "ann").streams, FEATURES)
     plain = Scaling(np.zeros(26, dtype=np.float32), np.ones(26, dtype=np.float32))
-    heard, seen = (plain.apply(rows[view], shown_columns(FEATURES, view))[0] for view in ("audio", "video"))
+    heard, seen = (plain.apply(rows[view], row_mask(FEATURES, view))[0] for view in ("audio", "video"))
     sound = np.r_[:6, 12:18]
     assert (heard[sound] != 0).all()
     assert not np.delete(heard[:24], sound).any()

@@ -209,12 +209,12 @@ def test_rows_are_standardised_by_what_is_shown_and_mask_bits_stay(recordings: l
     features = planted_features()
     some = [*recordings[:6], replace(recordings[6], streams=replace(recordings[6].streams, face=None))]
     examples = make_examples(some, features, silent)
-    scaling = fit_scaling([one.rows for one in examples], features.shown)
+    scaling = fit_scaling([one.rows for one in examples], features.column_mask)
     sound = np.concatenate([one.rows["audio"][:, :6] for one in examples]).astype(np.float64)
     np.testing.assert_allclose(scaling.mean[:6], sound.mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(scaling.deviation[:6], sound.std(axis=0), rtol=1e-4)
     assert scaling.mean[-MASK_BITS:].tolist() == [0, 0]
-    heard = scaling.apply(examples[0].rows["audio"], features.shown("audio"))
+    heard = scaling.apply(examples[0].rows["audio"], features.column_mask("audio"))
     assert np.all(heard[:, 6:12] == 0)
     assert np.all(heard[:, -MASK_BITS:] == [1, 0])
 

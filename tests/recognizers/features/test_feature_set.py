@@ -46,15 +46,15 @@ def test_what_a_view_hides_is_zero_and_so_is_its_bit() -> None:
     assert np.all(seen[:, :WIDTH] == 0)
     assert seen[0, -2:].tolist() == [0, 1]
     for view, rows in (("audio", heard), ("video", seen)):
-        assert np.all(rows[:, ~features.shown(view)] == 0)
-        assert np.any(rows[:, features.shown(view)] != 0)
+        assert np.all(rows[:, ~features.column_mask(view)] == 0)
+        assert np.any(rows[:, features.column_mask(view)] != 0)
 
 
 def test_an_extractor_of_both_streams_is_asked_anew_for_each_view_and_is_always_shown() -> None:
     features = FeatureSet((PlantedSound(), Together()))
     views = features.views(STREAMS, COUNT)
     assert {view: rows[0, WIDTH] for view, rows in views.items()} == {"both": 1, "audio": 2, "video": 3}
-    assert features.shown("audio")[WIDTH:-2].all()
+    assert features.column_mask("audio")[WIDTH:-2].all()
 
 
 def test_a_recording_has_the_views_of_its_streams() -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,6 +94,14 @@ def repair_torchvision() -> None:
                 library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _declared_operators.append(library)
         import_module("torchvision")
+
+
+def required_version(package: str, problem: str) -> str:
+    """The version of an installed package; UsageError with that text where there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise UsageError(problem) from None
 
 
 @contextmanager

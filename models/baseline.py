@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -21,19 +21,30 @@ from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.data.synthesis.affect import NEUTRAL, AffectPath, Speaker
 from avemo_harness.data.synthesis.voice import RATE, VoiceVariation, control_times, speak
-from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.errors import GenerationError, ModelError, UsageError
 from avemo_harness.files import exclusive_lock
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.controls import labels_of
-from avemo_harness.recognizers import EMBEDDED, identify_recognizer, load_recognizer
+from avemo_harness.recognizers import EMBEDDED, RECOGNIZERS, identify_recognizer, load_recognizer
 from avemo_harness.recognizers.checkpoint import EMBEDDED_VERSION as LISTENER_VERSION
-from avemo_harness.recognizers.features.builtin import ClipFeatures, clip_features
+from avemo_harness.recognizers.checkpoint import load_label_recognizer
+from avemo_harness.recognizers.features.builtin import clip_features
 from avemo_harness.recognizers.heads.late_fusion import FORMAT, FusionRecognizer
-from avemo_harness.recognizers.judging import JudgeSetup, Recognizer, TrajectoryJudge, open_judge
+from avemo_harness.recognizers.judging import (
+    FeatureRecognizer,
+    JudgeSetup,
+    Recognizer,
+    RecordingRecognizer,
+    TrajectoryJudge,
+    open_judge,
+    trained_folder,
+)
 from avemo_harness.recognizers.recordings import Recording
 
 Rule = Literal["mirror", "balance", "neutral"]
+Result = TypeVar("Result")
 ValenceArousal = tuple[float, float]
 """Valence and arousal on the unit scale [0, 1], 0.5 = neutral."""
 
@@ -102,7 +113,8 @@ class Baseline:
         Args:
             train: ``auto``, ``demo``, or the folder of a release whose train part to learn from.
             seed: of the cross-validation that weighs voice against face.
-            recognizer: what learns and answers (see `avemo-eval ls recognizers`).
+            recognizer: what learns and answers (see `avemo-eval ls recognizers`), or the folder of a trained recogniser
+                of labels (`avemo-eval recognizer train`), which answers as it is.
             reply: the emotion of its spoken replies: the speaker's (mirror), a step out of the speaker's extreme
                 (balance), or none (neutral).
         """
@@ -117,35 +129,59 @@ class Baseline:
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         self._setup, self._seed, self._say = setup, arguments.seed, setup.say
         self._recognizer_name, self._rule = arguments.recognizer, arguments.reply
-        self._recognizer_identity = identify_recognizer(arguments.recognizer)
-        self._training = setup.training(arguments.train)
+        folder = trained_folder(arguments.recognizer, RECOGNIZERS)
+        if folder is None:
+            self._trained = None
+            self._features, self._recognizer_identity = FORMAT, identify_recognizer(arguments.recognizer)
+            self._training = setup.training(arguments.train)
+            self._trained_on = " ".join(release.fingerprint for release in self._training)
+        else:
+            if arguments.train != "auto":
+                raise UsageError(f"baseline: {folder} is trained already; leave train out, or name a recogniser")
+            self._trained = load_label_recognizer(folder, files.cache_dir(), "cpu")
+            identity = self._trained.identity()
+            self._features = identity["extractors"]
+            self._recognizer_identity = f"{identity['format']} {identity['labels']} {identity['weights']}"
+            self._trained_on = self._trained.card.training.fingerprint
 
     def identity(self) -> Mapping[str, str]:
         return {
             "model": "baseline",
             "version": VERSION,
-            "features": FORMAT,
+            "features": self._features,
             "recognizer": self._recognizer_identity,
             "reply": self._rule,
             "listener": f"{EMBEDDED} {LISTENER_VERSION}",
-            "trained_on": " ".join(release.fingerprint for release in self._training),
+            "trained_on": self._trained_on,
             "seed": str(self._seed),
             **{package: version(package) for package in ("numpy", "scikit-learn", "torch", "av")},
         }
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         labelled = [request for request in requests if not isinstance(request.output, SpokenOutput)]
-        features = iter(_features([_asked_clip(request) for request in labelled]))
+        scores = iter(self._log_probabilities([_asked_clip(request) for request in labelled]))
         return [
             self._reply(_asked_clip(request))
             if isinstance(request.output, SpokenOutput)
-            else self._label(request, next(features))
+            else self._label(request, next(scores))
             for request in requests
         ]
 
-    def _label(self, request: Request, features: ClipFeatures) -> Response:
-        scores = self._recognizer.log_probabilities(features.sound, features.face)
+    def _log_probabilities(self, clips: Sequence[Clip]) -> list[Floats]:
+        if not clips:
+            return []
+        recognizer = self._recognizer  # (which may be trained first, before threads ask for it)
+
+        def ask(clip: Clip) -> Floats:
+            recording = Recording.of(clip)
+            return recognizer.log_probabilities(recording, next(iter(recording.views), "both"))
+
+        return _in_parallel(ask, clips)
+
+    def _label(self, request: Request, scores: Floats) -> Response:
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
+        if unknown := sorted(set(labels_of(request)) - set(by_label)):
+            raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
@@ -168,7 +204,9 @@ class Baseline:
 
     @cached_property
     def _recognizer(self) -> Recognizer:
-        """The trained recogniser, from the cache where it was trained before."""
+        """The trained recogniser, from its folder, or from the cache where it was trained before."""
+        if self._trained is not None:
+            return self._trained
         digest = hashlib.sha256(json.dumps(dict(self.identity()), sort_keys=True).encode()).hexdigest()
         path = files.cache_dir() / "baseline" / f"{digest[:16]}.recognizer"
         if not path.exists():
@@ -176,14 +214,14 @@ class Baseline:
             with exclusive_lock(files.cache_dir() / "locks" / path.name, waiting):
                 if not path.exists():
                     self._train().save(path)
-        return load_recognizer(self._recognizer_name).load(path)
+        return RecordingRecognizer(load_recognizer(self._recognizer_name).load(path))
 
-    def _train(self) -> Recognizer:
+    def _train(self) -> FeatureRecognizer:
         examples = list(_labelled_clips(self._training))
         if not examples:
             raise ModelError("baseline: the train part holds no labelled user turn with a clip")
         self._say(f"training the baseline on {len(examples)} clips of {self._training[0].source}")
-        features = _features([clip for clip, _, _ in examples])
+        features = _in_parallel(lambda clip: clip_features(clip.read()), [clip for clip, _, _ in examples])
         labels = [label for _, label, _ in examples]
         speakers = [speaker for _, _, speaker in examples]
         faces = _whose_faces([clip for clip, _, _ in examples], speakers)
@@ -212,10 +250,10 @@ def _asked_clip(request: Request) -> Clip:
     return request.asked_clip
 
 
-def _features(clips: Sequence[Clip]) -> list[ClipFeatures]:
-    """Features of clips in order; decoding runs on several processors at once."""
+def _in_parallel(describe: Callable[[Clip], Result], clips: Sequence[Clip]) -> list[Result]:
+    """What a function gives for each clip, in order; decoding runs on several processors at once."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda clip: clip_features(clip.read()), clips))
+        return list(pool.map(describe, clips))
 
 
 def _whose_faces(clips: Sequence[Clip], speakers: Sequence[str]) -> list[str]:

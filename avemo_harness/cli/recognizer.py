@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,12 +17,14 @@ from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
     from avemo_harness.recognizers.features.feature_set import FeatureSet
-    from avemo_harness.recognizers.heads import label_evaluation, trajectory_evaluation
+    from avemo_harness.recognizers.heads import trajectory_evaluation
+    from avemo_harness.recognizers.heads.labels import LabelSettings
+    from avemo_harness.recognizers.heads.training import Method
+    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
-
-LABEL_EXTRACTORS = ("clip-sound", "clip-face")
-TRAJECTORY_EXTRACTORS = ("builtin-sound", "builtin-face")
+EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
+"""Of each kind of recogniser, where none are given."""
 
 
 def make_features(specs: Sequence[str]) -> FeatureSet:
@@ -91,29 +94,56 @@ def write_file(path: Path, text: str | bytes) -> None:
     say(f"wrote {path}")
 
 
-def train_labels(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_categorical
+def train(args: argparse.Namespace, corpus: Corpus, kind: str) -> None:
+    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+    from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
     require_new_folder(args.out, NOT_EMPTY)
-    recognizer = train_categorical(corpus, _label_method(args))
+    recognizer = (
+        train_on(corpus, _trajectory_method(args), _delay_s(args, corpus))
+        if kind == "continuous"
+        else train_categorical(corpus, _label_method(args))
+    )
     if rank() == 0:
-        save_categorical(recognizer, args.extractor or LABEL_EXTRACTORS, args.out)
+        save_recognizer(recognizer, args.extractor or EXTRACTORS[kind], args.out)
         print("\n".join(recognizer.card.lines()))
-        print(f"kept in {args.out}")
+        advice = f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else ""
+        print(f"kept in {args.out}{advice}")
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Print the probability of each label, or the trajectory, for each clip."""
+    import numpy as np
+
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer, load_trajectory_recognizer
+
+    values: dict[str, Any]
+    if _kind_of_folder(args.recognizer) == "continuous":
+        judge = load_trajectory_recognizer(args.recognizer, cache_dir())
+        for path, streams, view in read_clips(args):
+            found = judge.trajectory(streams, view)
+            values = {name: found.column(name).round(4).tolist() for name in found.columns}
+            print(json.dumps({"clip": str(path), "view": view, "rate_hz": found.rate_hz, **values}))
+    else:
+        recognizer = load_label_recognizer(args.recognizer, cache_dir())
+        for path, streams, view in read_clips(args):
+            shares = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
+            print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, shares, strict=True))}))
 
 
 def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     """Print Table 1 of the paper for a corpus; ``--out`` gets the same numbers as JSON."""
-    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer
     from avemo_harness.recognizers.heads import label_evaluation
     from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical
+    from avemo_harness.recognizers.heads.labels import as_they_are, within_speakers
     from avemo_harness.recognizers.tables import recognition_table
 
     if args.figure is not None:
         raise UsageError("--figure draws ratings over time; leave it out for labels")
     if args.recognizer is not None:
-        recognizer = load_categorical(args.recognizer, cache_dir())
+        recognizer = load_label_recognizer(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         found = evaluate_categorical(recognizer, corpus.labelled)
     else:
@@ -122,7 +152,8 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
             "subject-wise": label_evaluation.leave_one_speaker_out,
         }
         splits, method = chosen_splits(args.split, (one.part for one in corpus.labelled)), _label_method(args)
-        found = tuple(one for split in splits for one in evaluations[split](corpus, method))
+        normalise = within_speakers if args.normalise == "speaker" else as_they_are
+        found = tuple(one for split in splits for one in evaluations[split](corpus, method, normalise))
     if rank() != 0:
         return
     print("\n".join(recognition_table(found)))
@@ -130,43 +161,17 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(one) for one in found]})
 
 
-def predict_labels(args: argparse.Namespace) -> None:
-    """Print the probability of each label for each clip."""
-    import numpy as np
+def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
+    from avemo_harness.recognizers.heads.labels import LabelSettings
+    from avemo_harness.recognizers.heads.training import Method
 
-    from avemo_harness.recognizers.checkpoint import load_categorical
-
-    recognizer = load_categorical(args.recognizer, cache_dir())
-    for path, streams, view in read_clips(args):
-        found = np.exp(recognizer.log_probabilities(streams, view)).round(4).tolist()
-        print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, found, strict=True))}))
-
-
-def _label_method(args: argparse.Namespace) -> label_evaluation.Method:
-    from avemo_harness.recognizers.heads.label_evaluation import Method
-    from avemo_harness.recognizers.heads.label_examples import as_they_are, within_speakers
-    from avemo_harness.recognizers.heads.labels import Settings
-
-    normalise = within_speakers if getattr(args, "normalise", "none") == "speaker" else as_they_are
-    return Method(make_features(args.extractor or LABEL_EXTRACTORS), Settings(seed=args.seed), normalise, say)
-
-
-def train_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_checkpoint
-    from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
-
-    require_new_folder(args.out, NOT_EMPTY)
-    recognizer = train_on(corpus, _trajectory_method(args, corpus))
-    if rank() == 0:
-        save_checkpoint(recognizer, args.extractor or TRAJECTORY_EXTRACTORS, args.out)
-        print("\n".join(recognizer.card.lines()))
-        print(f"kept in {args.out}; avemo-eval judge RUN --recognizer {args.out}")
+    return Method(make_features(args.extractor or EXTRACTORS["categorical"]), LabelSettings(seed=args.seed), say)
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
     """Print Tables 3 and 4 of the paper for a corpus; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
-    from avemo_harness.recognizers.checkpoint import load_checkpoint
+    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
     from avemo_harness.recognizers.heads import trajectory_evaluation
 
     if args.figure is not None:
@@ -174,13 +179,14 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
 
         require_matplotlib()
     if args.recognizer is not None:
-        recognizer = load_checkpoint(args.recognizer, cache_dir())
+        recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
         print("\n".join(recognizer.card.lines()))
         results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
     else:
-        method = _trajectory_method(args, corpus)
+        method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))
-        results = [trajectory_evaluation.evaluate_split(corpus, split, method) for split in splits]
+        evaluate = partial(trajectory_evaluation.evaluate_split, method=method, delay_s=delay_s, n_folds=args.folds)
+        results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
         return
     print("\n".join(tables.modalities_table(results)))
@@ -193,27 +199,20 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
 
 
-def predict_trajectories(args: argparse.Namespace) -> None:
-    from avemo_harness.recognizers.checkpoint import load_checkpoint
+def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
+    from avemo_harness.recognizers.heads.training import Method
+    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
 
-    recognizer = load_checkpoint(args.recognizer, cache_dir())
-    for path, streams, view in read_clips(args):
-        found = recognizer.trajectory(streams, view)
-        columns = {name: found.column(name).round(4).tolist() for name in found.columns}
-        print(json.dumps({"clip": str(path), "view": view, "rate_hz": found.rate_hz, **columns}))
+    return Method(make_features(args.extractor or EXTRACTORS["continuous"]), TrajectorySettings(seed=args.seed), say)
 
 
-def _trajectory_method(args: argparse.Namespace, corpus: Corpus) -> trajectory_evaluation.Method:
-    from avemo_harness.recognizers.heads.trajectory_evaluation import FOLDS, Method
-    from avemo_harness.recognizers.heads.trajectory_training import Settings
-
+def _delay_s(args: argparse.Namespace, corpus: Corpus) -> float | None:
+    """By how much ratings are moved earlier, in seconds; None to estimate it."""
     given = args.delay_s or ("auto" if corpus.rated_live else "0")
     try:
-        delay_s = None if given == "auto" else float(given)
+        return None if given == "auto" else float(given)
     except ValueError as error:
         raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
-    features = make_features(args.extractor or TRAJECTORY_EXTRACTORS)
-    return Method(features, Settings(seed=args.seed), delay_s, getattr(args, "folds", FOLDS), say)
 
 
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.
@@ -222,12 +221,6 @@ avemo-eval recognizer train    --corpus recola:DIR --out my_judge
 avemo-eval recognizer evaluate --corpus recola:DIR --figure figure2.svg
 avemo-eval recognizer predict  my_judge CLIP ...
 """
-
-
-_KINDS = {
-    "continuous": (train_trajectories, evaluate_trajectories, predict_trajectories),
-    "categorical": (train_labels, evaluate_labels, predict_labels),
-}
 
 
 def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -248,7 +241,9 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME[:key=value,…]",
             help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
         )
-        one.add_argument("--kind", choices=_KINDS, help="(default: continuous where the corpus has ratings over time)")
+        one.add_argument(
+            "--kind", choices=EXTRACTORS, help="(default: continuous where the corpus has ratings over time)"
+        )
         one.add_argument(
             "--delay_s",
             metavar="SECONDS",
@@ -282,15 +277,16 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_recognizer(args: argparse.Namespace) -> int:
     if args.action == "predict":
-        _, _, predict = _KINDS[_kind_of_folder(args.recognizer)]
         predict(args)
         return 0
     corpus = _open_corpus(args.corpus)
-    train, evaluate, _ = _KINDS[args.kind or ("continuous" if corpus.rated else "categorical")]
+    kind = args.kind or ("continuous" if corpus.rated else "categorical")
     if args.action == "train":
-        train(args, corpus)
+        train(args, corpus, kind)
+    elif kind == "continuous":
+        evaluate_trajectories(args, corpus)
     else:
-        evaluate(args, corpus)
+        evaluate_labels(args, corpus)
     return 0
 
 

@@ -8,7 +8,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.registry import Kind, Registry
 
 if TYPE_CHECKING:
-    from avemo_harness.recognizers.judging import Recognizer
+    from avemo_harness.recognizers.judging import FeatureRecognizer
 
 RECOGNIZERS = {"fusion": "avemo_harness.recognizers.heads.late_fusion:FusionRecognizer"}
 
@@ -26,7 +26,7 @@ JUDGE_REGISTRY = Registry(Kind("judge", UsageError), JUDGES)
 """Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judging`."""
 
 
-def load_recognizer(name: str) -> type[Recognizer]:
+def load_recognizer(name: str) -> type[FeatureRecognizer]:
     """The class of a recogniser that is built in or that an installed package adds.
 
     Raises:
@@ -35,10 +35,10 @@ def load_recognizer(name: str) -> type[Recognizer]:
     recognizer = REGISTRY.load(name)
     plugin = REGISTRY.plugin(name)
     if plugin is None:
-        return cast("type[Recognizer]", recognizer)
+        return cast("type[FeatureRecognizer]", recognizer)
     from avemo_harness.recognizers.judging import PluginRecognizerClass
 
-    return cast("type[Recognizer]", PluginRecognizerClass(recognizer, plugin))
+    return cast("type[FeatureRecognizer]", PluginRecognizerClass(recognizer, plugin))
 
 
 def identify_recognizer(name: str) -> str:

@@ -19,7 +19,7 @@ class TrainingRecord:
     Args:
         corpus: the corpora's names.
         fingerprint: digest of the recordings and their ratings.
-        split: how validation was kept apart.
+        split: how the validation part was chosen, in words.
         delay_s: by how much the ratings were moved earlier, as raters who follow live lag behind.
     """
 
@@ -32,13 +32,44 @@ class TrainingRecord:
     seed: int
     delay_s: float = 0.0
 
-    def lines(self) -> list[str]:
+    def line(self) -> str:
         """In a line for a terminal."""
         delay = f"; ratings moved earlier by {self.delay_s:g} s" if self.delay_s else ""
-        return [
+        return (
             f"trained on {self.corpus}: {self.n_recordings} recordings of {self.n_speakers} speakers, "
             f"{self.seconds / 60:.1f} min; {self.split}{delay}"
-        ]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Model card of a trained recogniser.
+
+    Args:
+        extractors: how its features are made.
+        versions: of the packages that made it.
+    """
+
+    training: TrainingRecord
+    extractors: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def lines(self) -> list[str]:
+        """The card in a few lines for a terminal."""
+        return [self.training.line(), f"features: {', '.join(self.extractors)}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def _common(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of every card, of what `to_json` gave."""
+        return {
+            "training": TrainingRecord(**values["training"]),
+            "extractors": tuple(values["extractors"]),
+            "versions": dict(values["versions"]),
+        }
 
 
 EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
@@ -71,31 +102,25 @@ class Agreement:
     n_constant: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrajectoryCard:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryCard(Card):
     """Model card of a recogniser of trajectories.
 
     Args:
-        extractors: how its features are made.
-        versions: of the packages that made it.
         embedded: it is the built-in one.
         no_calibration: why it has no calibration; None where it has one.
     """
 
-    training: TrainingRecord
-    agreements: tuple[Agreement, ...]
-    extractors: tuple[str, ...]
-    versions: Mapping[str, str]
+    agreements: tuple[Agreement, ...] = ()
     embedded: bool = False
     no_calibration: str | None = None
 
     def lines(self) -> list[str]:
-        """The card in a few lines for a terminal."""
-        lines = [*self.training.lines(), f"features: {', '.join(self.extractors)}"]
+        lines = Card.lines(self)
         for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
-            shown = [one for one in self.agreements if (one.part, one.view) == (part, view)]
-            values = ", ".join(_agreement_text(one) for one in shown)
-            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({shown[0].n_recordings} recordings)")
+            selected = [one for one in self.agreements if (one.part, one.view) == (part, view)]
+            values = ", ".join(_agreement_text(one) for one in selected)
+            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({selected[0].n_recordings} recordings)")
         if self.no_calibration:
             lines.append(f"no calibration: {self.no_calibration}")
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines
@@ -105,18 +130,12 @@ class TrajectoryCard:
         found = [one for one in self.agreements if (one.view, one.dimension) == (view, dimension)]
         return next((one for one in found if one.part == "test"), found[-1] if found else None)
 
-    def to_json(self) -> dict[str, Any]:
-        """As a mapping of plain values."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrajectoryCard:
         """Read what `to_json` gave; KeyError or TypeError where it is something else."""
         return cls(
-            training=TrainingRecord(**values["training"]),
-            agreements=tuple(Agreement(**one) for one in values["agreements"]),
-            extractors=tuple(values["extractors"]),
-            versions=dict(values["versions"]),
+            **cls._common(values),
+            agreements=tuple(Agreement(**agreement) for agreement in values["agreements"]),
             embedded=bool(values["embedded"]),
             no_calibration=values.get("no_calibration"),
         )
@@ -157,7 +176,7 @@ class LabelEvaluation:
         weighted_f1: mean of F1 over labels, weighted by support.
         balanced_accuracy: mean recall over labels (UAR).
         clusters: what the intervals resample: ``dialogues`` or ``speakers``.
-        confusion: recordings by gold and told label, both in the order of `labels`.
+        confusion: recordings by gold and predicted label, both in the order of `labels`.
     """
 
     part: str
@@ -182,23 +201,14 @@ class LabelEvaluation:
         return cls(**{**values, **given})
 
 
-@dataclass(frozen=True, slots=True)
-class LabelCard:
-    """Model card of a recogniser of labels.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelCard(Card):
+    """Model card of a recogniser of labels."""
 
-    Args:
-        extractors: how its features are made.
-        versions: of the packages that made it.
-    """
-
-    training: TrainingRecord
-    recognitions: tuple[LabelEvaluation, ...]
-    extractors: tuple[str, ...]
-    versions: Mapping[str, str]
+    recognitions: tuple[LabelEvaluation, ...] = ()
 
     def lines(self) -> list[str]:
-        """The card in a few lines for a terminal."""
-        lines = [*self.training.lines(), f"features: {', '.join(self.extractors)}"]
+        lines = Card.lines(self)
         for one in self.recognitions:
             labels = ", ".join(f"{score.label} {_score_text(score.f1.value)}" for score in one.labels)
             lines.append(
@@ -207,19 +217,11 @@ class LabelCard:
             )
         return lines
 
-    def to_json(self) -> dict[str, Any]:
-        """As a mapping of plain values."""
-        return asdict(self)
-
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LabelCard:
         """Read what `to_json` gave; KeyError or TypeError where it is something else."""
-        return cls(
-            training=TrainingRecord(**values["training"]),
-            recognitions=tuple(LabelEvaluation.from_json(one) for one in values["recognitions"]),
-            extractors=tuple(values["extractors"]),
-            versions=dict(values["versions"]),
-        )
+        evaluations = tuple(LabelEvaluation.from_json(evaluation) for evaluation in values["recognitions"])
+        return cls(**cls._common(values), recognitions=evaluations)
 
 
 def with_interval(estimate: Estimate) -> str:

@@ -12,23 +12,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from avemo_harness.benchmark.release import Release
 from avemo_harness.errors import StorageError, UsageError
-from avemo_harness.files import exclusive_lock, new_folder, require_new_folder
+from avemo_harness.files import exclusive_lock, new_folder, read_json, require_new_folder
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
 from avemo_harness.recognizers.corpora.release import rated_turns
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
-from avemo_harness.recognizers.heads.label_examples import row_width
-from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, Weights
-from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, TRAJECTORY_FORMAT, ContinuousRecognizer
-from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
-from avemo_harness.recognizers.heads.trajectory_training import Settings
+from avemo_harness.recognizers.heads.labels import LABEL_FORMAT, CategoricalRecognizer, row_width
+from avemo_harness.recognizers.heads.training import Method, Weights
+from avemo_harness.recognizers.heads.trajectory import (
+    DIMENSIONS,
+    TRAJECTORY_FORMAT,
+    ContinuousRecognizer,
+    TrajectorySettings,
+)
+from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
 from avemo_harness.torch_setup import own_device
@@ -36,20 +37,8 @@ from avemo_harness.torch_setup import own_device
 _LIBRARIES = {"emotiefflib", "funasr", "transformers"}
 
 WEIGHTS, CONFIG, CARD, README = "model.safetensors", "config.json", "card.json", "README.md"
+CALIBRATION = "calibration.json"
 NOT_EMPTY = " is not empty; name a new folder for the recogniser"
-
-
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder.
-
-    Raises:
-        UsageError: it holds something already.
-        StorageError: it cannot be written.
-    """
-    require_new_folder(folder, NOT_EMPTY)
-    with new_folder(folder) as hidden:
-        for name, content in files.items():
-            (hidden / name).write_bytes(content)
 
 
 @contextmanager
@@ -73,7 +62,7 @@ def read_config(folder: Path, formats: Sequence[str]) -> dict[str, Any]:
     Raises:
         UsageError: it is of another format.
     """
-    config: dict[str, Any] = read_json(folder / CONFIG)
+    config: dict[str, Any] = read_json(folder / CONFIG, dict)
     if config["format"] not in formats:
         raise UsageError(
             f"{folder / CONFIG}: expected format {' or '.join(formats)}, found {config['format']}; train it again"
@@ -106,158 +95,115 @@ def restore_extractor(described: Mapping[str, Any], folder: Path) -> FeatureExtr
     return extractor
 
 
-def as_json(values: Mapping[str, Any]) -> bytes:
-    """Readable JSON with sorted keys."""
+def save_recognizer(
+    recognizer: CategoricalRecognizer | ContinuousRecognizer, specs: Sequence[str], folder: Path
+) -> None:
+    """Write a recogniser to a new folder, whole or not at all.
+
+    Args:
+        specs: how its extractors are made again (`avemo_harness.recognizers.features.make_extractor`), in order.
+
+    Raises:
+        UsageError: the folder holds something already.
+        StorageError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    config: dict[str, Any]
+    lines = "\n".join(f"- {line}" for line in recognizer.card.lines())
+    calibration = None
+    if isinstance(recognizer, CategoricalRecognizer):
+        members, labels = recognizer.members, list(recognizer.labels)
+        config = {"format": LABEL_FORMAT, "labels": labels, "members": len(members)}
+        config["width"] = row_width(recognizer.features)
+        weights = {f"{i}.{name}": values for i, member in enumerate(members) for name, values in member.items()}
+        readme = f"# A recogniser of emotion labels\n\n{lines}\n"
+    else:
+        config = {"format": TRAJECTORY_FORMAT, "dimensions": list(DIMENSIONS), "width": recognizer.features.width}
+        weights, calibration = dict(recognizer.weights), recognizer.calibration
+        readme = (
+            f"# A recogniser of valence and arousal\n\n{lines}\n\n"
+            "Use it to judge replies: `avemo-eval judge RUN --recognizer FOLDER`.\n"
+        )
+    config["extractors"] = describe_extractors(specs, recognizer.features.extractors)
+    require_new_folder(folder, NOT_EMPTY)
+    with new_folder(folder) as hidden:
+        (hidden / WEIGHTS).write_bytes(save({**weights, **recognizer.scaling.tensors()}))
+        for name, values in ((CONFIG, config), (CARD, recognizer.card.to_json())):
+            (hidden / name).write_bytes(_as_json(values))
+        (hidden / README).write_bytes(readme.encode())
+        if calibration is not None:
+            (hidden / CALIBRATION).write_bytes(_as_json(asdict(calibration)))
+
+
+def _as_json(values: Mapping[str, Any]) -> bytes:
     return (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-CALIBRATION = "calibration.json"
-
-
-def save_checkpoint(recognizer: ContinuousRecognizer, specs: Sequence[str], folder: Path) -> None:
-    """Write a recogniser to a new folder, whole or not at all.
-
-    Args:
-        specs: how its extractors are made again (`avemo_harness.recognizers.features.make_extractor`), in order.
-
-    Raises:
-        UsageError: the folder holds something already.
-        StoreError: it cannot be written.
-    """
-    from safetensors.numpy import save
-
-    config = {
-        "format": TRAJECTORY_FORMAT,
-        "dimensions": list(DIMENSIONS),
-        "width": recognizer.features.width,
-        "extractors": describe_extractors(specs, recognizer.features.extractors),
-    }
-    files = {
-        WEIGHTS: save({**recognizer.weights, **recognizer.scaling.tensors()}),
-        CONFIG: as_json(config),
-        CARD: as_json(recognizer.card.to_json()),
-        README: _trajectory_readme(recognizer.card).encode(),
-    }
-    if recognizer.calibration is not None:
-        files[CALIBRATION] = as_json(asdict(recognizer.calibration))
-    write_folder(folder, files)
-
-
-def load_checkpoint(folder: Path, cache_dir: Path, device: str | None = None) -> ContinuousRecognizer:
-    """Read what `save_checkpoint` wrote.
-
-    Args:
-        cache_dir: where features are kept.
-        device: where the network runs; None for CUDA where there is one.
+def load_trajectory_recognizer(folder: Path, cache_dir: Path, device: str | None = None) -> ContinuousRecognizer:
+    """Read what `save_recognizer` wrote of a recogniser of trajectories.
 
     A calibration that no profile can be made of is none; the card says why.
 
+    Args:
+        cache_dir: where features are kept.
+        device: where the network runs; None takes the GPU of this process, else the CPU.
+
     Raises:
         UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
     """
-    from safetensors.numpy import load
-
     with checkpoint_errors(folder):
         config = read_config(folder, [TRAJECTORY_FORMAT])
-        tensors = load((folder / WEIGHTS).read_bytes())
-        scaling = Scaling.from_tensors(tensors)
-        extractors = tuple(restore_extractor(one, folder) for one in config["extractors"])
-        calibration = Calibration(**read_json(folder / CALIBRATION)) if (folder / CALIBRATION).exists() else None
+        weights, scaling = _read_weights(folder)
+        features = _restore_features(config, folder, cache_dir)
+        calibration = Calibration(**read_json(folder / CALIBRATION, dict)) if (folder / CALIBRATION).exists() else None
         problem = calibration.problem() if calibration else None
         if problem:
             calibration = None
-        card = TrajectoryCard.from_json(read_json(folder / CARD))
+        card = TrajectoryCard.from_json(read_json(folder / CARD, dict))
         card = replace(card, no_calibration=problem or card.no_calibration)
-        features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
-        if not features.width == config["width"] == len(scaling.mean):
-            raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {features.width}")
-    return ContinuousRecognizer(features, scaling, tensors, calibration, card, device or own_device())
+        _require_width(features.width, config, scaling)
+    return ContinuousRecognizer(features, scaling, weights, calibration, card, device or own_device())
 
 
-def _trajectory_readme(card: TrajectoryCard) -> str:
-    lines = "\n".join(f"- {line}" for line in card.lines())
-    return (
-        "# A recogniser of valence and arousal\n\n"
-        f"{lines}\n\nUse it to judge replies: `avemo-eval judge RUN --recognizer FOLDER`.\n"
-    )
-
-
-def save_categorical(recognizer: CategoricalRecognizer, specs: Sequence[str], folder: Path) -> None:
-    """Write a recogniser to a new folder, whole or not at all.
-
-    Args:
-        specs: how its extractors are made again (`avemo_harness.recognizers.features.make_extractor`), in order.
-
-    Raises:
-        UsageError: the folder holds something already.
-        StoreError: it cannot be written.
-    """
-    from safetensors.numpy import save
-
-    config = {
-        "format": LABEL_FORMAT,
-        "labels": list(recognizer.labels),
-        "members": len(recognizer.members),
-        "width": row_width(recognizer.features),
-        "extractors": describe_extractors(specs, recognizer.features.extractors),
-    }
-    weights = {
-        f"{number}.{name}": values
-        for number, member in enumerate(recognizer.members)
-        for name, values in member.items()
-    }
-    files = {
-        WEIGHTS: save({**weights, **recognizer.scaling.tensors()}),
-        CONFIG: as_json(config),
-        CARD: as_json(recognizer.card.to_json()),
-        README: _label_readme(recognizer.card).encode(),
-    }
-    write_folder(folder, files)
-
-
-def load_categorical(folder: Path, cache_dir: Path, device: str | None = None) -> CategoricalRecognizer:
-    """Read what `save_categorical` wrote.
-
-    Args:
-        cache_dir: where features are kept.
-        device: where the networks run; None for CUDA where there is one.
-
-    Raises:
-        UsageError: a file is missing or damaged, or an extractor is not the one that it was trained with.
-    """
-    from safetensors.numpy import load
-
+def load_label_recognizer(folder: Path, cache_dir: Path, device: str | None = None) -> CategoricalRecognizer:
+    """Read what `save_recognizer` wrote of a recogniser of labels; as `load_trajectory_recognizer`."""
     with checkpoint_errors(folder):
         config = read_config(folder, [LABEL_FORMAT])
-        tensors = load((folder / WEIGHTS).read_bytes())
-        scaling = Scaling.from_tensors(tensors)
-        extractors = tuple(restore_extractor(one, folder) for one in config["extractors"])
-        features = FeatureSet(extractors, FeatureCache(cache_dir / "features"))
-        if not row_width(features) == config["width"] == len(scaling.mean):
-            raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {row_width(features)}")
+        weights, scaling = _read_weights(folder)
+        features = _restore_features(config, folder, cache_dir)
+        _require_width(row_width(features), config, scaling)
         labels = tuple(config["labels"])
-        members = tuple(_member(tensors, number, len(labels)) for number in range(config["members"]))
-        card = LabelCard.from_json(read_json(folder / CARD))
+        members = tuple(_member(weights, number, len(labels)) for number in range(config["members"]))
+        card = LabelCard.from_json(read_json(folder / CARD, dict))
     return CategoricalRecognizer(labels, features, scaling, members, card, device or own_device())
 
 
-def _member(tensors: Mapping[str, NDArray[np.float32]], number: int, labels: int) -> Weights:
+def _read_weights(folder: Path) -> tuple[Weights, Scaling]:
+    from safetensors.numpy import load
+
+    tensors = load((folder / WEIGHTS).read_bytes())
+    scaling = Scaling.from_tensors(tensors)
+    return tensors, scaling
+
+
+def _restore_features(config: Mapping[str, Any], folder: Path, cache_dir: Path) -> FeatureSet:
+    extractors = tuple(restore_extractor(described, folder) for described in config["extractors"])
+    return FeatureSet(extractors, FeatureCache(cache_dir / "features"))
+
+
+def _require_width(width: int, config: Mapping[str, Any], scaling: Scaling) -> None:
+    if not width == config["width"] == len(scaling.mean):
+        raise ValueError(f"its input has {len(scaling.mean)} columns, its extractors give {width}")
+
+
+def _member(tensors: Weights, number: int, labels: int) -> Weights:
     """The weights of one of the networks; ValueError or KeyError where they do not fit the labels or lack."""
     start = f"{number}."
     weights = {name.removeprefix(start): values for name, values in tensors.items() if name.startswith(start)}
     if len(weights["4.weight"]) != labels:
         raise ValueError(f"its network tells {len(weights['4.weight'])} labels, its settings name {labels}")
     return weights
-
-
-def _label_readme(card: LabelCard) -> str:
-    lines = "\n".join(f"- {line}" for line in card.lines())
-    return f"# A recogniser of emotion labels\n\n{lines}\n"
 
 
 EMBEDDED_EXTRACTORS = ("builtin-sound", "builtin-face")
@@ -277,7 +223,7 @@ def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
         with exclusive_lock(setup.cache_dir / "locks" / folder.name, waiting):
             if not folder.exists():
                 train_embedded(demo, folder, setup)
-    return load_checkpoint(folder, setup.cache_dir, setup.device)
+    return load_trajectory_recognizer(folder, setup.cache_dir, setup.device)
 
 
 def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0) -> None:
@@ -286,16 +232,16 @@ def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0
     corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
     extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
-    trained = train_on(corpus, Method(features, Settings(seed=seed), say=setup.say))
+    trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), setup.say))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
+    save_recognizer(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
 
 
 def _embedded_digest(demo: Release) -> str:
     decides = {
         "demo": demo.fingerprint,
         "format": TRAJECTORY_FORMAT,
-        "settings": asdict(Settings()),
+        "settings": asdict(TrajectorySettings()),
         "extractors": [dict(make_extractor(spec).identity()) for spec in EMBEDDED_EXTRACTORS],
         "versions": {name: version(name) for name in ("torch", "numpy", "av")},
     }

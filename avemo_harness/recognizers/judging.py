@@ -18,13 +18,33 @@ from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, Re
 from avemo_harness.registry import Plugin, is_json_mapping
 
 if TYPE_CHECKING:
+    from avemo_harness.metrics.classification import Floats
     from avemo_harness.recognizers.features.builtin import ClipFeatures
     from avemo_harness.recognizers.features.face import FaceFeatures
     from avemo_harness.recognizers.features.sound import SoundFeatures
-    from avemo_harness.recognizers.heads.logistic import Floats
 
 
 class Recognizer(Protocol):
+    """Predicts the label of a recording: trained before, or fitted by a model (`RecordingRecognizer`)."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it learned, in the order of every array of labels."""
+        ...
+
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
+
+        Args:
+            modality: what of the recording is shown.
+
+        Raises:
+            MediaError: the recording cannot be read, or lacks what is to be shown.
+        """
+        ...
+
+
+class FeatureRecognizer(Protocol):
     """Learns from the features of labelled clips, and tells how probable each label is for another clip.
 
     The same examples and seed give the same recogniser, and what is loaded answers as what was saved.
@@ -44,7 +64,7 @@ class Recognizer(Protocol):
         *,
         faces: Sequence[str] | None = None,
         seed: int,
-    ) -> Recognizer:
+    ) -> FeatureRecognizer:
         """Learn.
 
         Args:
@@ -72,7 +92,7 @@ class Recognizer(Protocol):
         ...
 
     @classmethod
-    def load(cls, path: Path) -> Recognizer:
+    def load(cls, path: Path) -> FeatureRecognizer:
         """Read what `save` wrote.
 
         Raises:
@@ -87,30 +107,22 @@ def _are_labels(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PluginRecognizerClass:
-    """Stands for the class of the package: makes recognisers as `avemo_harness.recognizers.judging.Recognizer` does."""
+    """Stands for the `FeatureRecognizer` class of the package."""
 
-    kind: type[Recognizer]
+    kind: type[FeatureRecognizer]
     plugin: Plugin
 
-    def fit(
-        self,
-        examples: Sequence[ClipFeatures],
-        labels: Sequence[str],
-        groups: Sequence[str],
-        *,
-        faces: Sequence[str] | None = None,
-        seed: int,
-    ) -> PluginRecognizer:
+    def fit(self, *examples: Any, **options: Any) -> PluginRecognizer:
         """Learn; UsageError where the package's code fails."""
         with self.plugin.running("its fit()"):
-            return self._made(self.kind.fit(examples, labels, groups, faces=faces, seed=seed))
+            return self._made(self.kind.fit(*examples, **options))
 
     def load(self, path: Path) -> PluginRecognizer:
         """Read what `save` wrote; UsageError where the package's code fails."""
         with self.plugin.running("its load()"):
             return self._made(self.kind.load(path))
 
-    def _made(self, recognizer: Recognizer) -> PluginRecognizer:
+    def _made(self, recognizer: FeatureRecognizer) -> PluginRecognizer:
         labels = self.plugin.read("its labels", lambda: recognizer.labels, _are_labels, "a tuple of texts")
         return PluginRecognizer(recognizer, tuple(labels), self.plugin)
 
@@ -119,16 +131,12 @@ class PluginRecognizerClass:
 class PluginRecognizer:
     """A recogniser of the package that has learned."""
 
-    recognizer: Recognizer
+    recognizer: FeatureRecognizer
     labels: tuple[str, ...]
     plugin: Plugin
 
     def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
-        """As of any recogniser.
-
-        Raises:
-            RecognitionError: the package's code fails on the clip, or gives something else than a number a label.
-        """
+        """RecognitionError where the package's code fails, or gives something else than a number a label."""
         with self.plugin.running_on_sample("its log_probabilities()", RecognitionError):
             found: Floats = np.asarray(self.recognizer.log_probabilities(sound, face), dtype=np.float64)
             if found.shape != (len(self.labels),) or np.isnan(found).any():
@@ -141,8 +149,25 @@ class PluginRecognizer:
             self.recognizer.save(path)
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingRecognizer:
+    """A `Recognizer` of recordings by way of their features; without any stream it gives what it knows beforehand."""
+
+    recognizer: FeatureRecognizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.recognizer.labels
+
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        from avemo_harness.recognizers.features.builtin import recording_features
+
+        features = recording_features(recording, modality)
+        return self.recognizer.log_probabilities(features.sound, features.face)
+
+
 class TrajectoryJudge(Protocol):
-    """Follows valence and arousal through a recording. The same recording always gives the same trajectory.
+    """Predicts valence and arousal through a recording. The same recording always gives the same trajectory.
 
     One that makes use of one stream alone says so by an attribute `modalities` (`judge_modalities`).
     """
@@ -168,7 +193,7 @@ class TrajectoryJudge(Protocol):
         ...
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
+        """Predict the trajectory of a recording.
 
         Args:
             view: what it is shown; one of `streams.views`.
@@ -206,17 +231,23 @@ class JudgeSetup:
     device: str | None = None
 
 
+def trained_folder(name: str, built_in: Collection[str]) -> Path | None:
+    """The folder of a trained recogniser that a user named; None where it is the name of something registered."""
+    folder = Path(name).expanduser()
+    return folder if name not in built_in and (folder.is_dir() or folder.parent != Path()) else None
+
+
 def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
     """Open a judge: ``embedded``, the folder of a trained recogniser, or what an installed package adds.
 
     Raises:
         UsageError: there is no such judge, its folder is damaged, or its package is broken.
     """
-    folder = Path(name).expanduser()
-    if name not in JUDGES and (folder.is_dir() or folder.parent != Path()):
-        from avemo_harness.recognizers.checkpoint import load_checkpoint
+    folder = trained_folder(name, JUDGES)
+    if folder is not None:
+        from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
 
-        return load_checkpoint(folder, setup.cache_dir, setup.device)
+        return load_trajectory_recognizer(folder, setup.cache_dir, setup.device)
     opener, plugin = JUDGE_REGISTRY.load(name), JUDGE_REGISTRY.plugin(name)
     if plugin is None:
         return cast("TrajectoryJudge", opener(setup))
@@ -254,16 +285,10 @@ class PluginJudge:
         )
 
     def identity(self) -> Mapping[str, str]:
-        """Everything that decides its trajectories."""
         return self._identity
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
-
-        Raises:
-            RecognitionError: the package's code fails on it.
-            MediaError: the recording cannot be read.
-        """
+        """RecognitionError where the package's code fails on the recording."""
         with self._plugin.running_on_sample("its trajectory()", RecognitionError):
             return self._judge.trajectory(streams, view)
 

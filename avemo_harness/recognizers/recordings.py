@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 
 Modality = Literal["both", "audio", "video"]
@@ -20,6 +20,7 @@ Modality = Literal["both", "audio", "video"]
 SingleModality = Literal["audio", "video"]
 SINGLE_MODALITIES: tuple[SingleModality, ...] = ("audio", "video")
 
+MODALITIES: tuple[Modality, ...] = ("both", "audio", "video")
 MODALITY_NAMES: Mapping[Modality, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
 
 
@@ -47,16 +48,33 @@ class Recording:
         return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
 
     @property
+    def digests(self) -> tuple[str, str]:
+        """Digests of sound and face; a dash for one that the recording does not have."""
+        return self.sound.sha256 if self.sound else "-", self.face.sha256 if self.face else "-"
+
+    @property
     def name(self) -> str:
         """Name of the recording in errors."""
         clip = self.sound or self.face
         return clip.name if clip else "a recording of nothing"
 
+    def require_sound(self, extractor: str) -> Clip:
+        """The clip with the sound; MediaError where the recording has none."""
+        if self.sound is None:
+            raise MediaError(f"{extractor}: the recording has no sound")
+        return self.sound
+
+    def require_face(self, extractor: str) -> Clip:
+        """The clip with the face; MediaError where the recording has none."""
+        if self.face is None:
+            raise MediaError(f"{extractor}: the recording has no video")
+        return self.face
+
     @property
     def views(self) -> tuple[Modality, ...]:
         """Modalities that the recording has, the most complete first."""
         if self.sound is not None and self.face is not None:
-            return ("both", "audio", "video")
+            return MODALITIES
         return ("audio",) if self.sound is not None else ("video",) if self.face is not None else ()
 
 
@@ -166,45 +184,33 @@ def left_out(reasons: Mapping[str, int]) -> tuple[Dropped, ...]:
     return tuple(Dropped(reason, count) for reason, count in reasons.items() if count)
 
 
-class Grouped(Protocol):
-    """A recording that belongs to a group, which must not be split, and maybe to a part of its corpus."""
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def part(self) -> Part | None: ...
-
-
-RecordingT = TypeVar("RecordingT", bound=Grouped)
-
 SplitName = Literal["official", "subject-wise"]
 
 _HELD_OUT_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Fold(Generic[RecordingT]):
+class Fold:
     """Recordings of disjoint groups, but for `test`, which an official split may choose otherwise."""
 
-    training: tuple[RecordingT, ...]
-    validation: tuple[RecordingT, ...]
-    test: tuple[RecordingT, ...]
+    training: tuple[RatedRecording, ...]
+    validation: tuple[RatedRecording, ...]
+    test: tuple[RatedRecording, ...]
 
 
-def held_out_groups(recordings: Sequence[RecordingT], seed: int) -> set[str]:
+def held_out_groups(recordings: Sequence[RatedRecording], seed: int) -> set[str]:
     """A quarter of the groups, drawn, at least one, to decide when training is enough."""
     groups = sorted({one.group for one in recordings})
     count = max(1, round(_HELD_OUT_SHARE * len(groups)))
     return {groups[index] for index in np.random.default_rng(seed).permutation(len(groups))[:count]}
 
 
-def without(recordings: Sequence[RecordingT], groups: set[str]) -> tuple[RecordingT, ...]:
+def excluding_groups(recordings: Sequence[RatedRecording], groups: set[str]) -> tuple[RatedRecording, ...]:
     """The recordings of other groups."""
     return tuple(one for one in recordings if one.group not in groups)
 
 
-def official_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[RecordingT]:
+def official_fold(recordings: Sequence[RatedRecording], seed: int) -> Fold:
     """The corpus' own parts; its validation part is evaluated where test ratings are not to be had.
 
     What is evaluated never decides when training is enough: where that part is needed for evaluation, a quarter of the
@@ -213,7 +219,7 @@ def official_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[Recording
     Raises:
         UsageError: the corpus has no such parts.
     """
-    parts: dict[Part | None, tuple[RecordingT, ...]] = {
+    parts: dict[Part | None, tuple[RatedRecording, ...]] = {
         part: tuple(one for one in recordings if one.part == part) for part in ("train", "validation", "test")
     }
     if not parts["train"] or not (parts["validation"] or parts["test"]):
@@ -222,20 +228,20 @@ def official_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[Recording
         return Fold(parts["train"], parts["validation"], parts["test"])
     held_out = held_out_groups(parts["train"], seed)
     validation = tuple(one for one in parts["train"] if one.group in held_out)
-    return Fold(without(parts["train"], held_out), validation, parts["test"] or parts["validation"])
+    return Fold(excluding_groups(parts["train"], held_out), validation, parts["test"] or parts["validation"])
 
 
-def training_fold(recordings: Sequence[RecordingT], seed: int) -> Fold[RecordingT]:
+def training_fold(recordings: Sequence[RatedRecording], seed: int) -> Fold:
     """The fold to train one recogniser on: as `official_fold` where the corpus has a train part, else a quarter of all
     groups decides when it is enough, and nothing is left to test.
     """
     if any(one.part == "train" for one in recordings):
         return official_fold(recordings, seed)
     held_out = held_out_groups(recordings, seed)
-    return Fold(without(recordings, held_out), tuple(one for one in recordings if one.group in held_out), ())
+    return Fold(excluding_groups(recordings, held_out), tuple(one for one in recordings if one.group in held_out), ())
 
 
-def subject_wise_folds(recordings: Sequence[RecordingT], count: int, seed: int) -> tuple[Fold[RecordingT], ...]:
+def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: int) -> tuple[Fold, ...]:
     """Groups dealt out to about `count` folds, each evaluated once by a recogniser that saw none of its groups.
 
     Raises:
@@ -250,11 +256,11 @@ def subject_wise_folds(recordings: Sequence[RecordingT], count: int, seed: int) 
     folds = []
     for number in range(count):
         test = {groups[index] for index in order[number::count]}
-        rest = without(recordings, test)
+        rest = excluding_groups(recordings, test)
         validation = held_out_groups(rest, seed + number)
         folds.append(
             Fold(
-                without(rest, validation),
+                excluding_groups(rest, validation),
                 tuple(one for one in rest if one.group in validation),
                 tuple(one for one in recordings if one.group in test),
             )

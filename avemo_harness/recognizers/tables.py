@@ -20,22 +20,22 @@ _TABLE_VIEWS: tuple[Modality, ...] = ("audio", "video", "both")
 
 def systems_table(subject_wise: SplitResult) -> list[str]:
     """Table 3: CCC over all values together from all that there is to see and hear, beside published figures."""
-    shown = [one.view for one in subject_wise.agreements]
-    view: Modality = "both" if "both" in shown else next(iter(shown), "both")
+    views = [one.view for one in subject_wise.agreements]
+    view: Modality = "both" if "both" in views else next(iter(views), "both")
     ours = [_score_text(value) for value in _with_mean(subject_wise.agreements, view)]
     head = ["CCC, subject-wise", *_COLUMNS, "mean"]
     return aligned([head, *_published_rows(TABLE_3, "RECOLA"), [f"this one, {MODALITY_NAMES[view]}", *ours]])
 
 
 def modalities_table(results: Sequence[SplitResult]) -> list[str]:
-    """Table 4: CCC over all values together, by split and by what is shown, with 95 % intervals over recordings.
+    """Table 4: CCC over all values together, by split and modality, with 95 % intervals over recordings.
 
     Beside it the mean of the recordings' own CCCs; below it how much was evaluated.
     """
     rows = [["CCC", *_COLUMNS, "mean", *(f"{name}, mean of recordings" for name in _COLUMNS)]]
     for result in results:
-        shown = {one.view for one in result.agreements}
-        for view in (view for view in _TABLE_VIEWS if view in shown):
+        views = {one.view for one in result.agreements}
+        for view in (view for view in _TABLE_VIEWS if view in views):
             of_recordings = [_score_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
             rows.append([f"{result.split}: {MODALITY_NAMES[view]}", *_ccc_cells(result, view), *of_recordings])
     return [*aligned(rows), *(f"{result.split}: {_ccc_extent(result)}" for result in results)]
@@ -101,7 +101,7 @@ def _published_rows(table: PublishedTable, corpus: str) -> Iterator[list[str]]:
 def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
     """Table 1: F1 by label beside the published figures of other data.
 
-    Rows are what is shown to one recogniser that learned from sound and face with streams hidden by draw, then to one
+    Rows are what is shown to one recogniser trained on sound and face with modality dropout, then to one
     that learned from that stream alone. Intervals (95 %) are of the weighted F1 and of the accuracy.
     """
     rows = [["F1", *EMOTIONS, "weighted", "accuracy"]]

@@ -23,9 +23,9 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
-from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_official, leave_one_speaker_out
-from avemo_harness.recognizers.heads.label_examples import Normalisation, as_they_are, within_speakers
-from avemo_harness.recognizers.heads.labels import Settings
+from avemo_harness.recognizers.heads.label_evaluation import evaluate_official, leave_one_speaker_out
+from avemo_harness.recognizers.heads.labels import LabelSettings, Normalisation, as_they_are, within_speakers
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Recording
 from avemo_harness.recognizers.tables import recognition_table
 
@@ -60,7 +60,7 @@ def main() -> None:
             accuracies = []
             for seed in seeds:
                 started = time.perf_counter()
-                (found,) = leave_one_speaker_out(voices, Method(heard, Settings(seed=seed), normalise))
+                (found,) = leave_one_speaker_out(voices, Method(heard, LabelSettings(seed=seed)), normalise)
                 accuracies.append(found.accuracy.value or 0.0)
                 took = time.perf_counter() - started
                 print(f"voices {name}, seed {seed}: accuracy {accuracies[-1]:.3f}, floor {floor} ({took:.0f} s)")
@@ -71,7 +71,11 @@ def main() -> None:
             corpus = Corpus("dubbed", (), tuple(dubbed(voices, folder / "mead_faces", train_face, test_face)))
             for name, (normalise, _) in FLOORS.items():
                 print(f"trained on the face {train_face}, tested on {test_face}, {name}")
-                print("\n".join(recognition_table(evaluate_official(corpus, Method(seen_too, Settings(), normalise)))))
+                print(
+                    "\n".join(
+                        recognition_table(evaluate_official(corpus, Method(seen_too, LabelSettings()), normalise))
+                    )
+                )
 
 
 if __name__ == "__main__":

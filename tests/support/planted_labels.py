@@ -8,13 +8,13 @@ import numpy as np
 from support.planted_features import WIDTH
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip
-from avemo_harness.recognizers.heads.labels import Settings
+from avemo_harness.recognizers.heads.labels import LabelSettings
 from avemo_harness.recognizers.recordings import LabelledRecording, Part, Recording
 
 SOUND_NOISE, FACE_NOISE = 0.5, 0.1
 """Deviation of a recording from what its label looks like, where labels are about 1.7 apart."""
-QUICK = Settings(hidden=16, most_epochs=40, learning_rate=1e-2, dropout=0.1, weight_decay=0.01, folds=2)
-"""Settings that are enough for these recordings."""
+QUICK = LabelSettings(hidden=16, most_epochs=40, learning_rate=1e-2, dropout=0.1, weight_decay=0.01, folds=2)
+"""LabelSettings that are enough for these recordings."""
 
 _LENGTH = 8
 

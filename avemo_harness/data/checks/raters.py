@@ -16,7 +16,7 @@ from avemo_harness.recognizers import RECOGNIZERS, identify_recognizer, load_rec
 from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
 from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.heads.logistic import group_folds
-from avemo_harness.recognizers.judging import Recognizer
+from avemo_harness.recognizers.judging import FeatureRecognizer, trained_folder
 from avemo_harness.recognizers.recordings import Modality, Recording
 
 STREAM_NAMES: Mapping[str, Stream] = {
@@ -145,8 +145,8 @@ def open_recognizer(name: str, cache_dir: Path, say: Say) -> RateClips:
     Raises:
         UsageError: there is no such recogniser, or its folder is damaged.
     """
-    folder = Path(name).expanduser()
-    if name not in RECOGNIZERS and (folder.is_dir() or folder.parent != Path()):
+    folder = trained_folder(name, RECOGNIZERS)
+    if folder is not None:
         return _trained_rater(folder, cache_dir)
     recognizer, identity = load_recognizer(name), identify_recognizer(name)
 
@@ -157,7 +157,7 @@ def open_recognizer(name: str, cache_dir: Path, say: Say) -> RateClips:
     return ask
 
 
-def _rate_held_out(kind: type[Recognizer], clips: Sequence[LabelledClip]) -> Iterator[NamedEmotion]:
+def _rate_held_out(kind: type[FeatureRecognizer], clips: Sequence[LabelledClip]) -> Iterator[NamedEmotion]:
     """Judge every clip by a recogniser that learned from the clips of other speakers."""
     features = [ClipFeatures(one.facts.sound, one.facts.face) for one in clips]
     speakers = [one.speaker for one in clips]
@@ -174,7 +174,7 @@ def _rate_held_out(kind: type[Recognizer], clips: Sequence[LabelledClip]) -> Ite
             yield from _rate_streams(learned, clips[i], features[i])
 
 
-def _rate_streams(recognizer: Recognizer, clip: LabelledClip, features: ClipFeatures) -> Iterator[NamedEmotion]:
+def _rate_streams(recognizer: FeatureRecognizer, clip: LabelledClip, features: ClipFeatures) -> Iterator[NamedEmotion]:
     """The emotion that it names from each stream that changes its prediction."""
     nothing = recognizer.log_probabilities(None, None)
     shown: tuple[tuple[Stream, ClipFeatures], ...] = (
@@ -188,9 +188,9 @@ def _rate_streams(recognizer: Recognizer, clip: LabelledClip, features: ClipFeat
 
 
 def _trained_rater(folder: Path, cache_dir: Path) -> RateClips:
-    from avemo_harness.recognizers.checkpoint import load_categorical
+    from avemo_harness.recognizers.checkpoint import load_label_recognizer
 
-    recognizer = load_categorical(folder, cache_dir)
+    recognizer = load_label_recognizer(folder, cache_dir)
     by = f"recogniser {folder.name} ({recognizer.identity()['weights'][:_DIGITS]})"
 
     def named(clip: LabelledClip) -> Iterator[NamedEmotion]:

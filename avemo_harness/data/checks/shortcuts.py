@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.data.checks.findings import LEAST_SHARE, Finding, Verdict
 from avemo_harness.data.checks.survey import ConditionTraces, LabelledClip, SurveyedConfig
-from avemo_harness.recognizers.heads.logistic import Floats, group_folds
+from avemo_harness.metrics.classification import Floats
+from avemo_harness.recognizers.heads.logistic import group_folds
 
 CONFIDENCE = 0.99
 """Of the chance band. Blind guesses lie above it about once in a hundred releases, as those of one classifier are more

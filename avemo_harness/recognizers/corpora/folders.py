@@ -50,16 +50,16 @@ def read_labelled_clips(arguments: LabelledClipsArguments) -> Corpus:
             f"{path}: expected rows with a label of {', '.join(EMOTIONS)}, found none among {len(table.rows)} rows; "
             "translate the labels"
         )
-    seen: set[Path] = set()
+    known: set[Path] = set()
     recordings = []
     with LocalClips(path.parent) as clips:
         for row in rows:
             meant = [path.parent / one for one in path_spellings(table.text(row, "path"))]
             clip = next((one for one in meant if one.is_file()), meant[0])
-            if not clip.is_file() or clip in seen:
-                problem = "is there twice" if clip in seen else "is no file"
+            if not clip.is_file() or clip in known:
+                problem = "is there twice" if clip in known else "is no file"
                 raise ReleaseError(f"{path}:{row.line}: {str(clip)!r} {problem}; correct the path")
-            seen.add(clip)
+            known.add(clip)
             recordings.append(_recording(table, row, clip, clips))
     return Corpus(path.stem, (), tuple(recordings), left_out(dropped))
 
@@ -115,11 +115,8 @@ class RatedFolderArguments:
     rated_live: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    speaker: str
-    group: str
-    part: Part | None
+Person = tuple[str, str, Part | None]
+"""Speaker, group and part of a recording."""
 
 
 def read_rated_folder(arguments: RatedFolderArguments) -> Corpus:
@@ -149,7 +146,7 @@ def read_rated_folder(arguments: RatedFolderArguments) -> Corpus:
                 continue
             person, streams = _person_of(path, people), clips.streams(path)
             trajectory = _trajectory(read_table(table, ","), arguments, streams.duration_s)
-            recordings.append(RatedRecording(path.stem, person.speaker, person.group, person.part, streams, trajectory))
+            recordings.append(RatedRecording(path.stem, *person, streams, trajectory))
     if not recordings:
         raise ReleaseError(
             f"{folder}: expected recordings ({', '.join(_ENDINGS)}), each with a table of the same name beside it, "
@@ -158,26 +155,26 @@ def read_rated_folder(arguments: RatedFolderArguments) -> Corpus:
     return Corpus(folder.resolve().name, tuple(recordings), (), left_out(dropped), arguments.rated_live)
 
 
-def _read_people(path: Path) -> dict[str, _Person] | None:
+def _read_people(path: Path) -> dict[str, Person] | None:
     if not path.is_file():
         return None
     table = read_table(path, ",")
     recording, speaker = table.find("recording"), table.find("speaker")
-    people = {}
+    people: dict[str, Person] = {}
     for row in table.rows:
         name, part = row.cells[speaker], table.text(row, "part")
         group = table.text(row, "group") or name
         where = f"{path}:{row.line}"
         if not name:
             raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
-        people[row.cells[recording]] = _Person(name, group, parse_part(part, where) if part else None)
+        people[row.cells[recording]] = (name, group, parse_part(part, where) if part else None)
     return people
 
 
-def _person_of(path: Path, people: dict[str, _Person] | None) -> _Person:
+def _person_of(path: Path, people: dict[str, Person] | None) -> Person:
     named = _CONVERSATION.fullmatch(path.stem) if people is None else None
     if named:
-        return _Person(named[1], named[1], None)
+        return named[1], named[1], None
     if people is None or path.stem not in people:
         raise ReleaseError(
             f"{path}: who is recorded? Write a row for {path.stem!r} in {_SPEAKERS} beside it, with columns recording, "

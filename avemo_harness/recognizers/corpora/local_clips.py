@@ -91,15 +91,15 @@ class LocalClips:
         Raises:
             MediaError: a file cannot be read, or does not hold the stream that is wanted of it.
         """
-        heard = self.streams(sound)
-        if heard.sound is None:
+        voice = self.streams(sound)
+        if voice.sound is None:
             raise MediaError(f"{sound}: it has no sound; give a file with sound")
         if face is None:
-            return Recording(heard.sound, None, heard.duration_s)
-        seen = self.streams(face)
-        if seen.face is None:
+            return Recording(voice.sound, None, voice.duration_s)
+        video = self.streams(face)
+        if video.face is None:
             raise MediaError(f"{face}: it has no video; give a file with video")
-        return Recording(heard.sound, seen.face, max(heard.duration_s, seen.duration_s))
+        return Recording(voice.sound, video.face, max(voice.duration_s, video.duration_s))
 
     def _facts_of(self, path: Path, key: str, look: Callable[[], tuple[str, media.MediaInfo]]) -> ClipFacts:
         try:

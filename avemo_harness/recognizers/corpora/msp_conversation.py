@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import read_file
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import fuse_ratings, window_means
@@ -25,8 +25,6 @@ _LARGEST = 100.0
 _ROUNDING = 1e-3
 _LONGEST_S = 86_400.0
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class MspConversationArguments:
@@ -36,16 +34,6 @@ class MspConversationArguments:
     """
 
     path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """A part of a conversation, seconds since the beginning of its sound file."""
-
-    name: str
-    conversation: str
-    start_s: float
-    end_s: float
 
 
 def read_msp_conversation(arguments: MspConversationArguments) -> Corpus:
@@ -65,9 +53,10 @@ def read_msp_conversation(arguments: MspConversationArguments) -> Corpus:
     dropped: Counter[str] = Counter()
     stretches = []
     for stretch in _stretches(_inner(folder, "Time_Labels")):
-        if not all(ratings[name].get(stretch.name) for name in ("valence", "arousal")):
+        part, conversation, _, _ = stretch
+        if not all(ratings[name].get(part) for name in ("valence", "arousal")):
             dropped["parts without ratings of valence and arousal"] += 1
-        elif not (sound / f"{stretch.conversation}.wav").is_file():
+        elif not (sound / f"{conversation}.wav").is_file():
             dropped["rated parts without a sound file"] += 1
         else:
             stretches.append(stretch)
@@ -76,16 +65,14 @@ def read_msp_conversation(arguments: MspConversationArguments) -> Corpus:
             f"{folder}: none of {dropped.total()} parts has {sound}/<conversation>.wav and ratings in "
             "Annotations/{Valence,Arousal}/<conversation>_<part>_<rater>.csv; give the folder that holds these"
         )
-    rated = tuple(name for name in _DIMENSIONS if all(ratings[name].get(one.name) for one in stretches))
+    rated = tuple(name for name in _DIMENSIONS if all(ratings[name].get(part) for part, *_ in stretches))
     recordings = []
     with LocalClips(folder) as clips:
-        for one in stretches:
-            streams = clips.stretch(sound / f"{one.conversation}.wav", one.start_s, one.end_s)
-            trajectory = _trajectory({name: ratings[name][one.name] for name in rated}, streams)
+        for part, conversation, start_s, end_s in stretches:
+            streams = clips.stretch(sound / f"{conversation}.wav", start_s, end_s)
+            trajectory = _trajectory({name: ratings[name][part] for name in rated}, streams)
             recordings.append(
-                RatedRecording(
-                    one.name, one.conversation, one.conversation, parts.get(one.conversation), streams, trajectory
-                )
+                RatedRecording(part, conversation, conversation, parts.get(conversation), streams, trajectory)
             )
     return Corpus("MSP-Conversation", tuple(recordings), (), left_out(dropped), rated_live=True)
 
@@ -108,7 +95,8 @@ def _rating_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _stretches(folder: Path) -> Iterator[_Stretch]:
+def _stretches(folder: Path) -> Iterator[tuple[str, str, float, float]]:
+    """Part, conversation, and start and end of the part in seconds since the beginning of the sound file."""
     beginnings = {name: float(start) for name, start, _ in _times(folder / "conversations.txt")}
     path = folder / "conversation_parts.txt"
     for name, start, end in _times(path):
@@ -117,7 +105,7 @@ def _stretches(folder: Path) -> Iterator[_Stretch]:
             raise ReleaseError(
                 f"{path}: {name} is of a conversation that conversations.txt does not have; add its line"
             )
-        yield _Stretch(name, conversation, start - beginnings[conversation], end - beginnings[conversation])
+        yield (name, conversation, start - beginnings[conversation], end - beginnings[conversation])
 
 
 def _times(path: Path) -> Iterator[tuple[str, float, float]]:

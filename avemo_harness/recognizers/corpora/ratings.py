@@ -6,12 +6,10 @@ import warnings
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ
-
-Floats = NDArray[np.float64]
 
 _ROUNDING_S = 1e-6
 
@@ -55,8 +53,7 @@ def interpolated(times: Floats, values: Floats, count: int) -> Floats:
     used = np.isfinite(values)
     if not used.any():
         return np.full(count, np.nan)
-    between: Floats = np.interp(step_times(count, RATE_HZ), times[used], values[used])
-    return between
+    return np.interp(step_times(count, RATE_HZ), times[used], values[used])
 
 
 GoldStandard = Literal["avec2018", "mean"]

@@ -200,7 +200,7 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
         raise ReleaseError(f"{path}: expected the names of the columns in the first line, found an empty one")
     if twice := sorted(name for name in set(columns) if name and columns.count(name) > 1):
         raise ReleaseError(f"{path}: column {twice[0]!r} occurs twice; names must differ")
-    kept = []
+    filled = []
     for row in rows:
         extra = len(row.cells) - len(columns)
         if any(row.cells[len(columns) :]):
@@ -209,8 +209,8 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
                 f"{_DELIMITER_NAMES[used]}; correct the line"
             )
         if any(row.cells):
-            kept.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
-    return Table(path, columns, tuple(kept))
+            filled.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
+    return Table(path, columns, tuple(filled))
 
 
 def _require_closed_quotes(path: Path, lines: Sequence[str], start: int, end: int, delimiter: str) -> None:

@@ -102,16 +102,10 @@ class PluginExtractor:
         )
 
     def identity(self) -> Mapping[str, str]:
-        """Everything that may change a feature."""
         return self._identity
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
-        """Describe a recording.
-
-        Raises:
-            RecognitionError: the package's code fails on it.
-            MediaError: the recording cannot be read.
-        """
+        """RecognitionError where the package's code fails on the recording."""
         with self._plugin.running_on_sample("its extract()", RecognitionError):
             return self._extractor.extract(streams, count, view)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.errors import MediaError
 from avemo_harness.media.types import Source
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
@@ -54,6 +55,21 @@ def clip_features(source: Source) -> ClipFeatures:
     return ClipFeatures(sound, None if pixels is None else face_features(pixels))
 
 
+def recording_features(recording: Recording, modality: Modality) -> ClipFeatures:
+    """Describe those streams of a recording that a modality shows.
+
+    Raises:
+        MediaError: the recording cannot be read.
+    """
+    sound = face = None
+    if recording.sound is not None and modality != "video":
+        sound = sound_features(media.decode_sound(recording.sound.read(), rate=RATE))
+    if recording.face is not None and modality != "audio":
+        pixels = _decode_face(recording.face.read())
+        face = None if pixels is None else face_features(pixels)
+    return ClipFeatures(sound, face)
+
+
 def _decode_face(source: Source) -> NDArray[np.uint8] | None:
     """Frames of a video, scaled down to about twice the side of a normalised face; None where there is no video."""
     info = media.probe(source).video
@@ -75,8 +91,6 @@ _PITCH_STATISTICS = 4
 
 _FACE_SPAN_S = 1.5
 _FACE_WIDTH = 760
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +126,8 @@ class BuiltinSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.sound is None:
-            raise MediaError("builtin-sound: the recording has no sound")
-        tracks, octaves = _sound_tracks(media.decode_sound(streams.sound.read(), rate=RATE))
+        sound = streams.require_sound(self.name)
+        tracks, octaves = _sound_tracks(media.decode_sound(sound.read(), rate=RATE))
         speech = _speech_frames(tracks[:, _CEPSTRA])
         rows = np.empty((count, self.width), dtype=np.float32)
         for row, time_s in enumerate(step_times(count, RATE_HZ)):
@@ -136,11 +149,10 @@ class BuiltinFace(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.face is None:
-            raise MediaError("builtin-face: the recording has no video")
-        pixels = _decode_face(streams.face.read())
+        clip = streams.require_face(self.name)
+        pixels = _decode_face(clip.read())
         if pixels is None:
-            raise MediaError(f"{streams.face.name}: it has no video")
+            raise MediaError(f"{clip.name}: it has no video")
         face = normalised_face(pixels)
         spans = (
             _span(time_s, _FACE_SPAN_S, len(face), FACE_FRAMES_PER_SECOND) for time_s in step_times(count, RATE_HZ)
@@ -204,9 +216,8 @@ class ClipSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        if streams.sound is None:
-            raise MediaError("clip-sound: the recording has no sound")
-        found = sound_features(media.decode_sound(streams.sound.read(), rate=RATE))
+        sound = streams.require_sound(self.name)
+        found = sound_features(media.decode_sound(sound.read(), rate=RATE))
         return np.tile(found.values.astype(np.float32), (count, 1))
 
 
@@ -223,7 +234,7 @@ class ClipFace(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        pixels = None if streams.face is None else _decode_face(streams.face.read())
-        if pixels is None:
+        found = recording_features(streams, "video").face
+        if found is None:
             raise MediaError("clip-face: the recording has no video")
-        return np.tile(face_features(pixels).values.astype(np.float32), (count, 1))
+        return np.tile(found.values.astype(np.float32), (count, 1))

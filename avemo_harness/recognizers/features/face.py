@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.metrics.classification import Floats
+
 SIDE = 48
 """Pixels a side of the grey picture that the features see."""
 LIVE_MOTION = 4.0
@@ -18,8 +20,6 @@ _ORIENTATIONS = 8
 _LEAST_CONTRAST = 4.0
 """Grey levels added to the contrast that a clip is divided by, so that a flat picture stays flat."""
 _GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +120,14 @@ def _cell_means(pictures: Floats, cell: int) -> Floats:
 def _mirror(cells: Floats) -> Floats:
     """Average the two halves of a face: an expression is much the same on both sides, light and pose are not."""
     half = cells.shape[-1] // 2
-    folded: Floats = (cells[..., :half] + cells[..., : half - 1 : -1]) / 2
-    return folded
+    return (cells[..., :half] + cells[..., : half - 1 : -1]) / 2
 
 
 def _mirror_outlines(histograms: Floats) -> Floats:
     """Average the halves of (orientations, 8, 8): in a mirror, orientation k becomes -k."""
     opposite = histograms[-np.arange(_ORIENTATIONS) % _ORIENTATIONS]
     half = histograms.shape[-1] // 2
-    folded: Floats = (histograms[..., :half] + opposite[..., : half - 1 : -1]) / 2
-    return folded
+    return (histograms[..., :half] + opposite[..., : half - 1 : -1]) / 2
 
 
 def _normalised(grey: Floats) -> Floats:
@@ -153,5 +151,4 @@ def _area_weights(side: int) -> NDArray[np.float32]:
     edges = np.linspace(0, side, SIDE + 1)
     pixels = np.arange(side)
     overlap: Floats = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    weights: NDArray[np.float32] = (np.maximum(0, overlap) * SIDE / side).astype(np.float32)
-    return weights
+    return (np.maximum(0, overlap) * SIDE / side).astype(np.float32)

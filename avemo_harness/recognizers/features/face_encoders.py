@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.errors import MediaError, UsageError, first_line
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.pretrained import PretrainedExtractor
 from avemo_harness.recognizers.recordings import Modality, Recording
-from avemo_harness.torch_setup import DType, Weights, file_digest, find_weights, import_transformers, load_model
+from avemo_harness.torch_setup import DType, Weights, file_digest, import_transformers, required_version
 
 Crop = Literal["centre", "whole"]
 """Part of the picture taken for the face: the largest square in its middle, or all of it, pressed into a square.
@@ -58,91 +58,77 @@ class VideoArguments:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageArguments:
-    """
-    Args:
-        pretrained: Hub id or folder of CLIP, SigLIP, DINOv2 or ViT.
-        revision: branch, tag or commit of a Hub id.
-        crop: ``centre`` or ``whole``.
-        dtype: that it computes in.
-        device: where it runs; None takes the GPU of this process, else the CPU.
-    """
+class ImageArguments(VideoArguments):
+    """As of VideoMAE; ``pretrained`` is CLIP, SigLIP, DINOv2 or ViT."""
 
     pretrained: str = "facebook/dinov2-base"
-    revision: str | None = None
-    crop: Crop = "centre"
-    dtype: DType = "float32"
-    device: str | None = None
 
 
-class VideoEncoder:
-    """Mean of VideoMAE's last hidden states over the frames around each row, those at the edges repeated."""
-
-    Arguments = VideoArguments
+class _FaceExtractor(PretrainedExtractor):
     modality: Modality = "video"
-
-    def __init__(self, arguments: VideoArguments) -> None:
-        self._arguments = arguments
-        self._weights = find_weights(arguments.pretrained, arguments.revision)
-        self._config = self._weights.settings("config.json")
-        if self._config.get("model_type") != "videomae":
-            raise UsageError(f"{arguments.pretrained}: not a VideoMAE; give another `pretrained`")
+    decisive = ("crop",)
 
     @property
     def width(self) -> int:
-        return _hidden_size(self._config, self._weights)
+        size = self._config.get("hidden_size")
+        if not isinstance(size, int):
+            raise UsageError(
+                f"{self._weights.path}: not a vision transformer (no hidden_size); give another `pretrained`"
+            )
+        return size
 
-    def identity(self) -> Mapping[str, str]:
-        return _identity("videomae", self._weights, self._arguments.crop, self._arguments.dtype)
+    @cached_property
+    def _normalization(self) -> ImageNormalization:
+        return image_normalization(self._weights)
+
+    def _frames(self, streams: Recording, fps: float) -> Pixels:
+        return face_frames(streams, self.name, fps, self._normalization.side, self._arguments.crop)
+
+
+class VideoEncoder(_FaceExtractor):
+    """Mean of VideoMAE's last hidden states over the frames around each row, those at the edges repeated."""
+
+    Arguments = VideoArguments
+    name = "videomae"
+
+    def __init__(self, arguments: VideoArguments) -> None:
+        super().__init__(arguments)
+        if self._config.get("model_type") != "videomae":
+            raise UsageError(f"{arguments.pretrained}: not a VideoMAE; give another `pretrained`")
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
         import torch
 
-        eye, model = self._eye, self._model
-        frames = face_frames(streams, "videomae", VIDEO_FPS, eye.side, self._arguments.crop)
+        frames, model = self._frames(streams, VIDEO_FPS), self._model
         windows = frame_windows(len(frames), VIDEO_FPS, self._config.get("num_frames", 16), count)
         parts = []
         with torch.inference_mode():
             for at in range(0, len(windows), _WINDOW_BATCH):
-                seen = eye.normalised(frames[windows[at : at + _WINDOW_BATCH]])
-                states = model(torch.from_numpy(seen).to(model.device, model.dtype)).last_hidden_state
+                pixels = self._normalization.normalised(frames[windows[at : at + _WINDOW_BATCH]])
+                states = model(torch.from_numpy(pixels).to(model.device, model.dtype)).last_hidden_state
                 parts.append(states.float().mean(dim=1).cpu().numpy())
         return repeat_last_row(np.concatenate(parts), count)
 
-    @cached_property
-    def _eye(self) -> ImageNormalization:
-        return image_normalization(self._weights)
-
-    @cached_property
-    def _model(self) -> Any:
-        model_class = import_transformers().VideoMAEModel
-        return load_model(model_class, self._weights, self._arguments.dtype, self._arguments.device)
+    def _model_class(self) -> Any:
+        return import_transformers().VideoMAEModel
 
 
-class ImageEncoder:
+class ImageEncoder(_FaceExtractor):
     """Pooled features of an image encoder, the mean of two frames in each half second."""
 
     Arguments = ImageArguments
-    modality: Modality = "video"
+    name = "face-encoder"
+    may_lack = ("pooler.",)
 
     def __init__(self, arguments: ImageArguments) -> None:
-        self._arguments = arguments
-        self._weights = find_weights(arguments.pretrained, arguments.revision)
-        config = self._weights.settings("config.json")
-        self._kind = config.get("model_type")
-        self._config = config.get("vision_config", config)
-
-    @property
-    def width(self) -> int:
-        return _hidden_size(self._config, self._weights)
-
-    def identity(self) -> Mapping[str, str]:
-        return _identity("face-encoder", self._weights, self._arguments.crop, self._arguments.dtype)
+        super().__init__(arguments)
+        self._kind = str(self._config.get("model_type"))
+        self._config = self._config.get("vision_config", self._config)
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        frames = face_frames(streams, "face-encoder", IMAGE_FPS, self._eye.side, self._arguments.crop)
+        frames = self._frames(streams, IMAGE_FPS)
         batches = (frames[at : at + _IMAGE_BATCH] for at in range(0, len(frames), _IMAGE_BATCH))
         return row_means(np.concatenate([self._describe(batch) for batch in batches]), IMAGE_FPS, count)
 
@@ -152,22 +138,15 @@ class ImageEncoder:
 
         model = self._model
         with torch.inference_mode():
-            found = model(torch.from_numpy(self._eye.normalised(frames)).to(model.device, model.dtype))
+            found = model(torch.from_numpy(self._normalization.normalised(frames)).to(model.device, model.dtype))
             # Those without text are trained on their class token; their pooler is often untrained.
-            contrastive = str(self._kind).startswith(tuple(_VISION_CLASSES))
+            contrastive = self._kind.startswith(tuple(_VISION_CLASSES))
             pooled = found.pooler_output if contrastive else found.last_hidden_state[:, 0]
             features: NDArray[np.float32] = pooled.float().cpu().numpy()
             return features
 
-    @cached_property
-    def _eye(self) -> ImageNormalization:
-        return image_normalization(self._weights)
-
-    @cached_property
-    def _model(self) -> Any:
-        model_class = getattr(import_transformers(), _VISION_CLASSES.get(str(self._kind), "AutoModel"))
-        dtype, device = self._arguments.dtype, self._arguments.device
-        return load_model(model_class, self._weights, dtype, device, may_lack=("pooler.",))
+    def _model_class(self) -> Any:
+        return getattr(import_transformers(), _VISION_CLASSES.get(self._kind, "AutoModel"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +194,13 @@ def face_frames(streams: Recording, extractor: str, fps: float, side: int, crop:
     Raises:
         MediaError: it has no video, or cannot be read.
     """
-    if streams.face is None:
-        raise MediaError(f"{extractor}: the recording has no video")
-    source = streams.face.read()
+    clip = streams.require_face(extractor)
+    source = clip.read()
     if crop == "whole":
         return media.decode_frames(source, fps=fps, size=(side, side)).pixels
     info = media.probe(source).video
     if info is None:
-        raise MediaError(f"{streams.face.name}: it has no video")
+        raise MediaError(f"{clip.name}: it has no video")
     scale = side / min(info.width, info.height)
     width, height = max(side, round(info.width * scale)), max(side, round(info.height * scale))
     pixels = media.decode_frames(source, fps=fps, size=(width, height)).pixels
@@ -257,24 +235,6 @@ def repeat_last_row(rows: NDArray[np.float32], count: int) -> Features:
 
 def _rows(frames: int, fps: float) -> int:
     return int(np.ceil(frames * RATE_HZ / fps))
-
-
-def _hidden_size(config: Mapping[str, Any], weights: Weights) -> int:
-    size = config.get("hidden_size")
-    if not isinstance(size, int):
-        raise UsageError(f"{weights.path}: not a vision transformer (no hidden_size); give another `pretrained`")
-    return size
-
-
-def _identity(name: str, weights: Weights, crop: Crop, dtype: DType) -> Mapping[str, str]:
-    return {
-        "extractor": name,
-        "version": "1",
-        "weights": weights.content,
-        "crop": crop,
-        "dtype": dtype,
-        "transformers": version("transformers"),
-    }
 
 
 _EMOTIEFFLIB_BATCH = 32
@@ -316,7 +276,7 @@ class EmotiEffLib:
             "model": self._arguments.model,
             "weights": f"sha256:{self._digest}",
             "crop": self._arguments.crop,
-            "emotiefflib": _emotiefflib_version(),
+            "emotiefflib": self._version(),
         }
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
@@ -344,13 +304,18 @@ class EmotiEffLib:
         assert self._digest  # (the weights are there)
         return module.EmotiEffLibRecognizer(engine="onnx", model_name=self._arguments.model)
 
+    def _version(self) -> str:
+        return required_version(
+            "emotiefflib", "the extractor emotiefflib needs that package; install it: pip install emotiefflib"
+        )
+
     def _module(self, name: str) -> Any:
         """A module of the package.
 
         Raises:
             UsageError: the package is not installed, or knows no such model.
         """
-        _emotiefflib_version()
+        self._version()
         try:
             known = import_module("emotiefflib.facial_analysis").get_model_list()
             module = import_module(name)
@@ -359,10 +324,3 @@ class EmotiEffLib:
         if self._arguments.model not in known:
             raise UsageError(f"emotiefflib has no model {self._arguments.model!r}; known: {', '.join(known)}")
         return module
-
-
-def _emotiefflib_version() -> str:
-    try:
-        return version("emotiefflib")
-    except PackageNotFoundError:
-        raise UsageError("the extractor emotiefflib needs that package; install it: pip install emotiefflib") from None

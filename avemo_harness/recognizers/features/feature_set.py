@@ -121,9 +121,9 @@ class FeatureSet:
     def width(self) -> int:
         return sum(extractor.width for extractor in self.extractors) + MASK_BITS
 
-    def shown(self, view: Modality) -> NDArray[np.bool_]:
+    def column_mask(self, view: Modality) -> NDArray[np.bool_]:
         """Mask of the columns that a view fills, bool (width,); the others are 0."""
-        blocks = [np.full(extractor.width, _is_shown(extractor, view)) for extractor in self.extractors]
+        blocks = [np.full(extractor.width, _is_used(extractor, view)) for extractor in self.extractors]
         return np.concatenate([*blocks, np.array([view != "video", view != "audio"])])
 
     def rows(self, streams: Recording, count: int, view: Modality) -> Features:
@@ -145,7 +145,7 @@ class FeatureSet:
     def _joined(self, blocks: dict[int, Features], streams: Recording, count: int, view: Modality) -> Features:
         parts = []
         for index, extractor in enumerate(self.extractors):
-            if not _is_shown(extractor, view):
+            if not _is_used(extractor, view):
                 parts.append(np.zeros((count, extractor.width), dtype=np.float32))
             elif extractor.modality == "both":
                 parts.append(self._extract(extractor, streams, count, view))
@@ -153,7 +153,7 @@ class FeatureSet:
                 if index not in blocks:
                     blocks[index] = self._extract(extractor, streams, count, view)
                 parts.append(blocks[index])
-        bits = np.tile(self.shown(view)[-MASK_BITS:].astype(np.float32), (count, 1))
+        bits = np.tile(self.column_mask(view)[-MASK_BITS:].astype(np.float32), (count, 1))
         return np.concatenate([*parts, bits], axis=1)
 
     def _extract(self, extractor: FeatureExtractor, streams: Recording, count: int, view: Modality) -> Features:
@@ -162,7 +162,7 @@ class FeatureSet:
         return self.cache.features(extractor, streams, count, view)
 
 
-def _is_shown(extractor: FeatureExtractor, view: Modality) -> bool:
+def _is_used(extractor: FeatureExtractor, view: Modality) -> bool:
     return extractor.modality == "both" or view in ("both", extractor.modality)
 
 
@@ -176,13 +176,13 @@ class Scaling:
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
 
-    def apply(self, rows: Features, shown: NDArray[np.bool_]) -> Features:
-        """Standardise rows (T, width); columns that are not shown stay 0.
+    def apply(self, rows: Features, mask: NDArray[np.bool_]) -> Features:
+        """Standardise rows (T, width); columns outside the mask stay 0.
 
         Values are cut at 3 deviations: beyond, the network would go by what it never learned about.
         """
         scaled = np.clip((rows - self.mean) / self.deviation, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        found: Features = np.where(shown, scaled, np.float32(0)).astype(np.float32)
+        found: Features = np.where(mask, scaled, np.float32(0)).astype(np.float32)
         return found
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
@@ -196,19 +196,19 @@ class Scaling:
 
 
 def fit_scaling(
-    recordings: Sequence[Mapping[Modality, Features]], shown: Callable[[Modality], NDArray[np.bool_]]
+    recordings: Sequence[Mapping[Modality, Features]], column_mask: Callable[[Modality], NDArray[np.bool_]]
 ) -> Scaling:
     """Mean and deviation of every column over the rows of the views that fill it; mask bits, the last, stay.
 
     Args:
         recordings: the rows of each by view, at least one.
-        shown: which columns a view fills.
+        column_mask: the columns that a view fills.
     """
-    total = np.zeros((3, len(shown("both"))))
+    total = np.zeros((3, len(column_mask("both"))))
     for rows_of in recordings:
         # The views that fill every column that the recording can fill, each once.
         for view in ("both",) if "both" in rows_of else tuple(rows_of):
-            rows, filled = rows_of[view].astype(np.float64), shown(view)
+            rows, filled = rows_of[view].astype(np.float64), column_mask(view)
             total += np.stack([len(rows) * filled, rows.sum(axis=0) * filled, (rows**2).sum(axis=0) * filled])
     n = np.maximum(total[0], 1)
     mean = total[1] / n

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError, first_line
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.face_encoders import (
     Crop,
@@ -37,8 +38,6 @@ _LOWEST_HZ = 20.0
 _FLOOR = float(np.finfo(np.float32).eps)
 _BLOCK = 6_000
 """Frames that are worked on at once: a minute."""
-
-Floats = NDArray[np.float64]
 
 
 def kaldi_fbank(sound: NDArray[np.float32], bands: int) -> NDArray[np.float32]:
@@ -83,8 +82,7 @@ def _bank(bands: int) -> Floats:
 
 
 def _mel(hz: Floats) -> Floats:
-    mel: Floats = 1127.0 * np.log1p(hz / 700.0)
-    return mel
+    return 1127.0 * np.log1p(hz / 700.0)
 
 
 MODEL = "avit_dim512_patch16_160_a256"

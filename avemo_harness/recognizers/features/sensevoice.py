@@ -8,7 +8,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,7 +19,7 @@ from avemo_harness.errors import UsageError, first_line
 from avemo_harness.recognizers.features.base import Features
 from avemo_harness.recognizers.features.speech import Samples, recording_sound, windowed_rows
 from avemo_harness.recognizers.recordings import Modality, Recording
-from avemo_harness.torch_setup import find_weights, import_transformers, own_device
+from avemo_harness.torch_setup import find_weights, import_transformers, own_device, required_version
 
 _HOP = 960
 """Samples from one frame to the next, 60 ms: every sixth frame of the filter bank, with three on each side."""
@@ -143,10 +142,7 @@ def _check_complete(model: Any, path: Path) -> None:
 
 
 def _funasr_version() -> str:
-    try:
-        return version("funasr")
-    except PackageNotFoundError:
-        raise UsageError("sensevoice needs the package funasr; install it: pip install 'funasr[knf]'") from None
+    return required_version("funasr", "sensevoice needs the package funasr; install it: pip install 'funasr[knf]'")
 
 
 def _frame_middles(count: int) -> NDArray[np.int64]:

@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.metrics.classification import Floats
+
 RATE = 16_000
 """Samples a second that every feature of sound is defined for."""
 FRAMES_PER_SECOND = 100
@@ -18,8 +20,6 @@ FLOOR_DB = -80.0
 _HOP = RATE // FRAMES_PER_SECOND
 _FRAME = 720
 _TRANSFORM = 1024
-
-Floats = NDArray[np.float64]
 
 
 def power_spectra(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -53,8 +53,7 @@ def bin_frequencies() -> Floats:
 
 def decibels(power: NDArray[np.float32]) -> Floats:
     """Decibels relative to the loudest frame, never below ``FLOOR_DB``."""
-    levels: Floats = 10 * np.log10(power.astype(np.float64) + 10 ** (FLOOR_DB / 10))
-    return levels
+    return 10 * np.log10(power.astype(np.float64) + 10 ** (FLOOR_DB / 10))
 
 
 @cache

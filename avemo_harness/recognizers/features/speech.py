@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness import media
-from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.pretrained import PretrainedExtractor
 from avemo_harness.recognizers.recordings import Modality, Recording
-from avemo_harness.torch_setup import DType, Weights, find_weights, import_transformers, load_model
+from avemo_harness.torch_setup import DType, import_transformers
 
 RATE = 16_000
 ROW_SAMPLES = int(RATE / RATE_HZ)
@@ -38,9 +38,7 @@ def recording_sound(streams: Recording, extractor: str) -> Samples:
     Raises:
         MediaError: it has no sound, or cannot be read.
     """
-    if streams.sound is None:
-        raise MediaError(f"{extractor}: the recording has no sound")
-    sound = media.decode_sound(streams.sound.read(), rate=RATE)
+    sound = media.decode_sound(streams.require_sound(extractor).read(), rate=RATE)
     return np.pad(sound, (0, max(0, _SHORTEST - len(sound))))
 
 
@@ -121,37 +119,50 @@ class SpeechDimensionsArguments:
     device: str | None = None
 
 
-class SpeechEncoder:
+class _SpeechExtractor(PretrainedExtractor):
+    modality: Modality = "audio"
+
+    def _size(self, name: str) -> int:
+        size = self._config.get(name)
+        if not isinstance(size, int) or "conv_kernel" not in self._config:
+            raise UsageError(f"{self._weights.path}: not WavLM, wav2vec 2.0 or HuBERT; give another `pretrained`")
+        return size
+
+    @cached_property
+    def _processor(self) -> Any:
+        """The published feature extractor."""
+        extractor_class = import_transformers().AutoFeatureExtractor
+        return extractor_class.from_pretrained(
+            self._weights.path, revision=self._weights.revision, trust_remote_code=False
+        )
+
+    def _normalised(self, sounds: Sequence[Samples]) -> list[Samples]:
+        """Sounds as the encoder takes them, each by itself; their lengths stay."""
+        values = (self._processor(sound, sampling_rate=RATE, return_tensors="np").input_values[0] for sound in sounds)
+        return [np.asarray(one, dtype=np.float32) for one in values]
+
+
+class SpeechEncoder(_SpeechExtractor):
     """Hidden states of a speech encoder, the mean over each half second."""
 
     Arguments = SpeechArguments
-    modality: Modality = "audio"
+    name = "wavlm"
+    decisive = ("layer",)
+    may_lack = ("masked_spec_embed",)
 
     def __init__(self, arguments: SpeechArguments) -> None:
-        self._arguments = arguments
-        self._weights = find_weights(arguments.pretrained, arguments.revision)
-        self._config = self._weights.settings("config.json")
-        layer, layers = arguments.layer, _size(self._config, "num_hidden_layers", self._weights)
+        super().__init__(arguments)
+        layer, layers = arguments.layer, self._size("num_hidden_layers")
         if layer != "mean" and not -layers - 1 <= layer <= layers:
             raise UsageError(f"wavlm: layer={layer}: {arguments.pretrained} has the layers 0 to {layers}")
 
     @property
     def width(self) -> int:
-        return _size(self._config, "hidden_size", self._weights)
-
-    def identity(self) -> Mapping[str, str]:
-        return {
-            "extractor": "wavlm",
-            "version": "1",
-            "weights": self._weights.content,
-            "layer": str(self._arguments.layer),
-            "dtype": self._arguments.dtype,
-            "transformers": version("transformers"),
-        }
+        return self._size("hidden_size")
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        sound = normalised(self._processor, [recording_sound(streams, "wavlm")])[0]
+        (sound,) = self._normalised([recording_sound(streams, self.name)])
         return windowed_rows(sound, count, self._states, self._frame_middles)
 
     def _states(self, sound: Samples) -> NDArray[np.float32]:
@@ -163,8 +174,7 @@ class SpeechEncoder:
             states = self._model(values, output_hidden_states=True).hidden_states
             layer = self._arguments.layer
             chosen = torch.stack(states).float().mean(dim=0) if layer == "mean" else states[layer].float()
-            found: NDArray[np.float32] = chosen[0].cpu().numpy()
-            return found
+            return chosen[0].cpu().numpy()
 
     def _frame_middles(self, count: int) -> NDArray[np.int64]:
         """The sample in the middle of what each frame's convolutions see."""
@@ -173,22 +183,11 @@ class SpeechEncoder:
             field, hop = field + (kernel - 1) * hop, hop * stride
         return np.arange(count, dtype=np.int64) * hop + field // 2
 
-    @cached_property
-    def _processor(self) -> Any:
-        return sound_processor(self._weights.path, self._weights.revision)
-
-    @cached_property
-    def _model(self) -> Any:
-        return load_model(
-            import_transformers().AutoModel,
-            self._weights,
-            self._arguments.dtype,
-            self._arguments.device,
-            may_lack=("masked_spec_embed",),
-        )
+    def _model_class(self) -> Any:
+        return import_transformers().AutoModel
 
 
-class SpeechDimensions:
+class SpeechDimensions(_SpeechExtractor):
     """The pooled hidden state of a dimensional emotion model, and its arousal, dominance and valence, about 0 to 1.
 
     Each row is of the 3 seconds around it, or of the whole sound where that is shorter. See "Dawn of the transformer
@@ -196,29 +195,16 @@ class SpeechDimensions:
     """
 
     Arguments = SpeechDimensionsArguments
-    modality: Modality = "audio"
-
-    def __init__(self, arguments: SpeechDimensionsArguments) -> None:
-        self._arguments = arguments
-        self._weights = find_weights(arguments.pretrained, arguments.revision)
-        self._config = self._weights.settings("config.json")
+    name = "wav2vec2-dim"
+    may_lack = ("wav2vec2.masked_spec_embed",)
 
     @property
     def width(self) -> int:
-        return _size(self._config, "hidden_size", self._weights) + _DIMENSIONS
-
-    def identity(self) -> Mapping[str, str]:
-        return {
-            "extractor": "wav2vec2-dim",
-            "version": "1",
-            "weights": self._weights.content,
-            "dtype": self._arguments.dtype,
-            "transformers": version("transformers"),
-        }
+        return self._size("hidden_size") + _DIMENSIONS
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        sound = recording_sound(streams, "wav2vec2-dim")
+        sound = recording_sound(streams, self.name)
         length = min(_SPAN_ROWS * ROW_SAMPLES, len(sound))
         starts = (np.round(step_times(count, RATE_HZ) * RATE) - length // 2).clip(0, len(sound) - length).astype(int)
         # Rows near the edges share one window.
@@ -234,43 +220,13 @@ class SpeechDimensions:
         import torch
 
         with torch.inference_mode():
-            values = torch.from_numpy(np.stack(normalised(self._processor, windows)))
+            values = torch.from_numpy(np.stack(self._normalised(windows)))
             found = self._model(values.to(self._model.device, self._model.dtype))
             rows: NDArray[np.float32] = found.float().cpu().numpy()
             return rows
 
-    @cached_property
-    def _processor(self) -> Any:
-        return sound_processor(self._weights.path, self._weights.revision)
-
-    @cached_property
-    def _model(self) -> Any:
-        return load_model(
-            _regression_class(),
-            self._weights,
-            self._arguments.dtype,
-            self._arguments.device,
-            may_lack=("wav2vec2.masked_spec_embed",),
-        )
-
-
-def sound_processor(path: str, revision: str | None) -> Any:
-    """Load the published feature extractor of a checkpoint of transformers."""
-    extractor_class = import_transformers().AutoFeatureExtractor
-    return extractor_class.from_pretrained(path, revision=revision, trust_remote_code=False)
-
-
-def normalised(processor: Any, sounds: list[Samples]) -> list[Samples]:
-    """Sounds as the encoder takes them, each by itself; their lengths stay."""
-    values = (processor(sound, sampling_rate=RATE, return_tensors="np").input_values[0] for sound in sounds)
-    return [np.asarray(one, dtype=np.float32) for one in values]
-
-
-def _size(config: Mapping[str, Any], name: str, weights: Weights) -> int:
-    size = config.get(name)
-    if not isinstance(size, int) or "conv_kernel" not in config:
-        raise UsageError(f"{weights.path}: not WavLM, wav2vec 2.0 or HuBERT; give another `pretrained`")
-    return size
+    def _model_class(self) -> Any:
+        return _regression_class()
 
 
 def _regression_class() -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,23 +13,26 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.classification import Floats, balanced_accuracy, weighted_f1
 from avemo_harness.metrics.shares import accuracy_estimate, score_estimate
-from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore, TrainingRecord
+from avemo_harness.recognizers.card import LabelCard, LabelEvaluation, LabelScore
 from avemo_harness.recognizers.features.feature_set import FeatureSet
-from avemo_harness.recognizers.heads.label_examples import (
-    VIEWS,
-    Example,
+from avemo_harness.recognizers.heads.labels import (
+    CategoricalRecognizer,
+    Fitted,
+    LabelExample,
+    LabelSettings,
     Normalisation,
-    Say,
     as_they_are,
+    fit,
     make_examples,
 )
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, Fitted, Settings, fit
-from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality
+from avemo_harness.recognizers.heads.training import Method, provenance, training_record
+from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality
+from avemo_harness.torch_setup import Say
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The emotion that was told of a recording from a view, by a recogniser that learned from some views."""
+    """The label predicted for a recording from one modality, by a recogniser that was trained on some modalities."""
 
     recording: LabelledRecording
     view: Modality
@@ -43,7 +45,7 @@ def evaluate_categorical(
 ) -> tuple[LabelEvaluation, ...]:
     """Evaluate a recogniser on a corpus' test part, or all of it where it has none, under every view that is there.
 
-    Whether it learned from these recordings cannot be told: its card says what it learned from.
+    Whether it was trained on these recordings is not known here; its card names its training data.
 
     Raises:
         UsageError: there are no recordings.
@@ -53,49 +55,49 @@ def evaluate_categorical(
         raise UsageError("expected labelled recordings to evaluate, found none")
     test = [one for one in recordings if one.part == "test"]
     examples = make_examples(test or recordings, recognizer.features, lambda sentence: None)
-    return recognitions(predict_labels(recognizer, examples, VIEWS), "test" if test else "all recordings")
+    return evaluate_predictions(predict_labels(recognizer, examples, MODALITIES), "test" if test else "all recordings")
 
 
 def predict_labels(
-    recognizer: CategoricalRecognizer, examples: Sequence[Example], trained_on: tuple[Modality, ...]
+    recognizer: CategoricalRecognizer, examples: Sequence[LabelExample], trained_on: tuple[Modality, ...]
 ) -> list[Prediction]:
     """Predict the labels of examples under each of their views that it was trained on."""
     found = []
     for view in trained_on:
-        shown = [one for one in examples if view in one.rows]
-        if shown:
-            label_indices = recognizer.judge([one.rows[view] for one in shown], view).argmax(axis=1)
+        selected = [one for one in examples if view in one.rows]
+        if selected:
+            label_indices = recognizer.predict([one.rows[view] for one in selected], view).argmax(axis=1)
             found += [
                 Prediction(one.recording, view, trained_on, recognizer.labels[label_index])
-                for one, label_index in zip(shown, label_indices, strict=True)
+                for one, label_index in zip(selected, label_indices, strict=True)
             ]
     return found
 
 
-def recognitions(told: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
-    """Figures of what was told, for each set of views that was trained on, by view.
+def evaluate_predictions(predictions: Sequence[Prediction], part: str) -> tuple[LabelEvaluation, ...]:
+    """F1, accuracy and confusion for each set of modalities that was trained on, by modality.
 
     Args:
         part: what the recordings are called.
     """
     found = []
-    for trained_on in dict.fromkeys(one.trained_on for one in told):
-        for view in VIEWS:
-            shown = [one for one in told if (one.trained_on, one.view) == (trained_on, view)]
-            if shown:
-                found.append(_recognition(shown, part))
+    for trained_on in dict.fromkeys(one.trained_on for one in predictions):
+        for view in MODALITIES:
+            selected = [one for one in predictions if (one.trained_on, one.view) == (trained_on, view)]
+            if selected:
+                found.append(_recognition(selected, part))
     return tuple(found)
 
 
-def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
-    recordings = [one.recording for one in told]
+def _recognition(predictions: Sequence[Prediction], part: str) -> LabelEvaluation:
+    recordings = [one.recording for one in predictions]
     clusters = _cluster_unit(recordings)
     names, of_name = np.unique(
         [one.dialogue if clusters == "dialogues" else one.speaker for one in recordings], return_inverse=True
     )
     gold = [EMOTIONS.index(one.label) for one in recordings]
     table = np.zeros((len(names), len(EMOTIONS), len(EMOTIONS) + 1))
-    for cluster, truth, one in zip(of_name, gold, told, strict=True):
+    for cluster, truth, one in zip(of_name, gold, predictions, strict=True):
         table[cluster, truth, EMOTIONS.index(one.label)] += 1
     bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
 
@@ -104,15 +106,15 @@ def _recognition(told: Sequence[Prediction], part: str) -> LabelEvaluation:
 
     return LabelEvaluation(
         part=part,
-        view=told[0].view,
-        trained_on=told[0].trained_on,
+        view=predictions[0].view,
+        trained_on=predictions[0].trained_on,
         labels=tuple(
             LabelScore(label, _f1_estimate(table, index), gold.count(index)) for index, label in enumerate(EMOTIONS)
         ),
         weighted_f1=estimate(weighted_f1),
         accuracy=accuracy_estimate(table),
         balanced_accuracy=estimate(balanced_accuracy),
-        n_recordings=len(told),
+        n_recordings=len(predictions),
         n_clusters=len(names),
         clusters=clusters,
         confusion=tuple(tuple(map(int, row)) for row in table.sum(axis=0)[:, :-1]),
@@ -130,48 +132,32 @@ def _cluster_unit(recordings: Sequence[LabelledRecording]) -> str:
     return "dialogues" if len({one.dialogue for one in recordings}) < len(recordings) else "speakers"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """Training method of the recognisers of an evaluation.
-
-    Args:
-        features: their input.
-        normalise: what is done to the examples of a corpus first; `within_speakers` is for evaluation only, as a
-            trained recogniser is asked about one recording at a time.
-    """
-
-    features: FeatureSet
-    settings: Settings = field(default_factory=Settings)
-    normalise: Normalisation = as_they_are
-    say: Say = lambda sentence: None
-
-
-def train_categorical(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+def train_categorical(corpus: Corpus, method: Method[LabelSettings]) -> CategoricalRecognizer:
     """Train one recogniser on a corpus, on its train part where it has one.
 
     Its card tells how it does in validation, each member on what stopped it, and on the test part if there is one.
 
     Raises:
-        UsageError: there are too few labels or speakers, or the features are normalised within speakers.
+        UsageError: there are too few labels or speakers.
         MediaError: a recording cannot be read.
     """
-    if method.normalise is not as_they_are:
-        raise UsageError("a recogniser of single recordings cannot be trained on features normalised within speakers")
     method.say(f"extracting features of {len(corpus.labelled)} recordings")
     examples = make_examples(corpus.labelled, method.features, method.say)
-    recognizer, fitted = _train(examples, corpus.name, method)
+    recognizer, fitted = _train(examples, corpus.name, method.features, method.settings)
     _warn_of_one_face(fitted.examples, method.say)
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for member, held_out in zip(fitted.members, fitted.validation, strict=True):
-        told += predict_labels(replace(recognizer, members=(member,)), held_out, VIEWS)
-    known = recognitions(told, "validation")
+        predictions += predict_labels(replace(recognizer, members=(member,)), held_out, MODALITIES)
+    known = evaluate_predictions(predictions, "validation")
     used = {one.recording.recording_id for one in fitted.examples}
     if test := [one for one in examples if one.recording.part == "test" and one.recording.recording_id not in used]:
-        known += recognitions(predict_labels(recognizer, test, VIEWS), "test")
+        known += evaluate_predictions(predict_labels(recognizer, test, MODALITIES), "test")
     return replace(recognizer, card=replace(recognizer.card, recognitions=known))
 
 
-def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
+def evaluate_official(
+    corpus: Corpus, method: Method[LabelSettings], normalise: Normalisation = as_they_are
+) -> tuple[LabelEvaluation, ...]:
     """Train on a corpus' train part, evaluate on its test part: one recogniser of all views, one of each stream alone.
 
     An official split may have the same speakers in both parts, as that of MultiDialog has; for one that has not, see
@@ -184,19 +170,21 @@ def evaluate_official(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, 
     parts = {one.part for one in corpus.labelled}
     if not {"train", "test"} <= parts:
         raise UsageError(f"{corpus.name}: it has no labelled train and test part; leave one speaker out instead")
-    examples = method.normalise(make_examples(corpus.labelled, method.features, method.say))
+    examples = normalise(make_examples(corpus.labelled, method.features, method.say))
     test = [one for one in examples if one.recording.part == "test"]
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for views, settings in _systems(examples, method.settings):
-        recognizer, fitted = _train(examples, corpus.name, replace(method, settings=settings))
-        if views == VIEWS:
+        recognizer, fitted = _train(examples, corpus.name, method.features, settings)
+        if views == MODALITIES:
             _warn_of_one_face(fitted.examples, method.say)
-        told += predict_labels(recognizer, test, views)
-    return recognitions(told, "test")
+        predictions += predict_labels(recognizer, test, views)
+    return evaluate_predictions(predictions, "test")
 
 
-def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluation, ...]:
-    """Evaluate each speaker's recordings by recognisers that neither heard nor saw anybody who is heard or seen there.
+def leave_one_speaker_out(
+    corpus: Corpus, method: Method[LabelSettings], normalise: Normalisation = as_they_are
+) -> tuple[LabelEvaluation, ...]:
+    """Leave-one-speaker-out: predict each speaker's recordings by recognisers trained on other voices and other faces.
 
     The corpus' parts do not count. All speakers' recordings are evaluated together.
 
@@ -205,60 +193,55 @@ def leave_one_speaker_out(corpus: Corpus, method: Method) -> tuple[LabelEvaluati
         MediaError: a recording cannot be read.
     """
     without_parts = [replace(one, part=None) for one in corpus.labelled]
-    examples = method.normalise(make_examples(without_parts, method.features, method.say))
+    examples = normalise(make_examples(without_parts, method.features, method.say))
     speakers = sorted({one.recording.speaker for one in examples})
     if len(speakers) < 3:
         raise UsageError(f"{corpus.name}: expected at least three speakers to leave one out, found {len(speakers)}")
-    told: list[Prediction] = []
+    predictions: list[Prediction] = []
     for number, speaker in enumerate(speakers, 1):
         test = [one for one in examples if one.recording.speaker == speaker]
         rest = _without_people(examples, test)
         if not rest:
             raise UsageError(f"{corpus.name}: everybody shares a face with {speaker!r}; nothing is left to train on")
         for views, settings in _systems(examples, method.settings):
-            recognizer, _ = _train(rest, corpus.name, replace(method, settings=settings))
-            told += predict_labels(recognizer, test, views)
+            recognizer, _ = _train(rest, corpus.name, method.features, settings)
+            predictions += predict_labels(recognizer, test, views)
         method.say(f"speaker {number} of {len(speakers)}")
-    return recognitions(told, "speakers left out")
+    return evaluate_predictions(predictions, "speakers left out")
 
 
-def _without_people(examples: Sequence[Example], test: Sequence[Example]) -> list[Example]:
-    """The examples in which nobody is heard or seen who is heard or seen in some others."""
+def _without_people(examples: Sequence[LabelExample], test: Sequence[LabelExample]) -> list[LabelExample]:
+    """The examples that share neither a voice nor a face with some others."""
     people = {name for one in test for name in (one.recording.speaker, one.recording.face)}
     return [one for one in examples if not people & {one.recording.speaker, one.recording.face}]
 
 
-def _systems(examples: Sequence[Example], settings: Settings) -> list[tuple[tuple[Modality, ...], Settings]]:
+def _systems(
+    examples: Sequence[LabelExample], settings: LabelSettings
+) -> list[tuple[tuple[Modality, ...], LabelSettings]]:
     """The recogniser of all views; beside it those of one stream each, where some recordings have both."""
-    found = [view for view in VIEWS if any(view in one.rows for one in examples)]
+    found = [view for view in MODALITIES if any(view in one.rows for one in examples)]
     if "both" not in found:
         return [(tuple(found), settings)]
     return [
-        (VIEWS, settings),
+        (MODALITIES, settings),
         (("audio",), replace(settings, shares=(0.0, 1.0, 0.0))),
         (("video",), replace(settings, shares=(0.0, 0.0, 1.0))),
     ]
 
 
-def _train(examples: Sequence[Example], corpus: str, method: Method) -> tuple[CategoricalRecognizer, Fitted]:
-    fitted = fit(examples, method.features, method.settings)
+def _train(
+    examples: Sequence[LabelExample], corpus: str, features: FeatureSet, settings: LabelSettings
+) -> tuple[CategoricalRecognizer, Fitted]:
+    fitted = fit(examples, features, settings)
     recordings = [one.recording for one in fitted.examples]
-    described = TrainingRecord(
-        corpus=corpus,
-        fingerprint=_fingerprint(recordings),
-        n_recordings=len(recordings),
-        n_speakers=len({one.speaker for one in recordings}),
-        seconds=float(sum(one.streams.duration_s for one in recordings)),
-        split=fitted.split,
-        seed=method.settings.seed,
-    )
-    names = tuple(dict(extractor.identity())["extractor"] for extractor in method.features.extractors)
-    versions = {package: version(package) for package in ("avemo-harness", "numpy", "torch")}
-    card = LabelCard(described, (), names, versions)
-    return CategoricalRecognizer(fitted.labels, method.features, fitted.scaling, fitted.members, card), fitted
+    seconds = float(sum(recording.streams.duration_s for recording in recordings))
+    record = training_record(corpus, recordings, _fingerprint(recordings), seconds, fitted.split, settings.seed)
+    card = LabelCard(training=record, **provenance(features))
+    return CategoricalRecognizer(fitted.labels, features, fitted.scaling, fitted.members, card), fitted
 
 
-def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
+def _warn_of_one_face(examples: Sequence[LabelExample], say: Say) -> None:
     faces = {one.recording.face for one in examples if "video" in one.rows}
     if len(faces) == 1:
         say(f"every face that was learned from is {min(faces)}'s: expect nothing of other faces, nor of both streams")
@@ -266,8 +249,5 @@ def _warn_of_one_face(examples: Sequence[Example], say: Say) -> None:
 
 def _fingerprint(recordings: Sequence[LabelledRecording]) -> str:
     """Digest (hex) of recordings and labels, in order."""
-    digest = hashlib.sha256()
-    for one in recordings:
-        clips = [clip.sha256 if clip else "-" for clip in (one.streams.sound, one.streams.face)]
-        digest.update(" ".join([one.recording_id, one.label, *clips]).encode())
-    return digest.hexdigest()
+    lines = [" ".join([one.recording_id, one.label, *one.streams.digests]) for one in recordings]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

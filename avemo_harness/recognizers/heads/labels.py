@@ -1,10 +1,10 @@
-"""The label head: network, training with modality dropout and early stopping, recogniser."""
+"""The label head: rows pooled over time, network, training with modality dropout and early stopping, recogniser."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -13,18 +13,116 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.benchmark.release import EMOTIONS
-from avemo_harness.errors import UsageError
-from avemo_harness.metrics.classification import confusion_counts, macro_f1
+from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.metrics.classification import Floats, confusion_counts, macro_f1
+from avemo_harness.metrics.trajectory import count_steps
 from avemo_harness.recognizers.card import LabelCard
-from avemo_harness.recognizers.features.base import Features
-from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
-from avemo_harness.recognizers.heads.label_examples import VIEWS, Example, describe, row_width, shown_columns
-from avemo_harness.recognizers.heads.logistic import Floats
-from avemo_harness.recognizers.recordings import Modality, Part, Recording
-from avemo_harness.torch_setup import one_thread
+from avemo_harness.recognizers.features.base import RATE_HZ, Features
+from avemo_harness.recognizers.features.feature_set import MASK_BITS, FeatureSet, Scaling, fit_scaling
+from avemo_harness.recognizers.heads.training import (
+    Example,
+    Indices,
+    Settings,
+    Weights,
+    fit_network,
+    shuffled_batches,
+    with_progress,
+)
+from avemo_harness.recognizers.recordings import MODALITIES, LabelledRecording, Modality, Part, Recording
+from avemo_harness.torch_setup import Say
 
 if TYPE_CHECKING:
     import torch
+
+LabelExample = Example[LabelledRecording]
+"""A labelled recording and its row, float32 (1, width), by modality."""
+
+_LEAST_DEVIATION = 1e-4
+
+
+def row_width(features: FeatureSet) -> int:
+    """Numbers in a recording's row: mean and spread of every feature, then the mask bits."""
+    return 2 * (features.width - MASK_BITS) + MASK_BITS
+
+
+def row_mask(features: FeatureSet, view: Modality) -> NDArray[np.bool_]:
+    """Mask of the columns that a view fills, bool (width,)."""
+    mask = features.column_mask(view)
+    return np.concatenate([np.tile(mask[:-MASK_BITS], 2), mask[-MASK_BITS:]])
+
+
+def pooled(rows: Features) -> Features:
+    """Mean and spread over time of features (T, width), the mask bits, their last columns, as they are: (1, 2w + bits).
+
+    >>> pooled(np.array([[1, 1, 1], [3, 1, 1]], dtype=np.float32))
+    array([[2., 1., 1., 1.]], dtype=float32)
+    """
+    features = rows[:, :-MASK_BITS].astype(np.float64)
+    row = np.concatenate([features.mean(axis=0), features.std(axis=0), rows[0, -MASK_BITS:]])
+    return row[None].astype(np.float32)
+
+
+def pooled_features(streams: Recording, features: FeatureSet) -> dict[Modality, Features]:
+    """The row of a recording under each of its views.
+
+    Without extractors that look at both streams at once the views share a row: what a view does not fill, bits among
+    it, is hidden when rows are standardised.
+
+    Raises:
+        MediaError: the recording cannot be read.
+    """
+    count = max(1, count_steps(streams.duration_s, RATE_HZ))
+    if any(extractor.modality == "both" for extractor in features.extractors):
+        return {view: pooled(rows) for view, rows in features.views(streams, count).items()}
+    return dict.fromkeys(streams.views, pooled(features.rows(streams, count, streams.views[0])))
+
+
+def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[LabelExample]:
+    """Describe recordings, in their order.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    return [Example(one, pooled_features(one.streams, features)) for one in with_progress(recordings, say)]
+
+
+Normalisation = Callable[[Sequence[LabelExample]], Sequence[LabelExample]]
+"""Normalisation of the examples of a corpus before training."""
+
+
+def as_they_are(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
+    """No normalisation: what a recogniser of single recordings needs."""
+    return examples
+
+
+def within_speakers(examples: Sequence[LabelExample]) -> Sequence[LabelExample]:
+    """Standardise rows within each speaker and view: what is left is how speakers differ from their usual selves.
+
+    Needs no labels, but all of a speaker's recordings at once, and emotions that vary (it is transductive): of somebody
+    heard once nothing is left.
+    """
+    rows: list[dict[Modality, Features]] = [{} for _ in examples]
+    for speaker in sorted({one.recording.speaker for one in examples}):
+        for view in MODALITIES:
+            indices = [
+                index for index, one in enumerate(examples) if one.recording.speaker == speaker and view in one.rows
+            ]
+            if indices:
+                found = _standardised(np.concatenate([examples[index].rows[view] for index in indices]))
+                for index, row in zip(indices, found, strict=True):
+                    rows[index][view] = row[None]
+    return [replace(one, rows=normalised) for one, normalised in zip(examples, rows, strict=True)]
+
+
+def _standardised(rows: Features) -> Features:
+    """Rows (N, width) less their mean, by their deviation; columns that hardly vary are 0, mask bits stay."""
+    values = rows.astype(np.float64)
+    deviation = values.std(axis=0)
+    standard = (values - values.mean(axis=0)) / np.where(deviation > _LEAST_DEVIATION, deviation, np.inf)
+    standard[:, -MASK_BITS:] = values[:, -MASK_BITS:]
+    found: Features = standard.astype(np.float32)
+    return found
+
 
 HIDDEN = 128
 
@@ -54,38 +152,19 @@ def make_network(width: int, labels: int, hidden: int = HIDDEN, dropout: float =
     )
 
 
-Weights = Mapping[str, NDArray[np.float32]]
-Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Training settings.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSettings(Settings):
+    """Training settings of the label head; its weight decay is that of AdamW.
 
     Args:
-        seed: of the weights, folds, order, views and dropout.
-        hidden: width of the hidden layer.
-        learning_rate: of Adam.
-        weight_decay: decoupled from the learning step's direction (AdamW).
-        dropout: share of inputs and of hidden values dropped in training.
-        batch: recordings a step, at most.
         folds: networks that are trained where there is no validation part, at least 2.
-        stop_after: epochs without gain after which training ends.
-        most_epochs: where it ends at the latest.
-        shares: how often a recording with both streams is shown whole, as sound, as face; they sum to 1. A view of
-            share 0 is never shown, and does not count in validation.
+        shares: a modality of share 0 is never shown, and does not count in validation.
     """
 
-    seed: int = 0
     hidden: int = HIDDEN
-    learning_rate: float = 1e-3
     weight_decay: float = 0.1
-    dropout: float = 0.5
-    batch: int = 32
-    folds: int = 4
-    stop_after: int = 15
     most_epochs: int = 100
-    shares: tuple[float, float, float] = (0.4, 0.4, 0.2)
+    folds: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,14 +176,14 @@ class Fitted:
         labels: that it learned, in the order of the network's outputs.
         members: weights of networks whose probabilities are averaged.
         validation: the examples that stopped each member's training, which it did not learn from.
-        split: how they were kept apart, in words.
+        split: how the validation examples were chosen, in words.
     """
 
-    examples: tuple[Example, ...]
+    examples: tuple[LabelExample, ...]
     labels: tuple[str, ...]
     scaling: Scaling
     members: tuple[Weights, ...]
-    validation: tuple[tuple[Example, ...], ...]
+    validation: tuple[tuple[LabelExample, ...], ...]
     split: str
 
 
@@ -120,7 +199,7 @@ class _Data:
         return indices[~np.isnan(self.rows[view][indices, -1])] if view in self.rows else indices[:0]
 
 
-def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -> Fitted:
+def fit(examples: Sequence[LabelExample], features: FeatureSet, settings: LabelSettings) -> Fitted:
     """Train on examples; of a corpus with parts, on those of the train part, validated on those of the validation part.
 
     Raises:
@@ -134,7 +213,7 @@ def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -
         raise UsageError(f"expected recordings of at least two emotions to train on, found {list(labels)}; add some")
     folds, split = _folds(examples, settings)
     trained_on = sorted({int(index) for training, _ in folds for index in training})
-    scaling = fit_scaling([examples[index].rows for index in trained_on], partial(shown_columns, features))
+    scaling = fit_scaling([examples[index].rows for index in trained_on], partial(row_mask, features))
     data = _data(examples, labels, features, scaling)
     members = []
     for number, (training, validation) in enumerate(folds):
@@ -145,18 +224,18 @@ def fit(examples: Sequence[Example], features: FeatureSet, settings: Settings) -
     return Fitted(tuple(examples), labels, scaling, tuple(members), held_out, split)
 
 
-def _parts_used(examples: Sequence[Example]) -> tuple[Part | None, ...]:
+def _parts_used(examples: Sequence[LabelExample]) -> tuple[Part | None, ...]:
     """Of a corpus with a train part, that and the validation part; else everything."""
     if any(one.recording.part == "train" for one in examples):
         return ("train", "validation")
     return (None, "train", "validation", "test")
 
 
-def _views_used(settings: Settings) -> set[Modality]:
-    return {view for view, share in zip(VIEWS, settings.shares, strict=True) if share}
+def _views_used(settings: LabelSettings) -> set[Modality]:
+    return {view for view, share in zip(MODALITIES, settings.shares, strict=True) if share}
 
 
-def _folds(examples: Sequence[Example], settings: Settings) -> tuple[list[tuple[Indices, Indices]], str]:
+def _folds(examples: Sequence[LabelExample], settings: LabelSettings) -> tuple[list[tuple[Indices, Indices]], str]:
     """Training and validation examples of each member, and how they were chosen."""
     held_out = np.array([one.recording.part == "validation" for one in examples])
     if held_out.any():
@@ -181,69 +260,47 @@ def _require_labels(truth: Indices, labels: Sequence[str]) -> None:
         raise UsageError(f"expected {labels[missing[0]]} recordings of several speakers to train on; add some")
 
 
-def _data(examples: Sequence[Example], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
+def _data(examples: Sequence[LabelExample], labels: Sequence[str], features: FeatureSet, scaling: Scaling) -> _Data:
     rows = {}
-    for view in VIEWS:
+    for view in MODALITIES:
         indices = [index for index, one in enumerate(examples) if view in one.rows]
         if indices:
             values = np.full((len(examples), row_width(features)), np.nan, dtype=np.float32)
             given = np.concatenate([examples[index].rows[view] for index in indices])
-            values[indices] = scaling.apply(given, shown_columns(features, view))
+            values[indices] = scaling.apply(given, row_mask(features, view))
             rows[view] = values
     return _Data(rows, np.array([labels.index(one.recording.label) for one in examples], dtype=np.intp))
 
 
-def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int, settings: Settings) -> Weights:
+def _fit_member(data: _Data, training: Indices, validation: Indices, labels: int, settings: LabelSettings) -> Weights:
     """The weights of the epoch that does best in validation."""
     import torch
-    from accelerate import Accelerator
 
-    accelerator = Accelerator()
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        width = next(iter(data.rows.values())).shape[1]
-        network = make_network(width, labels, settings.hidden, settings.dropout)
-        optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-        network, optimizer = accelerator.prepare(network, optimizer)
-        counts = np.bincount(data.truth[training], minlength=labels)
-        rarity = torch.tensor(len(training) / (labels * counts), dtype=torch.float32)
-        loss_of = torch.nn.CrossEntropyLoss(rarity.to(accelerator.device))
-        rng = np.random.default_rng(settings.seed)
-        best, best_epoch, kept = (-np.inf, -np.inf), 0, _weights(accelerator.unwrap_model(network))
-        for epoch in range(1, settings.most_epochs + 1):
-            network.train()
-            batches = list(_batches(training, settings, rng, accelerator.num_processes))
-            for chosen, drawn in batches[accelerator.process_index :: accelerator.num_processes]:
-                rows, truth = torch.from_numpy(_shown(data, chosen, drawn)), torch.from_numpy(data.truth[chosen])
-                loss = loss_of(network(rows.to(accelerator.device)), truth.to(accelerator.device))
-                optimizer.zero_grad()
-                accelerator.backward(loss)
-                optimizer.step()
-            gained = _validation_score(accelerator.unwrap_model(network), data, validation, labels, settings)
-            if gained > best:
-                best, best_epoch, kept = gained, epoch, _weights(accelerator.unwrap_model(network))
-            if epoch - best_epoch >= settings.stop_after:
-                break
-    return kept
+    counts = np.bincount(data.truth[training], minlength=labels)
+    rarity = torch.tensor(len(training) / (labels * counts), dtype=torch.float32)
+
+    def batches(rng: np.random.Generator, processes: int) -> Iterator[tuple[Indices, Indices]]:
+        for chosen in shuffled_batches(training, settings.batch, processes, rng):
+            yield chosen, rng.choice(len(MODALITIES), size=len(chosen), p=settings.shares)
+
+    def loss(network: torch.nn.Module, batch: tuple[Indices, Indices], device: torch.device) -> torch.Tensor:
+        rows, truth = torch.from_numpy(_rows_as_drawn(data, *batch)), torch.from_numpy(data.truth[batch[0]])
+        return torch.nn.functional.cross_entropy(network(rows.to(device)), truth.to(device), rarity.to(device))
+
+    return fit_network(
+        partial(make_network, next(iter(data.rows.values())).shape[1], labels, settings.hidden, settings.dropout),
+        torch.optim.AdamW,
+        batches,
+        loss,
+        partial(_validation_score, data=data, validation=validation, labels=labels, settings=settings),
+        settings,
+    )
 
 
-def _batches(
-    training: Indices, settings: Settings, rng: np.random.Generator, processes: int
-) -> Iterator[tuple[Indices, Indices]]:
-    """Every recording once, in drawn order, and the number of the view that is drawn for each.
-
-    Several processes get as many batches each, so that they stay in step: where recordings are few, some come twice.
-    """
-    order = rng.permutation(training)
-    count = -(-len(order) // (settings.batch * processes)) * processes
-    for chosen in np.array_split(np.resize(order, max(count, len(order))), count):
-        yield chosen, rng.choice(len(VIEWS), size=len(chosen), p=settings.shares)
-
-
-def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
-    """Rows of recordings under drawn views; under the first view that it has where a recording lacks the drawn one."""
+def _rows_as_drawn(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
+    """Rows of recordings as drawn modalities; as the first one that a recording has where it lacks the drawn one."""
     found = np.full((len(chosen), next(iter(data.rows.values())).shape[1]), np.nan, dtype=np.float32)
-    for number, view in enumerate(VIEWS):
+    for number, view in enumerate(MODALITIES):
         if view in data.rows:
             found[drawn == number] = data.rows[view][chosen[drawn == number]]
     for rows in data.rows.values():
@@ -253,29 +310,24 @@ def _shown(data: _Data, chosen: Indices, drawn: Indices) -> NDArray[np.float32]:
 
 
 def _validation_score(
-    network: torch.nn.Module, data: _Data, validation: Indices, labels: int, settings: Settings
+    network: torch.nn.Module, data: _Data, validation: Indices, labels: int, settings: LabelSettings
 ) -> tuple[float, float]:
     """Macro F1, mean of the views that are trained; of equal ones, the larger mean log probability of the truth."""
     import torch
 
-    network.eval()
     device = next(network.parameters()).device
     scores, evidence = [], []
-    for view, share in zip(VIEWS, settings.shares, strict=True):
-        shown = data.having(view, validation)
-        if not share or not len(shown):
+    for view, share in zip(MODALITIES, settings.shares, strict=True):
+        selected = data.having(view, validation)
+        if not share or not len(selected):
             continue
         with torch.inference_mode():
-            found = network(torch.from_numpy(data.rows[view][shown]).to(device)).log_softmax(1).cpu().numpy()
-        truth = data.truth[shown]
+            found = network(torch.from_numpy(data.rows[view][selected]).to(device)).log_softmax(1).cpu().numpy()
+        truth = data.truth[selected]
         counts = confusion_counts(truth.tolist(), found.argmax(axis=1).tolist(), labels)
         scores.append(float(macro_f1(counts, np.bincount(truth, minlength=labels) > 0)))
         evidence.append(float(found[np.arange(len(truth)), truth].mean()))
     return float(np.mean(scores)), float(np.mean(evidence))
-
-
-def _weights(network: torch.nn.Module) -> Weights:
-    return {name: values.detach().cpu().numpy().copy() for name, values in network.state_dict().items()}
 
 
 LABEL_FORMAT = "avemo-categorical-recognizer-1"
@@ -284,14 +336,14 @@ LABEL_FORMAT = "avemo-categorical-recognizer-1"
 
 @dataclass(frozen=True, eq=False)
 class CategoricalRecognizer:
-    """Tells the emotion of a recording from its sound and face, or from either alone.
+    """Predicts the emotion of a recording from its sound and face, or from either alone: a `Recognizer`.
 
     Args:
         labels: the emotions, in the order of every array of labels.
         features: of which rows the networks are fed.
         scaling: of those rows.
         members: weights of networks whose probabilities are averaged.
-        card: what it was trained on and how far it can be trusted.
+        card: training data, and F1 by label.
         device: where the networks run.
     """
 
@@ -318,26 +370,20 @@ class CategoricalRecognizer:
 
     @property
     def card_values(self) -> Mapping[str, Any]:
-        """The card, JSON-ready, with its short text under ``lines``."""
         return {**self.card.to_json(), "lines": self.card.lines()}
 
-    def log_probabilities(self, streams: Recording, view: Modality) -> Floats:
-        """Natural logarithms of the probabilities of `labels`, float64 (n_labels,).
-
-        Args:
-            view: what of the recording is shown; one of `streams.views`.
-
-        Raises:
-            MediaError: the recording cannot be read.
-        """
-        found: Floats = self.judge([describe(streams, self.features)[view]], view)[0]
+    def log_probabilities(self, recording: Recording, modality: Modality) -> Floats:
+        rows = pooled_features(recording, self.features)
+        if modality not in rows:
+            raise MediaError(f"{recording.name}: it has no {modality} to recognise an emotion by")
+        found: Floats = self.predict([rows[modality]], modality)[0]
         return found
 
-    def judge(self, rows: Sequence[Features], view: Modality) -> Floats:
+    def predict(self, rows: Sequence[Features], view: Modality) -> Floats:
         """Log probabilities, (n, n_labels), of recordings that were described under a view, each a row (1, width)."""
         import torch
 
-        scaled = self.scaling.apply(np.concatenate(rows), shown_columns(self.features, view))
+        scaled = self.scaling.apply(np.concatenate(rows), row_mask(self.features, view))
         with torch.inference_mode():
             given = torch.from_numpy(scaled).to(self.device)
             found = [network(given).log_softmax(1).cpu().numpy().astype(np.float64) for network in self._networks]

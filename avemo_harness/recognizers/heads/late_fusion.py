@@ -13,11 +13,11 @@ import numpy as np
 
 from avemo_harness.errors import UsageError
 from avemo_harness.files import write_atomically
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.features.face import FaceFeatures
 from avemo_harness.recognizers.features.sound import SoundFeatures
 from avemo_harness.recognizers.heads.logistic import (
-    Floats,
     Indices,
     LogisticHead,
     fit_logistic_head,
@@ -36,12 +36,12 @@ _WEIGHTS = tuple(tenths / 10 for tenths in range(1, 31))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamRecognizer:
-    """The classifier of one stream, and how far it is to be trusted.
+    """The classifier of one stream, and the weights of its evidence.
 
     Attributes:
         head: the classifier.
         weight_alone: factor on its evidence where it is the only stream.
-        weight_together: factor on its evidence where both streams tell something.
+        weight_together: factor on its evidence where both streams are informative.
     """
 
     head: LogisticHead
@@ -54,7 +54,7 @@ class FusionRecognizer:
     """Recognises the emotion of a clip.
 
     The evidence of a stream is by how much its log probabilities exceed the prior's; the weighted evidence of the
-    streams that tell something is added to the log prior. Sound without speech and a still face tell nothing.
+    informative streams is added to the log prior. Sound without speech and a still face are not informative.
 
     Attributes:
         labels: the emotions, sorted: the order of every array of labels.
@@ -81,14 +81,7 @@ class FusionRecognizer:
         """Fit both classifiers; choose penalties and weights by cross-validation that never splits a group.
 
         A stream that cannot be cross-validated, since it shows a label by one group or by none, is not trusted and
-        left out.
-
-        Args:
-            examples: features of the training clips.
-            labels: emotion of each clip.
-            groups: speaker of each clip.
-            faces: whose face each clip shows; None where it is the speaker's own.
-            seed: decides which groups share a fold.
+        left out. Arguments are those of `FeatureRecognizer.fit`; the seed decides which groups share a fold.
 
         Raises:
             UsageError: the lengths differ, or there are too few labels or speakers to cross-validate.
@@ -102,34 +95,33 @@ class FusionRecognizer:
         if len(names) < 2:
             raise UsageError(f"expected training clips of at least two labels, found {list(names)}; add clips")
         truth = np.array([names.index(label) for label in labels], dtype=np.intp)
-        log_prior = np.log(np.bincount(truth) / len(truth))
-        training = _Training(names, truth, log_prior)
-        sound = _fit_stream([_spoken(clip.sound) for clip in examples], group_folds(groups, seed=seed), training)
+        sound_folds = group_folds(groups, seed=seed)
         face_folds = group_folds(groups if faces is None else faces, seed=seed)
-        face = _fit_stream([_live(clip.face) for clip in examples], face_folds, training)
+        sound = _fit_stream([_spoken(clip.sound) for clip in examples], sound_folds, truth, names)
+        face = _fit_stream([_live(clip.face) for clip in examples], face_folds, truth, names)
         if sound is None and face is None:
             raise UsageError(
                 "expected training clips with speech, or with a live face, of every label by at least two speakers, "
                 "found none that are enough; add clips"
             )
-        sound_weight, face_weight = _weights_together(sound, face, training)
+        sound_weight, face_weight = _weights_together(sound, face, truth)
         return cls(
             names,
-            log_prior,
+            _log_prior(truth),
             None if sound is None else StreamRecognizer(sound.head, sound.weight, sound_weight),
             None if face is None else StreamRecognizer(face.head, face.weight, face_weight),
         )
 
     def log_probabilities(self, sound: SoundFeatures | None, face: FaceFeatures | None) -> Floats:
-        """Natural logarithms of the probabilities of ``labels``, shape (n_labels,); the log prior if nothing tells."""
-        told = [
+        """As `FeatureRecognizer`; the log prior where neither stream is informative."""
+        informative = [
             (stream, values)
             for stream, values in ((self.sound, _spoken(sound)), (self.face, _live(face)))
             if stream is not None and values is not None
         ]
         scores = self.log_prior
-        for stream, values in told:
-            weight = stream.weight_together if len(told) == 2 else stream.weight_alone
+        for stream, values in informative:
+            weight = stream.weight_together if len(informative) == 2 else stream.weight_alone
             scores = scores + weight * (stream.head.log_probabilities(values) - self.log_prior)
         return log_softmax(scores)
 
@@ -198,19 +190,6 @@ def _stream_from_arrays(name: str, arrays: Mapping[str, Floats]) -> StreamRecogn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Training:
-    """Data that both streams share: names of the labels, label of each clip, log prior."""
-
-    labels: tuple[str, ...]
-    truth: Indices
-    log_prior: Floats
-
-    def loss(self, scores: Floats, rows: Indices) -> float:
-        """Mean negative log probability of the truth for unnormalised log probabilities of some clips."""
-        return float(-log_softmax(scores)[np.arange(len(rows)), self.truth[rows]].mean())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _FittedStream:
     """A fitted stream: head, best weight alone, and the held-out evidence (n_rows, n_labels) of clips ``rows``."""
 
@@ -221,30 +200,34 @@ class _FittedStream:
 
 
 def _fit_stream(
-    values_by_clip: Sequence[Floats | None], folds_by_clip: Indices, training: _Training
+    values_by_clip: Sequence[Floats | None], folds_by_clip: Indices, truth_by_clip: Indices, labels: Sequence[str]
 ) -> _FittedStream | None:
-    """Fit one stream on the clips where it tells something; None if fewer than two folds hold one of the labels."""
+    """Fit one stream on the clips where it is informative; None if fewer than two folds hold one of the labels."""
     rows = np.array([row for row, values in enumerate(values_by_clip) if values is not None], dtype=np.intp)
-    truth, folds = training.truth[rows], folds_by_clip[rows]
-    if label_of_one_fold(truth, folds, len(training.labels)) is not None:
+    truth, folds, log_prior = truth_by_clip[rows], folds_by_clip[rows], _log_prior(truth_by_clip)
+    if label_of_one_fold(truth, folds, len(labels)) is not None:
         return None
     values = np.stack([values for values in values_by_clip if values is not None])
-    evidence_by_strength = {
-        strength: held_out_log_probabilities(values, truth, folds, training.labels, strength) - training.log_prior
+    evidence = {
+        strength: held_out_log_probabilities(values, truth, folds, labels, strength) - log_prior
         for strength in _STRENGTHS
     }
-
-    def loss(choice: tuple[float, float]) -> float:
-        return training.loss(training.log_prior + choice[1] * evidence_by_strength[choice[0]], rows)
-
-    strength, weight = min(product(_STRENGTHS, _WEIGHTS), key=loss)
-    evidence = evidence_by_strength[strength]
-    return _FittedStream(fit_logistic_head(values, truth, strength), weight, rows, evidence)
+    strength, weight = min(
+        product(_STRENGTHS, _WEIGHTS), key=lambda choice: _loss(log_prior + choice[1] * evidence[choice[0]], truth)
+    )
+    return _FittedStream(fit_logistic_head(values, truth, strength), weight, rows, evidence[strength])
 
 
-def _weights_together(
-    sound: _FittedStream | None, face: _FittedStream | None, training: _Training
-) -> tuple[float, float]:
+def _log_prior(truth: Indices) -> Floats:
+    return np.log(np.bincount(truth) / len(truth))
+
+
+def _loss(scores: Floats, truth: Indices) -> float:
+    """Mean negative log probability of the truth (n,) for unnormalised log probabilities (n, n_labels)."""
+    return float(-log_softmax(scores)[np.arange(len(truth)), truth].mean())
+
+
+def _weights_together(sound: _FittedStream | None, face: _FittedStream | None, truth: Indices) -> tuple[float, float]:
     """Weights of sound and face that fit the held-out clips with both best; those of each alone without such clips."""
     alone = (1.0 if sound is None else sound.weight, 1.0 if face is None else face.weight)
     if sound is None or face is None:
@@ -252,9 +235,9 @@ def _weights_together(
     rows, in_sound, in_face = np.intersect1d(sound.rows, face.rows, return_indices=True)
     if not len(rows):
         return alone
-    heard, seen = sound.evidence[in_sound], face.evidence[in_face]
+    by_sound, by_face, log_prior = sound.evidence[in_sound], face.evidence[in_face], _log_prior(truth)
 
     def loss(weights: tuple[float, float]) -> float:
-        return training.loss(training.log_prior + weights[0] * heard + weights[1] * seen, rows)
+        return _loss(log_prior + weights[0] * by_sound + weights[1] * by_face, truth[rows])
 
     return min(product(_WEIGHTS, _WEIGHTS), key=loss)

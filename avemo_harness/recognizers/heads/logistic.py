@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
+from avemo_harness.metrics.classification import Floats
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 

@@ -1,4 +1,4 @@
-"""The trajectory head: a bidirectional LSTM for valence and arousal, its recogniser and calibration."""
+"""The trajectory head: bidirectional LSTM, calibration, training on 1 - CCC, and the raters' delay."""
 
 from __future__ import annotations
 
@@ -6,19 +6,39 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.errors import UsageError
+from avemo_harness.metrics.agreement import concordance, series_moments
 from avemo_harness.metrics.profiles import Calibration, calibrate
 from avemo_harness.metrics.trajectory import ROUNDING, Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.card import TrajectoryCard
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
-from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
-from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, RatedRecording, Recording, SingleModality
-from avemo_harness.torch_setup import one_thread
+from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling, fit_scaling
+from avemo_harness.recognizers.heads.training import (
+    Example,
+    Settings,
+    Weights,
+    fit_network,
+    provenance,
+    shuffled_batches,
+    training_record,
+    with_progress,
+)
+from avemo_harness.recognizers.recordings import (
+    MODALITIES,
+    SINGLE_MODALITIES,
+    Modality,
+    RatedRecording,
+    Recording,
+    SingleModality,
+)
+from avemo_harness.text import fixed
+from avemo_harness.torch_setup import Say, one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -82,19 +102,17 @@ def concordance_loss(predicted: torch.Tensor, rated: torch.Tensor) -> torch.Tens
 TRAJECTORY_FORMAT = "avemo-continuous-recognizer-1"
 """Names the layout of the files and the meaning of the network's input: raise the number when either changes."""
 
-Weights = Mapping[str, NDArray[np.float32]]
-
 
 @dataclass(frozen=True, eq=False)
 class ContinuousRecognizer:
-    """Follows valence and arousal on the unit scale, two values a second.
+    """Predicts valence and arousal on the unit scale, two values a second: a `TrajectoryJudge`.
 
     Args:
         features: of which rows the network is fed.
         scaling: of those rows.
         weights: of the network, by name.
         calibration: its thresholds; None where the card says why it has none.
-        card: what it was trained on and how far it can be trusted.
+        card: training data, and agreement with people.
         device: where the network runs.
     """
 
@@ -127,34 +145,24 @@ class ContinuousRecognizer:
 
     @property
     def errors(self) -> Mapping[Dimension, float]:
-        """Root mean squared error for sound and face together, by dimension, on the unit scale; empty if unknown."""
         known = {name: self.card.find("both", name) for name in DIMENSIONS}
         return {name: one.rmse for name, one in known.items() if one is not None and one.rmse is not None}
 
     @property
     def card_values(self) -> Mapping[str, Any]:
-        """The card, JSON-ready, with its short text under ``lines``."""
         return {**self.card.to_json(), "lines": self.card.lines()}
 
     def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
-        """Follow a recording.
-
-        Args:
-            view: what of it is shown.
-
-        Raises:
-            MediaError: the recording cannot be read.
-        """
         count = count_steps(streams.duration_s, RATE_HZ)
         if count == 0:
             return Trajectory(np.zeros((0, len(DIMENSIONS))), DIMENSIONS, "unit", RATE_HZ)
-        return self.follow(self.features.rows(streams, count, view), view)
+        return self.predict(self.features.rows(streams, count, view), view)
 
-    def follow(self, rows: Features, view: Modality) -> Trajectory:
+    def predict(self, rows: Features, view: Modality) -> Trajectory:
         """The trajectory of rows that were extracted under a view, one value a row."""
         import torch
 
-        scaled = self.scaling.apply(rows, self.features.shown(view))
+        scaled = self.scaling.apply(rows, self.features.column_mask(view))
         with torch.inference_mode():
             values = self._network(torch.from_numpy(scaled)[None].to(self.device), [len(rows)])
         return Trajectory(values[0].cpu().numpy().astype(np.float64), DIMENSIONS, "unit", RATE_HZ)
@@ -185,7 +193,7 @@ def with_calibration(
     try:
         if are_labels(rated):
             with one_thread():
-                predicted = [recognizer.follow(rows, view) for view, rows in map(_first_view, held_out)]
+                predicted = [recognizer.predict(rows, view) for view, rows in map(_first_view, held_out)]
             found = calibrate([turn for one in predicted for turn in _turns(one)], corpus, "predictions")
         else:
             found = calibrate([turn for one in rated for turn in _turns(one.trajectory)], corpus)
@@ -212,3 +220,169 @@ def _turns(trajectory: Trajectory) -> Iterator[Trajectory]:
     length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
     for start in range(0, len(values), length):
         yield replace(trajectory, values=values[start : start + length])
+
+
+_SAY_EVERY = 10
+_LEAST_STEPS = 8
+"""Steps an epoch, for corpora of a few long recordings."""
+_MOST_NORM = 1.0
+"""Of gradients, which a recurrent network may blow up."""
+
+RatedExample = Example[RatedRecording]
+"""A rated recording and as many rows as it has ratings, by modality."""
+Ratings = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectorySettings(Settings):
+    """Training settings of the trajectory head.
+
+    Args:
+        patience: epochs without gain after which the learning rate is halved.
+    """
+
+    hidden: int = HIDDEN
+    weight_decay: float = 1e-4
+    most_epochs: int = 80
+    patience: int = 5
+
+
+def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Say) -> list[RatedExample]:
+    """Describe recordings, in their order.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    return [Example(one, features.views(one.streams, len(one.trajectory))) for one in with_progress(recordings, say)]
+
+
+def train_recognizer(
+    training: Sequence[RatedRecording],
+    validation: Sequence[RatedRecording],
+    features: FeatureSet,
+    corpus: str,
+    settings: TrajectorySettings | None = None,
+    say: Say = lambda sentence: None,
+) -> ContinuousRecognizer:
+    """Train on some recordings; those of the validation part decide when it is enough.
+
+    Args:
+        corpus: of which they are, for the card.
+
+    Raises:
+        UsageError: a part is empty, or has no ratings that vary.
+        MediaError: a recording cannot be read.
+    """
+    settings = settings or TrajectorySettings()
+    if not training or not validation:
+        raise UsageError(
+            f"expected recordings to train and to validate on, found {len(training)} and {len(validation)}"
+        )
+    if overlap := {one.group for one in training} & {one.group for one in validation}:
+        raise UsageError(f"{min(overlap)!r} is in the training and in the validation part; keep a group on one side")
+    say(f"extracting features of {len(training) + len(validation)} recordings")
+    examples, held_out = make_examples(training, features, say), make_examples(validation, features, say)
+    scaling = fit_scaling([one.rows for one in examples], features.column_mask)
+    weights = _fit(examples, held_out, features, scaling, settings, say)
+    rated = [*training, *validation]
+    seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
+    record = training_record(corpus, rated, fingerprint(rated), seconds, _split_text(validation), settings.seed)
+    card = TrajectoryCard(training=record, **provenance(features))
+    recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
+    return with_calibration(recognizer, rated, [one.rows for one in held_out])
+
+
+def _split_text(validation: Sequence[RatedRecording]) -> str:
+    groups = len({one.group for one in validation})
+    return f"validated on {groups} other {'speaker' if groups == 1 else 'speakers'}"
+
+
+def fingerprint(recordings: Sequence[RatedRecording]) -> str:
+    """Digest (hex) of recordings and ratings, in order."""
+    digest = hashlib.sha256()
+    for one in recordings:
+        digest.update(" ".join([one.recording_id, *one.streams.digests]).encode() + one.trajectory.values.tobytes())
+    return digest.hexdigest()
+
+
+def _fit(
+    training: Sequence[RatedExample],
+    validation: Sequence[RatedExample],
+    features: FeatureSet,
+    scaling: Scaling,
+    settings: TrajectorySettings,
+    say: Say,
+) -> Weights:
+    """The weights of the epoch that does best in validation."""
+    import torch
+
+    size = min(settings.batch, -(-len(training) // _LEAST_STEPS))
+
+    def batches(rng: np.random.Generator, processes: int) -> Iterator[tuple[list[Features], list[Ratings]]]:
+        for chosen in shuffled_batches(np.arange(len(training)), size, processes, rng):
+            examples = [training[index] for index in chosen]
+            drawn = [_drawn_modality(example, settings.shares, rng) for example in examples]
+            yield (
+                [_scaled(example, view, features, scaling) for example, view in zip(examples, drawn, strict=True)],
+                [_ratings(example) for example in examples],
+            )
+
+    def loss(
+        network: torch.nn.Module, batch: tuple[list[Features], list[Ratings]], device: torch.device
+    ) -> torch.Tensor:
+        rows, ratings = batch
+        predicted = network(padded(rows).to(device), [len(one) for one in rows])
+        joined = torch.cat([one[: len(rated)] for one, rated in zip(predicted, ratings, strict=True)])
+        return concordance_loss(joined, torch.from_numpy(np.concatenate(ratings)).to(joined))
+
+    def after_epoch(epoch: int, gained: float, best: float) -> None:
+        if epoch % _SAY_EVERY == 0:
+            say(f"epoch {epoch}: CCC {fixed(gained)} in validation, best {fixed(best)}")
+
+    return fit_network(
+        partial(make_network, features.width, settings.hidden, settings.dropout),
+        torch.optim.Adam,
+        batches,
+        loss,
+        partial(_validation_score, examples=validation, features=features, scaling=scaling),
+        settings,
+        patience=settings.patience,
+        most_norm=_MOST_NORM,
+        after_epoch=after_epoch,
+    )
+
+
+def _ratings(example: RatedExample) -> Ratings:
+    """Valence and arousal, (T, 2)."""
+    return np.column_stack([example.recording.trajectory.column(name) for name in DIMENSIONS]).astype(np.float32)
+
+
+def _scaled(example: RatedExample, view: Modality, features: FeatureSet, scaling: Scaling) -> Features:
+    return scaling.apply(example.rows[view], features.column_mask(view))
+
+
+def _drawn_modality(example: RatedExample, shares: tuple[float, float, float], rng: np.random.Generator) -> Modality:
+    drawn = MODALITIES[rng.choice(len(MODALITIES), p=shares)]
+    return drawn if drawn in example.rows else next(iter(example.rows))
+
+
+def _validation_score(
+    network: torch.nn.Module, examples: Sequence[RatedExample], features: FeatureSet, scaling: Scaling
+) -> tuple[float]:
+    """Mean concordance over modalities and dimensions."""
+    import torch
+
+    device = next(network.parameters()).device
+    scores = []
+    for view in MODALITIES:
+        selected = [example for example in examples if view in example.rows]
+        if not selected:
+            continue
+        rows = [_scaled(example, view, features, scaling) for example in selected]
+        with torch.inference_mode():
+            predicted = network(padded(rows).to(device), [len(one) for one in rows]).cpu().numpy().astype(np.float64)
+        rated = [_ratings(example) for example in selected]
+        joined = np.concatenate([one[: len(ratings)] for one, ratings in zip(predicted, rated, strict=True)])
+        truth = np.concatenate(rated).astype(np.float64)
+        scores += [float(concordance(series_moments(joined[:, i], truth[:, i]))) for i in range(len(DIMENSIONS))]
+    return (float(np.nanmean(scores)),)

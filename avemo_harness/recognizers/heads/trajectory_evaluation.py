@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import (
@@ -18,18 +17,19 @@ from avemo_harness.metrics.agreement import (
     series_moments,
 )
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.metrics.classification import Floats
 from avemo_harness.recognizers.card import Agreement
+from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.features.feature_set import FeatureSet
-from avemo_harness.recognizers.heads.trajectory import DIMENSIONS, ContinuousRecognizer
-from avemo_harness.recognizers.heads.trajectory_training import (
-    VIEWS,
-    Say,
-    Settings,
-    find_delay,
-    shifted,
+from avemo_harness.recognizers.heads.training import Method
+from avemo_harness.recognizers.heads.trajectory import (
+    DIMENSIONS,
+    ContinuousRecognizer,
+    TrajectorySettings,
     train_recognizer,
 )
 from avemo_harness.recognizers.recordings import (
+    MODALITIES,
     Corpus,
     Fold,
     Modality,
@@ -40,7 +40,58 @@ from avemo_harness.recognizers.recordings import (
     training_fold,
 )
 
-Floats = NDArray[np.float64]
+_LONGEST_DELAY_S = 6.0
+_RIDGE = 10.0
+_DELAY_FOLDS = 3
+
+
+def shift_ratings(recording: RatedRecording, delay_s: float) -> RatedRecording:
+    """The recording with its ratings moved earlier, rounded to half seconds; as many are lost at the end."""
+    steps = round(delay_s * RATE_HZ)
+    trajectory = recording.trajectory
+    return replace(recording, trajectory=replace(trajectory, values=trajectory.values[steps:]))
+
+
+def estimate_annotation_delay(recordings: Sequence[RatedRecording], features: FeatureSet) -> float:
+    """The delay in seconds, up to 6, at which ratings are best predicted from the rows of the same time.
+
+    Judged by ridge regression from the largest view, over folds of groups, mean CCC of valence and arousal. All delays
+    are compared on equally many values. Search on training recordings only.
+
+    Raises:
+        MediaError: a recording cannot be read.
+    """
+    most = round(_LONGEST_DELAY_S * RATE_HZ)
+    usable = [one for one in recordings if len(one.trajectory) > 2 * most and one.streams.views]
+    if len({one.group for one in usable}) < 2:
+        return 0.0
+    rows, rated, groups = [], [], []
+    for one in usable:
+        count = len(one.trajectory) - most
+        rows.append(features.rows(one.streams, len(one.trajectory), one.streams.views[0])[:count])
+        values = np.column_stack([one.trajectory.column(name) for name in DIMENSIONS])
+        rated.append(np.concatenate([values[lag : lag + count] for lag in range(most + 1)], axis=1))
+        groups += [one.group] * count
+    truth = np.concatenate(rated)
+    predicted = _predict_held_out(np.concatenate(rows).astype(np.float64), truth, groups)
+    moments = np.stack([series_moments(predicted[:, i], truth[:, i]) for i in range(truth.shape[1])])
+    scores = np.nanmean(concordance(moments).reshape(most + 1, len(DIMENSIONS)), axis=1)
+    return float(np.argmax(scores) / RATE_HZ)
+
+
+def _predict_held_out(rows: Floats, rated: Floats, groups: Sequence[str]) -> Floats:
+    """Ridge regression of every column of ratings, rows of a fold predicted from those of the others: (N, columns)."""
+    _, members = np.unique(np.array(groups, dtype=np.str_), return_inverse=True)
+    folds = members % _DELAY_FOLDS
+    predicted = np.zeros_like(rated)
+    for fold in np.unique(folds):
+        learned = folds != fold
+        mean, deviation = rows[learned].mean(axis=0), rows[learned].std(axis=0) + 1e-6
+        scaled, centre = (rows - mean) / deviation, rated[learned].mean(axis=0)
+        x = scaled[learned]
+        weights = np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ (rated[learned] - centre))
+        predicted[~learned] = scaled[~learned] @ weights + centre
+    return predicted
 
 
 def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecording]) -> list[dict[Modality, Floats]]:
@@ -52,7 +103,7 @@ def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecordin
     found = []
     for one in recordings:
         rows = recognizer.features.views(one.streams, len(one.trajectory))
-        found.append({view: recognizer.follow(of_view, view).values for view, of_view in rows.items()})
+        found.append({view: recognizer.predict(of_view, view).values for view, of_view in rows.items()})
     return found
 
 
@@ -65,7 +116,7 @@ def agreements(
         part: what the recordings are called on the card.
     """
     found = []
-    for view in VIEWS:
+    for view in MODALITIES:
         for column, dimension in enumerate(DIMENSIONS):
             moments = [
                 series_moments(values[view][:, column], one.trajectory.column(dimension))
@@ -101,23 +152,7 @@ def _mean(values: Floats) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-FOLDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """Training method of the recognisers of an evaluation.
-
-    Args:
-        features: their input.
-        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
-    """
-
-    features: FeatureSet
-    settings: Settings = field(default_factory=Settings)
-    delay_s: float | None = 0.0
-    folds: int = FOLDS
-    say: Say = lambda sentence: None
+TrajectoryMethod = Method[TrajectorySettings]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,20 +179,28 @@ class SplitResult:
     delays_s: tuple[float, ...]
 
 
-def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitResult:
+def evaluate_split(
+    corpus: Corpus, split: SplitName, method: TrajectoryMethod, delay_s: float | None = 0.0, n_folds: int = 5
+) -> SplitResult:
     """Train on each fold and evaluate what it left out; agreement is over all folds together.
+
+    Args:
+        delay_s: by how much ratings are moved earlier; None searches it on each fold's training recordings.
+        n_folds: of the subject-wise split.
 
     Raises:
         UsageError: the corpus has no official parts, or too few groups.
         MediaError: a recording cannot be read.
     """
-    folds = _folds(corpus, split, method)
+    seed = method.settings.seed
+    official = split == "official"
+    folds = (official_fold(corpus.rated, seed),) if official else subject_wise_folds(corpus.rated, n_folds, seed)
     predicted: list[TrajectoryPrediction] = []
     delays = []
     for number, fold in enumerate(folds):
         if len(folds) > 1:
             method.say(f"fold {number + 1} of {len(folds)}")
-        recognizer = train_fold(fold, corpus, method)
+        recognizer = train_fold(fold, corpus, method, delay_s)
         predicted += _predictions(recognizer, fold.test, number)
         delays.append(recognizer.card.training.delay_s)
     return _result(split, predicted, delays)
@@ -166,7 +209,7 @@ def evaluate_split(corpus: Corpus, split: SplitName, method: Method) -> SplitRes
 def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
     """Evaluate a recogniser on a corpus' test part, or all of it where it has none, ratings moved as in its training.
 
-    Whether it learned from these recordings cannot be told: its card says what it learned from.
+    Whether it was trained on these recordings is not known here; its card names its training data.
 
     Raises:
         UsageError: there is nothing rated.
@@ -179,7 +222,7 @@ def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitR
     return _result("test part" if test else "all recordings", predicted, [recognizer.card.training.delay_s])
 
 
-def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0.0) -> ContinuousRecognizer:
     """Train one recogniser; its card tells how it agrees with the ratings of recordings that it was not trained on.
 
     Raises:
@@ -187,7 +230,7 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
         MediaError: a recording cannot be read.
     """
     fold = training_fold(corpus.rated, method.settings.seed)
-    recognizer = train_fold(fold, corpus, method)
+    recognizer = train_fold(fold, corpus, method, delay_s)
     if recognizer.card.no_calibration:
         method.say(
             f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
@@ -200,10 +243,11 @@ def train_on(corpus: Corpus, method: Method) -> ContinuousRecognizer:
     return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
 
 
-def train_fold(fold: Fold[RatedRecording], corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None) -> ContinuousRecognizer:
     """Train on a fold's training part; the card tells by what delay its ratings were moved."""
-    delay_s = find_delay(fold.training, method.features) if method.delay_s is None else method.delay_s
-    training, validation = ([shifted(one, delay_s) for one in part] for part in (fold.training, fold.validation))
+    if delay_s is None:
+        delay_s = estimate_annotation_delay(fold.training, method.features)
+    training, validation = ([shift_ratings(one, delay_s) for one in part] for part in (fold.training, fold.validation))
     trained = train_recognizer(training, validation, method.features, corpus.name, method.settings, method.say)
     card = replace(trained.card, training=replace(trained.card.training, delay_s=delay_s))
     return replace(trained, card=card)
@@ -228,7 +272,7 @@ def as_json(corpus: Corpus, results: Sequence[SplitResult]) -> dict[str, Any]:
 def _predictions(
     recognizer: ContinuousRecognizer, test: Sequence[RatedRecording], fold: int
 ) -> list[TrajectoryPrediction]:
-    moved = [shifted(one, recognizer.card.training.delay_s) for one in test]
+    moved = [shift_ratings(one, recognizer.card.training.delay_s) for one in test]
     found = predict(recognizer, moved)
     return [TrajectoryPrediction(one, fold, values) for one, values in zip(moved, found, strict=True)]
 
@@ -236,10 +280,3 @@ def _predictions(
 def _result(split: str, predicted: Sequence[TrajectoryPrediction], delays_s: Sequence[float]) -> SplitResult:
     found = agreements([one.recording for one in predicted], [one.values for one in predicted], split)
     return SplitResult(split, found, tuple(predicted), tuple(delays_s))
-
-
-def _folds(corpus: Corpus, split: SplitName, method: Method) -> tuple[Fold[RatedRecording], ...]:
-    seed = method.settings.seed
-    if split == "official":
-        return (official_fold(corpus.rated, seed),)
-    return subject_wise_folds(corpus.rated, method.folds, seed)

@@ -20,11 +20,12 @@ from avemo_harness.data.checks.raters import open_recognizer, read_votes
 from avemo_harness.data.checks.survey import SurveyedConfig
 from avemo_harness.data.checks.verification import verify_labels
 from avemo_harness.errors import ReleaseError, UsageError
-from avemo_harness.recognizers.checkpoint import save_categorical
+from avemo_harness.recognizers.checkpoint import save_recognizer
 from avemo_harness.recognizers.corpora.release import ReleaseArguments, read_release
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
-from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
+from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+from avemo_harness.recognizers.heads.training import Method
 
 
 def agreeing(material: SurveyedConfig, doubts: dict[tuple[str, Stream], tuple[str, ...]], rule: Rule) -> LabelRatings:
@@ -171,7 +172,7 @@ def test_a_recogniser_that_was_trained_before_judges_each_stream_alone(
     features = FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(tmp_path / "features"))
     some = write_acted(tmp_path / "release", acted[:24])
     corpus = read_release(ReleaseArguments(str(some), CONFIG))
-    save_categorical(train_categorical(corpus, Method(features, QUICK)), specs, tmp_path / "mine")
+    save_recognizer(train_categorical(corpus, Method(features, QUICK)), specs, tmp_path / "mine")
     clips = list(material.labelled())[:8]
     opinions = open_recognizer(str(tmp_path / "mine"), tmp_path, print)(clips)
     assert re.fullmatch(r"recogniser mine \([0-9a-f]{8}\)", opinions.by)

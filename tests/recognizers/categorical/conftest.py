@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from support.planted_features import NAMES, planted_features
+from support.planted_features import planted_features
 from support.planted_labels import QUICK, labelled_corpus
 
-from avemo_harness.recognizers.features import EXTRACTORS
-from avemo_harness.recognizers.heads.label_evaluation import Method, train_categorical
-from avemo_harness.recognizers.heads.labels import CategoricalRecognizer
+from avemo_harness.recognizers.heads.label_evaluation import train_categorical
+from avemo_harness.recognizers.heads.labels import CategoricalRecognizer, LabelSettings
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import Corpus
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _planted_names() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, place in NAMES.items():
-            patch.setitem(EXTRACTORS, name, place)
-        yield
-
-
 @pytest.fixture(scope="session")
-def method() -> Method:
+def method() -> Method[LabelSettings]:
     return Method(planted_features(), QUICK)
 
 
@@ -33,5 +23,5 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def recognizer(corpus: Corpus, method: Method) -> CategoricalRecognizer:
+def recognizer(corpus: Corpus, method: Method[LabelSettings]) -> CategoricalRecognizer:
     return train_categorical(corpus, method)

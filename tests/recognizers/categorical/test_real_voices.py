@@ -9,8 +9,9 @@ import pytest
 from avemo_harness.data.importers.ravdess import RavdessArguments, read_ravdess
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
-from avemo_harness.recognizers.heads.label_evaluation import Method, leave_one_speaker_out
-from avemo_harness.recognizers.heads.label_examples import Normalisation, as_they_are, within_speakers
+from avemo_harness.recognizers.heads.label_evaluation import leave_one_speaker_out
+from avemo_harness.recognizers.heads.labels import LabelSettings, Normalisation, as_they_are, within_speakers
+from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.recordings import Corpus
 
 
@@ -29,6 +30,6 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> FeatureSet:
 def test_the_built_in_features_reach_what_is_known_to_be_possible(
     voices: Corpus, features: FeatureSet, normalise: Normalisation, floor: float
 ) -> None:
-    (found,) = leave_one_speaker_out(voices, Method(features, normalise=normalise))
+    (found,) = leave_one_speaker_out(voices, Method(features, LabelSettings()), normalise)
     assert found.n_recordings == 336
     assert (found.accuracy.value or 0.0) >= floor

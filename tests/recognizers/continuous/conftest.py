@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from support.planted_features import NAMES, planted_corpus, planted_features
+from support.planted_features import planted_corpus, planted_features
 
-from avemo_harness.recognizers.features import EXTRACTORS
 from avemo_harness.recognizers.features.feature_set import FeatureCache
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
-from avemo_harness.recognizers.heads.trajectory_evaluation import Method, train_on
-from avemo_harness.recognizers.heads.trajectory_training import Settings
+from avemo_harness.recognizers.heads.training import Method
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
+from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 from avemo_harness.recognizers.recordings import Corpus
 
-QUICK = Settings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _planted_names() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, place in NAMES.items():
-            patch.setitem(EXTRACTORS, name, place)
-        yield
+QUICK = TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +22,11 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def method(tmp_path_factory: pytest.TempPathFactory) -> Method:
+def method(tmp_path_factory: pytest.TempPathFactory) -> Method[TrajectorySettings]:
     cache = FeatureCache(tmp_path_factory.mktemp("features"))
     return Method(replace(planted_features(), cache=cache), QUICK)
 
 
 @pytest.fixture(scope="session")
-def recognizer(corpus: Corpus, method: Method) -> ContinuousRecognizer:
+def recognizer(corpus: Corpus, method: Method[TrajectorySettings]) -> ContinuousRecognizer:
     return train_on(corpus, method)

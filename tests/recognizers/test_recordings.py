@@ -1,16 +1,49 @@
-"""Who is trained on and who is evaluated: groups never meet, and what is evaluated never decides anything."""
+"""Streams of a recording, and splits of a corpus by group."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clips import make_clip, melody
 from support.planted_features import planted_corpus, planted_recording
 
-from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.recordings import Fold, RatedRecording, official_fold, subject_wise_folds, training_fold
+from avemo_harness import media
+from avemo_harness.benchmark.release import Clip
+from avemo_harness.errors import MediaError, UsageError
+from avemo_harness.recognizers.recordings import (
+    Fold,
+    RatedRecording,
+    Recording,
+    official_fold,
+    subject_wise_folds,
+    training_fold,
+)
+
+
+def test_a_clip_with_both_streams_can_be_shown_whole_or_either_way() -> None:
+    clip = Clip.from_bytes(make_clip(1.2, seed=1))
+    streams = Recording.of(clip)
+    assert (streams.sound, streams.face) == (clip, clip)
+    assert streams.views == ("both", "audio", "video")
+    assert streams.duration_s == pytest.approx(1.2, abs=0.05)
+
+
+def test_a_recording_of_sound_alone_can_only_be_heard() -> None:
+    streams = Recording.of(Clip.from_bytes(media.encode_sound(melody(1.0, seed=2), 16_000)))
+    assert streams.face is None
+    assert streams.views == ("audio",)
+    assert Recording(None, streams.sound, 1.0).views == ("video",)
+    assert Recording(None, None, 1.0).views == ()
+
+
+def test_what_is_no_recording_is_an_error() -> None:
+    with pytest.raises(MediaError):
+        Recording.of(Clip.from_bytes(np.arange(64, dtype=np.uint8).tobytes()))
+
 
 ONE = planted_recording("one", "ann", seed=1)
 
@@ -19,7 +52,7 @@ def recordings(groups: list[str]) -> list[RatedRecording]:
     return [replace(ONE, recording_id=str(i), group=group) for i, group in enumerate(groups)]
 
 
-def groups_of(fold: Fold[RatedRecording]) -> list[set[str]]:
+def groups_of(fold: Fold) -> list[set[str]]:
     return [{one.group for one in part} for part in (fold.training, fold.validation, fold.test)]
 
 

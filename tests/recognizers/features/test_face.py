@@ -1,4 +1,4 @@
-"""Features of a face: what they must not depend on, what they must tell apart, and whether it moves at all."""
+"""Face features: oriented gradients, change and motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation by split, and its tables."""
+"""Trajectory recognisers under a split, and the delay of the raters."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.planted_features import planted_recording, rated
+from support.planted_features import planted_features, planted_recording, rated
 
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+from avemo_harness.recognizers.heads.training import Method
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
 from avemo_harness.recognizers.heads.trajectory_evaluation import (
-    Method,
     SplitResult,
     TrajectoryPrediction,
     agreements,
     as_json,
+    estimate_annotation_delay,
     evaluate_split,
     evaluate_trained,
+    shift_ratings,
 )
-from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.recognizers.recordings import Corpus, RatedRecording
 from avemo_harness.recognizers.tables import modalities_table, systems_table
 
 
 @pytest.fixture(scope="module")
-def subject_wise(corpus: Corpus, method: Method) -> SplitResult:
-    return evaluate_split(corpus, "subject-wise", replace(method, folds=3))
+def subject_wise(corpus: Corpus, method: Method[TrajectorySettings]) -> SplitResult:
+    return evaluate_split(corpus, "subject-wise", method, n_folds=3)
 
 
 def ccc(result: SplitResult) -> dict[tuple[str, str], float]:
@@ -45,7 +47,7 @@ def test_every_speaker_is_evaluated_once_and_followed_well(corpus: Corpus, subje
 
 
 def test_the_official_split_evaluates_its_test_part_as_a_trained_recogniser_does(
-    corpus: Corpus, method: Method, recognizer: ContinuousRecognizer
+    corpus: Corpus, method: Method[TrajectorySettings], recognizer: ContinuousRecognizer
 ) -> None:
     official = evaluate_split(corpus, "official", method)
     assert {one.recording.part for one in official.predicted} == {"test"}
@@ -56,14 +58,14 @@ def test_the_official_split_evaluates_its_test_part_as_a_trained_recogniser_does
     assert of_card == ccc(official)
 
 
-def test_a_corpus_that_was_rated_live_is_moved_before_it_is_learned_from(method: Method) -> None:
+def test_a_corpus_that_was_rated_live_is_moved_before_it_is_learned_from(method: Method[TrajectorySettings]) -> None:
     recordings = []
     for number in range(8):
         one = planted_recording(f"r{number}", f"s{number}", seed=number, length=60)
         behind = np.concatenate([np.repeat(one.trajectory.values[:1], 4, axis=0), one.trajectory.values])[:-4]
         recordings.append(replace(one, trajectory=rated(behind)))
     corpus = Corpus("late", tuple(recordings), rated_live=True)
-    found = evaluate_split(corpus, "subject-wise", replace(method, folds=2, delay_s=None))
+    found = evaluate_split(corpus, "subject-wise", method, delay_s=None, n_folds=2)
     assert found.delays_s == (2.0, 2.0)
     assert {len(one.recording.trajectory) for one in found.predicted} == {56}
     assert "2 folds; ratings moved earlier by 2, 2 s" in modalities_table([found])[-1]
@@ -127,3 +129,28 @@ def test_a_constant_side_prints_zero_without_a_sign_and_two_print_nothing(
     lines = modalities_table([SplitResult("all", found, tuple(shown), (0.0,))])
     assert lines[2].split()[3] == printed
     assert not any(re.search(r"(?<!\d)-0\.00", line) for line in lines)
+
+
+def late(recording: RatedRecording, steps: int) -> RatedRecording:
+    values = recording.trajectory.values
+    return replace(recording, trajectory=rated(np.concatenate([np.repeat(values[:1], steps, axis=0), values])[:-steps]))
+
+
+@pytest.mark.parametrize("steps", [1, 4, 9])
+def test_a_planted_delay_is_found(steps: int) -> None:
+    recordings = [late(planted_recording(f"r{i}", f"s{i}", seed=i, length=80), steps) for i in range(6)]
+    assert estimate_annotation_delay(recordings, planted_features()) == steps / 2
+
+
+def test_there_is_none_where_ratings_are_on_time_or_recordings_too_short_to_tell() -> None:
+    recordings = [planted_recording(f"r{i}", f"s{i}", seed=i, length=80) for i in range(6)]
+    assert estimate_annotation_delay(recordings, planted_features()) == 0.0
+    short = [late(planted_recording(f"r{i}", f"s{i}", seed=i, length=20), 4) for i in range(6)]
+    assert estimate_annotation_delay(short, planted_features()) == 0.0
+
+
+def test_ratings_are_moved_earlier_and_lose_their_end() -> None:
+    recording = planted_recording("r", "s", seed=1, length=10)
+    moved = shift_ratings(late(recording, 3), 1.5)
+    np.testing.assert_array_equal(moved.trajectory.values, recording.trajectory.values[:7])
+    assert shift_ratings(recording, 0.0).trajectory.values.shape == (10, 2)

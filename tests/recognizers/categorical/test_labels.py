@@ -1,4 +1,4 @@
-"""Training on planted recordings, whose face shows the label plainly and whose sound shows it fairly."""
+"""The label head: pooled rows, training on planted recordings, and the probabilities of what was trained."""
 
 from __future__ import annotations
 
@@ -7,19 +7,88 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.planted_features import planted_features
+from support.planted_features import WIDTH, PlantedFace, PlantedSound, planted_features
 from support.planted_labels import QUICK, labelled, labelled_corpus
 
+from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.heads.label_evaluation import Method, evaluate_categorical, train_categorical
-from avemo_harness.recognizers.heads.label_examples import make_examples
-from avemo_harness.recognizers.heads.labels import Fitted, Settings, fit
-from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Modality, Part
+from avemo_harness.recognizers.features.base import Features
+from avemo_harness.recognizers.features.feature_set import FeatureSet, Scaling
+from avemo_harness.recognizers.heads.label_evaluation import evaluate_categorical, train_categorical
+from avemo_harness.recognizers.heads.labels import (
+    CategoricalRecognizer,
+    Fitted,
+    LabelSettings,
+    fit,
+    make_examples,
+    pooled_features,
+    row_mask,
+    row_width,
+    within_speakers,
+)
+from avemo_harness.recognizers.heads.training import Method
+from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality, Part, Recording
+
+FEATURES = planted_features()
+
+
+class PlantedPair(PlantedSound):
+    """Looks at both streams at once: at their difference, or at what is there of them."""
+
+    modality: Modality = "both"
+
+    def extract(self, streams: Recording, count: int, view: Modality) -> Features:
+        sound, face = (one().extract(streams, count, view) for one in (PlantedSound, PlantedFace))
+        return sound - face if view == "both" else sound if view == "audio" else face
+
+
+def test_a_row_is_mean_and_spread_of_every_feature_and_the_bits() -> None:
+    one = labelled("a", "happy", "ann")
+    row = pooled_features(one.streams, FEATURES)["both"]
+    assert row.shape == (1, row_width(FEATURES)) == (1, 4 * WIDTH + 2)
+    rows = FEATURES.rows(one.streams, 8, "both")[:, :-2]
+    np.testing.assert_allclose(row[0, :-2], np.concatenate([rows.mean(axis=0), rows.std(axis=0)]), rtol=1e-5)
+    assert row[0, -2:].tolist() == [1, 1]
+
+
+def test_what_a_view_hides_is_zero_once_standardised_bits_among_it() -> None:
+    rows = pooled_features(labelled("a", "happy", "ann").streams, FEATURES)
+    plain = Scaling(np.zeros(26, dtype=np.float32), np.ones(26, dtype=np.float32))
+    heard, seen = (plain.apply(rows[view], row_mask(FEATURES, view))[0] for view in ("audio", "video"))
+    sound = np.r_[:6, 12:18]
+    assert (heard[sound] != 0).all()
+    assert not np.delete(heard[:24], sound).any()
+    assert not seen[sound].any()
+    assert (heard[-2:].tolist(), seen[-2:].tolist()) == ([1, 0], [0, 1])
+
+
+def test_an_extractor_of_both_streams_describes_each_view_by_itself() -> None:
+    rows = pooled_features(labelled("a", "happy", "ann").streams, FeatureSet((PlantedPair(),)))
+    assert len({row.tobytes() for row in rows.values()}) == 3
+    np.testing.assert_allclose((rows["audio"] - rows["video"])[0, :6], rows["both"][0, :6], atol=1e-6)
+
+
+def test_a_recording_without_a_face_has_one_view() -> None:
+    one = labelled("a", "happy", "ann").streams
+    assert list(pooled_features(replace(one, face=None), FEATURES)) == ["audio"]
+
+
+def test_within_speakers_everybody_is_on_average_the_same() -> None:
+    recordings = [*labelled_corpus(3), labelled("alone", "sad", "zoe")]
+    found = within_speakers(make_examples(recordings, FEATURES, print))
+    assert [one.recording for one in found] == recordings
+    for speaker in ("s00", "s02"):
+        rows = np.concatenate([one.rows["audio"] for one in found if one.recording.speaker == speaker])
+        np.testing.assert_allclose(rows[:, :-2].mean(axis=0), 0, atol=1e-6)
+        np.testing.assert_allclose(rows[:, :-2].std(axis=0), 1, atol=1e-5)
+        assert (rows[:, -2:] == 1).all()
+    assert not found[-1].rows["both"][0, :-2].any()
+
 
 TRAINING = labelled_corpus(8)
 
 
-def fitted(recordings: Sequence[LabelledRecording], settings: Settings = QUICK) -> Fitted:
+def fitted(recordings: Sequence[LabelledRecording], settings: LabelSettings = QUICK) -> Fitted:
     return fit(make_examples(recordings, planted_features(), print), planted_features(), settings)
 
 
@@ -27,7 +96,7 @@ def with_part(recordings: Sequence[LabelledRecording], part: Part | None) -> lis
     return [replace(one, part=part) for one in recordings]
 
 
-def accuracies(settings: Settings) -> dict[Modality, float]:
+def accuracies(settings: LabelSettings) -> dict[Modality, float]:
     """By view, of speakers that were not trained on."""
     recordings = labelled_corpus(20, each=6)
     training = Corpus("planted", (), tuple(one for one in recordings if one.speaker < "s08"))
@@ -159,3 +228,43 @@ def test_one_speaker_is_validated_by_dialogues() -> None:
 def test_too_little_to_learn_from_is_told(recordings: list[LabelledRecording], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         fitted(recordings)
+
+
+@pytest.mark.parametrize("view", MODALITIES)
+def test_it_gives_a_probability_for_each_emotion(recognizer: CategoricalRecognizer, view: Modality) -> None:
+    assert recognizer.labels == EMOTIONS
+    found = recognizer.log_probabilities(labelled("new", "sad", "zoe").streams, view)
+    assert (found.shape, found.dtype) == ((4,), np.float64)
+    assert np.exp(found).sum() == pytest.approx(1)
+
+
+def test_a_plain_face_is_recognised(recognizer: CategoricalRecognizer) -> None:
+    for label in EMOTIONS:
+        found = recognizer.log_probabilities(labelled(f"new {label}", label, "zoe").streams, "both")
+        assert recognizer.labels[int(found.argmax())] == label
+
+
+@pytest.mark.parametrize("view", MODALITIES)
+def test_many_recordings_at_once_get_what_each_gets_alone(recognizer: CategoricalRecognizer, view: Modality) -> None:
+    streams = [labelled(f"new {number}", "sad", "zoe").streams for number in range(5)]
+    together = recognizer.predict([pooled_features(one, recognizer.features)[view] for one in streams], view)
+    alone = [recognizer.log_probabilities(one, view) for one in streams]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_what_is_hidden_does_not_matter(recognizer: CategoricalRecognizer) -> None:
+    one, other = (labelled(name, "sad", "zoe").streams for name in ("one", "other"))
+    dubbed = type(one)(one.sound, other.face, one.duration_s)
+    for view, same in (("audio", True), ("video", False)):
+        found, expected = (recognizer.log_probabilities(streams, view) for streams in (dubbed, one))
+        assert np.array_equal(found, expected) == same
+
+
+def test_several_members_average_their_probabilities(recognizer: CategoricalRecognizer) -> None:
+    row = pooled_features(labelled("new", "sad", "zoe").streams, recognizer.features)["audio"]
+    one = recognizer.members[0]
+    other = {name: -values for name, values in one.items()}
+    alone = [np.exp(replace(recognizer, members=(member,)).predict([row], "audio")) for member in (one, other)]
+    both = replace(recognizer, members=(one, other))
+    np.testing.assert_allclose(np.exp(both.predict([row], "audio")), np.mean(alone, axis=0), atol=1e-12)
+    assert both.identity() != recognizer.identity()

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.planted_features import NAMES
 
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.features import EXTRACTORS, REGISTRY, make_extractor
-
-
-@pytest.fixture(autouse=True)
-def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in NAMES.items():
-        monkeypatch.setitem(EXTRACTORS, name, place)
+from avemo_harness.recognizers.features import REGISTRY, make_extractor
 
 
 def test_arguments_are_typed_and_belong_to_the_identity() -> None:

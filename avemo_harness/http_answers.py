@@ -66,15 +66,8 @@ _MAX_PAGE_BYTES = 2**14
 Scope = Literal["attempt", "request", "run"]
 
 _QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "insufficient_user_quota",
-        "insufficient_balance",
-        "exceeded_current_quota_error",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "arrearage",
-    }
+    {"insufficient_quota", "insufficient_user_quota", "insufficient_balance", "exceeded_current_quota_error"}
+    | {"billing_hard_limit_reached", "billing_not_active", "arrearage"}
 )
 """Codes and types of errors of an account without credit; other errors of status 429 are temporary."""
 _TRANSIENT_STATUSES = (408, 409, 425, 429)
@@ -312,7 +305,7 @@ async def read_events(response: httpx.Response, max_bytes: int) -> list[Any]:
     """The JSON of server-sent events (WHATWG HTML, section 9.2), without OpenAI's ``[DONE]``.
 
     An event that is named ``error`` becomes ``{"error": …}``. A server that leaves the connection open after
-    ``[DONE]``, or cuts it there, has told everything.
+    ``[DONE]``, or cuts it there, has sent everything.
 
     Raises:
         AnswerError: they are larger than allowed, or no JSON.
@@ -435,8 +428,8 @@ def _count_elements(data: bytes) -> int:
 def _require_flat(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        lists = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level = [child for children in lists for child in children]
+        nested = [value for value in level if isinstance(value, dict | list)]
+        level = [child for value in nested for child in (value.values() if isinstance(value, dict) else value)]
         if not level:
             return
     raise AnswerError(_TOO_DEEP, "request")

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from avemo_harness.errors import UsageError, first_line, message_of
 from avemo_harness.files import cache_dir, sha256_of, write_atomically
+from avemo_harness.text import Notify
 
 
 @contextmanager
@@ -126,9 +127,6 @@ def one_thread() -> Iterator[None]:
 
 DType = Literal["float32", "bfloat16", "float16"]
 
-Say = Callable[[str], None]
-"""Takes a sentence for the user before something slow."""
-
 _SLOW_TO_HASH_BYTES = 2**30
 _NOT_WEIGHT_SUFFIXES = (".md", ".msgpack", ".h5", ".onnx")
 
@@ -184,7 +182,7 @@ class Weights:
 
 
 def find_weights(
-    pretrained: str, revision: str | None, config: str = "config.json", say: Say = lambda sentence: None
+    pretrained: str, revision: str | None, config: str = "config.json", say: Notify = lambda sentence: None
 ) -> Weights:
     """Pin weights: the commit that a Hub id stands for now, or the content of a local folder.
 
@@ -211,7 +209,7 @@ def find_weights(
     return Weights(pretrained, commit, f"{pretrained}@{commit}")
 
 
-def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
+def file_digest(path: Path, say: Notify = lambda sentence: None) -> str:
     """SHA-256 of a file, hex; remembered by its size and time, since weights are large.
 
     Raises:
@@ -313,7 +311,7 @@ def _unreachable(where: str, name: str) -> UsageError:
     )
 
 
-def _folder_digest(folder: Path, say: Say) -> str:
+def _folder_digest(folder: Path, say: Notify) -> str:
     """Digest of the names and contents of a folder's files, documentation and other frameworks' weights aside."""
     files = [
         path

@@ -53,7 +53,6 @@ _MAX_PRINTED_FAILURES = 5
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data build`."""
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe (--list) or a YAML file")
     parser.add_argument("--list", action="store_true", help="print the recipes and where they lie, and build nothing")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the release")
@@ -62,9 +61,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_build(args: argparse.Namespace) -> int:
-    """Build; print what the release holds and what failed."""
     from avemo_harness.data.pipeline.config import RECIPES, BuildConfig, open_recipe, recipe_summaries
-    from avemo_harness.errors import UsageError
 
     if args.list:
         summaries = recipe_summaries()
@@ -238,9 +235,9 @@ def _check_options(args: argparse.Namespace) -> CheckOptions:
 
 def _kept_lines(kept: Kept, folder: Path) -> str:
     parts = [
-        f"{one.config}, {one.split}: {one.dialogues_kept:,} of {one.dialogues:,} dialogues, {one.pairs_kept:,} of "
-        f"{one.pairs:,} conflict pairs"
-        for one in kept.splits
+        f"{split.config}, {split.split}: {split.dialogues_kept:,} of {split.dialogues:,} dialogues, "
+        f"{split.pairs_kept:,} of {split.pairs:,} conflict pairs"
+        for split in kept.splits
     ]
     return "\n".join([f"kept by {kept.rule} ({kept.by}) in {folder}:", *(f"  {part}" for part in parts)])
 

@@ -30,7 +30,7 @@ def test_every_environment_has_a_model_of_its_name() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hosted_model_takes_and_gives_what_its_class_does(name: str) -> None:
     hosted = REGISTRY.load(name)
-    module, attribute = hosted.place.split(":")
+    module, attribute = hosted.class_path.split(":")
     model_class = getattr(import_module(module), attribute)
     assert hosted.environment == name
     assert hosted.Arguments is model_class.Arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -179,4 +180,4 @@ def test_an_order_says_the_same_on_the_other_side() -> None:
     order = WorkerConfig(
         "tiny", "a.b:C", {"n": 3, "path": None}, "cuda:0", ("label_text",), ("/x",), ("flash_attn",), 0.5
     )
-    assert WorkerConfig.from_content(through_json(order.content())) == order
+    assert WorkerConfig.from_json(through_json(asdict(order))) == order

@@ -194,15 +194,15 @@ def test_a_worker_that_stopped_reading_is_given_up(start: Start) -> None:
         ({"arguments": {"times": 0}}, "echo: times must be positive"),
         ({"arguments": {"tims": 1}}, "echo takes no argument 'tims'; nearest: 'times'"),
         (
-            {"place": "support.no_such:Echo"},
+            {"class_path": "support.no_such:Echo"},
             "echo: its environment lacks something (No module named 'support.no_such')",
         ),
         (
-            {"place": "support.worker_models:Unmakeable"},
+            {"class_path": "support.worker_models:Unmakeable"},
             "echo: its environment lacks something (No module named 'no_such_module_anywhere')",
         ),
         (
-            {"place": "support.worker_models:Demanding"},
+            {"class_path": "support.worker_models:Demanding"},
             "echo runs on no-such-package ==1.0, which is not installed: make its environment anew: "
             "`avemo-eval env remove echo`, then create",
         ),
@@ -218,8 +218,8 @@ def test_a_model_that_cannot_be_made_is_an_error_of_one_sentence(
 
 
 def test_another_version_of_the_protocol_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "VERSION", 2)
-    with pytest.raises(ModelError, match="speaks version 1 of the protocol and this process version 2"):
+    monkeypatch.setattr(process, "VERSION", 99)
+    with pytest.raises(ModelError, match=r"speaks version \d of the protocol and this process version 99"):
         start()
 
 
@@ -238,7 +238,7 @@ def test_an_interpreter_that_does_not_get_as_far_as_the_worker_is_an_error(start
 
 def test_only_the_package_is_found_beside_itself(start: Start) -> None:
     """What lies beside an installed package belongs to another environment."""
-    order = replace(ECHO, place="support.worker_models:StandingIn", paths=(str(TESTS),))
+    order = replace(ECHO, class_path="support.worker_models:StandingIn", paths=(str(TESTS),))
     with pytest.raises(ModelError, match=r"its environment lacks something \(No module named 'flash_attn'\)"):
         start(order).identity()
 
@@ -246,8 +246,10 @@ def test_only_the_package_is_found_beside_itself(start: Start) -> None:
 def test_stand_ins_are_found_last_and_told(start: Start) -> None:
     from avemo_harness.models.worker.hosted import STAND_INS
 
-    place = "support.worker_models:StandingIn"
-    worker = start(replace(ECHO, place=place, paths=(str(TESTS), str(STAND_INS)), stand_ins=("flash_attn", "json")))
+    class_path = "support.worker_models:StandingIn"
+    worker = start(
+        replace(ECHO, class_path=class_path, paths=(str(TESTS), str(STAND_INS)), stand_ins=("flash_attn", "json"))
+    )
     assert worker.stand_ins == ("flash_attn",)
     assert Path(worker.identity()["flash_attn"]).is_relative_to(STAND_INS)
 
@@ -264,10 +266,10 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from avemo_harness.models.worker.process import WorkerLog
-from avemo_harness.models.worker.protocol import Order
+from avemo_harness.models.worker.protocol import WorkerConfig
 from avemo_harness.models.worker.process import Worker
-order = Order("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
-worker = Worker(Path(sys.executable), order, WorkerLog(), print)
+config = WorkerConfig("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
+worker = Worker(Path(sys.executable), config, WorkerLog(), print)
 print(worker.pid, worker.scratch, flush=True)
 time.sleep(3600)
 """

@@ -234,7 +234,6 @@ def _parsed(body: bytes) -> Any:
 
 
 def _codes(body: bytes) -> set[str]:
-    """Codes and types of an error, in lower case."""
     values = _parsed(body)
     error = values.get("error", values) if isinstance(values, dict) else None
     if not isinstance(error, dict):

@@ -288,7 +288,6 @@ class Registry:
         return [offer for offer in installed(self.kind) if offer.name not in self.built_in]
 
     def names(self) -> list[str]:
-        """Every name, the built-in ones first."""
         return list(dict.fromkeys([*self.built_in, *(offer.name for offer in self.added())]))
 
     def plugin(self, name: str) -> Plugin | None:

@@ -23,7 +23,6 @@ from avemo_harness.text import Notify
 
 @contextmanager
 def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Run worker processes until the block ends."""
     # A forked process could inherit a held lock of a threaded library, so processes start afresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:

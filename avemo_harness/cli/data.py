@@ -14,7 +14,6 @@ from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
-    from avemo_harness.data.checks.checking import CheckOptions
     from avemo_harness.data.checks.keeping import Kept
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
@@ -196,7 +195,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_check(args: argparse.Namespace) -> int:
     from avemo_harness.benchmark.conditions import ConditionCache
-    from avemo_harness.data.checks.checking import check_release
+    from avemo_harness.data.checks.checking import CheckOptions, check_release
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
 
@@ -206,7 +205,15 @@ def execute_check(args: argparse.Namespace) -> int:
         require_new_folder(args.write_kept.expanduser())
     folder = fetch_release(args.release, args.revision)
     conditions = ConditionCache(cache_dir() / "conditions")
-    checked = check_release(folder, _check_options(args), conditions, say)
+    options = CheckOptions(
+        config=args.config,
+        media_root=args.media_root,
+        noise=args.noise,
+        recognizer=args.recognizer,
+        votes=args.votes,
+        rule=args.drop or ("majority" if args.votes else "recognizer"),
+    )
+    checked = check_release(folder, options, conditions, say)
     conditions.prune()
     for config, found in checked.configs.items():
         show(f"{config}:")
@@ -218,19 +225,6 @@ def execute_check(args: argparse.Namespace) -> int:
     if args.write_kept is not None:
         show(_kept_lines(write_kept(checked, args.write_kept), args.write_kept))
     return 1 if checked.failed else 0
-
-
-def _check_options(args: argparse.Namespace) -> CheckOptions:
-    from avemo_harness.data.checks.checking import CheckOptions
-
-    return CheckOptions(
-        config=args.config,
-        media_root=args.media_root,
-        noise=args.noise,
-        recognizer=args.recognizer,
-        votes=args.votes,
-        rule=args.drop or ("majority" if args.votes else "recognizer"),
-    )
 
 
 def _kept_lines(kept: Kept, folder: Path) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import UsageError
+from avemo_harness.text import aligned
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -252,8 +253,6 @@ def _result_parts(result: HumanResult) -> list[str]:
 
 
 def _systems_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     rows = [["system", *next(iter(scores.systems.values()))]]
     for label, columns in scores.systems.items():
         rows += _estimate_rows(label, [columns[name] for name in rows[0][1:]])
@@ -261,8 +260,6 @@ def _systems_table(scores: Scores) -> str:
 
 
 def _differences_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     rows = [["difference", *scores.differences[0].columns]]
     for difference in scores.differences:
         estimates = [difference.columns[name] for name in rows[0][1:]]
@@ -271,8 +268,6 @@ def _differences_table(scores: Scores) -> str:
 
 
 def _agreement_table(result: HumanResult) -> str:
-    from avemo_harness.text import aligned
-
     agreement = result.scores.agreement
     scales = agreement.values()
     rows = [
@@ -289,7 +284,6 @@ def _agreement_table(result: HumanResult) -> str:
 
 
 def _estimate_rows(name: str, estimates: Sequence[MetricValue | Estimate], signed: bool = False) -> list[list[str]]:
-    """A row of values, and below it one of their intervals."""
     from avemo_harness.report.values import UNDEFINED, figure, span
 
     intervals = [

@@ -38,7 +38,6 @@ class Progress:
         self._started = self._said = time.monotonic()
 
     def stored(self, records: Sequence[StoredResponse]) -> None:
-        """Count new records and show the line."""
         for record in records:
             self._count(record)
         if self._bar is not None:
@@ -79,7 +78,6 @@ class Progress:
 
 @contextmanager
 def make_progress(run: PreparedRun) -> Iterator[Progress]:
-    """Show the progress of a run on standard error."""
     if not sys.stderr.isatty():
         yield Progress(run, None)
         return

@@ -76,7 +76,7 @@ def _listen(connection: Connection, host: ModelHost, commands: SimpleQueue[Frame
 
 
 class ModelHost:
-    """The model, and what is under way with the parent."""
+    """Holds the model, and the calls that are under way with the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -95,8 +95,7 @@ class ModelHost:
         beating.start()
         try:
             content, buffers = self._handlers[command.kind](self, command.content)
-            reply = Frame("answer", {"call": call, **content}, buffers)
-            self._connection.send(reply)
+            self._connection.send(Frame("answer", {"call": call, **content}, buffers))
         except ImportError as error:
             traceback.print_exc()
             lacking = ModelError(
@@ -114,11 +113,10 @@ class ModelHost:
             beating.join()
 
     def prefetch(self, message: Frame) -> None:
-        """Let the model decode a request's clips, beside what it answers."""
         self._prefetching.submit(self._prefetch, message.content)
 
     def clip_came(self, message: Frame) -> None:
-        """A clip that was asked for is there, or why it cannot be read."""
+        """Take in a clip that was asked for, or the reason why it cannot be read."""
         waiting = self._wanted.pop(message.content["ticket"])
         failed = message.content.get("failed")
         if failed is None:

@@ -69,7 +69,7 @@ class Host:
 
     def prefetch(self, request: Request) -> None:
         """Let the model make ready what a request will need, if it is running."""
-        worker = self._worker
+        worker = self._worker  # another thread may take a lost one away
         if worker is not None:
             worker.prefetch(request)
 

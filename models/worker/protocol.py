@@ -99,18 +99,17 @@ class Connection:
         if mark != _MARK:
             raise StreamError(f"what came is no message: it begins with {bytes(mark)!r}")
         _check_sizes(header_size, body_size)
-        header = _parsed(self._read(header_size))
+        kind, content, sizes = _parse_header(self._read(header_size))
         body = memoryview(self._read(body_size))
-        if sum(header.sizes) != body_size:
-            raise StreamError(f"the message {header.kind!r} announces other buffers than it has")
+        if sum(sizes) != body_size:
+            raise StreamError(f"the message {kind!r} announces other buffers than it has")
         buffers, start = [], 0
-        for size in header.sizes:
+        for size in sizes:
             buffers.append(body[start : start + size])
             start += size
-        return Frame(header.kind, header.content, tuple(buffers))
+        return Frame(kind, content, tuple(buffers))
 
     def close(self) -> None:
-        """End the stream; the other side notices."""
         self._end.close()
 
     def _read(self, size: int, may_end: bool = False) -> bytearray:
@@ -129,14 +128,7 @@ class Connection:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    kind: str
-    content: dict[str, Any]
-    sizes: list[int]
-
-
-def _parsed(data: bytearray) -> _Header:
+def _parse_header(data: bytearray) -> tuple[str, dict[str, Any], list[int]]:
     try:
         header = json.loads(data)
         kind, content, sizes = header["kind"], header["content"], header["buffers"]
@@ -145,7 +137,7 @@ def _parsed(data: bytearray) -> _Header:
     whole = isinstance(kind, str) and isinstance(content, dict) and isinstance(sizes, list)
     if not whole or not all(type(size) is int and size >= 0 for size in sizes):
         raise StreamError("the header of a message lacks its kind, content or buffers")
-    return _Header(kind, content, sizes)
+    return kind, content, sizes
 
 
 def _check_sizes(header: int, body: int) -> None:
@@ -274,7 +266,6 @@ def responses_content(responses: Sequence[Response]) -> tuple[list[dict[str, Any
 
 
 def responses_from(content: Sequence[Mapping[str, Any]], buffers: Sequence[Buffer]) -> list[Response]:
-    """The responses that `responses_content` described."""
     spoken = iter(buffers)
     return [_response_from(values, spoken) for values in content]
 

@@ -210,7 +210,7 @@ def test_replies_in_another_order_than_the_anchors_are_worth_nothing(scored: dic
     rows = [parse_line(line) for line in judgements.read_bytes().splitlines()]
     dialogues = [scored["mirror"].dialogues[row["item"]] for row in rows]
     order = next(iter(shuffles(dialogues, seed=7)))
-    shuffled = [{**row, "reply": rows[place]["reply"]} for row, place in zip(rows, order, strict=True)]
+    shuffled = [{**row, "reply": rows[index]["reply"]} for row, index in zip(rows, order, strict=True)]
     judgements.write_text(checked_lines(shuffled))
     metrics = score_run(run).tasks["demo_reply"].metrics
     for name in ("ecs_anchored", "ebs_anchored"):

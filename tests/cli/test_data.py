@@ -110,11 +110,11 @@ def test_twelve_bad_files_of_three_hundred_are_one_import_and_one_list(
     corpus, out = tmp_path / "corpus", tmp_path / "out"
     corpus.mkdir()
     sounds = [write_wave(melody(0.1, seed=seed), 16_000) for seed in range(300)]
-    bad = {f"{place}.wav": (sounds[place][:-900] if place % 2 else b"no clip") for place in range(7, 300, 25)}
+    bad = {f"{index}.wav": (sounds[index][:-900] if index % 2 else b"no clip") for index in range(7, 300, 25)}
     rows = ["path,emotion,speaker"]
-    for place, sound in enumerate(sounds):
-        (corpus / f"{place}.wav").write_bytes(bad.get(f"{place}.wav", sound))
-        rows.append(f"{place}.wav,{('happy', 'sad')[place % 2]},{place % 10}")
+    for index, sound in enumerate(sounds):
+        (corpus / f"{index}.wav").write_bytes(bad.get(f"{index}.wav", sound))
+        rows.append(f"{index}.wav,{('happy', 'sad')[index % 2]},{index % 10}")
     (corpus / "clips.csv").write_text("\n".join(rows))
     assert len(bad) == 12
     assert run("folder", str(corpus), "--out", str(out)) == 0
@@ -206,7 +206,7 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def take_signals() -> None:
-    """What started the tests may ignore some, as programs in the background do."""
+    """The parent of the tests may ignore some, as programs in the background do."""
     for number in NUMBERS:
         signal.signal(number, signal.SIG_DFL)
 

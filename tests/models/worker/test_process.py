@@ -41,7 +41,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the worker that is shared writes."""
+    """Output of the worker that is shared."""
     return tmp_path_factory.mktemp("logs") / "echo.log"
 
 
@@ -238,7 +238,7 @@ def test_an_interpreter_that_does_not_get_as_far_as_the_worker_is_an_error(start
 
 
 def test_only_the_package_is_found_beside_itself(start: Start) -> None:
-    """What lies beside an installed package belongs to another environment."""
+    """Packages beside an installed one belong to another environment."""
     order = replace(ECHO, class_path="support.worker_models:StandingIn", paths=(str(TESTS),))
     with pytest.raises(ModelError, match=r"its environment lacks something \(No module named 'flash_attn'\)"):
         start(order).identity()

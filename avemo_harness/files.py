@@ -32,7 +32,10 @@ def exclusive_lock(path: Path, before_waiting: Callable[[], object]) -> Iterator
     Raises:
         StorageError: the folder cannot be written.
     """
-    with _open_lock_file(path) as handle:
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path, "w", encoding="ascii")  # noqa: SIM115  (closed below)
+    with handle:
         if try_lock_file(handle) is False:
             before_waiting()
             lock_file(handle)
@@ -54,12 +57,6 @@ def try_lock_file(handle: IO[Any]) -> bool | None:
     except OSError:
         return None
     return True
-
-
-def _open_lock_file(path: Path) -> IO[str]:
-    with storage_errors(path, "written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w", encoding="ascii")
 
 
 _UNLOCKED_AGE_S = 600.0

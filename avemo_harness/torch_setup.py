@@ -152,8 +152,8 @@ class Weights:
         """
         import yaml
 
-        path = _settings_file(self, name)
-        if path is None:
+        path = Path(self.path) / name if self.revision is None else _hub_file(self.path, self.revision, name)
+        if path is None or not path.is_file():
             return {}
         try:
             text = path.read_text(encoding="utf-8")
@@ -265,13 +265,6 @@ def load_model(
             f"such as {lacking[0]}; give another `pretrained`"
         )
     return model.eval().requires_grad_(False).to(device or own_device())
-
-
-def _settings_file(weights: Weights, name: str) -> Path | None:
-    if weights.revision is None:
-        path = Path(weights.path) / name
-        return path if path.is_file() else None
-    return _hub_file(weights.path, weights.revision, name)
 
 
 def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:

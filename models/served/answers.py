@@ -231,7 +231,7 @@ def read_events(events: Iterable[Any]) -> ChatCompletion:
     for event in events:
         if isinstance(event, dict):
             usage = _mapping(event.get("usage")) or usage
-            if event.get("choices") is None:
+            if event.get("choices") is None:  # gateways keep streams alive by such events
                 continue
         for choice in _choices(event):
             modality = "audio" if "audio" in (event.get("modality"), choice.get("modality")) else "text"

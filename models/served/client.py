@@ -148,18 +148,13 @@ class Client:
         events = await read_events(response, self._http.bounds.max_bytes)
         for event in events:
             _refuse_error(event)
-        return answers.read_events(map(_chunk, events))
+        return answers.read_events(events)
 
 
 def _refuse_error(body: object) -> None:
     failure = error_of_body(body)
     if failure is not None:
         raise failure
-
-
-def _chunk(event: Any) -> Any:
-    """An event as a part of a completion: gateways keep streams alive by events without choices, or with null."""
-    return {**event, "choices": []} if isinstance(event, dict) and event.get("choices") is None else event
 
 
 def _optional(sent: Mapping[str, Any]) -> set[str]:

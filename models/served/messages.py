@@ -73,7 +73,9 @@ class Messenger:
             return
         has_video, samples = self._decoder.streams(clip).video is not None, self._decoder.sound(clip)
         if has_video and self._sound_part == "in_video":
-            yield _video(_as_mp4(clip.read()))
+            data = clip.read()
+            # Servers take MP4; another container, such as a browser's WebM, is encoded anew.
+            yield _video(data if media.sound_container(data) == "MP4" else reencode(data))
             return
         if has_video:
             yield _video(_without_sound(clip.read()))
@@ -86,11 +88,6 @@ class Messenger:
             return {"type": "audio_url", "audio_url": {"url": _data_url("audio/wav", wave)}}
         data = _data_url("audio/wav", wave) if form == "input_audio_url" else base64.b64encode(wave).decode()
         return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
-
-
-def _as_mp4(data: bytes) -> bytes:
-    """A clip as servers take it: MP4 as it is, another container, such as a browser's WebM, encoded anew."""
-    return data if media.sound_container(data) == "MP4" else reencode(data)
 
 
 def _without_sound(data: bytes) -> bytes:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from avemo_harness.errors import GenerationError
 from avemo_harness.models.served.answers import Alternatives, ChatCompletion
 
@@ -98,7 +100,8 @@ def _spellings(alternatives: Alternatives, labels: Sequence[str]) -> tuple[dict[
         begun = whole or [label for label in labels if _begins(word, label)]
         if begun:
             sums, name = (spelled, begun[0]) if len(begun) == 1 else (shared, word)
-            sums[name] = _sum(sums.get(name, -math.inf), logprob)
+            # The logarithm of a sum; never above 0, whatever the rounding of what was told.
+            sums[name] = min(0.0, float(np.logaddexp(sums.get(name, -math.inf), logprob)))
     return spelled, shared
 
 
@@ -106,12 +109,6 @@ def _begins(word: str, label: str) -> bool:
     # Compared as bytes, since a token may end within a character.
     start = word.encode("utf-8", "surrogateescape")
     return bool(start) and word not in _FUNCTION_WORDS.split() and label.casefold().encode().startswith(start)
-
-
-def _sum(one: float, other: float) -> float:
-    """The log-probability of either of two, at most 0."""
-    high, low = max(one, other), min(one, other)
-    return min(0.0, high + math.log1p(math.exp(low - high)))
 
 
 def _share(logprobs: Iterable[tuple[str, float]]) -> float:

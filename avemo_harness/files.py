@@ -148,11 +148,7 @@ def read_json(path: Path, kind: type[Json]) -> Json:
 
 
 def read_whole(path: Path) -> bytes:
-    """The bytes of a file that the package wrote.
-
-    Raises:
-        StorageError: it is missing or cannot be read.
-    """
+    """The bytes of a file that the package wrote (StorageError: it is missing or cannot be read)."""
     with storage_errors(path, "read"):
         return path.read_bytes()
 
@@ -238,11 +234,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        OSError: it cannot be read, is larger than `max_bytes`, or `check_file` refuses it.
-    """
+    """The bytes of a file (OSError: it cannot be read, is larger than `max_bytes`, or `check_file` refuses it)."""
     check_file(path)
     with open(path, "rb") as handle:
         # Some files are longer than they say, such as those of /proc.

@@ -315,11 +315,7 @@ async def _refusal(response: httpx.Response) -> RequestError:
 
 
 def read_key(variable: str) -> str | None:
-    """The API key in a variable of the environment, or None.
-
-    Raises:
-        UsageError: it is not printable ASCII.
-    """
+    """The API key in a variable of the environment, or None (UsageError: it is not printable ASCII)."""
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"api_key_env: the environment variable {variable} holds no key but other characters")

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def parse_url(text: str) -> httpx.URL:
-    """The address of a server.
-
-    Raises:
-        UsageError: it is none, or httpx is not installed.
-    """
+    """The address of a server (UsageError: it is none, or httpx is not installed)."""
     try:
         import httpx
     except ImportError as error:
@@ -276,11 +272,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """The body of an answer, decompressed.
-
-    Raises:
-        AnswerError: it is larger than allowed, or damaged.
-    """
+    """The body of an answer, decompressed (AnswerError: it is larger than allowed, or damaged)."""
     body = bytearray()
     async for piece in _read_pieces(response):
         body += piece
@@ -401,11 +393,7 @@ async def _read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        AnswerError: it is none, is nested too deeply, or holds more values than are read.
-    """
+    """The value of a JSON text (AnswerError: it is none, is nested too deeply, or holds more values than are read)."""
     if _count_elements(data) > MAX_ELEMENTS:
         raise AnswerError(f"JSON of more than {MAX_ELEMENTS} values", "request")
     try:

@@ -39,11 +39,7 @@ def required(row: Row, key: str, kind: type, where: str) -> Any:
 
 
 def turn_records(row: Row, where: str) -> Sequence[Any]:
-    """The turns of a dialogue, from 1 to `MAX_TURNS`.
-
-    Raises:
-        ReleaseError: there is no such list.
-    """
+    """The turns of a dialogue, from 1 to `MAX_TURNS` (ReleaseError: there is no such list)."""
     turns = row.get("turns")
     if not isinstance(turns, Sequence) or not turns:
         raise ReleaseError(f"{where}: 'turns' must be a non-empty list")

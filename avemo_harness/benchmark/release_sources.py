@@ -71,11 +71,7 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
 
 
 def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
-    """Yield the conflict pairs of a split.
-
-    Raises:
-        ReleaseError: a file is not Parquet, or a row breaks the schema.
-    """
+    """Yield the conflict pairs of a split (ReleaseError: a file is not Parquet, or a row breaks the schema)."""
     for source in sources:
         with _open_parquet(source) as parquet, _readable(source):
             rows = parquet.read().to_pylist()

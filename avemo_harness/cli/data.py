@@ -170,10 +170,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
     parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
     parser.add_argument(
-        "--noise",
-        choices=get_args(NoiseName),
-        default="speech_shaped",
-        help="what replaces speech under video_only",
+        "--noise", choices=get_args(NoiseName), default="speech_shaped", help="what replaces speech under video_only"
     )
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="raters' votes on clips")
     parser.add_argument(
@@ -253,9 +250,7 @@ def add_push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--private", action="store_true", help="nobody else may see it")
     parser.add_argument("--ids_only", action="store_true", help="ids, texts, labels and digests, but no clips")
     parser.add_argument(
-        "--acknowledge_restricted",
-        action="store_true",
-        help="you have made sure that you may share what is restricted",
+        "--acknowledge_restricted", action="store_true", help="you have made sure that you may share what is restricted"
     )
 
 
@@ -288,10 +283,7 @@ ACTIONS = {
         "make a release: write, speak, animate, package",
         Command(BUILD_HELP, add_build_arguments, execute_build),
     ),
-    "import": (
-        "make a release of a corpus that you have",
-        Command(IMPORT_HELP, add_import_arguments, execute_import),
-    ),
+    "import": ("make a release of a corpus that you have", Command(IMPORT_HELP, add_import_arguments, execute_import)),
     "conflicts": (
         "pair clips whose sound and face disagree",
         Command(CONFLICTS_HELP, add_conflicts_arguments, execute_conflicts),

@@ -54,12 +54,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.data.importers import find_corpus, importer_options
     from avemo_harness.data.importers.source import HubFiles, open_source
-    from avemo_harness.data.importers.writing import (
-        ImportSource,
-        ImportTarget,
-        require_config_name,
-        write_import,
-    )
+    from avemo_harness.data.importers.writing import ImportSource, ImportTarget, require_config_name, write_import
 
     require_new_folder(args.out)
     if args.config is not None:

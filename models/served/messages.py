@@ -46,11 +46,7 @@ class Messenger:
         )
 
     def messages(self, conversation: Sequence[Message]) -> list[Part]:
-        """A conversation for ``messages``.
-
-        Raises:
-            MediaError: a clip is missing or damaged.
-        """
+        """A conversation for ``messages`` (MediaError: a clip is missing or damaged)."""
         system = [{"role": "system", "content": self._system}] if self._system else []
         return [*system, *({"role": message.role, "content": self._content(message)} for message in conversation)]
 

@@ -28,7 +28,7 @@ def connected_components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     >>> connected_components([("b", "a"), ("c", "b"), ("x", "y")])
     {'b': 'a', 'a': 'a', 'c': 'a', 'x': 'x', 'y': 'x'}
     """
-    leader: dict[str, str] = {}
+    leader: dict[str, str] = {}  # a union-find forest; the smaller name leads, in whatever order the edges come
 
     def find(name: str) -> str:
         while leader.setdefault(name, name) != name:

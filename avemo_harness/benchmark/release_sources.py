@@ -151,6 +151,7 @@ class _RowGroupClips:
     """The clips of one row group; the embedded ones of the group read last stay in memory: clips are asked in turn."""
 
     _lock = threading.Lock()
+    # Of the class, not of an object: each group has an object of its own, and only one group is to be held.
     _last: tuple[_RowGroupClips, pa.ChunkedArray] | None = None
 
     def __init__(self, source: ParquetSource, group: int, clip_bytes: list[str], root: Path | None) -> None:

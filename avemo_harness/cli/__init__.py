@@ -91,6 +91,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
     """Keeps the description's lines and shows defaults."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
+        # A default that is nothing would be shown as (default: None).
         return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 

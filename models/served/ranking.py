@@ -15,7 +15,8 @@ LEAST_SHARE = 0.5
 """Of the first token's probability that the labels must hold to be ranked by it."""
 _SPACES = " \t\r\n\u00a0\u3000Ġ▁Ċ"
 """Spaces and line ends, also as vocabularies spell them."""
-_LEAST_LOGPROB = math.log(1e-6)
+_LEAST_PROBABILITY = 1e-6
+"""Of a label that was not told, where the rounding of the others leaves nothing for it."""
 _FUNCTION_WORDS = (
     "a an and as at be by do for from he her his i if in it its me my no not of on or she so the they this to we"
 )
@@ -57,7 +58,7 @@ def rank_labels(completion: ChatCompletion, labels: Sequence[str]) -> FirstToken
         raise GenerationError(f"the likeliest token {token!r} begins several labels: {begun}; use labels that differ")
     floor = min(logprob for _, logprob in completion.alternatives)
     if floor >= best:  # the only token that was told: the others have what is left of the probability
-        floor = max(_LEAST_LOGPROB, math.log(max(1 - _share(completion.alternatives), 1e-6)))
+        floor = math.log(max(1 - _share(completion.alternatives), _LEAST_PROBABILITY))
     share = _share(spelled.items())
     untold = frozenset(labels) - set(spelled)
     if share < LEAST_SHARE or (untold and floor >= best):

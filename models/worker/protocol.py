@@ -27,7 +27,7 @@ VERSION = 2
 LARGEST_HEADER = 2**26
 LARGEST_BODY = 2**31
 
-_PREFIX = struct.Struct("<4sIQ")
+_PREFIX = struct.Struct("<4sIQ")  # mark, bytes of the header, bytes of all buffers
 _MARK = b"AVEM"
 
 

@@ -32,7 +32,10 @@ def exclusive_lock(path: Path, before_waiting: Callable[[], object]) -> Iterator
     Raises:
         StorageError: the folder cannot be written.
     """
-    with _open_lock_file(path) as handle:
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(path, "w", encoding="ascii")  # noqa: SIM115  (closed below)
+    with handle:
         if try_lock_file(handle) is False:
             before_waiting()
             lock_file(handle)
@@ -54,12 +57,6 @@ def try_lock_file(handle: IO[Any]) -> bool | None:
     except OSError:
         return None
     return True
-
-
-def _open_lock_file(path: Path) -> IO[str]:
-    with storage_errors(path, "written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "w", encoding="ascii")
 
 
 _UNLOCKED_AGE_S = 600.0
@@ -151,11 +148,7 @@ def read_json(path: Path, kind: type[Json]) -> Json:
 
 
 def read_whole(path: Path) -> bytes:
-    """The bytes of a file that the package wrote.
-
-    Raises:
-        StorageError: it is missing or cannot be read.
-    """
+    """The bytes of a file that the package wrote (StorageError: it is missing or cannot be read)."""
     with storage_errors(path, "read"):
         return path.read_bytes()
 
@@ -241,11 +234,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        OSError: it cannot be read, is larger than `max_bytes`, or `check_file` refuses it.
-    """
+    """The bytes of a file (OSError: it cannot be read, is larger than `max_bytes`, or `check_file` refuses it)."""
     check_file(path)
     with open(path, "rb") as handle:
         # Some files are longer than they say, such as those of /proc.

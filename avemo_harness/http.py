@@ -43,7 +43,6 @@ SUCCESS_STATUSES = (200, 201)
 NOT_READY_STATUSES = (429, 502, 503, 504)
 """Statuses of a server that may be starting; one of 500 is rather a page that is broken."""
 
-
 _CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 Result = TypeVar("Result")
@@ -250,7 +249,6 @@ class Client:
     def _give_up(
         self, servers: Sequence[Server], failure: RequestError, number: int, elapsed_s: float, bounds: Bounds
     ) -> None:
-        """Raise the final error of a request, where no further attempt is due."""
         reason, scope = str(failure), failure.scope
         late = elapsed_s > bounds.total_s
         if scope == "attempt" and failure.unreachable and all(server.failures for server in servers):
@@ -317,11 +315,7 @@ async def _refusal(response: httpx.Response) -> RequestError:
 
 
 def read_key(variable: str) -> str | None:
-    """The API key in a variable of the environment, or None.
-
-    Raises:
-        UsageError: it is not printable ASCII.
-    """
+    """The API key in a variable of the environment, or None (UsageError: it is not printable ASCII)."""
     key = os.environ.get(variable, "").strip()
     if not key.isascii() or not key.isprintable():
         raise UsageError(f"api_key_env: the environment variable {variable} holds no key but other characters")

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def parse_url(text: str) -> httpx.URL:
-    """The address of a server.
-
-    Raises:
-        UsageError: it is none, or httpx is not installed.
-    """
+    """The address of a server (UsageError: it is none, or httpx is not installed)."""
     try:
         import httpx
     except ImportError as error:
@@ -66,15 +62,8 @@ _MAX_PAGE_BYTES = 2**14
 Scope = Literal["attempt", "request", "run"]
 
 _QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "insufficient_user_quota",
-        "insufficient_balance",
-        "exceeded_current_quota_error",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "arrearage",
-    }
+    {"insufficient_quota", "insufficient_user_quota", "insufficient_balance", "exceeded_current_quota_error"}
+    | {"billing_hard_limit_reached", "billing_not_active", "arrearage"}
 )
 """Codes and types of errors of an account without credit; other errors of status 429 are temporary."""
 _TRANSIENT_STATUSES = (408, 409, 425, 429)
@@ -241,7 +230,6 @@ def _parsed(body: bytes) -> Any:
 
 
 def _codes(body: bytes) -> set[str]:
-    """Codes and types of an error, in lower case."""
     values = _parsed(body)
     error = values.get("error", values) if isinstance(values, dict) else None
     if not isinstance(error, dict):
@@ -284,11 +272,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """The body of an answer, decompressed.
-
-    Raises:
-        AnswerError: it is larger than allowed, or damaged.
-    """
+    """The body of an answer, decompressed (AnswerError: it is larger than allowed, or damaged)."""
     body = bytearray()
     async for piece in _read_pieces(response):
         body += piece
@@ -312,7 +296,7 @@ async def read_events(response: httpx.Response, max_bytes: int) -> list[Any]:
     """The JSON of server-sent events (WHATWG HTML, section 9.2), without OpenAI's ``[DONE]``.
 
     An event that is named ``error`` becomes ``{"error": …}``. A server that leaves the connection open after
-    ``[DONE]``, or cuts it there, has told everything.
+    ``[DONE]``, or cuts it there, has sent everything.
 
     Raises:
         AnswerError: they are larger than allowed, or no JSON.
@@ -409,11 +393,7 @@ async def _read_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON text.
-
-    Raises:
-        AnswerError: it is none, is nested too deeply, or holds more values than are read.
-    """
+    """The value of a JSON text (AnswerError: it is none, is nested too deeply, or holds more values than are read)."""
     if _count_elements(data) > MAX_ELEMENTS:
         raise AnswerError(f"JSON of more than {MAX_ELEMENTS} values", "request")
     try:
@@ -435,8 +415,8 @@ def _count_elements(data: bytes) -> int:
 def _require_flat(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH + 1):
-        lists = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level = [child for children in lists for child in children]
+        nested = [value for value in level if isinstance(value, dict | list)]
+        level = [child for value in nested for child in (value.values() if isinstance(value, dict) else value)]
         if not level:
             return
     raise AnswerError(_TOO_DEEP, "request")

@@ -83,9 +83,11 @@ def describe_arguments(arguments: type[Any]) -> str:
     >>> describe_arguments(Example)
     'path=PATH,seed=3'
     """
-    fields = dataclasses.fields(arguments)
-    missing = dataclasses.MISSING
-    return ",".join(f"{one.name}={one.name.upper() if one.default is missing else one.default}" for one in fields)
+    parts = []
+    for argument in dataclasses.fields(arguments):
+        default = argument.name.upper() if argument.default is dataclasses.MISSING else argument.default
+        parts.append(f"{argument.name}={default}")
+    return ",".join(parts)
 
 
 def typed_arguments(
@@ -103,7 +105,7 @@ def typed_arguments(
 
     types = get_type_hints(arguments)
     declared = dataclasses.fields(arguments)
-    known = [one.name for one in declared]
+    known = [argument.name for argument in declared]
     values = {}
     for key, value in given.items():
         if key not in known:
@@ -113,9 +115,9 @@ def typed_arguments(
         except ValidationError as wrong:
             reason = wrong.errors(include_url=False)[0]["msg"]
             raise error(f"{name}: argument {key}={value!r}: {reason}") from wrong
-    for one in declared:
-        if one.name not in values and one.default is one.default_factory is dataclasses.MISSING:
-            raise error(f"{name} needs {one.name}=…")
+    for argument in declared:
+        if argument.name not in values and argument.default is argument.default_factory is dataclasses.MISSING:
+            raise error(f"{name} needs {argument.name}=…")
     return arguments(**values)
 
 
@@ -286,7 +288,6 @@ class Registry:
         return [offer for offer in installed(self.kind) if offer.name not in self.built_in]
 
     def names(self) -> list[str]:
-        """Every name, the built-in ones first."""
         return list(dict.fromkeys([*self.built_in, *(offer.name for offer in self.added())]))
 
     def plugin(self, name: str) -> Plugin | None:

@@ -96,11 +96,11 @@ def publishable(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         return {
-            key: "(left out)" if one and _SECRET_NAME.search(str(key)) else publishable(one)
-            for key, one in value.items()
+            key: "(left out)" if item and _SECRET_NAME.search(str(key)) else publishable(item)
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [publishable(one) for one in value]
+        return [publishable(item) for item in value]
     if isinstance(value, str):
         whole = _WHOLE_PATH.fullmatch(value)
         return f"…/{whole[1]}" if whole else _LOCAL_PATH.sub(r"…/\1", _URL_QUERY.sub(r"\1", _URL_LOGIN.sub("", value)))

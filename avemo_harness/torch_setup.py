@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 from avemo_harness.errors import UsageError, first_line, message_of
 from avemo_harness.files import cache_dir, sha256_of, write_atomically
+from avemo_harness.text import Notify
 
 
 @contextmanager
 def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Run worker processes until the block ends."""
     # A forked process could inherit a held lock of a threaded library, so processes start afresh.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
@@ -135,9 +135,6 @@ def one_thread() -> Iterator[None]:
 
 DType = Literal["float32", "bfloat16", "float16"]
 
-Say = Callable[[str], None]
-"""Takes a sentence for the user before something slow."""
-
 _SLOW_TO_HASH_BYTES = 2**30
 _NOT_WEIGHT_SUFFIXES = (".md", ".msgpack", ".h5", ".onnx")
 
@@ -164,8 +161,8 @@ class Weights:
         """
         import yaml
 
-        path = _settings_file(self, name)
-        if path is None:
+        path = Path(self.path) / name if self.revision is None else _hub_file(self.path, self.revision, name)
+        if path is None or not path.is_file():
             return {}
         try:
             text = path.read_text(encoding="utf-8")
@@ -193,7 +190,7 @@ class Weights:
 
 
 def find_weights(
-    pretrained: str, revision: str | None, config: str = "config.json", say: Say = lambda sentence: None
+    pretrained: str, revision: str | None, config: str = "config.json", say: Notify = lambda sentence: None
 ) -> Weights:
     """Pin weights: the commit that a Hub id stands for now, or the content of a local folder.
 
@@ -220,7 +217,7 @@ def find_weights(
     return Weights(pretrained, commit, f"{pretrained}@{commit}")
 
 
-def file_digest(path: Path, say: Say = lambda sentence: None) -> str:
+def file_digest(path: Path, say: Notify = lambda sentence: None) -> str:
     """SHA-256 of a file, hex; remembered by its size and time, since weights are large.
 
     Raises:
@@ -289,13 +286,6 @@ def load_model(
     return model.eval().requires_grad_(False).to(device or own_device())
 
 
-def _settings_file(weights: Weights, name: str) -> Path | None:
-    if weights.revision is None:
-        path = Path(weights.path) / name
-        return path if path.is_file() else None
-    return _hub_file(weights.path, weights.revision, name)
-
-
 def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:
     """A file of a repository, from the cache where the Hub cannot be reached; None where the repository lacks it."""
     from huggingface_hub import hf_hub_download
@@ -332,7 +322,7 @@ def _unreachable(where: str, name: str) -> UsageError:
     )
 
 
-def _folder_digest(folder: Path, say: Say) -> str:
+def _folder_digest(folder: Path, say: Notify) -> str:
     """Digest of the names and contents of a folder's files, documentation and other frameworks' weights aside."""
     files = [
         path

@@ -26,7 +26,8 @@ from avemo_harness.models.decoding import (
     until_end,
 )
 from avemo_harness.models.neural import SpokenReply
-from avemo_harness.torch_setup import Say, find_weights
+from avemo_harness.text import Notify
+from avemo_harness.torch_setup import find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ class VocoderFolder:
             sys.dont_write_bytecode = compiles
 
 
-def find_vocoder(path: str, say: Say) -> VocoderFolder:
+def find_vocoder(path: str, say: Notify) -> VocoderFolder:
     """Pin a vocoder down.
 
     Raises:

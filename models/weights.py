@@ -15,8 +15,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 from avemo_harness.errors import ModelError, UsageError, first_line
+from avemo_harness.text import Notify
 from avemo_harness.torch_setup import (
-    Say,
     Weights,
     find_weights,
     import_transformers,
@@ -125,7 +125,7 @@ class Placement:
         return {} if self.attn is None else {"attn_implementation": self.attn}
 
 
-def resolve(pretrained: str, revision: str | None, say: Say = lambda sentence: None) -> Checkpoint:
+def resolve(pretrained: str, revision: str | None, say: Notify = lambda sentence: None) -> Checkpoint:
     """Pin a checkpoint down: the commit of a Hub id, or the content of a local folder.
 
     Raises:
@@ -149,7 +149,7 @@ def resolve_remote(
     pretrained: str,
     revision: str | None,
     trust_code: bool = False,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> Checkpoint:
     """Pin a checkpoint with code of its own down. None of the code is run by it.
 
@@ -184,7 +184,7 @@ def resolve_remote(
     return checkpoint
 
 
-def _pin(pretrained: str, revision: str | None, say: Say) -> Checkpoint:
+def _pin(pretrained: str, revision: str | None, say: Notify) -> Checkpoint:
     if not pretrained:
         raise ModelError("name a checkpoint: --model_args pretrained=HUB_ID_OR_FOLDER")
     try:

@@ -128,7 +128,7 @@ class Workplace:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    """What a process printed, once it has ended well."""
+    """Output of a process, once it has ended well."""
     output, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     return output
@@ -137,68 +137,68 @@ def finished(process: subprocess.Popen[str]) -> str:
 @pytest.fixture(scope="module")
 def alone(task: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The results of one process."""
-    place = Workplace(tmp_path_factory.mktemp("alone"), task, environment)
-    place.let_go()
-    finished(place.start())
-    return (place.run / "results.json").read_bytes()
+    workplace = Workplace(tmp_path_factory.mktemp("alone"), task, environment)
+    workplace.let_go()
+    finished(workplace.start())
+    return (workplace.run / "results.json").read_bytes()
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_any_number_of_processes_gives_the_results_of_one_and_prints_one_table(
     processes: int, task: Path, environment: dict[str, str], tmp_path: Path, alone: bytes
 ) -> None:
-    place = Workplace(tmp_path, task, environment)
-    launcher = place.launch(processes)
-    place.wait_until_busy(processes)
-    place.let_go()
+    workplace = Workplace(tmp_path, task, environment)
+    launcher = workplace.launch(processes)
+    workplace.wait_until_busy(processes)
+    workplace.let_go()
     output = finished(launcher)
-    place.check_finished(alone)
-    assert len(place.workers()) == processes
-    assert sum(place.workers().values()) == DIALOGUES * TURNS
+    workplace.check_finished(alone)
+    assert len(workplace.workers()) == processes
+    assert sum(workplace.workers().values()) == DIALOGUES * TURNS
     assert output.count("run directory: ") == 1
 
 
 def test_after_one_of_three_was_killed_the_same_command_ends_as_if_nothing_had_happened(
     task: Path, environment: dict[str, str], tmp_path: Path, alone: bytes
 ) -> None:
-    place = Workplace(tmp_path, task, environment)
-    launcher = place.launch(3)
-    place.wait_until_busy(3)
-    os.kill(next(iter(place.workers())), signal.SIGKILL)
+    workplace = Workplace(tmp_path, task, environment)
+    launcher = workplace.launch(3)
+    workplace.wait_until_busy(3)
+    os.kill(next(iter(workplace.workers())), signal.SIGKILL)
     launcher.communicate(timeout=PATIENCE_S)
     assert launcher.returncode == 1
-    assert 0 < len(place.stored()) < DIALOGUES * TURNS
-    place.let_go()
-    finished(place.launch(3))
-    place.check_finished(alone)
+    assert 0 < len(workplace.stored()) < DIALOGUES * TURNS
+    workplace.let_go()
+    finished(workplace.launch(3))
+    workplace.check_finished(alone)
 
 
 def test_with_restarts_allowed_a_killed_process_is_made_good_by_the_launcher(
     task: Path, environment: dict[str, str], tmp_path: Path, alone: bytes
 ) -> None:
-    place = Workplace(tmp_path, task, environment)
-    launcher = place.launch(2, "--max_restarts", "1")
-    place.wait_until_busy(2)
-    os.kill(next(iter(place.workers())), signal.SIGKILL)
-    place.let_go()
+    workplace = Workplace(tmp_path, task, environment)
+    launcher = workplace.launch(2, "--max_restarts", "1")
+    workplace.wait_until_busy(2)
+    os.kill(next(iter(workplace.workers())), signal.SIGKILL)
+    workplace.let_go()
     finished(launcher)
-    place.check_finished(alone)
+    workplace.check_finished(alone)
 
 
 def test_a_process_that_is_started_by_hand_joins_in(
     task: Path, environment: dict[str, str], tmp_path: Path, alone: bytes
 ) -> None:
-    place = Workplace(tmp_path, task, environment)
-    launcher = place.launch(2)
-    place.wait_until_busy(2)
-    joined = place.start()
-    wait_until(lambda: joined.pid in place.workers(), "the third process is asked something")
-    place.let_go()
+    workplace = Workplace(tmp_path, task, environment)
+    launcher = workplace.launch(2)
+    workplace.wait_until_busy(2)
+    joined = workplace.start()
+    wait_until(lambda: joined.pid in workplace.workers(), "the third process is asked something")
+    workplace.let_go()
     finished(joined)
     finished(launcher)
-    place.check_finished(alone)
-    assert place.workers()[joined.pid] > 0
-    assert sum(place.workers().values()) == DIALOGUES * TURNS
+    workplace.check_finished(alone)
+    assert workplace.workers()[joined.pid] > 0
+    assert sum(workplace.workers().values()) == DIALOGUES * TURNS
 
 
 def test_a_wrong_command_is_told_by_each_process_with_its_rank(

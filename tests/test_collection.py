@@ -16,7 +16,7 @@ PASSED_OVER = ("build", "dist", "node_modules", "venv", "CVS", "_darcs", "{arch}
 
 
 def collected(folder: Path, *arguments: str) -> dict[str, int]:
-    """How many tests each file contributes where ``pytest`` is called in a folder without naming a file."""
+    """Number of tests that each file contributes where ``pytest`` is called in a folder without naming a file."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-qq", "-p", "no:cacheprovider", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What an installed package raises or gives back while it is used: one sentence that names it, or its item's error."""
+"""Whatever an installed package raises or gives back in use is one sentence that names it, or its item's error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Prefetching(Model):
 def test_what_a_model_raises_before_it_answers_costs_its_item_at_most(
     name: str, code: str, n_errors: int, text_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be made ready beforehand is asked for all the same."""
+    """A request that cannot be made ready beforehand is asked all the same."""
     install(monkeypatch, tmp_path, "models", f"c_{name}:{name}", MODEL + code)
     run = tmp_path / "run"
     main(["--model", "mine", "--tasks", text_task, "--output_path", str(run)])

@@ -25,9 +25,9 @@ LAYERS = {
     "hf_evaluate": {"benchmark", "metrics", "models", "scorers"},
     "tasks": set(),
 }
-"""What each package may import of the others."""
+"""Packages that each may import."""
 SHARED = frozenset({"errors", "files", "http", "http_answers", "registry", "text", "torch_setup"})
-"""What every package may import."""
+"""Modules that every package may import."""
 
 
 @pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."]])

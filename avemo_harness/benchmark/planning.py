@@ -28,7 +28,7 @@ def connected_components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     >>> connected_components([("b", "a"), ("c", "b"), ("x", "y")])
     {'b': 'a', 'a': 'a', 'c': 'a', 'x': 'x', 'y': 'x'}
     """
-    leader: dict[str, str] = {}
+    leader: dict[str, str] = {}  # a union-find forest; the smaller name leads, in whatever order the edges come
 
     def find(name: str) -> str:
         while leader.setdefault(name, name) != name:
@@ -129,7 +129,6 @@ def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
 
 
 def turn_item_id(dialogue_id: str, turn_index: int) -> str:
-    """The id of the item that asks about a turn."""
     return f"{dialogue_id}/{turn_index}"
 
 
@@ -172,9 +171,9 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None
             audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
             video_label=_known_label(task, pair.video_emotion, pair.pair_id),
         )
-        heard = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
-        seen = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
-        items.append((item, _lacking(heard, needed & {"sound"}) or _lacking(seen, needed & {"picture"})))
+        audio = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
+        video = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
+        items.append((item, _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})))
     return items
 
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, cast
 
 from avemo_harness.errors import MediaError, ReleaseError
@@ -39,11 +39,7 @@ def required(row: Row, key: str, kind: type, where: str) -> Any:
 
 
 def turn_records(row: Row, where: str) -> Sequence[Any]:
-    """The turns of a dialogue, from 1 to `MAX_TURNS`.
-
-    Raises:
-        ReleaseError: there is no such list.
-    """
+    """The turns of a dialogue, from 1 to `MAX_TURNS` (ReleaseError: there is no such list)."""
     turns = row.get("turns")
     if not isinstance(turns, Sequence) or not turns:
         raise ReleaseError(f"{where}: 'turns' must be a non-empty list")
@@ -228,19 +224,17 @@ class Release:
         return {pair.pair_id: pair for pair in self.pairs}
 
     def dialogue(self, dialogue_id: str) -> Dialogue:
-        """Return the dialogue of that id; KeyError where there is none."""
         return self._dialogues[dialogue_id]
 
     def pair(self, pair_id: str) -> ConflictPair:
-        """Return the conflict pair of that id; KeyError where there is none."""
         return self._pairs[pair_id]
 
 
-ClipFetcher = Callable[[int, str | None], Callable[[], bytes]]
-"""(turn position, path in the row) -> a function that returns the clip's bytes. Called for turns that have a clip."""
+ClipReader = Callable[[int, str | None], bytes]
+"""Reads a clip of a dialogue: (turn position, path in the row) -> the file's bytes."""
 
 
-def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
+def parse_dialogue(row: Row, where: str, read_clip: ClipReader) -> Dialogue:
     """Check one row of a split's config and make it a Dialogue.
 
     Raises:
@@ -249,7 +243,8 @@ def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
     dialogue_id = required(row, "dialogue_id", str, where)
     where = f"{where}: dialogue {dialogue_id!r}"
     turns = tuple(
-        _parse_turn(raw, position, dialogue_id, where, fetcher) for position, raw in enumerate(turn_records(row, where))
+        _parse_turn(raw, position, dialogue_id, where, read_clip)
+        for position, raw in enumerate(turn_records(row, where))
     )
     if turns[0].role != "user":
         raise ReleaseError(f"{where}: the first turn must be the user's, found {turns[0].role!r}")
@@ -262,7 +257,7 @@ def parse_dialogue(row: Row, where: str, fetcher: ClipFetcher) -> Dialogue:
     )
 
 
-def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Turn:
+def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, read_clip: ClipReader) -> Turn:
     where = f"{where}, turn {position}"
     if not isinstance(raw, Mapping):
         raise ReleaseError(f"{where}: a turn must be a record, found {type(raw).__name__}")
@@ -283,7 +278,7 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
         text=str(raw.get("text") or ""),
         emotion=emotion,
         style_prompt=raw.get("style_prompt"),
-        clip=_parse_clip(raw, position, dialogue_id, where, fetcher),
+        clip=_parse_clip(raw, position, dialogue_id, where, read_clip),
         duration_s=bounded_number(raw, "duration_s", MAX_SECONDS, where),
         valence=valence,
         arousal=arousal,
@@ -291,7 +286,7 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, fetcher: 
     )
 
 
-def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: ClipFetcher) -> Clip | None:
+def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, read_clip: ClipReader) -> Clip | None:
     media, digest = raw.get("clip"), raw.get("clip_sha256")
     if media is None and digest is None:
         return None
@@ -301,7 +296,7 @@ def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, fetcher: 
         raise ReleaseError(f"{where}: a clip needs its clip_sha256 (64 hex digits) beside it, found {digest!r}")
     path = media.get("path") if media else None
     name = f"dialogue {dialogue_id}, turn {position}"
-    return Clip(digest, name, fetcher(position, path), _stated_streams(raw, where))
+    return Clip(digest, name, partial(read_clip, position, path), _stated_streams(raw, where))
 
 
 def _stated_streams(raw: Row, where: str) -> frozenset[Stream] | None:

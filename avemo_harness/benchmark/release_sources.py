@@ -39,7 +39,6 @@ class ParquetSource:
 
     @classmethod
     def local(cls, path: Path) -> ParquetSource:
-        """A file on this machine."""
         return cls(str(path), partial(_checked, path))
 
 
@@ -68,15 +67,11 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
                 with _readable(source):
                     rows = parquet.read_row_group(group, columns=columns).to_pylist()
                 for position, row in enumerate(rows):
-                    yield parse_dialogue(row, source.name, partial(clips.fetcher, position))
+                    yield parse_dialogue(row, source.name, partial(clips.read, position))
 
 
 def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
-    """Yield the conflict pairs of a split.
-
-    Raises:
-        ReleaseError: a file is not Parquet, or a row breaks the schema.
-    """
+    """Yield the conflict pairs of a split (ReleaseError: a file is not Parquet, or a row breaks the schema)."""
     for source in sources:
         with _open_parquet(source) as parquet, _readable(source):
             rows = parquet.read().to_pylist()
@@ -156,13 +151,11 @@ class _RowGroupClips:
     """The clips of one row group; the embedded ones of the group read last stay in memory: clips are asked in turn."""
 
     _lock = threading.Lock()
+    # Of the class, not of an object: each group has an object of its own, and only one group is to be held.
     _last: tuple[_RowGroupClips, pa.ChunkedArray] | None = None
 
     def __init__(self, source: ParquetSource, group: int, clip_bytes: list[str], root: Path | None) -> None:
         self.source, self.group, self.clip_bytes, self.root = source, group, clip_bytes, root
-
-    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
-        return partial(self.read, position, turn, path)
 
     def read(self, position: int, turn: int, path: str | None) -> bytes:
         if self.clip_bytes:
@@ -214,7 +207,6 @@ def resolve_commit(repo: str, revision: str | None) -> str:
 
 
 def list_configs(repo: str, commit: str) -> list[str]:
-    """Return the names of the configs that a Hub data set has at a commit."""
     import datasets
 
     with _network_errors(repo):
@@ -241,7 +233,7 @@ def read_hub_dialogues(repo: str, commit: str, name: str, split: str, media_root
     _check_turns(table, _where(repo, commit))
     clips = _TableClips(table.column("turns"), media_root)
     for position, row in enumerate(_without_clip_bytes(table)):
-        yield parse_dialogue(row, _where(repo, commit), partial(clips.fetcher, position))
+        yield parse_dialogue(row, _where(repo, commit), partial(clips.read, position))
 
 
 def stream_dialogues(
@@ -347,9 +339,6 @@ class _TableClips:
 
     def __init__(self, turns: pa.ChunkedArray, root: Path | None) -> None:
         self.turns, self.root = turns, root
-
-    def fetcher(self, position: int, turn: int, path: str | None) -> Callable[[], bytes]:
-        return partial(self.read, position, turn, path)
 
     def read(self, position: int, turn: int, path: str | None) -> bytes:
         clip = self.turns[position].values[turn].as_py().get("clip") or {}

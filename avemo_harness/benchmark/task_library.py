@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """Tasks and groups by name."""
+    """Tasks and groups by their names."""
 
     tasks: dict[str, Entry] = field(default_factory=dict)
     groups: dict[str, Entry] = field(default_factory=dict)
@@ -91,7 +91,6 @@ class TaskLibrary:
 
     @cached_property
     def _own(self) -> _Index:
-        """Entries of the folders."""
         index = _Index()
         for folder in self.folders:
             for file in _yaml_files(folder):
@@ -118,7 +117,6 @@ class TaskLibrary:
 
     @property
     def tasks(self) -> list[Entry]:
-        """Every task of the folders, by name."""
         return sorted(self._own.tasks.values(), key=lambda entry: entry.name)
 
     @property
@@ -128,7 +126,6 @@ class TaskLibrary:
 
     @property
     def added(self) -> list[Entry]:
-        """Every task of installed packages, by name."""
         return sorted(self._added.tasks.values(), key=lambda entry: entry.name)
 
     def members(self, group: str) -> list[Entry]:

@@ -17,7 +17,7 @@ MAX_VALUES = 2_000
 MAX_KEY = 100
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in a document: mapping keys and list positions from the top."""
+"""Path of a value in a document: mapping keys and list positions from the top."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 more failed items than ``--max_errors``, 2 something the user can fix, 130 interrupted and resumable.
     """
-    arguments = [_with_underscores(one) for one in (sys.argv[1:] if argv is None else argv)]
+    arguments = [_with_underscores(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -91,6 +91,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
     """Keeps the description's lines and shows defaults."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
+        # A default that is nothing would be shown as (default: None).
         return action.help if action.default in (None, False, []) else super()._get_help_string(action)
 
 

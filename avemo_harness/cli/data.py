@@ -14,7 +14,6 @@ from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
-    from avemo_harness.data.checks.checking import CheckOptions
     from avemo_harness.data.checks.keeping import Kept
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
@@ -53,7 +52,6 @@ _MAX_PRINTED_FAILURES = 5
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `data build`."""
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe (--list) or a YAML file")
     parser.add_argument("--list", action="store_true", help="print the recipes and where they lie, and build nothing")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the release")
@@ -62,9 +60,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_build(args: argparse.Namespace) -> int:
-    """Build; print what the release holds and what failed."""
     from avemo_harness.data.pipeline.config import RECIPES, BuildConfig, open_recipe, recipe_summaries
-    from avemo_harness.errors import UsageError
 
     if args.list:
         summaries = recipe_summaries()
@@ -174,10 +170,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
     parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
     parser.add_argument(
-        "--noise",
-        choices=get_args(NoiseName),
-        default="speech_shaped",
-        help="what replaces speech under video_only",
+        "--noise", choices=get_args(NoiseName), default="speech_shaped", help="what replaces speech under video_only"
     )
     parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="raters' votes on clips")
     parser.add_argument(
@@ -199,7 +192,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_check(args: argparse.Namespace) -> int:
     from avemo_harness.benchmark.conditions import ConditionCache
-    from avemo_harness.data.checks.checking import check_release
+    from avemo_harness.data.checks.checking import CheckOptions, check_release
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
 
@@ -209,7 +202,15 @@ def execute_check(args: argparse.Namespace) -> int:
         require_new_folder(args.write_kept.expanduser())
     folder = fetch_release(args.release, args.revision)
     conditions = ConditionCache(cache_dir() / "conditions")
-    checked = check_release(folder, _check_options(args), conditions, say)
+    options = CheckOptions(
+        config=args.config,
+        media_root=args.media_root,
+        noise=args.noise,
+        recognizer=args.recognizer,
+        votes=args.votes,
+        rule=args.drop or ("majority" if args.votes else "recognizer"),
+    )
+    checked = check_release(folder, options, conditions, say)
     conditions.prune()
     for config, found in checked.configs.items():
         show(f"{config}:")
@@ -223,24 +224,11 @@ def execute_check(args: argparse.Namespace) -> int:
     return 1 if checked.failed else 0
 
 
-def _check_options(args: argparse.Namespace) -> CheckOptions:
-    from avemo_harness.data.checks.checking import CheckOptions
-
-    return CheckOptions(
-        config=args.config,
-        media_root=args.media_root,
-        noise=args.noise,
-        recognizer=args.recognizer,
-        votes=args.votes,
-        rule=args.drop or ("majority" if args.votes else "recognizer"),
-    )
-
-
 def _kept_lines(kept: Kept, folder: Path) -> str:
     parts = [
-        f"{one.config}, {one.split}: {one.dialogues_kept:,} of {one.dialogues:,} dialogues, {one.pairs_kept:,} of "
-        f"{one.pairs:,} conflict pairs"
-        for one in kept.splits
+        f"{split.config}, {split.split}: {split.dialogues_kept:,} of {split.dialogues:,} dialogues, "
+        f"{split.pairs_kept:,} of {split.pairs:,} conflict pairs"
+        for split in kept.splits
     ]
     return "\n".join([f"kept by {kept.rule} ({kept.by}) in {folder}:", *(f"  {part}" for part in parts)])
 
@@ -262,9 +250,7 @@ def add_push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--private", action="store_true", help="nobody else may see it")
     parser.add_argument("--ids_only", action="store_true", help="ids, texts, labels and digests, but no clips")
     parser.add_argument(
-        "--acknowledge_restricted",
-        action="store_true",
-        help="you have made sure that you may share what is restricted",
+        "--acknowledge_restricted", action="store_true", help="you have made sure that you may share what is restricted"
     )
 
 
@@ -297,10 +283,7 @@ ACTIONS = {
         "make a release: write, speak, animate, package",
         Command(BUILD_HELP, add_build_arguments, execute_build),
     ),
-    "import": (
-        "make a release of a corpus that you have",
-        Command(IMPORT_HELP, add_import_arguments, execute_import),
-    ),
+    "import": ("make a release of a corpus that you have", Command(IMPORT_HELP, add_import_arguments, execute_import)),
     "conflicts": (
         "pair clips whose sound and face disagree",
         Command(CONFLICTS_HELP, add_conflicts_arguments, execute_conflicts),

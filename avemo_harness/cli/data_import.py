@@ -37,18 +37,18 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
     importers = parser.add_subparsers(dest="importer", required=True, metavar=f"{{{','.join(IMPORTERS)}}}")
     for name in IMPORTERS:
-        one = importers.add_parser(name, formatter_class=parser.formatter_class)
-        one.add_argument("source", metavar="SOURCE", help="folder, archive, folder of archives, or Hub id")
-        one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the release")
-        one.add_argument("--config", metavar="NAME", help="config to write (default: see above)")
-        one.add_argument("--embed", action="store_true", help="put the clips into the Parquet files")
-        one.add_argument(
+        importer = importers.add_parser(name, formatter_class=parser.formatter_class)
+        importer.add_argument("source", metavar="SOURCE", help="folder, archive, folder of archives, or Hub id")
+        importer.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the release")
+        importer.add_argument("--config", metavar="NAME", help="config to write (default: see above)")
+        importer.add_argument("--embed", action="store_true", help="put the clips into the Parquet files")
+        importer.add_argument(
             "--max_bad", type=_share, default=0.05, metavar="SHARE", help="of the clips, that may be bad (default: 5%%)"
         )
-        one.add_argument("--strict", action="store_true", help="end at the first bad clip")
-        one.add_argument("--skip_damaged", action="store_true", help="go on past bad clips, as without --strict")
-        one.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
-        _add_options(one, importer_options(name))
+        importer.add_argument("--strict", action="store_true", help="end at the first bad clip")
+        importer.add_argument("--skip_damaged", action="store_true", help="go on past bad clips, as without --strict")
+        importer.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
+        _add_options(importer, importer_options(name))
 
 
 def execute_import(args: argparse.Namespace) -> int:
@@ -115,8 +115,8 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
             show(f"  … and {more:,} more: {args.out / IMPORT_RECORD} names all")
         for reason, count in count_reasons(imported.bad_files):
             show(f"  {count:,} × {reason}")
-    for one in imported.found.dropped:
-        show(f"left out {one.count:,}: {one.reason}")
+    for dropped in imported.found.dropped:
+        show(f"left out {dropped.count:,}: {dropped.reason}")
     for note in imported.found.notes:
         show(note)
     config = args.config or imported.found.config

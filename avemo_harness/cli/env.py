@@ -6,10 +6,12 @@ import argparse
 import os
 import platform
 import shutil
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from avemo_harness.cli.options import Command
+from avemo_harness.text import aligned
 
 ENV_HELP = """Make, list or remove the private environments of models whose published code needs old packages.
 
@@ -33,11 +35,12 @@ def execute_env(args: argparse.Namespace) -> int:
     if args.action == "list":
         return _list_environments()
     environment = Environment(find_recipe(args.name))
+    say = partial(print, flush=True)  # each step takes minutes, so its line must not wait in a buffer
     if args.action == "create":
         from avemo_harness.models.environments.creation import create
 
-        create(environment, _print_line, args.python)
-    elif environment.remove(_print_line):
+        create(environment, say, args.python)
+    elif environment.remove(say):
         print(f"{args.name} is removed from {environment.folder}")
     else:
         print(f"{args.name}: there is none in {environment.folder}")
@@ -46,7 +49,6 @@ def execute_env(args: argparse.Namespace) -> int:
 
 def _list_environments() -> int:
     from avemo_harness.models.environments.recipes import RECIPES, Environment
-    from avemo_harness.text import aligned
 
     rows = [["environment", "state", "size", "recipe", "path"]]
     for name, recipe in RECIPES.items():
@@ -56,10 +58,6 @@ def _list_environments() -> int:
         rows.append([name, state, size, environment.recipe.digest, str(environment.folder)])
     print("\n".join(aligned(rows)))
     return 0
-
-
-def _print_line(line: str) -> None:
-    print(line, flush=True)
 
 
 DOCTOR_HELP = """Say what this machine has and what is configured, and which models run here."""

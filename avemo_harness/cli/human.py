@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import UsageError
+from avemo_harness.text import aligned
 
 if TYPE_CHECKING:
     from avemo_harness.human.analysis import HumanResult, Scores
@@ -219,7 +220,7 @@ def execute_analyze(args: argparse.Namespace) -> int:
     result = analyze(study, key, collection.ratings)
     refused = write_result(args.study, key, result, say)
     write_tables(args.study, key, collection, result)
-    show("\n\n".join(part for one in (result, *result.apart) for part in _result_parts(one)))
+    show("\n\n".join(part for scales in (result, *result.apart) for part in _result_parts(scales)))
     print(f"\nwritten: {args.study / HUMAN}, ratings.csv, raters.csv; avemo-eval score RUN shows the scores of a run")
     for error in refused:
         say(error.advise("leave that run without its scores"))
@@ -252,8 +253,6 @@ def _result_parts(result: HumanResult) -> list[str]:
 
 
 def _systems_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     rows = [["system", *next(iter(scores.systems.values()))]]
     for label, columns in scores.systems.items():
         rows += _estimate_rows(label, [columns[name] for name in rows[0][1:]])
@@ -261,23 +260,21 @@ def _systems_table(scores: Scores) -> str:
 
 
 def _differences_table(scores: Scores) -> str:
-    from avemo_harness.text import aligned
-
     rows = [["difference", *scores.differences[0].columns]]
-    for one in scores.differences:
-        rows += _estimate_rows(f"{one.of} - {one.to}", [one.columns[name] for name in rows[0][1:]], signed=True)
+    for difference in scores.differences:
+        estimates = [difference.columns[name] for name in rows[0][1:]]
+        rows += _estimate_rows(f"{difference.of} - {difference.to}", estimates, signed=True)
     return "\n".join(aligned(rows))
 
 
 def _agreement_table(result: HumanResult) -> str:
-    from avemo_harness.text import aligned
-
     agreement = result.scores.agreement
+    scales = agreement.values()
     rows = [
         ["agreement", *agreement],
-        *_estimate_rows("Krippendorff's alpha", [one.alpha for one in agreement.values()]),
-        *_estimate_rows("ICC(2,1)", [one.icc_single for one in agreement.values()]),
-        *_estimate_rows("ICC(2,k)", [one.icc_mean for one in agreement.values()]),
+        *_estimate_rows("Krippendorff's alpha", [scale.alpha for scale in scales]),
+        *_estimate_rows("ICC(2,1)", [scale.icc_single for scale in scales]),
+        *_estimate_rows("ICC(2,k)", [scale.icc_mean for scale in scales]),
     ]
     if result.repeats.n:
         repeats = result.repeats
@@ -287,14 +284,13 @@ def _agreement_table(result: HumanResult) -> str:
 
 
 def _estimate_rows(name: str, estimates: Sequence[MetricValue | Estimate], signed: bool = False) -> list[list[str]]:
-    """A row of values, and below it one of their intervals."""
     from avemo_harness.report.values import UNDEFINED, figure, span
 
     intervals = [
-        UNDEFINED if one.ci_low is None or one.ci_high is None else span(one.ci_low, one.ci_high, signed=signed)
-        for one in estimates
+        UNDEFINED if value.ci_low is None or value.ci_high is None else span(value.ci_low, value.ci_high, signed=signed)
+        for value in estimates
     ]
-    return [[name, *(figure(one.value, signed=signed) for one in estimates)], ["95 % interval", *intervals]]
+    return [[name, *(figure(value.value, signed=signed) for value in estimates)], ["95 % interval", *intervals]]
 
 
 def _share(value: float | None) -> str:

@@ -40,10 +40,7 @@ def add_data_options(options: _OptionGroup) -> None:
     )
     options.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
     options.add_argument(
-        "--where",
-        action="append",
-        metavar="FIELD=VALUE",
-        help="only such turns, e.g. emotion=angry; may be repeated",
+        "--where", action="append", metavar="FIELD=VALUE", help="only such turns, e.g. emotion=angry; may be repeated"
     )
     options.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
 

@@ -18,7 +18,6 @@ from avemo_harness.text import printable_lines
 
 
 def show(text: str) -> None:
-    """Print a result on the standard output."""
     print(printable_lines(text))
 
 

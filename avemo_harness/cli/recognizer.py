@@ -67,29 +67,25 @@ def read_clips(args: argparse.Namespace) -> Iterator[tuple[Path, Recording, Moda
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values for a program to read."""
     write_file(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def write_figure(path: Path, result: trajectory_evaluation.SplitResult) -> None:
-    """Draw Figure 2 of an evaluation."""
     from avemo_harness.recognizers.recordings import MODALITY_NAMES
     from avemo_harness.report.figures import draw_ratings
 
     recordings = [
         (
-            one.recording.recording_id,
-            one.recording.trajectory,
-            {MODALITY_NAMES[view]: values for view, values in one.values.items()},
+            predicted.recording.recording_id,
+            predicted.recording.trajectory,
+            {MODALITY_NAMES[view]: values for view, values in predicted.values.items()},
         )
-        for one in result.predicted
+        for predicted in result.predicted
     ]
     write_file(path, draw_ratings(recordings))
 
 
 def write_file(path: Path, text: str | bytes) -> None:
-    """Write a file and say so."""
-
     write_atomically(path, text)
     say(f"wrote {path}")
 
@@ -158,7 +154,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
         return
     print("\n".join(recognition_table(found)))
     if args.out is not None:
-        write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(one) for one in found]})
+        write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(recognition) for recognition in found]})
 
 
 def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
@@ -228,29 +224,29 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
     train = actions.add_parser("train", help="train one and keep it in a folder")
     evaluate = actions.add_parser("evaluate", help="train and test by split, or test one that is trained")
     predict = actions.add_parser("predict", help="print what a trained one follows in clips, a JSON line each")
-    for one in (train, evaluate):
-        one.add_argument(
+    for learning in (train, evaluate):
+        learning.add_argument(
             "--corpus",
             required=True,
             metavar="NAME:PATH",
             help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments",
         )
-        one.add_argument(
+        learning.add_argument(
             "--extractor",
             action="append",
             metavar="NAME[:key=value,…]",
             help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
         )
-        one.add_argument(
+        learning.add_argument(
             "--kind", choices=EXTRACTORS, help="(default: continuous where the corpus has ratings over time)"
         )
-        one.add_argument(
+        learning.add_argument(
             "--delay_s",
             metavar="SECONDS",
             help="by how much ratings are moved earlier; `auto` searches it on training recordings "
             "(default: auto where raters followed live, else 0)",
         )
-        one.add_argument("--seed", type=int, default=0, help="of every draw")
+        learning.add_argument("--seed", type=int, default=0, help="of every draw")
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the recogniser")
     evaluate.add_argument(
         "--split",

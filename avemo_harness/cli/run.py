@@ -38,7 +38,6 @@ class Progress:
         self._started = self._said = time.monotonic()
 
     def stored(self, records: Sequence[StoredResponse]) -> None:
-        """Count new records and show the line."""
         for record in records:
             self._count(record)
         if self._bar is not None:
@@ -79,7 +78,6 @@ class Progress:
 
 @contextmanager
 def make_progress(run: PreparedRun) -> Iterator[Progress]:
-    """Show the progress of a run on standard error."""
     if not sys.stderr.isatty():
         yield Progress(run, None)
         return
@@ -112,17 +110,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
     what.add_argument("--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas")
     what.add_argument(
-        "--include_path",
-        action="append",
-        metavar="DIR",
-        help="a folder with more task YAMLs; may be repeated",
+        "--include_path", action="append", metavar="DIR", help="a folder with more task YAMLs; may be repeated"
     )
     what.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
     what.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="options from a YAML or JSON file, or from a saved run.json",
+        "--config", type=Path, metavar="FILE", help="options from a YAML or JSON file, or from a saved run.json"
     )
     data = parser.add_argument_group("of which data")
     add_data_options(data)

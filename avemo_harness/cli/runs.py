@@ -110,7 +110,6 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_report(args: argparse.Namespace) -> int:
-    from avemo_harness.errors import UsageError
     from avemo_harness.report.html.page import REPORT, leave_out, write_report
     from avemo_harness.report.html.recordings import bundle, embed
     from avemo_harness.run.config import read_run
@@ -205,9 +204,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute_export(args: argparse.Namespace) -> int:
-    from importlib import import_module
-
     from avemo_harness.files import write_atomically
+    from avemo_harness.registry import load_object
     from avemo_harness.report.exports.formats import Publication, log_to, refuse_unfinished
     from avemo_harness.report.scored_run import read_scored_run
 
@@ -217,8 +215,7 @@ def execute_export(args: argparse.Namespace) -> int:
     if not args.allow_partial:
         refuse_unfinished(run)
     if args.format:
-        module, _, function = FORMATS[args.format].partition(":")
-        make = getattr(import_module(module), function)
+        make = load_object(FORMATS[args.format])
         publication = Publication(args.model_id, args.dataset_id, args.source_url)
         for name, text in make(run, publication).items():
             path = (args.output_path or args.run / "export") / name

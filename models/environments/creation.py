@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,12 @@ from avemo_harness import files
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.files import exclusive_lock
 from avemo_harness.models.environments.recipes import Environment, Recipe, is_hashed, pin_of
-
-Say = Callable[[str], None]
-"""Takes a line for the user: what is done now."""
+from avemo_harness.text import Notify
 
 LAST_LINES = 4
-"""Of what a failed command wrote, how many its error quotes."""
+"""Lines of a failed command's output that its error quotes."""
 PYTHONS = ((3, 11), (3, 12))
-"""Between which versions the pinned packages have wheels."""
+"""First and last version of Python that the pinned packages have wheels for."""
 WORTH_SAYING = ("Downloading ", "Building wheel", "Installing collected")
 WHEELS_OF_TORCH = "https://download.pytorch.org/whl/"
 """The index of builds with a tag, a folder for each. Their hashes are not known; no other index is asked with it."""
@@ -65,7 +63,7 @@ class _Step:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def create(environment: Environment, say: Say = lambda line: None, base: Path | None = None) -> None:
+def create(environment: Environment, say: Notify = lambda line: None, base: Path | None = None) -> None:
     """Make an environment, or what is missing of it; one that is ready is left as it is.
 
     Args:
@@ -95,7 +93,7 @@ def create(environment: Environment, say: Say = lambda line: None, base: Path | 
         say(f"{name} is ready in {environment.folder}")
 
 
-def _prepared(environment: Environment, say: Say) -> list[str]:
+def _prepared(environment: Environment, say: Notify) -> list[str]:
     """The steps that an interrupted attempt has done; what cannot be continued is deleted."""
     try:
         digest, done = json.loads(_journal(environment).read_text(encoding="utf-8"))
@@ -196,7 +194,7 @@ def _tag(pin: str) -> str:
     return pin_of(pin).partition("+")[2]
 
 
-def _take(environment: Environment, step: _Step, say: Say) -> None:
+def _take(environment: Environment, step: _Step, say: Notify) -> None:
     for name, text in step.files.items():
         files.write_atomically(environment.folder / name, text)
     failures = []
@@ -218,22 +216,18 @@ def _finish(environment: Environment) -> None:
     recipe = environment.recipe
     wanted = json.dumps([recipe.modules, recipe.distributions])
     try:
-        told = _run(environment, _Command((str(environment.python), "-c", _LOOK, wanted)), lambda line: None)
+        line = _run(environment, _Command((str(environment.python), "-c", _LOOK, wanted)), lambda line: None)
     except _CommandError as error:
         raise UsageError(
             f"{recipe.name}: its packages are installed and do not work: {error}; make it anew: "
             f"`avemo-eval env remove {recipe.name}`, then create"
         ) from error
-    found = json.loads(told)
+    found = json.loads(line)
     environment.finish(found["packages"], found["python"])
 
 
-def _run(environment: Environment, command: _Command, say: Say) -> str:
-    """Run a command of the environment to its end; returns its last line.
-
-    Raises:
-        _CommandError: it failed.
-    """
+def _run(environment: Environment, command: _Command, say: Notify) -> str:
+    """Run a command of the environment to its end; returns its last line (_CommandError: it failed)."""
     last: list[str] = []
     with open(_log(environment), "a", encoding="utf-8") as log:
         log.write(f"$ {' '.join(command.words)}\n")
@@ -247,7 +241,7 @@ def _run(environment: Environment, command: _Command, say: Say) -> str:
 
 
 def _lines(command: _Command, folder: Path) -> Iterator[str]:
-    """What a command writes, line by line; the command ends with the reading."""
+    """The output of a command, line by line; the command ends with the reading."""
     settings = {
         name: value
         for name, value in os.environ.items()
@@ -285,12 +279,12 @@ def _lines(command: _Command, folder: Path) -> Iterator[str]:
 def _check_python(base: Path) -> None:
     code = "import sys; print(*sys.version_info[:2])"
     try:
-        told = subprocess.run([str(base), "-c", code], capture_output=True, text=True, check=True).stdout.split()
-        found = (int(told[0]), int(told[1]))
+        output = subprocess.run([str(base), "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        found = (int(output[0]), int(output[1]))
     except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
         raise UsageError(f"{base}: not a Python interpreter; give another one with --python") from error
     if not PYTHONS[0] <= found <= PYTHONS[1]:
-        first, last = (".".join(map(str, one)) for one in PYTHONS)
+        first, last = (".".join(map(str, version)) for version in PYTHONS)
         raise UsageError(
             f"the pinned packages run on Python {first} to {last}, and {base} is {found[0]}.{found[1]}; name another "
             "interpreter with --python"

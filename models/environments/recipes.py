@@ -20,6 +20,7 @@ from avemo_harness import files
 from avemo_harness.errors import ModelError, StoreError, UsageError
 from avemo_harness.files import exclusive_lock
 from avemo_harness.registry import hint
+from avemo_harness.text import Notify
 
 FOLDER = Path(__file__).parent / "locks"
 """A file for each recipe, and ``builds.txt`` for builds of torch; `tests/support/write_locks.py` writes them anew."""
@@ -48,7 +49,6 @@ def names_of(requirements: Iterable[str]) -> set[str]:
 
 
 def is_hashed(requirement: str) -> bool:
-    """True if pip can check the file that it is installed from."""
     return "--hash=sha256:" in requirement
 
 
@@ -109,7 +109,7 @@ SHARED = (
     # None is built for this torch; `avemo_harness.models.weights` makes do with its part that is plain Python.
     "torchaudio==2.11.0",
 )
-"""What both models' code runs on, and what this package needs of its own."""
+"""Packages that both models' code runs on, and that this package needs of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +137,11 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Of everything in it, hex."""
         content = json.dumps([FORMAT, asdict(self)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def distributions(self) -> tuple[str, ...]:
-        """The names of the packages that are asked for."""
         return tuple(requirement.partition("==")[0] for requirement in (*self.builds, *self.packages))
 
 
@@ -204,11 +202,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {"minicpm-o": minicpm_o, "baichuan
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of a name.
-
-    Raises:
-        UsageError: there is none, or the main environment lacks what goes into it.
-    """
+    """The recipe of a name (UsageError: there is none, or the main environment lacks what goes into it)."""
     if name not in RECIPES:
         raise UsageError(f"unknown environment {name!r}{hint(name, RECIPES)}")
     return RECIPES[name]()
@@ -231,7 +225,7 @@ State = Literal["missing", "unfinished", "stale", "ready"]
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What an environment turned out to be.
+    """Record of a finished environment.
 
     Args:
         recipe: digest of the recipe that it was made of.
@@ -252,17 +246,14 @@ class Environment:
 
     @property
     def folder(self) -> Path:
-        """Everything of it."""
         return files.cache_dir() / "environments" / self.recipe.name
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
         return self.folder / "venv" / "bin" / "python"
 
     @property
     def marker(self) -> Path:
-        """The file that says that it is finished, and of which recipe."""
         return self.folder / "finished.json"
 
     @property
@@ -280,7 +271,7 @@ class Environment:
         return "ready" if finished.recipe == self.recipe.digest else "stale"
 
     def finished(self) -> Finished | None:
-        """What is known of it since it was finished; None where it is not."""
+        """The record that `finish` wrote; None where there is none."""
         try:
             found = json.loads(self.marker.read_text(encoding="utf-8"))
             return Finished(found["recipe"], found["packages"], found["python"])
@@ -293,7 +284,6 @@ class Environment:
         files.write_atomically(self.marker, json.dumps(asdict(found), indent=1, sort_keys=True) + "\n")
 
     def size_bytes(self) -> int:
-        """Room that it takes on the disk."""
         return sum(
             os.lstat(os.path.join(folder, name)).st_blocks * 512
             for folder, _, names in os.walk(self.folder)
@@ -312,12 +302,8 @@ class Environment:
             name = self.recipe.name
             raise ModelError(f"{name} {why}: `avemo-eval env create {name}` makes it once")
 
-    def remove(self, say: Callable[[str], None] = lambda sentence: None) -> bool:
-        """Delete it; returns whether there was one.
-
-        Raises:
-            StoreError: it cannot be deleted.
-        """
+    def remove(self, say: Notify = lambda sentence: None) -> bool:
+        """Delete it; returns whether there was one (StoreError: it cannot be deleted)."""
         with exclusive_lock(self.lock, lambda: say(f"another process is making {self.recipe.name}: waiting for it")):
             if not self.folder.exists():
                 return False

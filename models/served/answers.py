@@ -48,7 +48,7 @@ def first_alternatives(logprobs: Any) -> Alternatives:
 def _of_content(content: dict[str, Any]) -> Iterable[tuple[Any, Any]]:
     top = content.get("top_logprobs")
     listed = top if isinstance(top, list) else []
-    yield from ((_token_text(one), one.get("logprob")) for one in (content, *listed) if isinstance(one, dict))
+    yield from ((_token_text(entry), entry.get("logprob")) for entry in (content, *listed) if isinstance(entry, dict))
     yield from top.items() if isinstance(top, dict) else ()
 
 
@@ -62,12 +62,12 @@ def _first(values: Any) -> Any:
     return values[0] if isinstance(values, list) and values else None
 
 
-def _token_text(one: dict[str, Any]) -> Any:
+def _token_text(entry: dict[str, Any]) -> Any:
     """The text of a token: its bytes, where they are told, since some servers tell a vocabulary's own spelling."""
-    data = one.get("bytes")
+    data = entry.get("bytes")
     if isinstance(data, list) and data and all(type(byte) is int and 0 <= byte < 256 for byte in data):
         return bytes(data).decode("utf-8", "surrogateescape")
-    return one.get("token")
+    return entry.get("token")
 
 
 def _is_number(value: Any) -> bool:
@@ -188,7 +188,7 @@ _OPEN_THOUGHT = re.compile(r"\s*<(?:think|thinking|thought)>", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ChatCompletion:
-    """What a server told.
+    """A chat completion, whole or put together from a stream.
 
     Args:
         text: None where there is none; empty where the model said nothing before its end, or its limit in thoughts.
@@ -216,7 +216,7 @@ def read_answer(body: Any) -> ChatCompletion:
     for choice in _choices(body):
         gathered.append(_Choice(_index(choice)))
         gathered[-1].add(choice, _mapping(choice.get("message")), "text")
-    return _told(gathered, _mapping(body.get("usage")))
+    return _completion(gathered, _mapping(body.get("usage")))
 
 
 def read_events(events: Iterable[Any]) -> ChatCompletion:
@@ -231,16 +231,16 @@ def read_events(events: Iterable[Any]) -> ChatCompletion:
     for event in events:
         if isinstance(event, dict):
             usage = _mapping(event.get("usage")) or usage
-            if event.get("choices") is None:
+            if event.get("choices") is None:  # gateways keep streams alive by such events
                 continue
         for choice in _choices(event):
-            one = gathered.setdefault(_index(choice), _Choice(_index(choice)))
             modality = "audio" if "audio" in (event.get("modality"), choice.get("modality")) else "text"
-            one.add(choice, _mapping(choice.get("delta")), modality)
-    told = _told(list(gathered.values()), usage)
-    if told.ended is None:
+            so_far = gathered.setdefault(_index(choice), _Choice(_index(choice)))
+            so_far.add(choice, _mapping(choice.get("delta")), modality)
+    completion = _completion(list(gathered.values()), usage)
+    if completion.ended is None:
         raise AnswerError("the stream was cut off: no reason to finish came")
-    return told
+    return completion
 
 
 def without_thoughts(text: str) -> str:
@@ -278,14 +278,15 @@ class _Choice:
             self.sound.append(text)
         elif text is not None:
             self.texts.append(text)
-        self.refusals += [str(one["refusal"]) for one in (part, choice) if one.get("refusal")]
+        self.refusals += [str(source["refusal"]) for source in (part, choice) if source.get("refusal")]
         self.reasons += [choice["finish_reason"]] if choice.get("finish_reason") else []
-        self.errors += [_error(one["error"]) for one in (choice, part) if one.get("error")]
+        errors = [source["error"] for source in (choice, part) if source.get("error")]
+        self.errors += [server_message(json.dumps({"error": error}).encode()) for error in errors]
         self.alternatives = self.alternatives or first_alternatives(choice.get("logprobs"))
         self.has_more |= any(part.get(name) for name in (*_THOUGHT_FIELDS, *_CALL_FIELDS)) or _has_thoughts(part)
 
 
-def _told(choices: Sequence[_Choice], usage: Mapping[str, Any]) -> ChatCompletion:
+def _completion(choices: Sequence[_Choice], usage: Mapping[str, Any]) -> ChatCompletion:
     choices = sorted(choices, key=lambda choice: choice.index)
     ended = _ended(choices)
     texts = ["".join(choice.texts) for choice in choices]
@@ -310,20 +311,16 @@ def _ended(choices: Sequence[_Choice]) -> bool | None:
         AnswerError: the server gave it up, or ended it for a reason that is not known.
         GenerationError: it was refused.
     """
-    told = [reason for choice in choices for reason in choice.reasons]
-    reasons = {reason.casefold() if isinstance(reason, str) else json.dumps(reason) for reason in told}
+    given = [reason for choice in choices for reason in choice.reasons]
+    reasons = {reason.casefold() if isinstance(reason, str) else json.dumps(reason) for reason in given}
     refusals = ["".join(choice.refusals) for choice in choices if choice.refusals]
     if refusals or "content_filter" in reasons:
         raise GenerationError(f"the server refused to answer: {''.join(refusals[:1]) or 'its filter stopped it'}")
     errors = [error for choice in choices for error in choice.errors]
-    odd = [f"finish_reason {one_line(reason)!r}" for reason in sorted(reasons - CLEAN_ENDS - LIMITS)]
-    if errors or odd:
-        raise AnswerError(f"the server gave up on the answer: {[*errors, *odd][0]}")
+    errors += [f"finish_reason {one_line(reason)!r}" for reason in sorted(reasons - CLEAN_ENDS - LIMITS)]
+    if errors:
+        raise AnswerError(f"the server gave up on the answer: {errors[0]}")
     return not LIMITS & reasons if reasons else None
-
-
-def _error(error: Any) -> str:
-    return server_message(json.dumps({"error": error}).encode())
 
 
 def _choices(body: Any) -> list[Mapping[str, Any]]:
@@ -351,7 +348,7 @@ def _text(content: Any) -> str | None:
 
 def _has_thoughts(part: Mapping[str, Any]) -> bool:
     content = part.get("content")
-    return isinstance(content, list) and any(_mapping(one).get("type") in _THOUGHT_PARTS for one in content)
+    return isinstance(content, list) and any(_mapping(piece).get("type") in _THOUGHT_PARTS for piece in content)
 
 
 def _count(value: Any) -> int | None:

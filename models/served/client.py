@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -147,18 +148,13 @@ class Client:
         events = await read_events(response, self._http.bounds.max_bytes)
         for event in events:
             _refuse_error(event)
-        return answers.read_events(map(_chunk, events))
+        return answers.read_events(events)
 
 
 def _refuse_error(body: object) -> None:
     failure = error_of_body(body)
     if failure is not None:
         raise failure
-
-
-def _chunk(event: Any) -> Any:
-    """An event as a part of a completion: gateways keep streams alive by events without choices, or with null."""
-    return {**event, "choices": []} if isinstance(event, dict) and event.get("choices") is None else event
 
 
 def _optional(sent: Mapping[str, Any]) -> set[str]:
@@ -181,22 +177,21 @@ def _unknown_fields(error: RequestError, sent: Mapping[str, Any]) -> set[str]:
     optional = _optional(sent)
     message = server_message(error.body_text.encode())
     if details := _details(error.body_text):
-        places = [one.get("loc") for one in details if "extra" in str(one.get("type"))]
-        return optional & {
-            part for place in places if isinstance(place, list) for part in place if isinstance(part, str)
-        }
+        locations = [detail.get("loc") for detail in details if "extra" in str(detail.get("type"))]
+        names = [name for location in locations if isinstance(location, list) for name in location]
+        return {name for name in optional if name in names}
     return {name for name in optional if re.search(rf"\b{name}\b", message)} if _UNKNOWN.search(message) else set()
 
 
-def _details(told: str) -> list[dict[str, Any]]:
+def _details(body_text: str) -> list[dict[str, Any]]:
     """Pydantic's list of what is wrong with a request: FastAPI's ``detail``, or that in the message of an error."""
     try:
-        body = json.loads(told)
+        body = json.loads(body_text)
     except (ValueError, RecursionError):
         return []
     for name in ("error", "message", "detail"):
         body = body.get(name) or body if isinstance(body, dict) else body
-    return [one for one in body if isinstance(one, dict)] if isinstance(body, list) else []
+    return [detail for detail in body if isinstance(detail, dict)] if isinstance(body, list) else []
 
 
 VERSION_PATHS = ("/version", "/server_info", "/get_server_info")
@@ -212,7 +207,7 @@ SENSES = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What answers behind a URL.
+    """The software behind a URL.
 
     Args:
         name: of the software with its version, or of the host where it tells none.
@@ -235,33 +230,29 @@ async def identify(client: Client, urls: Sequence[str], model: str, ready_s: flo
     found = {url: await _identify_one(client, url, model, ready_s) for url in urls}
     servers = set(found.values())
     if len(servers) > 1:
-        told = "; ".join(f"{shown_address(url)}: {server.name}, {server.root}" for url, server in found.items())
-        raise ModelError(f"servers that share a run must be alike: {told}")
+        rows = "; ".join(f"{shown_address(url)}: {server.name}, {server.root}" for url, server in found.items())
+        raise ModelError(f"servers that share a run must be alike: {rows}")
     return servers.pop()
 
 
 async def _identify_one(client: Client, url: str, model: str, ready_s: float) -> Server:
     listed = await client.get(url, "/v1/models", ready_s)
-    models = [one for one in _list(listed) if isinstance(one, dict)]
-    known = {str(one.get("id")): one for one in models}
+    data = listed.get("data") if isinstance(listed, dict) else None
+    entries = data if isinstance(data, list) else []
+    known = {str(entry.get("id")): entry for entry in entries if isinstance(entry, dict)}
     if known and model not in known:
         raise ModelError(f"{shown_address(url)} has no model {model!r}; it has {', '.join(sorted(known)[:10])}")
     about = known.get(model, {})
     host, owner = urlsplit(url).hostname or url, str(about.get("owned_by") or "")
     for path in VERSION_PATHS:
-        told = await client.get(url, path)
-        if isinstance(told, dict) and told.get("version"):
-            return Server(f"{owner or 'server'} {told['version']}", str(about.get("root") or model))
+        page = await client.get(url, path)
+        if isinstance(page, dict) and page.get("version"):
+            return Server(f"{owner or 'server'} {page['version']}", str(about.get("root") or model))
     return Server(f"{host} {owner}".strip(), str(about.get("root") or model))
 
 
-def _list(listed: Any) -> list[Any]:
-    data = listed.get("data") if isinstance(listed, dict) else None
-    return data if isinstance(data, list) else []
-
-
 async def takes_choices(client: Client, request: Mapping[str, Any]) -> bool:
-    """Whether the server holds an answer to given choices; some ignore what they do not know.
+    """True where the server holds an answer to given choices; some ignore what they do not know.
 
     Args:
         request: a chat completion without messages.
@@ -269,7 +260,7 @@ async def takes_choices(client: Client, request: Mapping[str, Any]) -> bool:
     messages = [{"role": "user", "content": "Say hello."}]
     asked = {**request, "messages": messages, "max_tokens": 32, "structured_outputs": {"choice": [CHOICE]}}
     try:
-        return await client.complete(asked, lambda told: (told.text or "").strip() == CHOICE)
+        return await client.complete(asked, lambda completion: (completion.text or "").strip() == CHOICE)
     except GenerationError:
         return False
 
@@ -283,19 +274,17 @@ async def check_senses(client: Client, request: Mapping[str, Any], messenger: Me
     Raises:
         ModelError: it is blind or deaf, or does not take what is sent.
     """
-
-    async def ask(question: str, *clips: Clip) -> ChatCompletion:
-        return await _told(client, request, messenger, clips, question)
-
+    ask = partial(_ask_about, client, request, messenger)
     silent, loud = _clips()
     after = await ask(QUESTION)
     for sense, without, clip in (("video", (), silent), ("sound", (silent,), loud)):
         before, after = after, await ask(QUESTION, clip)
         noticed = before.text != after.text
-        # Counts alone prove nothing: a server may count words only, or count a place that it leaves empty.
-        if noticed and _count_alike(before, after):
+        counted = None not in (before.prompt_tokens, after.prompt_tokens)
+        # Counts alone prove nothing: a server may count words only, or placeholder tokens that it leaves empty.
+        if noticed and counted and before.prompt_tokens == after.prompt_tokens:
             noticed = (await ask(QUESTION, *without)).text == before.text
-        elif not noticed and _count_apart(before, after):
+        elif not noticed and counted and before.prompt_tokens != after.prompt_tokens:
             question = SENSES[sense]
             noticed = not after.text or (await ask(question, *without)).text != (await ask(question, clip)).text
         if not noticed:
@@ -315,21 +304,13 @@ def _clips() -> tuple[Clip, Clip]:
     return Clip.from_bytes(media.remove_sound(loud)), Clip.from_bytes(loud)
 
 
-async def _told(
-    client: Client, request: Mapping[str, Any], messenger: Messenger, clips: tuple[Clip, ...], question: str
+async def _ask_about(
+    client: Client, request: Mapping[str, Any], messenger: Messenger, question: str, *clips: Clip
 ) -> ChatCompletion:
     messages = messenger.messages([Message("user", (*clips, Text(question)))])
     try:
-        return await client.complete({**request, "messages": messages, "max_tokens": 16}, lambda told: told)
+        return await client.complete({**request, "messages": messages, "max_tokens": 16}, lambda completion: completion)
     except GenerationError as error:
         content = messages[-1]["content"]
         kinds = ", ".join(part["type"] for part in content) if isinstance(content, list) else "text"
         raise ModelError(f"the server does not take a message of {kinds}: {error}") from error
-
-
-def _count_alike(one: ChatCompletion, other: ChatCompletion) -> bool:
-    return one.prompt_tokens is not None and one.prompt_tokens == other.prompt_tokens
-
-
-def _count_apart(one: ChatCompletion, other: ChatCompletion) -> bool:
-    return None not in (one.prompt_tokens, other.prompt_tokens) and one.prompt_tokens != other.prompt_tokens

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,37 +31,24 @@ PARTS_BYTES = 2**28
 """Room for clips that are ready to be sent; a dialogue's history is sent with each of its turns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How conversations are put.
+class Messenger:
+    """Makes the messages of requests. Safe to use from several threads.
 
     Args:
         system: system prompt; empty for none.
     """
 
-    system: str
-    layout: Layout
-    sound_part: SoundPart
-
-
-class Messenger:
-    """Makes the messages of requests. Safe to use from several threads."""
-
-    def __init__(self, wording: Wording) -> None:
-        self._wording = wording
-        self._perception = ClipDecoder(GRID_FPS)
+    def __init__(self, system: str, layout: Layout, sound_part: SoundPart) -> None:
+        self._system, self._layout, self._sound_part = system, layout, sound_part
+        self._decoder = ClipDecoder(GRID_FPS)
         self._clips: LruCache[str, list[Part]] = LruCache(
             PARTS_BYTES, lambda parts: sum(len(str(part)) for part in parts)
         )
 
     def messages(self, conversation: Sequence[Message]) -> list[Part]:
-        """A conversation for ``messages``.
-
-        Raises:
-            MediaError: a clip is missing or damaged.
-        """
-        system = [{"role": "system", "content": self._wording.system}] if self._wording.system else []
-        return [*system, *({"role": one.role, "content": self._content(one)} for one in conversation)]
+        """A conversation for ``messages`` (MediaError: a clip is missing or damaged)."""
+        system = [{"role": "system", "content": self._system}] if self._system else []
+        return [*system, *({"role": message.role, "content": self._content(message)} for message in conversation)]
 
     def _content(self, message: Message) -> str | list[Part]:
         if all(isinstance(block, Text) for block in message.content):
@@ -75,15 +61,17 @@ class Messenger:
         return self._clips.get(block.sha256, lambda: list(self._clip(block)))
 
     def _clip(self, clip: Clip) -> Iterator[Part]:
-        if self._wording.layout == "seconds":
-            seen = TimedClip(self._perception.look(clip), media.probe(clip.read()).duration_s)
-            for part in clip_parts(seen):
+        if self._layout == "seconds":
+            timed = TimedClip(self._decoder.look(clip), media.probe(clip.read()).duration_s)
+            for part in clip_parts(timed):
                 if not isinstance(part, str):
                     yield self._sound(part) if part.ndim == 1 else _picture(part)
             return
-        has_video, samples = self._perception.streams(clip).video is not None, self._perception.sound(clip)
-        if has_video and self._wording.sound_part == "in_video":
-            yield _video(_as_mp4(clip.read()))
+        has_video, samples = self._decoder.streams(clip).video is not None, self._decoder.sound(clip)
+        if has_video and self._sound_part == "in_video":
+            data = clip.read()
+            # Servers take MP4; another container, such as a browser's WebM, is encoded anew.
+            yield _video(data if media.sound_container(data) == "MP4" else reencode(data))
             return
         if has_video:
             yield _video(_without_sound(clip.read()))
@@ -91,16 +79,11 @@ class Messenger:
             yield self._sound(samples)
 
     def _sound(self, samples: NDArray[np.float32]) -> Part:
-        wave, form = media.write_wave(samples, SOUND_RATE), self._wording.sound_part
+        wave, form = media.write_wave(samples, SOUND_RATE), self._sound_part
         if form == "audio_url":
             return {"type": "audio_url", "audio_url": {"url": _data_url("audio/wav", wave)}}
         data = _data_url("audio/wav", wave) if form == "input_audio_url" else base64.b64encode(wave).decode()
         return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
-
-
-def _as_mp4(data: bytes) -> bytes:
-    """A clip as servers take it: MP4 as it is, another container, such as a browser's WebM, encoded anew."""
-    return data if media.sound_container(data) == "MP4" else reencode(data)
 
 
 def _without_sound(data: bytes) -> bytes:

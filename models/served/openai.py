@@ -21,7 +21,7 @@ from avemo_harness.models.base import Capabilities, ModelSetup
 from avemo_harness.models.decoding import flags_of
 from avemo_harness.models.served.answers import ChatCompletion, speech_of, without_thoughts
 from avemo_harness.models.served.client import Client, Server, check_senses, identify, takes_choices
-from avemo_harness.models.served.messages import Layout, Messenger, SoundPart, Wording
+from avemo_harness.models.served.messages import Layout, Messenger, SoundPart
 from avemo_harness.models.served.ranking import fitting_priors, label_priors, rank_labels
 
 VERSION = "2"
@@ -88,7 +88,7 @@ class OpenAi:
         self._urls = _urls(arguments.base_url)
         if not arguments.speech:
             self.capabilities = Capabilities(frozenset({"label_text", "label_ranking"}), MOST, USUAL)
-        self._messenger = Messenger(Wording(arguments.system, arguments.layout, arguments.sound_part))
+        self._messenger = Messenger(arguments.system, arguments.layout, arguments.sound_part)
         self._priors: dict[tuple[tuple[str, ...], tuple[str, ...]], asyncio.Task[Mapping[str, float] | None]] = {}
 
     def identity(self) -> Mapping[str, str]:
@@ -128,7 +128,7 @@ class OpenAi:
 
     async def _answered(self, request: Request, payload: Mapping[str, Any]) -> Response:
         try:
-            return await self._client.complete(payload, lambda told: self._response(request, told))
+            return await self._client.complete(payload, lambda completion: self._response(request, completion))
         except SampleError as error:
             return Response(error=describe(error))
 
@@ -151,27 +151,27 @@ class OpenAi:
             payload["structured_outputs"] = {"choice": list(request.output.labels)}
         return payload
 
-    def _response(self, request: Request, told: ChatCompletion) -> Response:
+    def _response(self, request: Request, completion: ChatCompletion) -> Response:
         given, spoken = self._arguments, isinstance(request.output, SpokenOutput)
         bare_rate_hz = None if given.speech_format == "wav" else given.speech_rate_hz
-        speech = speech_of(told.sound, bare_rate_hz) if spoken else None
-        said = without_thoughts(told.text or "")
-        words = said.split()
+        speech = speech_of(completion.sound, bare_rate_hz) if spoken else None
+        reply = without_thoughts(completion.text or "")
+        words = reply.split()
         numbers = {word: number for number, word in enumerate(dict.fromkeys(words))}
-        odd = flags_of([numbers[word] for word in words], told.ended is not False)
+        flags = flags_of([numbers[word] for word in words], completion.ended is not False)
         return Response(
             # A reply becomes a part of the dialogue; of a label, scorers pass over the thoughts themselves.
-            text=said if spoken else told.text or "",
+            text=reply if spoken else completion.text or "",
             speech=speech,
-            prompt_tokens=told.prompt_tokens,
-            new_tokens=told.new_tokens,
-            flags=(*odd, *(["no_speech"] if spoken and speech is None else [])),
+            prompt_tokens=completion.prompt_tokens,
+            new_tokens=completion.new_tokens,
+            flags=(*flags, *(["no_speech"] if spoken and speech is None else [])),
         )
 
     async def _ranked(self, request: Request, payload: Mapping[str, Any], labels: tuple[str, ...]) -> Response:
         try:
             ranking, prompt_tokens = await self._client.complete(
-                payload, lambda told: (rank_labels(told, labels), told.prompt_tokens)
+                payload, lambda completion: (rank_labels(completion, labels), completion.prompt_tokens)
             )
             priors = fitting_priors(ranking, await self._prior(request, labels))
         except SampleError as error:
@@ -192,7 +192,7 @@ class OpenAi:
         known = (tuple(block.text for block in question), labels)
         if known not in self._priors:
             messages = self._messenger.messages([Message("user", question)])
-            asked = self._client.complete(self._ranking(messages), lambda told: label_priors(told, labels))
+            asked = self._client.complete(self._ranking(messages), lambda completion: label_priors(completion, labels))
             self._priors[known] = asyncio.ensure_future(asked)
         try:
             return await self._priors[known]
@@ -202,7 +202,7 @@ class OpenAi:
 
     @cached_property
     def _request(self) -> dict[str, Any]:
-        """What every request begins with."""
+        """The fields that every request has."""
         return {
             "model": self._arguments.model,
             "temperature": 0.0,
@@ -252,6 +252,6 @@ def _urls(text: str) -> tuple[str, ...]:
             raise ModelError(f"base_url must be like http://localhost:8000/v1, found {shown_address(url)!r}")
         names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRET.search(name)]
         if parts.username or parts.password or names:
-            told = "a user, password or key, for it is kept; api_key_env names the variable of a key"
-            raise ModelError(f"base_url must not hold {told}")
+            advice = "api_key_env names the variable of a key"
+            raise ModelError(f"base_url must not hold a user, password or key, for it is kept; {advice}")
     return urls

@@ -50,13 +50,13 @@ def serve(end: socket.socket) -> NoReturn:
     connection = Connection(end)
     connection.send(Frame("hello", {"version": VERSION}))
     commands: SimpleQueue[Frame] = SimpleQueue()
-    host = _Host(connection)
+    host = ModelHost(connection)
     threading.Thread(target=_listen, args=(connection, host, commands), name="listen", daemon=True).start()
     while True:
-        host.answer(commands.get())
+        host.handle(commands.get())
 
 
-def _listen(connection: Connection, host: _Host, commands: SimpleQueue[Frame]) -> None:
+def _listen(connection: Connection, host: ModelHost, commands: SimpleQueue[Frame]) -> None:
     """Hand on what the parent says; ends the process with the stream."""
     try:
         while True:
@@ -75,8 +75,8 @@ def _listen(connection: Connection, host: _Host, commands: SimpleQueue[Frame]) -
         os._exit(0)
 
 
-class _Host:
-    """The model, and what is under way with the parent."""
+class ModelHost:
+    """Holds the model, and the calls that are under way with the parent."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -88,15 +88,14 @@ class _Host:
         self._wanted: dict[int, Future[bytes]] = {}
         self._prefetching = ThreadPoolExecutor(PREFETCHING_THREADS, thread_name_prefix="prefetch")
 
-    def answer(self, command: Frame) -> None:
+    def handle(self, command: Frame) -> None:
         """Do what the parent asks for, giving signs of life until it is done."""
         call, done = command.content["call"], threading.Event()
         beating = threading.Thread(target=self._beat, args=(done,), name="beat", daemon=True)
         beating.start()
         try:
-            content, buffers = self._answers[command.kind](self, command.content)
-            reply = Frame("answer", {"call": call, **content}, buffers)
-            self._connection.send(reply)
+            content, buffers = self._handlers[command.kind](self, command.content)
+            self._connection.send(Frame("answer", {"call": call, **content}, buffers))
         except ImportError as error:
             traceback.print_exc()
             lacking = ModelError(
@@ -114,11 +113,10 @@ class _Host:
             beating.join()
 
     def prefetch(self, message: Frame) -> None:
-        """Let the model decode a request's clips, beside what it answers."""
         self._prefetching.submit(self._prefetch, message.content)
 
     def clip_came(self, message: Frame) -> None:
-        """A clip that was asked for is there, or why it cannot be read."""
+        """Take in a clip that was asked for, or the reason why it cannot be read."""
         waiting = self._wanted.pop(message.content["ticket"])
         failed = message.content.get("failed")
         if failed is None:
@@ -127,21 +125,21 @@ class _Host:
             waiting.set_exception(error_from(failed))
 
     def _make(self, content: Mapping[str, Any]) -> Answer:
-        order = WorkerConfig.from_content(content["order"])
-        self._beat_s, self.scratch = order.beat_s, order.scratch
-        sys.path.extend(order.paths)
+        config = WorkerConfig.from_json(content["config"])
+        self._beat_s, self.scratch = config.beat_s, config.scratch
+        sys.path.extend(config.paths)
         setup = ModelSetup(
             say=lambda sentence: self._connection.send(Frame("said", {"sentence": sentence})),
-            device=order.device,
-            outputs=frozenset(cast("tuple[Output, ...]", order.outputs)),
+            device=config.device,
+            outputs=frozenset(cast("tuple[Output, ...]", config.outputs)),
         )
-        self._name = order.name
-        model_class = load_object(order.place)
-        advice = f"make its environment anew: `avemo-eval env remove {order.name}`, then create"
-        check_requires(order.name, requires_of(model_class), advice)
-        arguments = typed_arguments(order.name, model_class.Arguments, order.arguments, ModelError)
+        self._name = config.name
+        model_class = load_object(config.class_path)
+        advice = f"make its environment anew: `avemo-eval env remove {config.name}`, then create"
+        check_requires(config.name, requires_of(model_class), advice)
+        arguments = typed_arguments(config.name, model_class.Arguments, config.arguments, ModelError)
         self._model = model_class(arguments, setup)
-        return {"stand_ins": [name for name in order.stand_ins if _comes_from(name, order.paths)]}, []
+        return {"stand_ins": [name for name in config.stand_ins if _comes_from(name, config.paths)]}, []
 
     def _identity(self, content: Mapping[str, Any]) -> Answer:
         del content
@@ -150,11 +148,11 @@ class _Host:
     def _generate(self, content: Mapping[str, Any]) -> Answer:
         fetch = partial(self._fetch, content["call"])
         described, buffers = responses_content(
-            self._made.generate([request_from(one, fetch) for one in content["requests"]])
+            self._made.generate([request_from(request, fetch) for request in content["requests"]])
         )
         return {"responses": described}, buffers
 
-    _answers: Mapping[str, Callable[[_Host, Mapping[str, Any]], Answer]] = {
+    _handlers: Mapping[str, Callable[[ModelHost, Mapping[str, Any]], Answer]] = {
         "make": _make,
         "identity": _identity,
         "generate": _generate,
@@ -193,6 +191,6 @@ class _Host:
 
 
 def _comes_from(module: str, folders: tuple[str, ...]) -> bool:
-    """Whether a module would be imported from one of some folders."""
+    """True where a module would be imported from one of the folders."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None and spec.origin.startswith(folders)

@@ -38,7 +38,7 @@ class Host:
         self._lost = 0
 
     def identity(self) -> tuple[dict[str, str], tuple[str, ...]]:
-        """What the model says it is, and the stand-ins that it runs with.
+        """The model's identity, and the stand-ins that it runs with.
 
         Raises:
             ModelError: the worker cannot be started, or the model cannot be made in it.
@@ -69,15 +69,9 @@ class Host:
 
     def prefetch(self, request: Request) -> None:
         """Let the model make ready what a request will need, if it is running."""
-        worker = self._worker
+        worker = self._worker  # another thread may take a lost one away
         if worker is not None:
             worker.prefetch(request)
-
-    def close(self) -> None:
-        """End the worker; it is started again when it is needed."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
 
     def _generate(self, requests: Sequence[Request]) -> list[Response]:
         answers = self._asked(lambda worker: worker.generate(requests))
@@ -100,13 +94,13 @@ STAND_INS = Path(stand_ins.__file__).parent
 class HostedModel:
     """A model class in an environment of its own. A subclass says which, and takes over its arguments.
 
-    Nothing is started before it is asked who it is or what it answers. A ModelError then tells how to make the
+    Nothing is started before its identity or an answer is asked for. A ModelError then tells how to make the
     environment where that is missing.
     """
 
     environment: ClassVar[str]
     """Name of the environment, and of the model."""
-    place: ClassVar[str]
+    class_path: ClassVar[str]
     """Of the class that runs there, as ``module:attribute``."""
     capabilities: Capabilities
     """Of that class."""
@@ -116,7 +110,7 @@ class HostedModel:
         self._host, self._log = Host(self._start), WorkerLog()
 
     def identity(self) -> Mapping[str, str]:
-        """What the model says it is there, and what the environment is made of."""
+        """The model's identity there, and what the environment is made of."""
         identity, stand_ins = self._host.identity()
         environment = self._environment
         finished = environment.finished()
@@ -132,11 +126,9 @@ class HostedModel:
         return self._host.generate(requests)
 
     def prefetch(self, request: Request) -> None:
-        """Let the worker decode a request's clips."""
         self._host.prefetch(request)
 
     def log_to(self, path: Path) -> None:
-        """Keep what the worker writes to its standard output and error in a file."""
         self._log.keep_in(path)
 
     @cached_property
@@ -147,9 +139,9 @@ class HostedModel:
         environment = self._environment
         environment.check_ready()
         wanted = environment.recipe.stand_ins
-        order = WorkerConfig(
+        config = WorkerConfig(
             name=self.environment,
-            place=self.place,
+            class_path=self.class_path,
             arguments=dataclasses.asdict(self._arguments),
             device=self._setup.device,
             outputs=tuple(sorted(self._setup.outputs)),
@@ -157,14 +149,14 @@ class HostedModel:
             stand_ins=wanted,
         )
         self._setup.say(f"starting {self.environment} in its environment")
-        return Worker(environment.python, order, self._log, self._setup.say)
+        return Worker(environment.python, config, self._log, self._setup.say)
 
 
 class HostedMiniCpmO(HostedModel):
     """`MiniCpmO`, answering from its environment."""
 
     environment = "minicpm-o"
-    place = "avemo_harness.models.minicpm_o:MiniCpmO"
+    class_path = "avemo_harness.models.minicpm_o:MiniCpmO"
     Arguments = MiniCpmO.Arguments
     capabilities = MiniCpmO.capabilities
 
@@ -173,6 +165,6 @@ class HostedBaichuanOmni(HostedModel):
     """`BaichuanOmni`, answering from its environment."""
 
     environment = "baichuan-omni"
-    place = "avemo_harness.models.baichuan_omni:BaichuanOmni"
+    class_path = "avemo_harness.models.baichuan_omni:BaichuanOmni"
     Arguments = BaichuanOmni.Arguments
     capabilities = BaichuanOmni.capabilities

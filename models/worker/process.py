@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +36,7 @@ from avemo_harness.models.worker.protocol import (
 )
 
 LAST_LINES = 3
-"""How many of the last lines an error quotes."""
+"""Number of the last lines that an error quotes."""
 MOST_PENDING = 2**20
 """Bytes that are kept while there is no file for them."""
 LONGEST_LINE = 2**16
@@ -78,7 +78,7 @@ class WorkerLog:
             self._path = path
 
     def last_words(self) -> str:
-        """What the newest worker wrote last, for the end of an error's message; empty where it wrote nothing."""
+        """The newest worker's last lines, for the end of an error's message; empty where it wrote nothing."""
         if self._reading is not None:
             self._reading.join(PATIENCE_S)
         with self._lock:
@@ -118,7 +118,7 @@ class WorkerLostError(GenerationError):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a worker is waited for, in seconds.
+    """Longest times that a worker is waited for, in seconds.
 
     Args:
         start: until it says its first word.
@@ -138,7 +138,7 @@ class Worker:
 
     Args:
         python: interpreter of its environment.
-        order: the model; `scratch` and `beat_s` are filled in.
+        config: the model; `scratch` and `beat_s` are filled in.
         log: takes what it writes to its standard output and error.
         say: takes the model's sentences for the user.
 
@@ -150,12 +150,12 @@ class Worker:
     def __init__(
         self,
         python: Path,
-        order: WorkerConfig,
+        config: WorkerConfig,
         log: WorkerLog,
         say: Callable[[str], None],
         patience: Patience | None = None,
     ) -> None:
-        self._name, self._log, self._say = order.name, log, say
+        self._name, self._log, self._say = config.name, log, say
         self._patience = patience or Patience()
         self._calls, self._clips = count(), dict[int, Mapping[str, Clip]]()
         self.scratch = scratch = tempfile.mkdtemp(prefix="avemo-worker-")
@@ -168,19 +168,17 @@ class Worker:
         self._finalizer = weakref.finalize(self, _clear_away, self._process, self._connection, scratch)
         try:
             self._greet()
-            order = replace(order, scratch=scratch, beat_s=self._patience.beat)
-            self.stand_ins: tuple[str, ...] = tuple(self._ask("make", {"order": order.content()}).content["stand_ins"])
+            config = replace(config, scratch=scratch, beat_s=self._patience.beat)
+            self.stand_ins: tuple[str, ...] = tuple(self._ask("make", {"config": asdict(config)}).content["stand_ins"])
         except AvemoError:
             self.close()
             raise
 
     @property
     def pid(self) -> int:
-        """Of the process."""
         return self._process.pid
 
     def identity(self) -> dict[str, str]:
-        """As in `OmniModel`."""
         return dict(self._ask("identity", {}).content["identity"])
 
     def generate(self, requests: Sequence[Request]) -> list[Response]:
@@ -191,7 +189,7 @@ class Worker:
             AvemoError: what the model raised, or a GenerationError that names it.
         """
         clips = {digest: clip for request in requests for digest, clip in clips_of(request).items()}
-        answer = self._ask("generate", {"requests": [request_content(one) for one in requests]}, clips)
+        answer = self._ask("generate", {"requests": [request_content(request) for request in requests]}, clips)
         try:
             return responses_from(answer.content["responses"], answer.buffers)
         except (KeyError, TypeError, ValueError, StopIteration) as error:
@@ -205,7 +203,6 @@ class Worker:
             self._connection.send(Frame("prefetch", {"call": call, "request": request_content(request)}))
 
     def close(self) -> None:
-        """End the process."""
         self._finalizer()
 
     def _greet(self) -> None:
@@ -278,13 +275,13 @@ class Worker:
             # One that ended by itself says how.
             self._process.wait(1.0)
         if (status := self._process.poll()) is not None:
-            what = f"ended ({_how(status)})"
+            what = f"ended ({_exit_reason(status)})"
         self.close()
         return WorkerLostError(f"the worker process of {self._name} {what}{self._log.last_words()}")
 
 
 class _Watch:
-    """How long a busy worker has given no sign of life, or no sign of work.
+    """Counts the time for which a busy worker has given no sign of life, or no sign of work.
 
     Time is counted in looks, so that a parent that was stopped for an hour does not take its own sleep for silence.
     """
@@ -342,5 +339,5 @@ def _clear_away(process: subprocess.Popen[bytes], connection: Connection, scratc
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _how(status: int) -> str:
+def _exit_reason(status: int) -> str:
     return f"killed by signal {-status}, {signal.strsignal(-status)}" if status < 0 else f"exit status {status}"

@@ -8,8 +8,8 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,18 @@ from avemo_harness.benchmark.request import Message, Request, Response, Speech, 
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
 from avemo_harness.errors import AvemoError, GenerationError, message_of
 
-VERSION = 1
+VERSION = 2
 """Of the messages; raised whenever their meaning changes. Each side begins by telling its own."""
 
 LARGEST_HEADER = 2**26
 LARGEST_BODY = 2**31
 
-_PREFIX = struct.Struct("<4sIQ")
+_PREFIX = struct.Struct("<4sIQ")  # mark, bytes of the header, bytes of all buffers
 _MARK = b"AVEM"
 
 
 class StreamError(Exception):
-    """What came is no message; nothing after it can be understood."""
+    """The bytes that came are no message; nothing after them can be understood."""
 
 
 class StreamEndError(StreamError):
@@ -82,7 +82,7 @@ class Connection:
                 raise StreamError(f"the message cannot be sent ({error})") from error
 
     def ready(self, within_s: float) -> bool:
-        """Whether something can be received, or the stream has ended, within a time."""
+        """True once something can be received or the stream has ended; False after a time without either."""
         poll = select.poll()
         poll.register(self._end, select.POLLIN)
         return bool(poll.poll(within_s * 1000))
@@ -99,18 +99,17 @@ class Connection:
         if mark != _MARK:
             raise StreamError(f"what came is no message: it begins with {bytes(mark)!r}")
         _check_sizes(header_size, body_size)
-        header = _parsed(self._read(header_size))
+        kind, content, sizes = _parse_header(self._read(header_size))
         body = memoryview(self._read(body_size))
-        if sum(header.sizes) != body_size:
-            raise StreamError(f"the message {header.kind!r} announces other buffers than it has")
+        if sum(sizes) != body_size:
+            raise StreamError(f"the message {kind!r} announces other buffers than it has")
         buffers, start = [], 0
-        for size in header.sizes:
+        for size in sizes:
             buffers.append(body[start : start + size])
             start += size
-        return Frame(header.kind, header.content, tuple(buffers))
+        return Frame(kind, content, tuple(buffers))
 
     def close(self) -> None:
-        """End the stream; the other side notices."""
         self._end.close()
 
     def _read(self, size: int, may_end: bool = False) -> bytearray:
@@ -129,14 +128,7 @@ class Connection:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    kind: str
-    content: dict[str, Any]
-    sizes: list[int]
-
-
-def _parsed(data: bytearray) -> _Header:
+def _parse_header(data: bytearray) -> tuple[str, dict[str, Any], list[int]]:
     try:
         header = json.loads(data)
         kind, content, sizes = header["kind"], header["content"], header["buffers"]
@@ -145,7 +137,7 @@ def _parsed(data: bytearray) -> _Header:
     whole = isinstance(kind, str) and isinstance(content, dict) and isinstance(sizes, list)
     if not whole or not all(type(size) is int and size >= 0 for size in sizes):
         raise StreamError("the header of a message lacks its kind, content or buffers")
-    return _Header(kind, content, sizes)
+    return kind, content, sizes
 
 
 def _check_sizes(header: int, body: int) -> None:
@@ -179,7 +171,7 @@ class WorkerConfig:
 
     Args:
         name: of the model, for messages.
-        place: of its class, as ``module:attribute``.
+        class_path: of its class, as ``module:attribute``.
         arguments: of the model, by name.
         device, outputs: as in `avemo_harness.models.base.ModelSetup`.
         paths: folders to import from, after all others.
@@ -189,7 +181,7 @@ class WorkerConfig:
     """
 
     name: str
-    place: str
+    class_path: str
     arguments: Mapping[str, Any]
     device: str | None = None
     outputs: tuple[str, ...] = ()
@@ -198,13 +190,9 @@ class WorkerConfig:
     scratch: str | None = None
     beat_s: float = 2.0
 
-    def content(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "arguments": dict(self.arguments)}
-
     @classmethod
-    def from_content(cls, content: Mapping[str, Any]) -> WorkerConfig:
-        """The order that `content` described."""
+    def from_json(cls, content: Mapping[str, Any]) -> WorkerConfig:
+        """Read what JSON made of `dataclasses.asdict` of one: its tuples are lists."""
         lists = {name: tuple(content[name]) for name in ("outputs", "paths", "stand_ins")}
         return cls(**{**content, **lists})
 
@@ -261,16 +249,7 @@ def responses_content(responses: Sequence[Response]) -> tuple[list[dict[str, Any
     described: list[dict[str, Any]] = []
     buffers: list[Buffer] = []
     for response in responses:
-        content: dict[str, Any] = {
-            "text": response.text,
-            "label_logprobs": _numbers(response.label_logprobs, float),
-            "label_tokens": _numbers(response.label_tokens, int),
-            "label_priors": _numbers(response.label_priors, float),
-            "prompt_tokens": None if response.prompt_tokens is None else int(response.prompt_tokens),
-            "new_tokens": None if response.new_tokens is None else int(response.new_tokens),
-            "flags": list(response.flags),
-            "error": response.error,
-        }
+        content = {column.name: _plain(getattr(response, column.name)) for column in fields(Response)}
         if response.speech is not None:
             samples = np.ascontiguousarray(response.speech.samples)
             if samples.dtype.kind not in _NUMBERS:
@@ -287,17 +266,14 @@ def responses_content(responses: Sequence[Response]) -> tuple[list[dict[str, Any
 
 
 def responses_from(content: Sequence[Mapping[str, Any]], buffers: Sequence[Buffer]) -> list[Response]:
-    """The responses that `responses_content` described."""
     spoken = iter(buffers)
-    return [_response_from(dict(one), spoken.__next__) for one in content]
+    return [_response_from(values, spoken) for values in content]
 
 
-def _response_from(content: dict[str, Any], next_buffer: Callable[[], Buffer]) -> Response:
-    speech = content.pop("speech", None)
-    return Response(
-        **{**content, "flags": tuple(content["flags"])},
-        speech=None if speech is None else Speech(_samples(speech, next_buffer()), speech["rate_hz"]),
-    )
+def _response_from(values: Mapping[str, Any], spoken: Iterator[Buffer]) -> Response:
+    described = values["speech"]
+    speech = described and Speech(_samples(described, next(spoken)), described["rate_hz"])
+    return Response(**{**values, "flags": tuple(values["flags"]), "speech": speech})
 
 
 def _samples(content: Mapping[str, Any], buffer: Buffer) -> NDArray[Any]:
@@ -309,8 +285,11 @@ def _samples(content: Mapping[str, Any], buffer: Buffer) -> NDArray[Any]:
     return samples
 
 
-def _numbers(values: Mapping[str, Any] | None, kind: type[float] | type[int]) -> dict[str, Any] | None:
-    return None if values is None else {name: kind(value) for name, value in values.items()}
+def _plain(value: Any) -> Any:
+    """A field of a response as JSON has it: models give numbers of numpy and torch, too."""
+    if isinstance(value, Mapping):
+        return {name: _plain(number) for name, number in value.items()}
+    return value.item() if hasattr(value, "item") else value
 
 
 def error_content(error: Exception) -> dict[str, str]:

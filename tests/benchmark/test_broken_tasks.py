@@ -222,7 +222,7 @@ def cost_of_a_shipped_one() -> float:
 
 
 def _replaces(row: str, body: str) -> bool:
-    """Whether the body gives a key of the head anew; the duplicates of `task` and `condition` are meant."""
+    """True where the body gives a key of the head anew; the duplicates of `task` and `condition` are meant."""
     key = row.split(":")[0] + ":"
     return body.startswith(key) and not body.startswith("task: other")
 

@@ -1,4 +1,4 @@
-"""What a task asks of a release, and what it leaves out."""
+"""A task asks of a release the turns that have what it needs, and leaves the others out."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def valid_row() -> dict[str, Any]:
 
 
 def parsed(row: dict[str, Any]) -> Dialogue:
-    return parse_dialogue(row, FILE, lambda turn, path: lambda: CLIP)
+    return parse_dialogue(row, FILE, lambda turn, path: CLIP)
 
 
 def in_turn(number: int, key: str, value: object) -> Change:

@@ -88,7 +88,7 @@ def hub_environment(home: Path, endpoint: str, **more: str) -> dict[str, str]:
 
 
 def read(home: Path, endpoint: str, *releases: Wanted, **environment: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """What a process of its own read, and the decoders that it had imported. Pauses are added up and not made."""
+    """Rows that a process of its own read, and the decoders that it had imported. Pauses are added up and not made."""
     wanted = json.dumps([release.arguments() for release in releases])
     done = subprocess.run(
         [sys.executable, "-c", READER, wanted],
@@ -131,7 +131,7 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Session:
-    """What one process read, one release after the other."""
+    """Rows that one process read, one release after the other."""
 
     answers: dict[str, dict[str, Any]]
     decoders: list[str]
@@ -211,7 +211,7 @@ for _ in range(2):
 
 
 def _bytes_of(requests: list[str], file: str) -> int:
-    """How many bytes of a file the ranges of some requests cover."""
+    """Bytes of a file that the ranges of some requests cover."""
     ranges = [line.split("bytes=")[1].split("-") for line in requests if file in line and "bytes=" in line]
     return sum(int(last) - int(first) + 1 for first, last in ranges)
 

@@ -1,4 +1,4 @@
-"""What is written is read back, however its files are cut; metadata cost no clip; damage and escapes are refused."""
+"""Rows come back as written, however files are cut; metadata cost no clip; damage and escapes are refused."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_reading_metadata_reads_no_clip_and_reading_a_clip_only_its_row_group(tm
 
 
 def counting_reads(act: Callable[[], Any]) -> tuple[Any, int]:
-    """What an act gives, and the bytes that this process read during it."""
+    """The result of an act, and the bytes that this process read during it."""
 
     def so_far() -> int:
         return int(Path("/proc/self/io").read_text().split()[1])

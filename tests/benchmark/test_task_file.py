@@ -59,7 +59,7 @@ def leaves_of(values: Any, path: KeyPath = ()) -> dict[KeyPath, Any]:
 
 
 def hides(over: KeyPath, base: KeyPath) -> bool:
-    """Whether a value at `over` leaves no place for one at `base`."""
+    """True where a value at `over` replaces the one at `base`."""
     shorter = min(len(over), len(base))
     return over[:shorter] == base[:shorter]
 

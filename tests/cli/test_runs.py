@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from support.clips import make_clip
+from support.corpus_trees import write_clip
+from support.imports import import_corpus
+from support.planted_judge import LevelJudge, plant
 from support.planted_runs import Planted, TextBench, write_condition_tasks
 from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
@@ -319,3 +322,57 @@ def test_nothing_asked_for_and_no_run_are_one_sentence_each(
     assert len(errors) == 2
     assert "say what to export: --format eval-results|" in errors[0]
     assert "not a run directory" in errors[1]
+
+
+@pytest.fixture
+def moved_run(tmp_path: Path) -> Path:
+    """A run with judged replies on clips of a corpus folder, which has moved since to ``moved``."""
+    corpus = tmp_path / "corpus"
+    rows = [f"a{turn}.mp4,happy,{name},d,{turn}" for turn, name in enumerate(("Ann", "Bob", "Ann", "Bob"))]
+    for turn in range(4):
+        write_clip(corpus / f"a{turn}.mp4", 0.4, turn)
+    (corpus / "clips.csv").write_text("\n".join(["path,emotion,speaker,dialogue,turn", *rows]) + "\n")
+    import_corpus("folder", corpus, tmp_path / "release")
+    made = write_speaking_run(
+        tmp_path / "run", tmp_path / "release", Speaker(), tasks=("multiturn_real_reply",), media_root=str(corpus)
+    )
+    corpus.rename(tmp_path / "moved")
+    return made
+
+
+def errors(moved_run: Path) -> set[str]:
+    """The failure of the judge that was named last."""
+    name = json.loads((moved_run / "judge.json").read_text())["digest"][:12]
+    (file,) = (moved_run / "judgements").glob(f"*{name}*.jsonl")
+    return {str(line["error"]) for line in map(json.loads, file.read_text().splitlines()) if line.get("error")}
+
+
+def test_a_judge_finds_clips_that_have_moved(moved_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, LevelJudge("second"), "embedded")
+    assert main(["judge", str(moved_run), "--recognizer", "embedded"]) == 0
+    assert errors(moved_run)
+    assert all("give the corpus' folder as media_root" in one for one in errors(moved_run))
+    plant(monkeypatch, LevelJudge("third"), "embedded")
+    assert (
+        main(
+            [
+                "judge",
+                str(moved_run),
+                "--recognizer",
+                "embedded",
+                "--media_root",
+                str(moved_run.parent / "moved"),
+            ]
+        )
+        == 0
+    )
+    assert not errors(moved_run)
+
+
+@pytest.mark.parametrize("command", [["judge"], ["score"], ["report"], ["human", "plan"], ["show"], ["run"]])
+def test_every_command_that_reads_clips_of_a_run_takes_their_folder(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    assert "--media_root DIR" in capsys.readouterr().out

@@ -119,7 +119,7 @@ def test_models_run_on_what_the_package_installs() -> None:
 def test_a_private_environment_has_what_its_model_requires(name: str) -> None:
     hosted = load_class(name)
     assert issubclass(hosted, HostedModel)
-    module, attribute = hosted.place.split(":")
+    module, attribute = hosted.class_path.split(":")
     requires = requires_of(getattr(sys.modules[module], attribute))
     assert set(requires) == {"transformers"}
     assert f"transformers{requires['transformers']}" in find_recipe(name).packages

@@ -30,8 +30,8 @@ def acted_dialogues(speakers: int) -> list[Dialogue]:
     for number in range(speakers):
         person = Speaker.draw(f"speaker{number}", number)
         for sentence, text in enumerate(SENTENCES):
-            for place, emotion in enumerate(EMOTIONS):
-                seed = 100 * number + 10 * sentence + place
+            for index, emotion in enumerate(EMOTIONS):
+                seed = 100 * number + 10 * sentence + index
                 frames = int(lengths.integers(36, 46))
                 spec = ClipSpec(text, person, emotion, frames, 1.0, 1.0, seed, side=96)
                 clip = Clip.from_bytes(make_clip(spec), f"clip {seed}")

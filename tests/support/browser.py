@@ -52,5 +52,5 @@ class Watched:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing is wider than the window."""
+        """True where nothing is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

@@ -63,5 +63,5 @@ def write_lost_clips_task(folder: Path, dialogues: int, name: str = "lost") -> P
 
 
 def clip_path(clip: Clip) -> str:
-    """Where `write_clips_beside` puts a clip."""
+    """Path at which `write_clips_beside` puts a clip."""
     return f"clips/{clip.sha256}.mp4"

@@ -168,7 +168,7 @@ class ChatServer:
         return json.dumps({**heeded, "messages": [_without_sound(part) for part in parts]}, sort_keys=True)
 
     def _told(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """What is answered, and what is counted."""
+        """The reply, and its counts of tokens."""
         number = int(hashlib.sha256(self._perceived(payload).encode()).hexdigest()[:8], 16)
         choices = payload.get("structured_outputs", {}).get("choice") if self.kind != "hosted" else None
         text = choices[number % len(choices)] if choices else WORDS[number % len(WORDS)]
@@ -245,7 +245,7 @@ def _without_sound(part: dict[str, Any]) -> dict[str, Any]:
 def _logprobs(number: int) -> dict[str, Any]:
     tokens = ["neutral", "happ", "ang", "sad"]
     order = [tokens[(number + i) % 4] for i in range(4)]
-    listed = [{"token": token, "logprob": -0.4 - 0.7 * place, "bytes": None} for place, token in enumerate(order)]
+    listed = [{"token": token, "logprob": -0.4 - 0.7 * index, "bytes": None} for index, token in enumerate(order)]
     return {"content": [{**listed[0], "top_logprobs": listed}]}
 
 

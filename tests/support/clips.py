@@ -32,6 +32,6 @@ def make_clip(seconds: float, seed: int = 0) -> bytes:
 
 
 def positions(frames: media.Frames) -> list[int]:
-    """Which pattern each frame shows."""
+    """Index of the pattern that each frame shows."""
     patterns = np.stack([pattern(position) for position in range(100)]).astype(int)
     return [int(np.abs(patterns - pixels).mean(axis=(1, 2, 3)).argmin()) for pixels in frames.pixels]

@@ -87,7 +87,7 @@ def write_crema_d_responses(folder: Path, votes: Sequence[tuple[str, int, str]])
 
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n"
-"""What a clone holds in the place of a file that git-lfs has not fetched."""
+"""Content that a clone holds instead of a file that git-lfs has not fetched."""
 
 MeldRow = tuple[int, int, str, str, str]
 """Dialogue, utterance, speaker, emotion, words."""
@@ -145,7 +145,7 @@ def write_film(path: Path, sounds: Sequence[Path], lead_s: float) -> None:
     parts = [np.zeros(round(lead_s * rate), np.float32), *(media.read_sound_file(sound)[0] for sound in sounds)]
     whole = np.concatenate(parts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(media.encode_clip((pattern(place) for place in range(round(25 * len(whole) / rate))), whole))
+    path.write_bytes(media.encode_clip((pattern(index) for index in range(round(25 * len(whole) / rate))), whole))
 
 
 def pack_tar(folder: Path, archive: Path) -> Path:

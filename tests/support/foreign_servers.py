@@ -84,8 +84,8 @@ def serving_transformers(python: Path, checkpoint: Path, scratch: Path) -> Itera
         scratch: an empty folder, for its log and what it caches.
     """
     port = free_port()
-    place = ("--host", "127.0.0.1", "--port", str(port))
-    command = [str(python), "-c", TRANSFORMERS, "serve", str(checkpoint), "--device", "cpu", *place]
+    address = ("--host", "127.0.0.1", "--port", str(port))
+    command = [str(python), "-c", TRANSFORMERS, "serve", str(checkpoint), "--device", "cpu", *address]
     settings = {"HF_HOME": str(scratch / "hf"), "HF_HUB_OFFLINE": "1"}
     with running(command, settings, f"http://127.0.0.1:{port}", "/health", scratch / "server.log") as server:
         yield server

@@ -50,7 +50,7 @@ class Repository:
         return digest.hexdigest()
 
     def info(self) -> dict[str, object]:
-        """What the Hub says of a repository."""
+        """Facts that the Hub gives of a repository."""
         return {
             "_id": self.commit[:24],
             "id": self.name,

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_there(python: Path | str, function: str, scratch: Path, *arguments: str) -> Any:
-    """What a function returns there, through JSON.
+    """The result of a function there, through JSON.
 
     Args:
         function: ``module:name`` of one that takes strings.

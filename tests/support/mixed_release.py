@@ -33,10 +33,10 @@ def write_mixed_release(folder: Path, sources: Path) -> Path:
 def _dialogues(split: str, sources: Path) -> Iterator[Dialogue]:
     faces = _faces(sources)
     for actor in ACTORS[split]:
-        for place, emotion in enumerate(("happy", "sad", "angry")):
-            other = EMOTIONS[(actor + place) % 4]
+        for index, emotion in enumerate(("happy", "sad", "angry")):
+            other = EMOTIONS[(actor + index) % 4]
             parts = [_voice(sources, actor, other), next(faces), _dubbed(sources, actor, emotion)]
-            turns = [*parts[place:], *parts[:place]]
+            turns = [*parts[index:], *parts[:index]]
             yield Dialogue(f"a{actor:02}-{emotion}", "real clips", "en", "research only", tuple(_numbered(turns)))
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from support.clips import melody, pattern
 
 FLASH_S = 1.0
-"""When the flash is seen and the click is heard, after the beginning of what was recorded."""
+"""Seconds at which the flash is seen and the click is heard, after the beginning of what was recorded."""
 
 
 def flash_pictures(count: int = 50, fps: int = 25) -> list[NDArray[np.uint8]]:
     """Black but for one white frame."""
-    return [np.full((64, 96, 3), 255 * (place == FLASH_S * fps), dtype=np.uint8) for place in range(count)]
+    return [np.full((64, 96, 3), 255 * (index == FLASH_S * fps), dtype=np.uint8) for index in range(count)]
 
 
 def click_sound(seconds: float = 2.0, rate: int = 16_000) -> NDArray[np.float32]:
@@ -121,13 +121,13 @@ def uneven_clip() -> bytes:
 
 def clip_without_edit_list() -> bytes:
     """2 s whose B-frames and priming are not cut off by an edit list, as older writers leave them; 48 kHz."""
-    pictures = [pattern(place) for place in range(50)]
+    pictures = [pattern(index) for index in range(50)]
     return recorded(pictures, melody(2.0, 48_000), rate=48_000, options={"use_editlist": "0"})
 
 
 def browser_recording(seconds: float = 2.0) -> bytes:
     """A recording as browsers stream it: WebM without any duration."""
-    pictures = [pattern(place) for place in range(round(25 * seconds))]
+    pictures = [pattern(index) for index in range(round(25 * seconds))]
     codecs = ("libvpx", "libopus")
     sound = melody(seconds, 48_000)
     return recorded(pictures, sound, rate=48_000, codecs=codecs, container="webm", options={"live": "1"})
@@ -135,7 +135,7 @@ def browser_recording(seconds: float = 2.0) -> bytes:
 
 def prores_clip(seconds: float = 0.4) -> bytes:
     """A clip of a codec that MP4 cannot hold, in QuickTime's container."""
-    pictures = [pattern(place) for place in range(round(25 * seconds))]
+    pictures = [pattern(index) for index in range(round(25 * seconds))]
     return recorded(pictures, melody(seconds), codecs=("prores_ks", "aac"), container="mov")
 
 

@@ -88,7 +88,7 @@ class Asked:
 
 
 def shown(request: Request) -> list[tuple[str, str]]:
-    """Who says what in a request; clips are shown as their bytes."""
+    """Roles and words of a request; clips are shown as their bytes."""
     return [
         (message.role, block.text if isinstance(block, Text) else block.read().decode())
         for message in request.messages

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process runs; one that has ended, and that nobody has asked about yet, does not."""
+    """True while a process runs; one that has ended, and that nobody has asked about yet, does not."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

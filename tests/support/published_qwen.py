@@ -61,7 +61,7 @@ class PublishedQwen:
         )
 
     def hears_video(self, request: Request) -> bool:
-        """Whether the conversation's videos carry sound; the published code needs the same of all of them."""
+        """True where the conversation's videos carry sound; the published code needs the same of all of them."""
         views = [
             self.decoder.look(block)
             for message in request.messages

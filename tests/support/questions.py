@@ -110,5 +110,5 @@ def mixed_streams(output: str, **how: object) -> list[Request]:
 
 
 def outcome(response: Response) -> tuple[object, ...]:
-    """What must be equal exactly."""
+    """Fields that must be equal exactly."""
     return (response.text, response.new_tokens, response.prompt_tokens, response.flags, response.error)

@@ -103,8 +103,8 @@ def write_code(folder: Path) -> Path:
     }
     _write(folder / "config.json", config)
     processor = "MiniCPMOProcessor"
-    place = {"AutoProcessor": f"processing_minicpmo.{processor}"}
-    _write(folder / "preprocessor_config.json", {"processor_class": processor, "auto_map": place})
+    references = {"AutoProcessor": f"processing_minicpmo.{processor}"}
+    _write(folder / "preprocessor_config.json", {"processor_class": processor, "auto_map": references})
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     settings["tokenizer_class"] = "MiniCPMOTokenizer"
     settings["auto_map"] = {"AutoTokenizer": [None, f"{code}TokenizerFast"]}

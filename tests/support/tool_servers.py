@@ -45,7 +45,7 @@ class Asked:
 
 
 Author = Callable[[dict[str, Any]], object]
-"""What a chat model writes for a request."""
+"""Text that a chat model writes for a request."""
 
 
 def write_well(request: dict[str, Any]) -> object:
@@ -56,7 +56,7 @@ def write_well(request: dict[str, Any]) -> object:
     if request["response_format"]["json_schema"]["name"] == "transcript":
         thing = re.search(r"life: the ([^,]+),", prompt)[1]  # type: ignore[index]  # (a prompt says it)
         return {"turns": [{"role": roles[i], "text": f"Sentence {i} is about the {thing}."} for i in range(turns)]}
-    given = {int(place): emotion for place, emotion in re.findall(r"utterance (\d): (\w+)", prompt)}
+    given = {int(index): emotion for index, emotion in re.findall(r"utterance (\d): (\w+)", prompt)}
     return {"turns": [{"emotion": given.get(i + 1, "neutral"), "style": f"in style {i}"} for i in range(turns)]}
 
 
@@ -240,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _content(kind: str, body: bytes) -> dict[str, Any]:
-    """What a request carries: JSON, or the fields and files of a multipart form."""
+    """The body of a request: JSON, or the fields and files of a multipart form."""
     if kind.startswith("application/json"):
         told: dict[str, Any] = json.loads(body)
         return told
@@ -256,7 +256,7 @@ def _content(kind: str, body: bytes) -> dict[str, Any]:
 
 
 def _schema_problem(schema: Mapping[str, Any]) -> str:
-    """What strict structured output does not take: objects that allow or leave out properties."""
+    """Parts of a schema that strict structured output does not take: objects that allow or leave out properties."""
     if schema.get("type") == "object":
         if schema.get("additionalProperties") is not False:
             return "'additionalProperties' is required to be supplied and to be false"

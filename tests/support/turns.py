@@ -41,15 +41,15 @@ def signed(valence: float, length: int) -> Trajectory:
 
 
 def ecs(user: Trajectory, reply: Trajectory, profile: Profile = AV_EMO) -> float:
-    """How well a reply follows."""
+    """Quality of following, of a reply."""
     return float(contagion([user], [reply], profile).value[0])
 
 
 def ebs(user: Trajectory, reply: Trajectory, profile: Profile = AV_EMO) -> float:
-    """How well a reply balances."""
+    """Quality of balancing, of a reply."""
     return float(balance([user], [reply], profile).value[0])
 
 
 def ess(reply: Trajectory, profile: Profile = AV_EMO) -> float:
-    """How stable a reply is."""
+    """Stability of a reply."""
     return float(stability([reply], profile).value[0])

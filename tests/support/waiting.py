@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 PATIENCE_S = 300.0
-"""What tests allow for anything that is sure to come: never a statement about how fast it is."""
+"""Seconds that tests allow for anything that is sure to come: never a statement about how fast it is."""
 ASLEEP_S = 3 * PATIENCE_S
-"""What a process sleeps that a test has to end: longer than any test would wait for it."""
+"""Seconds that a process sleeps that a test has to end: longer than any test would wait for it."""
 _LOOK_S = 0.01
 
 

@@ -1,4 +1,4 @@
-"""What a run of the command on a split leaves behind, and what must be in it."""
+"""Files that a run of the command on a split leaves behind, and what must be in them."""
 
 from __future__ import annotations
 

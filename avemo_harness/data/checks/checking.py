@@ -21,9 +21,10 @@ from avemo_harness.data.checks.rows import (
     unreadable,
 )
 from avemo_harness.data.checks.shortcuts import check_durations, check_first_frame, check_loudness, check_noise
-from avemo_harness.data.checks.survey import Say, SurveyedConfig, Surveyor, clips_of, configs_of, load_splits
+from avemo_harness.data.checks.survey import SurveyedConfig, Surveyor, clips_of, configs_of, load_splits
 from avemo_harness.data.checks.verification import Verification, nothing_to_say, verify_labels
 from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.text import Notify
 
 Check = Callable[[SurveyedConfig], Finding]
 
@@ -109,7 +110,7 @@ class CheckedRelease:
         }
 
 
-def check_release(folder: Path, options: CheckOptions, conditions: ConditionCache, say: Say) -> CheckedRelease:
+def check_release(folder: Path, options: CheckOptions, conditions: ConditionCache, say: Notify) -> CheckedRelease:
     """Check a release.
 
     Raises:

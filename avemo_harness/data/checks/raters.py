@@ -10,7 +10,7 @@ import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS, Release
 from avemo_harness.data.checks.findings import LabelRatings, Rule, Stream
-from avemo_harness.data.checks.survey import LabelledClip, Say, turns_of
+from avemo_harness.data.checks.survey import LabelledClip, turns_of
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.recognizers import RECOGNIZERS, identify_recognizer, load_recognizer
 from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
@@ -18,6 +18,7 @@ from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.heads.logistic import group_folds
 from avemo_harness.recognizers.judging import FeatureRecognizer, trained_folder
 from avemo_harness.recognizers.recordings import Modality, Recording
+from avemo_harness.text import Notify
 
 STREAM_NAMES: Mapping[str, Stream] = {
     "": "both",
@@ -136,7 +137,7 @@ _DIGITS = 8
 _VIEW_OF: dict[Stream, Modality] = {"sound": "audio", "face": "video"}
 
 
-def open_recognizer(name: str, cache_dir: Path, say: Say) -> RateClips:
+def open_recognizer(name: str, cache_dir: Path, say: Notify) -> RateClips:
     """A recogniser by name, which learns from the release, or a folder of one that was trained before.
 
     Args:

@@ -26,6 +26,7 @@ from avemo_harness.recognizers.features.builtin import FACE_FRAMES_PER_SECOND
 from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
 from avemo_harness.recognizers.features.sound import RATE, SoundFeatures, sound_features
 from avemo_harness.registry import hint
+from avemo_harness.text import Notify
 
 _BANDS = 8
 
@@ -93,8 +94,6 @@ def _describe_frame(frame: NDArray[np.uint8]) -> Floats:
     return describe_face(face[0], face)
 
 
-Say = Callable[[str], None]
-
 _TELL_EVERY = 200
 _SILENT_DBFS = -90.0
 
@@ -136,7 +135,7 @@ class Surveyor:
 
     conditions: ConditionCache
     noise: NoiseName
-    say: Say
+    say: Notify
 
     def survey(self, asked: Sequence[Clip], others: Sequence[Clip]) -> dict[str, ClipFacts | ClipProblem]:
         """Look at clips.

@@ -27,7 +27,7 @@ from avemo_harness.recognizers.heads.labels import (
 )
 from avemo_harness.recognizers.heads.training import Method, provenance, training_record
 from avemo_harness.recognizers.recordings import MODALITIES, Corpus, LabelledRecording, Modality
-from avemo_harness.torch_setup import Say
+from avemo_harness.text import Notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ def _train(
     return CategoricalRecognizer(fitted.labels, features, fitted.scaling, fitted.members, card), fitted
 
 
-def _warn_of_one_face(examples: Sequence[LabelExample], say: Say) -> None:
+def _warn_of_one_face(examples: Sequence[LabelExample], say: Notify) -> None:
     faces = {one.recording.face for one in examples if "video" in one.rows}
     if len(faces) == 1:
         say(f"every face that was learned from is {min(faces)}'s: expect nothing of other faces, nor of both streams")

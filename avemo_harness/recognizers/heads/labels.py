@@ -29,7 +29,7 @@ from avemo_harness.recognizers.heads.training import (
     with_progress,
 )
 from avemo_harness.recognizers.recordings import MODALITIES, LabelledRecording, Modality, Part, Recording
-from avemo_harness.torch_setup import Say
+from avemo_harness.text import Notify
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ def pooled_features(streams: Recording, features: FeatureSet) -> dict[Modality, 
     return dict.fromkeys(streams.views, pooled(features.rows(streams, count, streams.views[0])))
 
 
-def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Say) -> list[LabelExample]:
+def make_examples(recordings: Sequence[LabelledRecording], features: FeatureSet, say: Notify) -> list[LabelExample]:
     """Describe recordings, in their order.
 
     Raises:

@@ -14,7 +14,8 @@ from avemo_harness.recognizers.card import TrainingRecord
 from avemo_harness.recognizers.features.base import Features
 from avemo_harness.recognizers.features.feature_set import FeatureSet
 from avemo_harness.recognizers.recordings import LabelledRecording, Modality, RatedRecording
-from avemo_harness.torch_setup import Say, one_thread
+from avemo_harness.text import Notify
+from avemo_harness.torch_setup import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ class Method(Generic[SettingsT]):
 
     features: FeatureSet
     settings: SettingsT
-    say: Say = lambda sentence: None
+    say: Notify = lambda sentence: None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,7 @@ class Example(Generic[RecordingT]):
     rows: Mapping[Modality, Features]
 
 
-def with_progress(recordings: Sequence[RecordingT], say: Say) -> Iterator[RecordingT]:
+def with_progress(recordings: Sequence[RecordingT], say: Notify) -> Iterator[RecordingT]:
     """The recordings; progress is reported every hundred."""
     for number, recording in enumerate(recordings, 1):
         yield recording

@@ -37,8 +37,8 @@ from avemo_harness.recognizers.recordings import (
     Recording,
     SingleModality,
 )
-from avemo_harness.text import fixed
-from avemo_harness.torch_setup import Say, one_thread
+from avemo_harness.text import Notify, fixed
+from avemo_harness.torch_setup import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -247,7 +247,7 @@ class TrajectorySettings(Settings):
     patience: int = 5
 
 
-def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Say) -> list[RatedExample]:
+def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, say: Notify) -> list[RatedExample]:
     """Describe recordings, in their order.
 
     Raises:
@@ -262,7 +262,7 @@ def train_recognizer(
     features: FeatureSet,
     corpus: str,
     settings: TrajectorySettings | None = None,
-    say: Say = lambda sentence: None,
+    say: Notify = lambda sentence: None,
 ) -> ContinuousRecognizer:
     """Train on some recordings; those of the validation part decide when it is enough.
 
@@ -311,7 +311,7 @@ def _fit(
     features: FeatureSet,
     scaling: Scaling,
     settings: TrajectorySettings,
-    say: Say,
+    say: Notify,
 ) -> Weights:
     """The weights of the epoch that does best in validation."""
     import torch

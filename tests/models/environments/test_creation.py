@@ -180,8 +180,8 @@ def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", (tmp_path / "further").as_uri())
     monkeypatch.setattr(creation, "WHEELS_OF_TORCH", (tmp_path / "makers").as_uri() + "/")
 
-    def put(place: str, code: str) -> None:
-        folder = tmp_path / place / "tinytorch"
+    def put(folder_name: str, code: str) -> None:
+        folder = tmp_path / folder_name / "tinytorch"
         wheel = write_wheel(folder, "tinytorch", "2.0+cpu", code)
         (folder / "index.html").write_text(
             f"<!DOCTYPE html><a href='{wheel.name.replace('+', '%2B')}'>{wheel.name}</a>"

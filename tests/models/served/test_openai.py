@@ -130,7 +130,7 @@ def test_a_sound_file_is_sent_whole_as_wav(serve: Serve, kind: str) -> None:
     [
         browser_recording,
         prores_clip,
-        lambda seconds: recorded([pattern(place) for place in range(round(25 * seconds))], turned=90),
+        lambda seconds: recorded([pattern(index) for index in range(round(25 * seconds))], turned=90),
     ],
 )
 def test_a_clip_whose_packets_cannot_be_copied_is_sent_as_mp4(serve: Serve, made: Callable[[float], bytes]) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -19,9 +19,10 @@ from support.worker_models import Echo
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Text
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
-from avemo_harness.errors import GenerationError, MediaError, ModelError, SampleError
+from avemo_harness.errors import GenerationError, MediaError, ModelError, SampleError, StoreError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.worker import process
+from avemo_harness.models.worker import process as log_module
 from avemo_harness.models.worker.process import Patience, Worker, WorkerLog, WorkerLostError
 from avemo_harness.models.worker.protocol import WorkerConfig
 
@@ -40,7 +41,7 @@ def said() -> list[str]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the worker that is shared writes."""
+    """Output of the worker that is shared."""
     return tmp_path_factory.mktemp("logs") / "echo.log"
 
 
@@ -194,15 +195,15 @@ def test_a_worker_that_stopped_reading_is_given_up(start: Start) -> None:
         ({"arguments": {"times": 0}}, "echo: times must be positive"),
         ({"arguments": {"tims": 1}}, "echo takes no argument 'tims'; nearest: 'times'"),
         (
-            {"place": "support.no_such:Echo"},
+            {"class_path": "support.no_such:Echo"},
             "echo: its environment lacks something (No module named 'support.no_such')",
         ),
         (
-            {"place": "support.worker_models:Unmakeable"},
+            {"class_path": "support.worker_models:Unmakeable"},
             "echo: its environment lacks something (No module named 'no_such_module_anywhere')",
         ),
         (
-            {"place": "support.worker_models:Demanding"},
+            {"class_path": "support.worker_models:Demanding"},
             "echo runs on no-such-package ==1.0, which is not installed: make its environment anew: "
             "`avemo-eval env remove echo`, then create",
         ),
@@ -218,8 +219,8 @@ def test_a_model_that_cannot_be_made_is_an_error_of_one_sentence(
 
 
 def test_another_version_of_the_protocol_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "VERSION", 2)
-    with pytest.raises(ModelError, match="speaks version 1 of the protocol and this process version 2"):
+    monkeypatch.setattr(process, "VERSION", 99)
+    with pytest.raises(ModelError, match=r"speaks version \d of the protocol and this process version 99"):
         start()
 
 
@@ -237,8 +238,8 @@ def test_an_interpreter_that_does_not_get_as_far_as_the_worker_is_an_error(start
 
 
 def test_only_the_package_is_found_beside_itself(start: Start) -> None:
-    """What lies beside an installed package belongs to another environment."""
-    order = replace(ECHO, place="support.worker_models:StandingIn", paths=(str(TESTS),))
+    """Packages beside an installed one belong to another environment."""
+    order = replace(ECHO, class_path="support.worker_models:StandingIn", paths=(str(TESTS),))
     with pytest.raises(ModelError, match=r"its environment lacks something \(No module named 'flash_attn'\)"):
         start(order).identity()
 
@@ -246,8 +247,10 @@ def test_only_the_package_is_found_beside_itself(start: Start) -> None:
 def test_stand_ins_are_found_last_and_told(start: Start) -> None:
     from avemo_harness.models.worker.hosted import STAND_INS
 
-    place = "support.worker_models:StandingIn"
-    worker = start(replace(ECHO, place=place, paths=(str(TESTS), str(STAND_INS)), stand_ins=("flash_attn", "json")))
+    class_path = "support.worker_models:StandingIn"
+    worker = start(
+        replace(ECHO, class_path=class_path, paths=(str(TESTS), str(STAND_INS)), stand_ins=("flash_attn", "json"))
+    )
     assert worker.stand_ins == ("flash_attn",)
     assert Path(worker.identity()["flash_attn"]).is_relative_to(STAND_INS)
 
@@ -264,10 +267,10 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from avemo_harness.models.worker.process import WorkerLog
-from avemo_harness.models.worker.protocol import Order
+from avemo_harness.models.worker.protocol import WorkerConfig
 from avemo_harness.models.worker.process import Worker
-order = Order("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
-worker = Worker(Path(sys.executable), order, WorkerLog(), print)
+config = WorkerConfig("echo", "support.worker_models:Echo", {}, paths=(sys.argv[1],))
+worker = Worker(Path(sys.executable), config, WorkerLog(), print)
 print(worker.pid, worker.scratch, flush=True)
 time.sleep(3600)
 """
@@ -288,3 +291,62 @@ def test_an_interrupt_from_the_keyboard_is_left_to_the_parent(start: Start) -> N
     worker = start()
     os.kill(worker.pid, signal.SIGINT)
     assert worker.generate([asked("still there?")])[0].error is None
+
+
+def stream() -> tuple[IO[bytes], IO[bytes]]:
+    """Two ends of a pipe: for the log, and for a worker."""
+    theirs, ours = os.pipe()
+    return os.fdopen(theirs, "rb"), os.fdopen(ours, "wb", buffering=0)
+
+
+def last_words(log: WorkerLog, text: bytes) -> str:
+    """The last words of a worker that wrote a text and ended."""
+    end, worker = stream()
+    log.follow(end)
+    worker.write(text)
+    worker.close()
+    return log.last_words()
+
+
+def test_errors_quote_the_last_lines_of_the_newest_worker() -> None:
+    log = WorkerLog()
+    assert log.last_words() == ""
+    assert last_words(log, b"one\n\ntwo\nthree\nfour") == "; its last words: 'two / three / four'"
+    assert last_words(log, b"") == ""
+    assert last_words(log, "caf\u00e9 \u2603".encode("latin-1", "replace")) == "; its last words: 'caf\ufffd ?'"
+
+
+def test_what_was_written_before_there_was_a_file_is_in_it(tmp_path: Path) -> None:
+    log, path = WorkerLog(), tmp_path / "run" / "logs" / "w.log"
+    last_words(log, b"early\n")
+    log.keep_in(path)
+    assert last_words(log, b"late\n") == f"; its last words: 'late' (in {path})"
+    assert path.read_bytes() == b"early\nlate\n"
+
+
+def test_a_flood_before_there_is_a_file_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "MOST_PENDING", 100)
+    log = WorkerLog()
+    last_words(log, b"".join(b"line %02d\n" % number for number in range(50)))
+    log.keep_in(tmp_path / "log")
+    kept = (tmp_path / "log").read_bytes()
+    assert len(kept) <= 100
+    assert kept.endswith(b"line 48\nline 49\n")
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "logs").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        WorkerLog().keep_in(tmp_path / "logs" / "w.log")
+
+
+def test_what_can_no_longer_be_kept_is_told(tmp_path: Path) -> None:
+    log, path = WorkerLog(), tmp_path / "w.log"
+    log.keep_in(path)
+    path.unlink()
+    path.mkdir()
+    assert last_words(log, b"late\n") == (
+        f"; its last words: 'late' (in {path}); what it wrote could not be kept (Is a directory)"
+    )

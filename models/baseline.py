@@ -251,7 +251,7 @@ def _asked_clip(request: Request) -> Clip:
 
 
 def _in_parallel(describe: Callable[[Clip], Result], clips: Sequence[Clip]) -> list[Result]:
-    """What a function gives for each clip, in order; decoding runs on several processors at once."""
+    """Apply a function to each clip, in order; decoding runs on several processors at once."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(describe, clips))
 

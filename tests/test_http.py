@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.reply_server import Asked, Reply, ReplyServer, as_json, replying
+from support.reply_server import ReceivedRequest, Reply, ReplyServer, as_json, replying
 from support.waiting import pass_over
 
 from avemo_harness.errors import UsageError
@@ -39,11 +39,11 @@ def serve() -> Iterator[Serve]:
         yield lambda *given, **more: stack.enter_context(replying(*given, **more))
 
 
-def well(asked: Asked) -> Reply:
+def well(asked: ReceivedRequest) -> Reply:
     return as_json({"path": asked.path})
 
 
-def failing(*statuses: int, **headers: str) -> Callable[[Asked], Reply]:
+def failing(*statuses: int, **headers: str) -> Callable[[ReceivedRequest], Reply]:
     """Fails with each status in turn, and answers well thereafter."""
     left = list(statuses)
     return lambda asked: as_json({"detail": "busy"}, left.pop(0), **headers) if left else well(asked)

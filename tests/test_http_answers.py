@@ -18,7 +18,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.reply_server import Asked, Reply, events, replying
+from support.reply_server import ReceivedRequest, Reply, events, replying
 
 from avemo_harness.http_answers import (
     MAX_DEPTH,
@@ -68,7 +68,7 @@ def read_from_server(reply: Reply, read: Callable[[httpx.Response], Awaitable[An
         async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", url) as response:
             return await read(response)
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ReceivedRequest) -> Reply:
         return reply
 
     with replying(answer) as server:
@@ -251,7 +251,7 @@ for mode in sys.argv[2:]:
 """
 
 
-def hostile(asked: Asked) -> Reply:
+def hostile(asked: ReceivedRequest) -> Reply:
     """Endless bodies and bombs, by the last part of the path."""
 
     def endless(piece: bytes) -> Iterable[bytes]:

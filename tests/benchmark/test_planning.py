@@ -10,8 +10,8 @@ from support.planned import (
     ALONE,
     CONFLICT,
     QUESTION,
-    Asked,
     PlainConditions,
+    PlannedTask,
     clip,
     make_dialogue,
     make_task,
@@ -47,14 +47,14 @@ def test_replies_are_asked_of_turns_without_a_label_too() -> None:
 
 
 def test_a_question_follows_the_history_up_to_it_with_the_assistants_turns_as_text() -> None:
-    first, second = Asked().requests()
+    first, second = PlannedTask().requests()
     assert shown(first) == [("user", "d1/0"), QUESTION]
     assert shown(second) == [("user", "d1/0"), ("assistant", "answer 1 of d1"), ("user", "d1/2"), QUESTION]
     assert second.asked_clip == clip("d1/2")
 
 
 def test_without_context_only_the_question_is_asked() -> None:
-    alone = Asked(task=make_task(context={"turns": "none"})).requests()[1]
+    alone = PlannedTask(task=make_task(context={"turns": "none"})).requests()[1]
     assert shown(alone) == [("user", "d1/2"), QUESTION]
 
 
@@ -72,7 +72,7 @@ def with_streams(dialogue: Dialogue, turn: int, sound: bool, picture: bool) -> D
 def test_a_turn_without_a_clip_is_not_asked_and_counted_and_given_as_text_in_a_history() -> None:
     dialogue = make_dialogue("d1")
     silent = replace(dialogue, turns=(replace(dialogue.turns[0], clip=None), *dialogue.turns[1:]))
-    asked = Asked(release_of(silent))
+    asked = PlannedTask(release_of(silent))
     plan = plan_items(asked.task, asked.release)
     assert [item.item_id for item in plan.items] == ["d1/2"]
     assert plan.not_asked == {"no recording": 1}
@@ -175,7 +175,7 @@ def test_own_replies_are_not_waited_for_where_a_turn_is_not_asked() -> None:
 def test_a_condition_changes_all_clips_of_the_user_or_the_asked_one_alone(
     condition: dict[str, str], history: str, question: str
 ) -> None:
-    said = shown(Asked(task=make_task(condition=condition)).requests()[1])
+    said = shown(PlannedTask(task=make_task(condition=condition)).requests()[1])
     assert (said[0], said[2]) == (("user", history), ("user", question))
 
 
@@ -184,7 +184,7 @@ def test_a_pair_within_a_dialogue_swaps_the_asked_clip_alone() -> None:
     release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
     (item,) = plan_items(CONFLICT, release).items
     assert (item.audio_label, item.video_label, item.gold) == ("happy", "sad", None)
-    (request,) = Asked(release, CONFLICT).requests()
+    (request,) = PlannedTask(release, CONFLICT).requests()
     assert shown(request) == [
         ("user", "same/0"),
         ("assistant", "answer 1 of same"),
@@ -195,7 +195,7 @@ def test_a_pair_within_a_dialogue_swaps_the_asked_clip_alone() -> None:
 
 def test_a_pair_of_two_dialogues_is_asked_without_history_and_refused_with_it() -> None:
     release = release_of(make_dialogue("a"), make_dialogue("b"), pairs=[pair("p", ("a", 2, "sad"), ("b", 0, "happy"))])
-    (request,) = Asked(release, ALONE).requests()
+    (request,) = PlannedTask(release, ALONE).requests()
     assert shown(request) == [("user", "sound of a/2, face of b/0"), QUESTION]
     with pytest.raises(
         ReleaseError, match=r"data: pair 'p': its dialogues differ before .* `context: \{turns: none\}`"

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from support.planned import ALONE, CONFLICT, Asked, clip, make_dialogue, make_task, pair, release_of
+from support.planned import ALONE, CONFLICT, PlannedTask, clip, make_dialogue, make_task, pair, release_of
 
 from avemo_harness.benchmark.task import GenerationSpec
 
 
-def keys(asked: Asked) -> list[str]:
+def keys(asked: PlannedTask) -> list[str]:
     return [request.key for request in asked.requests()]
 
 
 def test_the_same_question_has_the_same_key_whatever_task_file_or_dialogue_it_comes_from() -> None:
-    asked = Asked()
+    asked = PlannedTask()
     renamed = replace(asked.release.dialogues[0], dialogue_id="z9", source="other", licence="other")
     elsewhere = replace(release_of(renamed), source="/another/place", name="other", split="train")
     for same in (
-        Asked(),
+        PlannedTask(),
         replace(asked, task=make_task(task="another", version=7, group="others", headline=None)),
         replace(asked, task=make_task(output={**make_task().output.model_dump(), "synonyms": {"sad": ["sorrow"]}})),
         replace(asked, release=elsewhere),
@@ -31,14 +31,14 @@ def test_what_decides_a_ranking_changes_the_task_and_not_the_question() -> None:
     output = {**make_task().output.model_dump(), "method": "rank"}
     raw, corrected = make_task(output=output), make_task(output={**output, "rank_by": "prior_corrected"})
     assert raw.model_dump() != corrected.model_dump()
-    assert keys(Asked(task=raw)) == keys(Asked(task=corrected))
+    assert keys(PlannedTask(task=raw)) == keys(PlannedTask(task=corrected))
 
 
 def test_whatever_may_change_the_answer_changes_the_key() -> None:
-    asked = Asked()
+    asked = PlannedTask()
     (dialogue,) = asked.release.dialogues
 
-    def with_turn(number: int, **change: Any) -> Asked:
+    def with_turn(number: int, **change: Any) -> PlannedTask:
         turns = tuple(replace(turn, **change) if turn.turn_index == number else turn for turn in dialogue.turns)
         return replace(asked, release=release_of(replace(dialogue, turns=turns)))
 
@@ -76,14 +76,14 @@ def test_clips_that_swap_their_places_make_another_question() -> None:
         make_dialogue("b"),
         pairs=[pair("p1", ("a", 0, "happy"), ("b", 2, "sad")), pair("p2", ("b", 2, "sad"), ("a", 0, "happy"))],
     )
-    first, second = Asked(release, ALONE).requests()
+    first, second = PlannedTask(release, ALONE).requests()
     assert first.key != second.key
 
 
 def test_a_request_is_the_same_whatever_the_labels_are() -> None:
     release = release_of(make_dialogue("d1", emotions=("happy", "sad", "angry")))
     other = release_of(make_dialogue("d1", emotions=("angry", "neutral", "neutral")))
-    assert Asked(release).requests() == Asked(other).requests()
+    assert PlannedTask(release).requests() == PlannedTask(other).requests()
 
 
 def test_neither_label_nor_style_nor_clip_name_stands_in_a_request() -> None:
@@ -94,17 +94,17 @@ def test_neither_label_nor_style_nor_clip_name_stands_in_a_request() -> None:
     release = release_of(*shared, pairs=[pair("p", ("a", 2, "happy"), ("b", 2, "sad"))])
     conflict = plain.model_copy(update={"condition": CONFLICT.condition})
     for task in (plain, conflict):
-        for request in Asked(release, task).requests():
+        for request in PlannedTask(release, task).requests():
             said = repr(request.messages)
             assert not any(word in said for word in ("angry", "happy", "sad", "warmly"))
 
 
 def test_an_items_labels_are_not_in_its_request() -> None:
-    request = Asked().requests()[0]
+    request = PlannedTask().requests()[0]
     assert {"gold", "audio_label", "video_label", "cluster", "item_id"}.isdisjoint(request.__slots__)
 
 
 def test_a_request_draws_by_its_key() -> None:
-    first, second = Asked().requests()
+    first, second = PlannedTask().requests()
     assert first.seed != second.seed
-    assert first.seed == Asked().requests()[0].seed == int(first.key[:15], 16)
+    assert first.seed == PlannedTask().requests()[0].seed == int(first.key[:15], 16)

@@ -101,7 +101,7 @@ def test_frames_of_a_variable_rate_with_b_frames_end_with_the_clip() -> None:
     info = media.probe(clip)
     ticks = [tick for tick in range(50) if tick % 7 not in (1, 2)]
     assert positions(media.decode_frames(clip)) == ticks
-    on_show = [max(tick for tick in ticks if tick <= place) for place in range(50)]
+    on_show = [max(tick for tick in ticks if tick <= frame) for frame in range(50)]
     assert positions(media.decode_frames(clip, fps=25.0)) == on_show
     frozen = media.probe(media.freeze_video(clip))
     assert info.video is not None

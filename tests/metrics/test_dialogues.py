@@ -46,9 +46,9 @@ def score_all(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The scores of every turn and of every dialogue, shape (N, 4) each: follows, balances, steady, together."""
     names = [f"{number:06d}" for number, dialogue in enumerate(dialogues) for _ in dialogue.users]
-    places = [place for dialogue in dialogues for place in range(len(dialogue.users))]
+    turn_numbers = [number for dialogue in dialogues for number in range(len(dialogue.users))]
     turns = score_turns(users, replies, profile)
-    return of_turns(turns), of_dialogues(score_dialogues(turns, replies, names, places, profile))
+    return of_turns(turns), of_dialogues(score_dialogues(turns, replies, names, turn_numbers, profile))
 
 
 def of_turns(turns: TurnScores) -> np.ndarray:
@@ -107,14 +107,14 @@ def test_the_order_of_turns_and_of_dialogues_means_nothing() -> None:
     dialogues = random_dialogues(30, seed=3, profile=AV_EMO)
     users, replies = all_turns(dialogues, AV_EMO)
     names = [f"{number:06d}" for number, one in enumerate(dialogues) for _ in one.users]
-    places = [place for one in dialogues for place in range(len(one.users))]
+    turn_numbers = [number for one in dialogues for number in range(len(one.users))]
     turns = score_turns(users, replies, AV_EMO)
-    straight = score_dialogues(turns, replies, names, places, AV_EMO)
+    straight = score_dialogues(turns, replies, names, turn_numbers, AV_EMO)
     order = np.random.default_rng(4).permutation(len(users))
     mixed_replies = [replies[i] for i in order]
     mixed = score_turns([users[i] for i in order], mixed_replies, AV_EMO)
     np.testing.assert_array_equal(of_turns(mixed), of_turns(turns)[order])
-    again = score_dialogues(mixed, mixed_replies, [names[i] for i in order], [places[i] for i in order], AV_EMO)
+    again = score_dialogues(mixed, mixed_replies, [names[i] for i in order], [turn_numbers[i] for i in order], AV_EMO)
     assert again.dialogues == straight.dialogues == tuple(sorted(set(names)))
     np.testing.assert_allclose(of_dialogues(again), of_dialogues(straight), rtol=0, atol=1e-12)
 
@@ -123,9 +123,9 @@ def flat(valence: float, length: int = 4) -> Trajectory:
     return Trajectory(np.column_stack([np.full(length, valence), np.full(length, 0.5)]), DIMENSIONS[:2], "unit", 2.0)
 
 
-def cross_stability_of(replies: Sequence[Trajectory], places: Sequence[int]) -> float:
+def cross_stability_of(replies: Sequence[Trajectory], turn_numbers: Sequence[int]) -> float:
     turns = score_turns([flat(0.5)] * len(replies), replies, AV_EMO)
-    return float(score_dialogues(turns, replies, ["d"] * len(replies), places, AV_EMO).ct_ess[0])
+    return float(score_dialogues(turns, replies, ["d"] * len(replies), turn_numbers, AV_EMO).ct_ess[0])
 
 
 def test_replies_are_adjacent_only_where_their_places_follow_each_other() -> None:

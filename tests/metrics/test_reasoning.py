@@ -163,9 +163,9 @@ def test_a_turn_exactly_at_a_threshold_is_not_extreme_however_long_it_is(profile
 
     def users(offset: float) -> list[Trajectory]:
         at = {one.dimension: one.threshold + offset for one in profile.extremes}
-        place = [at.get(name, 0.5) for name in ALL_THREE]
+        values = [at.get(name, 0.5) for name in ALL_THREE]
         return [
-            Trajectory(np.tile(place, (length, 1)), ALL_THREE, profile.scale, profile.rate_hz)
+            Trajectory(np.tile(values, (length, 1)), ALL_THREE, profile.scale, profile.rate_hz)
             for length in range(1, 121)
         ]
 

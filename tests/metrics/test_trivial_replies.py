@@ -34,7 +34,7 @@ def test_a_shuffling_is_a_permutation_that_gives_nobody_a_reply_of_its_own_dialo
     assert len(orders) == PERMUTATIONS
     for order in orders:
         assert sorted(order.tolist()) == list(range(len(names)))
-        assert all(names[place] != names[given_by] for place, given_by in enumerate(order))
+        assert all(names[index] != names[given_by] for index, given_by in enumerate(order))
 
 
 @given(dialogues.filter(lambda names: 2 * largest(names) > len(names) or not names))
@@ -97,7 +97,7 @@ def test_what_trivial_replies_score_on_turns_that_vary_as_people_do() -> None:
     rng = np.random.default_rng(11)
     users = [varying(rng) for _ in range(600)]
     order = next(iter(shuffles([str(number) for number in range(len(users))])))
-    strangers = [users[place] for place in order]
+    strangers = [users[index] for index in order]
     constant = constant_replies(users)
     shuffled_ecs, constant_ecs = (contagion(users, replies, AV_EMO).value.mean() for replies in (strangers, constant))
     assert shuffled_ecs == pytest.approx(0.825, abs=0.04)

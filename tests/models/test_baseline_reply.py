@@ -64,7 +64,7 @@ def test_the_beginning_is_left_out_of_what_is_heard_where_there_is_more() -> Non
 
 
 @pytest.mark.parametrize(
-    ("rule", "heard", "place"),
+    ("rule", "heard", "expected"),
     [
         ("mirror", (0.2, 0.8), (0.2, 0.8)),
         ("balance", (0.2, 0.8), (0.37, 0.71)),
@@ -73,8 +73,8 @@ def test_the_beginning_is_left_out_of_what_is_heard_where_there_is_more() -> Non
         ("neutral", (0.2, 0.8), (0.5, 0.5)),
     ],
 )
-def test_each_rule_does_what_it_says(rule: Rule, heard: tuple[float, float], place: tuple[float, float]) -> None:
-    assert reply_affect(rule, heard) == pytest.approx(place)
+def test_each_rule_does_what_it_says(rule: Rule, heard: tuple[float, float], expected: tuple[float, float]) -> None:
+    assert reply_affect(rule, heard) == pytest.approx(expected)
 
 
 def test_a_reply_is_the_same_words_in_a_voice_that_differs_with_the_rule() -> None:

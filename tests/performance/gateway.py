@@ -80,7 +80,7 @@ ROUTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RouteAnswers:
     """A run.
 
     Args:
@@ -122,9 +122,9 @@ def litellm(folder: Path, routes: Mapping[str, Mapping[str, Any]]) -> Iterator[F
     config, port = folder / "gateway.yaml", free_port()
     models = [{"model_name": name, "litellm_params": behind} for name, behind in routes.items()]
     config.write_text(json.dumps({"model_list": models}), encoding="utf-8")
-    place = ("--config", str(config), "--host", "127.0.0.1", "--port", str(port))
+    arguments = ("--config", str(config), "--host", "127.0.0.1", "--port", str(port))
     settings = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    command, url = [str(python.with_name("litellm")), *place], f"http://127.0.0.1:{port}"
+    command, url = [str(python.with_name("litellm")), *arguments], f"http://127.0.0.1:{port}"
     with running(command, settings, url, "/health/liveliness", folder / "gateway.log") as gateway:
         yield gateway
 
@@ -133,7 +133,7 @@ def _behind(route: Route, server: ChatServer) -> dict[str, Any]:
     return {"model": f"{route.provider}/{MODEL}", "api_base": server.url, "api_key": "none", **route.settings}
 
 
-def ask(server: ChatServer, url: str, model: str, route: Route, release: Path, output: Path) -> Asked:
+def ask(server: ChatServer, url: str, model: str, route: Route, release: Path, output: Path) -> RouteAnswers:
     """Run the command; errors are counted, not fatal."""
     server.payloads.clear()
     given = f"base_url={url},model={model},{route.arguments}"
@@ -144,7 +144,7 @@ def ask(server: ChatServer, url: str, model: str, route: Route, release: Path, o
     assert done.returncode == 0, done.stderr
     answers = {(line["task"], line["item"]): _comparable(line, output) for line in responses_of(output)}
     said = dict.fromkeys(re.findall(r"does not know (.+): asking without", done.stderr))
-    return Asked(answers, frozenset(name for payload in server.payloads for name in payload), tuple(said))
+    return RouteAnswers(answers, frozenset(name for payload in server.payloads for name in payload), tuple(said))
 
 
 def _comparable(line: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _comparable(line: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return kept
 
 
-def print_row(route: Route, task: str, direct: Asked, through: Asked) -> bool:
+def print_row(route: Route, task: str, direct: RouteAnswers, through: RouteAnswers) -> bool:
     """Print a task over a route; True where an answer must be equal to the direct one and is not."""
     lines = {item: line for (name, item), line in through.answers.items() if name == task}
     expected = {item: line for (name, item), line in direct.answers.items() if name == task}
@@ -172,7 +172,7 @@ def print_row(route: Route, task: str, direct: Asked, through: Asked) -> bool:
     return wrong
 
 
-def print_route(direct: Asked, through: Asked, statuses: Mapping[str, int]) -> None:
+def print_route(direct: RouteAnswers, through: RouteAnswers, statuses: Mapping[str, int]) -> None:
     """Print what became of fields on a route."""
     left_out = {name for names in through.said for name in names.split(", ")}
     missing = direct.fields - through.fields - left_out

@@ -77,7 +77,7 @@ def main() -> None:
 
     def anchor() -> None:
         for order in islice(shuffles(names), 20):
-            score_turns(users, [replies[place] for place in order], AV_EMO)
+            score_turns(users, [replies[index] for index in order], AV_EMO)
 
     print(f"{DIALOGUES:,} dialogues x {TURNS} turns of {SHORTEST}-{LONGEST} values, median of {RUNS}")
     for title, work in (

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.packages import write_package
-from support.planned import Asked, make_task
+from support.planned import PlannedTask, make_task
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
@@ -35,7 +35,7 @@ from avemo_harness.run.answers import (
 
 LABELS = ("neutral", "happy", "angry", "sad")
 RANKED = make_task(output={"type": "label", "labels": list(LABELS), "method": "rank"})
-REQUEST = Asked(task=RANKED).requests()[0]
+REQUEST = PlannedTask(task=RANKED).requests()[0]
 MEAN = dict.fromkeys(LABELS, -1.0)
 
 

@@ -27,8 +27,8 @@ CALIBRATION = Calibration(0.4, 0.6, 0.2, -0.1, 0.05, 100, "planted", 2.0)
 SAD, CALM, EXCITED = (0.2, 0.3), (0.5, 0.5), (0.8, 0.9)
 
 
-def steady(place: tuple[float, float], length: int = 6) -> Trajectory:
-    return Trajectory(np.tile(place, (length, 1)), ("valence", "arousal"), "unit", 2.0)
+def steady(affect: tuple[float, float], length: int = 6) -> Trajectory:
+    return Trajectory(np.tile(affect, (length, 1)), ("valence", "arousal"), "unit", 2.0)
 
 
 def moving(seed: int, length: int = 8) -> Trajectory:
@@ -37,11 +37,11 @@ def moving(seed: int, length: int = 8) -> Trajectory:
     return Trajectory(np.clip(values, 0, 1), ("valence", "arousal"), "unit", 2.0)
 
 
-def answer(dialogue: str, place: int, user: Trajectory | None, reply: Trajectory | None, **judged: object) -> Answer:
+def answer(dialogue: str, turn: int, user: Trajectory | None, reply: Trajectory | None, **judged: object) -> Answer:
     """A spoken answer to a user turn; without a trajectory of the reply, the judge has heard nothing in it."""
-    index = 2 * place
+    index = 2 * turn
     item = Item("multiturn_real_reply", f"{dialogue}/{index}", "u", dialogue, dialogue, index, "full_av")
-    said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, turn_number=place)
+    said = Judgement(JUDGE, user=user, user_audio=user, reply=reply, turn_number=turn)
     return answer_to(item, text="Well.", speech_path="speech/x.flac", judged=replace(said, **judged))
 
 
@@ -61,7 +61,7 @@ def test_a_reply_that_copies_the_user_follows_perfectly_and_does_not_balance() -
 
 
 def test_a_dialogue_counts_once_however_many_turns_it_has() -> None:
-    long = [answer("long", place, steady(CALM), steady(CALM)) for place in range(4)]
+    long = [answer("long", turn, steady(CALM), steady(CALM)) for turn in range(4)]
     scores = score([*long, answer("short", 0, steady(CALM), steady((0.4, 0.5)))])
     follows_less = 1 - 5 * 0.1 / 4
     assert value(scores, "ct_ecs") == pytest.approx((1 + follows_less) / 2)
@@ -88,7 +88,7 @@ def test_balance_has_its_direction_beside_it_for_turns_and_for_dialogues() -> No
             answer("one", 0, steady(SAD), steady(half)),
             answer("one", 1, steady(CALM), steady(CALM)),
             answer("two", 0, steady(SAD), steady(SAD)),
-            *(answer("two", place, steady(SAD), steady(whole)) for place in (1, 2)),
+            *(answer("two", turn, steady(SAD), steady(whole)) for turn in (1, 2)),
         ]
     )
     assert value(scores, "ebs_dir") == pytest.approx((0.5 + 0 + 1 + 1) / 4)
@@ -99,9 +99,9 @@ def test_balance_has_its_direction_beside_it_for_turns_and_for_dialogues() -> No
 
 
 def test_steadiness_across_turns_is_of_replies_to_turns_that_follow_each_other() -> None:
-    def dialogue(*places: int) -> TaskScores:
+    def dialogue(*turns: int) -> TaskScores:
         replies = [CALM, (0.7, 0.5), CALM]
-        return score([answer("d", place, steady(CALM), steady(replies[place])) for place in places])
+        return score([answer("d", turn, steady(CALM), steady(replies[turn])) for turn in turns])
 
     assert value(dialogue(0, 1, 2), "ct_ess") == pytest.approx(1 - 5 * 0.2 / 4)
     assert value(dialogue(0, 2), "ct_ess") is None
@@ -169,7 +169,7 @@ def test_an_anchored_mean_is_that_of_the_means() -> None:
 
 
 def test_one_dialogue_alone_has_nobody_to_be_shuffled_with() -> None:
-    scores = score([answer("d", place, moving(place), moving(place)) for place in range(3)])
+    scores = score([answer("d", turn, moving(turn), moving(turn)) for turn in range(3)])
     assert value(scores, "ecs") == 1.0
     assert value(scores, "ecs_anchored") is None
     assert scores.rows["shuffled"]["ecs"].value is None

@@ -13,7 +13,7 @@ from avemo_harness.data.importers.writing import ImportSettings, OnDamage, write
 
 def import_corpus(
     importer: str,
-    place: Path | str,
+    location: Path | str,
     out: Path,
     *,
     clips: Literal["inside", "outside"] = "outside",
@@ -21,9 +21,9 @@ def import_corpus(
     **options: Any,
 ) -> ImportedCorpus:
     """Find the corpus, check its clips and write the release."""
-    with open_source(str(place)) as source:
+    with open_source(str(location)) as source:
         found = find_corpus(importer, source, importer_options(importer)(**options))
-        settings = ImportSettings(importer, str(place), None, {}, clips, on_damage)
+        settings = ImportSettings(importer, str(location), None, {}, clips, on_damage)
         return write_import(found, out, settings, lambda sentence: None)
 
 

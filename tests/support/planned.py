@@ -72,7 +72,7 @@ def pair(name: str, audio: tuple[str, int, str], video: tuple[str, int, str]) ->
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlannedTask:
     """A task and a release, whose questions are asked of a model."""
 
     release: Release = field(default_factory=lambda: release_of(make_dialogue("d1")))

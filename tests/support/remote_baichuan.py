@@ -163,7 +163,7 @@ class OmniModel(nn.Module):
         sizes = config.audio_config.vq_config.codebook_sizes
         self.audio_embed_layers = nn.ModuleList([nn.Embedding(count + 1, size) for count in sizes])
 
-    def place(self, ids, embedded, token, media):
+    def fill(self, ids, embedded, token, media):
         places = ids == token
         assert int(places.sum()) == (0 if media is None else len(media))
         if media is not None:
@@ -260,8 +260,8 @@ class OmniForCausalLM(PreTrainedModel):
             assert [math.prod(grid) // 4 for grid in videos_grid] == list(videos_patch_nums)
             looked = model.visual_model(torch.cat(videos).reshape(-1, 12).to(self.lm_head.weight.dtype))
         states = model.embed_tokens(input_ids)
-        states = model.place(input_ids, states, config.audio_config.audio_pad_token_id, spoken)
-        states = model.place(input_ids, states, config.video_config.video_place_token_id, looked)
+        states = model.fill(input_ids, states, config.audio_config.audio_pad_token_id, spoken)
+        states = model.fill(input_ids, states, config.video_config.video_place_token_id, looked)
         states = states + model.positions(position_ids)
         read = 0 if past_key_values is None else past_key_values[0][0].shape[2]
         mask = _prepare_4d_causal_attention_mask(attention_mask, input_ids.shape, states, read)

@@ -14,7 +14,7 @@ MODEL = "tiny-omni"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request as it came; a proxy gets whole addresses as paths."""
 
     method: str
@@ -64,7 +64,7 @@ class ReplyServer:
     """A server that runs in threads; `asked` are the requests that it got, in order."""
 
     port: int
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -75,7 +75,7 @@ class ReplyServer:
         return [one.payload for one in self.asked if one.method == "POST"]
 
 
-def models_page(asked: Asked) -> Reply:
+def models_page(asked: ReceivedRequest) -> Reply:
     """The pages of a server that tells what it is."""
     if asked.path == "/v1/models":
         return as_json({"data": [{"id": MODEL, "owned_by": "vllm", "root": "/weights/tiny"}]})
@@ -83,7 +83,7 @@ def models_page(asked: Asked) -> Reply:
 
 
 @contextmanager
-def replying(reply: Callable[[Asked], Reply], port: int = 0) -> Iterator[ReplyServer]:
+def replying(reply: Callable[[ReceivedRequest], Reply], port: int = 0) -> Iterator[ReplyServer]:
     """Serve until the block ends.
 
     Args:
@@ -99,7 +99,7 @@ def replying(reply: Callable[[Asked], Reply], port: int = 0) -> Iterator[ReplySe
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            server.asked.append(asked := Asked(self.command, self.path, headers, body))
+            server.asked.append(asked := ReceivedRequest(self.command, self.path, headers, body))
             answer = reply(asked)
             self.send_response(answer.status)
             for name, value in answer.headers.items():

@@ -354,8 +354,8 @@ def unreadable(model: BaichuanOmni) -> dict[str, Any]:
     from avemo_harness.models.baichuan_network import InputBuilder
 
     class Losing(InputBuilder):
-        def _write(self, clip: Clip, place: Path) -> Any:
-            files = super()._write(clip, place)
+        def _write(self, clip: Clip, path: Path) -> Any:
+            files = super()._write(clip, path)
             if files.video is not None:
                 files.video.unlink()
             return files

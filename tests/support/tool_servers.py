@@ -36,7 +36,7 @@ SLOW_S = 1.2
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReceivedRequest:
     """A request: its path, headers in small letters, and what it carried, files as bytes."""
 
     path: str
@@ -79,7 +79,7 @@ class ToolServer:
     sound: np.ndarray = field(default_factory=lambda: melody(1.0, RATE))
     rate_header: int | None = None
     retry_after: str = "0"
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ReceivedRequest] = field(default_factory=list)
 
     def pcm(self) -> bytes:
         """The sound as bare samples."""
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         content = _content(headers.get("content-type", ""), body)
-        self.tools.asked.append(Asked(self.path, headers, content))
+        self.tools.asked.append(ReceivedRequest(self.path, headers, content))
         if self.tools.faults:
             self._fail(self.tools.faults.popleft())
         elif self.path == "/v1/chat/completions":

@@ -162,7 +162,7 @@ def shuffled_batches(indices: Indices, batch: int, processes: int, rng: np.rando
 def training_record(
     corpus: str, recordings: Sequence[RecordingT], fingerprint: str, seconds: float, split: str, seed: int
 ) -> TrainingRecord:
-    """What a card tells of the recordings that a recogniser was trained and validated on."""
+    """The card's facts on the recordings that a recogniser was trained and validated on."""
     speakers = {recording.speaker for recording in recordings}
     return TrainingRecord(corpus, fingerprint, len(recordings), len(speakers), seconds, split, seed)
 

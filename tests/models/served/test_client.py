@@ -12,7 +12,7 @@ import pytest
 from support.questions import ask_in_words
 from support.reply_server import (
     MODEL,
-    Asked,
+    ReceivedRequest,
     Reply,
     ReplyServer,
     as_json,
@@ -159,7 +159,7 @@ def unknown_in_object(name: str) -> Reply:
 def test_fields_that_a_server_does_not_know_are_left_out_from_then_on(
     serve: Serve, refuse: Callable[[str], Reply]
 ) -> None:
-    def strict(asked: Asked) -> Reply:
+    def strict(asked: ReceivedRequest) -> Reply:
         unknown = [name for name in ("seed", "modalities") if name in asked.payload]
         return refuse(unknown[0]) if unknown else as_json(completion())
 
@@ -176,7 +176,7 @@ def test_fields_that_a_server_does_not_know_are_left_out_from_then_on(
 
 
 def test_speech_is_asked_for_though_the_field_is_refused_of_questions(serve: Serve) -> None:
-    def refuse_text_alone(asked: Asked) -> Reply:
+    def refuse_text_alone(asked: ReceivedRequest) -> Reply:
         refused = asked.payload.get("modalities") == ["text"]
         return unknown_in_details("modalities") if refused else as_json(completion())
 
@@ -252,10 +252,10 @@ def model_of(server: ReplyServer, **arguments: Any) -> OpenAi:
     return OpenAi(OpenAi.Arguments(**given), ModelSetup())
 
 
-def perceiving(perceive: Perception) -> Callable[[Asked], Reply]:
+def perceiving(perceive: Perception) -> Callable[[ReceivedRequest], Reply]:
     """A server that answers and counts as told."""
 
-    def reply(asked: Asked) -> Reply:
+    def reply(asked: ReceivedRequest) -> Reply:
         if asked.method == "GET":
             return models_page(asked)
         content = asked.payload["messages"][-1]["content"]
@@ -272,7 +272,7 @@ def perceiving(perceive: Perception) -> Callable[[Asked], Reply]:
 def test_a_server_that_is_starting_is_waited_for_and_stays_the_same(serve: Serve, path: str, status: int) -> None:
     left = [status, status]
 
-    def starting(asked: Asked) -> Reply:
+    def starting(asked: ReceivedRequest) -> Reply:
         if asked.path == path and left:
             return as_json({"detail": "warming up"}, left.pop())
         return models_page(asked)
@@ -299,7 +299,7 @@ def test_a_page_that_is_broken_for_good_counts_as_none(serve: Serve) -> None:
 def test_a_query_of_the_address_is_sent_and_not_told(serve: Serve) -> None:
     paths, said = list[str](), list[str]()
 
-    def reply(asked: Asked) -> Reply:
+    def reply(asked: ReceivedRequest) -> Reply:
         paths.append(asked.path)
         return as_json({"data": [{"id": MODEL}]})
 
@@ -362,7 +362,7 @@ def test_answers_that_differ_by_chance_prove_nothing(serve: Serve) -> None:
 
 
 def test_one_refused_input_costs_its_item_alone(serve: Serve) -> None:
-    def moderating(asked: Asked) -> Reply:
+    def moderating(asked: ReceivedRequest) -> Reply:
         flagged = "number 3" in str(asked.payload["messages"])
         return as_json({"error": {"message": "Your input was flagged"}}, 403) if flagged else as_json(completion())
 

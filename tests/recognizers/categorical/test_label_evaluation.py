@@ -153,8 +153,8 @@ def test_nobody_who_is_heard_or_seen_in_training_is_evaluated(
     dubbed = [replace(one, face=f"face {int(one.speaker[1:]) // 2}") for one in labelled_corpus(6)]
     found = leave_one_speaker_out(corpus_of(dubbed), quick)
     assert len(people) == 6 * 3
-    for place, trained_on in enumerate(people):
-        left_out, face = f"s{place // 3:02}", f"face {place // 6}"
+    for index, trained_on in enumerate(people):
+        left_out, face = f"s{index // 3:02}", f"face {index // 6}"
         assert trained_on == {one.speaker for one in dubbed if one.face != face} | {f"face {i}" for i in range(3)} - {
             face
         }

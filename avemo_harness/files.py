@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -141,6 +139,8 @@ def read_json(path: Path, kind: type[Json]) -> Json:
         OSError: it cannot be read.
         ValueError: it is no JSON in UTF-8, or its value is of another kind.
     """
+    import json
+
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, kind):
         raise ValueError(f"expected a JSON {_JSON_NOUNS[kind]}, found {type(value).__name__}")
@@ -206,7 +206,7 @@ def _locked_part(path: Path, mode: int | None) -> IO[bytes]:
     opener = partial(os.open, mode=0o666 if mode is None else mode)
     while True:
         part = open(  # noqa: SIM115  (closed by the caller)
-            path.with_name(f".{path.name}.{secrets.token_hex(6)}.part"), "xb", opener=opener
+            path.with_name(f".{path.name}.{os.urandom(6).hex()}.part"), "xb", opener=opener
         )
         if mode is not None:
             os.fchmod(part.fileno(), mode)  # the umask may have taken bits of it

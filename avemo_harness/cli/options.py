@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def add_moved_media_root(options: _OptionGroup) -> None:
 
 def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[str], None]) -> RunReleases:
     """The releases of a run, whose clips may have moved since."""
+    from dataclasses import replace
+
     from avemo_harness.run.prepare import RunReleases
 
     return RunReleases(replace(config, media_root=args.media_root or config.media_root), say)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -38,6 +36,8 @@ def rank() -> int:
 
 def end_on_signals() -> None:
     """Handle SIGTERM and SIGHUP like Ctrl-C; one that is ignored, as under ``nohup``, stays ignored."""
+    import signal
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -77,6 +77,8 @@ def _path_in_question(error: OSError, args: argparse.Namespace) -> str:
 
 
 def _elsewhere(path: Path, args: argparse.Namespace) -> str:
+    import tempfile
+
     given = {name: value for name, value in vars(args).items() if isinstance(value, (str, Path))}
     for name in _OUTPUT_OPTIONS:
         if name in given and _is_inside(Path(given[name]), path):

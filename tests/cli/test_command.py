@@ -44,6 +44,12 @@ print([name for name in {(*HEAVY, "numpy", "pydantic")!r} if name in sys.modules
     assert done.stdout
 
 
+def test_the_list_of_commands_imports_no_dataclasses() -> None:
+    # They import `inspect`, which takes longer than all the rest.
+    program = "import sys; from avemo_harness.cli import main; main([]); assert 'inspect' not in sys.modules"
+    assert "run " in subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [

@@ -21,4 +21,19 @@ def sound_file(kind: str, samples: NDArray[np.float32]) -> bytes:
 
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format=kind.upper())
-    return file.getvalue()
+    return _same_serial_number(file) if kind == "ogg" else file.getvalue()
+
+
+def _same_serial_number(file: io.BytesIO) -> bytes:
+    """An Ogg stream with its packets as they are: soundfile draws a serial number for each, so that no two are equal."""
+    import av
+
+    file.seek(0)
+    made = io.BytesIO()
+    with av.open(file) as source, av.open(made, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    return made.getvalue()

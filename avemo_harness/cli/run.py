@@ -125,8 +125,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
     how.add_argument(
         "--recognizer",
-        metavar="NAME_OR_DIR",
-        help="judges spoken replies (default: the one that judged this run before, else the embedded one)",
+        metavar="NAME[:key=value,…]_OR_DIR",
+        help="judges spoken replies: one of `avemo-eval ls judges`, or a folder "
+        "(default: the one that judged this run before, else the embedded one)",
     )
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument(

@@ -26,9 +26,9 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument(
         "--recognizer",
-        metavar="NAME_OR_DIR",
-        help="`embedded`, the folder of a trained recogniser, or what an installed package adds "
-        "(default: the one that judged the run before, else the embedded one)",
+        metavar="NAME[:key=value,…]_OR_DIR",
+        help="a judge of `avemo-eval ls judges` with its arguments, such as wav2vec2-dim:pretrained=DIR, or the folder "
+        "of a trained recogniser (default: the one that judged the run before, else the embedded one)",
     )
     parser.add_argument("--device", help="where a neural recogniser runs, e.g. cuda:0")
     add_moved_media_root(parser)

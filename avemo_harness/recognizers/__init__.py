@@ -21,9 +21,15 @@ REGISTRY = Registry(RECOGNIZER, RECOGNIZERS)
 
 EMBEDDED = "embedded"
 """The judge that is trained on the demo on first use."""
-JUDGES = {EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded"}
+JUDGES = {
+    EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded",
+    "wav2vec2-dim": "avemo_harness.recognizers.judges.dimensional:DimensionalSpeech",
+    "msp-podcast": "avemo_harness.recognizers.judges.dimensional:MspPodcastBaseline",
+    "labels": "avemo_harness.recognizers.judges.labels:LabelJudge",
+}
 JUDGE_REGISTRY = Registry(Kind("judge", UsageError), JUDGES)
-"""Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judging`."""
+"""Recognisers that follow valence and arousal: functions of a `JudgeSetup`, or classes of arguments and one; see
+`avemo_harness.recognizers.judging`."""
 
 
 def load_recognizer(name: str) -> type[FeatureRecognizer]:

@@ -28,9 +28,7 @@ def test_other_emotions_lie_where_people_rate_their_words_relative_to_neutral() 
     others = set(ANCHORS) - set(EMOTIONS)
     assert others == set(WARRINER) - {"neutral"}
     for emotion in others:
-        rated = [
-            0.5 + (own - neutral) / 8 for own, neutral in zip(WARRINER[emotion], WARRINER["neutral"], strict=True)
-        ]
+        rated = [0.5 + (own - neutral) / 8 for own, neutral in zip(WARRINER[emotion], WARRINER["neutral"], strict=True)]
         assert ANCHORS[emotion] == pytest.approx(rated, abs=0.006)
 
 

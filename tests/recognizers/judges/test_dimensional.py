@@ -152,7 +152,7 @@ def test_the_baseline_as_published_is_the_size_of_its_file() -> None:
 def test_another_order_of_the_outputs_is_obeyed(layout: str, tmp_path: Path) -> None:
     name, write = LAYOUTS[layout]
     usual = write(tmp_path / "usual")
-    other = change_config(write(tmp_path / "other"), id2label={"0": "Valence", "1": "activation", "2": "dominance"})
+    other = change_config(write(tmp_path / "other"), id2label={"2": "dominance", "0": "Valence", "1": "activation"})
     streams = voice(melody(1.5))
     found = [follow(f"{name}:pretrained={folder}", streams, tmp_path) for folder in (usual, other)]
     assert np.ptp(in_order(found[0]), axis=1).min() > 1e-3

@@ -126,8 +126,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--recognizer",
         metavar="JUDGE",
-        help="judges spoken replies, as of `avemo-eval judge` (default: the one that judged this run before, AVEMO_JUDGE, "
-        "`avemo-eval judge use`; of the built-in voice and face the embedded one)",
+        help="judges spoken replies, as of `avemo-eval judge` (default: the one that judged this run before, "
+        "AVEMO_JUDGE, `avemo-eval judge use`; of the built-in voice and face the embedded one)",
     )
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument(

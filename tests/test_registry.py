@@ -189,6 +189,7 @@ def replies(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Runs of spoken replies that the package scores and a planted judge judges."""
     monkeypatch.syspath_prepend(str(example))
     plant(monkeypatch, LevelJudge())
+    monkeypatch.setenv("AVEMO_JUDGE", "embedded")
     task = tmp_path / "pleasant.yaml"
     scorer = "scorers: [{name: example_pleasantness, metrics: [reply_valence]}]\nheadline: reply_valence\n"
     parent = Path(__file__).parents[1] / "tasks" / "_reply.yaml"

@@ -238,6 +238,34 @@ def trained_folder(name: str, built_in: Collection[str]) -> Path | None:
     return folder if name not in built_in and is_path else None
 
 
+def judge_folder(spec: str) -> Path | None:
+    """The folder of a trained recogniser that a spec of a judge names; None where it is a name with or without
+    arguments, of which one may be a path."""
+    name, _, given = spec.partition(":")
+    folder = None if name in JUDGES else trained_folder(spec, JUDGES)
+    is_named = bool(given) and Path(name).parent == Path()
+    return folder if folder is not None and (folder.is_dir() or not is_named) else None
+
+
+def check_judge(spec: str) -> None:
+    """Refuse what `open_judge` would not open, as far as that shows before weights are looked for.
+
+    Raises:
+        UsageError: there is no such judge, it does not take such arguments, or the folder holds no recogniser of
+            valence and arousal.
+    """
+    folder = judge_folder(spec)
+    if folder is not None:
+        from avemo_harness.recognizers.checkpoint import checkpoint_errors, read_config
+        from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
+
+        with checkpoint_errors(folder):
+            read_config(folder, [TRAJECTORY_FORMAT])
+        return
+    name, _, given = spec.partition(":")
+    _arguments_of(name, JUDGE_REGISTRY.load(name), given)
+
+
 def open_judge(spec: str, setup: JudgeSetup) -> TrajectoryJudge:
     """Open a judge.
 
@@ -249,14 +277,12 @@ def open_judge(spec: str, setup: JudgeSetup) -> TrajectoryJudge:
         UsageError: there is no such judge, it does not take such arguments, its folder is damaged, its weights cannot
             be found, or its package is broken.
     """
-    name, _, given = spec.partition(":")
-    folder = None if name in JUDGES else trained_folder(spec, JUDGES)
-    # An argument may be a path, which makes no folder of a name.
-    named = bool(given) and Path(name).parent == Path()
-    if folder is not None and (folder.is_dir() or not named):
+    folder = judge_folder(spec)
+    if folder is not None:
         from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
 
         return load_trajectory_recognizer(folder, setup.cache_dir, setup.device)
+    name, _, given = spec.partition(":")
     opener, plugin = JUDGE_REGISTRY.load(name), JUDGE_REGISTRY.plugin(name)
     if plugin is None:
         return _opened(name, opener, given, setup)
@@ -266,13 +292,17 @@ def open_judge(spec: str, setup: JudgeSetup) -> TrajectoryJudge:
 
 
 def _opened(name: str, opener: Any, given: str, setup: JudgeSetup) -> TrajectoryJudge:
-    """The judge of a function of the setup, which takes no arguments, or of a class with `Arguments`."""
-    if arguments_of := getattr(opener, "Arguments", None):
-        arguments = typed_arguments(f"judge {name}", arguments_of, parse_arguments(given))
-        return cast("TrajectoryJudge", opener(arguments, setup))
+    arguments = _arguments_of(name, opener, given)
+    return cast("TrajectoryJudge", opener(setup) if arguments is None else opener(arguments, setup))
+
+
+def _arguments_of(name: str, opener: Any, given: str) -> object | None:
+    """The typed arguments of a class with `Arguments`; None for a function of the setup, which takes none."""
+    if (arguments_of := getattr(opener, "Arguments", None)) is not None:
+        return typed_arguments(f"judge {name}", arguments_of, parse_arguments(given))
     if given:
         raise UsageError(f"judge {name} takes no arguments, found {given!r}; leave them out")
-    return cast("TrajectoryJudge", opener(setup))
+    return None
 
 
 class PluginJudge:

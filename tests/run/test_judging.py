@@ -33,6 +33,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_synthetic_release(tmp_path_factory.mktemp("release") / "synthetic")
 
 
+@pytest.fixture(autouse=True)
+def _is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVEMO_JUDGE", "embedded")
+
+
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> LevelJudge:
     return plant(monkeypatch, LevelJudge())

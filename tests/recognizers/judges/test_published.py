@@ -91,6 +91,15 @@ def test_a_run_is_judged_again_by_both_streams_and_goes_on_with_that_judge(
     assert model.asked == asked
 
 
+def test_arguments_that_a_judge_does_not_take_are_refused_before_the_model_is_asked(
+    release: Path, tmp_path: Path
+) -> None:
+    model = Speaking()
+    with pytest.raises(UsageError, match="judge wav2vec2-dim takes no argument 'layer'"):
+        run(release, tmp_path / "run", model, recognizer="wav2vec2-dim:layer=3")
+    assert model.asked == 0
+
+
 def test_a_network_whose_values_mean_nothing_costs_its_items_and_not_the_run(release: Path, tmp_path: Path) -> None:
     folder = audeering_layout(tmp_path / "model", bias=float("nan"))
     reply = run(release, tmp_path / "run", recognizer=f"wav2vec2-dim:pretrained={folder}").tasks[TASK]

@@ -30,7 +30,6 @@ _PUBLISHED = {
     SUPERB: ("apache-2.0", "IEMOCAP (English, acted dialogues)"),
 }
 """Licence and training data of the default checkpoints, where their own model card does not state them."""
-_UNSTATED = "not stated"
 
 NO_CALIBRATION = "a published model comes without the ratings that thresholds would be taken from"
 HEARD_ALONE = "hears sound alone: users are heard by voice alone, and ECS compares two voices"
@@ -43,26 +42,32 @@ class CheckpointFacts:
 
     Args:
         weights: identity by commit or content.
-        licence: as its model card names it.
-        trained_on: data sets.
+        licence: as its model card names it; None where it is not stated.
+        trained_on: data sets; None where they are not stated.
     """
 
     weights: str
-    licence: str
-    trained_on: str
+    licence: str | None
+    trained_on: str | None
 
     def line(self) -> str:
         """In a line for a terminal."""
-        return f"{self.weights}: licence {self.licence}; trained on {self.trained_on}"
+        data = f"trained on {self.trained_on}" if self.trained_on else "training data not stated"
+        return f"{self.weights}: licence {self.licence or 'not stated'}; {data}"
 
 
 def checkpoint_facts(weights: Weights) -> CheckpointFacts:
     """Licence and training data of a checkpoint by its own model card, else by what is known of the default ones."""
     stated = weights.stated_facts()
-    licence, trained_on = _PUBLISHED.get(weights.path, (_UNSTATED, _UNSTATED))
-    sets = stated.get("datasets") or trained_on
-    named = ", ".join(map(str, sets)) if isinstance(sets, list) else str(sets)
-    return CheckpointFacts(weights.content, printable(str(stated.get("license") or licence)), printable(named))
+    licence, data = _PUBLISHED.get(weights.path, (None, None))
+    return CheckpointFacts(
+        weights.content, _listed(stated.get("license")) or licence, _listed(stated.get("datasets")) or data
+    )
+
+
+def _listed(stated: Any) -> str | None:
+    """A text or a list of texts as one text; None where nothing is stated."""
+    return printable(", ".join(map(str, stated if isinstance(stated, list) else [stated]))) if stated else None
 
 
 Made = TypeVar("Made")

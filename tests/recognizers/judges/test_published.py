@@ -149,7 +149,8 @@ def test_a_checkpoint_that_states_nothing_says_so(text: str | None, tmp_path: Pa
     if text is not None:
         (tmp_path / "README.md").write_text(text, encoding="utf-8")
     facts = checkpoint_facts(Weights(str(tmp_path), None, "sha256:0"))
-    assert (facts.licence, facts.trained_on) == ("not stated", "not stated")
+    assert (facts.licence, facts.trained_on) == (None, None)
+    assert facts.line() == "sha256:0: licence not stated; training data not stated"
 
 
 JUDGED = """

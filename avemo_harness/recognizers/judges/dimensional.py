@@ -165,7 +165,9 @@ class DimensionalSpeech(_DimensionalJudge):
         import torch
 
         kind, outputs = self._settings["model_type"], len(self._settings["id2label"])
-        native = any(str(one).endswith("ForSequenceClassification") for one in self._settings.get("architectures", ()))
+        native = any(
+            str(one).endswith("ForSequenceClassification") for one in self._settings.get("architectures") or ()
+        )
         model_class = (
             import_transformers().AutoModelForAudioClassification if native else regression_class(kind, outputs)
         )

@@ -19,8 +19,9 @@ from support.tiny_judges import audeering_layout, audio_classifier, image_classi
 
 from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
+from avemo_harness.recognizers import JUDGES_OF_PEOPLE
 from avemo_harness.recognizers.judges.published import AUDEERING, checkpoint_facts, made_once
-from avemo_harness.recognizers.judging import JudgeSetup, open_judge
+from avemo_harness.recognizers.judging import JudgeSetup, check_judge, open_judge
 from avemo_harness.report.results import score_run
 from avemo_harness.torch_setup import Weights
 
@@ -139,6 +140,13 @@ def test_a_spec_that_names_nothing_is_refused_in_one_sentence(spec: str, said: s
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", JUDGES_OF_PEOPLE)
+def test_the_specs_that_are_advised_name_judges_with_arguments_that_they_take(name: str) -> None:
+    spec = JUDGES_OF_PEOPLE[name].partition(": ")[0]
+    assert spec.partition(":")[0] == name
+    check_judge(spec)
+
+
 def test_facts_of_a_checkpoint_are_those_that_it_states(dimensional: Path) -> None:
     facts = checkpoint_facts(Weights(str(dimensional), None, "sha256:0"))
     assert (facts.licence, facts.trained_on) == ("cc-by-nc-sa-4.0", "msp-podcast, recola")
@@ -162,6 +170,7 @@ print(json.dumps([dict(judge.identity()), judge.card_values["lines"][0]]))
 """
 
 
+@pytest.mark.slow
 def test_the_default_checkpoint_is_known_by_its_commit_and_licence_also_without_the_hub(tmp_path: Path) -> None:
     folder = audeering_layout(tmp_path / "model")
     with serve(Repository.of_folder(AUDEERING, folder, ("main", "v1"))) as hub:

@@ -41,9 +41,9 @@ class JudgeChoice:
             return ""
         lines = [
             f"no judge is named for the spoken replies to {', '.join(self.unjudged)}: they are kept, and their columns "
-            'stay "—". The embedded judge knows the built-in voice and face alone. Name a judge by --recognizer JUDGE, '
-            f"{VARIABLE}, or `avemo-eval judge use JUDGE` for good; the same command then fills the columns, and asks "
-            "the model nothing again. JUDGE may be",
+            'stay "—", since the embedded judge knows the built-in voice and face alone.',
+            f"Name a judge by --recognizer JUDGE, {VARIABLE} or, for good, `avemo-eval judge use JUDGE`: the same "
+            "command then fills the columns and asks the model nothing again. JUDGE may be",
             *(f"  {way}" for way in ways_to_a_judge()),
         ]
         return "\n".join(lines)

@@ -24,6 +24,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
@@ -326,6 +327,7 @@ def prepare(
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
+        builtin=tuple(name for name, one in by_task.items() if one.source != DEMO and is_builtin(one)),
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)

@@ -22,6 +22,7 @@ from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers import JUDGES
 from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
+from avemo_harness.run.config import read_run
 from avemo_harness.run.judge_choice import choose_judge, remember_judge, remembered_judge, ways_to_a_judge
 from avemo_harness.run.judging import chosen_judgements
 
@@ -104,6 +105,16 @@ def test_the_embedded_judge_is_the_usual_one_of_the_built_in_voice_and_face_alon
     assert (choice.name, choice.tasks, choice.unjudged) == ("embedded", ("drawn",), ("people",))
     named = choose_judge(tmp_path, "embedded", both(people, drawn))
     assert (named.name, named.tasks, named.unjudged, named.advice) == ("embedded", ("people", "drawn"), (), "")
+
+
+@pytest.mark.usefixtures("embedded")
+def test_its_scores_of_the_built_in_voice_and_face_may_be_held_against_others(drawn: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reply = run(drawn, tmp_path / "run").tasks[TASK]
+    assert (reply.n_unjudged, reply.comparable) == (0, True)
+    assert "D" not in reply.metrics["ct_ess"].marks
+    assert read_run(tmp_path / "run").builtin == (TASK,)
 
 
 def test_without_a_judge_replies_are_kept_unjudged_and_a_warning_says_so_before_the_model_is_asked(
@@ -242,4 +253,4 @@ def test_a_run_that_has_no_judge_cannot_be_judged_without_one(
     with pytest.warns(UserWarning, match="no judge is named"):
         run(people, tmp_path / "run")
     assert main(["judge", str(tmp_path / "run")]) == 2
-    assert "`avemo-eval judge use JUDGE` for good" in capsys.readouterr().err
+    assert "for good, `avemo-eval judge use JUDGE`" in capsys.readouterr().err

@@ -46,7 +46,8 @@ def evaluate(
         output_path: the run directory; by default one under ``runs/`` that is named after what is asked.
         batch_size: requests given to the model at once; ``auto``: as many as fit; by default what the model declares.
         device: where a neural model should run.
-        recognizer: judges spoken replies; see `judge_replies`.
+        recognizer: judges spoken replies; see `avemo_harness.run.prepare.find_judge`. Where nobody names a judge of
+            people, a warning lists the ways to one before the model is asked, and the replies stay unjudged.
         max_errors: items that may fail alike one after the other before the run is ended; 20 may in any case.
         options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
 
@@ -54,9 +55,11 @@ def evaluate(
         UsageError: something the caller can fix.
         StoreError: the run directory is damaged or cannot be written.
     """
+    import warnings
+
     from avemo_harness.report.results import score_run
     from avemo_harness.run.config import RunConfig
-    from avemo_harness.run.prepare import judge_replies, prepare
+    from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     label = model if isinstance(model, str) else dict(model.identity()).get("model", type(model).__name__)
@@ -64,6 +67,8 @@ def evaluate(
     config = RunConfig.from_mapping(asked, "evaluate()")
     given = None if isinstance(model, str) else model
     prepared = prepare(config, output_path=output_path, device=device, model=given)
+    if advice := find_judge(prepared.folder, recognizer, prepared.releases).advice:
+        warnings.warn(advice, stacklevel=2)
     prepared.ask(batch_size=batch_size, max_errors=max_errors)
     judge_replies(prepared.folder, recognizer, prepared.releases, device=device)
     return score_run(prepared.folder)

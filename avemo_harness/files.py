@@ -83,6 +83,29 @@ def config_dir() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "avemo-harness"
 
 
+def read_choice(name: str) -> str | None:
+    """The choice of that name that a `use` command remembered in the configuration folder, if any."""
+    file = config_dir() / name
+    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+
+
+def remember_choice(name: str, value: str) -> Path:
+    """Remember a choice for later commands; returns the file that holds it."""
+    file = config_dir() / name
+    write_atomically(file, value + "\n")
+    return file
+
+
+def forget_choice(name: str) -> bool:
+    """Forget a choice; False where none was remembered (StorageError: its file cannot be removed)."""
+    file = config_dir() / name
+    if not file.exists():
+        return False
+    with storage_errors(file, "removed"):
+        file.unlink()
+    return True
+
+
 def write_atomically(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Write a file so that a reader, or a kill at any moment, sees the old content or the new one, never a part.
 

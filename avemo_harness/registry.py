@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -88,6 +91,17 @@ def describe_arguments(arguments: type[Any]) -> str:
         default = argument.name.upper() if argument.default is dataclasses.MISSING else argument.default
         parts.append(f"{argument.name}={default}")
     return ",".join(parts)
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a docstring, in one line; empty where there is none.
+
+    >>> first_sentence("Splits a text at\\ncommas. The rest of it.")
+    'Splits a text at commas.'
+    """
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    found = re.match(r".+?[.!?](?=\s|$)", paragraph)
+    return found[0] if found else paragraph
 
 
 def typed_arguments(
@@ -231,6 +245,21 @@ class Plugin:
             raise self.problem(f"it lacks what {article} {self.kind.noun} needs: {', '.join(lacking)}")
         return found
 
+    def described(self) -> tuple[str, str]:
+        """The first sentence of the entry's object, and its arguments as `describe_arguments` writes them.
+
+        They are read from its source, so that none of its code is run; empty where that does not tell them.
+        """
+        module, _, name = self.entry.value.partition(":")
+        for path in _source_files(module.strip()):
+            try:
+                body = ast.parse(path.read_text(encoding="utf-8")).body
+            except (OSError, SyntaxError, ValueError):
+                continue  # importing it, when it is used, will say what is wrong
+            if (found := _definition(body, name.strip())) is not None:
+                return first_sentence(ast.get_docstring(found) or ""), _arguments_in(found, body)
+        return "", ""
+
     def folder(self) -> Path:
         """The folder of the package that the entry names; none of its code is run.
 
@@ -247,6 +276,50 @@ class Plugin:
             if folder.is_dir():
                 return folder
         raise self.problem("there is no folder of a package of that name")
+
+
+_Definition = ast.ClassDef | ast.FunctionDef
+
+
+def _source_files(module: str) -> list[Path]:
+    """The files that may be a module's source; nothing is imported."""
+    top, *inner = module.split(".")
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if not inner and spec.origin is not None:
+        return [Path(spec.origin)]
+    places = [Path(location, *inner) for location in spec.submodule_search_locations or ()]
+    return [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+
+
+def _definition(body: Sequence[ast.stmt], name: str) -> _Definition | None:
+    return next((one for one in body if isinstance(one, _Definition) and one.name == name), None)
+
+
+def _arguments_in(found: _Definition, body: Sequence[ast.stmt]) -> str:
+    """The fields of the dataclass `Arguments` of a class, defined in it or named there and defined in its module."""
+    arguments = _definition(found.body, "Arguments")
+    for line in found.body:
+        if (
+            isinstance(line, ast.Assign)
+            and isinstance(line.value, ast.Name)
+            and "Arguments" in map(ast.unparse, line.targets)
+        ):
+            arguments = _definition(body, line.value.id)
+    if arguments is None:
+        return ""
+    parts = []
+    for line in arguments.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            name, value = line.target.id, line.value
+            default = ast.unparse(value) if value is not None else name.upper()
+            text = value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else default
+            parts.append(f"{name}={text}")
+    return ",".join(parts)
 
 
 def load_object(address: str) -> Any:

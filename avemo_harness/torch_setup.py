@@ -161,7 +161,7 @@ class Weights:
         """
         import yaml
 
-        path = Path(self.path) / name if self.revision is None else _hub_file(self.path, self.revision, name)
+        path = self._file(name)
         if path is None or not path.is_file():
             return {}
         try:
@@ -172,6 +172,23 @@ class Weights:
         if not isinstance(settings, dict):
             raise UsageError(f"{path}: damaged (it holds no settings); download it again")
         return settings
+
+    def stated_facts(self) -> Mapping[str, Any]:
+        """The facts at the head of their README.md, such as ``license`` and ``datasets``; empty where it has none."""
+        import yaml
+
+        try:
+            path = self._file("README.md")
+            text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+            head = text.removeprefix("---\n").partition("\n---")[0] if text.startswith("---\n") else ""
+            facts = yaml.safe_load(head)
+        except (UsageError, OSError, ValueError, yaml.YAMLError):
+            return {}  # (a card only: nothing is computed from it)
+        return facts if isinstance(facts, dict) else {}
+
+    def _file(self, name: str) -> Path | None:
+        """A file of theirs; None where a repository lacks it."""
+        return Path(self.path) / name if self.revision is None else _hub_file(self.path, self.revision, name)
 
     def folder(self) -> Path:
         """The folder of all files on this machine; a Hub repository is downloaded whole.
@@ -260,7 +277,7 @@ def load_model(
         may_lack: prefixes of the names of weights that nothing depends on.
 
     Raises:
-        UsageError: the weights cannot be read, or are not all of this class.
+        UsageError: the weights cannot be read, are not all of this class, or cannot be put on the device.
     """
     from pickle import UnpicklingError
 
@@ -283,7 +300,13 @@ def load_model(
             f"{weights.path}: not weights of {type(model).__name__}: {len(lacking)} are missing or of another shape, "
             f"such as {lacking[0]}; give another `pretrained`"
         )
-    return model.eval().requires_grad_(False).to(device or own_device())
+    chosen = device or own_device()
+    try:
+        return model.eval().requires_grad_(False).to(chosen)
+    except (RuntimeError, AssertionError) as error:  # no such device, no build for it, or too little memory
+        raise UsageError(
+            f"{weights.path}: cannot be put on {chosen} ({first_line(error)}); choose another device"
+        ) from error
 
 
 def _hub_file(repository: str, revision: str | None, name: str) -> Path | None:

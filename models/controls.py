@@ -166,7 +166,7 @@ SPEECH_RATE_HZ = 24_000
 
 
 class Reference:
-    """Replies as the release's assistant did, in text and sound. It names no emotions."""
+    """Replies as the release's assistant did, in text and sound, and names no emotions."""
 
     Arguments = NoArguments
     capabilities = Capabilities(outputs=frozenset({"spoken_response"}), largest_batch=16, needs_reference=True)

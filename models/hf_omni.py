@@ -192,7 +192,7 @@ class Stream:
 
 
 class HfOmni(NeuralModel[Inputs]):
-    """Answers with the whole audio-visual dialogue before it."""
+    """Any native audio and video model of transformers, with the whole dialogue before it."""
 
     name = "hf-omni"
     room_advice = "a lower fps makes clips shorter"

@@ -201,7 +201,7 @@ def _until(codes: Sequence[int], ends: Sequence[int]) -> list[int]:
 
 
 class QwenOmni(NeuralModel[Prompt]):
-    """Answers with the whole audio-visual dialogue before it."""
+    """Qwen2.5-Omni: sees and hears the whole dialogue, names and ranks emotions, and speaks."""
 
     name = "qwen2.5-omni"
     room_advice = "a lower max_pixels makes clips shorter"

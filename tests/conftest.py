@@ -38,7 +38,8 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "OMP_NUM_THREADS": "1",
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("AVEMO_DATASET", raising=False)
+        for name in ("AVEMO_DATASET", "AVEMO_JUDGE"):
+            patch.delenv(name, raising=False)
         for name, value in settings.items():
             patch.setenv(name, value)
         yield

@@ -53,7 +53,8 @@ def baichuan_environment(legacy_python: Path) -> Environment:
 
 def command(model: str, arguments: str, release: Path, output: Path, *more: str) -> list[str]:
     words = [sys.executable, "-m", "avemo_harness", "--model", model, "--model_args", arguments, "--tasks", CONFIG]
-    return [*words, "--dataset", str(release), "--output_path", str(output), "--device", "cpu", *more]
+    words += ["--dataset", str(release), "--output_path", str(output), "--device", "cpu", "--recognizer", "embedded"]
+    return [*words, *more]
 
 
 def run(argv: list[str]) -> None:

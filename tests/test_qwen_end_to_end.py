@@ -36,7 +36,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(checkpoint: Path, release: Path, output: Path, tasks: str = CONFIG) -> list[str]:
     words = ["--model", "qwen2.5-omni", "--model_args", f"pretrained={checkpoint},{SMALL}", "--tasks", tasks]
-    return [*words, "--dataset", str(release), "--output_path", str(output)]
+    return [*words, "--dataset", str(release), "--output_path", str(output), "--recognizer", "embedded"]
 
 
 @pytest.fixture(scope="module")

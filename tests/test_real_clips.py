@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,14 +35,21 @@ def release(folder: Path) -> Release:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of `baseline`, trained on the release's train part, over the four conditions."""
+    """A run of `baseline`, trained on the release's train part, over the four conditions; replies are not judged."""
     output = tmp_path_factory.mktemp("run") / "run"
-    command = [sys.executable, "-m", "avemo_harness", "--model", "baseline", "--tasks", CONFIG]
-    command += ["--dataset", str(folder), "--output_path", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = evaluate(folder, output)
     assert done.returncode == 0, done.stderr
     print(done.stdout)
+    assert done.stderr.count("no judge is named for the spoken replies to multiturn_real_reply") == 1
     return output
+
+
+def evaluate(folder: Path, output: Path, judge: str = "") -> subprocess.CompletedProcess[str]:
+    """The command, where the variable names a judge or none."""
+    command = [sys.executable, "-m", "avemo_harness", "--model", "baseline", "--tasks", CONFIG]
+    command += ["--dataset", str(folder), "--output_path", str(output)]
+    environment = {**os.environ, "AVEMO_JUDGE": judge}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +86,26 @@ def test_every_item_is_answered_without_errors(results: dict[str, Any], release:
     for name in ("full_av", "audio_only", "video_only"):
         assert tasks[f"{CONFIG}_{name}"]["n_answered"] == turns
     assert tasks[f"{CONFIG}_conflict"]["n_answered"] == len(release.pairs) >= 24
-    assert all(task["status"] == "complete" for task in tasks.values())
+    assert all(task["status"] == "complete" for task in tasks.values() if task["n_spoken"] is None)
 
 
-def test_every_reply_is_judged_and_the_embedded_judges_scores_of_people_are_marked(results: dict[str, Any]) -> None:
+def test_replies_to_people_are_kept_and_not_judged_until_a_judge_is_named(
+    run: Path, results: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
     reply = results["tasks"][f"{CONFIG}_reply"]
+    assert (reply["n_spoken"], reply["n_unjudged"], reply["n_errors"]) == (reply["n_items"], reply["n_items"], 0)
+    assert (results["judge"], reply["metrics"]["ct_ers"]["value"]) == (None, None)
+    copy = shutil.copytree(run, tmp_path / "run")
+    answers = {path.name: path.read_bytes() for path in copy.glob("responses/*.jsonl")}
+    done = evaluate(folder, copy, judge="embedded")
+    assert done.returncode == 0, done.stderr
+    assert "no judge is named" not in done.stderr
+    found = json.loads((copy / "results.json").read_text())
+    reply = found["tasks"][f"{CONFIG}_reply"]
     assert (reply["n_unjudged"], reply["metrics"]["coverage"]["value"], reply["comparable"]) == (0, 1.0, False)
-    assert results["judge"]["embedded"]
+    assert found["judge"]["embedded"]
     assert reply["metrics"]["ct_ers"]["value"] is not None
+    assert {path.name: path.read_bytes() for path in copy.glob("responses/*.jsonl") if path.stat().st_size} == answers
 
 
 def test_the_three_preferences_share_out_the_conflict_items(results: dict[str, Any]) -> None:

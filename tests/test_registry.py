@@ -189,6 +189,7 @@ def replies(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     """Runs of spoken replies that the package scores and a planted judge judges."""
     monkeypatch.syspath_prepend(str(example))
     plant(monkeypatch, LevelJudge())
+    monkeypatch.setenv("AVEMO_JUDGE", "embedded")
     task = tmp_path / "pleasant.yaml"
     scorer = "scorers: [{name: example_pleasantness, metrics: [reply_valence]}]\nheadline: reply_valence\n"
     parent = Path(__file__).parents[1] / "tasks" / "_reply.yaml"
@@ -254,13 +255,17 @@ def test_a_scorer_that_only_names_its_metrics_says_whether_it_needs_a_judge(
 
 
 def test_the_lists_show_what_packages_add_and_whose_it_is(example: Path) -> None:
+    model = "Names one emotion for loud clips and another one for the rest."
+    level = "One column: the level in dB of full scale, divided by 60 dB, so that it lies in [-1, 0]."
+    nearest = "Compares the features of a clip's sound with their mean over the training clips of each label."
+    loudness = "Louder is more aroused, and nothing is known of valence."
     expected = {
         "tasks": f"example_task  ({PACKAGE})",
-        "models": f"example  ({PACKAGE})",
+        "models": f"example  ({PACKAGE})\n    {model}\n    arguments: loud=angry,quiet=sad,above_dbfs=-20.0",
         "scorers": f"example_pleasantness: reply_valence  ({PACKAGE})\nexample_valence: valence_accuracy  ({PACKAGE})",
-        "recognizers": f"example_nearest  ({PACKAGE})",
-        "judges": f"example_loudness  ({PACKAGE})",
-        "extractors": f"example_level:floor_dbfs=-60.0  ({PACKAGE})",
+        "recognizers": f"example_nearest  ({PACKAGE})\n    {nearest}",
+        "judges": f"example_loudness  ({PACKAGE})\n    {loudness}",
+        "extractors": f"example_level:floor_dbfs=-60.0  ({PACKAGE})\n    {level}",
     }
     for what, last in expected.items():
         with_it, without = avemo_eval(example, "ls", what).stdout, avemo_eval(None, "ls", what).stdout
@@ -283,7 +288,11 @@ def test_names_in_a_packages_task_are_checked_with_the_nearest(example: Path, tm
 
 def test_looking_around_runs_no_code_of_a_package_and_imports_nothing_heavy(example: Path) -> None:
     unwanted = ("avemo_example_plugin", "torch", "transformers", "av", "sklearn", "pyarrow", "datasets")
-    for arguments in (["--help"], ["ls"], ["ls", "models"], ["ls", "recognizers"]):
+    for arguments in (
+        ["--help"],
+        ["ls"],
+        *(["ls", what] for what in ("models", "recognizers", "judges", "extractors")),
+    ):
         program = f"""
 import sys
 from avemo_harness.cli import main
@@ -369,6 +378,15 @@ class Flat:
 def open_flat(setup):
     return Flat()
 
+class Constant(Flat):
+    @dataclass(frozen=True)
+    class Arguments:
+        path: str
+        level: float = 0.5
+
+    def __init__(self, arguments, setup):
+        self.card_values = {"lines": [f"always {arguments.level} by {arguments.path}"]}
+
 class Zeros:
     @dataclass(frozen=True)
     class Arguments:
@@ -385,13 +403,19 @@ class Zeros:
 
 def test_a_package_adds_judges_and_feature_extractors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups = {
-        "avemo_harness.judges": {"flat": "flat_and_zeros:open_flat"},
+        "avemo_harness.judges": {"flat": "flat_and_zeros:open_flat", "level": "flat_and_zeros:Constant"},
         "avemo_harness.extractors": {"zeros": "flat_and_zeros:Zeros"},
     }
     write_package(tmp_path, "flat-and-zeros", groups, {"flat_and_zeros.py": JUDGE_AND_EXTRACTOR})
     monkeypatch.syspath_prepend(str(tmp_path))
     judge = open_judge("flat", JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path))
     assert judge.card_values["lines"] == ["always neutral"]
+    setup = JudgeSetup(lambda: pytest.fail("the demo is not needed"), tmp_path)
+    assert open_judge("level:path=./a/b,level=1", setup).card_values["lines"] == ["always 1.0 by ./a/b"]
+    with pytest.raises(UsageError, match="judge level needs path="):
+        open_judge("level:level=1", setup)
+    with pytest.raises(UsageError, match="judge flat takes no arguments"):
+        open_judge("flat:level=1", setup)
     extractor = make_extractor("zeros:width=3")
     assert (extractor.width, extractor.identity()["width"]) == (3, "3")
     with pytest.raises(UsageError, match="argument width='x'"):

@@ -38,7 +38,7 @@ def text_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(server: ChatServer, tasks: str, output: Path, *more: str, arguments: str = "") -> list[str]:
     given = f"base_url={server.url},model={MODEL},attempts={ATTEMPTS},timeout_s={PATIENCE_S}{arguments}"
     words = [sys.executable, "-m", "avemo_harness", "--model", "openai", "--model_args", given, "--tasks", tasks]
-    return [*words, "--output_path", str(output), *more]
+    return [*words, "--output_path", str(output), "--recognizer", "embedded", *more]
 
 
 def run(argv: list[str]) -> subprocess.CompletedProcess[str]:

@@ -278,13 +278,10 @@ def configured_release(chosen: str | None, task: str, shipped: str | None) -> st
 
 def remembered_release() -> str | None:
     """The release that `avemo-eval data use` remembered, if any."""
-    file = files.config_dir() / REMEMBERED
-    return (file.read_text(encoding="utf-8").strip() or None) if file.is_file() else None
+    return files.read_choice(REMEMBERED)
 
 
 def remember_release(source: str) -> Path:
     """Remember a release for later commands; returns the file that holds it."""
-    file = files.config_dir() / REMEMBERED
     local = Path(source).expanduser()
-    files.write_atomically(file, str(local.resolve() if local.exists() else source) + "\n")
-    return file
+    return files.remember_choice(REMEMBERED, str(local.resolve() if local.exists() else source))

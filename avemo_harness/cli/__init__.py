@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ls": ("tasks", "list tasks, models, scorers, recognisers, judges, extractors or corpora"),
     "show": ("tasks", "print a task: its settings, and the messages that a model gets"),
     "validate": ("tasks", "check task YAMLs"),
-    "judge": ("runs", "judge the spoken replies of a run with a recogniser"),
+    "judge": ("runs", "judge the spoken replies of a run with a recogniser; `judge use` remembers one"),
     "recognizer": ("recognizer", "train, evaluate or apply a recogniser that judges replies"),
     "score": ("runs", "score a run again, without a model"),
     "report": ("runs", "write a run as an HTML page: figures, and every turn to look at and listen to"),
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; commands: {', '.join(COMMANDS)}")
     command: Command = import_module(f"avemo_harness.cli.{COMMANDS[name][0]}").COMMANDS[name]
+    if rest and rest[0] in command.forms:
+        name, command, rest = f"{name} {rest[0]}", command.forms[rest[0]], rest[1:]
     parser = argparse.ArgumentParser(
         prog=f"avemo-eval {name}", description=command.description, formatter_class=_Formatter
     )

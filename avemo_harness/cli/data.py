@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from avemo_harness.cli.choices import add_forget_option, use_choice
 from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, execute_import
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import end_on_signals, say, show
@@ -18,23 +19,21 @@ if TYPE_CHECKING:
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
 
-`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says which one is remembered.
---dataset and AVEMO_DATASET go before it.
+`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says which one is remembered,
+and --forget forgets it. --dataset and AVEMO_DATASET go before it.
 """
 
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
+    add_forget_option(which)
 
 
 def execute_use(args: argparse.Namespace) -> int:
-    from avemo_harness.benchmark.release_loader import remember_release, remembered_release
+    from avemo_harness.benchmark.release_loader import REMEMBERED, remember_release
 
-    if args.release is None:
-        print(remembered_release() or "no release is remembered")
-    else:
-        print(f"remembered in {remember_release(args.release)}")
-    return 0
+    return use_choice(args, "release", REMEMBERED, remember_release)
 
 
 BUILD_HELP = """Build a release of the benchmark's shape: dialogues are written, spoken, animated and packaged.

@@ -74,6 +74,7 @@ def execute_doctor(args: argparse.Namespace) -> int:
     del args
     from avemo_harness import __version__, files
     from avemo_harness.benchmark.release_loader import remembered_release
+    from avemo_harness.run.judge_choice import remembered_judge
 
     cache = files.cache_dir()
     print(f"avemo-harness    {__version__}")
@@ -85,6 +86,8 @@ def execute_doctor(args: argparse.Namespace) -> int:
     print(f"cache            {cache} ({shutil.disk_usage(cache).free / 2**30:.0f} GiB free)")
     print(f"AVEMO_DATASET    {os.environ.get('AVEMO_DATASET') or 'not set'}")
     print(f"data use         {remembered_release() or 'nothing remembered'}")
+    print(f"AVEMO_JUDGE      {os.environ.get('AVEMO_JUDGE') or 'not set'}")
+    print(f"judge use        {remembered_judge() or 'nothing remembered'}")
     _print_models()
     for name in missing:
         print(f"missing: {name}; install the package again with pip")

@@ -125,8 +125,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
     how.add_argument(
         "--recognizer",
-        metavar="NAME_OR_DIR",
-        help="judges spoken replies (default: the one that judged this run before, else the embedded one)",
+        metavar="JUDGE",
+        help="judges spoken replies, as of `avemo-eval judge` (default: the one that judged this run before, "
+        "AVEMO_JUDGE, `avemo-eval judge use`; of the built-in voice and face the embedded one)",
     )
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument(
@@ -151,11 +152,13 @@ def execute_run(args: argparse.Namespace) -> int:
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
-    from avemo_harness.run.prepare import judge_replies, prepare
+    from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
     end_on_signals()
     is_main = rank() == 0
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=say)
+    if advice := find_judge(prepared.folder, args.recognizer, prepared.releases).advice:
+        say(advice)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avemo_harness.cli.judge_use import JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import StorageError, UsageError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 JUDGE_HELP = """Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
 
-The run is scored by the judge that was named last: `avemo-eval score RUN` prints its table.
+avemo-eval judge RUN --recognizer JUDGE                                the run is scored by it from now on
+avemo-eval judge use JUDGE                                             remembers a judge for later commands
+
+`avemo-eval score RUN` prints the table. A run whose folder is named `use` is written as ./use.
 """
 
 
@@ -26,9 +30,10 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument(
         "--recognizer",
-        metavar="NAME_OR_DIR",
-        help="`embedded`, the folder of a trained recogniser, or what an installed package adds "
-        "(default: the one that judged the run before, else the embedded one)",
+        metavar="JUDGE",
+        help="a name of `avemo-eval ls judges`, with arguments as NAME:KEY=VALUE,…, or the folder of a trained "
+        "recogniser (default: the one that judged the run before, AVEMO_JUDGE, `avemo-eval judge use`; of the built-in "
+        "voice and face the embedded one)",
     )
     parser.add_argument("--device", help="where a neural recogniser runs, e.g. cuda:0")
     add_moved_media_root(parser)
@@ -36,14 +41,19 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_judge(args: argparse.Namespace) -> int:
     from avemo_harness.run.config import read_run
-    from avemo_harness.run.prepare import judge_replies
+    from avemo_harness.run.prepare import find_judge, holds_replies, judge_replies
 
+    if not holds_replies(args.run):
+        print("nothing to judge: the run holds no spoken replies")
+        return 0
     releases = releases_of_run(read_run(args.run).config, args, say)
+    advice = find_judge(args.run, args.recognizer, releases).advice
     judgements = judge_replies(args.run, args.recognizer, releases, device=args.device)
     if judgements is None:
-        print("nothing to judge: the run holds no spoken replies")
-    else:
-        print(f"judged by {judgements.judge.name} ({judgements.judge.digest[:12]}); avemo-eval score {args.run}")
+        raise UsageError(advice)
+    if advice:
+        say(advice)
+    print(f"judged by {judgements.judge.name} ({judgements.judge.digest[:12]}); avemo-eval score {args.run}")
     return 0
 
 
@@ -228,8 +238,11 @@ def execute_export(args: argparse.Namespace) -> int:
     return 0
 
 
+JUDGE_FORMS = {"use": Command(JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use)}
+"""Forms of `judge` by their first word."""
+
 COMMANDS = {
-    "judge": Command(JUDGE_HELP, add_judge_arguments, execute_judge),
+    "judge": Command(JUDGE_HELP, add_judge_arguments, execute_judge, JUDGE_FORMS),
     "score": Command(SCORE_HELP, add_score_arguments, execute_score),
     "report": Command(REPORT_HELP, add_report_arguments, execute_report),
     "compare": Command(COMPARE_HELP, add_compare_arguments, execute_compare),

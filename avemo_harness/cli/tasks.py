@@ -6,13 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.options import Command, add_data_options, data_values
 from avemo_harness.cli.output import show
 from avemo_harness.errors import TaskError
-from avemo_harness.registry import Registry, describe_arguments, load_object
+from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
+from avemo_harness.text import printable
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import Clip
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from avemo_harness.benchmark.task_library import TaskLibrary
 
 LS_HELP = """\
-List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them."""
+List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them.
+
+Models, recognizers, judges, extractors and corpora stand with a sentence and their arguments; those of a judge, an
+extractor or a corpus are given after its name, those of a model by --model_args.
+"""
 
 
 _REGISTRIES = {
@@ -63,12 +69,35 @@ def execute_ls(args: argparse.Namespace) -> int:
     if args.what == "scorers":
         from avemo_harness.scorers import METRICS
 
-        _print_names(registry, facts=lambda name: f": {', '.join(sorted(METRICS[name]))}")
-    elif args.what == "extractors":
-        _print_names(registry, facts=lambda name: _with_colon(describe_arguments(registry.load(name).Arguments)))
+        _print_names(registry, lambda name: [f"{name}: {', '.join(sorted(METRICS[name]))}"])
     else:
-        _print_names(registry)
+        _print_names(registry, partial(_described, registry, own_line=args.what == "models"))
     return 0
+
+
+def _described(registry: Registry, name: str, own_line: bool) -> list[str]:
+    """A name with its arguments as they are given after it, and its sentence; nothing of a package is imported.
+
+    Args:
+        own_line: arguments are given elsewhere, as those of a model are, and stand in a line of their own.
+    """
+    if (plugin := registry.plugin(name)) is not None:
+        sentence, arguments = plugin.described()
+    else:
+        entry = registry.load(name)
+        arguments_of = getattr(entry, "Arguments", None)
+        sentence, arguments = _sentence_of(entry), describe_arguments(arguments_of) if arguments_of else ""
+    if own_line:
+        return [name, *_indented(sentence, arguments and f"arguments: {arguments}")]
+    return [name + _with_colon(arguments), *_indented(sentence)]
+
+
+def _sentence_of(described: Any) -> str:
+    return first_sentence(described.__doc__ or "")
+
+
+def _indented(*lines: str) -> list[str]:
+    return [f"    {printable(line)}" for line in lines if line]
 
 
 def _with_colon(text: str) -> str:
@@ -78,17 +107,21 @@ def _with_colon(text: str) -> str:
 def _print_corpora() -> None:
     from avemo_harness.recognizers.corpora import CORPORA, corpus_arguments
 
-    print("demo")
-    for name in CORPORA:
-        print(f"{name}:{describe_arguments(corpus_arguments(name)).removeprefix('path=')}")
+    print(
+        "demo", *_indented("The built-in demo, whose made voices and faces follow known valence and arousal."), sep="\n"
+    )
+    for name, (module, _, reader) in CORPORA.items():
+        lines = [f"{name}:{describe_arguments(corpus_arguments(name)).removeprefix('path=')}"]
+        print(*lines, *_indented(_sentence_of(load_object(f"{module}:{reader}"))), sep="\n")
 
 
-def _print_names(registry: Registry, facts: Callable[[str], str] = lambda name: "") -> None:
+def _print_names(registry: Registry, lines: Callable[[str], list[str]]) -> None:
     """Built-in names, then those of installed packages: a broken package hides nothing that stands before it."""
     for name in registry.built_in:
-        print(name + facts(name))
+        print(*lines(name), sep="\n")
     for plugin in registry.added():
-        print(f"{plugin.name}{facts(plugin.name)}  ({plugin.package})")
+        first, *others = lines(plugin.name)
+        print(f"{first}  ({plugin.package})", *others, sep="\n")
 
 
 def _print_tasks(library: TaskLibrary) -> None:

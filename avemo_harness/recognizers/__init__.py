@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from avemo_harness.errors import UsageError
@@ -21,9 +22,27 @@ REGISTRY = Registry(RECOGNIZER, RECOGNIZERS)
 
 EMBEDDED = "embedded"
 """The judge that is trained on the demo on first use."""
-JUDGES = {EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded"}
+JUDGES = {
+    EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded",
+    "wav2vec2-dim": "avemo_harness.recognizers.judges.dimensional:DimensionalSpeech",
+    "msp-podcast": "avemo_harness.recognizers.judges.dimensional:MspPodcastBaseline",
+    "labels": "avemo_harness.recognizers.judges.labels:LabelJudge",
+}
 JUDGE_REGISTRY = Registry(Kind("judge", UsageError), JUDGES)
-"""Recognisers that follow valence and arousal; see `avemo_harness.recognizers.judging`."""
+"""Recognisers that follow valence and arousal: functions of a `JudgeSetup`, or classes of arguments and one; see
+`avemo_harness.recognizers.judging`."""
+
+JUDGES_OF_PEOPLE: Mapping[str, str] = {
+    "wav2vec2-dim": (
+        "wav2vec2-dim: hears the voice, trained on English podcasts; 661 MB, CC BY-NC-SA 4.0, research only"
+    ),
+    "msp-podcast": "msp-podcast: hears the voice, trained on English podcasts; 1.27 GB, MIT",
+    "labels": (
+        "labels:face=trpakov/vit-face-expression: hears the voice and sees the face, by labels in place of ratings; "
+        "378 MB and 343 MB, Apache-2.0 (without face=… it hears the voice alone)"
+    ),
+}
+"""Judges without training by name: a spec, what they hear, the size of the download, the licence of the weights."""
 
 
 def load_recognizer(name: str) -> type[FeatureRecognizer]:

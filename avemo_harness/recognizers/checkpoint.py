@@ -212,7 +212,9 @@ EMBEDDED_VERSION = 2
 
 
 def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
-    """The embedded judge, trained first where it is not in the cache, by one process for all.
+    """The judge of the built-in demo, trained there on first use: scores by it on other data are not comparable.
+
+    It is trained by one process for all where it is not in the cache.
 
     The folder's name tells what decides it: the demo, the settings, the features, the versions of the libraries.
     """

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, get_args
 import numpy as np
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.errors import RecognitionError
+from avemo_harness.errors import RecognitionError, UsageError
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.recognizers import JUDGE_REGISTRY, JUDGES
 from avemo_harness.recognizers.recordings import SINGLE_MODALITIES, Modality, Recording, SingleModality
-from avemo_harness.registry import Plugin, is_json_mapping
+from avemo_harness.registry import Plugin, is_json_mapping, parse_arguments, typed_arguments
 
 if TYPE_CHECKING:
     from avemo_harness.metrics.classification import Floats
@@ -234,26 +234,75 @@ class JudgeSetup:
 def trained_folder(name: str, built_in: Collection[str]) -> Path | None:
     """The folder of a trained recogniser that a user named; None where it is the name of something registered."""
     folder = Path(name).expanduser()
-    return folder if name not in built_in and (folder.is_dir() or folder.parent != Path()) else None
+    is_path = folder.is_dir() or folder.parent != Path() or name.startswith("./")
+    return folder if name not in built_in and is_path else None
 
 
-def open_judge(name: str, setup: JudgeSetup) -> TrajectoryJudge:
-    """Open a judge: ``embedded``, the folder of a trained recogniser, or what an installed package adds.
+def judge_folder(spec: str) -> Path | None:
+    """The folder of a trained recogniser that a spec of a judge names; None where it is a name with or without
+    arguments, of which one may be a path."""
+    name, _, given = spec.partition(":")
+    folder = None if name in JUDGES else trained_folder(spec, JUDGES)
+    is_named = bool(given) and Path(name).parent == Path()
+    return folder if folder is not None and (folder.is_dir() or not is_named) else None
+
+
+def check_judge(spec: str) -> None:
+    """Refuse what `open_judge` would not open, as far as that shows before weights are looked for.
 
     Raises:
-        UsageError: there is no such judge, its folder is damaged, or its package is broken.
+        UsageError: there is no such judge, it does not take such arguments, or the folder holds no recogniser of
+            valence and arousal.
     """
-    folder = trained_folder(name, JUDGES)
+    folder = judge_folder(spec)
+    if folder is not None:
+        from avemo_harness.recognizers.checkpoint import checkpoint_errors, read_config
+        from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
+
+        with checkpoint_errors(folder):
+            read_config(folder, [TRAJECTORY_FORMAT])
+        return
+    name, _, given = spec.partition(":")
+    _arguments_of(name, JUDGE_REGISTRY.load(name), given)
+
+
+def open_judge(spec: str, setup: JudgeSetup) -> TrajectoryJudge:
+    """Open a judge.
+
+    Args:
+        spec: ``name`` or ``name:key=value,key=value`` of one that is built in (``embedded``, ``wav2vec2-dim``, …) or
+            that an installed package adds, or the folder of a trained recogniser.
+
+    Raises:
+        UsageError: there is no such judge, it does not take such arguments, its folder is damaged, its weights cannot
+            be found, or its package is broken.
+    """
+    folder = judge_folder(spec)
     if folder is not None:
         from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
 
         return load_trajectory_recognizer(folder, setup.cache_dir, setup.device)
+    name, _, given = spec.partition(":")
     opener, plugin = JUDGE_REGISTRY.load(name), JUDGE_REGISTRY.plugin(name)
     if plugin is None:
-        return cast("TrajectoryJudge", opener(setup))
+        return _opened(name, opener, given, setup)
     with plugin.running("opening it"):
-        judge = opener(setup)
+        judge = _opened(name, opener, given, setup)
     return PluginJudge(judge, plugin)
+
+
+def _opened(name: str, opener: Any, given: str, setup: JudgeSetup) -> TrajectoryJudge:
+    arguments = _arguments_of(name, opener, given)
+    return cast("TrajectoryJudge", opener(setup) if arguments is None else opener(arguments, setup))
+
+
+def _arguments_of(name: str, opener: Any, given: str) -> object | None:
+    """The typed arguments of a class with `Arguments`; None for a function of the setup, which takes none."""
+    if (arguments_of := getattr(opener, "Arguments", None)) is not None:
+        return typed_arguments(f"judge {name}", arguments_of, parse_arguments(given))
+    if given:
+        raise UsageError(f"judge {name} takes no arguments, found {given!r}; leave them out")
+    return None
 
 
 class PluginJudge:

@@ -281,8 +281,10 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
-    """Tell whether a task's scores mean anything beside others: the embedded judge knows the demo's voices alone."""
-    return not (judge and judge.embedded and is_judged(task)) or run.release_of(task).source == DEMO
+    """Tell whether a task's scores mean anything beside others: the embedded judge knows the built-in voice alone."""
+    if not (judge and judge.embedded and is_judged(task)):
+        return True
+    return run.release_of(task).source == DEMO or task.task in run.builtin
 
 
 def _group_result(

@@ -158,7 +158,8 @@ def result_notes(result: RunResult) -> list[str]:
         notes.append(f"provisional: {result.n_missing} items are not answered yet; the same command continues")
     if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
         notes.append(
-            f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN, then avemo-eval score RUN"
+            f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN --recognizer JUDGE, then "
+            "avemo-eval score RUN"
         )
     if result.judge is not None:
         notes += _judge_notes(result)

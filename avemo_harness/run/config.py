@@ -141,6 +141,8 @@ class RunRecord:
 
     Args:
         answers_from_release: the model's replies are the release's own recordings.
+        builtin: tasks on other releases than the demo that are of the built-in voice and face too; none in runs that
+            were begun before it was noted.
     """
 
     config: RunConfig
@@ -151,6 +153,7 @@ class RunRecord:
     releases: tuple[ReleaseRecord, ...]
     skipped: Mapping[str, str]
     answers_from_release: bool
+    builtin: tuple[str, ...] = ()
 
     def defining(self) -> dict[str, Any]:
         """Fields that are equal for two invocations of the same run."""
@@ -191,6 +194,7 @@ class RunRecord:
             "groups": [group.model_dump(mode="json") for group in self.groups],
             "skipped": dict(self.skipped),
             "answers_from_release": self.answers_from_release,
+            **({"builtin": list(self.builtin)} if self.builtin else {}),
             "environment": _environment(),
         }
 
@@ -238,6 +242,7 @@ def read_run(folder: Path) -> RunRecord:
             releases=tuple(ReleaseRecord(**{**one, "tasks": tuple(one["tasks"])}) for one in values["releases"]),
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
+            builtin=tuple(values.get("builtin", ())),
         )
     except StorageError as error:
         if not error.missing:

@@ -252,10 +252,11 @@ class _ReplyJudge:
         recording = Recording.of(clip)
         if not recording.views:
             return judgement
-        whole = recording.views[0]
         view = _user_view(recording, judge_modalities(self.recognizer))
         if view is None:
             raise RecognitionError("the judge makes use of sound alone, and the turn has none")
+        # One that hears alone is not asked about the same sound again.
+        whole = "audio" if view == "audio" else recording.views[0]
         by_sound = self._remembered(clip, recording, "audio") if "audio" in recording.views else None
         by_all = by_sound if whole == "audio" else self._remembered(clip, recording, whole)
         return replace(judgement, user=by_all, user_audio=by_sound, user_view=view)

@@ -24,16 +24,17 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
-from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
 from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
-from avemo_harness.run.judging import Judgements, chosen_judgements, judge_run
+from avemo_harness.run.judge_choice import JudgeChoice, choose_judge
+from avemo_harness.run.judging import Judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import RunStore, Segment, add_items
@@ -132,38 +133,62 @@ def judge_replies(
     """Judge the spoken replies of a run, and let the run be scored by these judgements from now on. Needs no model.
 
     Args:
-        recognizer: see `avemo_harness.recognizers.judging.open_judge`; by default the one that judged the run before,
-            else the embedded one.
+        recognizer: see `avemo_harness.recognizers.judging.open_judge`; by default as `find_judge` says.
         releases: those of the run's config.
         device: where a neural recogniser should run.
 
     Returns:
-        None where the run has no task to judge, or no answers to one yet.
+        None where the run has no task to judge, no answers to one yet, or no judge.
 
     Raises:
         UsageError: there is no such recogniser, or a release is not the one that the run asked about.
         StoreError: the run directory is damaged or cannot be written.
     """
-    record = read_run(folder)
-    tasks = [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
-    store = RunStore(folder)
-    store.refresh()
-    if not {task.task for task in tasks} & {task for task, _ in store.answers}:
+    if not holds_replies(folder):
         return None
-    if recognizer is None:
-        before = chosen_judgements(folder)
-        recognizer = before.judge.name if before else EMBEDDED
+    choice = find_judge(folder, recognizer, releases)
+    if choice.name is None:
+        return None
     setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
-    judge = open_judge(recognizer, setup)
-    by_task = {task.task: releases.load(task) for task in tasks}
-    for task in tasks:
-        release = by_task[task.task]
+    judge = open_judge(choice.name, setup)
+    by_task = {task.task: releases.load(task) for task in _judged_tasks(read_run(folder)) if task.task in choice.tasks}
+    return judge_run(folder, choice.name, judge, by_task, releases.say)
+
+
+def find_judge(folder: Path, recognizer: str | None, releases: RunReleases) -> JudgeChoice:
+    """Find the judge of a run and the tasks that have none, before anything is asked or judged.
+
+    Args:
+        recognizer: the judge that is named; by default the run's own, that of ``AVEMO_JUDGE``, the remembered one, and
+            the embedded one for the demo and releases of the built-in voice and face.
+        releases: those of the run's config.
+
+    Raises:
+        UsageError: there is no such recogniser, or a release is not the one that the run asked about.
+        StoreError: the run directory is damaged.
+    """
+    record = read_run(folder)
+    by_task: dict[str, Release] = {}
+    for task in _judged_tasks(record):
+        release = by_task[task.task] = releases.load(task)
         if release.fingerprint != record.release_of(task).fingerprint:
             raise UsageError(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
-    return judge_run(folder, recognizer, judge, by_task, releases.say)
+    return choose_judge(folder, recognizer, by_task)
+
+
+def holds_replies(folder: Path) -> bool:
+    """Tell whether a run holds an answer that a recogniser has to judge."""
+    tasks = {task.task for task in _judged_tasks(read_run(folder))}
+    store = RunStore(folder)
+    store.refresh()
+    return any(task in tasks for task, _ in store.answers)
+
+
+def _judged_tasks(record: RunRecord) -> list[TaskSpec]:
+    return [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
@@ -302,6 +327,7 @@ def prepare(
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
+        builtin=tuple(name for name, one in by_task.items() if one.source != DEMO and is_builtin(one)),
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)

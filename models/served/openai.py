@@ -36,7 +36,7 @@ SpeechFormat = Literal["wav", "pcm16", "bare_wav"]
 
 
 class OpenAi:
-    """Asks a server, many requests at a time."""
+    """Any model behind a server that speaks OpenAI's chat protocol, asked many requests at a time."""
 
     @dataclass(frozen=True, slots=True)
     class Arguments:

@@ -153,7 +153,7 @@ class HostedModel:
 
 
 class HostedMiniCpmO(HostedModel):
-    """`MiniCpmO`, answering from its environment."""
+    """MiniCPM-o 2.6 in an environment of its own: sees and hears the whole dialogue, names emotions, and speaks."""
 
     environment = "minicpm-o"
     class_path = "avemo_harness.models.minicpm_o:MiniCpmO"
@@ -162,7 +162,7 @@ class HostedMiniCpmO(HostedModel):
 
 
 class HostedBaichuanOmni(HostedModel):
-    """`BaichuanOmni`, answering from its environment."""
+    """Baichuan-Omni-1.5 in an environment of its own: sees and hears the whole dialogue, names emotions, and speaks."""
 
     environment = "baichuan-omni"
     class_path = "avemo_harness.models.baichuan_omni:BaichuanOmni"

@@ -27,9 +27,15 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["ls"], ["ls", "models"], ["run", "--help"], ["show", "--help"], ["--version"]]
+    "arguments",
+    [
+        *([], ["--help"], ["ls"], ["run", "--help"], ["show", "--help"], ["--version"]),
+        *(["ls", what] for what in ("models", "recognizers", "judges", "extractors", "corpora")),
+    ],
 )
 def test_looking_around_imports_nothing_heavy(arguments: list[str]) -> None:
+    # Arguments and sentences of what is built in stand in its modules, which need NumPy.
+    heavy = HEAVY if arguments[:1] == ["ls"] and len(arguments) > 1 else (*HEAVY, "numpy", "pydantic")
     program = f"""
 import sys
 from avemo_harness.cli import main
@@ -37,7 +43,7 @@ try:
     main({arguments!r})
 except SystemExit:
     pass
-print([name for name in {(*HEAVY, "numpy", "pydantic")!r} if name in sys.modules], file=sys.stderr)
+print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
@@ -58,10 +64,29 @@ def test_the_list_of_commands_imports_no_dataclasses() -> None:
         ("extractors", "builtin-sound"),
         ("extractors", "hicmae:checkout=CHECKOUT,checkpoint=CHECKPOINT,crop=centre,device=None"),
         ("judges", "embedded"),
+        (
+            "judges",
+            "wav2vec2-dim:pretrained=audeering/wav2vec2-large-robust-12-ft-emotion-msp-dim,revision=None,device=None",
+        ),
+        ("models", "random"),
+        ("models", "    arguments: label=neutral"),
+        ("recognizers", "fusion"),
     ],
 )
 def test_what_there_is_stands_with_its_arguments(what: str, line: str) -> None:
     assert line in avemo_eval("ls", what).stdout.splitlines()
+
+
+@pytest.mark.parametrize("what", ["models", "recognizers", "judges", "extractors", "corpora"])
+def test_what_there_is_stands_with_a_sentence_each(what: str) -> None:
+    lines = avemo_eval("ls", what).stdout.splitlines()
+    names = [number for number, line in enumerate(lines) if not line.startswith("    ")]
+    for number in names:
+        sentence = lines[number + 1].removeprefix("    ")
+        assert lines[number + 1].startswith("    ")
+        assert sentence[0].isupper()
+        assert sentence[-1] == "."
+        assert sentence.count(". ") == 0
 
 
 def test_a_run_of_random_imports_neither_torch_nor_scikit_learn(task: str, tmp_path: Path) -> None:

@@ -369,6 +369,30 @@ def test_a_judge_finds_clips_that_have_moved(moved_run: Path, monkeypatch: pytes
     assert not errors(moved_run)
 
 
+def test_a_judge_is_remembered_by_the_first_word_and_a_run_of_that_name_is_named_by_its_path(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    plant(monkeypatch, LevelJudge("strict"), "strict")
+    shutil.copytree(run, tmp_path / "use")
+
+    def told(*arguments: str) -> str:
+        assert main(["judge", *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert told("use") == "no judge is remembered\n"
+    assert told("use", "strict") == f"remembered in {tmp_path / 'config' / 'avemo-harness' / 'judge'}\n"
+    assert told("use") == "strict\n"
+    assert main(["judge", "use", "stricd"]) == EXIT_USAGE
+    assert "unknown judge 'stricd'; nearest: 'strict'" in capsys.readouterr().err
+    assert told("./use", "--recognizer", "strict").startswith("judged by strict (")
+    assert main(["doctor"]) == 0
+    assert "\njudge use        strict\n" in capsys.readouterr().out
+    assert told("use", "--forget") == "the judge is forgotten\n"
+    assert told("use", "--forget") == told("use") == "no judge is remembered\n"
+
+
 @pytest.mark.parametrize("command", [["judge"], ["score"], ["report"], ["human", "plan"], ["show"], ["run"]])
 def test_every_command_that_reads_clips_of_a_run_takes_their_folder(
     command: list[str], capsys: pytest.CaptureFixture[str]

@@ -176,6 +176,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture(autouse=True)
 def judge(monkeypatch: pytest.MonkeyPatch) -> LevelJudge:
+    monkeypatch.setenv("AVEMO_JUDGE", "embedded")
     return plant(monkeypatch, LevelJudge())
 
 

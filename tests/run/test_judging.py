@@ -33,6 +33,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_synthetic_release(tmp_path_factory.mktemp("release") / "synthetic")
 
 
+@pytest.fixture(autouse=True)
+def _is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVEMO_JUDGE", "embedded")
+
+
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> LevelJudge:
     return plant(monkeypatch, LevelJudge())
@@ -341,6 +346,9 @@ def test_a_judge_of_sound_alone_says_so_of_every_user(release: Path, tmp_path: P
     judge.modalities = frozenset({"audio"})
     details = run(release, tmp_path / "run").tasks[TASK].details["reasoning"]
     assert (details["users_by_view"], details["mixed_user_views"]) == ({"audio": 12}, False)
+    users = [(name, view) for name, view in judge.shown if not name.startswith("speech/")]
+    assert {view for _, view in users} == {"audio"}
+    assert len(users) == len(set(users)), "the same sound is heard once"
 
 
 def test_a_judge_of_faces_alone_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:

@@ -69,7 +69,8 @@ def make(out: Path, source: Path, parts: Collection[str]) -> None:
         "HF_HUB_OFFLINE": "1",
         "COLUMNS": "100",
     }
-    environment.pop("AVEMO_DATASET", None)
+    for name in ("AVEMO_DATASET", "AVEMO_JUDGE"):
+        environment.pop(name, None)
 
     seeded = out / "config" / "seeded"
     seeded.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,6 @@ def write_speaking_run(folder: Path, release: Path, model: Speaker, **options: o
     prepared.ask()
     with pytest.MonkeyPatch.context() as patch:
         plant(patch, LevelJudge())
-        judge_replies(folder, None, prepared.releases)
+        judge_replies(folder, "embedded", prepared.releases)
     score_run(folder)
     return folder

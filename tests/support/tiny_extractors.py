@@ -19,14 +19,14 @@ from avemo_harness.torch_setup import import_transformers
 WIDTH = 16
 RATE = 16_000
 SIDE = 32
-_CONVOLUTIONS = {
+CONVOLUTIONS = {
     "conv_dim": [8, 8, 8, 8, 8, 8, 8],
     "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
     "conv_stride": [5, 2, 2, 2, 2, 2, 2],
     "num_conv_pos_embeddings": 8,
     "num_conv_pos_embedding_groups": 2,
 }
-_LAYERS = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+LAYERS = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 _SENSEVOICE = """
 model: SenseVoiceSmall
 encoder: SenseVoiceEncoderSmall
@@ -58,8 +58,8 @@ tokenizer_conf:
 
 def speech_encoder(folder: Path, kind: str, seed: int = 0, normalise: bool = True) -> Path:
     """A WavLM, Wav2Vec2 or Hubert and its feature extractor."""
-    transformers = _seeded(seed)
-    config = getattr(transformers, f"{kind}Config")(**_LAYERS, **_CONVOLUTIONS, feat_extract_norm="layer")
+    transformers = seeded(seed)
+    config = getattr(transformers, f"{kind}Config")(**LAYERS, **CONVOLUTIONS, feat_extract_norm="layer")
     getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise).save_pretrained(folder)
     return folder
@@ -81,23 +81,23 @@ def dimensional_model(folder: Path, seed: int = 0) -> Path:
 
 def video_encoder(folder: Path, seed: int = 0) -> Path:
     """A VideoMAE of 16 frames of 32 pixels."""
-    transformers = _seeded(seed)
-    config = transformers.VideoMAEConfig(**_LAYERS, image_size=SIDE, patch_size=16)
+    transformers = seeded(seed)
+    config = transformers.VideoMAEConfig(**LAYERS, image_size=SIDE, patch_size=16)
     transformers.VideoMAEModel(config).save_pretrained(folder)
-    return _with_eye(folder)
+    return with_eye(folder)
 
 
 def image_encoder(folder: Path, kind: str, seed: int = 0) -> Path:
     """A Dinov2 or ViT, a CLIPVision or SiglipVision, or a CLIP or Siglip with its text encoder."""
-    transformers = _seeded(seed)
-    shape = {**_LAYERS, "image_size": SIDE, "patch_size": 16}
+    transformers = seeded(seed)
+    shape = {**LAYERS, "image_size": SIDE, "patch_size": 16}
     if kind in ("CLIP", "Siglip"):
-        text = {**_LAYERS, "vocab_size": 32, "max_position_embeddings": 8, "bos_token_id": 1, "eos_token_id": 2}
+        text = {**LAYERS, "vocab_size": 32, "max_position_embeddings": 8, "bos_token_id": 1, "eos_token_id": 2}
         config = getattr(transformers, f"{kind}Config")(text_config=text, vision_config=shape)
     else:
         config = getattr(transformers, f"{kind}Config")(**shape)
     getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
-    return _with_eye(folder)
+    return with_eye(folder)
 
 
 def sensevoice_settings(folder: Path) -> Path:
@@ -131,7 +131,8 @@ def moving_face(seconds: float, side: int = 48, seed: int = 0) -> NDArray[np.uin
     return ((1 - shares) * start + shares * end).astype(np.uint8).repeat(8, axis=1).repeat(8, axis=2)
 
 
-def _seeded(seed: int) -> Any:
+def seeded(seed: int) -> Any:
+    """The package transformers, whose next model has the weights of that seed."""
     import torch
 
     transformers = import_transformers()
@@ -139,7 +140,8 @@ def _seeded(seed: int) -> Any:
     return transformers
 
 
-def _with_eye(folder: Path) -> Path:
+def with_eye(folder: Path) -> Path:
+    """The folder with the settings of an image processor."""
     size = {"height": SIDE, "width": SIDE}
     settings = {"size": size, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -20,6 +20,7 @@ from avemo_harness.data.pipeline.backends import (
 from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, Affect, Floats, Speaker
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, draw_clip, make_speech, rated_affect
 from avemo_harness.data.synthesis.face import FPS
+from avemo_harness.data.synthesis.origin import BUILTIN_FACE, BUILTIN_VOICE
 from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
 from avemo_harness.data.synthesis.voice import RATE
 
@@ -102,7 +103,7 @@ class BuiltinSpeech:
         del arguments
 
     def identity(self) -> Mapping[str, str]:
-        return {"tool": "builtin voice", "version": f"{CLIPS_VERSION}.{GENERATOR_VERSION}"}
+        return {"tool": BUILTIN_VOICE, "version": f"{CLIPS_VERSION}.{GENERATOR_VERSION}"}
 
     def speak(self, utterance: Utterance) -> SpeechAudio:
         """The sound of an utterance, decided by its text, emotion, speaker and seed."""
@@ -127,7 +128,7 @@ class BuiltinFace:
         self._side = arguments.side
 
     def identity(self) -> Mapping[str, str]:
-        return {"tool": "builtin face", "version": f"{CLIPS_VERSION}.{GENERATOR_VERSION}", "side": str(self._side)}
+        return {"tool": BUILTIN_FACE, "version": f"{CLIPS_VERSION}.{GENERATOR_VERSION}", "side": str(self._side)}
 
     def animate(self, utterance: Utterance, speech: SpeechAudio) -> bytes:
         """The video of an utterance."""

@@ -20,9 +20,10 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.pipeline.backends import DialogueBackend, FaceBackend, Portrait, SpeechBackend, Utterance
 from avemo_harness.data.pipeline.builtin import affect_of
-from avemo_harness.data.pipeline.config import BuildConfig
+from avemo_harness.data.pipeline.config import STAGES, BuildConfig
 from avemo_harness.data.sharing.records import BUILD_RECORD, PROVENANCE
 from avemo_harness.data.synthesis.affect import stored_tracks
+from avemo_harness.data.synthesis.origin import source_of_build
 from avemo_harness.errors import UsageError
 from avemo_harness.files import PARTIAL_FOLDER, new_folder, read_json
 
@@ -148,9 +149,9 @@ def _chosen_pairs(dialogues: Sequence[Dialogue], wanted: int, seed: int) -> list
 
 def _dialogue(recipe: Recipe, built: BuiltDialogue) -> Dialogue:
     config = recipe.config
-    source = ", ".join(str(recipe.tools[stage]["tool"]) for stage in ("dialogue", "speech", "face"))
+    source = source_of_build(config.name, {stage: str(recipe.tools[stage]["tool"]) for stage in STAGES})
     turns = tuple(_turn(recipe, index, one) for index, one in enumerate(built.turns))
-    return Dialogue(built.dialogue_id, f"{config.name}: {source}", config.language, config.licence, turns)
+    return Dialogue(built.dialogue_id, source, config.language, config.licence, turns)
 
 
 def _turn(recipe: Recipe, index: int, built: BuiltTurn) -> Turn:

@@ -222,9 +222,9 @@ class ClipSound(WeightFreeExtractor):
 
 
 class ClipFace(WeightFreeExtractor):
-    """Shape of the face, its change since the first frame and its movement (`avemo_harness.recognizers.features.face`).
+    """Shape of the face in the whole clip, its change since the first frame and its movement.
 
-    The face is expected about the middle of the picture.
+    The face is expected about the middle of the picture, as in `avemo_harness.recognizers.features.face`.
     """
 
     name = "clip-face"

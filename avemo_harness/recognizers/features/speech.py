@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness import media
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import UsageError, first_line
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
 from avemo_harness.recognizers.features.pretrained import PretrainedExtractor
 from avemo_harness.recognizers.recordings import Modality, Recording
-from avemo_harness.torch_setup import DType, import_transformers
+from avemo_harness.torch_setup import DType, Weights, import_transformers, quiet_loading
 
 RATE = 16_000
 ROW_SAMPLES = int(RATE / RATE_HZ)
@@ -82,7 +82,53 @@ def _windows(length: int, count: int) -> Iterator[tuple[int, slice]]:
 
 _DIMENSIONS = 3
 _SPAN_ROWS = 6
-_BATCH = 16
+SPAN_BATCH = 16
+"""Spans of 3 seconds that a network is given at once."""
+
+
+def spans_around_rows(sound: Samples, count: int) -> tuple[list[Samples], NDArray[np.intp]]:
+    """The 3 seconds around each half second of a sound, or all of a shorter sound.
+
+    Args:
+        sound: at 16 kHz.
+        count: rows to give.
+
+    Returns:
+        Different spans, all of one length, and the number of the span of each row, (count,): rows near the edges share
+        one.
+    """
+    length = min(_SPAN_ROWS * ROW_SAMPLES, len(sound))
+    starts = (np.round(step_times(count, RATE_HZ) * RATE) - length // 2).clip(0, len(sound) - length).astype(int)
+    different, span_of = np.unique(starts, return_inverse=True)
+    return [sound[start : start + length] for start in different], span_of
+
+
+def published_processor(weights: Weights) -> Any:
+    """The published feature extractor of a speech network, for sound at 16 kHz.
+
+    Raises:
+        UsageError: there is none, or it is for another rate.
+    """
+    try:
+        with quiet_loading():
+            processor = import_transformers().AutoFeatureExtractor.from_pretrained(
+                weights.path, revision=weights.revision, trust_remote_code=False
+            )
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{weights.path}: its preprocessor_config.json cannot be used ({first_line(error)}); restore it"
+        ) from error
+    if getattr(processor, "sampling_rate", RATE) != RATE:
+        raise UsageError(
+            f"{weights.path}: it hears {processor.sampling_rate} Hz, not {RATE}; give another `pretrained`"
+        )
+    return processor
+
+
+def normalised_sounds(processor: Any, sounds: Sequence[Samples]) -> list[Samples]:
+    """Sounds as an encoder of waveforms takes them, each by itself; their lengths stay."""
+    values = (processor(sound, sampling_rate=RATE, return_tensors="np").input_values[0] for sound in sounds)
+    return [np.asarray(one, dtype=np.float32) for one in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +176,7 @@ class _SpeechExtractor(PretrainedExtractor):
 
     @cached_property
     def _processor(self) -> Any:
-        """The published feature extractor."""
-        extractor_class = import_transformers().AutoFeatureExtractor
-        return extractor_class.from_pretrained(
-            self._weights.path, revision=self._weights.revision, trust_remote_code=False
-        )
-
-    def _normalised(self, sounds: Sequence[Samples]) -> list[Samples]:
-        """Sounds as the encoder takes them, each by itself; their lengths stay."""
-        values = (self._processor(sound, sampling_rate=RATE, return_tensors="np").input_values[0] for sound in sounds)
-        return [np.asarray(one, dtype=np.float32) for one in values]
+        return published_processor(self._weights)
 
 
 class SpeechEncoder(_SpeechExtractor):
@@ -162,7 +199,7 @@ class SpeechEncoder(_SpeechExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        (sound,) = self._normalised([recording_sound(streams, self.name)])
+        (sound,) = normalised_sounds(self._processor, [recording_sound(streams, self.name)])
         return windowed_rows(sound, count, self._states, self._frame_middles)
 
     def _states(self, sound: Samples) -> NDArray[np.float32]:
@@ -204,43 +241,47 @@ class SpeechDimensions(_SpeechExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        sound = recording_sound(streams, self.name)
-        length = min(_SPAN_ROWS * ROW_SAMPLES, len(sound))
-        starts = (np.round(step_times(count, RATE_HZ) * RATE) - length // 2).clip(0, len(sound) - length).astype(int)
-        # Rows near the edges share one window.
-        different, row_of = np.unique(starts, return_inverse=True)
-        parts = [
-            self._describe([sound[start : start + length] for start in different[at : at + _BATCH]])
-            for at in range(0, len(different), _BATCH)
-        ]
-        return np.concatenate(parts)[row_of].astype(np.float32)
+        spans, span_of = spans_around_rows(recording_sound(streams, self.name), count)
+        parts = [self._describe(spans[at : at + SPAN_BATCH]) for at in range(0, len(spans), SPAN_BATCH)]
+        return np.concatenate(parts)[span_of].astype(np.float32)
 
-    def _describe(self, windows: list[Samples]) -> NDArray[np.float32]:
-        """Pooled hidden states and dimensions of windows of one length, (windows, width)."""
+    def _describe(self, spans: list[Samples]) -> NDArray[np.float32]:
+        """Pooled hidden states and dimensions of spans of one length, (spans, width)."""
         import torch
 
         with torch.inference_mode():
-            values = torch.from_numpy(np.stack(self._normalised(windows)))
+            values = torch.from_numpy(np.stack(normalised_sounds(self._processor, spans)))
             found = self._model(values.to(self._model.device, self._model.dtype))
             rows: NDArray[np.float32] = found.float().cpu().numpy()
             return rows
 
     def _model_class(self) -> Any:
-        return _regression_class()
+        return regression_class("wav2vec2", _DIMENSIONS)
 
 
-def _regression_class() -> Any:
-    """Wav2vec 2.0 whose pooled output goes through a dense layer, tanh and a linear layer, named as published."""
+SPEECH_FAMILIES = {"wav2vec2": "Wav2Vec2", "wavlm": "WavLM", "hubert": "Hubert"}
+"""Model types whose encoders can have a regression head, with the names of their classes in transformers."""
+
+
+def regression_class(model_type: str, outputs: int) -> Any:
+    """A speech encoder whose pooled output goes through a dense layer, tanh and a linear layer, named as published.
+
+    Its instances give the pooled output and the outputs of the head side by side, (B, width + outputs).
+
+    Args:
+        model_type: one of `SPEECH_FAMILIES`.
+    """
     import torch
 
     transformers = import_transformers()
-    base: Any = transformers.Wav2Vec2PreTrainedModel
+    family = SPEECH_FAMILIES[model_type]
+    base: Any = getattr(transformers, f"{family}PreTrainedModel")
 
     class Head(torch.nn.Module):
         def __init__(self, config: Any) -> None:
             super().__init__()
             self.dense = torch.nn.Linear(config.hidden_size, config.hidden_size)
-            self.out_proj = torch.nn.Linear(config.hidden_size, _DIMENSIONS)
+            self.out_proj = torch.nn.Linear(config.hidden_size, outputs)
 
         def forward(self, pooled: torch.Tensor) -> Any:
             return self.out_proj(torch.tanh(self.dense(pooled)))
@@ -248,12 +289,12 @@ def _regression_class() -> Any:
     class SpeechRegression(base):  # type: ignore[misc]  # (the base is only known when transformers is imported)
         def __init__(self, config: Any) -> None:
             super().__init__(config)
-            self.wav2vec2 = transformers.Wav2Vec2Model(config)
+            setattr(self, model_type, getattr(transformers, f"{family}Model")(config))
             self.classifier = Head(config)
             self.post_init()
 
         def forward(self, values: torch.Tensor) -> torch.Tensor:
-            pooled = self.wav2vec2(values).last_hidden_state.mean(dim=1)
+            pooled = getattr(self, model_type)(values).last_hidden_state.mean(dim=1)
             return torch.cat([pooled, self.classifier(pooled)], dim=1)
 
     return SpeechRegression

@@ -51,7 +51,7 @@ class StreamRecognizer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FusionRecognizer:
-    """Recognises the emotion of a clip.
+    """Logistic regression on features of sound and face, fused late, by which the model `baseline` names emotions.
 
     The evidence of a stream is by how much its log probabilities exceed the prior's; the weighted evidence of the
     informative streams is added to the log prior. Sound without speech and a still face are not informative.

@@ -39,6 +39,8 @@ class LoudnessJudge:
 
 
 def open_loudness(setup: JudgeSetup) -> LoudnessJudge:
-    """Open the judge; one with weights loads them here, onto `setup.device`, from or into `setup.cache_dir`."""
+    """Louder is more aroused, and nothing is known of valence."""
+    # A judge with weights loads them onto `setup.device`, from or into `setup.cache_dir`. One that takes arguments is a
+    # class with a dataclass `Arguments`, made as `Class(arguments, setup)`.
     del setup
     return LoudnessJudge()

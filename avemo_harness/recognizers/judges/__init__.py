@@ -1,0 +1,1 @@
+"""Judges made of published checkpoints, which need no training."""

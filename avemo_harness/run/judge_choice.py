@@ -1,0 +1,143 @@
+"""The judge of a run's replies: the one that is named, remembered or usual, and the ways to one where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avemo_harness import files
+from avemo_harness.benchmark.release import Release
+from avemo_harness.data.synthesis.origin import is_builtin
+from avemo_harness.errors import UsageError
+from avemo_harness.recognizers import EMBEDDED, JUDGE_REGISTRY, JUDGES, JUDGES_OF_PEOPLE
+from avemo_harness.recognizers.judging import check_judge, judge_folder
+from avemo_harness.run.judging import Judgements, chosen_judgements
+
+REMEMBERED = "judge"
+"""The file in the configuration folder that `avemo-eval judge use` writes."""
+VARIABLE = "AVEMO_JUDGE"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeChoice:
+    """The judge of a run.
+
+    Args:
+        name: as `avemo_harness.recognizers.judging.open_judge` takes it; None where there is none.
+        tasks: whose replies it judges.
+        unjudged: tasks whose replies stay unjudged until somebody names a judge.
+    """
+
+    name: str | None
+    tasks: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """The ways to a judge of the replies that have none; empty where all have one."""
+        if not self.unjudged:
+            return ""
+        lines = [
+            f"no judge is named for the spoken replies to {', '.join(self.unjudged)}: they are kept, and their columns "
+            'stay "—", since the embedded judge knows the built-in voice and face alone.',
+            f"Name a judge by --recognizer JUDGE, {VARIABLE} or, for good, `avemo-eval judge use JUDGE`: the same "
+            "command then fills the columns and asks the model nothing again. JUDGE may be",
+            *(f"  {way}" for way in ways_to_a_judge()),
+        ]
+        return "\n".join(lines)
+
+
+def ways_to_a_judge() -> Iterator[str]:
+    """Each judge that may be named, in a line: its spec, what it hears, what it costs, and its licence."""
+    for name in JUDGES:
+        if name in JUDGES_OF_PEOPLE:
+            yield JUDGES_OF_PEOPLE[name]
+    yield (
+        "DIR of `avemo-eval recognizer train --corpus CORPUS --kind continuous --out DIR`: hears and sees what the "
+        "corpus has (`avemo-eval ls corpora`); no download, the licence of the corpus"
+    )
+    for plugin in JUDGE_REGISTRY.added():
+        yield f"{plugin.name}: of the installed package {plugin.package}, which says what it hears and costs"
+    yield (
+        f"{EMBEDDED}: hears and sees, trained on drawn faces and made voices; no download; its scores of people carry "
+        "the mark D and are to be held against nothing"
+    )
+
+
+def choose_judge(folder: Path, named: str | None, releases: Mapping[str, Release]) -> JudgeChoice:
+    """Find who judges a run: the judge `named`, else the run's own, the variable's, the remembered, the embedded one.
+
+    The embedded judge is the usual one of the built-in voice and face alone; other tasks have none then.
+
+    Args:
+        folder: the run directory.
+        releases: by task, of the tasks whose replies are to be judged.
+
+    Raises:
+        UsageError: there is no such judge; the message says where it is named.
+        StoreError: the run's judge cannot be read.
+    """
+    tasks = tuple(releases)
+    if not tasks:
+        return JudgeChoice(None, ())
+    of_people = tuple(task for task, release in releases.items() if not is_builtin(release))
+    for source, name in _candidates(folder, named, of_people):
+        if name:
+            _check(source, name)
+            return JudgeChoice(name, tasks)
+    usual = tuple(task for task in tasks if task not in of_people)
+    return JudgeChoice(EMBEDDED if usual else None, usual, of_people)
+
+
+def _candidates(folder: Path, named: str | None, of_people: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+    """Where a judge may be named, and which one is named there, the first to be asked first."""
+    yield "", named
+    before = chosen_judgements(folder)
+    if before is not None and not _was_usual(before, of_people):
+        yield f"{folder}, which it judged before", before.judge.name
+    yield VARIABLE, os.environ.get(VARIABLE)
+    yield "avemo-eval judge use", remembered_judge()
+
+
+def _was_usual(judgements: Judgements, of_people: tuple[str, ...]) -> bool:
+    """Tell whether a run's judge is the embedded one, which nobody named for the tasks that it left out."""
+    if not (judgements.judge.embedded and of_people):
+        return False
+    return not any(task in of_people for task, _ in judgements.read())
+
+
+def _check(source: str, name: str) -> None:
+    try:
+        check_judge(name)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}" if source else str(error)) from error
+
+
+def remembered_judge() -> str | None:
+    """The judge that `avemo-eval judge use` remembered, if any."""
+    return files.read_choice(REMEMBERED)
+
+
+def remember_judge(name: str) -> Path:
+    """Remember a judge for later commands; returns the file that holds it.
+
+    Folders are remembered by their whole path, those of arguments (``pretrained=./weights``) too.
+
+    Raises:
+        UsageError: there is no such judge.
+    """
+    check_judge(name)
+    folder = judge_folder(name)
+    if folder is not None:
+        return files.remember_choice(REMEMBERED, str(folder.resolve()))
+    judge, colon, given = name.partition(":")
+    return files.remember_choice(REMEMBERED, judge + colon + ",".join(map(_with_whole_path, given.split(","))))
+
+
+def _with_whole_path(argument: str) -> str:
+    """An argument ``key=value`` whose value is a folder here, by its whole path."""
+    key, equals, value = argument.partition("=")
+    folder = Path(value).expanduser()
+    return f"{key}{equals}{folder.resolve()}" if "/" in value and folder.exists() else argument

@@ -18,7 +18,7 @@ from avemo_harness.metrics.agreement import (
 )
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.metrics.classification import Floats
-from avemo_harness.metrics.trajectory import Trajectory, count_steps
+from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers.card import Agreement, Discrimination
 from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.features.base import RATE_HZ
@@ -37,7 +37,6 @@ from avemo_harness.recognizers.recordings import (
     LabelledRecording,
     Modality,
     RatedRecording,
-    Recording,
     SplitName,
     official_fold,
     subject_wise_folds,
@@ -104,16 +103,11 @@ def predict(recognizer: ContinuousRecognizer, recordings: Sequence[RatedRecordin
     Raises:
         MediaError: a recording cannot be read.
     """
-    return [
-        {view: found.values for view, found in _follow(recognizer, one.streams, len(one.trajectory)).items()}
-        for one in recordings
-    ]
-
-
-def _follow(recognizer: ContinuousRecognizer, streams: Recording, count: int) -> dict[Modality, Trajectory]:
-    """The trajectory under each view."""
-    rows = recognizer.features.views(streams, count)
-    return {view: recognizer.predict(of_view, view) for view, of_view in rows.items()}
+    found = []
+    for one in recordings:
+        rows = recognizer.features.views(one.streams, len(one.trajectory))
+        found.append({view: recognizer.predict(of_view, view).values for view, of_view in rows.items()})
+    return found
 
 
 def agreements(
@@ -214,7 +208,7 @@ def evaluate_split(
         recognizer = train_fold(fold, corpus, method, delay_s)
         predicted += _predictions(recognizer, fold.test, number)
         delays.append(recognizer.card.training.delay_s)
-    return _result(split, predicted, delays, corpus)
+    return split_result(split, predicted, delays, corpus)
 
 
 def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
@@ -228,13 +222,10 @@ def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitR
         MediaError: a recording cannot be read.
     """
     rated, labelled, part = recordings_to_evaluate(corpus)
-    followed = [
-        _follow(recognizer, one.streams, count_steps(one.streams.duration_s, RATE_HZ)) if one.streams.views else {}
-        for one in labelled
-    ]
+    followed = [{view: recognizer.trajectory(one.streams, view) for view in one.streams.views} for one in labelled]
     predicted = _predictions(recognizer, rated, 0)
     delays = [recognizer.card.training.delay_s] if rated else []
-    return _result(part, predicted, delays, corpus, labelled, followed)
+    return split_result(part, predicted, delays, corpus, labelled, followed)
 
 
 def recordings_to_evaluate(corpus: Corpus) -> tuple[Sequence[RatedRecording], Sequence[LabelledRecording], str]:
@@ -268,7 +259,7 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
             "`calibrated`"
         )
     found = [
-        _result(part, _predictions(recognizer, recordings, 0), (), corpus)
+        split_result(part, _predictions(recognizer, recordings, 0), (), corpus)
         for part, recordings in (("validation", fold.validation), ("test", fold.test))
         if recordings
     ]
@@ -315,7 +306,7 @@ def _predictions(
     return [TrajectoryPrediction(one, fold, values) for one, values in zip(moved, found, strict=True)]
 
 
-def _result(
+def split_result(
     split: str,
     predicted: Sequence[TrajectoryPrediction],
     delays_s: Sequence[float],
@@ -323,10 +314,11 @@ def _result(
     labelled: Sequence[LabelledRecording] = (),
     followed: Sequence[Mapping[Modality, Trajectory]] = (),
 ) -> SplitResult:
-    """
+    """Agreement with ratings and discrimination of labels, of recordings that are called by the name of a split.
+
     Args:
         corpus: which knows the labels of the recordings.
-        labelled, followed: recordings that are not rated, and their trajectories.
+        labelled, followed: recordings that are not rated, and their trajectories by view.
     """
     rated = [one.recording for one in predicted]
     trajectories = [

@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; commands: {', '.join(COMMANDS)}")
     command: Command = import_module(f"avemo_harness.cli.{COMMANDS[name][0]}").COMMANDS[name]
+    if rest and rest[0] in command.forms:
+        name, command, rest = f"{name} {rest[0]}", command.forms[rest[0]], rest[1:]
     parser = argparse.ArgumentParser(
         prog=f"avemo-eval {name}", description=command.description, formatter_class=_Formatter
     )

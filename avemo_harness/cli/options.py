@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command or an action of one: description on its help page, options, and what returns the exit code."""
+    """A command or an action of one: description on its help page, options, and what returns the exit code.
+
+    Args:
+        forms: commands of their own that its first word names, where it also takes a path there: a folder of such a
+            name is written as ``./name``.
+    """
 
     description: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     execute: Callable[[argparse.Namespace], int]
+    forms: Mapping[str, Command] = {}
 
 
 class _OptionGroup(Protocol):

@@ -174,6 +174,8 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
     from avemo_harness.recognizers.judge_evaluation import evaluate_judge
 
     if args.figure is not None:
+        if not corpus.rated:
+            raise UsageError(f"--figure draws ratings over time, and {corpus.name} has none; leave it out")
         from avemo_harness.report.figures import require_matplotlib
 
         require_matplotlib()

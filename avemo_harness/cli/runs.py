@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avemo_harness.cli.judge_compare import JUDGE_COMPARE_HELP, add_judge_compare_arguments, execute_judge_compare
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import StorageError, UsageError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 JUDGE_HELP = """Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
 
-The run is scored by the judge that was named last: `avemo-eval score RUN` prints its table.
+avemo-eval judge RUN --recognizer NAME                                 the run is scored by it from now on
+avemo-eval judge compare RUN ... --recognizer A --recognizer B         whether judges agree; the scores stay
+
+`avemo-eval score RUN` prints the table. A run whose folder is named `compare` is written as ./compare.
 """
 
 
@@ -228,8 +232,11 @@ def execute_export(args: argparse.Namespace) -> int:
     return 0
 
 
+JUDGE_FORMS = {"compare": Command(JUDGE_COMPARE_HELP, add_judge_compare_arguments, execute_judge_compare)}
+"""Forms of `judge` by their first word."""
+
 COMMANDS = {
-    "judge": Command(JUDGE_HELP, add_judge_arguments, execute_judge),
+    "judge": Command(JUDGE_HELP, add_judge_arguments, execute_judge, JUDGE_FORMS),
     "score": Command(SCORE_HELP, add_score_arguments, execute_score),
     "report": Command(REPORT_HELP, add_report_arguments, execute_report),
     "compare": Command(COMPARE_HELP, add_compare_arguments, execute_compare),

@@ -120,3 +120,26 @@ def kendall_estimate(x: Floats, y: Floats, clusters: NDArray[np.int64]) -> Estim
         return Estimate(None, None, None)
     orders = pair_orders(x, y, clusters)
     return ItemBootstrap(np.arange(orders.shape[-1])).estimate(lambda weights: _tau(weights, orders), low=-1.0)
+
+
+def correlations_of_rows(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Spearman's rho and Kendall's tau-b of few items, many times at once.
+
+    Args:
+        x, y: shape (..., N); a row that holds NaN has no value.
+
+    Returns:
+        Shape (...) each.
+
+    >>> rho, tau = correlations_of_rows(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]]))
+    >>> rho.round(3), tau.round(3)
+    (array([0.5]), array([0.333]))
+    """
+    signs_x, signs_y = (np.sign(one.round(_DECIMALS)[..., :, None] - one.round(_DECIMALS)[..., None, :]) for one in (x, y))
+    # The items below one less those above it are twice the distance of its rank from the mean rank.
+    u, v = signs_x.sum(axis=-1), signs_y.sum(axis=-1)
+    rho = _ratio((u * v).sum(axis=-1), (u * u).sum(axis=-1), (v * v).sum(axis=-1))
+    alike, untied_x, untied_y = (
+        one.sum(axis=(-2, -1)) for one in (signs_x * signs_y, np.abs(signs_x), np.abs(signs_y))
+    )
+    return rho, _ratio(alike, untied_x, untied_y)

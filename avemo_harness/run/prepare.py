@@ -127,7 +127,7 @@ BatchSize = int | Literal["auto"] | None
 
 
 def judge_replies(
-    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None
+    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None, choose: bool = True
 ) -> Judgements | None:
     """Judge the spoken replies of a run, and let the run be scored by these judgements from now on. Needs no model.
 
@@ -136,6 +136,7 @@ def judge_replies(
             else the embedded one.
         releases: those of the run's config.
         device: where a neural recogniser should run.
+        choose: whether the run is scored by it from now on; else that stays as it is.
 
     Returns:
         None where the run has no task to judge, or no answers to one yet.
@@ -163,7 +164,7 @@ def judge_replies(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
-    return judge_run(folder, recognizer, judge, by_task, releases.say)
+    return judge_run(folder, recognizer, judge, by_task, releases.say, choose=choose)
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:

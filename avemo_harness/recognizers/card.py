@@ -8,6 +8,7 @@ from typing import Any
 
 from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.trajectory import Dimension
+from avemo_harness.recognizers.placement import Placement
 from avemo_harness.recognizers.recordings import MODALITY_NAMES, Modality
 from avemo_harness.text import fixed
 
@@ -153,25 +154,31 @@ class TrajectoryCard(Card):
         discrimination: none on cards from before it was measured.
         embedded: it is the built-in one.
         no_calibration: why it has no calibration; None where it has one.
+        placement: where labels lie, if it learned from them instead of ratings; agreement is then with these points.
     """
 
     agreements: tuple[Agreement, ...] = ()
     discrimination: tuple[Discrimination, ...] = ()
     embedded: bool = False
     no_calibration: str | None = None
+    placement: Placement | None = None
 
     def to_json(self) -> dict[str, Any]:
         values = Card.to_json(self)
-        if not self.discrimination:
-            del values["discrimination"]
+        for name, given in (("discrimination", self.discrimination), ("placement", self.placement)):
+            if not given:
+                del values[name]  # as on cards from before there was any
         return values
 
     def lines(self) -> list[str]:
-        lines = Card.lines(self)
+        lines = [*Card.lines(self), *(self.placement.lines() if self.placement else ())]
+        agreement = "CCC with anchors," if self.placement else "CCC"
         for part, view in dict.fromkeys((one.part, one.view) for one in self.agreements):
             selected = [one for one in self.agreements if (one.part, one.view) == (part, view)]
             values = ", ".join(_agreement_text(one) for one in selected)
-            lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({selected[0].n_recordings} recordings)")
+            lines.append(
+                f"{agreement} {part}, {MODALITY_NAMES[view]}: {values}  ({selected[0].n_recordings} recordings)"
+            )
         lines += [one.line() for one in self.discrimination]
         if self.no_calibration:
             lines.append(f"no calibration: {self.no_calibration}")
@@ -191,6 +198,7 @@ class TrajectoryCard(Card):
             discrimination=tuple(map(Discrimination.from_json, values.get("discrimination", ()))),
             embedded=bool(values["embedded"]),
             no_calibration=values.get("no_calibration"),
+            placement=Placement.from_json(values["placement"]) if "placement" in values else None,
         )
 
 

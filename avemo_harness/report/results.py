@@ -190,7 +190,8 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
             not_asked=counts.not_asked,
             **_counted(task, answers, scores),
         )
-        tasks[task.task] = with_marks(of_task, task, run.config.names_part or _asks_part(of_task))
+        partial = run.config.names_part or _asks_part(of_task)
+        tasks[task.task] = with_marks(of_task, task, partial, judge is not None and judge.learned_labels)
     groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,

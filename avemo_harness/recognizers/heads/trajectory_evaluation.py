@@ -38,6 +38,7 @@ from avemo_harness.recognizers.recordings import (
     Modality,
     RatedRecording,
     SplitName,
+    by_corpus,
     official_fold,
     subject_wise_folds,
     training_fold,
@@ -259,16 +260,28 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
             "`calibrated`"
         )
     found = [
-        split_result(part, _predictions(recognizer, recordings, 0), (), corpus)
+        result
         for part, recordings in (("validation", fold.validation), ("test", fold.test))
         if recordings
+        for result in _results_by_corpus(part, _predictions(recognizer, recordings, 0), corpus)
     ]
     card = replace(
         recognizer.card,
         agreements=tuple(one for result in found for one in result.agreements),
         discrimination=tuple(one for result in found for one in result.discrimination),
+        placement=corpus.placement,
     )
     return replace(recognizer, card=card)
+
+
+def _results_by_corpus(part: str, predicted: Sequence[TrajectoryPrediction], corpus: Corpus) -> list[SplitResult]:
+    """The result of all recordings, after that of each corpus where several were joined."""
+    names = by_corpus([one.recording for one in predicted])
+    found = [
+        split_result(f"{part} of {name}", [one for one in predicted if one.recording.corpus == name], (), corpus)
+        for name in (names if len(names) > 1 else ())
+    ]
+    return [*found, split_result(part, predicted, (), corpus)]
 
 
 def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None) -> ContinuousRecognizer:

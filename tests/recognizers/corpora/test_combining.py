@@ -126,7 +126,7 @@ def test_of_a_corpus_with_a_single_speaker_nobody_is_held_out_beside_another_cor
 
 
 def test_what_cannot_be_learned_from_together_is_refused() -> None:
-    first, other = two()
+    first, _ = two()
     with pytest.raises(UsageError, match="two corpora are called 'one', and their speakers cannot be told apart"):
         join_corpora([first, first])
     rated = Corpus("planted", tuple(planted_corpus(3)))

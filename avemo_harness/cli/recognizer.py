@@ -184,8 +184,10 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
     if args.recognizer is not None:
         judge = _open_judge(args.recognizer)
         print("\n".join(map(str, judge.card_values.get("lines", ()))))
-        trained = isinstance(judge, ContinuousRecognizer)
-        results = [trajectory_evaluation.evaluate_trained(judge, corpus) if trained else evaluate_judge(judge, corpus)]
+        if isinstance(judge, ContinuousRecognizer):
+            results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
+        else:
+            results = [evaluate_judge(judge, corpus)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))

@@ -57,9 +57,9 @@ class ScoredPairs:
         Args:
             weights: how often each recording counts, at least 0, shape (..., N).
         """
-        rows = weights.reshape(-1, weights.shape[-1])
         if not len(self):
             return np.zeros((*weights.shape[:-1], 2))
+        rows = weights.reshape(-1, weights.shape[-1])
         ties = np.flatnonzero(np.diff(self.scores, prepend=-np.inf) > 0)
         block = max(1, _CELLS_A_BLOCK // len(self))
         counted = []
@@ -169,7 +169,7 @@ def ecs_auc_estimate(
         most: pairs to score at most, of all judges together; None for all.
     """
     made_by = np.zeros(len(trajectories), dtype=np.intp) if judges is None else np.asarray(judges, dtype=np.intp)
-    of_judges = [np.flatnonzero(made_by == judge) for judge in np.unique(made_by)]
+    of_judges = [np.flatnonzero(made_by == judge).tolist() for judge in np.unique(made_by)]
     share = None if most is None else max(1, most // max(1, len(of_judges)))
     scored = [
         (

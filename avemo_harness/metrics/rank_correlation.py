@@ -135,7 +135,9 @@ def correlations_of_rows(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     >>> rho.round(3), tau.round(3)
     (array([0.5]), array([0.333]))
     """
-    signs_x, signs_y = (np.sign(one.round(_DECIMALS)[..., :, None] - one.round(_DECIMALS)[..., None, :]) for one in (x, y))
+    signs_x, signs_y = (
+        np.sign(one.round(_DECIMALS)[..., :, None] - one.round(_DECIMALS)[..., None, :]) for one in (x, y)
+    )
     # The items below one less those above it are twice the distance of its rank from the mean rank.
     u, v = signs_x.sum(axis=-1), signs_y.sum(axis=-1)
     rho = _ratio((u * v).sum(axis=-1), (u * u).sum(axis=-1), (v * v).sum(axis=-1))

@@ -131,7 +131,7 @@ class Discrimination:
 
     def line(self) -> str:
         """In a line for a terminal."""
-        movement = ", ".join(f"{name} {with_interval(one)}" for name, one in self.movement.items())
+        movement = ", ".join(f"{name} {with_interval(one)}" for name, one in sorted(self.movement.items()))
         return (
             f"tells apart {self.part}, {MODALITY_NAMES[self.view]}: AUC of ECS {with_interval(self.auc)}, "
             f"extreme turns {with_interval(self.extreme_share)}, deviation within a recording {movement}  "

@@ -46,7 +46,9 @@ def measure_discrimination(
             continue
         speakers = [one.speaker for one, _, _ in shown]
         turns = [(turn, one.speaker) for one, trajectory, _ in shown for turn in cut_into_turns(trajectory)]
-        labelled = [(labels[one.recording_id], one, values, n) for one, values, n in shown if one.recording_id in labels]
+        labelled = [
+            (labels[one.recording_id], one, values, n) for one, values, n in shown if one.recording_id in labels
+        ]
         auc, n_pairs = ecs_auc_estimate(
             [values for _, _, values, _ in labelled],
             [label for label, _, _, _ in labelled],

@@ -47,9 +47,7 @@ def discrimination_table(results: Sequence[SplitResult]) -> list[str]:
     Nothing where nothing was measured.
     """
     measured = [
-        one
-        for result in results
-        for one in sorted(result.discrimination, key=lambda one: _TABLE_VIEWS.index(one.view))
+        one for result in results for one in sorted(result.discrimination, key=lambda one: _TABLE_VIEWS.index(one.view))
     ]
     if not measured:
         return []

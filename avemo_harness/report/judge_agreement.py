@@ -1,7 +1,7 @@
 """Whether a claim hangs on one judge: runs judged by several, and how alike these rank turns and systems.
 
-Each turn has ECS, EBS and ESS by each judge; two judges are held against each other on the turns that both give a value.
-A system's score is its mean over turns, as in its own table. Intervals resample dialogues.
+Each turn has ECS, EBS and ESS by each judge; two judges are held against each other on the turns that both
+give a value. A system's score is that of its own table, of turns or across turns. Intervals resample dialogues.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from avemo_harness.scorers.reasoning import exchange_problem, profile_of, read_r
 from avemo_harness.scorers.reasoning_columns import Column, Floats, Scores, column_sums, mean_metrics, mean_statistic
 from avemo_harness.text import aligned, fixed
 
-METRICS = ("ecs", "ebs", "ess")
+TURN_METRICS = ("ecs", "ebs", "ess")
+SYSTEM_METRICS = (*TURN_METRICS, "ers")
+"""Of which each task reports the one of turns, or the one across turns."""
 
 JudgePair = tuple[str, str]
 """Names of two judges."""
@@ -57,7 +59,7 @@ class RankAgreement:
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """A system's mean by one metric and judge, over the `n` turns that have a value."""
+    """A system's mean by one metric and judge, over the `n` turns, or dialogues, that have a value."""
 
     task: str
     system: str
@@ -89,15 +91,18 @@ class JudgeComparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _JudgedSystem:
-    """A run's turns by one task: their scores by judge and metric, and their dialogues."""
+    """A run's answers to one task.
+
+    Args:
+        dialogues: of each turn that any judge scored.
+        turns: by judge and metric, the scores of these turns; NaN where there is none.
+        columns: by judge and metric, what the system's own score is the mean of; nothing of a judge that cannot score.
+    """
 
     name: str
-    items: Sequence[str]
     dialogues: Sequence[str]
-    values: Mapping[str, Mapping[str, Floats]]
-
-    def column(self, judge: str, metric: str) -> Column:
-        return Column(self.values[judge][metric], self.dialogues)
+    turns: Mapping[str, Mapping[str, Floats]]
+    columns: Mapping[str, Mapping[str, Column]]
 
 
 def compare_judges(
@@ -106,7 +111,7 @@ def compare_judges(
     releases_of: Callable[[RunRecord], RunReleases],
     device: str | None = None,
 ) -> JudgeComparison:
-    """Judge runs by each of several judges, where they have not judged them yet, and hold the judges against each other.
+    """Judge runs by several judges, where these have not judged them yet, and hold the judges against each other.
 
     By which judge a run is scored stays as it is, and so do its results.
 
@@ -123,7 +128,9 @@ def compare_judges(
         raise UsageError("name the judges to compare, at least two: --recognizer A --recognizer B")
     records = [read_run(folder) for folder in folders]
     tasks = _shared_tasks(folders, records)
-    judged = [_judge(folder, releases_of(record), judges, device) for folder, record in zip(folders, records, strict=True)]
+    judged = [
+        _judge(folder, releases_of(record), judges, device) for folder, record in zip(folders, records, strict=True)
+    ]
     names = run_labels([(record.config.model, folder) for record, folder in zip(records, folders, strict=True)])
     scores: list[SystemScore] = []
     turns: list[RankAgreement] = []
@@ -137,7 +144,7 @@ def compare_judges(
         for system in found:
             scores += _system_scores(task.task, system)
             turns += _turn_agreements(task.task, system)
-        systems += _system_agreements(task.task, found)
+        systems += _system_agreements(task, found)
     digests = {name: judgements.judge.digest for name, judgements in judged[0].items()}
     return JudgeComparison(digests, tuple(scores), tuple(turns), tuple(systems), tuple(notes))
 
@@ -161,9 +168,7 @@ def _shared_tasks(folders: Sequence[Path], records: Sequence[RunRecord]) -> list
     return shared
 
 
-def _judge(
-    folder: Path, releases: RunReleases, judges: Sequence[str], device: str | None
-) -> dict[str, Judgements]:
+def _judge(folder: Path, releases: RunReleases, judges: Sequence[str], device: str | None) -> dict[str, Judgements]:
     found: dict[str, Judgements] = {}
     for name in judges:
         judgements = judge_replies(folder, name, releases, device=device, choose=False)
@@ -183,48 +188,55 @@ def _read_system(
     store = RunStore(folder)
     store.refresh()
     items: dict[str, str] = {}
-    values: dict[str, dict[str, dict[str, float]]] = {}
+    turns: dict[str, dict[str, dict[str, float]]] = {}
+    columns: dict[str, dict[str, Column]] = {}
     for judge, judgements in judged.items():
         answers = answers_of(task, store, judgements.read())
-        replies = [(answer.item, *read_reply(answer)) for answer in answers]
-        failed = sum(line.verdict == "error" and answer.error is None for answer, (_, line, _) in zip(answers, replies, strict=True))
+        replies = [(answer, *read_reply(answer)) for answer in answers]
+        failed = sum(line.verdict == "error" for answer, line, _ in replies if answer.scorable is not None)
         if failed:
             notes.append(f"{name}, {task.task}: {failed} turns could not be judged by {judge} and are left out")
-        kept = [(item, exchange) for item, _, exchange in replies if exchange is not None]
+        kept = [(answer.item, exchange) for answer, _, exchange in replies if exchange is not None]
         items |= {item.item_id: item.cluster for item, _ in kept}
         exchanges = [exchange for _, exchange in kept]
         profile, refusal = profile_of(task, judgements.judge)
         if refusal := refusal or exchange_problem(exchanges, profile):
             notes.append(f"{name}, {task.task}: not scored by {judge}: {refusal}")
-            values[judge] = {metric: {} for metric in METRICS}
+            turns[judge], columns[judge] = {}, {}
             continue
         scores = Scores.of(exchanges, profile)
         ids = [item.item_id for item, _ in kept]
-        values[judge] = {
-            metric: dict(zip(ids, scores.column(metric).values.tolist(), strict=True)) for metric in METRICS
+        turns[judge] = {
+            metric: dict(zip(ids, scores.column(metric).values.tolist(), strict=True)) for metric in TURN_METRICS
         }
-    table = {
+        columns[judge] = {metric: scores.column(metric) for metric in _reported(task)}
+    aligned_turns = {
         judge: {
-            metric: np.array([of_metric.get(item, np.nan) for item in items], dtype=np.float64)
-            for metric, of_metric in of_judge.items()
+            metric: np.array([of_judge.get(metric, {}).get(item, np.nan) for item in items], dtype=np.float64)
+            for metric in TURN_METRICS
         }
-        for judge, of_judge in values.items()
+        for judge, of_judge in turns.items()
     }
-    return _JudgedSystem(name, tuple(items), tuple(items.values()), table)
+    return _JudgedSystem(name, tuple(items.values()), aligned_turns, columns)
+
+
+def _reported(task: TaskSpec) -> list[str]:
+    """`SYSTEM_METRICS` as the task has them in its table."""
+    reported = {metric for scorer in task.scorers for metric in scorer.metrics}
+    return [f"ct_{metric}" if f"ct_{metric}" in reported else metric for metric in SYSTEM_METRICS]
 
 
 def _system_scores(task: str, system: _JudgedSystem) -> Iterator[SystemScore]:
-    for judge in system.values:
-        found = mean_metrics({metric: system.column(judge, metric) for metric in METRICS}, 0)
-        for metric, value in found.items():
+    for judge, columns in system.columns.items():
+        for metric, value in mean_metrics(columns, 0).items():
             score = Estimate(value.value, value.ci_low, value.ci_high)
             yield SystemScore(task, system.name, judge, metric, score, value.n)
 
 
 def _turn_agreements(task: str, system: _JudgedSystem) -> Iterator[RankAgreement]:
-    for judges in combinations(system.values, 2):
-        for metric in METRICS:
-            x, y = (system.values[judge][metric] for judge in judges)
+    for judges in combinations(system.turns, 2):
+        for metric in TURN_METRICS:
+            x, y = (system.turns[judge][metric] for judge in judges)
             both = ~np.isnan(x) & ~np.isnan(y)
             dialogues = [dialogue for dialogue, known in zip(system.dialogues, both, strict=True) if known]
             clusters = np.unique(np.array(dialogues, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
@@ -232,14 +244,17 @@ def _turn_agreements(task: str, system: _JudgedSystem) -> Iterator[RankAgreement
             yield RankAgreement(task, system.name, metric, judges, int(both.sum()), rho, tau)
 
 
-def _system_agreements(task: str, systems: Sequence[_JudgedSystem]) -> Iterator[RankAgreement]:
-    """Of two systems or more: of fewer there is no order."""
+def _system_agreements(task: TaskSpec, systems: Sequence[_JudgedSystem]) -> Iterator[RankAgreement]:
+    """Of two systems or more that both judges give a score: of fewer there is no order."""
     names = sorted({dialogue for system in systems for dialogue in system.dialogues})
     index = {name: i for i, name in enumerate(names)}
-    for judges in combinations(systems[0].values, 2):
-        for metric in METRICS:
-            pairs = [[system.column(judge, metric) for judge in judges] for system in systems]
-            scored = [columns for columns in pairs if all(column.defined.any() for column in columns)]
+    for judges in combinations(systems[0].turns, 2):
+        for metric in _reported(task):
+            pairs = [[system.columns[judge].get(metric) for judge in judges] for system in systems]
+            scored = [
+                [column for column in columns if column is not None and column.defined.any()] for columns in pairs
+            ]
+            scored = [columns for columns in scored if len(columns) == 2]
             if len(scored) < 2:
                 continue
             sums = [column_sums(columns[side], index) for side in (0, 1) for columns in scored]
@@ -248,11 +263,11 @@ def _system_agreements(task: str, systems: Sequence[_JudgedSystem]) -> Iterator[
                 bootstrap.estimate(partial(_correlation_of_means, count=len(scored), kind=kind), low=-1.0)
                 for kind in (0, 1)
             )
-            yield RankAgreement(task, None, metric, judges, len(scored), rho, tau)
+            yield RankAgreement(task.task, None, metric, judges, len(scored), rho, tau)
 
 
 def _correlation_of_means(sums: Floats, count: int, kind: int) -> Floats:
-    """Spearman's (0) or Kendall's (1) correlation of the means of so many systems by one judge with those by another."""
+    """Spearman's (0) or Kendall's (1) correlation of the means of `count` systems by one judge and by another."""
     means = np.stack([mean_statistic(position)(sums) for position in range(2 * count)], axis=-1)
     return correlations_of_rows(means[..., :count], means[..., count:])[kind]
 
@@ -262,21 +277,22 @@ def format_judge_comparison(comparison: JudgeComparison) -> str:
     blocks: list[list[str]] = []
     for task in dict.fromkeys(one.task for one in comparison.scores):
         judges = list(comparison.judges)
-        rows = [[f"{task}: system", "metric", *judges, "turns"]]
+        rows = [[f"{task}: system", "metric", *judges, "n"]]
         of_task = [one for one in comparison.scores if one.task == task]
-        for metric in METRICS:
+        for metric in dict.fromkeys(one.metric for one in of_task):
             for system in dict.fromkeys(one.system for one in of_task):
-                cells = {one.judge: one for one in of_task if (one.metric, one.system) == (metric, system)}
-                counts = dict.fromkeys(str(one.n) for one in cells.values())
-                rows.append([system, metric.upper(), *(_text(cells[judge].score) for judge in judges), "/".join(counts)])
+                found = {one.judge: one for one in of_task if (one.metric, one.system) == (metric, system)}
+                cells = [_text(found[judge].score) if judge in found else "—" for judge in judges]
+                counts = dict.fromkeys(str(one.n) for one in found.values())
+                rows.append([system, _shown(metric), *cells, "/".join(counts)])
         blocks.append(aligned(rows))
         agreements = [one for one in (*comparison.turns, *comparison.systems) if one.task == task]
         head = [f"{task}: judges, what is ranked", "metric", "Spearman", "Kendall", "n"]
         blocks.append(aligned([head, *map(_agreement_row, agreements)]))
     blocks.append(
         [
-            "mean over turns, and rank correlations of two judges on what both give a value (1: the same order), with",
-            "95 % intervals over dialogues; by which judge a run is scored has not changed",
+            "Scores by each judge, and rank correlations of two judges on what both give a value (1: the same order),",
+            "with 95 % intervals over dialogues. By which judge a run is scored has not changed.",
             *comparison.notes,
         ]
     )
@@ -287,11 +303,15 @@ def _agreement_row(one: RankAgreement) -> list[str]:
     what = f"turns of {one.system}" if one.system is not None else "systems"
     return [
         f"{one.judges[0]} and {one.judges[1]}, {what}",
-        one.metric.upper(),
+        _shown(one.metric),
         _text(one.spearman),
         _text(one.kendall),
         str(one.n),
     ]
+
+
+def _shown(metric: str) -> str:
+    return metric.upper().replace("_", "-")
 
 
 def _text(estimate: Estimate) -> str:

@@ -239,7 +239,8 @@ def recordings_to_evaluate(corpus: Corpus) -> tuple[Sequence[RatedRecording], Se
         raise UsageError(f"{corpus.name}: none of its recordings is rated or labelled")
     known = {one.recording_id for one in corpus.rated}
     alone = [one for one in corpus.labelled if one.recording_id not in known]
-    rated, labelled = ([one for one in part if one.part == "test"] for part in (corpus.rated, alone))
+    rated = [one for one in corpus.rated if one.part == "test"]
+    labelled = [one for one in alone if one.part == "test"]
     if rated or labelled:
         return rated, labelled, "test part"
     return corpus.rated, alone, "all recordings"

@@ -76,8 +76,9 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
     known: set[tuple[str, str]] = set()
     doubled = 0
     for corpus in corpora:
-        own = {one.streams.digests for one in (*corpus.rated, *corpus.labelled)} - known
-        doubled += sum(one.streams.digests in known for one in corpus.rated or corpus.labelled)
+        here = [one.streams.digests for one in corpus.rated] or [one.streams.digests for one in corpus.labelled]
+        own = {*here, *(one.streams.digests for one in corpus.labelled)} - known
+        doubled += sum(digests in known for digests in here)
         known |= own
         rated += [_of_corpus(one, corpus.name) for one in corpus.rated if one.streams.digests in own]
         labelled += [_labelled_of_corpus(one, corpus.name) for one in corpus.labelled if one.streams.digests in own]
@@ -93,10 +94,20 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
 
 
 def _of_corpus(one: RatedRecording, corpus: str) -> RatedRecording:
-    names = {name: f"{corpus}/{getattr(one, name)}" for name in ("recording_id", "speaker", "group")}
-    return replace(one, corpus=corpus, **names)
+    return replace(
+        one,
+        recording_id=f"{corpus}/{one.recording_id}",
+        speaker=f"{corpus}/{one.speaker}",
+        group=f"{corpus}/{one.group}",
+        corpus=corpus,
+    )
 
 
 def _labelled_of_corpus(one: LabelledRecording, corpus: str) -> LabelledRecording:
-    names = {name: f"{corpus}/{getattr(one, name)}" for name in ("recording_id", "speaker", "face", "dialogue")}
-    return replace(one, **names)
+    return replace(
+        one,
+        recording_id=f"{corpus}/{one.recording_id}",
+        speaker=f"{corpus}/{one.speaker}",
+        face=f"{corpus}/{one.face}",
+        dialogue=f"{corpus}/{one.dialogue}",
+    )

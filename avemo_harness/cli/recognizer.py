@@ -363,6 +363,8 @@ def _to_follow(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
         return join_corpora(corpora)
     joined = join_corpora([one if one.rated and not asked else rate_labels(one, placement) for one in corpora])
     _say_dropped(joined, {dropped for corpus in corpora for dropped in corpus.dropped})
+    if unused := set(placement.replaced) - {one.label for one in joined.labelled} - {"neutral"}:
+        say(f"no recording has the label {' or '.join(sorted(unused))}: its anchor changes nothing")
     return joined
 
 

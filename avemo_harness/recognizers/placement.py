@@ -47,6 +47,11 @@ class Placement:
         )
         return valence, arousal
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The emotions whose anchors are not the shipped ones."""
+        return tuple(emotion for emotion, point in self.anchors.items() if point != ANCHORS.get(emotion))
+
     def lines(self) -> list[str]:
         """For a card: what was learned in place of ratings, and what that says nothing of."""
         anchors = ", ".join(

@@ -170,12 +170,13 @@ def judge_of_labels(acted: tuple[str, str], tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("judge") / "of_labels"
     corpora = [part for spec in acted for part in ("--corpus", spec)]
     done = avemo_eval(
-        "train", "--kind", "continuous", *corpora, "--anchors", "sad=0.2/0.3", "--intensities", "high=1.5",
+        "train", "--kind", "continuous", *corpora, "--anchors", "sad=0.2/0.3,fear=0.1/0.9", "--intensities", "high=1.5",
         "--extractor", "builtin-sound", "--out", str(folder),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "trained on RAVDESS + CREMA-D: 56 recordings of 9 speakers" in done.stdout
     assert "2 corpora of equal weight" in done.stdout
+    assert "no recording has the label fear: its anchor changes nothing" in done.stderr
     assert "anchors, not ratings: each label as valence/arousal: neutral 0.5/0.5" in done.stdout
     assert "CCC with anchors, validation of CREMA-D, sound alone: valence" in done.stdout
     assert f"avemo-eval judge RUN --recognizer {folder}" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.anchors import ANCHORS
+from avemo_harness.recognizers.anchors import ANCHORS, parse_anchors
 from avemo_harness.recognizers.placement import INTENSITIES, PLACEMENT, Placement, parse_intensities
 
 
@@ -51,6 +51,11 @@ def test_some_factors_are_replaced_and_the_others_stay() -> None:
 def test_factors_that_mean_nothing_are_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_intensities(text)
+
+
+def test_it_knows_which_anchors_are_a_users_own() -> None:
+    assert Placement(parse_anchors("sad=0.2/0.3,fear=0.1/0.9"), INTENSITIES).replaced == ("sad", "fear")
+    assert PLACEMENT.replaced == ()
 
 
 def test_it_is_read_back_from_a_card_as_it_was() -> None:

@@ -296,9 +296,11 @@ def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: fl
 
 
 def as_json(corpus: Corpus, results: Sequence[SplitResult]) -> dict[str, Any]:
-    """The figures of an evaluation, and which fold each recording was evaluated in, JSON-ready."""
+    """The figures of an evaluation, which fold each recording was evaluated in, and where labels lie, JSON-ready."""
+    placement = {"placement": asdict(corpus.placement)} if corpus.placement else {}
     return {
         "corpus": corpus.name,
+        **placement,
         "splits": [
             {
                 "split": result.split,

@@ -92,8 +92,12 @@ def measure(judge: ContinuousRecognizer, test: Corpus, seconds: float) -> Figure
     trajectories = [Trajectory(one.values["audio"], ("valence", "arousal"), "unit", 2.0) for one in result.predicted]
     labels = [one.label for one in test.labelled]
     speakers = [one.speaker for one in test.labelled]
-    extreme = float(extremes(trajectories, AV_EMO).any(axis=1).mean())
+    extreme = extreme_share(trajectories)
     return Figures(ccc["valence"], ccc["arousal"], ecs_auc(trajectories, labels, speakers, AV_EMO), extreme, seconds)
+
+
+def extreme_share(trajectories: Sequence[Trajectory]) -> float:
+    return float(extremes(trajectories, AV_EMO).any(axis=1).mean())
 
 
 def mean_of(figures: Sequence[Figures]) -> Figures:
@@ -108,6 +112,7 @@ def main() -> None:
     actors = sorted(path.name for path in voices.iterdir() if path.is_dir())
     demo = demo_release(cache_dir(), print)
     embedded = open_embedded(JudgeSetup(lambda: load_release(str(demo), "demo", "train"), cache_dir(), print))
+    by_anchors: list[float] = []
     found: dict[str, list[Figures]] = {"embedded": [], **{name: [] for name in FEATURES}}
     rows = [["judge", "split", "CCC valence", "CCC arousal", "AUC of ECS", "extreme", "seconds"]]
     with tempfile.TemporaryDirectory() as kept:
@@ -118,6 +123,7 @@ def main() -> None:
             test = rate_labels(
                 read_ravdess(RavdessArguments(linked_actors(voices, tested, folder / "test"))), PLACEMENT
             )
+            by_anchors.append(extreme_share([one.trajectory for one in test.rated]))
             found["embedded"].append(measure(embedded, test, 0.0))
             rows.append(["embedded", str(split + 1), *found["embedded"][-1].cells()])
             for name, extractors in FEATURES.items():
@@ -130,6 +136,7 @@ def main() -> None:
     means = {name: mean_of(figures) for name, figures in found.items()}
     rows += [[name, "mean", *mean.cells()] for name, mean in means.items()]
     print("\n".join(aligned(rows)))
+    print(f"share of the tested turns that are extreme by their anchors: {statistics.mean(by_anchors):.3f}")
     for name in FEATURES:
         gained = means[name].auc - means["embedded"].auc
         print(

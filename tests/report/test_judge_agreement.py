@@ -152,6 +152,15 @@ def test_the_runs_judge_results_and_answers_stay_as_they_are(folders: list[Path]
         assert score_run(folder).to_json().encode() == old["results.json"]
 
 
+def test_the_card_that_a_run_keeps_of_its_judge_stays_though_the_judge_has_another_one_by_now(
+    folders: list[Path], judges: dict[str, LevelJudge], tmp_path: Path
+) -> None:
+    judges["embedded"].card_values = {"lines": ["says more today"]}
+    before = files_of(folders[0])
+    compare(folders[:1], ["embedded", "level"], tmp_path / "judges.json")
+    assert {name: text for name, text in files_of(folders[0]).items() if name in before} == before
+
+
 def test_what_was_judged_before_is_used_again(
     folders: list[Path], judges: dict[str, LevelJudge], tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,18 @@ from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import rank, say
 from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
+from avemo_harness.recognizers.anchors import ANCHORS_EXAMPLE
 
 if TYPE_CHECKING:
+    from avemo_harness.benchmark.release import Release
     from avemo_harness.recognizers.features.feature_set import FeatureSet
     from avemo_harness.recognizers.heads import trajectory_evaluation
     from avemo_harness.recognizers.heads.labels import LabelSettings
     from avemo_harness.recognizers.heads.training import Method
     from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
-    from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
+    from avemo_harness.recognizers.judging import TrajectoryJudge
+    from avemo_harness.recognizers.placement import Placement
+    from avemo_harness.recognizers.recordings import Corpus, Dropped, Modality, Part, Recording, SplitName
 
 EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
 """Of each kind of recogniser, where none are given."""
@@ -139,7 +143,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     if args.figure is not None:
         raise UsageError("--figure draws ratings over time; leave it out for labels")
     if args.recognizer is not None:
-        recognizer = load_label_recognizer(args.recognizer, cache_dir())
+        recognizer = load_label_recognizer(Path(args.recognizer).expanduser(), cache_dir())
         print("\n".join(recognizer.card.lines()))
         found = evaluate_categorical(recognizer, corpus.labelled)
     else:
@@ -165,19 +169,25 @@ def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Print Tables 3 and 4 of the paper for a corpus; ``--figure`` gets its Figure 2."""
+    """Print Tables 3 and 4 of the paper for a corpus, and what is told apart; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
-    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
     from avemo_harness.recognizers.heads import trajectory_evaluation
+    from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+    from avemo_harness.recognizers.judge_evaluation import evaluate_judge
 
     if args.figure is not None:
+        if not corpus.rated:
+            raise UsageError(f"--figure draws ratings over time, and {corpus.name} has none; leave it out")
         from avemo_harness.report.figures import require_matplotlib
 
         require_matplotlib()
     if args.recognizer is not None:
-        recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
-        print("\n".join(recognizer.card.lines()))
-        results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
+        judge = _open_judge(args.recognizer)
+        print("\n".join(map(str, judge.card_values.get("lines", ()))))
+        if isinstance(judge, ContinuousRecognizer):
+            results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
+        else:
+            results = [evaluate_judge(judge, corpus)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))
@@ -185,14 +195,29 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
         return
-    print("\n".join(tables.modalities_table(results)))
-    for result in results:
-        if result.split == "subject-wise":
-            print("\n" + "\n".join(tables.systems_table(result)))
+    rated = [result for result in results if result.predicted]
+    parts = [tables.modalities_table(rated)] if rated else []
+    parts += [tables.systems_table(result) for result in rated if result.split == "subject-wise"]
+    print("\n\n".join("\n".join(part) for part in [*parts, tables.discrimination_table(results)] if part))
+    if corpus.placement is not None:
+        print("\n" + "\n".join(corpus.placement.lines()))
     if args.figure is not None:
         write_figure(args.figure, results[0])
     if args.out is not None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
+
+
+def _open_judge(name: str) -> TrajectoryJudge:
+    """The judge of that name or folder; the embedded one is trained on the demo where it is not there yet."""
+    from avemo_harness.benchmark.release_loader import load_release
+    from avemo_harness.recognizers.judging import JudgeSetup, open_judge
+
+    def demo_training() -> Release:
+        from avemo_harness.data.synthesis.demo import demo_release
+
+        return load_release(str(demo_release(cache_dir(), say)), "demo", "train")
+
+    return open_judge(name, JudgeSetup(demo_training, cache_dir(), say))
 
 
 def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
@@ -214,6 +239,7 @@ def _delay_s(args: argparse.Namespace, corpus: Corpus) -> float | None:
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.
 
 avemo-eval recognizer train    --corpus recola:DIR --out my_judge
+avemo-eval recognizer train    --kind continuous --corpus ravdess:DIR --corpus crema-d:DIR --out my_judge
 avemo-eval recognizer evaluate --corpus recola:DIR --figure figure2.svg
 avemo-eval recognizer predict  my_judge CLIP ...
 """
@@ -228,8 +254,10 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
         learning.add_argument(
             "--corpus",
             required=True,
+            action="append",
             metavar="NAME:PATH",
-            help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments",
+            help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments; "
+            "with --kind continuous it may be repeated: each corpus then counts as much as any other",
         )
         learning.add_argument(
             "--extractor",
@@ -238,7 +266,21 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
             help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
         )
         learning.add_argument(
-            "--kind", choices=EXTRACTORS, help="(default: continuous where the corpus has ratings over time)"
+            "--kind",
+            choices=EXTRACTORS,
+            help="continuous: a judge of valence and arousal, from ratings over time or from labels by their anchors; "
+            "categorical: a recogniser of labels (default: continuous where the corpus has ratings over time)",
+        )
+        learning.add_argument(
+            "--anchors",
+            metavar=ANCHORS_EXAMPLE,
+            help="valence and arousal, 0 to 1, that stand for labels in place of the shipped ones, which cards name",
+        )
+        learning.add_argument(
+            "--intensities",
+            metavar="low=0.75,high=1.25",
+            help="factors on the distance from neutral where a corpus tells the intensity of its labels (low, medium, "
+            "high)",
         )
         learning.add_argument(
             "--delay_s",
@@ -261,7 +303,11 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="speaker: for labels, standardise features within each speaker's recordings, evaluated ones included",
     )
-    evaluate.add_argument("--recognizer", type=Path, metavar="DIR", help="test this one instead of training any")
+    evaluate.add_argument(
+        "--recognizer",
+        metavar="NAME_OR_DIR",
+        help="test this one instead of training any: the folder of one, or a judge of `avemo-eval ls judges`",
+    )
     evaluate.add_argument("--figure", type=Path, metavar="FILE.svg", help="draw ratings over time and predictions")
     evaluate.add_argument("--out", type=Path, metavar="FILE.json", help="write figures and folds")
     predict.add_argument("recognizer", type=Path, metavar="DIR", help="folder of a trained recogniser")
@@ -275,8 +321,9 @@ def execute_recognizer(args: argparse.Namespace) -> int:
     if args.action == "predict":
         predict(args)
         return 0
-    corpus = _open_corpus(args.corpus)
-    kind = args.kind or ("continuous" if corpus.rated else "categorical")
+    corpora = [_open_corpus(spec) for spec in args.corpus]
+    kind = args.kind or _kind_of_judge(args) or _kind_of_corpora(corpora)
+    corpus = _to_follow(args, corpora) if kind == "continuous" else _to_label(args, corpora)
     if args.action == "train":
         train(args, corpus, kind)
     elif kind == "continuous":
@@ -284,6 +331,64 @@ def execute_recognizer(args: argparse.Namespace) -> int:
     else:
         evaluate_labels(args, corpus)
     return 0
+
+
+def _kind_of_judge(args: argparse.Namespace) -> str | None:
+    """The kind of the recogniser to evaluate; None where one is to be trained."""
+    from avemo_harness.recognizers import JUDGES
+    from avemo_harness.recognizers.judging import trained_folder
+
+    name = getattr(args, "recognizer", None)
+    if name is None:
+        return None
+    folder = trained_folder(name, JUDGES)
+    return "continuous" if folder is None else _kind_of_folder(folder)
+
+
+def _kind_of_corpora(corpora: Sequence[Corpus]) -> str:
+    """Continuous where some have ratings over time, else categorical, which is said."""
+    if any(corpus.rated for corpus in corpora):
+        return "continuous"
+    names = " and ".join(corpus.name for corpus in corpora)
+    say(f"{names}: labels without ratings over time, for a recogniser of labels; a judge: --kind continuous")
+    return "categorical"
+
+
+def _to_follow(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
+    """The corpora as one; what has labels alone gets trajectories by anchors, where there are any to go by."""
+    from avemo_harness.recognizers.corpora.combining import join_corpora, rate_labels
+
+    placement, asked = _placement(args), bool(args.anchors or args.intensities)
+    if placement is None:
+        return join_corpora(corpora)
+    joined = join_corpora([one if one.rated and not asked else rate_labels(one, placement) for one in corpora])
+    _say_dropped(joined, {dropped for corpus in corpora for dropped in corpus.dropped})
+    if unused := set(placement.replaced) - {one.label for one in joined.labelled} - {"neutral"}:
+        say(f"no recording has the label {' or '.join(sorted(unused))}: its anchor changes nothing")
+    return joined
+
+
+def _placement(args: argparse.Namespace) -> Placement | None:
+    """The anchors that are asked for, or those of the judge that is evaluated, which may have none."""
+    from avemo_harness.recognizers import JUDGES
+    from avemo_harness.recognizers.anchors import parse_anchors
+    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
+    from avemo_harness.recognizers.judging import trained_folder
+    from avemo_harness.recognizers.placement import Placement, parse_intensities
+
+    name = getattr(args, "recognizer", None)
+    if name is None or args.anchors or args.intensities:
+        return Placement(parse_anchors(args.anchors), parse_intensities(args.intensities))
+    folder = trained_folder(name, JUDGES)
+    return load_trajectory_recognizer(folder, cache_dir()).card.placement if folder else None
+
+
+def _to_label(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
+    if args.anchors or args.intensities:
+        raise UsageError("--anchors and --intensities make trajectories of labels; give --kind continuous with them")
+    if len(corpora) > 1:
+        raise UsageError("a recogniser of labels learns from one corpus; leave the others out, or --kind continuous")
+    return corpora[0]
 
 
 def _kind_of_folder(folder: Path) -> str:
@@ -308,9 +413,14 @@ def _open_corpus(spec: str) -> Corpus:
         corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
     else:
         corpus = open_corpus(spec)
-    for dropped in corpus.dropped:
-        say(f"left out {dropped.count}: {dropped.reason}")
+    _say_dropped(corpus)
     return corpus
+
+
+def _say_dropped(corpus: Corpus, said: Collection[Dropped] = ()) -> None:
+    for dropped in corpus.dropped:
+        if dropped not in said:
+            say(f"left out {dropped.count}: {dropped.reason}")
 
 
 COMMANDS = {"recognizer": Command(RECOGNIZER_HELP, add_recognizer_arguments, execute_recognizer)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.recognizers.placement import Intensity, Placement
 
 Modality = Literal["both", "audio", "video"]
 """Streams of a recording that a recogniser is given."""
@@ -91,6 +92,7 @@ class RatedRecording:
         group: who must not be split between parts: the speaker, or both partners of a conversation.
         part: of the corpus' official split; None where it has none, or the recording is outside it.
         trajectory: the gold standard on the unit scale, 2 values a second, from the beginning of the recording.
+        corpus: that it is of, where several are learned from together.
     """
 
     recording_id: str
@@ -99,6 +101,7 @@ class RatedRecording:
     part: Part | None
     streams: Recording
     trajectory: Trajectory
+    corpus: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class LabelledRecording:
         label: one of the benchmark's emotions.
         part: of the corpus' official split; None where it has none.
         dialogue: the conversation that it belongs to; its own id where it stands alone.
+        intensity: of the emotion, where the corpus tells it.
     """
 
     recording_id: str
@@ -121,6 +125,7 @@ class LabelledRecording:
     part: Part | None
     dialogue: str
     streams: Recording
+    intensity: Intensity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ class Corpus:
         labelled: recordings of one emotion each.
         dropped: what was left out.
         rated_live: raters followed while they watched, so that ratings lag behind what they are of.
+        placement: where labels lie, if the trajectories of `rated` are no ratings but made of labels.
     """
 
     name: str
@@ -148,6 +154,7 @@ class Corpus:
     labelled: tuple[LabelledRecording, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     rated_live: bool = False
+    placement: Placement | None = None
 
 
 _PART_NAMES: tuple[tuple[str, Part], ...] = (
@@ -198,11 +205,27 @@ class Fold:
     test: tuple[RatedRecording, ...]
 
 
+def by_corpus(recordings: Sequence[RatedRecording]) -> dict[str, list[RatedRecording]]:
+    """The recordings of each corpus, in the order of names; mostly there is one."""
+    found: dict[str, list[RatedRecording]] = {name: [] for name in sorted({one.corpus for one in recordings})}
+    for one in recordings:
+        found[one.corpus].append(one)
+    return found
+
+
 def held_out_groups(recordings: Sequence[RatedRecording], seed: int) -> set[str]:
-    """A quarter of the groups, drawn, at least one, to decide when training is enough."""
-    groups = sorted({one.group for one in recordings})
-    count = max(1, round(_HELD_OUT_SHARE * len(groups)))
-    return {groups[index] for index in np.random.default_rng(seed).permutation(len(groups))[:count]}
+    """A quarter of the groups of each corpus, drawn, at least one, to decide when training is enough.
+
+    Of several corpora, one that has a single group is learned from and not held out.
+    """
+    corpora = by_corpus(recordings)
+    found: set[str] = set()
+    for of_corpus in corpora.values():
+        groups = sorted({one.group for one in of_corpus})
+        if len(groups) > 1 or len(corpora) == 1:
+            count = max(1, round(_HELD_OUT_SHARE * len(groups)))
+            found |= {groups[index] for index in np.random.default_rng(seed).permutation(len(groups))[:count]}
+    return found
 
 
 def excluding_groups(recordings: Sequence[RatedRecording], groups: set[str]) -> tuple[RatedRecording, ...]:
@@ -232,13 +255,28 @@ def official_fold(recordings: Sequence[RatedRecording], seed: int) -> Fold:
 
 
 def training_fold(recordings: Sequence[RatedRecording], seed: int) -> Fold:
-    """The fold to train one recogniser on: as `official_fold` where the corpus has a train part, else a quarter of all
-    groups decides when it is enough, and nothing is left to test.
+    """The fold to train one recogniser on: as `official_fold` where a corpus has a train part, else a quarter of its
+    groups decides when it is enough, and of others than its test part, if there are any.
+
+    A test part is tested where nobody in it was learned from.
     """
+    corpora = by_corpus(recordings).values()
+    folds = [_fold_of_corpus(of_corpus, seed, alone=len(corpora) == 1) for of_corpus in corpora]
+    return Fold(*(tuple(one for fold in folds for one in getattr(fold, part)) for part in _FOLD_PARTS))
+
+
+_FOLD_PARTS = ("training", "validation", "test")
+
+
+def _fold_of_corpus(recordings: Sequence[RatedRecording], seed: int, alone: bool) -> Fold:
     if any(one.part == "train" for one in recordings):
         return official_fold(recordings, seed)
-    held_out = held_out_groups(recordings, seed)
-    return Fold(excluding_groups(recordings, held_out), tuple(one for one in recordings if one.group in held_out), ())
+    learned = [one for one in recordings if one.part != "test"] or recordings
+    met = {one.group for one in learned}
+    held_out = held_out_groups(learned, seed) if alone or len(met) > 1 else set()
+    test = tuple(one for one in recordings if one.part == "test" and one.group not in met)
+    validation = tuple(one for one in learned if one.group in held_out)
+    return Fold(excluding_groups(learned, held_out), validation, test)
 
 
 def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: int) -> tuple[Fold, ...]:
@@ -247,15 +285,14 @@ def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: i
     Raises:
         UsageError: fewer than three groups.
     """
-    groups = sorted({one.group for one in recordings})
+    groups = _shuffled_groups(recordings, seed)
     if len(groups) < 3:
         raise UsageError(f"expected at least three speakers or groups of speakers to keep apart, found {len(groups)}")
-    order = np.random.default_rng(seed).permutation(len(groups))
     # Whatever is evaluated leaves two groups, one to train on and one to stop by.
     count = min(max(count, -(-len(groups) // (len(groups) - 2))), len(groups))
     folds = []
     for number in range(count):
-        test = {groups[index] for index in order[number::count]}
+        test = set(groups[number::count])
         rest = excluding_groups(recordings, test)
         validation = held_out_groups(rest, seed + number)
         folds.append(
@@ -266,3 +303,24 @@ def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: i
             )
         )
     return tuple(folds)
+
+
+def _shuffled_groups(recordings: Sequence[RatedRecording], seed: int) -> list[str]:
+    """All groups, those of a corpus beside each other, so that dealing them out spreads each corpus evenly."""
+    found: list[str] = []
+    for of_corpus in by_corpus(recordings).values():
+        groups = sorted({one.group for one in of_corpus})
+        found += [groups[index] for index in np.random.default_rng(seed).permutation(len(groups))]
+    return found
+
+
+SEGMENT_STEPS = 12
+"""Long recordings are cut into pieces of so many values (6 s), as if they were turns."""
+
+
+def cut_into_turns(trajectory: Trajectory) -> Iterator[Trajectory]:
+    """The trajectory as it is; one of more than 24 s in pieces of 6 s."""
+    values = trajectory.values
+    length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
+    for start in range(0, len(values), length):
+        yield replace(trajectory, values=values[start : start + length])

@@ -176,7 +176,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         if task.task in run.skipped:
             tasks[task.task] = _task_result(task, run, status="skipped", reason=run.skipped[task.task])
             continue
-        answers = _answers(task, store, judged)
+        answers = answers_of(task, store, judged)
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
@@ -190,7 +190,8 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
             not_asked=counts.not_asked,
             **_counted(task, answers, scores),
         )
-        tasks[task.task] = with_marks(of_task, task, run.config.names_part or _asks_part(of_task))
+        partial = run.config.names_part or _asks_part(of_task)
+        tasks[task.task] = with_marks(of_task, task, partial, judge is not None and judge.learned_labels)
     groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
@@ -221,7 +222,8 @@ def _asks_part(task: TaskResult) -> bool:
     return task.n_available is not None and task.n_items < task.n_available
 
 
-def _answers(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
+def answers_of(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
+    """Every item of a task with what the run holds for it, in item order."""
     answers = []
     for item in read_items(store.folder, task.task):
         key = (task.task, item.item_id)

@@ -84,12 +84,13 @@ def shortened(interval: str) -> str:
     return "too few" if interval.startswith("too few") else "constant" if interval == CONSTANT else interval
 
 
-DEMO_JUDGE, PARTIAL, PROVISIONAL, MIXED_VIEWS = "D", "P", "U", "V"
+DEMO_JUDGE, LEARNED_LABELS, PARTIAL, PROVISIONAL, MIXED_VIEWS = "D", "L", "P", "U", "V"
 FEW_DIALOGUES, FEW_GROUPS, APPROXIMATE_INTERVAL, UNVARIED, NOTED = "F", "G", "A", "C", "N"
 FEW_RATERS = "R"
 
 SENTENCES: Mapping[str, str] = {
     DEMO_JUDGE: "judged by the demo's judge, which knows the demo's voices only: to be held against nothing",
+    LEARNED_LABELS: "by a judge that learned from labels, which stand still: how steady a reply is it can hardly tell",
     PARTIAL: "partial: only some of the items were asked for",
     PROVISIONAL: "unfinished, provisional: items failed, or are not answered or not judged yet",
     MIXED_VIEWS: "users judged by unlike streams (sound and face, sound alone, face alone): a mean over unlike values",
@@ -111,18 +112,21 @@ _OF_NOTES = {
 }
 
 
-def with_marks(result: TaskResult, task: TaskSpec, partial: bool) -> TaskResult:
+def with_marks(result: TaskResult, task: TaskSpec, partial: bool, learned_labels: bool = False) -> TaskResult:
     """The result of a task with the marks of each of its metrics, and of the rows beside them.
 
     Args:
         partial: only some of the run's items were asked for.
+        learned_labels: the judge of the replies learned from labels.
     """
     common = [*([PARTIAL] if partial else []), *([PROVISIONAL] if result.status == "incomplete" else [])]
     judged = {metric.name: metric for metric in judged_metrics(task)}
     mixed = bool(result.details.get("reasoning", {}).get("mixed_user_views"))
 
     def marks(name: str) -> list[str]:
-        return [*common, *_of_judge(judged.get(name), result.comparable, mixed)]
+        of_judge = _of_judge(judged.get(name), result.comparable, mixed)
+        still = learned_labels and name in judged and judged[name].uses_steps
+        return [*common, *of_judge, *([LEARNED_LABELS] if still else [])]
 
     def marked_row(metrics: Mapping[str, MetricValue]) -> dict[str, MetricValue]:
         # Rows beside a model's are shown without intervals, so that there is nothing to say of these.

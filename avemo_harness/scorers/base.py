@@ -43,6 +43,11 @@ class Judge:
     embedded: bool = False
 
     @property
+    def learned_labels(self) -> bool:
+        """True where it was trained on labels in place of ratings, which stand still through a recording."""
+        return self.card.get("placement") is not None
+
+    @property
     def no_calibration(self) -> str | None:
         """Why replies cannot be scored under the profile `calibrated`; None where they can."""
         if self.calibration is None:

@@ -43,6 +43,7 @@ class Metric:
         needs_ranking: it is undefined where labels are generated.
         needs_judge: it is made of a recogniser's judgements.
         uses_user_view: its value depends on which streams the user was judged by.
+        uses_steps: its value depends on how the emotion moves within a reply.
         too_few: note of a value of too few clusters for an interval, where these are no dialogues; see `noted`.
     """
 
@@ -60,6 +61,7 @@ class Metric:
     needs_ranking: bool = False
     needs_judge: bool = False
     uses_user_view: bool = False
+    uses_steps: bool = False
     too_few: str | None = None
 
     def of_sample(self, total: Floats) -> Callable[[Floats], Floats]:
@@ -145,9 +147,19 @@ def _share(name: str, counts: Counts, which: int, **others: Any) -> Metric:
     return Metric(name, higher_is_better=None, counts=counts, statistic=lambda sums, _: rate(sums, which), **others)
 
 
+_USE_STEPS = ("ess", "ess_rate", "ers")
+"""ERS holds ESS; CT-ESS and CT-ERS hold one reply against the next."""
+
+
 def _of_replies(name: str, uses_user_view: bool = True, low: float = 0.0) -> Metric:
-    columns = _lazily("scorers.reasoning_columns.all_columns")
-    return Metric(name, low=low, of_exchanges=columns, needs_judge=True, uses_user_view=uses_user_view)
+    return Metric(
+        name,
+        low=low,
+        of_exchanges=_lazily("scorers.reasoning_columns.all_columns"),
+        needs_judge=True,
+        uses_user_view=uses_user_view,
+        uses_steps=name in _USE_STEPS,
+    )
 
 
 BUILT_IN: dict[str, tuple[Metric, ...]] = {

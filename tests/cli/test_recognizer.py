@@ -119,6 +119,22 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"release:{folder},config=labels"
 
 
+def test_a_judge_is_evaluated_on_labels_by_what_it_tells_apart(judge: Path, labels: str, tmp_path: Path) -> None:
+    written = tmp_path / "worth.json"
+    done = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(judge), "--out", str(written))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("trained on voices of ")
+    assert "tells apart test, sound alone: AUC of ECS —, extreme turns 0." in done.stdout
+    assert "test part: 32 recordings of 4 speakers; 32 of 32 recordings have a label, 384 pairs" in done.stdout
+    (found,) = json.loads(written.read_text())["splits"][0]["discrimination"]
+    assert found["auc"]["value"] > 0.55
+    assert (found["auc"]["note"], found["auc"]["ci_low"]) == ("too few dialogues", None)
+    drawn = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(judge), "--figure", str(tmp_path / "f.svg"))
+    assert (drawn.returncode, "draws ratings over time, and labels of" in drawn.stderr) == (2, True)
+    unknown = avemo_eval("evaluate", "--corpus", labels, "--recognizer", "nobody")
+    assert (unknown.returncode, "nobody" in unknown.stderr) == (2, True)
+
+
 def labelled(speaker: int, emotion: str, take: int) -> Turn:
     rng = np.random.default_rng([speaker, take])
     path = AffectPath.draw(emotion, rng).at(control_times(2.0))
@@ -138,6 +154,7 @@ def test_a_corpus_of_labels_gives_table_1_and_a_recogniser_of_labels(labels: str
     folder = tmp_path / "labels"
     trained = avemo_eval("train", "--corpus", labels, "--extractor", "clip-sound", "--out", str(folder))
     assert trained.returncode == 0, trained.stderr
+    assert "labels without ratings over time, for a recogniser of labels; a judge: --kind continuous" in trained.stderr
     clip = labelled(9, "angry", 1).clip
     assert clip is not None
     (tmp_path / "said.flac").write_bytes(clip.read())
@@ -146,6 +163,84 @@ def test_a_corpus_of_labels_gives_table_1_and_a_recogniser_of_labels(labels: str
     assert sum(told[label] for label in EMOTIONS) == pytest.approx(1, abs=1e-3)
     again = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(folder))
     assert again.stdout.startswith("trained on labels of ")
+
+
+@pytest.fixture(scope="module")
+def acted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A RAVDESS of 5 actors and a CREMA-D of 4, of made voices."""
+    ravdess, crema_d = (tmp_path_factory.mktemp(name) for name in ("ravdess", "crema-d"))
+    for number, (code, label) in enumerate({"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}.items()):
+        for speaker in range(9):
+            name = f"03-01-{code}-01-01-0{{take}}-{speaker:02}.flac"
+            named = f"10{speaker:02}_{('DFA', 'TAI')[speaker % 2]}_{('NEU', 'HAP', 'SAD', 'ANG')[number]}_XX.wav"
+            for take in (1, 2) if speaker < 5 else (1,):
+                clip = labelled(speaker, label, take).clip
+                assert clip is not None
+                path = ravdess / name.format(take=take) if speaker < 5 else crema_d / named
+                path.write_bytes(clip.read())
+    return f"ravdess:{ravdess}", f"crema-d:{crema_d}"
+
+
+@pytest.fixture(scope="module")
+def judge_of_labels(acted: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("judge") / "of_labels"
+    corpora = [part for spec in acted for part in ("--corpus", spec)]
+    done = avemo_eval(
+        "train", "--kind", "continuous", *corpora, "--anchors", "sad=0.2/0.3,fear=0.1/0.9", "--intensities", "high=1.5",
+        "--extractor", "builtin-sound", "--out", str(folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "trained on RAVDESS + CREMA-D: 56 recordings of 9 speakers" in done.stdout
+    assert "2 corpora of equal weight" in done.stdout
+    assert "no recording has the label fear: its anchor changes nothing" in done.stderr
+    assert "anchors, not ratings: each label as valence/arousal: neutral 0.5/0.5" in done.stdout
+    assert "CCC with anchors, validation of CREMA-D, sound alone: valence" in done.stdout
+    assert f"avemo-eval judge RUN --recognizer {folder}" in done.stdout
+    return folder
+
+
+def test_labels_of_several_corpora_make_a_judge_whose_card_keeps_their_anchors(judge_of_labels: Path) -> None:
+    placement = json.loads((judge_of_labels / "card.json").read_text())["placement"]
+    assert placement["anchors"]["sad"] == [0.2, 0.3]
+    assert placement["anchors"]["happy"] == [0.875, 0.75]
+    assert placement["intensities"] == {"low": 0.75, "medium": 1.0, "high": 1.5}
+
+
+def test_a_judge_of_labels_is_evaluated_by_the_anchors_that_it_learned(
+    judge_of_labels: Path, acted: tuple[str, str], tmp_path: Path
+) -> None:
+    written = tmp_path / "found.json"
+    done = avemo_eval(
+        "evaluate", "--corpus", acted[1], "--recognizer", str(judge_of_labels), "--out", str(written)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "sad 0.2/0.3" in done.stdout.splitlines()[-2]
+    assert "AUC of ECS" in done.stdout
+    found = json.loads(written.read_text())["splits"][0]
+    assert {one["dimension"]: one["n_recordings"] for one in found["agreements"]} == {"valence": 16, "arousal": 16}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--anchors", "sad=0.2/0.3"], "give --kind continuous with them"),
+        (["--kind", "continuous", "--anchors", "sad=2/3"], "expected numbers from 0 to 1"),
+        (["--kind", "continuous", "--intensities", "strong=2"], "no such intensity"),
+        (["--corpus", "crema-d:nowhere"], "expected clips named like 1001_DFA_ANG_XX.flv"),
+    ],
+)
+def test_what_is_wrong_with_anchors_is_told(
+    options: list[str], message: str, acted: tuple[str, str], tmp_path: Path
+) -> None:
+    done = avemo_eval("train", "--corpus", acted[0], *options, "--out", str(tmp_path / "new"))
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recogniser_of_labels_learns_from_one_corpus(acted: tuple[str, str], tmp_path: Path) -> None:
+    corpora = [part for spec in acted for part in ("--corpus", spec)]
+    done = avemo_eval("train", *corpora, "--out", str(tmp_path / "new"))
+    assert (done.returncode, "learns from one corpus; leave the others out" in done.stderr) == (2, True)
 
 
 def test_a_figure_of_labels_is_refused(labels: str, tmp_path: Path) -> None:

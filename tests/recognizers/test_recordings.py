@@ -97,3 +97,23 @@ def test_without_parts_there_is_no_official_split_and_a_quarter_is_held_out_of_t
         official_fold(rated, seed=0)
     training, validation, test = groups_of(training_fold(rated, seed=0))
     assert (len(training), len(validation), len(test)) == (6, 2, 0)
+
+
+def test_without_a_train_part_the_test_part_is_kept_out_of_training() -> None:
+    rated = planted_corpus(8, parts=(None, None, None, "test"))
+    training, validation, test = groups_of(training_fold(rated, seed=0))
+    assert test == {"s3", "s7"}
+    assert training | validation == {"s0", "s1", "s2", "s4", "s5", "s6"}
+    only_test = planted_corpus(8, parts=("test",))
+    training, validation, test = groups_of(training_fold(only_test, seed=0))
+    assert (len(training), len(validation), len(test)) == (6, 2, 0)
+
+
+def test_each_fold_tests_some_of_every_corpus() -> None:
+    rated = [
+        replace(one, group=f"{corpus}/{one.group}", corpus=corpus) for corpus in ("a", "b") for one in planted_corpus(6)
+    ]
+    for fold in subject_wise_folds(rated, 3, seed=1):
+        for part in (fold.training, fold.validation, fold.test):
+            assert {one.corpus for one in part} == {"a", "b"}
+        assert all(len(groups & {one.group for one in fold.test}) <= 4 for groups in groups_of(fold))

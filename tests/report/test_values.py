@@ -131,3 +131,13 @@ def test_results_hold_the_marks_of_every_cell_with_their_sentences(tmp_path: Pat
     for name in ("fusion_gain", "av_minus_a", "av_minus_v"):
         assert group[name]["marks"] == ["P", "U", "F"]
     assert results["marks"] == {mark: SENTENCES[mark] for mark in "PUF"}
+
+
+def test_what_a_judge_that_learned_labels_can_hardly_tell_is_marked(reply: TaskSpec) -> None:
+    result = with_marks(scored(reply), reply, partial=False, learned_labels=True)
+    found = marks(result)
+    assert found["ess_rate"] == "L"
+    assert {name for name, mark in found.items() if mark} <= {"ess", "ess_rate", "ers"}
+    (single,) = TaskLibrary(METRICS).load(["singleturn_synthetic_reply"])
+    of_turns = marks(with_marks(scored(single.spec), single.spec, partial=False, learned_labels=True))
+    assert {name for name, mark in of_turns.items() if mark == "L"} == {"ess", "ess_rate", "ers"}

@@ -25,6 +25,7 @@ from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.report.results import score_run
+from avemo_harness.report.values import SENTENCES
 from avemo_harness.run.json_files import CHECKSUM, read_sealed_json
 
 
@@ -267,6 +268,21 @@ def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
     assert not result.tasks[TASK].comparable
     main(["score", str(tmp_path / "run")])
     assert f"{TASK}: not comparable" in capsys.readouterr().out
+
+
+def test_steadiness_by_a_judge_that_learned_labels_is_marked_and_the_mark_is_explained(
+    release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anchors = {"anchors": {"neutral": [0.5, 0.5]}, "intensities": {}}
+    judge.card_values = {"lines": ["a planted judge of labels"], "placement": anchors}
+    metrics = run(release, tmp_path / "run").tasks[TASK].metrics
+    assert {name for name, metric in metrics.items() if "L" in metric.marks} == {"ess_rate"}
+    main(["score", str(tmp_path / "run")])
+    printed = capsys.readouterr().out
+    assert SENTENCES["L"] in " ".join(printed.split())
+    judge.card_values = {"lines": ["a planted judge"]}
+    unmarked = run(release, tmp_path / "other").tasks[TASK].metrics
+    assert not any("L" in metric.marks for metric in unmarked.values())
 
 
 def test_a_release_that_changed_since_is_refused(release: Path, tmp_path: Path, judge: LevelJudge) -> None:

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from avemo_harness.data.importers.base import (
@@ -20,10 +20,12 @@ from avemo_harness.data.importers.base import (
     single_turn,
 )
 from avemo_harness.data.importers.recordings import clip_source, voiced_video
-from avemo_harness.data.importers.source import Source, by_stem, read_source_table
+from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, read_source_table
 from avemo_harness.errors import ReleaseError
+from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.tables import Table
-from avemo_harness.recognizers.recordings import left_out
+from avemo_harness.recognizers.placement import Intensity
+from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 
 ABOUT = CorpusInfo(
     name="CREMA-D",
@@ -38,6 +40,8 @@ _VOTES = {"N": "NEU", "H": "HAP", "A": "ANG", "S": "SAD", "D": "DIS", "F": "FEA"
 _BOTH = "3"
 _TIE = "a tie of votes"
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)")
+_INTENSITIES: Mapping[str, Intensity] = {"LO": "low", "MD": "medium", "HI": "high"}
+"""Of one of the sentences; the others have no level."""
 _SENTENCES = {
     "IEO": "It's eleven o'clock.",
     "TIE": "That is exactly what happened.",
@@ -54,9 +58,12 @@ _SENTENCES = {
 }
 
 
+Labels = Literal["intended", "votes"]
+
+
 @dataclass(frozen=True, slots=True)
 class CremaDOptions:
-    labels: Literal["intended", "votes"] = field(
+    labels: Labels = field(
         default="intended",
         metadata={"help": "the emotion that the actor was asked for, or the one most raters of voice and face chose"},
     )
@@ -71,23 +78,8 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
-    clips = sorted(sounds | videos)
-    if not clips:
-        raise ReleaseError(
-            f"{source}: expected clips named like 1001_DFA_ANG_XX.flv, .mp4 or .wav; give the folder that holds "
-            "VideoFlash/ and AudioWAV/ (their files come with git-lfs)"
-        )
-    voted, read = _read_votes(source, names) if options.labels == "votes" else ({}, ())
-    dropped: Counter[str] = Counter()
-    kept: dict[str, str] = {}
-    for stem in clips:
-        own = voted.get(stem, "no votes") if options.labels == "votes" else stem.split("_")[2]
-        if own in ABOUT.label_map:
-            kept[stem] = ABOUT.label_map[own]
-        else:
-            dropped[f"label {_OTHERS[own]}" if own in _OTHERS else own] += 1
-    parts = parts_of_speakers((stem[:4] for stem in kept), options.test_speakers)
+    found = _find_clips(source, names, options.labels)
+    parts = parts_of_speakers((stem[:4] for stem in found.emotions), options.test_speakers)
     dialogues = tuple(
         single_turn(
             f"cremad-{stem}",
@@ -95,11 +87,104 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
             stem[:4],
             _SENTENCES.get(stem.split("_")[1], ""),
             emotion,
-            _recording(source, videos.get(stem), sounds.get(stem)),
+            _recording(source, found.videos.get(stem), found.sounds.get(stem)),
         )
-        for stem, emotion in kept.items()
+        for stem, emotion in found.emotions.items()
     )
-    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, left_out(dropped), read)
+    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, found.dropped, found.read)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClips:
+    """The clips of a corpus.
+
+    Args:
+        emotions: of each clip that is kept, in the order of names.
+        sounds, videos: the files of a clip, where it has them.
+        dropped: what was left out.
+        read: tables of votes that were read.
+    """
+
+    emotions: Mapping[str, str]
+    sounds: Mapping[str, str]
+    videos: Mapping[str, str]
+    dropped: tuple[Dropped, ...]
+    read: tuple[ReadFile, ...]
+
+
+def _find_clips(source: Source, names: Sequence[str], labels: Labels) -> FoundClips:
+    sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
+    clips = sorted(sounds | videos)
+    if not clips:
+        raise ReleaseError(
+            f"{source}: expected clips named like 1001_DFA_ANG_XX.flv, .mp4 or .wav; give the folder that holds "
+            "VideoFlash/ and AudioWAV/ (their files come with git-lfs)"
+        )
+    voted, read = _read_votes(source, names) if labels == "votes" else ({}, ())
+    dropped: Counter[str] = Counter()
+    kept: dict[str, str] = {}
+    for stem in clips:
+        own = voted.get(stem, "no votes") if labels == "votes" else stem.split("_")[2]
+        if own in ABOUT.label_map:
+            kept[stem] = ABOUT.label_map[own]
+        else:
+            dropped[f"label {_OTHERS[own]}" if own in _OTHERS else own] += 1
+    return FoundClips(kept, sounds, videos, left_out(dropped), read)
+
+
+@dataclass(frozen=True, slots=True)
+class CremaDArguments:
+    """
+    Args:
+        path: the corpus' folder, with AudioWAV/, VideoFlash/ or both in it or below it.
+        labels: the emotion that the actor was asked for, or the one most raters of voice and face chose.
+    """
+
+    path: Path
+    labels: Labels = "intended"
+
+
+def read_crema_d(arguments: CremaDArguments) -> Corpus:
+    """Every clip in one of the benchmark's emotions, in the order of names; it has no parts.
+
+    The sound is that of the sound file where there is one, the face that of the video. The level that the actor was
+    asked for is the intensity of the emotion that the actor was asked for, and of no other that raters chose.
+
+    Raises:
+        ReleaseError: there are no clips that are named so, or no votes where they are asked for.
+        MediaError: a file cannot be read.
+    """
+    folder = arguments.path.expanduser()
+    with Source(LocalFiles(folder)) as source:
+        found = _find_clips(source, LocalFiles(folder).names(), arguments.labels)
+    with LocalClips(folder) as clips:
+        recordings = []
+        for stem, emotion in found.emotions.items():
+            sound, video = found.sounds.get(stem), found.videos.get(stem)
+            face = folder / video if video else None
+            recordings.append(
+                LabelledRecording(
+                    recording_id=stem,
+                    speaker=stem[:4],
+                    face=stem[:4],
+                    label=emotion,
+                    part=None,
+                    dialogue=stem,
+                    streams=clips.joined(folder / sound, face) if sound else clips.streams(folder / (video or "")),
+                    intensity=_intensity(stem, emotion),
+                )
+            )
+    return Corpus("CREMA-D", (), tuple(recordings), found.dropped)
+
+
+def _intensity(stem: str, emotion: str) -> Intensity | None:
+    """The level of a clip whose emotion is the intended one.
+
+    >>> _intensity("1001_IEO_SAD_HI", "sad"), _intensity("1001_IEO_SAD_HI", "angry")
+    ('high', None)
+    """
+    _, _, intended, level = stem.split("_")
+    return _INTENSITIES.get(level) if ABOUT.label_map.get(intended) == emotion else None
 
 
 def _by_clip(names: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import LocalFiles, Source
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
+from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 
 ABOUT = CorpusInfo(
@@ -33,17 +34,20 @@ ABOUT = CorpusInfo(
 _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.(wav|flac|mp4)", re.IGNORECASE)
 _EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
 _OTHER_EMOTIONS = {"02": "calm", "06": "fearful", "07": "disgust", "08": "surprised"}
+_INTENSITIES: Mapping[str, Intensity] = {"01": "medium", "02": "high"}
+"""Called normal and strong there."""
 _STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
 _SONG = "02"
 
 
 @dataclass(frozen=True, slots=True)
 class RavdessClip:
-    """A spoken sentence: the file that holds it, who says it, the emotion among the benchmark's, and the words."""
+    """A spoken sentence: its file, who says it, the emotion among the benchmark's and its intensity, and the words."""
 
     path: PurePosixPath
     actor: str
     emotion: str
+    intensity: Intensity
     text: str
 
 
@@ -64,7 +68,7 @@ def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], t
     dropped: Counter[str] = Counter()
     # 01 has both streams, 02 the face alone, 03 the sound alone: worse ones come first and are replaced.
     for path in sorted(named, key=lambda path: ("02", "03", "01").index(path.name[:2])):
-        _, channel, emotion, _, statement, _, actor = path.stem.split("-")
+        _, channel, emotion, intensity, statement, _, actor = path.stem.split("-")
         if channel == _SONG:
             dropped["songs"] += 1
         elif emotion not in _EMOTIONS:
@@ -72,7 +76,9 @@ def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], t
         else:
             name = path.stem[3:]
             dropped["takes that another file has too"] += name in takes
-            takes[name] = RavdessClip(path, f"actor-{actor}", _EMOTIONS[emotion], _STATEMENTS[statement])
+            takes[name] = RavdessClip(
+                path, f"actor-{actor}", _EMOTIONS[emotion], _INTENSITIES[intensity], _STATEMENTS[statement]
+            )
     if not takes:
         raise ReleaseError(
             f"{where}: expected files named like 03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry), "
@@ -142,6 +148,7 @@ def read_ravdess(arguments: RavdessArguments) -> Corpus:
                 part=None,
                 dialogue=take.path.stem,
                 streams=clips.streams(folder / take.path),
+                intensity=take.intensity,
             )
             for take in takes
         ]

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import interpolated, window_means
 from avemo_harness.recognizers.corpora.tables import Row, Table, path_spellings, read_table
 from avemo_harness.recognizers.features.base import RATE_HZ
+from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, RatedRecording, left_out, parse_part
 
 
@@ -25,7 +26,8 @@ from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part
 class LabelledClipsArguments:
     """
     Args:
-        path: of the table.
+        path: of the table, with columns path, label, speaker, and where they are known face, part, dialogue, intensity
+            (low, medium or high).
     """
 
     path: Path
@@ -81,7 +83,15 @@ def _recording(table: Table, row: Row, clip: Path, clips: LocalClips) -> Labelle
         part=parse_part(part, where) if part else None,
         dialogue=table.text(row, "dialogue") or name,
         streams=clips.streams(clip),
+        intensity=_intensity(table.text(row, "intensity"), where),
     )
+
+
+def _intensity(text: str, where: str) -> Intensity | None:
+    found: dict[str, Intensity] = {name: name for name in get_args(Intensity)}
+    if text and text.lower() not in found:
+        raise ReleaseError(f"{where}: expected the intensity {', '.join(found)}, or nothing, found {text!r}")
+    return found.get(text.lower())
 
 
 RatingScale = Literal["hundred", "signed", "unit"]

@@ -159,6 +159,36 @@ def shuffled_batches(indices: Indices, batch: int, processes: int, rng: np.rando
     return np.array_split(np.resize(order, max(count, len(order))), count)
 
 
+def balanced_indices(corpora: Sequence[str], lengths: Sequence[int], rng: np.random.Generator) -> Indices:
+    """Recordings for an epoch to which each corpus gives about as many values, and which has about as many as all have.
+
+    Of a corpus that has too many, some are drawn, others in the next epoch; of one that has too few, all come, and some
+    again. Of a single corpus all come, and nothing is drawn.
+
+    Args:
+        corpora: the corpus of each recording, (N,).
+        lengths: values of each recording, (N,).
+
+    Returns:
+        Indices of recordings, those of a corpus beside each other.
+
+    >>> balanced_indices(["a", "a", "b"], [2, 2, 2], np.random.default_rng(0)).tolist()
+    [1, 0, 2, 2]
+    """
+    names = np.array(corpora, dtype=np.str_)
+    distinct = np.unique(names)
+    if len(distinct) < 2:
+        return np.arange(len(names))
+    values = np.array(lengths, dtype=np.float64)
+    found = []
+    for name in distinct:
+        members = np.flatnonzero(names == name)
+        count = max(1, round(values.sum() / len(distinct) / values[members].mean()))
+        rounds = [rng.permutation(members) for _ in range(-(-count // len(members)))]
+        found.append(np.concatenate(rounds)[:count])
+    return np.concatenate(found)
+
+
 def training_record(
     corpus: str, recordings: Sequence[RecordingT], fingerprint: str, seconds: float, split: str, seed: int
 ) -> TrainingRecord:

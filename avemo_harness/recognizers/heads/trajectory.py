@@ -23,6 +23,7 @@ from avemo_harness.recognizers.heads.training import (
     Example,
     Settings,
     Weights,
+    balanced_indices,
     fit_network,
     provenance,
     shuffled_batches,
@@ -36,6 +37,8 @@ from avemo_harness.recognizers.recordings import (
     RatedRecording,
     Recording,
     SingleModality,
+    by_corpus,
+    cut_into_turns,
 )
 from avemo_harness.text import Notify, fixed
 from avemo_harness.torch_setup import one_thread
@@ -176,10 +179,6 @@ class ContinuousRecognizer:
         return network.to(self.device).eval()
 
 
-SEGMENT_STEPS = 12
-"""Long recordings are cut into pieces of so many values (6 s), as if they were turns."""
-
-
 def with_calibration(
     recognizer: ContinuousRecognizer, rated: Sequence[RatedRecording], held_out: Sequence[Mapping[Modality, Features]]
 ) -> ContinuousRecognizer:
@@ -194,9 +193,9 @@ def with_calibration(
         if are_labels(rated):
             with one_thread():
                 predicted = [recognizer.predict(rows, view) for view, rows in map(_first_view, held_out)]
-            found = calibrate([turn for one in predicted for turn in _turns(one)], corpus, "predictions")
+            found = calibrate([turn for one in predicted for turn in cut_into_turns(one)], corpus, "predictions")
         else:
-            found = calibrate([turn for one in rated for turn in _turns(one.trajectory)], corpus)
+            found = calibrate([turn for one in rated for turn in cut_into_turns(one.trajectory)], corpus)
         problem = found.problem()
     except ValueError as error:  # of recordings that are too short to show a step
         problem = str(error)
@@ -213,13 +212,6 @@ def are_labels(rated: Sequence[RatedRecording]) -> bool:
 def _first_view(rows: Mapping[Modality, Features]) -> tuple[Modality, Features]:
     """The view that users' turns are judged by: everything that there is of the recording."""
     return next(iter(rows.items()))
-
-
-def _turns(trajectory: Trajectory) -> Iterator[Trajectory]:
-    values = trajectory.values
-    length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
-    for start in range(0, len(values), length):
-        yield replace(trajectory, values=values[start : start + length])
 
 
 _SAY_EVERY = 10
@@ -286,7 +278,8 @@ def train_recognizer(
     weights = _fit(examples, held_out, features, scaling, settings, say)
     rated = [*training, *validation]
     seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
-    record = training_record(corpus, rated, fingerprint(rated), seconds, _split_text(validation), settings.seed)
+    split = _split_text(validation) + _balance_text(training)
+    record = training_record(corpus, rated, fingerprint(rated), seconds, split, settings.seed)
     card = TrajectoryCard(training=record, **provenance(features))
     recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
     return with_calibration(recognizer, rated, [one.rows for one in held_out])
@@ -295,6 +288,11 @@ def train_recognizer(
 def _split_text(validation: Sequence[RatedRecording]) -> str:
     groups = len({one.group for one in validation})
     return f"validated on {groups} other {'speaker' if groups == 1 else 'speakers'}"
+
+
+def _balance_text(training: Sequence[RatedRecording]) -> str:
+    corpora = len(by_corpus(training))
+    return f", {corpora} corpora of equal weight" if corpora > 1 else ""
 
 
 def fingerprint(recordings: Sequence[RatedRecording]) -> str:
@@ -317,9 +315,11 @@ def _fit(
     import torch
 
     size = min(settings.batch, -(-len(training) // _LEAST_STEPS))
+    corpora = [one.recording.corpus for one in training]
+    lengths = [len(one.recording.trajectory) for one in training]
 
     def batches(rng: np.random.Generator, processes: int) -> Iterator[tuple[list[Features], list[Ratings]]]:
-        for chosen in shuffled_batches(np.arange(len(training)), size, processes, rng):
+        for chosen in shuffled_batches(balanced_indices(corpora, lengths, rng), size, processes, rng):
             examples = [training[index] for index in chosen]
             drawn = [_drawn_modality(example, settings.shares, rng) for example in examples]
             yield (
@@ -369,7 +369,18 @@ def _drawn_modality(example: RatedExample, shares: tuple[float, float, float], r
 def _validation_score(
     network: torch.nn.Module, examples: Sequence[RatedExample], features: FeatureSet, scaling: Scaling
 ) -> tuple[float]:
-    """Mean concordance over modalities and dimensions."""
+    """Mean concordance over modalities and dimensions, and over corpora, where there are several."""
+    corpora = dict.fromkeys(example.recording.corpus for example in examples)
+    of_corpora = [
+        _concordance([one for one in examples if one.recording.corpus == corpus], network, features, scaling)
+        for corpus in corpora
+    ]
+    return (float(np.mean(of_corpora)),)
+
+
+def _concordance(
+    examples: Sequence[RatedExample], network: torch.nn.Module, features: FeatureSet, scaling: Scaling
+) -> float:
     import torch
 
     device = next(network.parameters()).device
@@ -385,4 +396,4 @@ def _validation_score(
         joined = np.concatenate([one[: len(ratings)] for one, ratings in zip(predicted, rated, strict=True)])
         truth = np.concatenate(rated).astype(np.float64)
         scores += [float(concordance(series_moments(joined[:, i], truth[:, i]))) for i in range(len(DIMENSIONS))]
-    return (float(np.nanmean(scores)),)
+    return float(np.nanmean(scores))

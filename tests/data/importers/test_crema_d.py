@@ -22,7 +22,9 @@ from support.tiny_corpora import write_wav
 from avemo_harness import media
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.data.importers.base import ImportedCorpus
+from avemo_harness.data.importers.crema_d import CremaDArguments, read_crema_d
 from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.recognizers.corpora import open_corpus
 
 STEMS = (
     "1001_DFA_ANG_XX",
@@ -160,3 +162,43 @@ def test_the_sound_stands_alone_where_the_silent_video_is_of_another_length(soun
     assert info.duration_s == pytest.approx(sound_s)
     notes = json.loads((tmp_path / "out" / "import.json").read_text())["notes"]
     assert "1 silent videos are longer or shorter than the files with their sound; that sound stands alone" in notes
+
+
+def test_it_is_learned_from_by_the_intended_emotions_and_their_levels(tmp_path: Path) -> None:
+    levels = ("1003_IEO_ANG_LO", "1003_IEO_HAP_MD")
+    folder = write_crema_d(tmp_path / "corpus", [*STEMS, *levels])
+    corpus = read_crema_d(CremaDArguments(folder))
+    assert [(one.recording_id, one.speaker, one.label, one.intensity, one.part) for one in corpus.labelled] == [
+        ("1001_DFA_ANG_XX", "1001", "angry", None, None),
+        ("1001_DFA_HAP_XX", "1001", "happy", None, None),
+        ("1001_IEO_SAD_HI", "1001", "sad", "high", None),
+        ("1002_TAI_NEU_XX", "1002", "neutral", None, None),
+        ("1003_IEO_ANG_LO", "1003", "angry", "low", None),
+        ("1003_IEO_HAP_MD", "1003", "happy", "medium", None),
+    ]
+    assert {(one.reason, one.count) for one in corpus.dropped} == {("label disgust", 1), ("label fear", 1)}
+    # The first clip has no video.
+    assert [one.streams.views[0] for one in corpus.labelled] == ["audio", *["both"] * 5]
+    assert corpus.labelled[1].streams.sound != corpus.labelled[1].streams.face
+    assert open_corpus(f"crema-d:{folder}") == corpus
+
+
+def test_it_is_learned_from_by_votes_and_the_level_of_another_emotion_is_none(tmp_path: Path) -> None:
+    folder = write_crema_d(tmp_path / "corpus", STEMS)
+    write_crema_d_summary(folder, {**VOTES, "1001_IEO_SAD_HI": "S"})
+    corpus = open_corpus(f"crema-d:{folder},labels=votes")
+    assert [(one.recording_id, one.label, one.intensity) for one in corpus.labelled] == [
+        ("1001_DFA_ANG_XX", "angry", None),
+        ("1001_DFA_HAP_XX", "neutral", None),
+        ("1001_IEO_DIS_LO", "angry", None),
+        ("1001_IEO_SAD_HI", "sad", "high"),
+    ]
+
+
+def test_a_clip_of_video_alone_is_learned_from_and_a_folder_without_clips_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path / "one" / "1001_DFA_ANG_XX.mp4", 0.4, 0)
+    (only,) = read_crema_d(CremaDArguments(tmp_path / "one")).labelled
+    assert only.streams.views[0] == "both"
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ReleaseError, match=r"none: expected clips named like 1001_DFA_ANG_XX\.flv"):
+        read_crema_d(CremaDArguments(tmp_path / "none"))

@@ -106,3 +106,10 @@ def test_real_voices_are_labelled(real_media: Path) -> None:
     assert Counter(one.label for one in corpus.labelled) == {"neutral": 48, "happy": 96, "sad": 96, "angry": 96}
     assert len({one.speaker for one in corpus.labelled}) == 12
     assert all(one.streams.views == ("audio",) and 2 < one.streams.duration_s < 7 for one in corpus.labelled)
+
+
+def test_the_intensity_that_was_asked_of_the_actor_is_read(tmp_path: Path) -> None:
+    write_wav(tmp_path / "03-01-05-01-01-01-02.wav", 0.2)
+    write_wav(tmp_path / "03-01-05-02-01-01-02.wav", 0.2, seed=1)
+    corpus = read_ravdess(RavdessArguments(tmp_path))
+    assert [one.intensity for one in corpus.labelled] == ["medium", "high"]

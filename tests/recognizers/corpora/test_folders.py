@@ -56,6 +56,11 @@ def test_face_part_and_dialogue_are_read_where_they_are_given(folder: Path) -> N
     ]
 
 
+def test_the_intensity_of_a_label_is_read_where_it_is_given(folder: Path) -> None:
+    corpus = read(folder, "path,label,speaker,intensity\nvoices/a.wav,sad,ann,High\nb.mp4,sad,bob,\n")
+    assert [one.intensity for one in corpus.labelled] == ["high", None]
+
+
 @pytest.mark.parametrize("path", ["voices\\a.wav", "./voices/a.wav"])
 def test_paths_of_windows_are_found(path: str, folder: Path) -> None:
     assert len(read(folder, f"path;label;speaker\n{path};sad;bob\n").labelled) == 1
@@ -81,6 +86,10 @@ def test_other_labels_are_left_out_and_counted(folder: Path) -> None:
         ("path,label,speaker\nb.mp4,sad,bob\nb.mp4,sad,ann\n", r"clips\.csv:3: .*b\.mp4' is there twice"),
         ("path,label,speaker\nb.mp4,sad,\n", r"clips\.csv:2: expected a speaker"),
         ("path,label,speaker,part\nb.mp4,sad,bob,holdout\n", r"clips\.csv:2: expected one of the parts"),
+        (
+            "path,label,speaker,intensity\nb.mp4,sad,bob,strong\n",
+            r"clips\.csv:2: expected the intensity low, medium, high, or nothing, found 'strong'",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told(folder: Path, text: str, message: str) -> None:

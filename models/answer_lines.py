@@ -149,9 +149,11 @@ class Answers:
     def of(self, item: Item, output: LabelOutput | SpokenOutput) -> list[AnswerLine]:
         """The lines that answer an item, of those that name its task or condition, where there are such.
 
-        Several are several answers to one question.
+        Several are several answers to one question. Of a question that was tried again, only what came of it counts:
+        an error stands where there is no answer.
         """
-        fitting = [line for line in self.about(item) if line.fits(output)]
+        about = [line for line in self.about(item) if line.fits(output)]
+        fitting = [line for line in about if line.error is None] or about[-1:]
         most = max(map(_precision, fitting), default=0)
         return [line for line in fitting if _precision(line) == most]
 

@@ -70,8 +70,8 @@ class Replies:
             f"{len(answered)} of {len(found)} items have an answer",
             _named("without one", [name for name, lines in found.items() if not lines]),
             _named("with several, none where they differ", [name for name, lines in found.items() if len(lines) > 1]),
-            _named("answers to items that the release does not have", [f"{x.item}, {x.where}" for x in unknown]),
-            _named("answers to tasks that are not asked", sorted(set(filter(None, others))), len(others)),
+            _named("for unknown items", [f"{x.item}, {x.where}" for x in unknown]),
+            _named("for tasks that are not asked", sorted(set(filter(None, others))), len(others)),
         ]
         self._setup.say(f"{self._arguments.name}: {'; '.join(filter(None, facts))}")
 

@@ -47,7 +47,7 @@ class Replies:
         return {"model": self._arguments.name, "version": VERSION, "answers": f"sha256:{self._answers.digest}"}
 
     def has_answer(self, item: Item, output: LabelOutput | SpokenOutput) -> bool:
-        return bool(self._answers.of(item, output))
+        return any(line.error is None for line in self._answers.of(item, output))
 
     def expect(self, items: Sequence[tuple[Item, LabelOutput | SpokenOutput]]) -> None:
         """Say in one message how many items have an answer, and name those that have none or several, and unknown ones.

@@ -19,10 +19,12 @@ from support.whole_runs import results_of
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.request import Item, Request
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
+from avemo_harness.cli import main
 from avemo_harness.errors import ModelError
 from avemo_harness.models.answer_lines import Answers, item_names, masked
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.replies import Replies
+from avemo_harness.report.html.page import write_report
 
 LABELS = ("neutral", "happy", "angry", "sad")
 LABEL = LabelOutput(type="label", labels=LABELS)
@@ -67,11 +69,14 @@ def test_a_run_whose_answers_are_brought_back_has_every_value_of_the_first(relea
     assert all(found[key] == expected[key] for key in ("judge", "partial", "provisional", "marks", "bootstrap"))
 
 
-def test_the_name_of_the_system_is_its_identity_beside_the_content(release: Path, tmp_path: Path) -> None:
-    folder = write_answers(tmp_path / "a", [{"item": "d0a/0", "label": "sad"}])
-    setup = ModelSetup(releases=(load_release(str(release), CONFIG),))
-    found = Replies(Replies.Arguments(str(folder), name="cascade"), setup).identity()
-    assert (found["model"], found["answers"][:7]) == ("cascade", "sha256:")
+def test_the_name_of_the_system_is_in_its_identity_and_in_tables(release: Path, tmp_path: Path) -> None:
+    folder = write_answers(tmp_path / "answers", [{"item": "d0a/0", "label": "sad"}])
+    asked = ["--model", "replies", "--model_args", f"path={folder},name=cascade", "--tasks", f"{CONFIG}_full_av"]
+    run = tmp_path / "run"
+    assert main([*asked, "--dataset", str(release), "--output_path", str(run), "--max_errors", "9"]) == 0
+    results = results_of(run)
+    assert (results["identity"]["model"], results["identity"]["answers"][:7]) == ("cascade", "sha256:")
+    assert (results["model"], results["groups"][CONFIG]["row"]) == ("cascade", "cascade")
 
 
 def test_missing_doubled_and_unknown_items_are_named_in_one_message_and_end_nothing(tmp_path: Path) -> None:
@@ -112,6 +117,25 @@ def test_a_task_without_any_answer_is_not_asked(release: Path, tmp_path: Path) -
     status = {name.removeprefix(f"{CONFIG}_"): task.status for name, task in result.tasks.items()}
     assert status.pop("audio_only") != "skipped"
     assert set(status.values()) == {"skipped"}
+
+
+def test_an_error_of_the_system_alone_does_not_make_a_task_asked(release: Path, tmp_path: Path) -> None:
+    lines = [{"item": "d0a/0", "label": "sad"}, {"item": "d0b/2", "error": "refused"}]
+    result, errors = score_answers(write_answers(tmp_path / "a", lines), tmp_path / "run", CONFIG, dataset=str(release))
+    assert result.tasks[f"{CONFIG}_reply"].status == "skipped"
+    assert errors[f"{CONFIG}_full_av d0b/2"] == "MissingAnswerError: answers.jsonl, line 2: refused"
+
+
+def test_sound_without_words_is_judged_like_any_reply(release: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("d0a/0", "d0a/2", "d0b/0", "d0b/2")):
+        file = tmp_path / "answers" / f"{name}.ogg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(sound_file("ogg", melody(1.0 + 0.5 * number)))
+    result, errors = score_answers(tmp_path / "answers", tmp_path / "run", CONFIG, dataset=str(release))
+    assert errors == {}
+    reply = result.tasks[f"{CONFIG}_reply"]
+    assert (reply.n_answered, reply.n_spoken, reply.n_unjudged) == (4, 4, 0)
+    assert write_report(tmp_path / "run").exists()
 
 
 def test_answers_to_nothing_that_is_asked_are_refused_with_the_names_of_items(release: Path, tmp_path: Path) -> None:

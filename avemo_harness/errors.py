@@ -11,7 +11,8 @@ AvemoError
 └── SampleError           belongs to one sample: recorded and counted, the run goes on
     ├── MediaError        a clip cannot be read, decodes short, or exceeds a limit
     ├── GenerationError   a model failed on one request
-    │   └── HistoryError  a history needs a reply that the model did not give
+    │   ├── HistoryError  a history needs a reply that the model did not give
+    │   └── MissingAnswerError  answers that were given elsewhere hold none to this item
     ├── RecognitionError  a recogniser or a feature extractor failed on one recording
     └── BuildError        a tool failed on one unit of a release that is being made
 """
@@ -140,6 +141,10 @@ class GenerationError(SampleError):
 
 class HistoryError(GenerationError):
     """A history needs the model's own reply to an earlier turn, and there is none."""
+
+
+class MissingAnswerError(GenerationError):
+    """Answers that were given elsewhere hold none to this item, or several that differ."""
 
 
 class RecognitionError(SampleError):

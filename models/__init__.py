@@ -100,6 +100,7 @@ MODELS = {
     "audio-oracle": "avemo_harness.models.controls:AudioOracle",
     "video-oracle": "avemo_harness.models.controls:VideoOracle",
     "reference": "avemo_harness.models.controls:Reference",
+    "replies": "avemo_harness.models.replies:Replies",
     "qwen2.5-omni": "avemo_harness.models.qwen_omni:QwenOmni",
     "minicpm-o": "avemo_harness.models.worker.hosted:HostedMiniCpmO",
     "baichuan-omni": "avemo_harness.models.worker.hosted:HostedBaichuanOmni",

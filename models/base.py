@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.benchmark.request import Item, Request, Response
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import ModelError
 
 Output = Literal["label_text", "label_ranking", "spoken_response"]
@@ -94,6 +95,23 @@ class Concurrent(Protocol):
 
     def submit(self, request: Request) -> Future[Response]:
         """Begin to answer a request. The future raises only what ends the run (a UsageError)."""
+        ...
+
+
+@runtime_checkable
+class AnswersByItem(Protocol):
+    """A model whose answers were given elsewhere and are kept by item. Its requests name their item, without labels."""
+
+    def has_answer(self, item: Item, output: LabelOutput | SpokenOutput) -> bool:
+        """True where an answer of the kind that is asked for is kept; a task without any is not asked."""
+        ...
+
+    def expect(self, items: Sequence[tuple[Item, LabelOutput | SpokenOutput]]) -> None:
+        """Compare what is kept with what is about to be asked, and tell the user what does not fit.
+
+        Raises:
+            UsageError: no answer is to anything that is asked.
+        """
         ...
 
 

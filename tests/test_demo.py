@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.answer_folders import copy_answers
 
 from avemo_harness import evaluate, files
 from avemo_harness.benchmark.release_loader import load_release
@@ -94,6 +95,20 @@ def test_spoken_replies_are_scored_by_the_embedded_judge_beside_replies_that_tak
     assert trivial["copy"]["ECS"]["value"] == 1.0
     assert trivial["ideal balancer"]["EBS"]["value"] == 1.0
     assert trivial["constant"]["ESS"]["value"] == 1.0
+
+
+def test_answers_that_are_taken_elsewhere_and_brought_back_have_every_value_of_the_run(
+    run: Path, results: dict[str, Any], tmp_path: Path
+) -> None:
+    answers, again = copy_answers(run, tmp_path / "answers"), tmp_path / "again"
+    asked = ["--model", "replies", "--model_args", f"path={answers}", "--tasks", "demo", "--output_path", str(again)]
+    done = subprocess.run([sys.executable, "-m", "avemo_harness", *asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((again / "results.json").read_text())
+    assert found["tasks"] == results["tasks"]
+    assert found["judge"] == results["judge"]
+    named = [{**one["groups"]["demo"], "row": ""} for one in (found, results)]
+    assert named[0] == named[1]
 
 
 def test_twenty_kills_and_then_two_processes_at_once_change_nothing(run: Path, tmp_path: Path) -> None:

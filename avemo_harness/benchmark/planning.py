@@ -234,6 +234,7 @@ class RequestBuilder:
     Args:
         generation: the task's settings with the caller's overrides.
         identity: the model's identity, part of every key.
+        by_item: the model's answers are kept by item, so requests name theirs (`Request.item`).
     """
 
     task: TaskSpec
@@ -242,6 +243,7 @@ class RequestBuilder:
     generation: GenerationSpec
     identity: Mapping[str, str]
     seed: int
+    by_item: bool = False
 
     def request(self, item: Item, own_replies: Mapping[int, str] | None = None) -> Request:
         """Render the messages of an item and make its clips.
@@ -257,8 +259,9 @@ class RequestBuilder:
         else:
             dialogue, turn, clip = self._turn(item)
         messages = (*self._history(dialogue, turn, own_replies or {}), *self._question(dialogue, turn, clip))
-        key = request_key(self.identity, messages, self.task.output, self.generation, self.seed)
-        return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation)
+        named = item.without_labels() if self.by_item else None
+        key = request_key(self.identity, messages, self.task.output, self.generation, self.seed, named)
+        return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation, named)
 
     def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         dialogue = self.release.dialogue(item.dialogue_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.benchmark.release import Clip
 
@@ -43,6 +43,10 @@ class Item:
     audio_label: str | None = None
     video_label: str | None = None
 
+    def without_labels(self) -> Item:
+        """The item as a model may see it."""
+        return replace(self, gold=None, audio_label=None, video_label=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -66,6 +70,7 @@ class Request:
     Args:
         key: digest of everything that may change the answer (`request_key`).
         dialogue_id, turn_index: where the question stands in the release; labels are never in a request.
+        item: what asks it, without labels; only for a model whose answers are kept by item.
     """
 
     key: str
@@ -74,6 +79,7 @@ class Request:
     messages: tuple[Message, ...]
     output: LabelOutput | SpokenOutput
     generation: GenerationSpec
+    item: Item | None = None
 
     @property
     def seed(self) -> int:
@@ -93,12 +99,15 @@ def request_key(
     output: LabelOutput | SpokenOutput,
     generation: GenerationSpec,
     seed: int,
+    item: Item | None = None,
 ) -> str:
     """Digest over the model's identity, the rendered messages with each clip's content hash, and the settings.
 
-    No name of a task, file or dialogue is in it: tasks that ask the same thing share an answer, models never do.
+    No name of a task, file or dialogue is in it: tasks that ask the same thing share an answer, models never do. Only
+    answers that are kept by item, of which two may differ though they are to the same question, are shared by none:
+    there `item` is given.
     """
-    content = {
+    content: dict[str, Any] = {
         "schema": KEY_SCHEMA,
         "model": dict(identity),
         "messages": [[message.role, [_block_content(block) for block in message.content]] for message in messages],
@@ -106,6 +115,8 @@ def request_key(
         "generation": generation.model_dump(mode="json"),
         "seed": seed,
     }
+    if item is not None:
+        content["item"] = [item.task, item.item_id]
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 

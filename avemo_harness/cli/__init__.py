@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ls": ("tasks", "list tasks, models, scorers, recognisers, judges, extractors or corpora"),
     "show": ("tasks", "print a task: its settings, and the messages that a model gets"),
     "validate": ("tasks", "check task YAMLs"),
+    "requests": ("requests", "write what would be asked as files, for `--model replies` to score the answers"),
     "judge": ("runs", "judge the spoken replies of a run with a recogniser; `judge use` remembers one"),
     "recognizer": ("recognizer", "train, evaluate or apply a recogniser that judges replies"),
     "score": ("runs", "score a run again, without a model"),

@@ -98,7 +98,7 @@ def _open(written: str, task: str | None) -> System:
     }
     if not replies:
         raise UsageError(f"{folder}: {chosen.task} has no spoken reply yet; finish the run first")
-    return System(label if equals else run.config.model, folder, run, chosen, replies)
+    return System(label if equals else run.shown_model, folder, run, chosen, replies)
 
 
 def _spoken_task(folder: Path, run: RunRecord, name: str | None) -> TaskSpec:

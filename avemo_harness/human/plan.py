@@ -145,7 +145,7 @@ def make_study(
         task=systems[0].task.task,
         release=release_of(systems[0]),
         systems=tuple(
-            RatedSystem(one.label, one.run.config.model, str(one.folder.resolve()), one.task.group) for one in systems
+            RatedSystem(one.label, one.run.shown_model, str(one.folder.resolve()), one.task.group) for one in systems
         ),
         items=made.keys,
         left_out=left_out,

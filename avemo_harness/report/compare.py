@@ -291,7 +291,7 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run is given twice; give the folders of different runs")
     runs = [_read_run(folder) for folder in folders]
-    labels = run_labels([(run.record.config.model, run.folder) for run in runs])
+    labels = run_labels([(run.record.shown_model, run.folder) for run in runs])
     contrasts: list[Contrast] = []
     notes: list[str] = []
     for label, run in zip(labels[1:], runs[1:], strict=True):
@@ -340,7 +340,7 @@ def compare_conditions(folder: Path) -> Comparison:
             f"{folder}: no group of its tasks asks for labels under two of {', '.join(CONDITIONS)}; give a second run "
             "to compare it with"
         )
-    return _comparison([run.record.config.model], [run], contrasts, [])
+    return _comparison([run.record.shown_model], [run], contrasts, [])
 
 
 def _read_run(folder: Path) -> ScoredRun:

@@ -195,7 +195,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
     groups = {group.group: _group_result(group, run, tasks, scored) for group in run.groups}
     result = RunResult(
         schema_version=RESULTS_SCHEMA,
-        model=run.config.model,
+        model=run.shown_model,
         identity=dict(run.identity),
         releases=run.releases,
         bootstrap={"resamples": RESAMPLES, "seed": SEED},
@@ -309,7 +309,7 @@ def _group_result(
     return GroupResult(
         group=group.group,
         title=group.title,
-        row=row or run.config.model,
+        row=row or run.shown_model,
         columns=columns,
         trivial=trivial,
         fusion_gain=gain,

@@ -14,7 +14,7 @@ from typing import Any
 
 from avemo_harness.benchmark.request import FLAGS, ItemKey, Request, Response, Speech, StoredResponse
 from avemo_harness.benchmark.task import LabelOutput
-from avemo_harness.errors import GenerationError, HistoryError, UsageError, describe
+from avemo_harness.errors import GenerationError, HistoryError, MissingAnswerError, UsageError, describe
 from avemo_harness.models.base import Concurrent, OmniModel
 from avemo_harness.run.store import RunStore
 from avemo_harness.torch_setup import device_is_lost
@@ -200,7 +200,8 @@ _ITEM_DETAILS = re.compile(r"'[^']*'|\"[^\"]*\"|(?<!\S)\S*[/\\]\S*|(?<!\S)\S+\.\
 """Paths and files are looked for at beginnings of words alone: from anywhere, a long word takes quadratic time."""
 _KIND_LENGTH = 200
 _QUOTED_LENGTH = 1_000
-_MISSING_HISTORY = f"{HistoryError.__name__}: "
+_NO_FAILURES = (f"{HistoryError.__name__}: ", f"{MissingAnswerError.__name__}: ")
+"""Beginnings of errors that tell nothing of the model and of what comes next."""
 
 
 def kind_of_error(error: str) -> str:
@@ -230,7 +231,7 @@ class FailureStreak:
         """Count records that came together.
 
         One failure counts once: items that failed since an earlier turn has no reply are not counted, and items that
-        share a request are counted as one.
+        share a request are counted as one. Nor are those counted to which answers from elsewhere hold none.
 
         Raises:
             UsageError: more items than allowed failed alike, and none was answered in between.
@@ -239,7 +240,7 @@ class FailureStreak:
         for record in records:
             if record.error is None:
                 self._length = 0
-            elif not record.error.startswith(_MISSING_HISTORY) and record.key not in shared:
+            elif not record.error.startswith(_NO_FAILURES) and record.key not in shared:
                 shared.update(() if record.key is None else (record.key,))
                 self._count(record.item_key, record.error)
 

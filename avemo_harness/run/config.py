@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
 """Fields of a config that say how much is asked."""
+ELSEWHERE = "replies"
+"""The model whose answers other systems gave."""
 UNRECORDED = "trust_code"
 """The model argument that trusts the code of a folder: it decides no answer, and a file must not hand it on."""
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
@@ -169,6 +171,11 @@ class RunRecord:
             "task_digests": dict(self.task_digests),
             "releases": [{**asdict(release), "tasks": list(release.tasks)} for release in self.releases],
         }
+
+    @property
+    def shown_model(self) -> str:
+        """The model's name in tables: the one that it was run by, or that of the system which answered elsewhere."""
+        return self.identity["model"] if self.config.model == ELSEWHERE else self.config.model
 
     def release_of(self, task: TaskSpec) -> ReleaseRecord:
         """The release that a task was asked of.

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import (
     ReleaseOptions,
@@ -27,7 +28,7 @@ from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
-from avemo_harness.models.base import Capabilities, Logging, ModelSetup, OmniModel
+from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
@@ -317,6 +318,8 @@ def prepare(
     if model is None:
         model = load_model(config.model, config.model_args, setup)
     plans, skipped = plan_tasks(tasks, by_task, model.capabilities, config)
+    if isinstance(model, AnswersByItem):
+        skipped |= _leave_out_unanswered(model, tasks, plans)
     record = RunRecord(
         config=config,
         identity=dict(model.identity()),
@@ -332,14 +335,29 @@ def prepare(
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)
+    if isinstance(model, AnswersByItem):
+        model.expect([(i.without_labels(), task.spec.output) for task in asked for i in selected[task.name]])
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
     items, more = add_items(folder, plans, selected, say)
     if more and config.names_part:
         say(f"{folder} was asked for more items before than --limit, --ids or --where name now; all of them count")
     conditions = ConditionCache(files.cache_dir() / "conditions")
-    units = group_into_units(asked, by_task, items, record, conditions)
+    units = group_into_units(asked, by_task, items, record, conditions, isinstance(model, AnswersByItem))
     return PreparedRun(folder, record, model, units, conditions, releases, say)
+
+
+def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: dict[str, Plan]) -> dict[str, str]:
+    """Take the tasks of which no item has an answer out of the plans; why each is not asked, by task."""
+    unanswered = [
+        task.name
+        for task in tasks
+        if task.name in plans
+        and not any(model.has_answer(i.without_labels(), task.spec.output) for i in plans[task.name].items)
+    ]
+    for name in unanswered:
+        del plans[name]
+    return dict.fromkeys(unanswered, "no answer is to an item of this task")
 
 
 def _groups(tasks: Sequence[Task], library: TaskLibrary) -> tuple[Any, ...]:

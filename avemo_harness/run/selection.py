@@ -352,11 +352,15 @@ def group_into_units(
     items: Mapping[str, Sequence[Item]],
     record: RunRecord,
     conditions: ConditionCache,
+    by_item: bool = False,
 ) -> tuple[Unit, ...]:
     """Group the questions of a run into what is claimed together: a dialogue under a condition.
 
     Long dialogues come first, so that those asked side by side are equally long, and what does not fit into memory is
     met early; the conditions of a dialogue follow each other, since they share streams.
+
+    Args:
+        by_item: as in `RequestBuilder`.
     """
     questions: dict[str, list[Question]] = {}
     for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
@@ -367,6 +371,7 @@ def group_into_units(
             generation=record.config.generation_of(task.spec),
             identity=record.identity,
             seed=record.config.seed,
+            by_item=by_item,
         )
         for item in items[task.name]:
             questions.setdefault(item.unit, []).append(Question(builder, item))

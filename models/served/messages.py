@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -36,10 +36,14 @@ class Messenger:
 
     Args:
         system: system prompt; empty for none.
+        link: from a media type and a file's bytes to what stands for the file; by default it is a data URL.
     """
 
-    def __init__(self, system: str, layout: Layout, sound_part: SoundPart) -> None:
+    def __init__(
+        self, system: str, layout: Layout, sound_part: SoundPart, link: Callable[[str, bytes], str] | None = None
+    ) -> None:
         self._system, self._layout, self._sound_part = system, layout, sound_part
+        self._link = link or _data_url
         self._decoder = ClipDecoder(GRID_FPS)
         self._clips: LruCache[str, list[Part]] = LruCache(
             PARTS_BYTES, lambda parts: sum(len(str(part)) for part in parts)
@@ -65,25 +69,36 @@ class Messenger:
             timed = TimedClip(self._decoder.look(clip), media.probe(clip.read()).duration_s)
             for part in clip_parts(timed):
                 if not isinstance(part, str):
-                    yield self._sound(part) if part.ndim == 1 else _picture(part)
+                    yield self._sound(part) if part.ndim == 1 else self._picture(part)
             return
         has_video, samples = self._decoder.streams(clip).video is not None, self._decoder.sound(clip)
         if has_video and self._sound_part == "in_video":
             data = clip.read()
             # Servers take MP4; another container, such as a browser's WebM, is encoded anew.
-            yield _video(data if media.sound_container(data) == "MP4" else reencode(data))
+            yield self._video(data if media.sound_container(data) == "MP4" else reencode(data))
             return
         if has_video:
-            yield _video(_without_sound(clip.read()))
+            yield self._video(_without_sound(clip.read()))
         if samples is not None:
             yield self._sound(samples)
 
     def _sound(self, samples: NDArray[np.float32]) -> Part:
-        wave, form = media.write_wave(samples, SOUND_RATE), self._sound_part
-        if form == "audio_url":
-            return {"type": "audio_url", "audio_url": {"url": _data_url("audio/wav", wave)}}
-        data = _data_url("audio/wav", wave) if form == "input_audio_url" else base64.b64encode(wave).decode()
+        link = self._link("audio/wav", media.write_wave(samples, SOUND_RATE))
+        if self._sound_part == "audio_url":
+            return {"type": "audio_url", "audio_url": {"url": link}}
+        data = link if self._sound_part == "input_audio_url" else link.removeprefix(_DATA_URL.format("audio/wav"))
         return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+
+    def _video(self, mp4: bytes) -> Part:
+        return {"type": "video_url", "video_url": {"url": self._link("video/mp4", mp4)}}
+
+    def _picture(self, pixels: NDArray[np.uint8]) -> Part:
+        """A frame, uint8 [H, W, 3]; without loss."""
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return {"type": "image_url", "image_url": {"url": self._link("image/png", file.getvalue())}}
 
 
 def _without_sound(data: bytes) -> bytes:
@@ -95,18 +110,8 @@ def _without_sound(data: bytes) -> bytes:
         return media.remove_sound(reencode(data))
 
 
-def _video(mp4: bytes) -> Part:
-    return {"type": "video_url", "video_url": {"url": _data_url("video/mp4", mp4)}}
-
-
-def _picture(pixels: NDArray[np.uint8]) -> Part:
-    """A frame, uint8 [H, W, 3]; without loss."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return {"type": "image_url", "image_url": {"url": _data_url("image/png", file.getvalue())}}
+_DATA_URL = "data:{};base64,"
 
 
 def _data_url(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return _DATA_URL.format(kind) + base64.b64encode(data).decode()

@@ -11,8 +11,8 @@ from avemo_harness.models import MODELS, load_model
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.registry import parse_arguments
 
-ELSEWHERE = ("qwen2.5-omni", "hf-omni", "minicpm-o", "baichuan-omni", "openai")
-"""Models of a checkpoint or a server, whose identity needs one: their own tests say who they are."""
+ELSEWHERE = ("qwen2.5-omni", "hf-omni", "minicpm-o", "baichuan-omni", "openai", "replies")
+"""Models of a checkpoint, a server or a folder, whose identity needs one: their own tests say who they are."""
 
 LABELS = LabelOutput(type="label", labels=("neutral", "happy", "angry", "sad"))
 RANKED = LABELS.model_copy(update={"method": "rank"})

@@ -35,7 +35,7 @@ def write_real_release(folder: Path, sources: Path) -> Path:
     """Write train and test dialogues of three user turns each, and the conflict pairs of the test part."""
     train = list(real_dialogues(sources, "train", TRAIN_ACTORS))
     test = list(real_dialogues(sources, "test", TEST_ACTORS))
-    write_release(folder, CONFIG, {"train": train, "test": test}, {"test": list(_pairs(test))})
+    write_release(folder, CONFIG, {"train": train, "test": test}, {"test": list(conflict_pairs(test))})
     return folder
 
 
@@ -80,7 +80,7 @@ def _turns(utterances: list[Utterance]) -> Iterator[Turn]:
         )
 
 
-def _pairs(dialogues: list[Dialogue]) -> Iterator[ConflictPair]:
+def conflict_pairs(dialogues: list[Dialogue]) -> Iterator[ConflictPair]:
     """Both orders of up to four pairs of opposite valence for each speaker, durations within a second."""
     by_speaker: dict[str, list[tuple[str, Turn]]] = {}
     for dialogue in dialogues:

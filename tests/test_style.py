@@ -28,9 +28,21 @@ LAYERS = {
 """Packages that each may import."""
 SHARED = frozenset({"errors", "files", "http", "http_answers", "registry", "text", "torch_setup"})
 """Modules that every package may import."""
-HEAVY = frozenset(
-    "accelerate av datasets evaluate jinja2 matplotlib pandas pyarrow scipy sklearn soundfile torch transformers".split()
-)
+HEAVY = {
+    "accelerate",
+    "av",
+    "datasets",
+    "evaluate",
+    "jinja2",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "soundfile",
+    "torch",
+    "transformers",
+}
 """Packages that take long to import."""
 
 

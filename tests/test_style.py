@@ -28,6 +28,22 @@ LAYERS = {
 """Packages that each may import."""
 SHARED = frozenset({"errors", "files", "http", "http_answers", "registry", "text", "torch_setup"})
 """Modules that every package may import."""
+HEAVY = {
+    "accelerate",
+    "av",
+    "datasets",
+    "evaluate",
+    "jinja2",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "soundfile",
+    "torch",
+    "transformers",
+}
+"""Packages that take long to import."""
 
 
 @pytest.mark.parametrize("command", [["ruff", "check", "."], ["ruff", "format", "--check", "."]])
@@ -73,6 +89,19 @@ def imported_parts(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         yield from (name.split(".")[1] for name in names if name.startswith("avemo_harness."))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_heavy_packages_are_imported_where_they_are_needed(path: Path) -> None:
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+    # `evaluate` loads its scripts by path, when it is imported already.
+    is_script = path.stem == path.parent.name and "hf_evaluate" in path.parts
+    assert is_script or not names & HEAVY
 
 
 def test_only_the_command_prints() -> None:

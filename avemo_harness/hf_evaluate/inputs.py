@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
-import evaluate  # type: ignore[import-untyped]  # (it has no types)
 import numpy as np
 
 from avemo_harness.benchmark.task import LabelOutput
@@ -19,6 +17,9 @@ from avemo_harness.scorers.answers import read_label
 from avemo_harness.scorers.base import ScoreLine
 from avemo_harness.scorers.metric import BUILT_IN
 from avemo_harness.scorers.reasoning_columns import Exchange
+
+if TYPE_CHECKING:
+    import evaluate  # type: ignore[import-untyped]  # (it has no types)
 
 Synonyms = Mapping[str, Sequence[str]] | Mapping[str, Mapping[str, Sequence[str]]]
 """Further words by label, or by language and label, as in a task's `output.synonyms`."""
@@ -89,6 +90,9 @@ def metric_info(description: str, inputs: str, features: Mapping[str, Any], *pap
         features: of one sample, by column.
         papers: on arXiv; ``Title, arXiv 2510.07355``.
     """
+    import datasets
+    import evaluate
+
     return evaluate.MetricInfo(
         description=description,
         citation="; ".join(papers),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 JUDGE_HELP = """Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
 
 avemo-eval judge RUN --recognizer JUDGE                                the run is scored by it from now on
-avemo-eval judge use JUDGE                                             remembers a judge for later commands
 avemo-eval judge compare RUN ... --recognizer A --recognizer B         whether judges agree; the scores stay
+avemo-eval judge use JUDGE                                             remembers a judge for later commands
 
 `avemo-eval score RUN` prints the table. A run whose folder is named `use` or `compare` is written as ./use, ./compare.
 """

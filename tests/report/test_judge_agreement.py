@@ -90,7 +90,7 @@ def runs(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         plant(patch, LevelJudge("embedded"))
         for seed in range(3):
-            run(release, folder / f"run{seed}", Reciting(seed))
+            run(release, folder / f"run{seed}", Reciting(seed), recognizer="embedded")
     return folder
 
 
@@ -229,7 +229,7 @@ def test_runs_of_other_questions_and_without_replies_are_refused(
 ) -> None:
     judges = ["--recognizer", "level", "--recognizer", "guessing"]
     other = write_synthetic_release(tmp_path / "other", dialogues=2)
-    run(other, tmp_path / "elsewhere", Reciting(7))
+    run(other, tmp_path / "elsewhere", Reciting(7), recognizer="embedded")
     message = refused([str(folders[0]), str(tmp_path / "elsewhere"), *judges], capsys)
     assert "were not asked the same: release multiturn_synthetic, split test differs" in message
     evaluate("random", f"{CONFIG}_full_av", dataset=str(other), output_path=tmp_path / "labels")

@@ -16,11 +16,13 @@ from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
 
 if TYPE_CHECKING:
+    from avemo_harness.benchmark.release import Release
     from avemo_harness.recognizers.features.feature_set import FeatureSet
     from avemo_harness.recognizers.heads import trajectory_evaluation
     from avemo_harness.recognizers.heads.labels import LabelSettings
     from avemo_harness.recognizers.heads.training import Method
     from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
+    from avemo_harness.recognizers.judging import TrajectoryJudge
     from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
 EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
@@ -139,7 +141,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
     if args.figure is not None:
         raise UsageError("--figure draws ratings over time; leave it out for labels")
     if args.recognizer is not None:
-        recognizer = load_label_recognizer(args.recognizer, cache_dir())
+        recognizer = load_label_recognizer(Path(args.recognizer).expanduser(), cache_dir())
         print("\n".join(recognizer.card.lines()))
         found = evaluate_categorical(recognizer, corpus.labelled)
     else:
@@ -165,19 +167,25 @@ def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
 
 
 def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
-    """Print Tables 3 and 4 of the paper for a corpus; ``--figure`` gets its Figure 2."""
+    """Print Tables 3 and 4 of the paper for a corpus, and what is told apart; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
-    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
     from avemo_harness.recognizers.heads import trajectory_evaluation
+    from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer
+    from avemo_harness.recognizers.judge_evaluation import evaluate_judge
 
     if args.figure is not None:
+        if not corpus.rated:
+            raise UsageError(f"--figure draws ratings over time, and {corpus.name} has none; leave it out")
         from avemo_harness.report.figures import require_matplotlib
 
         require_matplotlib()
     if args.recognizer is not None:
-        recognizer = load_trajectory_recognizer(args.recognizer, cache_dir())
-        print("\n".join(recognizer.card.lines()))
-        results = [trajectory_evaluation.evaluate_trained(recognizer, corpus)]
+        judge = _open_judge(args.recognizer)
+        print("\n".join(map(str, judge.card_values.get("lines", ()))))
+        if isinstance(judge, ContinuousRecognizer):
+            results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
+        else:
+            results = [evaluate_judge(judge, corpus)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))
@@ -185,14 +193,27 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
         return
-    print("\n".join(tables.modalities_table(results)))
-    for result in results:
-        if result.split == "subject-wise":
-            print("\n" + "\n".join(tables.systems_table(result)))
+    rated = [result for result in results if result.predicted]
+    parts = [tables.modalities_table(rated)] if rated else []
+    parts += [tables.systems_table(result) for result in rated if result.split == "subject-wise"]
+    print("\n\n".join("\n".join(part) for part in [*parts, tables.discrimination_table(results)] if part))
     if args.figure is not None:
         write_figure(args.figure, results[0])
     if args.out is not None:
         write_json(args.out, trajectory_evaluation.as_json(corpus, results))
+
+
+def _open_judge(name: str) -> TrajectoryJudge:
+    """The judge of that name or folder; the embedded one is trained on the demo where it is not there yet."""
+    from avemo_harness.benchmark.release_loader import load_release
+    from avemo_harness.recognizers.judging import JudgeSetup, open_judge
+
+    def demo_training() -> Release:
+        from avemo_harness.data.synthesis.demo import demo_release
+
+        return load_release(str(demo_release(cache_dir(), say)), "demo", "train")
+
+    return open_judge(name, JudgeSetup(demo_training, cache_dir(), say))
 
 
 def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
@@ -261,7 +282,11 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="speaker: for labels, standardise features within each speaker's recordings, evaluated ones included",
     )
-    evaluate.add_argument("--recognizer", type=Path, metavar="DIR", help="test this one instead of training any")
+    evaluate.add_argument(
+        "--recognizer",
+        metavar="NAME_OR_DIR",
+        help="test this one instead of training any: the folder of one, or a judge of `avemo-eval ls judges`",
+    )
     evaluate.add_argument("--figure", type=Path, metavar="FILE.svg", help="draw ratings over time and predictions")
     evaluate.add_argument("--out", type=Path, metavar="FILE.json", help="write figures and folds")
     predict.add_argument("recognizer", type=Path, metavar="DIR", help="folder of a trained recogniser")
@@ -276,7 +301,7 @@ def execute_recognizer(args: argparse.Namespace) -> int:
         predict(args)
         return 0
     corpus = _open_corpus(args.corpus)
-    kind = args.kind or ("continuous" if corpus.rated else "categorical")
+    kind = args.kind or _kind_of_judge(args) or ("continuous" if corpus.rated else "categorical")
     if args.action == "train":
         train(args, corpus, kind)
     elif kind == "continuous":
@@ -284,6 +309,18 @@ def execute_recognizer(args: argparse.Namespace) -> int:
     else:
         evaluate_labels(args, corpus)
     return 0
+
+
+def _kind_of_judge(args: argparse.Namespace) -> str | None:
+    """The kind of the recogniser to evaluate; None where one is to be trained."""
+    from avemo_harness.recognizers import JUDGES
+    from avemo_harness.recognizers.judging import trained_folder
+
+    name = getattr(args, "recognizer", None)
+    if name is None:
+        return None
+    folder = trained_folder(name, JUDGES)
+    return "continuous" if folder is None else _kind_of_folder(folder)
 
 
 def _kind_of_folder(folder: Path) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avemo_harness.cli.judge_compare import JUDGE_COMPARE_HELP, add_judge_compare_arguments, execute_judge_compare
 from avemo_harness.cli.judge_use import JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use
 from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
 from avemo_harness.cli.output import say, show
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 JUDGE_HELP = """Judge the spoken replies of a run with a recogniser, without a model; answers are left untouched.
 
 avemo-eval judge RUN --recognizer JUDGE                                the run is scored by it from now on
+avemo-eval judge compare RUN ... --recognizer A --recognizer B         whether judges agree; the scores stay
 avemo-eval judge use JUDGE                                             remembers a judge for later commands
 
-`avemo-eval score RUN` prints the table. A run whose folder is named `use` is written as ./use.
+`avemo-eval score RUN` prints the table. A run whose folder is named `use` or `compare` is written as ./use, ./compare.
 """
 
 
@@ -238,7 +240,10 @@ def execute_export(args: argparse.Namespace) -> int:
     return 0
 
 
-JUDGE_FORMS = {"use": Command(JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use)}
+JUDGE_FORMS = {
+    "compare": Command(JUDGE_COMPARE_HELP, add_judge_compare_arguments, execute_judge_compare),
+    "use": Command(JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use),
+}
 """Forms of `judge` by their first word."""
 
 COMMANDS = {

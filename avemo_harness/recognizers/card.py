@@ -102,18 +102,69 @@ class Agreement:
     n_constant: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Discrimination:
+    """What the trajectories of one view tell apart. Intervals (95 %) resample speakers.
+
+    Args:
+        part: of which recordings, as of an `Agreement`.
+        profile: of ECS and of extreme turns.
+        auc: the chance that ECS of two speakers is higher where both have one emotion; 0.5 for a judge that hears none.
+            No value where the recordings have no labels, or too few of them.
+        extreme_share: turns that are extreme in a dimension, as EBS takes users' turns; recordings of more than 24 s
+            in pieces of 6 s.
+        movement: by dimension, the standard deviation within a recording, mean over recordings; its dynamic range.
+        n_labelled, n_pairs: recordings and pairs that the AUC is made of.
+    """
+
+    part: str
+    view: Modality
+    profile: str
+    auc: Estimate
+    extreme_share: Estimate
+    movement: Mapping[Dimension, Estimate]
+    n_recordings: int
+    n_speakers: int
+    n_labelled: int
+    n_pairs: int
+
+    def line(self) -> str:
+        """In a line for a terminal."""
+        movement = ", ".join(f"{name} {with_interval(one)}" for name, one in sorted(self.movement.items()))
+        return (
+            f"tells apart {self.part}, {MODALITY_NAMES[self.view]}: AUC of ECS {with_interval(self.auc)}, "
+            f"extreme turns {with_interval(self.extreme_share)}, deviation within a recording {movement}  "
+            f"({self.n_recordings} recordings of {self.n_speakers} speakers)"
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Discrimination:
+        """Read what `dataclasses.asdict` gave; KeyError or TypeError where it is something else."""
+        estimates = {name: Estimate(**values[name]) for name in ("auc", "extreme_share")}
+        movement = {name: Estimate(**one) for name, one in values["movement"].items()}
+        return cls(**{**values, **estimates, "movement": movement})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrajectoryCard(Card):
     """Model card of a recogniser of trajectories.
 
     Args:
+        discrimination: none on cards from before it was measured.
         embedded: it is the built-in one.
         no_calibration: why it has no calibration; None where it has one.
     """
 
     agreements: tuple[Agreement, ...] = ()
+    discrimination: tuple[Discrimination, ...] = ()
     embedded: bool = False
     no_calibration: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        values = Card.to_json(self)
+        if not self.discrimination:
+            del values["discrimination"]
+        return values
 
     def lines(self) -> list[str]:
         lines = Card.lines(self)
@@ -121,6 +172,7 @@ class TrajectoryCard(Card):
             selected = [one for one in self.agreements if (one.part, one.view) == (part, view)]
             values = ", ".join(_agreement_text(one) for one in selected)
             lines.append(f"CCC {part}, {MODALITY_NAMES[view]}: {values}  ({selected[0].n_recordings} recordings)")
+        lines += [one.line() for one in self.discrimination]
         if self.no_calibration:
             lines.append(f"no calibration: {self.no_calibration}")
         return [*lines, EMBEDDED_WARNING] if self.embedded else lines
@@ -136,6 +188,7 @@ class TrajectoryCard(Card):
         return cls(
             **cls._common(values),
             agreements=tuple(Agreement(**agreement) for agreement in values["agreements"]),
+            discrimination=tuple(map(Discrimination.from_json, values.get("discrimination", ()))),
             embedded=bool(values["embedded"]),
             no_calibration=values.get("no_calibration"),
         )

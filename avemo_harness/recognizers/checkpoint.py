@@ -17,7 +17,7 @@ from avemo_harness.errors import StorageError, UsageError
 from avemo_harness.files import exclusive_lock, new_folder, read_json, require_new_folder
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
-from avemo_harness.recognizers.corpora.release import rated_turns
+from avemo_harness.recognizers.corpora.release import labelled_turns, rated_turns
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
 from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet, Scaling
@@ -209,6 +209,8 @@ def _member(tensors: Weights, number: int, labels: int) -> Weights:
 EMBEDDED_EXTRACTORS = ("builtin-sound", "builtin-face")
 EMBEDDED_VERSION = 2
 """Raised whenever the same demo begins to give another judge."""
+_EMBEDDED_CARD = 2
+"""Raised where the same judge gets a card that says more: it is trained once more, to the same weights."""
 
 
 def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
@@ -231,7 +233,7 @@ def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
 def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0) -> None:
     """Train the judge on the demo's train part, a quarter of whose speakers decide when it is enough."""
     setup.say("training the embedded judge of replies on the demo, once; this takes about half a minute")
-    corpus = Corpus("the built-in demo", tuple(rated_turns(demo)))
+    corpus = Corpus("the built-in demo", tuple(rated_turns(demo)), tuple(labelled_turns(demo)))
     extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
     trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), setup.say))
@@ -241,6 +243,7 @@ def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0
 
 def _embedded_digest(demo: Release) -> str:
     decides = {
+        "card": _EMBEDDED_CARD,
         "demo": demo.fingerprint,
         "format": TRAJECTORY_FORMAT,
         "settings": asdict(TrajectorySettings()),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -266,3 +266,15 @@ def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: i
             )
         )
     return tuple(folds)
+
+
+SEGMENT_STEPS = 12
+"""Long recordings are cut into pieces of so many values (6 s), as if they were turns."""
+
+
+def cut_into_turns(trajectory: Trajectory) -> Iterator[Trajectory]:
+    """The trajectory as it is; one of more than 24 s in pieces of 6 s."""
+    values = trajectory.values
+    length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
+    for start in range(0, len(values), length):
+        yield replace(trajectory, values=values[start : start + length])

@@ -9,7 +9,7 @@ import numpy as np
 from avemo_harness.benchmark.published import TABLE_1, TABLE_3, PublishedTable
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.metrics.trajectory import Dimension
-from avemo_harness.recognizers.card import Agreement, LabelEvaluation, with_interval
+from avemo_harness.recognizers.card import Agreement, Discrimination, LabelEvaluation, with_interval
 from avemo_harness.recognizers.heads.trajectory_evaluation import SplitResult
 from avemo_harness.recognizers.recordings import MODALITY_NAMES, Modality
 from avemo_harness.text import aligned, fixed
@@ -39,6 +39,38 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
             of_recordings = [_score_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
             rows.append([f"{result.split}: {MODALITY_NAMES[view]}", *_ccc_cells(result, view), *of_recordings])
     return [*aligned(rows), *(f"{result.split}: {_ccc_extent(result)}" for result in results)]
+
+
+def discrimination_table(results: Sequence[SplitResult]) -> list[str]:
+    """What each split's trajectories tell apart, by modality, with 95 % intervals over speakers; below it of how much.
+
+    Nothing where nothing was measured.
+    """
+    measured = [
+        one for result in results for one in sorted(result.discrimination, key=lambda one: _TABLE_VIEWS.index(one.view))
+    ]
+    if not measured:
+        return []
+    rows = [["tells apart", "AUC of ECS", "extreme turns", *(f"{name}, SD" for name in _COLUMNS)]]
+    for one in measured:
+        movement = [with_interval(one.movement[name]) if name in one.movement else "—" for name in _COLUMNS]
+        name = f"{one.part}: {MODALITY_NAMES[one.view]}"
+        rows.append([name, with_interval(one.auc), with_interval(one.extreme_share), *movement])
+    profiles = ", ".join(dict.fromkeys(one.profile for one in measured))
+    return [
+        *aligned(rows),
+        f"AUC: ECS of two speakers is higher if both have one emotion than if not (0.5: chance); extreme: as EBS takes "
+        f"it (profile {profiles}); SD: within a recording",
+        *dict.fromkeys(_discrimination_extent(one) for one in measured),
+    ]
+
+
+def _discrimination_extent(one: Discrimination) -> str:
+    labelled = f"{one.n_labelled} of {one.n_recordings} recordings have a label" if one.n_labelled else "no labels"
+    text = f"{one.part}: {one.n_recordings} recordings of {one.n_speakers} speakers; {labelled}"
+    if one.n_labelled and one.auc.value is None:
+        return f"{text}, and no two speakers of one emotion beside two of different ones, which AUC needs"
+    return f"{text}, {one.n_pairs:,} pairs" if one.n_labelled else text
 
 
 def _ccc_cells(result: SplitResult, view: Modality) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -22,14 +22,19 @@ from avemo_harness.scorers.metric import Metric
 
 def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[str, ...]) -> Iterator[str]:
     """Say, a sentence each, why answers to shared tasks, or their scores, are two different measurements."""
-    for name in tasks:
-        one, other = (run.record.task_digests[name] for run in (first, second))
-        if one != other:
-            yield f"task {name} differs: {_version(first, name)} and {_version(second, name)}"
-    yield from dict.fromkeys(_release_differences(first.record, second.record, map(first.task, tasks)))
+    yield from differences_of_questions(first.record, second.record, tasks)
     judges = different_judges(first, second)
     if judges and any(is_judged(first.task(name)) for name in tasks):
         yield judges
+
+
+def differences_of_questions(first: RunRecord, second: RunRecord, tasks: Collection[str]) -> Iterator[str]:
+    """Say, a sentence each, why shared tasks asked something else of the two."""
+    for name in tasks:
+        one, other = (record.task_digests[name] for record in (first, second))
+        if one != other:
+            yield f"task {name} differs: {_version(first, name)} and {_version(second, name)}"
+    yield from dict.fromkeys(_release_differences(first, second, (task for task in first.tasks if task.task in tasks)))
 
 
 def _release_differences(first: RunRecord, second: RunRecord, tasks: Iterable[TaskSpec]) -> Iterator[str]:
@@ -62,8 +67,9 @@ def differences_to_know(first: RunRecord, second: RunRecord) -> Iterator[str]:
             yield f"{name} differs: {one!r} and {other!r}"
 
 
-def _version(run: ScoredRun, task: str) -> str:
-    return f"version {run.task(task).version} (digest {run.record.task_digests[task][:12]})"
+def _version(record: RunRecord, name: str) -> str:
+    version = next(task.version for task in record.tasks if task.task == name)
+    return f"version {version} (digest {record.task_digests[name][:12]})"
 
 
 COVERAGE_GAP = 0.05

@@ -176,7 +176,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         if task.task in run.skipped:
             tasks[task.task] = _task_result(task, run, status="skipped", reason=run.skipped[task.task])
             continue
-        answers = _answers(task, store, judged)
+        answers = answers_of(task, store, judged)
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
@@ -221,7 +221,8 @@ def _asks_part(task: TaskResult) -> bool:
     return task.n_available is not None and task.n_items < task.n_available
 
 
-def _answers(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
+def answers_of(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
+    """Every item of a task with what the run holds for it, in item order."""
     answers = []
     for item in read_items(store.folder, task.task):
         key = (task.task, item.item_id)

@@ -57,6 +57,11 @@ class Judgements:
         """Keep who judges, beside the judgements."""
         write_atomically(self._path("json"), sealed_json(asdict(self.judge)))
 
+    @property
+    def judge_is_kept(self) -> bool:
+        """`write_judge` was called before, perhaps with another card of the same judge."""
+        return self._path("json").exists()
+
     def choose(self) -> None:
         """Let the run be scored by this judge from now on."""
         write_atomically(self.folder / "judge.json", sealed_json({"digest": self.judge.digest}))
@@ -174,7 +179,13 @@ def describe_judge(name: str, recognizer: TrajectoryJudge) -> Judge:
 
 
 def judge_run(
-    folder: Path, name: str, recognizer: TrajectoryJudge, releases: Mapping[str, Release], say: Notify
+    folder: Path,
+    name: str,
+    recognizer: TrajectoryJudge,
+    releases: Mapping[str, Release],
+    say: Notify,
+    *,
+    choose: bool = True,
 ) -> Judgements:
     """Judge every answer that this recogniser has not judged yet, and score the run by it from now on.
 
@@ -183,6 +194,7 @@ def judge_run(
     Args:
         name: how the user calls the recogniser.
         releases: by task, of the tasks whose replies are to be judged.
+        choose: whether the run is scored by it from now on; else that stays as it is.
 
     Raises:
         UsageError: the recogniser cannot judge sound, or says that it cannot work.
@@ -203,11 +215,13 @@ def judge_run(
             for item in read_items(folder, task)
             if (response := store.answers.get((task, item.item_id))) and response.item_key not in judged
         ]
-        judgements.write_judge()
+        if choose or not judgements.judge_is_kept:
+            judgements.write_judge()
         if replies:
             say(f"judging {len(replies)} replies with the recogniser {name!r}")
             _judge(judgements, _ReplyJudge(folder, judgements.judge, recognizer), replies, say)
-        judgements.choose()
+        if choose:
+            judgements.choose()
     return judgements
 
 

@@ -128,7 +128,7 @@ BatchSize = int | Literal["auto"] | None
 
 
 def judge_replies(
-    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None
+    folder: Path, recognizer: str | None, releases: RunReleases, *, device: str | None = None, choose: bool = True
 ) -> Judgements | None:
     """Judge the spoken replies of a run, and let the run be scored by these judgements from now on. Needs no model.
 
@@ -136,6 +136,7 @@ def judge_replies(
         recognizer: see `avemo_harness.recognizers.judging.open_judge`; by default as `find_judge` says.
         releases: those of the run's config.
         device: where a neural recogniser should run.
+        choose: whether the run is scored by it from now on; else that stays as it is.
 
     Returns:
         None where the run has no task to judge, no answers to one yet, or no judge.
@@ -152,7 +153,7 @@ def judge_replies(
     setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
     judge = open_judge(choice.name, setup)
     by_task = {task.task: releases.load(task) for task in _judged_tasks(read_run(folder)) if task.task in choice.tasks}
-    return judge_run(folder, choice.name, judge, by_task, releases.say)
+    return judge_run(folder, choice.name, judge, by_task, releases.say, choose=choose)
 
 
 def find_judge(folder: Path, recognizer: str | None, releases: RunReleases) -> JudgeChoice:

@@ -119,6 +119,22 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"release:{folder},config=labels"
 
 
+def test_a_judge_is_evaluated_on_labels_by_what_it_tells_apart(judge: Path, labels: str, tmp_path: Path) -> None:
+    written = tmp_path / "worth.json"
+    done = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(judge), "--out", str(written))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("trained on voices of ")
+    assert "tells apart test, sound alone: AUC of ECS —, extreme turns 0." in done.stdout
+    assert "test part: 32 recordings of 4 speakers; 32 of 32 recordings have a label, 384 pairs" in done.stdout
+    (found,) = json.loads(written.read_text())["splits"][0]["discrimination"]
+    assert found["auc"]["value"] > 0.55
+    assert (found["auc"]["note"], found["auc"]["ci_low"]) == ("too few dialogues", None)
+    drawn = avemo_eval("evaluate", "--corpus", labels, "--recognizer", str(judge), "--figure", str(tmp_path / "f.svg"))
+    assert (drawn.returncode, "draws ratings over time, and labels of" in drawn.stderr) == (2, True)
+    unknown = avemo_eval("evaluate", "--corpus", labels, "--recognizer", "nobody")
+    assert (unknown.returncode, "nobody" in unknown.stderr) == (2, True)
+
+
 def labelled(speaker: int, emotion: str, take: int) -> Turn:
     rng = np.random.default_rng([speaker, take])
     path = AffectPath.draw(emotion, rng).at(control_times(2.0))

@@ -36,6 +36,7 @@ from avemo_harness.recognizers.recordings import (
     RatedRecording,
     Recording,
     SingleModality,
+    cut_into_turns,
 )
 from avemo_harness.text import Notify, fixed
 from avemo_harness.torch_setup import one_thread
@@ -176,10 +177,6 @@ class ContinuousRecognizer:
         return network.to(self.device).eval()
 
 
-SEGMENT_STEPS = 12
-"""Long recordings are cut into pieces of so many values (6 s), as if they were turns."""
-
-
 def with_calibration(
     recognizer: ContinuousRecognizer, rated: Sequence[RatedRecording], held_out: Sequence[Mapping[Modality, Features]]
 ) -> ContinuousRecognizer:
@@ -194,9 +191,9 @@ def with_calibration(
         if are_labels(rated):
             with one_thread():
                 predicted = [recognizer.predict(rows, view) for view, rows in map(_first_view, held_out)]
-            found = calibrate([turn for one in predicted for turn in _turns(one)], corpus, "predictions")
+            found = calibrate([turn for one in predicted for turn in cut_into_turns(one)], corpus, "predictions")
         else:
-            found = calibrate([turn for one in rated for turn in _turns(one.trajectory)], corpus)
+            found = calibrate([turn for one in rated for turn in cut_into_turns(one.trajectory)], corpus)
         problem = found.problem()
     except ValueError as error:  # of recordings that are too short to show a step
         problem = str(error)
@@ -213,13 +210,6 @@ def are_labels(rated: Sequence[RatedRecording]) -> bool:
 def _first_view(rows: Mapping[Modality, Features]) -> tuple[Modality, Features]:
     """The view that users' turns are judged by: everything that there is of the recording."""
     return next(iter(rows.items()))
-
-
-def _turns(trajectory: Trajectory) -> Iterator[Trajectory]:
-    values = trajectory.values
-    length = SEGMENT_STEPS if len(values) > 4 * SEGMENT_STEPS else max(1, len(values))
-    for start in range(0, len(values), length):
-        yield replace(trajectory, values=values[start : start + length])
 
 
 _SAY_EVERY = 10

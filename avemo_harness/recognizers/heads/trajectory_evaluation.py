@@ -18,7 +18,9 @@ from avemo_harness.metrics.agreement import (
 )
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.metrics.classification import Floats
-from avemo_harness.recognizers.card import Agreement
+from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.recognizers.card import Agreement, Discrimination
+from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.features.feature_set import FeatureSet
 from avemo_harness.recognizers.heads.training import Method
@@ -32,6 +34,7 @@ from avemo_harness.recognizers.recordings import (
     MODALITIES,
     Corpus,
     Fold,
+    LabelledRecording,
     Modality,
     RatedRecording,
     SplitName,
@@ -171,12 +174,14 @@ class SplitResult:
     Args:
         split: what the recordings are called.
         delays_s: by how much ratings were moved, fold by fold.
+        discrimination: in a cross-validation, of pairs within each fold.
     """
 
     split: str
     agreements: tuple[Agreement, ...]
     predicted: tuple[TrajectoryPrediction, ...]
     delays_s: tuple[float, ...]
+    discrimination: tuple[Discrimination, ...] = ()
 
 
 def evaluate_split(
@@ -203,23 +208,41 @@ def evaluate_split(
         recognizer = train_fold(fold, corpus, method, delay_s)
         predicted += _predictions(recognizer, fold.test, number)
         delays.append(recognizer.card.training.delay_s)
-    return _result(split, predicted, delays)
+    return split_result(split, predicted, delays, corpus)
 
 
 def evaluate_trained(recognizer: ContinuousRecognizer, corpus: Corpus) -> SplitResult:
     """Evaluate a recogniser on a corpus' test part, or all of it where it has none, ratings moved as in its training.
 
-    Whether it was trained on these recordings is not known here; its card names its training data.
+    Recordings that have a label and no ratings count for what it tells apart alone. Whether it was trained on these
+    recordings is not known here; its card names its training data.
 
     Raises:
-        UsageError: there is nothing rated.
+        UsageError: there is nothing rated or labelled.
         MediaError: a recording cannot be read.
     """
-    test = [one for one in corpus.rated if one.part == "test"]
-    predicted = _predictions(recognizer, test or corpus.rated, 0)
-    if not predicted:
-        raise UsageError(f"{corpus.name}: none of its recordings is rated")
-    return _result("test part" if test else "all recordings", predicted, [recognizer.card.training.delay_s])
+    rated, labelled, part = recordings_to_evaluate(corpus)
+    followed = [{view: recognizer.trajectory(one.streams, view) for view in one.streams.views} for one in labelled]
+    predicted = _predictions(recognizer, rated, 0)
+    delays = [recognizer.card.training.delay_s] if rated else []
+    return split_result(part, predicted, delays, corpus, labelled, followed)
+
+
+def recordings_to_evaluate(corpus: Corpus) -> tuple[Sequence[RatedRecording], Sequence[LabelledRecording], str]:
+    """Rated recordings, those that are labelled alone, and what they are called: the test part, or all of them.
+
+    Raises:
+        UsageError: there is nothing rated or labelled.
+    """
+    if not corpus.rated and not corpus.labelled:
+        raise UsageError(f"{corpus.name}: none of its recordings is rated or labelled")
+    known = {one.recording_id for one in corpus.rated}
+    alone = [one for one in corpus.labelled if one.recording_id not in known]
+    rated = [one for one in corpus.rated if one.part == "test"]
+    labelled = [one for one in alone if one.part == "test"]
+    if rated or labelled:
+        return rated, labelled, "test part"
+    return corpus.rated, alone, "all recordings"
 
 
 def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0.0) -> ContinuousRecognizer:
@@ -236,11 +259,17 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
             f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
             "`calibrated`"
         )
-    known: list[Agreement] = []
-    for part, recordings in (("validation", fold.validation), ("test", fold.test)):
-        if recordings:
-            known += _result(part, _predictions(recognizer, recordings, 0), ()).agreements
-    return replace(recognizer, card=replace(recognizer.card, agreements=tuple(known)))
+    found = [
+        split_result(part, _predictions(recognizer, recordings, 0), (), corpus)
+        for part, recordings in (("validation", fold.validation), ("test", fold.test))
+        if recordings
+    ]
+    card = replace(
+        recognizer.card,
+        agreements=tuple(one for result in found for one in result.agreements),
+        discrimination=tuple(one for result in found for one in result.discrimination),
+    )
+    return replace(recognizer, card=card)
 
 
 def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None) -> ContinuousRecognizer:
@@ -262,6 +291,7 @@ def as_json(corpus: Corpus, results: Sequence[SplitResult]) -> dict[str, Any]:
                 "split": result.split,
                 "delays_s": list(result.delays_s),
                 "agreements": [asdict(one) for one in result.agreements],
+                "discrimination": [asdict(one) for one in result.discrimination],
                 "folds": {one.recording.recording_id: one.fold for one in result.predicted},
             }
             for result in results
@@ -277,6 +307,31 @@ def _predictions(
     return [TrajectoryPrediction(one, fold, values) for one, values in zip(moved, found, strict=True)]
 
 
-def _result(split: str, predicted: Sequence[TrajectoryPrediction], delays_s: Sequence[float]) -> SplitResult:
-    found = agreements([one.recording for one in predicted], [one.values for one in predicted], split)
-    return SplitResult(split, found, tuple(predicted), tuple(delays_s))
+def split_result(
+    split: str,
+    predicted: Sequence[TrajectoryPrediction],
+    delays_s: Sequence[float],
+    corpus: Corpus,
+    labelled: Sequence[LabelledRecording] = (),
+    followed: Sequence[Mapping[Modality, Trajectory]] = (),
+) -> SplitResult:
+    """Agreement with ratings and discrimination of labels, of recordings that are called by the name of a split.
+
+    Args:
+        corpus: which knows the labels of the recordings.
+        labelled, followed: recordings that are not rated, and their trajectories by view.
+    """
+    rated = [one.recording for one in predicted]
+    trajectories = [
+        {view: Trajectory(values, DIMENSIONS, "unit", RATE_HZ) for view, values in one.values.items()}
+        for one in predicted
+    ]
+    discrimination = measure_discrimination(
+        [*rated, *labelled],
+        [*trajectories, *followed],
+        {one.recording_id: one.label for one in corpus.labelled},
+        split,
+        [*(one.fold for one in predicted), *(0 for _ in labelled)],
+    )
+    found = agreements(rated, [one.values for one in predicted], split)
+    return SplitResult(split, found, tuple(predicted), tuple(delays_s), discrimination)

@@ -335,13 +335,12 @@ def execute_recognizer(args: argparse.Namespace) -> int:
 
 def _kind_of_judge(args: argparse.Namespace) -> str | None:
     """The kind of the recogniser to evaluate; None where one is to be trained."""
-    from avemo_harness.recognizers import JUDGES
-    from avemo_harness.recognizers.judging import trained_folder
+    from avemo_harness.recognizers.judging import judge_folder
 
     name = getattr(args, "recognizer", None)
     if name is None:
         return None
-    folder = trained_folder(name, JUDGES)
+    folder = judge_folder(name)
     return "continuous" if folder is None else _kind_of_folder(folder)
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from support.tiny_judges import audeering_layout
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS, Clip, Dialogue, Turn
@@ -117,6 +118,14 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]
     write_release(folder, "labels", {"test": rows})
     return f"release:{folder},config=labels"
+
+
+def test_a_published_judge_is_evaluated_by_its_spec(labels: str, tmp_path: Path) -> None:
+    spec = f"wav2vec2-dim:pretrained={audeering_layout(tmp_path / 'model')}"
+    done = avemo_eval("evaluate", "--corpus", labels, "--recognizer", spec)
+    assert done.returncode == 0, done.stderr
+    assert "users are heard by voice alone" in done.stdout
+    assert "32 of 32 recordings have a label, 384 pairs" in done.stdout
 
 
 def test_a_judge_is_evaluated_on_labels_by_what_it_tells_apart(judge: Path, labels: str, tmp_path: Path) -> None:

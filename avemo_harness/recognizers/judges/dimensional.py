@@ -136,7 +136,7 @@ class _DimensionalJudge(PublishedJudge):
 
     def _notes(self) -> Sequence[str]:
         order = sorted(self._dimensions, key=self._dimensions.__getitem__)
-        return [f"outputs in the order {', '.join(order)}, each of the 3 s around a half second"]
+        return [f"outputs in the order {', '.join(order)}"]
 
     def _load(self) -> Predict:
         raise NotImplementedError

@@ -33,6 +33,10 @@ _PUBLISHED = {
 
 NO_CALIBRATION = "a published model comes without the ratings that thresholds would be taken from"
 HEARD_ALONE = "hears sound alone: users are heard by voice alone, and ECS compares two voices"
+SMOOTHED = (
+    "each value is of the 3 s of sound around its half second: neighbours share 2.5 s, so steps are small and ESS says "
+    "little"
+)
 SEEN_AND_HEARD = "hears sound and sees faces: users are judged by both, replies by sound"
 
 
@@ -107,7 +111,7 @@ class PublishedJudge:
         """Licence, what it hears, what it was trained on; JSON-ready."""
         checkpoints = self._checkpoints()
         hears = SEEN_AND_HEARD if "video" in self.modalities else HEARD_ALONE
-        notes = self._notes()
+        notes = [*self._notes(), SMOOTHED]
         return {
             "lines": [
                 *(one.line() for one in checkpoints),
@@ -118,7 +122,7 @@ class PublishedJudge:
             ],
             "checkpoints": [asdict(one) for one in checkpoints],
             "modalities": [one for one in SINGLE_MODALITIES if one in self.modalities],
-            "notes": list(notes),
+            "notes": notes,
             "no_calibration": NO_CALIBRATION,
         }
 

@@ -236,7 +236,10 @@ def test_values_further_off_the_scale_and_no_numbers_are_errors_of_the_recording
 def test_a_judge_of_voices_says_that_users_are_heard_alone(tmp_path: Path) -> None:
     judge = judge_of(f"wav2vec2-dim:pretrained={audeering_layout(tmp_path / 'model')}", tmp_path)
     assert judge_modalities(judge) == {"audio"}
-    assert "users are heard by voice alone" in "\n".join(judge.card_values["lines"])
+    card = "\n".join(judge.card_values["lines"])
+    assert "users are heard by voice alone" in card
+    assert "outputs in the order arousal, dominance, valence" in card
+    assert "ESS says little" in card
     both = face(moving_face(2.0), melody(2.0))
     views = [judge.trajectory(both, view).values for view in ("both", "audio")]
     assert np.array_equal(*views)

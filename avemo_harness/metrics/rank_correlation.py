@@ -25,8 +25,8 @@ def spearman(x: Floats, y: Floats, weights: Floats | None = None) -> Floats:
         x, y: shape (N,).
         weights: whole numbers of at least 0, shape (..., N); by default 1.
 
-    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
-    array(0.5)
+    >>> float(spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])))
+    0.5
     """
     weights = np.ones(len(x)) if weights is None else weights
     total = weights.sum(axis=-1, keepdims=True)
@@ -59,8 +59,8 @@ def kendall(x: Floats, y: Floats, weights: Floats | None = None) -> Floats:
         x, y: shape (N,).
         weights: at least 0, shape (..., N); by default 1.
 
-    >>> kendall(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])).round(3)
-    array(0.333)
+    >>> round(float(kendall(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))), 3)
+    0.333
     """
     weights = np.ones(len(x)) if weights is None else weights
     return _tau(weights, pair_orders(x, y, np.arange(len(x))))

@@ -236,6 +236,13 @@ def test_runs_of_other_questions_and_without_replies_are_refused(
     assert "it asked no task of spoken replies" in refused([str(tmp_path / "labels"), *judges], capsys)
 
 
+def test_its_help_tells_its_own_options_and_that_of_judge_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in ((["judge", "compare"], "judge compare [-h] --recognizer"), (["judge"], "judge compare RUN")):
+        with pytest.raises(SystemExit, match="^0$"):
+            main([*words, "--help"])
+        assert told in capsys.readouterr().out
+
+
 def test_a_folder_of_that_name_is_judged_when_it_is_written_as_a_path(
     folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

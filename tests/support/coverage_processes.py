@@ -18,9 +18,13 @@ from avemo_harness.metrics.bootstrap import (
     bounded_at_edges,
     interval_of_inflated,
 )
+from avemo_harness.metrics.discrimination import ecs_auc_estimate
 from avemo_harness.metrics.paired import difference
+from avemo_harness.metrics.profiles import AV_EMO
+from avemo_harness.metrics.rank_correlation import kendall_estimate, spearman_estimate
 from avemo_harness.metrics.raters import mean_of_item_means, unit_score
 from avemo_harness.metrics.shares import score_estimate, share_estimate
+from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
 from avemo_harness.scorers.understanding import fusion_estimates
 
@@ -248,6 +252,41 @@ def _true_rating() -> float:
     return float(sum(1 - ndtr((point + 0.5 - RATED) / spread) for point in range(1, 5)) / 4)
 
 
+HEARD_RIGHT = (0.95, 0.65)
+"""How often a judge hears the emotion of one speaker, and of another."""
+
+
+def draw_auc(rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Recordings of two emotions, heard at one of two places so far apart that ECS is 1 or 0."""
+    owners = _owners(sizes)
+    emotions = rng.integers(0, 2, len(owners))
+    right = rng.random(len(owners)) < rng.choice(HEARD_RIGHT, len(sizes))[owners]
+    places = np.where(right, emotions, 1 - emotions).astype(np.float64)
+    heard = [Trajectory(np.full((1, 2), place), ("valence", "arousal"), "unit", 2.0) for place in places]
+    return ecs_auc_estimate(heard, emotions.astype(str).tolist(), owners.astype(str).tolist(), AV_EMO)[0]
+
+
+def _true_auc() -> float:
+    """Half a win for each tie: ``(1 + P(ECS = 1 | one emotion) - P(ECS = 1 | two)) / 2`` of two speakers."""
+    right = float(np.mean(HEARD_RIGHT))
+    return 0.5 + (right**2 + (1 - right) ** 2 - 2 * right * (1 - right)) / 2
+
+
+CORRELATION = 0.6
+"""Of two judges' normal scores, between dialogues as within them."""
+
+
+def draw_rank_correlation(
+    estimate: Callable[[Floats, Floats, Sizes], Estimate], rng: np.random.Generator, sizes: Sizes
+) -> Estimate:
+    known = np.flatnonzero(sizes)
+    owners = np.repeat(np.arange(len(known)), sizes[known])
+    covariance = np.array([[1.0, CORRELATION], [CORRELATION, 1.0]])
+    between, within = (rng.multivariate_normal((0, 0), covariance, count) for count in (len(known), len(owners)))
+    x, y = (np.sqrt(0.4) * between[owners] + np.sqrt(0.6) * within).T
+    return estimate(x, y, owners)
+
+
 _SKEW = "the spread of few clusters is skewed or unequal: the t factor widens both sides alike and knows D alone"
 _INFLATED = "the bins' noise adds to the error, and the correction knows only where there is nothing but noise"
 _FEW_RATERS_AN_ITEM = "means of 5 raters an item hide a fifth of the raters' variance from a resample of raters"
@@ -282,4 +321,13 @@ KINDS: tuple[Kind, ...] = (
     Kind("ECE", SURPLUS, draw_ece, DENSE, cause=_INFLATED, resamples=500),
     Kind("Brier score", _true_brier(), draw_brier, DENSE, two_sided=True, cause=_SKEW, resamples=500),
     Kind("people's mean", _true_rating(), draw_people, DENSE, cause=_FEW_RATERS_AN_ITEM, resamples=500),
+    Kind("AUC of ECS", _true_auc(), draw_auc, DENSE, two_sided=True, cause=_SKEW, resamples=500),
+    *(
+        Kind(name, truth, partial(draw_rank_correlation, estimate), two_sided=True, cause=_SKEW, resamples=500)
+        for name, truth, estimate in (
+            # Of normal scores (Kendall 1948): both follow from Pearson's correlation.
+            ("Spearman's rho", 6 / np.pi * np.arcsin(CORRELATION / 2), spearman_estimate),
+            ("Kendall's tau", 2 / np.pi * np.arcsin(CORRELATION), kendall_estimate),
+        )
+    ),
 )

@@ -23,6 +23,7 @@ from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording
 from avemo_harness.run.judging import describe_judge
 
 METHOD = Method(planted_features(), TrajectorySettings(hidden=16, most_epochs=25, learning_rate=5e-3, dropout=0.1))
+BRIEF = replace(METHOD, settings=replace(METHOD.settings, most_epochs=2))
 
 
 def acted(name: str, speakers: int, each: int = 2) -> Corpus:
@@ -114,6 +115,7 @@ def misleading(speakers: int, each: int = 2) -> Corpus:
     return rate_labels(Corpus("misleading", (), tuple(recordings)), PLACEMENT)
 
 
+@pytest.mark.slow
 def test_a_large_corpus_does_not_outvote_a_small_one() -> None:
     """Of two corpora that contradict each other, each is half learned, though one has eight times the recordings."""
     small, large = acted("small", 8, each=1), misleading(8, each=8)
@@ -130,7 +132,7 @@ def test_a_large_corpus_does_not_outvote_a_small_one() -> None:
 
 def test_the_card_of_several_corpora_names_them_and_tells_of_each() -> None:
     joined = join_corpora([acted("one", 6), misleading(5)])
-    card = train_on(joined, METHOD).card
+    card = train_on(joined, BRIEF).card
     assert card.training.corpus == "one + misleading"
     assert card.training.n_speakers == 11
     assert card.training.split == "4 networks, each validated on other speakers, 2 corpora of equal weight"
@@ -143,7 +145,7 @@ def test_the_card_of_several_corpora_names_them_and_tells_of_each() -> None:
 
 def test_the_same_corpora_give_the_same_judge() -> None:
     corpora = [acted("one", 6), misleading(5)]
-    first, second = (train_on(join_corpora(corpora), METHOD) for _ in range(2))
+    first, second = (train_on(join_corpora(corpora), BRIEF) for _ in range(2))
     assert first.identity() == second.identity()
 
 
@@ -170,5 +172,5 @@ def test_a_judge_of_one_corpus_is_the_same_under_any_name_of_it() -> None:
     def named(corpus: str) -> tuple[RatedRecording, ...]:
         return tuple(replace(one, corpus=corpus) for one in acted("one", 6).rated)
 
-    found = [train_on(Corpus("one", named(corpus)), METHOD).identity() for corpus in ("", "one")]
+    found = [train_on(Corpus("one", named(corpus)), BRIEF).identity() for corpus in ("", "one")]
     assert found[0] == found[1]

@@ -238,7 +238,7 @@ def test_runs_of_other_questions_and_without_replies_are_refused(
 
 def test_its_help_tells_its_own_options_and_that_of_judge_names_it(capsys: pytest.CaptureFixture[str]) -> None:
     for words, told in ((["judge", "compare"], "judge compare [-h] --recognizer"), (["judge"], "judge compare RUN")):
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main([*words, "--help"])
         assert told in capsys.readouterr().out
 

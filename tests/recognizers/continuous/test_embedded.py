@@ -77,7 +77,8 @@ def test_a_recording_of_one_stream_is_followed_by_what_it_has(
 def test_its_card_warns_of_it(judge: ContinuousRecognizer) -> None:
     assert judge.card.embedded
     assert judge.card.lines()[-1].startswith("a smoke test: ")
-    assert {one.part for one in judge.card.agreements} == {"validation"}
+    for measured in (judge.card.agreements, judge.card.discrimination):
+        assert {one.part for one in measured} == {"validation"}
 
 
 @pytest.mark.parametrize("level", [None, 0.05], ids=["as recorded", "at one level"])

@@ -382,7 +382,9 @@ def _placement(args: argparse.Namespace) -> Placement | None:
     if name is None or args.anchors or args.intensities:
         return Placement(parse_anchors(args.anchors), parse_intensities(args.intensities))
     folder = trained_folder(name, JUDGES)
-    return load_trajectory_recognizer(folder, cache_dir()).card.placement if folder else None
+    if folder is None or not folder.is_dir():
+        return None
+    return load_trajectory_recognizer(folder, cache_dir()).card.placement
 
 
 def _to_label(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:

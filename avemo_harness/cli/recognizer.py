@@ -229,6 +229,8 @@ def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
 
 def _delay_s(args: argparse.Namespace, corpus: Corpus) -> float | None:
     """By how much ratings are moved earlier, in seconds; None to estimate it."""
+    if args.delay_s and corpus.placement is not None:
+        raise UsageError("--delay_s moves ratings that came late, and labels stand still; leave it out")
     given = args.delay_s or ("auto" if corpus.rated_live else "0")
     try:
         return None if given == "auto" else float(given)
@@ -379,7 +381,9 @@ def _placement(args: argparse.Namespace) -> Placement | None:
     if name is None or args.anchors or args.intensities:
         return Placement(parse_anchors(args.anchors), parse_intensities(args.intensities))
     folder = trained_folder(name, JUDGES)
-    return load_trajectory_recognizer(folder, cache_dir()).card.placement if folder else None
+    if folder is None or not folder.is_dir():
+        return None
+    return load_trajectory_recognizer(folder, cache_dir()).card.placement
 
 
 def _to_label(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:

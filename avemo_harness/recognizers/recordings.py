@@ -305,6 +305,24 @@ def subject_wise_folds(recordings: Sequence[RatedRecording], count: int, seed: i
     return tuple(folds)
 
 
+def validation_folds(recordings: Sequence[RatedRecording], count: int, seed: int) -> tuple[Fold, ...]:
+    """Groups dealt out to at most so many folds, each of which is validated on its groups and trained on all others.
+
+    Raises:
+        UsageError: there is a single group.
+    """
+    groups = _shuffled_groups(recordings, seed)
+    if len(groups) < 2:
+        raise UsageError(f"expected at least two speakers to train and to validate on, found {len(groups)}; add some")
+    count = min(count, len(groups))
+    folds = []
+    for number in range(count):
+        held_out = set(groups[number::count])
+        validation = tuple(one for one in recordings if one.group in held_out)
+        folds.append(Fold(excluding_groups(recordings, held_out), validation, ()))
+    return tuple(folds)
+
+
 def _shuffled_groups(recordings: Sequence[RatedRecording], seed: int) -> list[str]:
     """All groups, those of a corpus beside each other, so that dealing them out spreads each corpus evenly."""
     found: list[str] = []

@@ -235,6 +235,7 @@ def test_a_judge_of_labels_is_evaluated_by_the_anchors_that_it_learned(
         (["--anchors", "sad=0.2/0.3"], "give --kind continuous with them"),
         (["--kind", "continuous", "--anchors", "sad=2/3"], "expected numbers from 0 to 1"),
         (["--kind", "continuous", "--intensities", "strong=2"], "no such intensity"),
+        (["--kind", "continuous", "--delay_s", "2"], "--delay_s moves ratings that came late"),
         (["--corpus", "crema-d:nowhere"], "expected clips named like 1001_DFA_ANG_XX.flv"),
     ],
 )

@@ -1,7 +1,7 @@
 """How well judges that are trained on labels tell the emotions of real voices apart, of actors that they never met.
 
 Run by hand: ``AVEMO_TEST_MEDIA=FOLDER python tests/performance/label_judge.py [SEEDS]``, where the folder holds RAVDESS
-voices of 12 actors in ``ravdess_speech``. Takes about half a minute a split, a set of features and a seed on one core.
+voices of 12 actors in ``ravdess_speech``. Takes about a minute a split, a set of features and a seed on one core.
 
 Three times 8 actors train, by the command that users have, and the other 4 are tested: CCC with the anchors, AUC of ECS
 (pairs of different actors: of the same emotion against of another), share of extreme turns, and the processor's seconds

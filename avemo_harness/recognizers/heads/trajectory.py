@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.metrics.profiles import Calibration, calibrate
+from avemo_harness.metrics.profiles import Calibration, CalibrationSource, calibrate
 from avemo_harness.metrics.trajectory import ROUNDING, Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.card import TrajectoryCard
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
@@ -188,14 +188,20 @@ def with_calibration(
         rated: what it learned from.
         held_out: rows of recordings of speakers that it did not learn from, by view.
     """
-    corpus = recognizer.card.training.corpus
+    if are_labels(rated):
+        with one_thread():
+            predicted = [recognizer.predict(rows, view) for view, rows in map(_first_view, held_out)]
+        return calibrated_on(recognizer, predicted, "predictions")
+    return calibrated_on(recognizer, [one.trajectory for one in rated], "ratings")
+
+
+def calibrated_on(
+    recognizer: ContinuousRecognizer, trajectories: Sequence[Trajectory], source: CalibrationSource
+) -> ContinuousRecognizer:
+    """As `with_calibration`, by these trajectories."""
+    turns = [turn for one in trajectories for turn in cut_into_turns(one)]
     try:
-        if are_labels(rated):
-            with one_thread():
-                predicted = [recognizer.predict(rows, view) for view, rows in map(_first_view, held_out)]
-            found = calibrate([turn for one in predicted for turn in cut_into_turns(one)], corpus, "predictions")
-        else:
-            found = calibrate([turn for one in rated for turn in cut_into_turns(one.trajectory)], corpus)
+        found = calibrate(turns, recognizer.card.training.corpus, source)
         problem = found.problem()
     except ValueError as error:  # of recordings that are too short to show a step
         problem = str(error)
@@ -255,11 +261,13 @@ def train_recognizer(
     corpus: str,
     settings: TrajectorySettings | None = None,
     say: Notify = lambda sentence: None,
+    scaling: Scaling | None = None,
 ) -> ContinuousRecognizer:
     """Train on some recordings; those of the validation part decide when it is enough.
 
     Args:
         corpus: of which they are, for the card.
+        scaling: of the rows; by default what makes those of the training part standard.
 
     Raises:
         UsageError: a part is empty, or has no ratings that vary.
@@ -274,11 +282,11 @@ def train_recognizer(
         raise UsageError(f"{min(overlap)!r} is in the training and in the validation part; keep a group on one side")
     say(f"extracting features of {len(training) + len(validation)} recordings")
     examples, held_out = make_examples(training, features, say), make_examples(validation, features, say)
-    scaling = fit_scaling([one.rows for one in examples], features.column_mask)
+    scaling = scaling or fit_scaling([one.rows for one in examples], features.column_mask)
     weights = _fit(examples, held_out, features, scaling, settings, say)
     rated = [*training, *validation]
     seconds = float(sum(len(one.trajectory) for one in rated) / RATE_HZ)
-    split = _split_text(validation) + _balance_text(training)
+    split = _split_text(validation) + balance_text(training)
     record = training_record(corpus, rated, fingerprint(rated), seconds, split, settings.seed)
     card = TrajectoryCard(training=record, **provenance(features))
     recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
@@ -290,7 +298,8 @@ def _split_text(validation: Sequence[RatedRecording]) -> str:
     return f"validated on {groups} other {'speaker' if groups == 1 else 'speakers'}"
 
 
-def _balance_text(training: Sequence[RatedRecording]) -> str:
+def balance_text(training: Sequence[RatedRecording]) -> str:
+    """End of a card's sentence on its split: how several corpora were weighed; nothing for one."""
     corpora = len(by_corpus(training))
     return f", {corpora} corpora of equal weight" if corpora > 1 else ""
 

@@ -22,12 +22,17 @@ from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers.card import Agreement, Discrimination
 from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.features.base import RATE_HZ
-from avemo_harness.recognizers.features.feature_set import FeatureSet
+from avemo_harness.recognizers.features.feature_set import FeatureSet, fit_scaling
+from avemo_harness.recognizers.heads.averaging import averaged_network
 from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import (
     DIMENSIONS,
     ContinuousRecognizer,
     TrajectorySettings,
+    balance_text,
+    calibrated_on,
+    fingerprint,
+    make_examples,
     train_recognizer,
 )
 from avemo_harness.recognizers.recordings import (
@@ -42,11 +47,13 @@ from avemo_harness.recognizers.recordings import (
     official_fold,
     subject_wise_folds,
     training_fold,
+    validation_folds,
 )
 
 _LONGEST_DELAY_S = 6.0
 _RIDGE = 10.0
 _DELAY_FOLDS = 3
+_MEMBERS = 4
 
 
 def shift_ratings(recording: RatedRecording, delay_s: float) -> RatedRecording:
@@ -206,7 +213,7 @@ def evaluate_split(
     for number, fold in enumerate(folds):
         if len(folds) > 1:
             method.say(f"fold {number + 1} of {len(folds)}")
-        recognizer = train_fold(fold, corpus, method, delay_s)
+        recognizer, _ = _train(fold, corpus, method, delay_s)
         predicted += _predictions(recognizer, fold.test, number)
         delays.append(recognizer.card.training.delay_s)
     return split_result(split, predicted, delays, corpus)
@@ -254,17 +261,18 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
         MediaError: a recording cannot be read.
     """
     fold = training_fold(corpus.rated, method.settings.seed)
-    recognizer = train_fold(fold, corpus, method, delay_s)
+    recognizer, validated = _train(fold, corpus, method, delay_s)
     if recognizer.card.no_calibration:
         method.say(
             f"the recogniser has no calibration: {recognizer.card.no_calibration}; it judges under every profile but "
             "`calibrated`"
         )
+    tested = _predictions(recognizer, fold.test, 0)
     found = [
         result
-        for part, recordings in (("validation", fold.validation), ("test", fold.test))
-        if recordings
-        for result in _results_by_corpus(part, _predictions(recognizer, recordings, 0), corpus)
+        for part, predicted in (("validation", validated), ("test", tested))
+        if predicted
+        for result in _results_by_corpus(part, predicted, corpus)
     ]
     card = replace(
         recognizer.card,
@@ -283,6 +291,50 @@ def _results_by_corpus(part: str, predicted: Sequence[TrajectoryPrediction], cor
         for name in (names if len(names) > 1 else ())
     ]
     return [*found, split_result(part, predicted, (), corpus)]
+
+
+def _train(
+    fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None
+) -> tuple[ContinuousRecognizer, list[TrajectoryPrediction]]:
+    """Train on a fold; also what is predicted for those who stopped the training, by what they stopped.
+
+    What a network learns of labels hangs on its seed and on who is held out. So there are several, each validated on
+    other speakers, unless the corpus says who is to validate.
+    """
+    if corpus.placement is not None and not any(one.part == "validation" for one in fold.validation):
+        return _train_members((*fold.training, *fold.validation), corpus, method)
+    recognizer = train_fold(fold, corpus, method, delay_s)
+    return recognizer, _predictions(recognizer, fold.validation, 0)
+
+
+def _train_members(
+    learned: Sequence[RatedRecording], corpus: Corpus, method: TrajectoryMethod
+) -> tuple[ContinuousRecognizer, list[TrajectoryPrediction]]:
+    """Networks that are each validated on other speakers, as one recogniser; and what each predicts for its own."""
+    features, settings, say = method.features, method.settings, method.say
+    folds = validation_folds(learned, _MEMBERS, settings.seed)
+    scaling = fit_scaling([one.rows for one in make_examples(learned, features, say)], features.column_mask)
+    members: list[ContinuousRecognizer] = []
+    predicted: list[TrajectoryPrediction] = []
+    for number, fold in enumerate(folds):
+        say(f"network {number + 1} of {len(folds)}")
+        seeded = replace(settings, seed=settings.seed + number)
+        parts = (fold.training, fold.validation)
+        members.append(train_recognizer(*parts, features, corpus.name, seeded, say, scaling))
+        predicted += _predictions(members[-1], fold.validation, number)
+    training = replace(
+        members[0].card.training,
+        fingerprint=fingerprint(learned),
+        split=f"{len(members)} networks, each validated on other speakers{balance_text(learned)}",
+    )
+    whole = replace(
+        members[0],
+        weights=averaged_network([member.weights for member in members]),
+        calibration=None,
+        card=replace(members[0].card, training=training, no_calibration=None),
+    )
+    heard = [Trajectory(next(iter(one.values.values())), DIMENSIONS, "unit", RATE_HZ) for one in predicted]
+    return calibrated_on(whole, heard, "predictions"), predicted
 
 
 def train_fold(fold: Fold, corpus: Corpus, method: TrajectoryMethod, delay_s: float | None) -> ContinuousRecognizer:

@@ -24,6 +24,8 @@ from avemo_harness.run.selection import Question, output_kind
 from avemo_harness.text import Notify
 
 REQUESTS = "requests.jsonl"
+SAID_EVERY = 200
+"""Requests after which the user is told how far it is."""
 _SUFFIXES = {"video/mp4": ".mp4", "audio/wav": ".wav", "image/png": ".png"}
 _WANTED: Mapping[Output, str] = {
     "label_text": "label",
@@ -127,7 +129,7 @@ def write_requests(
         with new_folder(folder) as partial:
             clips, failed = _ClipFiles(partial), list[str]()
             messenger = Messenger("", "clips", sound_part, clips.link)
-            lines = list(_lines(sorted(questions, key=_order), messenger, failed))
+            lines = list(_lines(sorted(questions, key=_order), messenger, failed, say))
             if not lines:
                 reason = [*failed, *prepared.record.skipped.values()][0]
                 raise UsageError(f"none of {len(questions)} items can be asked: {reason}")
@@ -157,9 +159,13 @@ def _order(question: Question) -> tuple[str, int, str, str]:
     return masked(item.dialogue_id), item.turn_index, item.task, masked_item_id(item)
 
 
-def _lines(questions: Sequence[Question], messenger: Messenger, failed: list[str]) -> Iterator[dict[str, Any]]:
+def _lines(
+    questions: Sequence[Question], messenger: Messenger, failed: list[str], say: Notify
+) -> Iterator[dict[str, Any]]:
     """The line of each question that can be asked; of the others, names and reasons are appended to `failed`."""
-    for question in questions:
+    for number, question in enumerate(questions):
+        if number and number % SAID_EVERY == 0:
+            say(f"{number} of {len(questions)} requests written")
         item, task = question.item, question.builder.task
         try:
             request = question.builder.request(item)

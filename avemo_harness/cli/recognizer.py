@@ -371,16 +371,15 @@ def _to_follow(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
 
 def _placement(args: argparse.Namespace) -> Placement | None:
     """The anchors that are asked for, or those of the judge that is evaluated, which may have none."""
-    from avemo_harness.recognizers import JUDGES
     from avemo_harness.recognizers.anchors import parse_anchors
     from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
-    from avemo_harness.recognizers.judging import trained_folder
+    from avemo_harness.recognizers.judging import judge_folder
     from avemo_harness.recognizers.placement import Placement, parse_intensities
 
     name = getattr(args, "recognizer", None)
     if name is None or args.anchors or args.intensities:
         return Placement(parse_anchors(args.anchors), parse_intensities(args.intensities))
-    folder = trained_folder(name, JUDGES)
+    folder = judge_folder(name)
     if folder is None or not folder.is_dir():
         return None
     return load_trajectory_recognizer(folder, cache_dir()).card.placement

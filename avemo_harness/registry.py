@@ -292,8 +292,8 @@ def _source_files(module: str) -> list[Path]:
         return []
     if not inner and spec.origin is not None:
         return [Path(spec.origin)]
-    places = [Path(location, *inner) for location in spec.submodule_search_locations or ()]
-    return [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+    paths = [Path(location, *inner) for location in spec.submodule_search_locations or ()]
+    return [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
 
 
 def _definition(body: Sequence[ast.stmt], name: str) -> _Definition | None:

@@ -163,7 +163,7 @@ class Answers:
         return [x for x in lines if x.task in (None, item.task) and x.condition in (None, item.condition)]
 
     def content_of(self, line: AnswerLine) -> str:
-        """What a line says, as JSON: of its speech, the digest of the file."""
+        """The content of a line as JSON; of its speech, the digest of the file."""
         content = line.model_dump(exclude={"where", "dialogue", "turn"}, exclude_none=True)
         if line.speech is not None:
             content["speech"] = self._sound_digests[line.speech]

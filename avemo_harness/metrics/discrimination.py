@@ -1,4 +1,4 @@
-"""How well a judge's trajectories tell emotions apart: the AUC of ECS, the share of extreme turns, and their movement.
+"""Discrimination of emotions by a judge's trajectories: the AUC of ECS, the share of extreme turns, and their movement.
 
 ECS stands for "the reply follows the user's emotion". So of two recordings of different speakers it should be higher
 where both have one emotion than where they have two: the AUC is the chance that it is, over every pair of the one kind
@@ -209,7 +209,7 @@ def extreme_share(turns: Sequence[Trajectory], speakers: Sequence[str], profile:
 
 
 def mean_movement(trajectories: Sequence[Trajectory], speakers: Sequence[str], dimension: Dimension) -> Estimate:
-    """How much a dimension moves within a recording: mean over recordings of the standard deviation of its values.
+    """Movement of a dimension within a recording: mean over recordings of the standard deviation of its values.
 
     Population deviations on the unit scale, in [0, 0.5]; recordings of fewer than two values do not count. The interval
     is over speakers. Near 0 the judge gives a recording one place, and ESS says little.

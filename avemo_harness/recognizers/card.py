@@ -105,7 +105,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Discrimination:
-    """What the trajectories of one view tell apart. Intervals (95 %) resample speakers.
+    """Discrimination by the trajectories of one view. Intervals (95 %) resample speakers.
 
     Args:
         part: of which recordings, as of an `Agreement`.

@@ -1,4 +1,4 @@
-"""What the trajectories of a judge tell apart: emotions of speakers, extreme turns, movement, view by view."""
+"""Discrimination by a judge's trajectories: emotions of speakers, extreme turns, movement, view by view."""
 
 from __future__ import annotations
 

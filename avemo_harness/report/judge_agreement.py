@@ -1,4 +1,4 @@
-"""Whether a claim hangs on one judge: runs judged by several, and how alike these rank turns and systems.
+"""Agreement of judges: runs judged by several, and how alike these rank turns and systems.
 
 Each turn has ECS, EBS and ESS by each judge; two judges are held against each other on the turns that both
 give a value. A system's score is that of its own table, of turns or across turns. Intervals resample dialogues.
@@ -41,7 +41,7 @@ JudgePair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RankAgreement:
-    """How alike two judges rank, by one metric; 1 for one order, -1 for the reverse, 0 for none in common.
+    """Rank correlation of two judges by one metric; 1 for one order, -1 for the reverse, 0 for none in common.
 
     Args:
         system: whose turns are ranked; None where the systems are.
@@ -71,7 +71,7 @@ class SystemScore:
 
 @dataclass(frozen=True, slots=True)
 class JudgeComparison:
-    """What several judges say of the same runs.
+    """Scores of the same runs by several judges, and the judges' agreement.
 
     Args:
         judges: by name, the digest of everything that decides its judgements.

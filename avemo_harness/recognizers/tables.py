@@ -42,7 +42,7 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
 
 
 def discrimination_table(results: Sequence[SplitResult]) -> list[str]:
-    """Discrimination by each split's trajectories, by modality, with 95 % intervals over speakers; below it of how much.
+    """Discrimination by each split's trajectories, by modality, with 95 % intervals over speakers and the counts.
 
     Nothing where nothing was measured.
     """

@@ -145,9 +145,12 @@ def _share(name: str, counts: Counts, which: int, **others: Any) -> Metric:
     return Metric(name, higher_is_better=None, counts=counts, statistic=lambda sums, _: rate(sums, which), **others)
 
 
+_REPLY_COLUMNS = _lazily("scorers.reasoning_columns.all_columns")
+"""One function for all metrics of replies, so that whoever asks for several computes the columns once."""
+
+
 def _of_replies(name: str, uses_user_view: bool = True, low: float = 0.0) -> Metric:
-    columns = _lazily("scorers.reasoning_columns.all_columns")
-    return Metric(name, low=low, of_exchanges=columns, needs_judge=True, uses_user_view=uses_user_view)
+    return Metric(name, low=low, of_exchanges=_REPLY_COLUMNS, needs_judge=True, uses_user_view=uses_user_view)
 
 
 BUILT_IN: dict[str, tuple[Metric, ...]] = {

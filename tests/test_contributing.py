@@ -30,7 +30,7 @@ def matching(pattern: str) -> list[str]:
 
 
 def is_there(path: str) -> bool:
-    """Whether a path of the guide is that of a file: whole, or its end."""
+    """True for the path of a file, from the root or from any folder of code."""
     return any(ROOT.glob(path)) or any(any(folder.rglob(path)) for folder in FOLDERS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,12 @@ def paired_differences(
     """
     found: dict[str, MetricDifference] = {}
     refusal = None
-    columns: Sequence[Mapping[str, Column]] | None = None
+    known: dict[Callable[..., Any], Sequence[Mapping[str, Column]]] = {}  # by the function that gives them
     for metric in metrics:
         if metric.of_exchanges is not None:
-            if columns is None:
-                columns, refusal = _reply_columns(metric, pairs, runs, task)
-            sides = [of_side[metric.name] for of_side in columns if metric.name in of_side]
+            if metric.of_exchanges not in known:
+                known[metric.of_exchanges], refusal = _reply_columns(metric, pairs, runs, task)
+            sides = [of_side[metric.name] for of_side in known[metric.of_exchanges] if metric.name in of_side]
             paired = _of_means(metric, *sides) if len(sides) == 2 else None
         elif metric.counts is not None:
             paired = _of_item_counts(metric, pairs, labels)

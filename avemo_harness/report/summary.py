@@ -170,7 +170,7 @@ def result_notes(result: RunResult) -> list[str]:
 
 
 def _judge_notes(result: RunResult) -> list[str]:
-    """Who judged the replies, what is known of that judge, and of which tasks it says nothing that can be compared."""
+    """Lines on the judge: its name, its card, and tasks whose scores are not comparable or were refused."""
     judge = result.judge
     assert judge is not None
     notes = [f"replies judged by: {judge.name} ({judge.digest[:12]})"]

@@ -150,12 +150,15 @@ def _share(name: str, counts: Counts, which: int, **others: Any) -> Metric:
 _USE_STEPS = ("ess", "ess_rate", "ers")
 """ERS holds ESS; CT-ESS and CT-ERS hold one reply against the next."""
 
+_REPLY_COLUMNS = _lazily("scorers.reasoning_columns.all_columns")
+"""One function for all metrics of replies, so that whoever asks for several computes the columns once."""
+
 
 def _of_replies(name: str, uses_user_view: bool = True, low: float = 0.0) -> Metric:
     return Metric(
         name,
         low=low,
-        of_exchanges=_lazily("scorers.reasoning_columns.all_columns"),
+        of_exchanges=_REPLY_COLUMNS,
         needs_judge=True,
         uses_user_view=uses_user_view,
         uses_steps=name in _USE_STEPS,

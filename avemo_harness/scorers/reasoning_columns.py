@@ -25,14 +25,17 @@ class Column:
     """A score of every unit: turns or dialogues.
 
     Args:
-        values: in [0, 1], float64 (N,); NaN where undefined.
+        values: in [low, high], float64 (N,); NaN where undefined.
         clusters: what each unit is resampled with.
         shuffled: the units' scores with the replies of others; where given, the mean is anchored at their mean.
+        low, high: the range, within which the interval of the mean is.
     """
 
     values: Floats
     clusters: Sequence[str]
     shuffled: Floats | None = None
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def defined(self) -> NDArray[np.bool_]:
@@ -80,6 +83,8 @@ def _estimate(column: Column, sums: Floats, bootstrap: ClusterBootstrap, positio
         return share_estimate(sums[:, 1], sums[:, 0])
     if column.shuffled is not None:
         return bootstrap.estimate(anchored_statistic(position), low=-np.inf)
+    if (column.low, column.high) != (0.0, 1.0):
+        return bootstrap.estimate(mean_statistic(position), low=column.low, high=column.high)
     return bounded_at_edges(bootstrap.estimate(mean_statistic(position)))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.clips import melody
 from support.one_by_one import OneByOne
@@ -21,13 +22,16 @@ from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
+from avemo_harness.metrics.profiles import Profile
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, format_comparison
+from avemo_harness.report.paired_metrics import paired_differences
 from avemo_harness.report.results import score_run
 from avemo_harness.report.scored_run import read_scored_run
 from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, TaskScores
-from avemo_harness.scorers.metric import BUILT_IN, unknown_metric
+from avemo_harness.scorers.metric import BUILT_IN, Metric, unknown_metric
+from avemo_harness.scorers.reasoning_columns import Column, Exchange
 
 METRICS = "[accuracy, ece, brier]"
 
@@ -202,6 +206,24 @@ def test_on_the_same_turns_both_values_are_those_of_the_runs(stage: Stage) -> No
             compared += 1
     assert compared >= 3
     assert any(one.difference.value for one in contrast.differences)
+
+
+def test_a_metric_of_replies_with_columns_of_its_own_is_compared_beside_the_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lengths(exchanges: Sequence[Exchange], profile: Profile) -> dict[str, Column]:
+        values = [float(len(one.reply)) for one in exchanges]
+        return {"steps": Column(np.array(values), [one.dialogue for one in exchanges], high=math.inf)}
+
+    folders = stage.run(Singing("first", 0.9)), stage.run(Singing("second", 0.2))
+    runs = [read_scored_run(folder) for folder in folders]
+    pairs = list(zip(*(run.lines[TASK].values() for run in runs), strict=True))
+    steps = Metric("steps", high=math.inf, of_exchanges=lengths, needs_judge=True)
+    metrics = [next(one for one in BUILT_IN["reasoning"] if one.name == "ecs_audio"), steps]
+    for order in (metrics, metrics[::-1]):
+        found, refusal = paired_differences(order, pairs, (runs[0], runs[1]), runs[0].task(TASK), EMOTIONS)
+        assert (set(found), refusal) == ({"ecs_audio", "steps"}, None)
+        assert (found["steps"].first, found["steps"].difference.value) == (2.0, 0.0)
 
 
 def test_turns_that_one_side_did_not_answer_in_speech_are_left_out_and_told(stage: Stage) -> None:

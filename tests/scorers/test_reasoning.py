@@ -343,3 +343,11 @@ def test_the_anchored_ratio_is_formed_anew_in_every_resample() -> None:
     found = mean_metrics({"x": column}, 0)["x"]
     assert found.value == pytest.approx(0.5)
     assert (found.ci_low, found.note) == (None, "the same in every dialogue")
+
+
+def test_a_mean_beyond_zero_and_one_has_an_interval_within_its_own_range() -> None:
+    values = np.linspace(-0.9, 0.3, 100)
+    found = mean_metrics({"x": Column(values, DIALOGUES, low=-1.0)}, 0)["x"]
+    shifted = mean_metrics({"x": Column((values + 1) / 2, DIALOGUES)}, 0)["x"]
+    assert found.value == pytest.approx(-0.3)
+    assert (found.ci_low, found.ci_high) == pytest.approx((2 * shifted.ci_low - 1, 2 * shifted.ci_high - 1))

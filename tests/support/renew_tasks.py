@@ -39,11 +39,6 @@ def unversioned(kept: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def schema_text() -> str:
-    """What ``avemo-eval validate --schema`` prints."""
-    return json.dumps(editor_schema(), indent=1) + "\n"
-
-
 def main() -> None:
     """Write headers, schema and digests; nothing where a task needs a new version first."""
     kept, found = json.loads(DIGESTS.read_text()), task_digests()
@@ -53,7 +48,7 @@ def main() -> None:
         text = entry.file.read_text()
         if not text.startswith(HEADER):
             entry.file.write_text(f"{HEADER}\n{text}")
-    SCHEMA.write_text(schema_text())
+    SCHEMA.write_text(json.dumps(editor_schema(), indent=1) + "\n")
     DIGESTS.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.recognizers.recordings import Recording
+from avemo_harness.recognizers.features import make_extractor
+from avemo_harness.recognizers.recordings import Modality, Recording
 from avemo_harness.torch_setup import import_transformers
 
 WIDTH = 16
@@ -146,3 +147,14 @@ def with_eye(folder: Path) -> Path:
     settings = {"size": size, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
+
+
+def require_rows(spec: str, recording: Recording, modality: Modality) -> None:
+    """Hold an extractor to four finite rows, all different, for two seconds of one modality."""
+    extractor = make_extractor(spec)
+    rows = extractor.extract(recording, 4, modality)
+    assert extractor.modality == modality
+    assert rows.shape == (4, extractor.width) == (4, WIDTH)
+    assert rows.dtype == np.float32
+    assert np.isfinite(rows).all()
+    assert len(np.unique(rows, axis=0)) == 4

@@ -29,7 +29,6 @@ from avemo_harness.data.pipeline.plan import (
 from avemo_harness.data.pipeline.units import (
     STAGE_VERSIONS,
     Job,
-    Say,
     UnitKey,
     UnitStore,
     animate_utterance,
@@ -43,6 +42,7 @@ from avemo_harness.data.pipeline.units import (
 )
 from avemo_harness.errors import UsageError
 from avemo_harness.files import exclusive_lock
+from avemo_harness.text import Notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class BuildResult:
     failed: Mapping[str, str]
 
 
-def build_release(config: BuildConfig, out: Path, say: Say, *, retry_failed: bool = False) -> BuildResult:
+def build_release(config: BuildConfig, out: Path, say: Notify, *, retry_failed: bool = False) -> BuildResult:
     """Build a release, or what is missing of it. Equal configurations give byte-equal folders, however often a build
     was interrupted, as far as its tools give equal answers.
 
@@ -101,7 +101,7 @@ def _make_recipe(config: BuildConfig) -> Recipe:
 class _Build:
     """One build: runs the stages one after the other."""
 
-    def __init__(self, recipe: Recipe, store: UnitStore, say: Say, retry: bool) -> None:
+    def __init__(self, recipe: Recipe, store: UnitStore, say: Notify, retry: bool) -> None:
         self._recipe, self._config = recipe, recipe.config
         self._store, self._say, self._retry = store, say, retry
         self.failed: dict[str, str] = {}

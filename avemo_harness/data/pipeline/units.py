@@ -34,6 +34,7 @@ from avemo_harness.data.pipeline.builtin import BuiltinFace
 from avemo_harness.data.synthesis.face import FPS
 from avemo_harness.data.synthesis.voice import RATE
 from avemo_harness.errors import BuildError, MediaError, StorageError, StoreError, UsageError, describe
+from avemo_harness.text import Notify
 from avemo_harness.torch_setup import worker_pool
 
 
@@ -149,7 +150,6 @@ def _is_whole(folder: Path) -> bool:
 PROGRESS_INTERVAL_S = 10.0
 _MAX_SUBMITTED = 64
 
-Say = Callable[[str], object]
 Files = dict[str, bytes]
 Facts = dict[str, Any]
 
@@ -203,7 +203,7 @@ def make_units(
     executor: Executor | None,
     *,
     retry: bool,
-    say: Say,
+    say: Notify,
     hide: Callable[[str], str],
 ) -> None:
     """Make what is missing of a stage; units that cannot be made are recorded, whatever the error is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import exclusive_lock
+from avemo_harness.text import Notify
 from avemo_harness.torch_setup import worker_pool
 
 _REPLY_STYLES = {
@@ -203,10 +204,8 @@ LICENCE = "CC0-1.0"
 _CLIPS_A_CALL = 8
 _CLIPS_A_LINE = 100
 
-Say = Callable[[str], object]
 
-
-def demo_release(cache_dir: Path, progress: Say | None = None) -> Path:
+def demo_release(cache_dir: Path, progress: Notify | None = None) -> Path:
     """The folder of the demo release under the cache; made first where it is not there yet, by one process for all.
 
     The folder's name tells what decides its content, so another version of the generator or of the libraries that
@@ -225,7 +224,7 @@ def demo_release(cache_dir: Path, progress: Say | None = None) -> Path:
     return folder
 
 
-def build_demo(folder: Path, *, workers: int = 2, progress: Say | None = None, size: DemoSize = DEMO_SIZE) -> None:
+def build_demo(folder: Path, *, workers: int = 2, progress: Notify | None = None, size: DemoSize = DEMO_SIZE) -> None:
     """Make the release: config ``demo`` with splits ``train`` and ``test``, config ``demo_conflict`` with ``test``.
 
     It is made in a hidden folder beside and moved into place when complete. Where another process was faster, its
@@ -269,7 +268,7 @@ def _is_release(folder: Path) -> bool:
     return (folder / "README.md").is_file()
 
 
-def _made_clips(turns: Sequence[PlannedTurn], workers: int, say: Say) -> list[bytes]:
+def _made_clips(turns: Sequence[PlannedTurn], workers: int, say: Notify) -> list[bytes]:
     if workers > 1:
         try:
             with worker_pool(workers) as pool:
@@ -283,7 +282,7 @@ def _record(turn: PlannedTurn) -> bytes:
     return make_clip(turn.spec) if turn.role == "user" else make_sound_clip(turn.spec)
 
 
-def _counted(clips: Iterable[bytes], total: int, say: Say) -> list[bytes]:
+def _counted(clips: Iterable[bytes], total: int, say: Notify) -> list[bytes]:
     made = []
     for clip in clips:
         made.append(clip)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from avemo_harness.benchmark.planning import turn_item_id
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.benchmark.task import ModelOutput, SpokenOutput, TextOutput
 from avemo_harness.errors import ModelError
 from avemo_harness.files import check_file, read_file, sha256_of
 
@@ -104,7 +104,7 @@ class AnswerLine(BaseModel):
             raise ValueError("it holds no answer: give `text`, `label`, `label_logprobs`, `speech` or `error`")
         return self
 
-    def fits(self, output: LabelOutput | SpokenOutput) -> bool:
+    def fits(self, output: ModelOutput) -> bool:
         """True where it holds an answer of a kind.
 
         Words are a reply; they are read as a label only where the line names the task, since a reply may well hold the
@@ -114,6 +114,8 @@ class AnswerLine(BaseModel):
             return True
         if isinstance(output, SpokenOutput):
             return self.text is not None or self.speech is not None
+        if isinstance(output, TextOutput):
+            return self.text is not None
         if output.method == "rank":
             return self.label_logprobs is not None
         return self.label is not None or (self.text is not None and self.task is not None)
@@ -146,7 +148,7 @@ class Answers:
         self.unknown = [line for line in self.lines if line.item not in names]
         self.are_masked = any(names.get(line.item, line.item) != line.item for line in self.lines)
 
-    def of(self, item: Item, output: LabelOutput | SpokenOutput) -> list[AnswerLine]:
+    def of(self, item: Item, output: ModelOutput) -> list[AnswerLine]:
         """The lines that answer an item, of those that name its task or condition, where there are such.
 
         Several are several answers to one question. Of a question that was tried again, only what came of it counts:

@@ -10,10 +10,10 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item, Request, Response
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.benchmark.task import ModelOutput
 from avemo_harness.errors import ModelError
 
-Output = Literal["label_text", "label_ranking", "spoken_response"]
+Output = Literal["label_text", "label_ranking", "spoken_response", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,11 @@ class Concurrent(Protocol):
 class AnswersByItem(Protocol):
     """A model whose answers were given elsewhere and are kept by item. Its requests name their item, without labels."""
 
-    def has_answer(self, item: Item, output: LabelOutput | SpokenOutput) -> bool:
+    def has_answer(self, item: Item, output: ModelOutput) -> bool:
         """True where an answer of the kind that is asked for is kept; a task without any is not asked."""
         ...
 
-    def expect(self, items: Sequence[tuple[Item, LabelOutput | SpokenOutput]]) -> None:
+    def expect(self, items: Sequence[tuple[Item, ModelOutput]]) -> None:
         """Compare what is kept with what is about to be asked, and tell the user what does not fit.
 
         Raises:

@@ -232,7 +232,7 @@ class HfOmni(NeuralModel[Inputs]):
             raise ModelError("hf-omni: fps must be above 0")
         super().__init__(arguments, setup, ClipDecoder(arguments.fps))
         config = self._checkpoint.config
-        outputs: set[Output] = {"label_text", "label_ranking"}
+        outputs: set[Output] = {"label_text", "label_ranking", "text"}
         if config.get("model_type") in TALKERS and config.get("enable_audio_output", True):
             outputs.add("spoken_response")
         # What the class offers at most is narrowed to what this checkpoint does.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from avemo_harness import media
 from avemo_harness.benchmark.request import Item, Request, Response, Speech
-from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
+from avemo_harness.benchmark.task import LabelOutput, ModelOutput, SpokenOutput, TextOutput
 from avemo_harness.errors import MediaError, MissingAnswerError, ModelError, SampleError, describe
 from avemo_harness.files import read_file
 from avemo_harness.models.answer_lines import ANSWERS, AnswerLine, Answers, item_names, masked_item_id
-from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.models.base import Capabilities, ModelSetup, Output
 
 VERSION = "1"
 SHOWN = 3
@@ -33,7 +34,7 @@ class Replies:
         path: str
         name: str = "replies"
 
-    capabilities = Capabilities(frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=16)
+    capabilities = Capabilities(frozenset(get_args(Output)), largest_batch=16)
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         folder = Path(arguments.path).expanduser()
@@ -46,10 +47,10 @@ class Replies:
     def identity(self) -> Mapping[str, str]:
         return {"model": self._arguments.name, "version": VERSION, "answers": f"sha256:{self._answers.digest}"}
 
-    def has_answer(self, item: Item, output: LabelOutput | SpokenOutput) -> bool:
+    def has_answer(self, item: Item, output: ModelOutput) -> bool:
         return any(line.error is None for line in self._answers.of(item, output))
 
-    def expect(self, items: Sequence[tuple[Item, LabelOutput | SpokenOutput]]) -> None:
+    def expect(self, items: Sequence[tuple[Item, ModelOutput]]) -> None:
         """Say in one message how many items have an answer, and name those that have none or several, and unknown ones.
 
         Raises:
@@ -89,7 +90,7 @@ class Replies:
         except SampleError as error:
             return Response(error=describe(error))
 
-    def _line_of(self, item: Item, output: LabelOutput | SpokenOutput) -> AnswerLine:
+    def _line_of(self, item: Item, output: ModelOutput) -> AnswerLine:
         lines = self._answers.of(item, output)
         if not lines:
             others = self._answers.about(item)
@@ -100,7 +101,7 @@ class Replies:
             raise MissingAnswerError(f"{places} answer {self._shown(item)!r} differently; leave one of them")
         return lines[0]
 
-    def _response(self, line: AnswerLine, output: LabelOutput | SpokenOutput) -> Response:
+    def _response(self, line: AnswerLine, output: ModelOutput) -> Response:
         if line.error is not None:
             raise MissingAnswerError(f"{line.where}: {line.error}")
         if isinstance(output, LabelOutput):
@@ -109,6 +110,8 @@ class Replies:
                     label_logprobs=line.label_logprobs, label_tokens=line.label_tokens, label_priors=line.label_priors
                 )
             return Response(text=line.text if line.label is None else line.label, flags=tuple(line.flags))
+        if isinstance(output, TextOutput):
+            return Response(text=line.text, flags=tuple(line.flags))
         speech = None if line.speech is None else self._speech(line.speech)
         flags = dict.fromkeys([*line.flags, *([] if speech else ["no_speech"])])
         return Response(text=line.text, speech=speech, flags=tuple(flags))
@@ -138,7 +141,9 @@ def _named(what: str, names: Sequence[str], count: int | None = None) -> str:
     return f"{count or len(names)} {what} ({'; '.join(names[:SHOWN])}{more})" if names else ""
 
 
-def _wanted(output: LabelOutput | SpokenOutput) -> str:
+def _wanted(output: ModelOutput) -> str:
     if isinstance(output, SpokenOutput):
         return "`text` or `speech`"
+    if isinstance(output, TextOutput):
+        return "`text`"
     return "`label_logprobs`" if output.method == "rank" else "`label`, nor `text` with its `task`"

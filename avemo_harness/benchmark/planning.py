@@ -1,25 +1,27 @@
-"""Plan the items of a task over a release, and build the request of an item."""
+"""Plan the items of a task over a release: its questions, their true answers, and what is left out."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Stream, Turn
-from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn
+from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import (
+    LETTERS,
+    OTHER_LABELS,
+    ChoiceOutput,
     ClipTemplate,
     ConditionName,
-    GenerationSpec,
     LabelOutput,
+    NumberOutput,
     SpokenOutput,
     TaskSpec,
-    TextTemplate,
 )
-from avemo_harness.benchmark.template import render
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import ReleaseError
+from avemo_harness.registry import hint
 
 
 def connected_components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -53,13 +55,18 @@ NO_RECORDING, NO_SOUND, NO_FACE = "no recording", "no sound", "no face"
 """Reasons why a turn is not asked."""
 
 
+_Candidate = tuple[Item, str | None]
+"""An item, and why it is not asked; None where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The items of a task over a whole split.
 
     Args:
         items: in release order.
-        not_asked: how many further turns (or pairs) lack a stream that the condition needs, by what they lack.
+        not_asked: how many further turns (or pairs) have no stream that the condition needs, or a label that the task
+            leaves out, by what they lack or have.
     """
 
     items: tuple[Item, ...]
@@ -79,27 +86,36 @@ def describe_not_asked(not_asked: Mapping[str, int], condition: str) -> str:
     )
 
 
+def left_out_label(label: str) -> str:
+    """The reason why a turn is not asked whose label is none of the task's."""
+    return f"the label {label!r}, which the task leaves out"
+
+
 def needed_streams(task: TaskSpec) -> frozenset[Stream]:
     """The streams that a turn must have to be asked about.
 
     A question that shows no clip needs none. A spoken reply answers what was said, so it needs the sound, and shows the
     face where there is one.
     """
-    if not _shows_clip(task):
+    if not shows_clip(task):
         return frozenset()
     needed = NEEDED[task.condition.name]
     return needed - {"picture"} if isinstance(task.output, SpokenOutput) and "sound" in needed else needed
 
 
-def _shows_clip(task: TaskSpec) -> bool:
+def shows_clip(task: TaskSpec) -> bool:
+    """Tell whether a task's question shows the asked turn's recording."""
     return any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content)
 
 
-def plan_items(task: TaskSpec, release: Release) -> Plan:
+def plan_items(task: TaskSpec, release: Release, seed: int = 0) -> Plan:
     """List what a task asks of a release. No media is touched.
 
     A turn without a stream that its condition needs is not asked, where the release knows of it
-    (`avemo_harness.benchmark.release_loader`).
+    (`avemo_harness.benchmark.release_loader`), nor one whose label the task leaves out.
+
+    Args:
+        seed: of the order in which the options of a choice are shown.
 
     Raises:
         ReleaseError: the release has nothing to ask, a label that the task does not know, or a pair that does not fit.
@@ -107,15 +123,23 @@ def plan_items(task: TaskSpec, release: Release) -> Plan:
     if task.condition.name == "conflict":
         candidates = _plan_pairs(task, release)
     else:
-        candidates = [pair for dialogue in release.dialogues for pair in _plan_dialogue(task, release, dialogue)]
+        dialogues = release.dialogues
+        candidates = [found for dialogue in dialogues for found in _plan_dialogue(task, release, dialogue, seed)]
     items = tuple(item for item, lacking in candidates if lacking is None)
     not_asked = Counter(lacking for _, lacking in candidates if lacking is not None)
     if not candidates:
         raise ReleaseError(
             f"{task.task}: {release.source} (config {release.name!r}, split {release.split!r}) holds nothing to ask; "
-            + ("it has no conflict pairs" if task.condition.name == "conflict" else "no user turn has a label")
+            + ("it has no conflict pairs" if task.condition.name == "conflict" else f"no user turn has {_truth(task)}")
         )
     return Plan(items, dict(sorted(not_asked.items())))
+
+
+def _truth(task: TaskSpec) -> str:
+    """What a turn needs to be asked, in words."""
+    if isinstance(task.output, LabelOutput):
+        return "a label"
+    return "choices and an answer" if isinstance(task.output, ChoiceOutput) else "an answer"
 
 
 def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
@@ -128,31 +152,103 @@ def _lacking(turn: Turn, needed: frozenset[Stream]) -> str | None:
     return NO_SOUND if "sound" in lacking else NO_FACE if lacking else None
 
 
-def turn_item_id(dialogue_id: str, turn_index: int) -> str:
-    return f"{dialogue_id}/{turn_index}"
+def turn_item_id(dialogue_id: str, turn_index: int, rotation: int | None = None) -> str:
+    """Name of the item about a turn; of a choice that is asked once for every rotation of its options, of one of these.
+
+    >>> turn_item_id("d1", 2), turn_item_id("d1", 2, 1)
+    ('d1/2', 'd1/2@1')
+    """
+    return f"{dialogue_id}/{turn_index}" + ("" if rotation is None else f"@{rotation}")
 
 
-def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue) -> Iterable[tuple[Item, str | None]]:
-    """The items of a dialogue, each with the stream that it lacks."""
+def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: int) -> Iterable[_Candidate]:
     needed = needed_streams(task)
     for turn in dialogue.turns:
-        if turn.role != "user" or (isinstance(task.output, LabelOutput) and turn.emotion is None):
+        if turn.role != "user" or not _has_truth(task, turn):
             continue
-        item = Item(
-            task=task.task,
-            item_id=turn_item_id(dialogue.dialogue_id, turn.turn_index),
-            unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
-            cluster=dialogue.dialogue_id,
-            dialogue_id=dialogue.dialogue_id,
-            turn_index=turn.turn_index,
-            condition=task.condition.name,
-            gold=_known_label(task, turn.emotion, dialogue.dialogue_id),
-        )
-        yield item, _lacking(turn, needed)
+        name = f"{release.source}: dialogue {dialogue.dialogue_id!r}, turn {turn.turn_index}"
+        gold, left_out = _gold(task, turn, name)
+        for rotation, order in choice_orders(task, dialogue, turn, seed):
+            item = Item(
+                task=task.task,
+                item_id=turn_item_id(dialogue.dialogue_id, turn.turn_index, rotation),
+                unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
+                cluster=dialogue.dialogue_id,
+                dialogue_id=dialogue.dialogue_id,
+                turn_index=turn.turn_index,
+                condition=task.condition.name,
+                gold=LETTERS[order.index(int(gold))] if order and gold is not None else gold,
+                order=order,
+            )
+            yield item, left_out or _lacking(turn, needed)
 
 
-def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None]]:
-    """The items of all pairs, each with the stream that it lacks."""
+def _has_truth(task: TaskSpec, turn: Turn) -> bool:
+    """True where a turn has what its answers are held against; replies and free text need nothing."""
+    if isinstance(task.output, LabelOutput):
+        return turn.emotion is not None
+    if isinstance(task.output, ChoiceOutput):
+        return bool(turn.choices) and turn.answer is not None
+    return turn.answer is not None if isinstance(task.output, NumberOutput) else True
+
+
+def _gold(task: TaskSpec, turn: Turn, where: str) -> tuple[str | None, str | None]:
+    """The true answer of a turn, and why it is left out all the same."""
+    if isinstance(task.output, LabelOutput):
+        label = map_label(task, turn.emotion or "", where)
+        return label, None if label is not None else left_out_label(turn.emotion or "")
+    return (None if isinstance(task.output, SpokenOutput) else turn.answer), None
+
+
+def map_label(task: TaskSpec, label: str, where: str) -> str | None:
+    """The task's label for one of the data set's; None where the task leaves it out.
+
+    Of a release, labels that the task does not know are left out; of a table, its `label_map` has to say so.
+
+    Raises:
+        ReleaseError: a label of a table is neither one of the task's nor in its `label_map`.
+    """
+    assert isinstance(task.output, LabelOutput)
+    if label in task.label_map:
+        return task.label_map[label]
+    if label in task.output.labels:
+        return label
+    if task.dataset.columns is None or OTHER_LABELS in task.label_map:
+        return None
+    known = (*task.output.labels, *task.label_map)
+    raise ReleaseError(
+        f"{task.task}: {where} is labelled {label!r}, which is neither among the task's labels nor in its label_map"
+        f"{hint(label, known)}; name it there, with null to leave it out"
+    )
+
+
+def choice_orders(
+    task: TaskSpec, dialogue: Dialogue, turn: Turn, seed: int
+) -> list[tuple[int | None, tuple[int, ...]]]:
+    """The orders in which the options of a turn are shown; where there are several, each with its number.
+
+    Of a task that is no choice it is one, and empty.
+
+    Raises:
+        ReleaseError: there are fewer than two options, or more than letters.
+    """
+    if not isinstance(task.output, ChoiceOutput):
+        return [(None, ())]
+    count = len(turn.choices)
+    if not 2 <= count <= len(LETTERS):
+        where = f"dialogue {dialogue.dialogue_id!r}, turn {turn.turn_index}"
+        raise ReleaseError(f"{task.task}: {where}: a choice has 2 to {len(LETTERS)} options, found {count}")
+    given = list(range(count))
+    if task.output.order == "shuffled":
+        # Of the item and the seed alone, so that no other item and no limit changes what is asked.
+        item_id = turn_item_id(dialogue.dialogue_id, turn.turn_index)
+        given.sort(key=lambda index: hashlib.sha256(f"{seed} {item_id} {index}".encode()).digest())
+    if task.output.order != "rotations":
+        return [(None, tuple(given))]
+    return [(start, (*given[start:], *given[:start])) for start in range(count)]
+
+
+def _plan_pairs(task: TaskSpec, release: Release) -> list[_Candidate]:
     dialogues = {dialogue.dialogue_id: dialogue for dialogue in release.dialogues}
     # Pairs that share a dialogue must be resampled together.
     clusters = connected_components((pair.audio_dialogue_id, pair.video_dialogue_id) for pair in release.pairs)
@@ -160,6 +256,9 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None
     items = []
     for pair in release.pairs:
         _check_pair(pair, dialogues, history=task.context.turns == "history", where=release.source)
+        emotions = (pair.audio_emotion, pair.video_emotion)
+        labels = [_pair_label(task, emotion, f"pair {pair.pair_id!r}") for emotion in emotions]
+        unknown = [emotion for emotion, label in zip(emotions, labels, strict=True) if label is None]
         item = Item(
             task=task.task,
             item_id=pair.pair_id,
@@ -168,22 +267,19 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None
             dialogue_id=pair.audio_dialogue_id,
             turn_index=pair.audio_turn,
             condition="conflict",
-            audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
-            video_label=_known_label(task, pair.video_emotion, pair.pair_id),
+            audio_label=labels[0],
+            video_label=labels[1],
         )
         audio = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
         video = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
-        items.append((item, _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})))
+        lacking = _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})
+        left_out = left_out_label(unknown[0]) if unknown and isinstance(task.output, LabelOutput) else None
+        items.append((item, left_out or lacking))
     return items
 
 
-def _known_label(task: TaskSpec, label: str | None, where: str) -> str | None:
-    if isinstance(task.output, LabelOutput) and label not in task.output.labels:
-        known = ", ".join(task.output.labels)
-        raise ReleaseError(
-            f"{task.task}: {where} is labelled {label!r}, which is not among the task's labels ({known})"
-        )
-    return label if isinstance(task.output, LabelOutput) else None
+def _pair_label(task: TaskSpec, emotion: str, where: str) -> str | None:
+    return map_label(task, emotion, where) if isinstance(task.output, LabelOutput) else None
 
 
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
@@ -225,97 +321,3 @@ def items_to_answer_first(task: TaskSpec, release: Release, item: Item) -> dict[
     turns = release.dialogue(item.dialogue_id).turns[: item.turn_index]
     asked = [turn.turn_index for turn in turns if turn.role == "user" and _lacking(turn, needed) is None]
     return {turn: turn_item_id(item.dialogue_id, turn) for turn in asked}
-
-
-@dataclass(frozen=True, slots=True)
-class RequestBuilder:
-    """Builds the request of an item of one task, release and model.
-
-    Args:
-        generation: the task's settings with the caller's overrides.
-        identity: the model's identity, part of every key.
-        by_item: the model's answers are kept by item, so requests name theirs (`Request.item`).
-    """
-
-    task: TaskSpec
-    release: Release
-    conditions: ConditionCache
-    generation: GenerationSpec
-    identity: Mapping[str, str]
-    seed: int
-    by_item: bool = False
-
-    def request(self, item: Item, own_replies: Mapping[int, str] | None = None) -> Request:
-        """Render the messages of an item and make its clips.
-
-        Args:
-            own_replies: the model's replies to the turns of `items_to_answer_first`, by turn.
-
-        Raises:
-            MediaError: a clip is missing or damaged.
-        """
-        if item.condition == "conflict":
-            dialogue, turn, clip = self._conflict(item)
-        else:
-            dialogue, turn, clip = self._turn(item)
-        messages = (*self._history(dialogue, turn, own_replies or {}), *self._question(dialogue, turn, clip))
-        named = item.without_labels() if self.by_item else None
-        key = request_key(self.identity, messages, self.task.output, self.generation, self.seed, named)
-        return Request(key, item.dialogue_id, item.turn_index, messages, self.task.output, self.generation, named)
-
-    def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
-        dialogue = self.release.dialogue(item.dialogue_id)
-        turn = dialogue.turns[item.turn_index]
-        if turn.clip is None or not _shows_clip(self.task):
-            return dialogue, turn, None
-        return dialogue, turn, self._conditioned(turn.clip)
-
-    def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
-        pair = self.release.pair(item.item_id)
-        dialogue = self.release.dialogue(pair.audio_dialogue_id)
-        audio = dialogue.turns[pair.audio_turn]
-        video = self.release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
-        if audio.clip is None or video.clip is None:
-            raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
-        return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
-
-    def _conditioned(self, clip: Clip) -> Clip:
-        condition = self.task.condition
-        if condition.name == "audio_only":
-            return self.conditions.audio_only(clip)
-        if condition.name == "video_only":
-            return self.conditions.video_only(clip, condition.noise)
-        return self.conditions.full_av(clip)
-
-    def _history(self, dialogue: Dialogue, asked: Turn, own_replies: Mapping[int, str]) -> Iterable[Message]:
-        if self.task.context.turns == "none":
-            return
-        for turn in dialogue.turns[: asked.turn_index]:
-            if turn.role == "user":
-                yield self._said(turn)
-                if turn.turn_index in own_replies:
-                    yield Message("assistant", (Text(own_replies[turn.turn_index]),))
-            elif not self.task.context.needs_own_replies:
-                yield Message("assistant", (Text(turn.text),))
-
-    def _said(self, turn: Turn) -> Message:
-        """An earlier turn of the user with its streams, under the task's condition where that is for all turns."""
-        if turn.clip is None:
-            return Message("user", (Text(turn.text),))
-        condition = self.task.condition
-        everywhere = condition.applies_to == "user_turns"
-        shown = self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
-        return Message("user", (shown,))
-
-    def _question(self, dialogue: Dialogue, turn: Turn, clip: Clip | None) -> Iterable[Message]:
-        labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else ()
-        for template in self.task.messages:
-            content: list[Text | Clip] = []
-            for block in template.content:
-                if isinstance(block, TextTemplate):
-                    content.append(Text(render(block.text, turn, dialogue, labels)))
-                elif clip is not None:
-                    content.append(clip)
-                else:
-                    raise MediaError(f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip")
-            yield Message(template.role, tuple(content))

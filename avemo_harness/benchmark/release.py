@@ -152,7 +152,14 @@ class Clip:
 class Turn:
     """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second.
 
-    The fields of `Turn`, `Dialogue` and `ConflictPair` are the columns of a release, in this order.
+    The fields of `Turn`, `Dialogue` and `ConflictPair` are the columns of a release, in this order; but for those of
+    `TABLE_FIELDS`, which only rows of other tables have.
+
+    Args:
+        emotion: a label in the corpus' own words.
+        choices: options of a question about it, texts or recordings.
+        answer: the true answer; of a choice, its place among `choices` in digits, from 0.
+        row: values that templates of a task may use, by column.
     """
 
     turn_index: int
@@ -166,6 +173,13 @@ class Turn:
     valence: tuple[float, ...] = ()
     arousal: tuple[float, ...] = ()
     va_rate_hz: float | None = None
+    choices: tuple[str | Clip, ...] = ()
+    answer: str | None = None
+    row: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+TABLE_FIELDS = ("choices", "answer", "row")
+"""Fields of `Turn` that are no columns of a release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +281,9 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, read_clip
     if role not in ("user", "assistant"):
         raise ReleaseError(f"{where}: role must be 'user' or 'assistant', found {role!r}")
     emotion = raw.get("emotion")
-    if emotion is not None and emotion not in EMOTIONS:
+    if emotion is not None and (not isinstance(emotion, str) or not emotion):
         number = ", a class number: write the label itself" if isinstance(emotion, int | float) else ""
-        raise ReleaseError(f"{where}: emotion must be one of {', '.join(EMOTIONS)} or null, found {emotion!r}{number}")
+        raise ReleaseError(f"{where}: emotion must be a label, or null, found {emotion!r}{number}")
     valence, arousal = rated_values(raw, where)
     return Turn(
         turn_index=position,
@@ -319,9 +333,6 @@ def parse_pair(row: Row, where: str) -> ConflictPair:
     pair = ConflictPair(**{name: required(row, name, kind, where) for name, kind in kinds.items()})
     if pair.audio_emotion == pair.video_emotion:
         raise ReleaseError(f"{where}: sound and face must disagree, both are {pair.audio_emotion!r}")
-    for emotion in (pair.audio_emotion, pair.video_emotion):
-        if emotion not in EMOTIONS:
-            raise ReleaseError(f"{where}: emotions must be among {', '.join(EMOTIONS)}, found {emotion!r}")
     return pair
 
 
@@ -376,9 +387,23 @@ def dialogue_row(dialogue: Dialogue) -> dict[str, Any]:
 
 
 def _turn_row(turn: Turn) -> dict[str, Any]:
-    row = {column.name: getattr(turn, column.name) for column in fields(Turn) if column.name != "clip"}
+    columns = [column.name for column in fields(Turn) if column.name not in ("clip", *TABLE_FIELDS)]
+    row = {name: getattr(turn, name) for name in columns}
     digest = turn.clip.sha256 if turn.clip else None
-    return {**row, "clip_sha256": digest, "valence": list(turn.valence), "arousal": list(turn.arousal)}
+    row |= {"clip_sha256": digest, "valence": list(turn.valence), "arousal": list(turn.arousal)}
+    return {**row, **_table_row(turn)}
+
+
+def _table_row(turn: Turn) -> dict[str, Any]:
+    """The values of `TABLE_FIELDS`, recordings by their digests; nothing where there are none."""
+    row: dict[str, Any] = {}
+    if turn.choices:
+        row["choices"] = [option if isinstance(option, str) else {"clip": option.sha256} for option in turn.choices]
+    if turn.answer is not None:
+        row["answer"] = turn.answer
+    if turn.row:
+        row["row"] = dict(turn.row)
+    return row
 
 
 def pair_row(pair: ConflictPair) -> dict[str, Any]:

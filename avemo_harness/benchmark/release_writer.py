@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from avemo_harness.benchmark.release import (
     CONFLICT,
     STREAM_COLUMNS,
+    TABLE_FIELDS,
     Clip,
     ConflictPair,
     Dialogue,
@@ -99,7 +100,7 @@ def _write_rows(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -
 def _dialogue_schema() -> pa.Schema:
     import pyarrow as pa
 
-    columns = {column.name: _arrow_type(column.type) for column in fields(Turn)}
+    columns = {column.name: _arrow_type(column.type) for column in fields(Turn) if column.name not in TABLE_FIELDS}
     of_clip = {
         "clip": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
         "clip_sha256": pa.string(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.benchmark.release import Clip
@@ -13,7 +13,7 @@ from avemo_harness.benchmark.release import Clip
 if TYPE_CHECKING:
     import numpy as np
 
-    from avemo_harness.benchmark.task import ConditionName, GenerationSpec, LabelOutput, SpokenOutput
+    from avemo_harness.benchmark.task import ConditionName, GenerationSpec, ModelOutput
 
 ItemKey = tuple[str, str]
 """Task and item id: names an item in a run."""
@@ -29,7 +29,9 @@ class Item:
     Args:
         unit: dialogue and condition; the items of a unit are asked together, in turn order.
         cluster: what the item is resampled with; its dialogue, or the dialogues that conflict pairs join.
-        gold: the turn's emotion; None for a conflict, whose two labels stand apart, and for replies.
+        gold: the turn's label, the letter of the right option, or the true answer; None for a conflict, whose two
+            labels stand apart, and for replies.
+        order: of a choice, the options by their places in the data set, as they are shown; else empty.
     """
 
     task: str
@@ -42,6 +44,19 @@ class Item:
     gold: str | None = None
     audio_label: str | None = None
     video_label: str | None = None
+    order: tuple[int, ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Item:
+        """Read a stored item (TypeError: a field is missing or unknown)."""
+        return cls(**{**values, "order": tuple(values.get("order", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        """The stored item; without an order where it has none."""
+        stored = asdict(self)
+        if not self.order:
+            del stored["order"]
+        return stored
 
     def without_labels(self) -> Item:
         """The item as a model may see it."""
@@ -77,7 +92,7 @@ class Request:
     dialogue_id: str
     turn_index: int
     messages: tuple[Message, ...]
-    output: LabelOutput | SpokenOutput
+    output: ModelOutput
     generation: GenerationSpec
     item: Item | None = None
 
@@ -96,7 +111,7 @@ class Request:
 def request_key(
     identity: Mapping[str, str],
     messages: tuple[Message, ...],
-    output: LabelOutput | SpokenOutput,
+    output: ModelOutput,
     generation: GenerationSpec,
     seed: int,
     item: Item | None = None,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
     model_serializer,
+    model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from avemo_harness.benchmark.columns import DatasetSpec
+from avemo_harness.benchmark.spec import Spec, Words, as_tuple, unknown_name
 from avemo_harness.benchmark.template import template_problem
 
 ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
@@ -29,40 +30,7 @@ ScorerMetrics = Mapping[str, frozenset[str]]
 """The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _unknown(kind: str, found: str, known: Iterable[str]) -> PydanticCustomError:
-    """The error of a name that is not among the known ones; it carries them for the reader of the file."""
-    facts = {"kind": kind, "found": found, "known": list(known)}
-    return PydanticCustomError("unknown_name", "unknown {kind} {found}", facts)
-
-
-Word = Annotated[str, Field(min_length=1)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)]
-
-
-class DatasetSpec(_Spec):
-    """Rows of a release that the task asks about."""
-
-    path: str | None = None
-    """Hub id, folder or Parquet file; `builtin:demo` for the built-in demo; without it, the configured release."""
-    name: str
-    """Config of the release, one of the benchmark's splits."""
-    split: str = "test"
-    """Data set split."""
-    revision: str | None = None
-    """Hub revision to pin."""
-
-
-class ConditionSpec(_Spec):
+class ConditionSpec(Spec):
     """Change of the clips before a model sees them."""
 
     name: ConditionName
@@ -77,11 +45,11 @@ def _condition(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class ContextSpec(_Spec):
+class ContextSpec(Spec):
     """Part of the dialogue that precedes the question."""
 
-    turns: Literal["history", "none"] = "history"
-    """Every turn before the asked one, or nothing."""
+    turns: Literal["history", "none", "questions"] = "history"
+    """Every turn before the asked one, nothing, or the task's questions about them with the model's own answers."""
     assistant_as: Literal["text"] = "text"
     """Form of the assistant's earlier turns."""
     assistant_replies: Literal["gold", "own"] = "gold"
@@ -90,7 +58,7 @@ class ContextSpec(_Spec):
     @property
     def needs_own_replies(self) -> bool:
         """True where a question cannot be asked before the turns before it are answered."""
-        return self.assistant_replies == "own" and self.turns == "history"
+        return self.turns == "questions" or (self.assistant_replies == "own" and self.turns == "history")
 
 
 def _valid_template(text: str) -> str:
@@ -99,26 +67,32 @@ def _valid_template(text: str) -> str:
     return text
 
 
-class TextTemplate(_Spec):
-    """Text, a Jinja2 template over `turn`, `dialogue` and `labels`."""
+class TextTemplate(Spec):
+    """Text, a Jinja2 template over `turn`, `dialogue`, `labels` and, of a table, `row`."""
 
     type: Literal["text"]
     text: Annotated[str, AfterValidator(_valid_template)]
 
 
-class ClipTemplate(_Spec):
+class ClipTemplate(Spec):
     """The asked turn's clip, after the task's condition."""
 
     type: Literal["clip"]
 
 
-class MessageTemplate(_Spec):
+class ChoicesTemplate(Spec):
+    """The options of a choice behind their letters, a line each; recordings are under the task's condition."""
+
+    type: Literal["choices"]
+
+
+class MessageTemplate(Spec):
     """The message that asks the question."""
 
     role: Literal["user"]
     content: Annotated[
-        tuple[Annotated[TextTemplate | ClipTemplate, Field(discriminator="type")], ...],
-        BeforeValidator(_as_tuple),
+        tuple[Annotated[TextTemplate | ClipTemplate | ChoicesTemplate, Field(discriminator="type")], ...],
+        BeforeValidator(as_tuple),
         Field(min_length=1),
     ]
 
@@ -132,7 +106,7 @@ def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
 def _known_label(label: str, info: ValidationInfo) -> str:
     labels = info.data.get("labels")
     if labels is not None and label not in labels:
-        raise _unknown("label", label, labels)
+        raise unknown_name("label", label, labels)
     return label
 
 
@@ -178,7 +152,7 @@ def _for_ranking(rank_by: RankBy, info: ValidationInfo) -> RankBy:
     return rank_by
 
 
-class LabelOutput(_Spec):
+class LabelOutput(Spec):
     """The answer is one of a few labels."""
 
     type: Literal["label"]
@@ -188,29 +162,67 @@ class LabelOutput(_Spec):
         dict[Annotated[str, AfterValidator(_language)], dict[Annotated[str, AfterValidator(_known_label)], Words]],
         BeforeValidator(_by_language, json_schema_input_type=_SynonymsInYaml),
         AfterValidator(_one_label_a_word),
-    ] = {}
+    ] = Field(default={})
     """Further words that count as a label, by language and label. All languages count; by label alone means `any`."""
     method: Literal["generate", "rank"] = "generate"
     """Parse generated text, or rank the labels by log-probability."""
     rank_by: Annotated[RankBy, AfterValidator(_for_ranking)] = "raw"
     """Score that decides: the label's log-probability (raw), that per token, or that less the one without media."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"rank_by"})
+
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A task that says nothing of ranking has the same content, and so the same digest, with this field or without;
-        # so has one whose synonyms are of no language, as all were before languages were told apart.
-        values: dict[str, Any] = dump(self)
+        values = super()._dump(dump)
+        # Words of no language are written as they were before languages were told apart.
         if list(values.get("synonyms", ())) == [ANY_LANGUAGE]:
             values["synonyms"] = values["synonyms"][ANY_LANGUAGE]
-        if self.rank_by == "raw":
-            values.pop("rank_by", None)
         return values
 
 
-class SpokenOutput(_Spec):
+class SpokenOutput(Spec):
     """The answer is a reply: text and, where the model speaks, sound."""
 
     type: Literal["spoken_response"]
+
+
+OTHER_LABELS = "*"
+"""In a `label_map`, every label that is neither named there nor one of the task's."""
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""Names of the options of a choice, in the order in which they are shown."""
+
+
+class ChoiceOutput(Spec):
+    """The answer is one of the item's own options, by its letter."""
+
+    type: Literal["choice"]
+    method: Literal["generate", "rank"] = "generate"
+    """Parse generated text, or rank the letters by log-probability."""
+    order: Literal["shuffled", "given", "rotations"] = "shuffled"
+    """Options shuffled by item and seed, as the table has them, or each item once for every rotation of them."""
+
+
+class TextOutput(Spec):
+    """The answer is free text."""
+
+    type: Literal["text"]
+
+
+class NumberOutput(Spec):
+    """The answer is a number: the first within the range that the text holds."""
+
+    type: Literal["number"]
+    low: float
+    """Lowest value that can be answered."""
+    high: float
+    """Highest value that can be answered."""
+
+
+Output = LabelOutput | SpokenOutput | ChoiceOutput | TextOutput | NumberOutput
+"""Kinds of answers that a task wants."""
+ModelOutput = LabelOutput | SpokenOutput | TextOutput
+"""Kinds of answers that a model is asked for: letters of a choice are labels, a number is text."""
 
 
 def _for_sampling(value: float | None, info: ValidationInfo) -> float | None:
@@ -219,7 +231,7 @@ def _for_sampling(value: float | None, info: ValidationInfo) -> float | None:
     return value
 
 
-class GenerationSpec(_Spec):
+class GenerationSpec(Spec):
     """Generation settings, all explicit so that no checkpoint's defaults decide."""
 
     max_new_tokens: Annotated[int, Field(ge=1, le=32_768)] = 16
@@ -231,7 +243,7 @@ class GenerationSpec(_Spec):
 def _known_scorer(name: str, info: ValidationInfo) -> str:
     scorers: ScorerMetrics | None = info.context
     if scorers is not None and name not in scorers:
-        raise _unknown("scorer", name, sorted(scorers))
+        raise unknown_name("scorer", name, sorted(scorers))
     return name
 
 
@@ -239,7 +251,7 @@ def _metric_of_scorer(metric: str, info: ValidationInfo) -> str:
     scorers: ScorerMetrics = info.context or {}
     known = scorers.get(info.data.get("name", ""))
     if known is not None and metric not in known:
-        raise _unknown("metric", metric, sorted(known))
+        raise unknown_name("metric", metric, sorted(known))
     return metric
 
 
@@ -247,7 +259,7 @@ def _metric_of_any_scorer(metric: str, info: ValidationInfo) -> str:
     scorers: ScorerMetrics | None = info.context
     known = set().union(*scorers.values()) if scorers is not None else {metric}
     if metric not in known:
-        raise _unknown("metric", metric, sorted(known))
+        raise unknown_name("metric", metric, sorted(known))
     return metric
 
 
@@ -257,23 +269,20 @@ def _of_reasoning(profile: ReasoningProfile | None, info: ValidationInfo) -> Rea
     return profile
 
 
-class ScorerSpec(_Spec):
+class ScorerSpec(Spec):
     """A scorer and which of its metrics the task reports."""
 
     name: Annotated[str, AfterValidator(_known_scorer)]
     metrics: Annotated[
-        tuple[Annotated[str, AfterValidator(_metric_of_scorer)], ...], BeforeValidator(_as_tuple), Field(min_length=1)
+        tuple[Annotated[str, AfterValidator(_metric_of_scorer)], ...], BeforeValidator(as_tuple), Field(min_length=1)
     ]
     profile: Annotated[ReasoningProfile | None, AfterValidator(_of_reasoning)] = None
     """Of `reasoning`: av_emo (the default), or calibrated: with thresholds from the judge's training labels."""
 
-    @model_serializer(mode="wrap")
-    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # As for `rank_by`: a scorer without a profile has the same content with this field or without.
-        values: dict[str, Any] = dump(self)
-        if self.profile is None:
-            values.pop("profile", None)
-        return values
+    parameters: dict[str, Any] = Field(default={})
+    """Arguments of the scorer, by name."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"profile", "parameters"})
 
 
 def _reported(headline: str | None, info: ValidationInfo) -> str | None:
@@ -281,12 +290,49 @@ def _reported(headline: str | None, info: ValidationInfo) -> str | None:
     if headline is not None and "scorers" in info.data:
         reported = [metric for scorer in info.data["scorers"] for metric in scorer.metrics]
         if headline not in reported:
-            raise _unknown("headline metric", headline, reported)
+            raise unknown_name("headline metric", headline, reported)
     return headline
 
 
-class TaskSpec(_Spec):
+def _as_pairs(value: Any) -> Any:
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+
+def _labels_of(info: ValidationInfo) -> tuple[str, ...] | None:
+    """The task's labels; None where its output is wrong itself, and reported already."""
+    output = info.data.get("output")
+    return output.labels if isinstance(output, LabelOutput) else () if output is not None else None
+
+
+def _to_known_labels(label_map: dict[str, str | None], info: ValidationInfo) -> dict[str, str | None]:
+    labels = _labels_of(info)
+    for corpus_label, label in label_map.items():
+        if labels is not None and label is not None and label not in labels:
+            raise unknown_name("label", label, labels)
+        if corpus_label == OTHER_LABELS and label is not None:
+            raise ValueError(
+                f"{OTHER_LABELS!r} stands for all labels that are not named, which can only be left out: null"
+            )
+    return label_map
+
+
+def _of_known_labels(opposites: tuple[tuple[str, str], ...], info: ValidationInfo) -> tuple[tuple[str, str], ...]:
+    labels = _labels_of(info)
+    for label in (label for pair in opposites for label in pair):
+        if labels is not None and label not in labels:
+            raise unknown_name("label", label, labels)
+    return opposites
+
+
+def _without_required_condition(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema.get("required", ()) if name != "condition"]
+
+
+class TaskSpec(Spec):
     """One task: everything that decides what is asked and how it is scored."""
+
+    model_config = ConfigDict(json_schema_extra=_without_required_condition)
+    later: ClassVar[frozenset[str]] = frozenset({"label_map", "opposites"})
 
     task: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     """Unique name."""
@@ -299,15 +345,32 @@ class TaskSpec(_Spec):
     """Every user turn with a label is one question."""
     condition: Annotated[ConditionSpec, BeforeValidator(_condition)]
     context: ContextSpec = ContextSpec()
-    messages: Annotated[tuple[MessageTemplate, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-    output: Annotated[LabelOutput | SpokenOutput, Field(discriminator="type")]
+    messages: Annotated[tuple[MessageTemplate, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    output: Annotated[Output, Field(discriminator="type")]
+    label_map: Annotated[dict[str, str | None], AfterValidator(_to_known_labels)] = Field(default={})
+    """Labels of the data set and which of the task's labels each is; null leaves its turns out, counted, and so does
+    `"*": null` with all that are not named."""
+    opposites: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_pairs), AfterValidator(_of_known_labels)] = ()
+    """Pairs of labels that a conflict joins, where the data set has no conflict pairs of its own."""
     generation: GenerationSpec = GenerationSpec()
-    scorers: Annotated[tuple[ScorerSpec, ...], BeforeValidator(_as_tuple)] = ()
+    scorers: Annotated[tuple[ScorerSpec, ...], BeforeValidator(as_tuple)] = ()
     headline: Annotated[str | None, AfterValidator(_reported)] = None
     """The one metric that stands for the task; one of its scorers' metrics."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _condition_of_table(cls, values: Any) -> Any:
+        """The condition of a table that names none: its recordings as they are."""
+        if not isinstance(values, dict) or "condition" in values:
+            return values
+        columns = values["dataset"].get("columns") if isinstance(values.get("dataset"), dict) else None
+        if not isinstance(columns, dict):
+            return values
+        # `audio_only` needs no picture, and leaves the sound as it is.
+        return {**values, "condition": "audio_only" if "sound" in columns and "video" not in columns else "full_av"}
 
-class ColumnSpec(_Spec):
+
+class ColumnSpec(Spec):
     """One column of a group's row: a metric of the group's task under a condition."""
 
     name: str
@@ -315,11 +378,11 @@ class ColumnSpec(_Spec):
     metric: Annotated[str, AfterValidator(_metric_of_any_scorer)]
 
 
-class GroupSpec(_Spec):
+class GroupSpec(Spec):
     """A group: its tasks are those that name it; this says how its row is laid out."""
 
     group: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     title: str
     reference_row: str | None = None
     """Name of the row of the model `reference`, such as Real."""
-    columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(as_tuple), Field(min_length=1)]

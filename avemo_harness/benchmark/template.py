@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import Dialogue, Turn
 from avemo_harness.errors import TaskError
@@ -17,8 +18,13 @@ NAMES: dict[str, frozenset[str]] = {
     "turn": frozenset({"text", "turn_index"}),
     "dialogue": frozenset({"language"}),
     "labels": frozenset(),
+    "row": frozenset(),
 }
-"""Names that a template may use, with the properties of the asked turn and its dialogue: none tells the emotion."""
+"""Names that a template may use, with the properties of the asked turn and its dialogue: none tells the emotion.
+
+Of `row` any column may be used but those that hold the label, the answer, the reply or recordings.
+"""
+_ANY_PROPERTY = frozenset({"row"})
 
 FILTERS = frozenset({"capitalize", "first", "join", "last", "length", "lower", "replace", "title", "trim", "upper"})
 MAX_DEPTH = 20
@@ -37,11 +43,19 @@ def _compiled(text: str) -> Template:
     return _environment().from_string(text)
 
 
-def template_problem(text: str) -> str | None:
+def row_template_problem(text: str) -> str | None:
+    """Say what is wrong with a column that is made by a template over `row`, None where nothing is."""
+    return template_problem(text, ("row",))
+
+
+def template_problem(text: str, names: Collection[str] = tuple(NAMES)) -> str | None:
     """Say what is wrong with a template, None where nothing is.
 
+    Args:
+        names: those that it may use.
+
     >>> template_problem("How does {{ speaker }} feel?")
-    "template uses unknown name 'speaker'; known: dialogue, labels, turn"
+    "template uses unknown name 'speaker'; known: dialogue, labels, row, turn"
     """
     if "{" not in text:
         return None
@@ -59,16 +73,16 @@ def template_problem(text: str) -> str | None:
                 return f"template uses unknown filter {node.name!r}; known: {', '.join(sorted(FILTERS))}"
         if _depth(tree) > MAX_DEPTH:
             return f"template: nested deeper than {MAX_DEPTH} levels"
-        unknown = sorted(meta.find_undeclared_variables(tree) - set(NAMES))
+        unknown = sorted(meta.find_undeclared_variables(tree) - set(names))
     except TemplateSyntaxError as error:
         return f"template: {error.message} (line {error.lineno} of the text)"
     except RecursionError:
         return f"template: nested deeper than {MAX_DEPTH} levels"
     if unknown:
-        return f"template uses unknown name {unknown[0]!r}; known: {', '.join(sorted(NAMES))}"
+        return f"template uses unknown name {unknown[0]!r}; known: {', '.join(sorted(names))}"
     for access in tree.find_all(nodes.Getattr):
         owner = access.node.name if isinstance(access.node, nodes.Name) else ""
-        if owner in NAMES and access.attr not in NAMES[owner]:
+        if owner in NAMES.keys() - _ANY_PROPERTY and access.attr not in NAMES[owner]:
             known = ", ".join(sorted(NAMES[owner])) or "none"
             return f"template uses {owner}.{access.attr}, which it may not see; known: {known}"
     return None
@@ -91,7 +105,21 @@ def render(text: str, turn: Turn, dialogue: Dialogue, labels: tuple[str, ...]) -
             turn={name: getattr(turn, name) for name in NAMES["turn"]},
             dialogue={name: getattr(dialogue, name) for name in NAMES["dialogue"]},
             labels=labels,
+            row=turn.row,
         )
+    # A template is its author's program: it can raise anything.
+    except Exception as error:
+        raise TaskError(f"template {text[:60]!r}: {error}") from error
+
+
+def render_row(text: str, row: Mapping[str, Any]) -> str:
+    """Fill a template in from a row of a table, such as one that makes a column.
+
+    Raises:
+        TaskError: it asks for a column that the row does not have, or fails otherwise.
+    """
+    try:
+        return _compiled(text).render(row=row)
     # A template is its author's program: it can raise anything.
     except Exception as error:
         raise TaskError(f"template {text[:60]!r}: {error}") from error

@@ -21,6 +21,7 @@ from avemo_harness.benchmark.release_loader import (
     load_release,
     with_known_streams,
 )
+from avemo_harness.benchmark.request_builder import output_of
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -336,7 +337,7 @@ def prepare(
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)
     if isinstance(model, AnswersByItem):
-        model.expect([(i.without_labels(), task.spec.output) for task in asked for i in selected[task.name]])
+        model.expect([(i.without_labels(), output_of(task.spec, i)) for task in asked for i in selected[task.name]])
     folder = Path(output_path) if output_path else Path("runs") / _default_name(record)
     open_run(folder, record)
     items, more = add_items(folder, plans, selected, say)
@@ -353,7 +354,7 @@ def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: di
         task.name
         for task in tasks
         if task.name in plans
-        and not any(model.has_answer(i.without_labels(), task.spec.output) for i in plans[task.name].items)
+        and not any(model.has_answer(i.without_labels(), output_of(task.spec, i)) for i in plans[task.name].items)
     ]
     for name in unanswered:
         del plans[name]

@@ -31,6 +31,7 @@ _WANTED: Mapping[Output, str] = {
     "label_text": "label",
     "label_ranking": "label_logprobs",
     "spoken_response": "speech",
+    "text": "text",
 }
 """The field of an answer that each kind of output asks for."""
 

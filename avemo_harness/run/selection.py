@@ -12,7 +12,6 @@ from functools import cached_property
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import (
     Plan,
-    RequestBuilder,
     describe_not_asked,
     items_to_answer_first,
     plan_items,
@@ -20,7 +19,8 @@ from avemo_harness.benchmark.planning import (
 )
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item, ItemKey
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.benchmark.request_builder import RequestBuilder
+from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
 from avemo_harness.models.base import Capabilities, Output
@@ -275,7 +275,7 @@ def plan_tasks(
         if reason := _skip_reason(task.spec, release, capabilities, config):
             skipped[task.name] = reason
             continue
-        plan = plan_items(task.spec, release)
+        plan = plan_items(task.spec, release, config.seed)
         if capabilities.needs_reference:
             plan = _with_reply(plan, task.spec, release, config)
         if plan.items:
@@ -299,9 +299,9 @@ def _skip_reason(task: TaskSpec, release: Release, capabilities: Capabilities, c
 
 def output_kind(task: TaskSpec) -> Output:
     """The kind of answer that a task needs of a model."""
-    if isinstance(task.output, LabelOutput):
+    if isinstance(task.output, LabelOutput | ChoiceOutput):
         return "label_ranking" if task.output.method == "rank" else "label_text"
-    return "spoken_response"
+    return "spoken_response" if isinstance(task.output, SpokenOutput) else "text"
 
 
 def _with_reply(plan: Plan, task: TaskSpec, release: Release, config: RunConfig) -> Plan:
@@ -363,7 +363,7 @@ def group_into_units(
         by_item: as in `RequestBuilder`.
     """
     questions: dict[str, list[Question]] = {}
-    for task in sorted(tasks, key=lambda task: not isinstance(task.spec.output, LabelOutput)):
+    for task in sorted(tasks, key=lambda task: isinstance(task.spec.output, SpokenOutput)):
         builder = RequestBuilder(
             task=task.spec,
             release=releases[task.name],

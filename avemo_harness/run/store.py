@@ -81,7 +81,7 @@ def add_items(
                     f"{path}: was damaged; {n_held - len(items[task])} of its items, which were not asked yet, are "
                     "forgotten; name them again with --limit, --ids or --where"
                 )
-            text = json_lines(asdict(item) for item in items[task])
+            text = json_lines(item.to_json() for item in items[task])
             _write_changed(path, text)
             of_task = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
             counts[task] = asdict(of_task)
@@ -107,7 +107,7 @@ def read_items(folder: Path, task: str) -> list[Item]:
             "again, which writes both"
         )
     try:
-        return [Item(**parse_line(line)) for line in data.splitlines()]
+        return [Item.from_json(parse_line(line)) for line in data.splitlines()]
     except (ValueError, TypeError) as error:
         raise StoreError(
             f"{path}: the list of the task's items cannot be read ({error}); give the run's command again, which "
@@ -152,7 +152,7 @@ def _held_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
     n_asked = counts.asked if counts else len(lines)
     if counts and counts.asked == counts.available:
         return {item.item_id for item in plan.items}, n_asked
-    whole = {item.item_id for item in plan.items if json_lines([asdict(item)]).strip().encode() in lines}
+    whole = {item.item_id for item in plan.items if json_lines([item.to_json()]).strip().encode() in lines}
     return whole | _asked_ids(folder, task), n_asked
 
 

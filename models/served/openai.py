@@ -79,7 +79,7 @@ class OpenAi:
         timeout_s: float = 300.0
         total_s: float = 1800.0
 
-    capabilities = Capabilities(frozenset({"label_text", "label_ranking", "spoken_response"}), MOST, USUAL)
+    capabilities = Capabilities(frozenset({"label_text", "label_ranking", "spoken_response", "text"}), MOST, USUAL)
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         if find_spec("httpx") is None:
@@ -87,7 +87,7 @@ class OpenAi:
         self._arguments, self._setup = arguments, setup
         self._urls = _urls(arguments.base_url)
         if not arguments.speech:
-            self.capabilities = Capabilities(frozenset({"label_text", "label_ranking"}), MOST, USUAL)
+            self.capabilities = Capabilities(frozenset({"label_text", "label_ranking", "text"}), MOST, USUAL)
         self._messenger = Messenger(arguments.system, arguments.layout, arguments.sound_part)
         self._priors: dict[tuple[tuple[str, ...], tuple[str, ...]], asyncio.Task[Mapping[str, float] | None]] = {}
 
@@ -147,7 +147,7 @@ class OpenAi:
             voice = {"voice": self._arguments.voice} if self._arguments.voice else {}
             form = self._arguments.speech_format.removeprefix("bare_")
             payload |= {"modalities": ["text", "audio"], "audio": {**voice, "format": form}}
-        elif self._choices and request.output.method == "generate":
+        elif self._choices and isinstance(request.output, LabelOutput) and request.output.method == "generate":
             payload["structured_outputs"] = {"choice": list(request.output.labels)}
         return payload
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from avemo_harness import errors
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech, Text
-from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
+from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, ModelOutput, SpokenOutput, TextOutput
 from avemo_harness.errors import AvemoError, GenerationError, message_of
 
 VERSION = 2
@@ -152,7 +152,11 @@ Fetch = Callable[[str], bytes]
 
 Buffer = bytes | bytearray | memoryview
 
-_OUTPUTS: dict[str, type[LabelOutput] | type[SpokenOutput]] = {"label": LabelOutput, "spoken_response": SpokenOutput}
+_OUTPUTS: dict[str, type[ModelOutput]] = {
+    "label": LabelOutput,
+    "spoken_response": SpokenOutput,
+    "text": TextOutput,
+}
 _NUMBERS = frozenset("fiu")
 _ERROR_CLASSES = {
     name: kind

@@ -152,7 +152,7 @@ BROKEN = [
         "template with an unknown name",
         "messages: [{role: user, content: [{type: text, text: '{{ speaker }}'}]}]\n",
         5,
-        "unknown name 'speaker'; known: dialogue, labels, turn",
+        "unknown name 'speaker'; known: dialogue, labels, row, turn",
     ),
     (
         "template that tells the answer",

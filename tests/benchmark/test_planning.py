@@ -21,8 +21,9 @@ from support.planned import (
 )
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import RequestBuilder, items_to_answer_first, plan_items
+from avemo_harness.benchmark.planning import items_to_answer_first, plan_items
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
+from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
 
@@ -257,9 +258,9 @@ def test_dialogues_that_pairs_link_are_one_cluster() -> None:
         ),
         (ALONE, release_of(make_dialogue("d1")), "holds nothing to ask; it has no conflict pairs"),
         (
-            make_task(output={"type": "label", "labels": ["happy", "angry"]}),
+            make_task(output={"type": "choice"}),
             release_of(make_dialogue("d1")),
-            "d1 is labelled 'sad', which is not among the task's labels (happy, angry)",
+            "holds nothing to ask; no user turn has choices and an answer",
         ),
     ],
 )

@@ -61,7 +61,7 @@ def test_what_a_question_needs_is_at_hand(text: str) -> None:
     [
         ("{{ turn", "template: unexpected end of template"),
         ("a\n{% if %}", "(line 2 of the text)"),
-        ("{{ speaker }}", "unknown name 'speaker'; known: dialogue, labels, turn"),
+        ("{{ speaker }}", "unknown name 'speaker'; known: dialogue, labels, row, turn"),
         ("{{ labels | jion }}", "unknown filter 'jion'; known: capitalize, first, join"),
         ("{{ turn is nothing }}", "No test named 'nothing'"),
         ("{% include 'x' %}", "include is not allowed"),

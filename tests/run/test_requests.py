@@ -15,10 +15,11 @@ from support.synthetic_release import CONFIG, write_synthetic_release
 
 from avemo_harness import files, media
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import RequestBuilder, plan_items
+from avemo_harness.benchmark.planning import plan_items
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
+from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.errors import UsageError
 from avemo_harness.models.answer_lines import masked, masked_item_id
 from avemo_harness.models.served.messages import Messenger, SoundPart

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import RequestBuilder, plan_items
+from avemo_harness.benchmark.planning import plan_items
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Release, Turn, make_release
 from avemo_harness.benchmark.request import Request, Text
+from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
 
 

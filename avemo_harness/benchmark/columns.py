@@ -1,0 +1,85 @@
+"""Where a task's rows come from, and which columns of a table hold what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from avemo_harness.benchmark.spec import Spec
+from avemo_harness.benchmark.template import row_template_problem
+
+
+def _column(text: str) -> str:
+    if wrong := row_template_problem(text):
+        raise ValueError(wrong)
+    return text
+
+
+Column = Annotated[str, Field(min_length=1), AfterValidator(_column)]
+"""Name of a column, path into its records such as `context.audio`, or a template over `row` with `{{ }}`."""
+
+
+class ColumnsSpec(Spec):
+    """Columns of a table by what they hold."""
+
+    sound: Column | None = None
+    """Recording to hear: bytes, path, `datasets.Audio`, or a file inside an archive as `archive.zip::name`."""
+    video: Column | None = None
+    """Recording to see, with its sound unless `sound` names another."""
+    text: Column | None = None
+    """What is said."""
+    label: Column | None = None
+    """The true label, in the words of the corpus; class numbers stand for their names."""
+    answer: Column | None = None
+    """The true answer: of a choice, its letter, number from 0 or text; else a text or a number."""
+    choices: Column | None = None
+    """The options of a choice: a list of texts, or of recordings."""
+    speaker: Column | None = None
+    """Who speaks."""
+    dialogue: Column | None = None
+    """Rows with the same value are turns of one dialogue; without it, each row is one."""
+    turn: Column | None = None
+    """Order of the turns of a dialogue; by default that of the rows."""
+    role: Column | None = None
+    """`user` or `assistant`; by default every turn is the user's."""
+    reply: Column | None = None
+    """The assistant's reply to the turn, as text."""
+    language: Column | None = None
+    """Code such as en; a template of plain text gives all rows the same."""
+    licence: Column | None = None
+    """Licence of a row's recordings."""
+    id: Column | None = None
+    """Name of the dialogue where `dialogue` is not given; by default its number."""
+    turns: Column | None = None
+    """List of records, one a turn, of a dialogue a row; columns of turns are then looked for in these records."""
+
+
+def _without_required_name(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema.get("required", ()) if name != "name"]
+
+
+class DatasetSpec(Spec):
+    """Rows that the task asks about: of a release, or with `columns` of any table."""
+
+    model_config = ConfigDict(json_schema_extra=_without_required_name)
+    later: ClassVar[frozenset[str]] = frozenset({"columns"})
+
+    path: str | None = None
+    """Hub id, folder or file; `builtin:demo` for the built-in demo; without it, the configured release.
+    With `columns` also JSONL, CSV, a folder of files, or WebDataset tars, relative to this file."""
+    name: str
+    """Config of the release, one of the benchmark's splits; of a table `default`, unless given."""
+    split: str = "test"
+    """Data set split."""
+    revision: str | None = None
+    """Hub revision to pin."""
+    columns: ColumnsSpec | None = None
+    """Columns of a table that is no release."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_of_table(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("columns") is not None and "name" not in values:
+            return {**values, "name": "default"}
+        return values

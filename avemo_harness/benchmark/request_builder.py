@@ -1,0 +1,157 @@
+"""Build the request of an item: render its messages, and make its clips under the task's condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.planning import choice_orders, shows_clip
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn
+from avemo_harness.benchmark.request import Item, Message, Request, Text, request_key
+from avemo_harness.benchmark.task import (
+    LETTERS,
+    ChoiceOutput,
+    ChoicesTemplate,
+    GenerationSpec,
+    LabelOutput,
+    ModelOutput,
+    NumberOutput,
+    TaskSpec,
+    TextOutput,
+    TextTemplate,
+)
+from avemo_harness.benchmark.template import render
+from avemo_harness.errors import MediaError
+
+
+def output_of(task: TaskSpec, item: Item) -> ModelOutput:
+    """What a model is asked for: of a choice, one of the letters of the item's options."""
+    output = task.output
+    if isinstance(output, ChoiceOutput):
+        return LabelOutput(type="label", labels=tuple(LETTERS[: len(item.order)]), method=output.method)
+    return TextOutput(type="text") if isinstance(output, NumberOutput) else output
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBuilder:
+    """Builds the request of an item of one task, release and model.
+
+    Args:
+        generation: the task's settings with the caller's overrides.
+        identity: the model's identity, part of every key.
+        by_item: the model's answers are kept by item, so requests name theirs (`Request.item`).
+    """
+
+    task: TaskSpec
+    release: Release
+    conditions: ConditionCache
+    generation: GenerationSpec
+    identity: Mapping[str, str]
+    seed: int
+    by_item: bool = False
+
+    def request(self, item: Item, own_replies: Mapping[int, str] | None = None) -> Request:
+        """Render the messages of an item and make its clips.
+
+        Args:
+            own_replies: the model's replies to the turns of `items_to_answer_first`, by turn.
+
+        Raises:
+            MediaError: a clip is missing or damaged.
+        """
+        if item.condition == "conflict":
+            dialogue, turn, clip = self._conflict(item)
+        else:
+            dialogue, turn, clip = self._turn(item)
+        history = self._history(dialogue, turn, own_replies or {})
+        messages = (*history, *self._question(dialogue, turn, clip, item.order))
+        named = item.without_labels() if self.by_item else None
+        output = output_of(self.task, item)
+        key = request_key(self.identity, messages, output, self.generation, self.seed, named)
+        return Request(key, item.dialogue_id, item.turn_index, messages, output, self.generation, named)
+
+    def _turn(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
+        dialogue = self.release.dialogue(item.dialogue_id)
+        turn = dialogue.turns[item.turn_index]
+        if turn.clip is None or not shows_clip(self.task):
+            return dialogue, turn, None
+        return dialogue, turn, self._conditioned(turn.clip)
+
+    def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
+        pair = self.release.pair(item.item_id)
+        dialogue = self.release.dialogue(pair.audio_dialogue_id)
+        audio = dialogue.turns[pair.audio_turn]
+        video = self.release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
+        if audio.clip is None or video.clip is None:
+            raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
+        return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
+
+    def _conditioned(self, clip: Clip) -> Clip:
+        condition = self.task.condition
+        if condition.name == "audio_only":
+            return self.conditions.audio_only(clip)
+        if condition.name == "video_only":
+            return self.conditions.video_only(clip, condition.noise)
+        return self.conditions.full_av(clip)
+
+    def _history(self, dialogue: Dialogue, asked: Turn, own_replies: Mapping[int, str]) -> Iterable[Message]:
+        if self.task.context.turns == "none":
+            return
+        if self.task.context.turns == "questions":
+            yield from self._answered(dialogue, own_replies)
+            return
+        for turn in dialogue.turns[: asked.turn_index]:
+            if turn.role == "user":
+                yield self._said(turn)
+                if turn.turn_index in own_replies:
+                    yield Message("assistant", (Text(own_replies[turn.turn_index]),))
+            elif not self.task.context.needs_own_replies:
+                yield Message("assistant", (Text(turn.text),))
+
+    def _answered(self, dialogue: Dialogue, own_replies: Mapping[int, str]) -> Iterable[Message]:
+        """The task's questions about earlier turns with the model's own answers."""
+        for index, answer in sorted(own_replies.items()):
+            turn = dialogue.turns[index]
+            clip = None if turn.clip is None or not shows_clip(self.task) else self._conditioned(turn.clip)
+            ((_, order),) = choice_orders(self.task, dialogue, turn, self.seed)
+            yield from self._question(dialogue, turn, clip, order)
+            yield Message("assistant", (Text(answer),))
+
+    def _said(self, turn: Turn) -> Message:
+        """An earlier turn of the user with its streams, under the task's condition where that is for all turns."""
+        if turn.clip is None:
+            return Message("user", (Text(turn.text),))
+        condition = self.task.condition
+        everywhere = condition.applies_to == "user_turns"
+        shown = self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
+        return Message("user", (shown,))
+
+    def _question(
+        self, dialogue: Dialogue, turn: Turn, clip: Clip | None, order: tuple[int, ...] = ()
+    ) -> Iterable[Message]:
+        labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else tuple(LETTERS[: len(order)])
+        for template in self.task.messages:
+            content: list[Text | Clip] = []
+            for block in template.content:
+                if isinstance(block, TextTemplate):
+                    content.append(Text(render(block.text, turn, dialogue, labels)))
+                elif isinstance(block, ChoicesTemplate):
+                    content.extend(self._options(turn, order))
+                elif clip is not None:
+                    content.append(clip)
+                else:
+                    raise MediaError(f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip")
+            yield Message(template.role, tuple(content))
+
+    def _options(self, turn: Turn, order: tuple[int, ...]) -> Iterable[Text | Clip]:
+        """The options behind their letters: texts as lines of one block, recordings each as a block of its own."""
+        lettered = [(letter, turn.choices[index]) for letter, index in zip(LETTERS, order, strict=False)]
+        texts = [f"{letter}. {option}" for letter, option in lettered if isinstance(option, str)]
+        if texts:
+            yield Text("\n".join(texts))
+        condition = self.task.condition
+        for letter, option in lettered:
+            if isinstance(option, Clip):
+                yield Text(f"{letter}.")
+                yield self.conditions.shown(option, condition.name, condition.noise)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn, make_release
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import (
     LETTERS,
@@ -220,6 +220,23 @@ def map_label(task: TaskSpec, label: str, where: str) -> str | None:
         f"{task.task}: {where} is labelled {label!r}, which is neither among the task's labels nor in its label_map"
         f"{hint(label, known)}; name it there, with null to leave it out"
     )
+
+
+def with_labels_of(task: TaskSpec, release: Release) -> Release:
+    """A release to learn the task's labels from; the same where all of its labels are the task's already.
+
+    Turns whose label the task leaves out, or does not know, have none.
+    """
+    assert isinstance(task.output, LabelOutput)
+    labels = {label: label for label in task.output.labels} | task.label_map
+    emotions = {turn.emotion for dialogue in release.dialogues for turn in dialogue.turns} - {None}
+    if all(labels.get(emotion or "") == emotion for emotion in emotions):
+        return release
+    dialogues = (
+        replace(dialogue, turns=tuple(replace(turn, emotion=labels.get(turn.emotion or "")) for turn in dialogue.turns))
+        for dialogue in release.dialogues
+    )
+    return make_release(release.source, release.name, release.split, release.commit, dialogues, ())
 
 
 def choice_orders(

@@ -93,6 +93,27 @@ def _unit_values(row: Row, key: str, where: str) -> tuple[float, ...]:
 EMOTIONS = ("neutral", "happy", "angry", "sad")
 """The four classes of the benchmark, in the order of its tables."""
 
+
+def order_labels(found: Iterable[str]) -> tuple[str, ...]:
+    """The order of labels in tables: the benchmark's four where there is no other, else those that there are.
+
+    >>> order_labels(["sad", "happy"])
+    ('neutral', 'happy', 'angry', 'sad')
+    >>> order_labels(["sad", "fear", "anger"])
+    ('sad', 'anger', 'fear')
+    """
+    labels = set(found)
+    if labels <= set(EMOTIONS):
+        return EMOTIONS
+    return (*(label for label in EMOTIONS if label in labels), *sorted(labels - set(EMOTIONS)))
+
+
+def labels_of_users(releases: Iterable[Release]) -> tuple[str, ...]:
+    """The labels of the user's turns in releases, in the order of tables."""
+    turns = (turn for release in releases for dialogue in release.dialogues for turn in dialogue.turns)
+    return order_labels(turn.emotion for turn in turns if turn.role == "user" and turn.emotion is not None)
+
+
 DEMO = "builtin:demo"
 """The source of the built-in demo release."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from avemo_harness.benchmark.published import TABLE_1, TABLE_3, PublishedTable
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.release import EMOTIONS, order_labels
 from avemo_harness.metrics.trajectory import Dimension
 from avemo_harness.recognizers.card import Agreement, Discrimination, LabelEvaluation, with_interval
 from avemo_harness.recognizers.heads.trajectory_evaluation import SplitResult
@@ -136,9 +136,11 @@ def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
     Rows are what is shown to one recogniser trained on sound and face with modality dropout, then to one
     that learned from that stream alone. Intervals (95 %) are of the weighted F1 and of the accuracy.
     """
-    rows = [["F1", *EMOTIONS, "weighted", "accuracy"]]
-    rows += [[*row, "—", "—"] for row in _published_rows(TABLE_1, "MultiDialog")]
-    rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one)] for one in recognitions]
+    labels = order_labels(score.label for one in recognitions for score in one.labels)
+    rows = [["F1", *labels, "weighted", "accuracy"]]
+    if labels == EMOTIONS:
+        rows += [[*row, "—", "—"] for row in _published_rows(TABLE_1, "MultiDialog")]
+    rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one, labels)] for one in recognitions]
     return [*aligned(rows), *dict.fromkeys(_f1_extent(one) for one in recognitions)]
 
 
@@ -146,9 +148,9 @@ def _f1_row_name(one: LabelEvaluation) -> str:
     return MODALITY_NAMES[one.view] if len(one.trained_on) > 1 else f"{MODALITY_NAMES[one.view]}, trained on it alone"
 
 
-def _f1_cells(one: LabelEvaluation) -> list[str]:
+def _f1_cells(one: LabelEvaluation, labels: Sequence[str]) -> list[str]:
     found = {score.label: score.f1.value for score in one.labels}
-    f1 = [_score_text(found[label]) for label in EMOTIONS]
+    f1 = [_score_text(found.get(label)) for label in labels]
     return [*f1, with_interval(one.weighted_f1), with_interval(one.accuracy)]
 
 

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Plan
+from avemo_harness.benchmark.planning import Plan, with_labels_of
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import (
     ReleaseOptions,
@@ -22,7 +23,7 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.request_builder import output_of
-from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
@@ -79,7 +80,17 @@ class RunReleases:
             ReleaseError: it is missing, unreachable or malformed.
         """
         path, revision = self.source(task)
-        return self._read(path, task.dataset.name, task.dataset.split, revision)
+        release = self._read(path, task.dataset.name, task.dataset.split, revision)
+        if task.condition.name != "conflict" or not task.opposites:
+            return release
+        return self._paired(task, release)
+
+    def _paired(self, task: TaskSpec, release: Release) -> Release:
+        from avemo_harness.data.conflict_pairs import with_pairs_of_task
+
+        paired = with_pairs_of_task(task, release, files.cache_dir() / "durations" / f"{release.fingerprint}.json")
+        # Tasks that pair alike ask of one release.
+        return self._loaded.setdefault((paired.source, paired.name, paired.split, paired.fingerprint), paired)
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
@@ -310,8 +321,8 @@ def prepare(
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     wanted = {output_kind(task.spec) for task in tasks}
     setup = ModelSetup(
-        releases=distinct,
-        training=lambda which: releases.training(which, distinct),
+        releases=_in_labels_of(tasks, distinct),
+        training=partial(_training, tasks, distinct, releases),
         say=say,
         device=device,
         outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
@@ -346,6 +357,19 @@ def prepare(
     conditions = ConditionCache(files.cache_dir() / "conditions")
     units = group_into_units(asked, by_task, items, record, conditions, isinstance(model, AnswersByItem))
     return PreparedRun(folder, record, model, units, conditions, releases, say)
+
+
+def _in_labels_of(tasks: Sequence[Task], releases: tuple[Release, ...]) -> tuple[Release, ...]:
+    """Releases in the labels of the first task that asks for some."""
+    spec = next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
+    return releases if spec is None else tuple(with_labels_of(spec, release) for release in releases)
+
+
+def _training(
+    tasks: Sequence[Task], asked: tuple[Release, ...], releases: RunReleases, which: str
+) -> tuple[Release, ...]:
+    found = releases.training(which, asked)
+    return found if which == "demo" else _in_labels_of(tasks, found)
 
 
 def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: dict[str, Plan]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from avemo_harness.data.checks.survey import ClipFacts, ClipProblem, LocatedTurn
 from avemo_harness.data.conflict_pairs import MAX_GAP_S, OPPOSITES
 
 _LEAST_OF_EVEN = 0.5
-_LEAST_LABELLED = 5 * len(EMOTIONS)
-"""Turns whose shares say something: five expected of each emotion (Cochran 1954)."""
+_LEAST_OF_EACH = 5
+"""Turns of each emotion that are expected where shares say something (Cochran 1954)."""
 
 
 def check_schema(material: SurveyedConfig) -> Finding:
@@ -73,29 +73,29 @@ def check_balance(material: SurveyedConfig) -> Finding:
     for located in material.turns():
         if located.turn.role == "user":
             counts[located.split][located.turn.emotion or ""] += 1
-    contradictions = list(_contradictions(material))
+    contradictions, labels = list(_contradictions(material)), material.labels
     details = {
         "splits": [
-            {"split": split, "counts": {label: labels[label] for label in EMOTIONS}, "unlabelled": labels[""]}
-            for split, labels in counts.items()
+            {"split": split, "counts": {label: of_split[label] for label in labels}, "unlabelled": of_split[""]}
+            for split, of_split in counts.items()
         ],
         "contradictions": contradictions,
     }
     if contradictions:
         return finding("fail", summarise(contradictions), details)
     split = "test" if "test" in counts else next(iter(counts))
-    labelled, unlabelled = {label: counts[split][label] for label in EMOTIONS}, counts[split][""]
-    total = sum(labelled.values())
-    if total < _LEAST_LABELLED:
+    labelled, unlabelled = {label: counts[split][label] for label in labels}, counts[split][""]
+    total, least_total = sum(labelled.values()), _LEAST_OF_EACH * len(labels)
+    if total < least_total:
         found = f"{total} of {total + unlabelled:,} user turns have a label"
-        why = f"{split}: {found}; shares take {_LEAST_LABELLED} or more"
+        why = f"{split}: {found}; shares take {least_total} or more"
         return finding("cannot tell", why, details)
     shares = {label: count / total for label, count in labelled.items()}
     most, least = max(shares, key=lambda label: shares[label]), min(shares, key=lambda label: shares[label])
     summary = f"{split}: " + ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
     if unlabelled:
         summary += f"; {unlabelled:,} user turns have no label"
-    if shares[least] < _LEAST_OF_EVEN / len(EMOTIONS) or shares[most] > 2 / len(EMOTIONS):
+    if shares[least] < _LEAST_OF_EVEN / len(labels) or shares[most] > 2 / len(labels):
         summary += f"; saying {most} always is right {shares[most]:.0%} of the time"
         return finding("warn", summary, details)
     return finding("pass", summary, details)
@@ -218,7 +218,9 @@ def video_side(pair: ConflictPair) -> Side:
 
 
 def _pair_problems(material: SurveyedConfig, release: Release, pair: ConflictPair) -> Iterator[str]:
-    if {pair.audio_emotion, pair.video_emotion} not in [{"happy", other} for other in OPPOSITES["valence"]]:
+    emotions = {pair.audio_emotion, pair.video_emotion}
+    # Of other labels a task says which are opposites.
+    if emotions <= set(EMOTIONS) and emotions not in [{"happy", other} for other in OPPOSITES["valence"]]:
         yield f"{pair.audio_emotion} and {pair.video_emotion} are not of opposite valence"
     sides = (turn_of(release, audio_side(pair)), turn_of(release, video_side(pair)))
     lengths = []

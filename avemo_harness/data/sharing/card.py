@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import Release, labels_of_users
 from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
 from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
@@ -121,7 +121,7 @@ def compose_card(contents: ReleaseContents, assets: Sequence[Asset], publication
         _use(publication),
         _splits(contents),
         _licences(assets, publication.needs_media),
-        _labels(contents.records.build, contents.records.imported),
+        _labels(_label_names(contents), contents.records.build, contents.records.imported),
         _recipe(contents.records.build, contents.records.imported),
         _checks(contents.records.checks),
         _citation(contents.records.imported),
@@ -158,21 +158,26 @@ def _use(publication: Publication) -> str:
     return text
 
 
+def _label_names(contents: ReleaseContents) -> tuple[str, ...]:
+    return labels_of_users(release for releases in contents.configs.values() for release in releases.values())
+
+
 def _splits(contents: ReleaseContents) -> str:
-    head = ("config", "split", "dialogues", "user turns", "speakers", *EMOTIONS, "minutes", "conflict pairs")
+    labels = _label_names(contents)
+    head = ("config", "split", "dialogues", "user turns", "speakers", *labels, "minutes", "conflict pairs")
     rows = [
-        [config, split, *_split_cells(release)]
+        [config, split, *_split_cells(release, labels)]
         for config, releases in contents.configs.items()
         for split, release in releases.items()
     ]
     return "## Splits\n\n" + _markdown_table(head, rows)
 
 
-def _split_cells(release: Release) -> list[str]:
+def _split_cells(release: Release, labels: Sequence[str]) -> list[str]:
     turns = [turn for dialogue in release.dialogues for turn in dialogue.turns]
     asked = [turn for turn in turns if turn.role == "user"]
     emotions, speakers = Counter(turn.emotion for turn in asked), {turn.speaker_id for turn in asked}
-    counts = [len(release.dialogues), len(asked), len(speakers), *(emotions[emotion] for emotion in EMOTIONS)]
+    counts = [len(release.dialogues), len(asked), len(speakers), *(emotions[label] for label in labels)]
     minutes = sum(turn.duration_s or 0 for turn in turns) / 60
     return [*(f"{count:,}" for count in counts), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
 
@@ -190,8 +195,8 @@ def _licences(assets: Sequence[Asset], needs_media: bool) -> str:
     return text
 
 
-def _labels(build: JsonObject, imported: JsonObject) -> str:
-    text = f"## Labels\n\nA user's turn is labelled with one of {', '.join(EMOTIONS)}."
+def _labels(names: Sequence[str], build: JsonObject, imported: JsonObject) -> str:
+    text = f"## Labels\n\nA user's turn is labelled with one of {', '.join(names)}."
     if build:
         text += " It is what voice and face were made to express, not what somebody heard and saw."
     if imported.get("label_map"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Trajectory
@@ -84,7 +84,7 @@ def _recording(dialogue: Dialogue, turn: Turn) -> RatedRecording:
 
 
 def labelled_turns(release: Release) -> list[LabelledRecording]:
-    """Every user turn that has a clip and one of the benchmark's emotions, in release order; no part is given.
+    """Every user turn that has a clip and a label, in release order; no part is given.
 
     Raises:
         MediaError: a clip cannot be read.
@@ -101,5 +101,5 @@ def labelled_turns(release: Release) -> list[LabelledRecording]:
         )
         for dialogue in release.dialogues
         for turn in dialogue.turns
-        if turn.role == "user" and turn.clip is not None and turn.emotion in EMOTIONS
+        if turn.role == "user" and turn.clip is not None and turn.emotion is not None
     ]

@@ -143,8 +143,13 @@ def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "va
     for group in map(_deduplicate_clips, groups.values()):
         matched = _match_any(group) if polarity == "any" else _match_opposites(group, OPPOSITES[polarity])
         for one, other in matched:
-            pairs += [_pair(audio=one, video=other), _pair(audio=other, video=one)]
+            pairs += in_both_orders(one, other)
     return pairs
+
+
+def in_both_orders(one: PairCandidate, other: PairCandidate) -> tuple[ConflictPair, ConflictPair]:
+    """The voice of one recording with the face of the other, then the other way round."""
+    return _pair(audio=one, video=other), _pair(audio=other, video=one)
 
 
 def find_candidates(

@@ -139,7 +139,7 @@ def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "va
     groups: dict[tuple[str, str], list[PairCandidate]] = defaultdict(list)
     for one in sorted(recordings, key=lambda one: (one.speaker_id, one.shared, one.dialogue_id, one.turn)):
         groups[one.speaker_id, one.shared].append(one)
-    pairs = []
+    pairs: list[ConflictPair] = []
     for group in map(_deduplicate_clips, groups.values()):
         matched = _match_any(group) if polarity == "any" else _match_opposites(group, OPPOSITES[polarity])
         for one, other in matched:

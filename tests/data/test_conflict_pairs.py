@@ -70,7 +70,7 @@ def best_by_trying(left: list[PairCandidate], polarity: Polarity) -> tuple[int, 
 
 
 def check_rules(pairs: list[ConflictPair], known: dict[tuple[str, int], PairCandidate], polarity: Polarity) -> None:
-    sides = [((p.audio_dialogue_id, p.audio_turn), (p.video_dialogue_id, p.video_turn)) for p in pairs]
+    sides = [(p.audio, p.video) for p in pairs]
     for pair, (audio, video) in zip(pairs, sides, strict=True):
         assert may_pair(known[audio], known[video], polarity)
         assert pair.audio_emotion == known[audio].emotion
@@ -90,10 +90,7 @@ def test_pairs_obey_every_rule_and_are_as_many_and_as_close_as_can_be(
     pairs = pair_opposites(given_recordings, polarity)
     known = {(one.dialogue_id, one.turn): one for one in given_recordings}
     check_rules(pairs, known, polarity)
-    gaps = sum(
-        abs(known[p.audio_dialogue_id, p.audio_turn].duration_s - known[p.video_dialogue_id, p.video_turn].duration_s)
-        for p in pairs
-    )
+    gaps = sum(abs(known[p.audio].duration_s - known[p.video].duration_s) for p in pairs)
     count, gain = best_by_trying(given_recordings, polarity)
     assert len(pairs) == 2 * count
     assert gaps == pytest.approx(-2 * gain)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
@@ -24,13 +25,14 @@ from avemo_harness.data.conflict_pairs import (
     MAX_GAP_S,
     PairCandidate,
     Polarity,
+    fetch_release,
     find_candidates,
     match_bipartite,
     match_graph,
     measure_clip,
     pair_opposites,
 )
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import ReleaseError, UsageError
 
 POLARITIES: tuple[Polarity, ...] = ("valence", "strict", "any")
 recordings = st.lists(
@@ -319,3 +321,12 @@ def test_a_copy_goes_to_a_new_folder_only(tmp_path: Path, capsys: pytest.Capture
     assert "is there already and is not overwritten" in capsys.readouterr().err
     assert run("owner/name", "--in_place") == 2
     assert "--in_place needs the folder of a release" in capsys.readouterr().err
+
+
+def test_a_release_that_the_hub_does_not_give_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ReleaseError, match=r"^lab/release: cannot be read from the Hub \(.*download it and name its f"):
+        fetch_release("lab/release", "0" * 40)

@@ -287,8 +287,7 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[_Candidate]:
             audio_label=labels[0],
             video_label=labels[1],
         )
-        audio = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
-        video = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
+        audio, video = release.turn(pair.audio), release.turn(pair.video)
         lacking = _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})
         left_out = left_out_label(unknown[0]) if unknown and isinstance(task.output, LabelOutput) else None
         items.append((item, left_out or lacking))
@@ -302,10 +301,7 @@ def _pair_label(task: TaskSpec, emotion: str, where: str) -> str | None:
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
     """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history to be shown."""
     where = f"{where}: pair {pair.pair_id!r}"
-    for dialogue_id, index, emotion in (
-        (pair.audio_dialogue_id, pair.audio_turn, pair.audio_emotion),
-        (pair.video_dialogue_id, pair.video_turn, pair.video_emotion),
-    ):
+    for (dialogue_id, index), emotion in ((pair.audio, pair.audio_emotion), (pair.video, pair.video_emotion)):
         dialogue = dialogues.get(dialogue_id)
         if dialogue is None or not 0 <= index < len(dialogue.turns):
             raise ReleaseError(f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release")

@@ -218,6 +218,10 @@ class Dialogue:
         return turn_index + 1 < len(self.turns) and self.turns[turn_index + 1].role == "assistant"
 
 
+TurnRef = tuple[str, int]
+"""Id of a dialogue and index of a turn in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConflictPair:
     """The sound of one clip with the face of another: same speaker, opposite valence."""
@@ -230,6 +234,16 @@ class ConflictPair:
     audio_emotion: str
     video_emotion: str
     speaker_id: str
+
+    @property
+    def audio(self) -> TurnRef:
+        """The turn that gives the sound."""
+        return self.audio_dialogue_id, self.audio_turn
+
+    @property
+    def video(self) -> TurnRef:
+        """The turn that gives the face."""
+        return self.video_dialogue_id, self.video_turn
 
 
 @dataclass(frozen=True)
@@ -260,6 +274,18 @@ class Release:
 
     def dialogue(self, dialogue_id: str) -> Dialogue:
         return self._dialogues[dialogue_id]
+
+    def turn(self, ref: TurnRef) -> Turn:
+        """The turn of a dialogue.
+
+        Raises:
+            KeyError: there is no such dialogue, or no such turn in it.
+        """
+        dialogue_id, index = ref
+        turns = self._dialogues[dialogue_id].turns
+        if not 0 <= index < len(turns):
+            raise KeyError(ref)
+        return turns[index]
 
     def pair(self, pair_id: str) -> ConflictPair:
         return self._pairs[pair_id]

@@ -80,12 +80,10 @@ class RequestBuilder:
 
     def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)
-        dialogue = self.release.dialogue(pair.audio_dialogue_id)
-        audio = dialogue.turns[pair.audio_turn]
-        video = self.release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
+        audio, video = self.release.turn(pair.audio), self.release.turn(pair.video)
         if audio.clip is None or video.clip is None:
             raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
-        return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
+        return self.release.dialogue(pair.audio_dialogue_id), audio, self.conditions.conflict(audio.clip, video.clip)
 
     def _conditioned(self, clip: Clip) -> Clip:
         condition = self.task.condition

@@ -175,6 +175,16 @@ def test_dialogues_and_pairs_are_found_by_id() -> None:
         release.dialogue("d2")
 
 
+def test_a_pair_refers_to_the_turns_of_its_sound_and_its_face() -> None:
+    release = make_release("data", "real", "test", None, [parsed(valid_row())], [PAIR])
+    assert PAIR.audio == (PAIR.audio_dialogue_id, PAIR.audio_turn)
+    assert PAIR.video == (PAIR.video_dialogue_id, PAIR.video_turn)
+    assert release.turn(("d1", 1)) is release.dialogues[0].turns[1]
+    for nowhere in (("d2", 0), ("d1", 2), ("d1", -1)):
+        with pytest.raises(KeyError):
+            release.turn(nowhere)
+
+
 def test_a_clip_whose_bytes_changed_is_an_error_that_names_it() -> None:
     clip = Clip(DIGEST, "dialogue d1, turn 0", lambda: b"another clip")
     with pytest.raises(MediaError, match=rf"^dialogue d1, turn 0: .* the release says {DIGEST[:12]}…"):

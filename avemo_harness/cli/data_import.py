@@ -53,6 +53,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.data.importers import find_corpus, importer_options
+    from avemo_harness.data.importers.base import BY_DEFAULT
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import ImportSettings, require_config_name, write_import
 
@@ -67,7 +68,7 @@ def execute_import(args: argparse.Namespace) -> int:
             importer=args.importer,
             source=args.source,
             commit=source.files.commit if isinstance(source.files, HubFiles) else None,
-            options={name: str(value) for name, value in given.items()},
+            options={name: str(value) for name, value in given.items() if BY_DEFAULT.get(name) != value},
             clips="inside" if args.embed or found.about.redistributable else "outside",
             on_damage="refuse" if args.strict else "leave out",
             config=args.config,

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from avemo_harness.benchmark.release import EMOTIONS, Role
 from avemo_harness.data.importers.base import (
+    LABELS_HELP,
     MULTI_TURN,
     SINGLE_TURN,
     ClipSource,
@@ -17,6 +18,7 @@ from avemo_harness.data.importers.base import (
     FoundCorpus,
     FoundDialogue,
     FoundTurn,
+    Labels,
 )
 from avemo_harness.data.importers.labelled_clips import (
     CORRECT_PATH,
@@ -55,6 +57,7 @@ class FolderOptions:
             "help": "your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"
         },
     )
+    labels: Labels = field(default="four", metadata={"help": LABELS_HELP})
     licence: str = field(default="unknown", metadata={"help": "of the clips"})
     redistributable: bool = field(default=False, metadata={"help": "the clips may be passed on, so embed them"})
     language: str = field(default="en", metadata={"help": "that is spoken, as a code"})
@@ -68,13 +71,13 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
             one of the benchmark's emotions.
         UsageError: the label map names an emotion that is not the benchmark's.
     """
-    label_map = _label_map(options.label_map)
     names = source.names()
     name_of_table = _choose_table(source, names, options.table)
     data = source.read(name_of_table)
     columns = ("text", "part", "dialogue", "turn", "role")
     table = parse_clip_table(name_of_table, decode_text(data, name_of_table), ("emotion", "label"), columns)
     clips = _find_in_source(source, table, names)
+    label_map = _label_map(options, [clip.label for clip in clips])
     dropped: Counter[str] = Counter()
     dialogues = []
     for name, talk in _dialogues(clips).items():
@@ -99,8 +102,10 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
     return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), (record_file(name_of_table, data),))
 
 
-def _label_map(text: str) -> Mapping[str, str]:
-    given = {normalise_label(own): label for own, label in parse_arguments(text).items()}
+def _label_map(options: FolderOptions, found: Sequence[str]) -> Mapping[str, str]:
+    given = {normalise_label(own): label for own, label in parse_arguments(options.label_map).items()}
+    if options.labels == "all":
+        return {**{label: label for label in sorted(set(found)) if label}, **given}
     for own, label in given.items():
         if label not in EMOTIONS:
             raise UsageError(f"label_map: {own}={label}: {label!r} is none of the emotions{hint(label, EMOTIONS)}")

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, parse_dialogue, parse_pair
+from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue
+from avemo_harness.benchmark.release_rows import parse_dialogue, parse_pair
 from avemo_harness.errors import MediaError, ReleaseError, first_line
 from avemo_harness.files import check_file, read_file, write_atomically
 

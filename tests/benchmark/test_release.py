@@ -17,9 +17,8 @@ from avemo_harness.benchmark.release import (
     fingerprint,
     make_release,
     pair_row,
-    parse_dialogue,
-    parse_pair,
 )
+from avemo_harness.benchmark.release_rows import parse_dialogue, parse_pair
 from avemo_harness.errors import MediaError, ReleaseError
 
 FILE = "data/test-00000.parquet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -137,6 +138,23 @@ class Dialogue:
     def is_answered(self, turn_index: int) -> bool:
         """Check that the turn behind this one is the assistant's."""
         return turn_index + 1 < len(self.turns) and self.turns[turn_index + 1].role == "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """Counts of a split's dialogues, and of its user turns with their speakers and emotions (None: not labelled)."""
+
+    dialogues: int
+    user_turns: int
+    speakers: int
+    emotions: Counter[str | None]
+
+    @classmethod
+    def of(cls, dialogues: Sequence[Dialogue]) -> SplitCounts:
+        """Count what `dialogues` have."""
+        asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "user"]
+        emotions = Counter(turn.emotion for turn in asked)
+        return cls(len(dialogues), len(asked), len({turn.speaker_id for turn in asked}), emotions)
 
 
 TurnRef = tuple[str, int]

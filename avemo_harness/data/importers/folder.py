@@ -22,8 +22,8 @@ from avemo_harness.data.importers.base import (
 )
 from avemo_harness.data.importers.labelled_clips import (
     CORRECT_PATH,
+    ClipRow,
     ClipTable,
-    LabelledClip,
     find_clips,
     normalise_label,
     parse_clip_table,
@@ -130,7 +130,7 @@ def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
     return chosen[0]
 
 
-def _find_in_source(source: Source, table: ClipTable, names: Sequence[str]) -> list[LabelledClip]:
+def _find_in_source(source: Source, table: ClipTable, names: Sequence[str]) -> list[ClipRow]:
     """The rows with those files of the source that their paths lead to, also in another case."""
     known, in_any_case = _from_root(source, names), _by_folded_case(names)
     folder = PurePosixPath(table.name).parent
@@ -142,7 +142,7 @@ def _find_in_source(source: Source, table: ClipTable, names: Sequence[str]) -> l
     return [replace(clip, path=_path_from_table(clip, folder)) for clip in clips]
 
 
-def _path_from_table(clip: LabelledClip, folder: PurePosixPath) -> str:
+def _path_from_table(clip: ClipRow, folder: PurePosixPath) -> str:
     """The path with slashes from the table's folder, or from the source's where the clip lies outside the table's."""
     path = clip.path.replace("\\", "/")
     if not (path.startswith("/") and clip.is_there):
@@ -167,9 +167,9 @@ def _by_folded_case(names: Sequence[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
 
 
-def _dialogues(clips: Sequence[LabelledClip]) -> dict[str, list[tuple[LabelledClip, Role]]]:
+def _dialogues(clips: Sequence[ClipRow]) -> dict[str, list[tuple[ClipRow, Role]]]:
     """Clips with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
-    grouped: dict[str, list[LabelledClip]] = {}
+    grouped: dict[str, list[ClipRow]] = {}
     for clip in clips:
         name = clip.dialogue or str(PurePosixPath(clip.path).with_suffix(""))
         group = grouped.setdefault(name, [])
@@ -196,14 +196,14 @@ def _dialogues(clips: Sequence[LabelledClip]) -> dict[str, list[tuple[LabelledCl
     return talks
 
 
-def _recording(source: Source, clip: LabelledClip) -> ClipSource:
+def _recording(source: Source, clip: ClipRow) -> ClipSource:
     if clip.is_there:
         return clip_source(source, clip.clip)
     return unusable_file(clip.clip, f"is no file, and {clip.where} names it; {CORRECT_PATH}")
 
 
 def _dialogue(
-    source: Source, name: str, talk: Sequence[tuple[LabelledClip, Role]], label_map: Mapping[str, str]
+    source: Source, name: str, talk: Sequence[tuple[ClipRow, Role]], label_map: Mapping[str, str]
 ) -> FoundDialogue:
     turns = tuple(
         FoundTurn(role, clip.speaker, clip.text, label_map.get(clip.label), _recording(source, clip))

@@ -19,7 +19,7 @@ CORRECT_PATH = "correct the path, which begins at the table's folder"
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledRow:
+class UncheckedRow:
     """A row as it is written.
 
     Args:
@@ -39,7 +39,7 @@ class ClipTable:
 
     name: str
     label_columns: tuple[str, ...]
-    rows: tuple[LabelledRow, ...]
+    rows: tuple[UncheckedRow, ...]
 
     def no_such_label(self, labels: Iterable[str], advice: str) -> ReleaseError:
         """The error of a table without a row that has one of the labels; it counts what is there instead."""
@@ -57,7 +57,7 @@ class ClipTable:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledClip:
+class ClipRow:
     """A row with its file. Texts are empty, and other values None, where the row tells nothing.
 
     Args:
@@ -98,7 +98,7 @@ def parse_clip_table(name: str, text: str, label_columns: Sequence[str], columns
     Args:
         name: how messages call the file.
         label_columns: names that labels may stand under, in the order in which they are looked for.
-        columns: that are read beside path and speaker, of those that `LabelledClip` has; others may hold anything.
+        columns: that are read beside path and speaker, of those that `ClipRow` has; others may hold anything.
 
     Raises:
         ReleaseError: the text is empty or not a table, or lacks a column.
@@ -129,17 +129,17 @@ def _parse_object(where: str, text: str, label_columns: Sequence[str]) -> Mappin
     return row
 
 
-def _row(where: str, row: Mapping[str, object], label_columns: Sequence[str], wanted: Iterable[str]) -> LabelledRow:
+def _row(where: str, row: Mapping[str, object], label_columns: Sequence[str], wanted: Iterable[str]) -> UncheckedRow:
     def cell(name: str) -> str:
         # A NaN, which is unequal to itself, is how pandas writes an empty cell.
         value = row.get(name)
         return str(value).strip() if value == value and value is not None else ""
 
     label = cell(next(name for name in label_columns if name in row))
-    return LabelledRow(where, normalise_label(label), {name: cell(name) for name in wanted})
+    return UncheckedRow(where, normalise_label(label), {name: cell(name) for name in wanted})
 
 
-def find_clips(rows: Iterable[LabelledRow], folder: PurePath, find: Callable[[str], str | None]) -> list[LabelledClip]:
+def find_clips(rows: Iterable[UncheckedRow], folder: PurePath, find: Callable[[str], str | None]) -> list[ClipRow]:
     """The rows with their files and with values that are checked.
 
     Args:
@@ -162,7 +162,7 @@ def find_clips(rows: Iterable[LabelledRow], folder: PurePath, find: Callable[[st
     return clips
 
 
-def _clip(row: LabelledRow, name: str, is_there: bool) -> LabelledClip:
+def _clip(row: UncheckedRow, name: str, is_there: bool) -> ClipRow:
     where, cells = row.where, defaultdict(str, row.cells)
     if not cells["speaker"]:
         raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
@@ -174,7 +174,7 @@ def _clip(row: LabelledRow, name: str, is_there: bool) -> LabelledClip:
     incomplete = "turn" in row.cells and bool(cells["dialogue"]) != bool(cells["turn"])
     if incomplete or (cells["turn"] and turn is None):
         raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
-    return LabelledClip(
+    return ClipRow(
         where=where,
         path=cells["path"],
         clip=name,

@@ -149,8 +149,8 @@ def test_video_only_keeps_the_face_and_says_nothing_of_the_voice(release: Releas
 
 def test_each_stream_of_a_conflict_clip_is_its_named_sources(release: Release, conditions: ConditionCache) -> None:
     for pair in release.pairs:
-        audio = clip_of(release, pair.audio_dialogue_id, pair.audio_turn)
-        video = clip_of(release, pair.video_dialogue_id, pair.video_turn)
+        audio = clip_of(release, *pair.audio)
+        video = clip_of(release, *pair.video)
         made = media.packet_digests(conditions.conflict(audio, video).read())
         heard, seen = media.packet_digests(audio.read()).sound, media.packet_digests(video.read()).video
         assert made.sound == heard[: len(made.sound)]

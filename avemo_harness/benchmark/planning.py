@@ -171,8 +171,7 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[tuple[Item, str | None
             audio_label=_known_label(task, pair.audio_emotion, pair.pair_id),
             video_label=_known_label(task, pair.video_emotion, pair.pair_id),
         )
-        audio = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
-        video = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
+        audio, video = release.turn(pair.audio), release.turn(pair.video)
         items.append((item, _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})))
     return items
 
@@ -189,10 +188,7 @@ def _known_label(task: TaskSpec, label: str | None, where: str) -> str | None:
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
     """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history to be shown."""
     where = f"{where}: pair {pair.pair_id!r}"
-    for dialogue_id, index, emotion in (
-        (pair.audio_dialogue_id, pair.audio_turn, pair.audio_emotion),
-        (pair.video_dialogue_id, pair.video_turn, pair.video_emotion),
-    ):
+    for (dialogue_id, index), emotion in ((pair.audio, pair.audio_emotion), (pair.video, pair.video_emotion)):
         dialogue = dialogues.get(dialogue_id)
         if dialogue is None or not 0 <= index < len(dialogue.turns):
             raise ReleaseError(f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release")
@@ -272,12 +268,10 @@ class RequestBuilder:
 
     def _conflict(self, item: Item) -> tuple[Dialogue, Turn, Clip | None]:
         pair = self.release.pair(item.item_id)
-        dialogue = self.release.dialogue(pair.audio_dialogue_id)
-        audio = dialogue.turns[pair.audio_turn]
-        video = self.release.dialogue(pair.video_dialogue_id).turns[pair.video_turn]
+        audio, video = self.release.turn(pair.audio), self.release.turn(pair.video)
         if audio.clip is None or video.clip is None:
             raise MediaError(f"pair {pair.pair_id}: both turns need a clip")
-        return dialogue, audio, self.conditions.conflict(audio.clip, video.clip)
+        return self.release.dialogue(pair.audio_dialogue_id), audio, self.conditions.conflict(audio.clip, video.clip)
 
     def _conditioned(self, clip: Clip) -> Clip:
         condition = self.task.condition

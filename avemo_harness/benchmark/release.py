@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
@@ -184,6 +185,27 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """Counts of a split's dialogues, and of its user turns with their speakers and emotions (None: not labelled)."""
+
+    dialogues: int
+    user_turns: int
+    speakers: int
+    emotions: Counter[str | None]
+
+    @classmethod
+    def of(cls, dialogues: Sequence[Dialogue]) -> SplitCounts:
+        """Count what `dialogues` have."""
+        asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "user"]
+        emotions = Counter(turn.emotion for turn in asked)
+        return cls(len(dialogues), len(asked), len({turn.speaker_id for turn in asked}), emotions)
+
+
+TurnRef = tuple[str, int]
+"""Id of a dialogue and index of a turn in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConflictPair:
     """The sound of one clip with the face of another: same speaker, opposite valence."""
 
@@ -195,6 +217,16 @@ class ConflictPair:
     audio_emotion: str
     video_emotion: str
     speaker_id: str
+
+    @property
+    def audio(self) -> TurnRef:
+        """The turn that gives the sound."""
+        return self.audio_dialogue_id, self.audio_turn
+
+    @property
+    def video(self) -> TurnRef:
+        """The turn that gives the face."""
+        return self.video_dialogue_id, self.video_turn
 
 
 @dataclass(frozen=True)
@@ -225,6 +257,18 @@ class Release:
 
     def dialogue(self, dialogue_id: str) -> Dialogue:
         return self._dialogues[dialogue_id]
+
+    def turn(self, ref: TurnRef) -> Turn:
+        """The turn of a dialogue.
+
+        Raises:
+            KeyError: there is no such dialogue, or no such turn in it.
+        """
+        dialogue_id, index = ref
+        turns = self._dialogues[dialogue_id].turns
+        if not 0 <= index < len(turns):
+            raise KeyError(ref)
+        return turns[index]
 
     def pair(self, pair_id: str) -> ConflictPair:
         return self._pairs[pair_id]

@@ -349,20 +349,34 @@ class _TableClips:
 
 @contextmanager
 def _network_errors(repo: str) -> Iterator[None]:
-    """Turn what `datasets` and `huggingface_hub` raise when a release cannot be had into one sentence.
+    """As `hub_errors`, and what `datasets` itself says of a release that is not as it should be."""
+    with hub_errors(repo, "check the network or HF_ENDPOINT, or name a local folder with --dataset"):
+        try:
+            yield
+        except (FileNotFoundError, ValueError) as error:
+            raise ReleaseError(f"{repo}: {first_line(error)}") from error
+
+
+@contextmanager
+def hub_errors(what: str, advice: str) -> Iterator[None]:
+    """Turn what `datasets` and `huggingface_hub` raise when the Hub gives nothing into one sentence.
 
     Their errors, and those of the HTTP client beneath them, have no base of their own.
+
+    Args:
+        what: could not be had.
+        advice: what to do next.
+
+    Raises:
+        ReleaseError: with the sentence.
     """
     try:
         yield
     except ReleaseError:
         raise
-    except (FileNotFoundError, ValueError) as error:
-        raise ReleaseError(f"{repo}: {first_line(error)}") from error
     except Exception as error:
         raise ReleaseError(
-            f"{repo}: cannot be read from the Hub ({first_line(_root_cause(error))}); check the network or "
-            "HF_ENDPOINT, or name a local folder with --dataset"
+            f"{what}: cannot be read from the Hub ({first_line(_root_cause(error))}); {advice}"
         ) from error
 
 

@@ -102,6 +102,7 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
+    from avemo_harness.benchmark.release import SplitCounts
     from avemo_harness.data.importers.writing import MEDIA, count_reasons
     from avemo_harness.data.sharing.records import IMPORT_RECORD
 
@@ -121,7 +122,7 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
         show(note)
     config = args.config or imported.found.config
     for part, dialogues in imported.dialogues.items():
-        turns = sum(turn.role == "user" for dialogue in dialogues for turn in dialogue.turns)
+        turns = SplitCounts.of(dialogues).user_turns
         pairs = len(imported.pairs.get(part, ()))
         show(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
     named = not (args.embed or imported.found.about.redistributable or (args.out / MEDIA).is_dir())

@@ -258,8 +258,9 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
             required=True,
             action="append",
             metavar="NAME:PATH",
-            help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments; "
-            "with --kind continuous it may be repeated: each corpus then counts as much as any other",
+            help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments "
+            "(labelled-clips: the table that `data import folder` reads); with --kind continuous it may be repeated: "
+            "each corpus then counts as much as any other",
         )
         learning.add_argument(
             "--extractor",

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import CONFLICT, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release, local_splits
-from avemo_harness.benchmark.release_sources import resolve_commit
+from avemo_harness.benchmark.release_sources import hub_errors, resolve_commit
 from avemo_harness.benchmark.release_writer import write_pairs
-from avemo_harness.errors import ReleaseError, StorageError, UsageError, first_line
+from avemo_harness.errors import ReleaseError, StorageError, UsageError
 from avemo_harness.files import new_folder
 from avemo_harness.registry import hint
 
@@ -139,12 +139,17 @@ def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "va
     groups: dict[tuple[str, str], list[PairCandidate]] = defaultdict(list)
     for one in sorted(recordings, key=lambda one: (one.speaker_id, one.shared, one.dialogue_id, one.turn)):
         groups[one.speaker_id, one.shared].append(one)
-    pairs = []
+    pairs: list[ConflictPair] = []
     for group in map(_deduplicate_clips, groups.values()):
         matched = _match_any(group) if polarity == "any" else _match_opposites(group, OPPOSITES[polarity])
         for one, other in matched:
-            pairs += [_pair(audio=one, video=other), _pair(audio=other, video=one)]
+            pairs += in_both_orders(one, other)
     return pairs
+
+
+def in_both_orders(one: PairCandidate, other: PairCandidate) -> tuple[ConflictPair, ConflictPair]:
+    """The voice of one recording with the face of the other, then the other way round."""
+    return _pair(audio=one, video=other), _pair(audio=other, video=one)
 
 
 def find_candidates(
@@ -338,12 +343,8 @@ def fetch_release(release: str, revision: str | None) -> Path:
     from huggingface_hub import HfApi
 
     commit = resolve_commit(release, revision)
-    try:
+    with hub_errors(release, "check the network or HF_ENDPOINT, or download it and name its folder"):
         return Path(HfApi().snapshot_download(release, repo_type="dataset", revision=commit))
-    except Exception as error:  # the Hub's client raises errors without a base of their own
-        raise ReleaseError(
-            f"{release}: cannot be had from the Hub ({first_line(error)}); check the network or HF_ENDPOINT"
-        ) from error
 
 
 def copy_release(folder: Path, out: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
@@ -24,13 +25,14 @@ from avemo_harness.data.conflict_pairs import (
     MAX_GAP_S,
     PairCandidate,
     Polarity,
+    fetch_release,
     find_candidates,
     match_bipartite,
     match_graph,
     measure_clip,
     pair_opposites,
 )
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import ReleaseError, UsageError
 
 POLARITIES: tuple[Polarity, ...] = ("valence", "strict", "any")
 recordings = st.lists(
@@ -70,7 +72,7 @@ def best_by_trying(left: list[PairCandidate], polarity: Polarity) -> tuple[int, 
 
 
 def check_rules(pairs: list[ConflictPair], known: dict[tuple[str, int], PairCandidate], polarity: Polarity) -> None:
-    sides = [((p.audio_dialogue_id, p.audio_turn), (p.video_dialogue_id, p.video_turn)) for p in pairs]
+    sides = [(p.audio, p.video) for p in pairs]
     for pair, (audio, video) in zip(pairs, sides, strict=True):
         assert may_pair(known[audio], known[video], polarity)
         assert pair.audio_emotion == known[audio].emotion
@@ -90,10 +92,7 @@ def test_pairs_obey_every_rule_and_are_as_many_and_as_close_as_can_be(
     pairs = pair_opposites(given_recordings, polarity)
     known = {(one.dialogue_id, one.turn): one for one in given_recordings}
     check_rules(pairs, known, polarity)
-    gaps = sum(
-        abs(known[p.audio_dialogue_id, p.audio_turn].duration_s - known[p.video_dialogue_id, p.video_turn].duration_s)
-        for p in pairs
-    )
+    gaps = sum(abs(known[p.audio].duration_s - known[p.video].duration_s) for p in pairs)
     count, gain = best_by_trying(given_recordings, polarity)
     assert len(pairs) == 2 * count
     assert gaps == pytest.approx(-2 * gain)
@@ -322,3 +321,12 @@ def test_a_copy_goes_to_a_new_folder_only(tmp_path: Path, capsys: pytest.Capture
     assert "is there already and is not overwritten" in capsys.readouterr().err
     assert run("owner/name", "--in_place") == 2
     assert "--in_place needs the folder of a release" in capsys.readouterr().err
+
+
+def test_a_release_that_the_hub_does_not_give_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ReleaseError, match=r"^lab/release: cannot be read from the Hub \(.*download it and name its f"):
+        fetch_release("lab/release", "0" * 40)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import EMOTIONS, Release, TurnRef
 from avemo_harness.data.checks.findings import LEAST_SHARE, Finding, LabelRatings, Stream, Verdict
-from avemo_harness.data.checks.rows import Side, audio_side, turn_of, video_side
+from avemo_harness.data.checks.rows import turn_of
 from avemo_harness.data.checks.shortcuts import Guess, assess
 from avemo_harness.data.checks.survey import LabelledClip, SurveyedConfig
 
@@ -192,8 +192,8 @@ def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, 
     """
     verdicts = [
         (
-            _confirmed(release, audio_side(pair), "sound", pair.audio_emotion, opinions),
-            _confirmed(release, video_side(pair), "face", pair.video_emotion, opinions),
+            _confirmed(release, pair.audio, "sound", pair.audio_emotion, opinions),
+            _confirmed(release, pair.video, "face", pair.video_emotion, opinions),
         )
         for release in material.releases.values()
         for pair in release.pairs
@@ -208,6 +208,6 @@ def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, 
     }
 
 
-def _confirmed(release: Release, side: Side, stream: Stream, label: str, opinions: LabelRatings) -> bool | None:
-    turn = turn_of(release, side)
+def _confirmed(release: Release, ref: TurnRef, stream: Stream, label: str, opinions: LabelRatings) -> bool | None:
+    turn = turn_of(release, ref)
     return None if turn is None or turn.clip is None else opinions.confirm(turn.clip.sha256, stream, label)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import EMOTIONS, Release, SplitCounts
 from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
 from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
@@ -169,12 +169,10 @@ def _splits(contents: ReleaseContents) -> str:
 
 
 def _split_cells(release: Release) -> list[str]:
-    turns = [turn for dialogue in release.dialogues for turn in dialogue.turns]
-    asked = [turn for turn in turns if turn.role == "user"]
-    emotions, speakers = Counter(turn.emotion for turn in asked), {turn.speaker_id for turn in asked}
-    counts = [len(release.dialogues), len(asked), len(speakers), *(emotions[emotion] for emotion in EMOTIONS)]
-    minutes = sum(turn.duration_s or 0 for turn in turns) / 60
-    return [*(f"{count:,}" for count in counts), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
+    counts = SplitCounts.of(release.dialogues)
+    shown = (counts.dialogues, counts.user_turns, counts.speakers, *(counts.emotions[emotion] for emotion in EMOTIONS))
+    minutes = sum(turn.duration_s or 0 for dialogue in release.dialogues for turn in dialogue.turns) / 60
+    return [*(f"{count:,}" for count in shown), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
 
 
 def _licences(assets: Sequence[Asset], needs_media: bool) -> str:

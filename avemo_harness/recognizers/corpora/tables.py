@@ -150,11 +150,20 @@ def read_table(path: Path, delimiter: str) -> Table:
     Raises:
         ReleaseError: the file is missing or empty, names a column twice, or has more cells in a row.
     """
+    return parse_table(path, read_text(path), delimiter)
+
+
+def read_text(path: Path) -> str:
+    """Read the text of a table, in whatever encoding.
+
+    Raises:
+        ReleaseError: the file is missing or no text.
+    """
     try:
         data = read_file(path)
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
-    return parse_table(path, decode_text(data, str(path)), delimiter)
+    return decode_text(data, str(path))
 
 
 def whole_number(text: str) -> int | None:

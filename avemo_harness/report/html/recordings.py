@@ -112,8 +112,7 @@ class Sources:
         if not entry.pair:
             return release.dialogue(entry.shown["dialogue"]).turns[int(entry.shown["turn"])].clip
         pair = release.pair(entry.pair)
-        heard = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn].clip
-        seen = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn].clip
+        heard, seen = release.turn(pair.audio).clip, release.turn(pair.video).clip
         return self.conditions.conflict(heard, seen) if heard and seen else None
 
 

@@ -220,7 +220,7 @@ def test_durations_of_clips_that_could_not_be_read_are_left_open(material: Surve
 def sides(material: SurveyedConfig) -> list[tuple[ConflictPair, Turn]]:
     """Every pair with the turn whose sound it has."""
     release = material.releases["test"]
-    return [(pair, release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn]) for pair in release.pairs]
+    return [(pair, release.turn(pair.audio)) for pair in release.pairs]
 
 
 def first(pairs: Pairs, **values: object) -> Pairs:

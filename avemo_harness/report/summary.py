@@ -11,7 +11,16 @@ from avemo_harness.metrics.bootstrap import TOO_FEW
 from avemo_harness.report.board import LABELS, rated_columns
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores
-from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell, on_the_point
+from avemo_harness.report.table import (
+    INTERVAL_AND_COUNT,
+    Cell,
+    Cells,
+    Table,
+    as_text,
+    mark_lines,
+    metric_cell,
+    on_the_point,
+)
 from avemo_harness.report.values import UNDEFINED, mark_of, sentences_of, shown_interval, shown_value
 from avemo_harness.scorers.base import MetricValue
 from avemo_harness.text import aligned
@@ -74,11 +83,7 @@ def _model_lines(
     rows: list[tuple[str, Cells]] = [(row, {name: metric_cell(columns.get(name)) for name in names})]
     for beside, metrics in (trivial or {}).items():
         rows.append((beside, {name: replace(metric_cell(metrics.get(name)), n=None) for name in names}))
-    details = {
-        "95 % interval": lambda cell: (cell.shown_interval(), None),
-        "n": lambda cell: (UNDEFINED if cell.text == UNDEFINED else str(cell.n), None),
-    }
-    return as_text(Table("model", tuple(names), tuple(rows)), details)
+    return as_text(Table("model", tuple(names), tuple(rows)), INTERVAL_AND_COUNT)
 
 
 def rated_by(people: PeopleScores) -> str:

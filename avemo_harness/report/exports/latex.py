@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from avemo_harness.benchmark.published import PEOPLE
-from avemo_harness.errors import UsageError
-from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
-from avemo_harness.report.exports.formats import Publication, model_name
+from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow
+from avemo_harness.report.exports.formats import Publication, boards_with_rows
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 
@@ -35,9 +34,7 @@ def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
     Raises:
         UsageError: no task belongs to a group, which is what a row is of.
     """
-    shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
-    if not shown:
-        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
+    shown = boards_with_rows(run, publication)
     lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{1.5pt}"]
     lines += _tabular(shown, lambda board: [line for row in (*board.rows, *board.trivial) for line in _measured(row)])
     if any(board.published for board in shown):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.metrics.bootstrap import TOO_FEW
@@ -40,7 +39,7 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
         parts.append(_format_group(group, result))
         parts += [_format_people(one, group.row) for one in people if one.group == group.group]
     parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
-    parts.append(_format_tasks(list(result.tasks.values())))
+    parts.append(_format_tasks(result.tasks.values()))
     marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
     for lines in (mark_lines(marks), result_notes(result)):
         if lines:
@@ -99,23 +98,38 @@ def _format_people(people: PeopleScores, model: str) -> str:
     return "\n".join([rated_by(people), *_model_lines(model, columns, list(columns))])
 
 
-def _format_tasks(tasks: Sequence[TaskResult]) -> str:
+def metric_rows(
+    tasks: Iterable[TaskResult], interval: Callable[[Cell], str], count: Callable[[int], str]
+) -> Iterator[tuple[TaskResult | None, str, Cell, list[str]]]:
+    """Rows of the table of all metrics: task, metric, value, and the cells after these.
+
+    The task and its counts stand in the first of its rows alone.
+    """
+    for task in tasks:
+        first: TaskResult | None = task
+        totals = (task.n_clusters, task.n_invalid, task.n_errors, task.n_missing)
+        counts = [UNDEFINED if task.status == "skipped" else count(n) for n in totals]
+        for name, cell in _task_cells(task).items():
+            yield first, name, cell, [interval(cell), UNDEFINED if cell.n is None else count(cell.n), *counts]
+            first, counts = None, [""] * len(counts)
+
+
+def _format_tasks(tasks: Iterable[TaskResult]) -> str:
     """The table of all metrics; below the rows of a task stands what is odd about its answers."""
-    cells = [_task_cells(task) for task in tasks]
-    values = iter(on_the_point([cell.figure for of_task in cells for cell in of_task.values()]))
-    rows: list[Sequence[str]] = [METRIC_COLUMNS]
-    for task, of_task in zip(tasks, cells, strict=True):
-        counts = [task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
-        once = [task.task, *(UNDEFINED if task.status == "skipped" else str(count) for count in counts)]
-        for name, cell in of_task.items():
-            n = UNDEFINED if cell.n is None else str(cell.n)
-            rows.append([once[0], name, next(values), _unbroken_interval(cell), n, *once[1:]])
-            once = [""] * len(once)
-    table = iter(aligned(rows))
-    lines = list(islice(table, 2))
-    for task, of_task in zip(tasks, cells, strict=True):
-        lines += [*islice(table, len(of_task)), *(f"  {line}" for line in _below(task))]
-    return "\n".join(lines)
+    rows = list(metric_rows(tasks, _unbroken_interval, str))
+    values = on_the_point([cell.figure for _, _, cell, _ in rows])
+    shown = (
+        [task.task if task else "", name, value, *others]
+        for (task, name, _, others), value in zip(rows, values, strict=True)
+    )
+    head, rule, *body = aligned([METRIC_COLUMNS, *shown])
+    lines, below = [head, rule], list[str]()
+    for (task, *_), line in zip(rows, body, strict=True):
+        if task is not None:
+            lines += below
+            below = [f"  {oddity}" for oddity in _below(task)]
+        lines.append(line)
+    return "\n".join([*lines, *below])
 
 
 def _task_cells(task: TaskResult) -> dict[str, Cell]:

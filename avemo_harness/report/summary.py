@@ -37,10 +37,10 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     parts = []
     for group in result.groups.values():
         parts.append(_format_group(group, result))
-        parts += [_format_people(one, group.row) for one in people if one.group == group.group]
-    parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
+        parts += [_format_people(scores, group.row) for scores in people if scores.group == group.group]
+    parts += [_format_people(scores, result.model) for scores in people if scores.group not in result.groups]
     parts.append(_format_tasks(result.tasks.values()))
-    marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
+    marks = dict(result.marks) | sentences_of(x for scores in people for x in rated_columns(scores).values())
     for lines in (mark_lines(marks), result_notes(result)):
         if lines:
             parts.append("\n".join(lines))
@@ -69,7 +69,11 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
 
 def defined_contrasts(group: GroupResult) -> list[tuple[str, MetricValue]]:
     """The contrasts of a group that have a value, by how they are computed from columns."""
-    return [(name, one) for name, one in group.contrasts.items() if one is not None and one.value is not None]
+    return [
+        (name, contrast)
+        for name, contrast in group.contrasts.items()
+        if contrast is not None and contrast.value is not None
+    ]
 
 
 def _model_lines(

@@ -22,6 +22,7 @@ from avemo_harness.metrics.rank_correlation import correlations_of_rows, kendall
 from avemo_harness.report.compare import differences_of_questions
 from avemo_harness.report.results import answers_of
 from avemo_harness.report.scored_run import run_labels
+from avemo_harness.report.values import UNDEFINED, figure
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judging import Judgements
 from avemo_harness.run.prepare import RunReleases, judge_replies
@@ -29,7 +30,7 @@ from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.reasoning import exchange_problem, profile_of, read_reply
 from avemo_harness.scorers.reasoning_columns import Column, Floats, Scores, column_sums, mean_metrics, mean_statistic
-from avemo_harness.text import aligned, fixed
+from avemo_harness.text import aligned
 
 TURN_METRICS = ("ecs", "ebs", "ess")
 SYSTEM_METRICS = (*TURN_METRICS, "ers")
@@ -282,7 +283,7 @@ def format_judge_comparison(comparison: JudgeComparison) -> str:
         for metric in dict.fromkeys(score.metric for score in of_task):
             for system in dict.fromkeys(score.system for score in of_task):
                 found = {score.judge: score for score in of_task if (score.metric, score.system) == (metric, system)}
-                cells = [_text(found[judge].score) if judge in found else "—" for judge in judges]
+                cells = [_text(found[judge].score) if judge in found else UNDEFINED for judge in judges]
                 counts = dict.fromkeys(str(score.n) for score in found.values())
                 rows.append([system, _shown(metric), *cells, "/".join(counts)])
         blocks.append(aligned(rows))
@@ -315,8 +316,6 @@ def _shown(metric: str) -> str:
 
 
 def _text(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "—"
-    if estimate.ci_low is None or estimate.ci_high is None:
-        return fixed(estimate.value)
-    return f"{fixed(estimate.value)} ({fixed(estimate.ci_low, 2)} to {fixed(estimate.ci_high, 2)})"
+    if estimate.value is None or estimate.ci_low is None or estimate.ci_high is None:
+        return figure(estimate.value)
+    return f"{figure(estimate.value)} ({figure(estimate.ci_low, 2)} to {figure(estimate.ci_high, 2)})"

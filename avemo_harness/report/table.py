@@ -110,7 +110,7 @@ def _figures(table: Table, details: Details) -> Iterator[tuple[str, list[Figure]
             yield from ((detail, list(map(shown, row))) for detail, shown in details.items())
 
 
-_MARKDOWN = re.compile(r"[\\`*_~$&<>\[\]]")
+_MARKDOWN = re.compile(r"[\\`*_~$&#<>\[\]]")
 """Characters that begin or end something within a line; the bars of cells are left to `markdown_table`."""
 
 

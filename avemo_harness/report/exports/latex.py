@@ -53,7 +53,7 @@ def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> 
         rf"& \multicolumn{{{len(_REASONING)}}}{{c|}}{{Reasoning}} "
         rf"& \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
         rf"& \multicolumn{{{len(PEOPLE)}}}{{c}}{{Rated by people}} \\",
-        " & ".join(["System", *map(escaped, (*_REASONING, *LABELS, *PEOPLE))]) + r" \\",
+        _line("System", *map(escaped, (*_REASONING, *LABELS, *PEOPLE))),
     ]
     for board in shown:
         across = r"; ECS to ERS are across turns (CT)" if any(x.startswith("CT-") for x in board.reasoning) else ""
@@ -78,12 +78,15 @@ def escaped(text: str) -> str:
 def _measured(row: BoardRow) -> list[str]:
     """A row, and below it of how many items or dialogues its values are."""
     counts = ["" if cell is None or cell.n is None else str(cell.n) for cell in _cells(row)]
-    return [_row(row, _marked), *([" & ".join([r"\quad $n$", *counts]) + r" \\"] if any(counts) else [])]
+    return [_row(row, _marked), *([_line(r"\quad $n$", *counts)] if any(counts) else [])]
 
 
 def _row(row: BoardRow, shown: Callable[[Cell], str]) -> str:
-    cells = ["--" if cell is None else shown(cell) for cell in _cells(row)]
-    return " & ".join([escaped(row.name), *cells]) + r" \\"
+    return _line(escaped(row.name), *("--" if cell is None else shown(cell) for cell in _cells(row)))
+
+
+def _line(*cells: str) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _cells(row: BoardRow) -> list[Cell | None]:

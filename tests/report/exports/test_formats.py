@@ -211,16 +211,19 @@ def test_the_table_compiles_with_any_name(run: ScoredRun, tmp_path: Path) -> Non
 
 
 def cells_of(text: str) -> list[list[str]]:
-    """The rows of all tables of a Markdown text as its readers see them; a mark stands as ``<sup>D</sup>``."""
+    """The rows of all tables of a Markdown text as its readers see them; nothing in it is more than text but marks."""
     from markdown_it import MarkdownIt
 
     rows: list[list[str]] = []
     for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        parts = token.children or ()
+        assert token.type != "html_block"
+        assert {part.content for part in parts if part.type == "html_inline"} <= {"<sup>", "</sup>"}
+        assert {part.type for part in parts} <= {"text", "text_special", "html_inline"}
         if token.type == "tr_open":
             rows.append([])
         elif token.type == "inline" and token.level == 4:
-            assert {part.type for part in token.children or ()} <= {"text", "html_inline", "text_special"}
-            rows[-1].append("".join(part.content for part in token.children or ()))
+            rows[-1].append("".join(part.content for part in parts))
     return rows
 
 

@@ -151,9 +151,10 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
             "official": label_evaluation.evaluate_official,
             "subject-wise": label_evaluation.leave_one_speaker_out,
         }
-        splits, method = chosen_splits(args.split, (one.part for one in corpus.labelled)), _label_method(args)
+        splits = chosen_splits(args.split, (recording.part for recording in corpus.labelled))
+        method = _label_method(args)
         normalise = within_speakers if args.normalise == "speaker" else as_they_are
-        found = tuple(one for split in splits for one in evaluations[split](corpus, method, normalise))
+        found = tuple(evaluation for split in splits for evaluation in evaluations[split](corpus, method, normalise))
     if rank() != 0:
         return
     print("\n".join(recognition_table(found)))
@@ -190,7 +191,7 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
             results = [evaluate_judge(judge, corpus)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
-        splits = chosen_splits(args.split, (one.part for one in corpus.rated))
+        splits = chosen_splits(args.split, (recording.part for recording in corpus.rated))
         evaluate = partial(trajectory_evaluation.evaluate_split, method=method, delay_s=delay_s, n_folds=args.folds)
         results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
@@ -363,9 +364,11 @@ def _to_follow(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
     placement, asked = _placement(args), bool(args.anchors or args.intensities)
     if placement is None:
         return join_corpora(corpora)
-    joined = join_corpora([one if one.rated and not asked else rate_labels(one, placement) for one in corpora])
+    joined = join_corpora(
+        [corpus if corpus.rated and not asked else rate_labels(corpus, placement) for corpus in corpora]
+    )
     _say_dropped(joined, {dropped for corpus in corpora for dropped in corpus.dropped})
-    if unused := set(placement.replaced) - {one.label for one in joined.labelled} - {"neutral"}:
+    if unused := set(placement.replaced) - {recording.label for recording in joined.labelled} - {"neutral"}:
         say(f"no recording has the label {' or '.join(sorted(unused))}: its anchor changes nothing")
     return joined
 

@@ -200,6 +200,7 @@ Write a run's results for the Hub, for papers and for other tools, or log them t
 eval-results     .eval_results/*.yaml of the model's repository: one headline value a task
 csv              a line for each metric
 latex            the benchmark's table with the published rows and this run's
+md               the same in Markdown, for a model card
 """
 
 

@@ -6,6 +6,7 @@ from avemo_harness.media.decode import check_whole, decode_frames, decode_sound,
 from avemo_harness.media.encode import encode_clip, encode_flac, encode_sound, read_sound_file
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
+from avemo_harness.media.reencode import even_sized, reencode
 from avemo_harness.media.remux import (
     copy_streams,
     freeze_video,
@@ -66,6 +67,7 @@ __all__ = [
     "encode_clip",
     "encode_flac",
     "encode_sound",
+    "even_sized",
     "freeze_video",
     "is_wave",
     "join_streams",
@@ -77,6 +79,7 @@ __all__ = [
     "read_sound",
     "read_sound_file",
     "read_wave",
+    "reencode",
     "remove_sound",
     "replace_sound",
     "resample",

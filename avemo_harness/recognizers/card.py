@@ -271,7 +271,7 @@ class LabelCard(Card):
     def lines(self) -> list[str]:
         lines = Card.lines(self)
         for one in self.recognitions:
-            labels = ", ".join(f"{score.label} {_score_text(score.f1.value)}" for score in one.labels)
+            labels = ", ".join(f"{score.label} {score_text(score.f1.value)}" for score in one.labels)
             lines.append(
                 f"weighted F1 {one.part}, {MODALITY_NAMES[one.view]}: {with_interval(one.weighted_f1)}; {labels}  "
                 f"({one.n_recordings} recordings)"
@@ -292,9 +292,9 @@ def with_interval(estimate: Estimate) -> str:
     ('0.500 (0.40-0.60)', '—')
     """
     if estimate.ci_low is None or estimate.ci_high is None:
-        return _score_text(estimate.value)
-    return f"{_score_text(estimate.value)} ({estimate.ci_low:.2f}-{estimate.ci_high:.2f})"
+        return score_text(estimate.value)
+    return f"{score_text(estimate.value)} ({fixed(estimate.ci_low, 2)}-{fixed(estimate.ci_high, 2)})"
 
 
-def _score_text(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
+def score_text(value: float | None) -> str:
+    return "—" if value is None else fixed(value)

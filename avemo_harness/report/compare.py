@@ -159,7 +159,7 @@ def contrast_conditions(first: Side, second: Side) -> Contrast:
 def table_columns(task: TaskSpec, groups: Iterable[GroupSpec]) -> dict[str, str]:
     """The metrics of a task that fill columns of its group's table, with their names; of a task in no table, all."""
     reported = _reported(task)
-    group = next((one for one in groups if one.group == task.group), None)
+    group = next((spec for spec in groups if spec.group == task.group), None)
     names = {
         column.metric: column.name
         for column in (group.columns if group else ())

@@ -246,7 +246,9 @@ def read_run(folder: Path) -> RunRecord:
             tasks=tuple(TaskSpec.model_validate(task) for task in values["tasks"]),
             task_digests=values["task_digests"],
             groups=tuple(GroupSpec.model_validate(group) for group in values["groups"]),
-            releases=tuple(ReleaseRecord(**{**one, "tasks": tuple(one["tasks"])}) for one in values["releases"]),
+            releases=tuple(
+                ReleaseRecord(**{**release, "tasks": tuple(release["tasks"])}) for release in values["releases"]
+            ),
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
             builtin=tuple(values.get("builtin", ())),

@@ -339,11 +339,12 @@ def prepare(
         task_digests={task.name: task.digest for task in tasks},
         groups=_groups(tasks, library),
         releases=tuple(
-            ReleaseRecord.of(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+            ReleaseRecord.of(release, [name for name, used in by_task.items() if used is release])
+            for release in distinct
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
-        builtin=tuple(name for name, one in by_task.items() if one.source != DEMO and is_builtin(one)),
+        builtin=tuple(name for name, used in by_task.items() if used.source != DEMO and is_builtin(used)),
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)

@@ -15,7 +15,7 @@ from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
 from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
 from avemo_harness.data.sharing.repository import CARD_TAG
-from avemo_harness.text import publishable
+from avemo_harness.text import markdown_table, publishable
 
 _TAGS = (CARD_TAG, "emotion", "dialogue", "audio-visual")
 _CATEGORIES = ("audio-classification", "video-classification")
@@ -170,7 +170,7 @@ def _splits(contents: ReleaseContents) -> str:
         for config, releases in contents.configs.items()
         for split, release in releases.items()
     ]
-    return "## Splits\n\n" + _markdown_table(head, rows)
+    return "## Splits\n\n" + markdown_table(head, rows)
 
 
 def _split_cells(release: Release, labels: Sequence[str]) -> list[str]:
@@ -187,7 +187,7 @@ def _licences(assets: Sequence[Asset], needs_media: bool) -> str:
         return "unchanged" if asset.no_derivatives else "yes"
 
     rows = [[one.what, one.licence or "not stated", f"{one.clips:,}", passed_on(one)] for one in assets]
-    text = "## Licences\n\n" + _markdown_table(("source", "licence", "clips", "clips may be passed on"), rows)
+    text = "## Licences\n\n" + markdown_table(("source", "licence", "clips", "clips may be passed on"), rows)
     if needs_media:
         text += "\n\nNo clip is published here: the data set holds ids, texts, labels and digests."
     return text
@@ -199,10 +199,10 @@ def _labels(names: Sequence[str], build: JsonObject, imported: JsonObject) -> st
         text += " It is what voice and face were made to express, not what somebody heard and saw."
     if imported.get("label_map"):
         rows = [[own, label] for own, label in imported["label_map"].items()]
-        text += f" The corpus' own labels:\n\n{_markdown_table(('own label', 'label here'), rows)}"
+        text += f" The corpus' own labels:\n\n{markdown_table(('own label', 'label here'), rows)}"
     if imported.get("dropped"):
         rows = [[one.get("reason"), f"{one.get('count', 0):,}"] for one in imported["dropped"]]
-        text += f"\n\n{_markdown_table(('left out', 'recordings'), rows)}"
+        text += f"\n\n{markdown_table(('left out', 'recordings'), rows)}"
     return text
 
 
@@ -252,18 +252,9 @@ def _checks(checks: JsonObject) -> str:
     if not findings:
         return ""
     rows = [[one.get(key, "") for key in ("check", "config", "verdict", "summary")] for one in findings]
-    return "## Checks\n\n" + _markdown_table(("check", "config", "verdict", "finding"), rows)
+    return "## Checks\n\n" + markdown_table(("check", "config", "verdict", "finding"), rows)
 
 
 def _citation(imported: JsonObject) -> str:
     corpus = imported.get("citation")
     return f"## Citation\n\nThe benchmark: {_PAPER}." + (f"\n\nThe recordings: {corpus}" if corpus else "")
-
-
-def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(one) for one in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")

@@ -9,5 +9,6 @@ FORMATS = {
     "eval-results": "avemo_harness.report.exports.formats:eval_results",
     "csv": "avemo_harness.report.exports.formats:spreadsheet",
     "latex": "avemo_harness.report.exports.latex:latex",
+    "md": "avemo_harness.report.exports.markdown:markdown",
 }
 """By format, the function that makes its files; imported when it is the one asked for."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
+from avemo_harness.report.board import Board, boards
 from avemo_harness.report.results import RunResult, TaskResult
 from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
@@ -94,6 +95,18 @@ def _is_hub_id(pretrained: str, run: ScoredRun) -> bool:
 def model_name(run: ScoredRun) -> str:
     """The model's own name, of a served one that on its server; else the name that it was run by."""
     return str(publishable(run.result.identity.get("model") or run.result.model))
+
+
+def boards_with_rows(run: ScoredRun, publication: Publication) -> list[Board]:
+    """The benchmark's table of each split that the run has a row of.
+
+    Raises:
+        UsageError: no task belongs to a group, which is what a row is of.
+    """
+    found = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
+    if not found:
+        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
+    return found
 
 
 def caveats(metric: MetricValue) -> str:

@@ -124,8 +124,11 @@ class Replies:
 
 def read_speech(data: bytes) -> Speech:
     """The sound of a file in any format, at its own rate (MediaError: it has none, or cannot be decoded)."""
-    if media.sound_container(data) in media.READABLE_SOUND:
+    container = media.sound_container(data)
+    if container in media.READABLE_SOUND:
         return Speech(*media.read_sound(data))
+    if container is not None and container in media.BARE_SOUND:
+        return Speech(*media.read_bare_sound(data, container))
     sound = media.probe(data).sound
     if sound is None:
         raise MediaError("it has no sound")

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
-from avemo_harness.cli.output import say, show
+from avemo_harness.cli.output import end_on_signals, say, show
 from avemo_harness.errors import UsageError
 
 REQUESTS_HELP = """\
@@ -54,6 +54,7 @@ def execute_requests(args: argparse.Namespace) -> int:
     }
     values = {name: value for name, value in given.items() if value is not None}
     config = RunConfig.from_mapping({"model": "requests", **values}, "command line")
+    end_on_signals()
     written = write_requests(config, args.out, say, args.sound_part)
     for task, reason in written.skipped.items():
         say(f"{task} is left out: {reason}")

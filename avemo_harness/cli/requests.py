@@ -75,8 +75,8 @@ def _next_command(args: argparse.Namespace) -> str:
     words = ["avemo-eval", "--model", "replies", "--model_args", f"path={args.out}", "--tasks", args.tasks]
     for name in ("include_path", "gen_kwargs", "dataset", "revision", "media_root", "limit", "ids", "where", "seed"):
         value = getattr(args, name)
-        for one in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [f"--{name}", f"{one:g}" if isinstance(one, float) else str(one)]
+        for given in value if isinstance(value, list) else [] if value is None else [value]:
+            words += [f"--{name}", str(given).removesuffix(".0")]
     return shlex.join([*words, *(["--streaming"] if args.streaming else [])])
 
 

@@ -319,7 +319,7 @@ def prepare(
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
-        builtin=tuple(name for name, one in by_task.items() if one.source != DEMO and is_builtin(one)),
+        builtin=tuple(name for name, found in by_task.items() if found.source != DEMO and is_builtin(found)),
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)

@@ -76,7 +76,8 @@ def _next_command(args: argparse.Namespace) -> str:
     for name in ("include_path", "gen_kwargs", "dataset", "revision", "media_root", "limit", "ids", "where", "seed"):
         value = getattr(args, name)
         for given in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [f"--{name}", str(given).removesuffix(".0")]
+            whole = isinstance(given, float) and given.is_integer()
+            words += [f"--{name}", str(int(given) if whole else given)]
     return shlex.join([*words, *(["--streaming"] if args.streaming else [])])
 
 

@@ -52,8 +52,9 @@ def test_the_printed_command_has_every_digit_of_the_limit(
     limit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 12))
-    assert main(["requests", "--tasks", str(task), "--out", str(tmp_path / "questions"), "--limit", limit]) == 0
-    assert f" --limit {limit}\n" in capsys.readouterr().out
+    turns = ["--where", "turn_index=0"]
+    assert main(["requests", "--tasks", str(task), "--out", str(tmp_path / "questions"), "--limit", limit, *turns]) == 0
+    assert f" --limit {limit} --where turn_index=0\n" in capsys.readouterr().out
 
 
 def test_a_request_to_end_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,7 +171,7 @@ def unjudged_runs(parent: Path) -> Iterator[Path]:
         try:
             if chosen_judgements(record.parent) is None and holds_replies(record.parent):
                 yield record.parent
-        except StoreError:  # a damaged run says so when it is read for its own sake
+        except (StoreError, UsageError):  # a damaged run, or another version's, says so where it is asked for by name
             continue
 
 

@@ -23,7 +23,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.recognizers import JUDGES
 from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
 from avemo_harness.run.config import read_run
-from avemo_harness.run.json_files import CHECKSUM, sealed_json
+from avemo_harness.run.json_files import SEAL, sealed_json
 from avemo_harness.run.judge_choice import choose_judge, remember_judge, remembered_judge, ways_to_a_judge
 from avemo_harness.run.judging import chosen_judgements
 
@@ -284,7 +284,7 @@ def test_runs_here_without_a_judge_are_named_with_the_command_that_judges_them(
         with pytest.warns(UserWarning, match="no judge is named"):
             run(people, Path("runs") / name)
     run(people, Path("runs") / "judged", recognizer="strict")
-    values = {key: value for key, value in json.loads(Path("runs/one/run.json").read_text()).items() if key != CHECKSUM}
+    values = {key: value for key, value in json.loads(Path("runs/one/run.json").read_text()).items() if key != SEAL}
     later = sealed_json({**values, "config": {**values["config"], "of_a_later_version": 1}})
     for name, content in (("damaged", "{"), ("later", later)):
         (tmp_path / "runs" / name).mkdir()

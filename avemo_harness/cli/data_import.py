@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -103,6 +104,7 @@ def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
 
 
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
+    from avemo_harness.benchmark.published import SPLITS
     from avemo_harness.benchmark.release import SplitCounts
     from avemo_harness.data.importers.writing import MEDIA, count_reasons
     from avemo_harness.data.sharing.records import IMPORT_RECORD
@@ -129,3 +131,8 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
     named = not (args.embed or imported.found.about.redistributable or (args.out / MEDIA).is_dir())
     root = f" --media_root {args.source}" if named else ""
     show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")
+    if hasattr(args, "test_speakers") and set(imported.dialogues) == {"test"}:
+        show("all speakers are tested; --test_speakers NAME,… leaves the others to train a judge and a baseline on")
+    if config in SPLITS:
+        words = ["--model", "baseline", "--tasks", config, "--dataset", str(args.out)]
+        show(f"  {shlex.join(['avemo-eval', *words, *(['--media_root', args.source] if named else [])])}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from avemo_harness.cli.choices import show_unjudged_runs
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import rank, say
 from avemo_harness.errors import UsageError
@@ -110,6 +112,9 @@ def train(args: argparse.Namespace, corpus: Corpus, kind: str) -> None:
         print("\n".join(recognizer.card.lines()))
         advice = f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else ""
         print(f"kept in {args.out}{advice}")
+        if kind == "continuous":
+            print(f"for every later run: {shlex.join(['avemo-eval', 'judge', 'use', str(args.out)])}")
+            show_unjudged_runs(str(args.out))
 
 
 def predict(args: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
-from avemo_harness.cli.output import say, show
+from avemo_harness.cli.output import end_on_signals, say, show
 from avemo_harness.errors import UsageError
 
 REQUESTS_HELP = """\
@@ -54,6 +54,7 @@ def execute_requests(args: argparse.Namespace) -> int:
     }
     values = {name: value for name, value in given.items() if value is not None}
     config = RunConfig.from_mapping({"model": "requests", **values}, "command line")
+    end_on_signals()
     written = write_requests(config, args.out, say, args.sound_part)
     for task, reason in written.skipped.items():
         say(f"{task} is left out: {reason}")
@@ -74,8 +75,9 @@ def _next_command(args: argparse.Namespace) -> str:
     words = ["avemo-eval", "--model", "replies", "--model_args", f"path={args.out}", "--tasks", args.tasks]
     for name in ("include_path", "gen_kwargs", "dataset", "revision", "media_root", "limit", "ids", "where", "seed"):
         value = getattr(args, name)
-        for word in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [f"--{name}", f"{word:g}" if isinstance(word, float) else str(word)]
+        for given in value if isinstance(value, list) else [] if value is None else [value]:
+            whole = isinstance(given, float) and given.is_integer()
+            words += [f"--{name}", str(int(given) if whole else given)]
     return shlex.join([*words, *(["--streaming"] if args.streaming else [])])
 
 

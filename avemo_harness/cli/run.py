@@ -157,8 +157,9 @@ def execute_run(args: argparse.Namespace) -> int:
     end_on_signals()
     is_main = rank() == 0
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=say)
-    if advice := find_judge(prepared.folder, args.recognizer, prepared.releases).advice:
-        say(advice)
+    choice = find_judge(prepared.folder, args.recognizer, prepared.releases)
+    if choice.advice:
+        say(choice.advice)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
@@ -173,6 +174,8 @@ def execute_run(args: argparse.Namespace) -> int:
         say(sentence)
     print(f"\nrun directory: {prepared.folder}")
     print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
+    if choice.training:
+        print(f"a judge for the replies: {choice.training}")
     return 1 if result.n_errors > args.max_errors else 0
 
 

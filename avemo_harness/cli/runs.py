@@ -43,7 +43,8 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_judge(args: argparse.Namespace) -> int:
     from avemo_harness.run.config import read_run
-    from avemo_harness.run.prepare import find_judge, holds_replies, judge_replies
+    from avemo_harness.run.judge_choice import holds_replies
+    from avemo_harness.run.prepare import find_judge, judge_replies
 
     if not holds_replies(args.run):
         print("nothing to judge: the run holds no spoken replies")

@@ -158,7 +158,7 @@ class RunRecord:
     builtin: tuple[str, ...] = ()
 
     def defining(self) -> dict[str, Any]:
-        """Fields that are equal for two invocations of the same run."""
+        """Fields that decide the answers of a run, as `run.json` keeps them."""
         config = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self.config).items()
@@ -171,6 +171,13 @@ class RunRecord:
             "task_digests": dict(self.task_digests),
             "releases": [{**asdict(release), "tasks": list(release.tasks)} for release in self.releases],
         }
+
+    def compared(self) -> dict[str, Any]:
+        """The defining fields without the folder of answers from elsewhere, which are known by their content."""
+        values = self.defining()
+        if self.config.model == ELSEWHERE:
+            values["config"]["model_args"].pop("path", None)
+        return values
 
     @property
     def shown_model(self) -> str:
@@ -190,7 +197,7 @@ class RunRecord:
 
     def digest(self) -> str:
         """Short name of the run: equal for equal `defining` content."""
-        text = json.dumps(self.defining(), sort_keys=True)
+        text = json.dumps(self.compared(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def to_json(self) -> dict[str, Any]:
@@ -222,7 +229,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
             os.fsync(fresh.fileno())
             # A link, unlike a rename, fails where another worker was first.
             if not link_new(Path(fresh.name), path):
-                differences = _differences(read_run(folder).defining(), record.defining())
+                differences = _differences(read_run(folder).compared(), record.compared())
                 if differences:
                     raise RunConflictError(
                         f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "

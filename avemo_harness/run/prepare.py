@@ -36,12 +36,12 @@ from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
 from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
-from avemo_harness.run.judge_choice import JudgeChoice, choose_judge
+from avemo_harness.run.judge_choice import JudgeChoice, choose_judge, holds_replies, judged_tasks
 from avemo_harness.run.judging import Judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import RunStore, Segment, add_items
-from avemo_harness.scorers import METRICS, is_judged
+from avemo_harness.scorers import METRICS
 from avemo_harness.text import Notify
 
 SourceRevision = tuple[str, str | None]
@@ -165,7 +165,7 @@ def judge_replies(
         return None
     setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
     judge = open_judge(choice.name, setup)
-    by_task = {task.task: releases.load(task) for task in _judged_tasks(read_run(folder)) if task.task in choice.tasks}
+    by_task = {task.task: releases.load(task) for task in judged_tasks(read_run(folder)) if task.task in choice.tasks}
     return judge_run(folder, choice.name, judge, by_task, releases.say, choose=choose)
 
 
@@ -183,26 +183,14 @@ def find_judge(folder: Path, recognizer: str | None, releases: RunReleases) -> J
     """
     record = read_run(folder)
     by_task: dict[str, Release] = {}
-    for task in _judged_tasks(record):
+    for task in judged_tasks(record):
         release = by_task[task.task] = releases.load(task)
         if release.fingerprint != record.release_of(task).fingerprint:
             raise UsageError(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
-    return choose_judge(folder, recognizer, by_task)
-
-
-def holds_replies(folder: Path) -> bool:
-    """Tell whether a run holds an answer that a recogniser has to judge."""
-    tasks = {task.task for task in _judged_tasks(read_run(folder))}
-    store = RunStore(folder)
-    store.refresh()
-    return any(task in tasks for task, _ in store.answers)
-
-
-def _judged_tasks(record: RunRecord) -> list[TaskSpec]:
-    return [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
+    return choose_judge(folder, recognizer, by_task, record.config.media_root)
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:

@@ -406,13 +406,14 @@ def _kind_of_folder(folder: Path) -> str:
 def _open_corpus(spec: str) -> Corpus:
     from dataclasses import replace
 
+    from avemo_harness.recognizers.card import DEMO_CORPUS
     from avemo_harness.recognizers.corpora import open_corpus
 
     if spec == "demo":
         from avemo_harness.data.synthesis.demo import demo_release
 
         folder = demo_release(cache_dir(), say)
-        corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
+        corpus = replace(open_corpus(f"release:{folder},config=demo"), name=DEMO_CORPUS)
     else:
         corpus = open_corpus(spec)
     _say_dropped(corpus)

@@ -73,6 +73,8 @@ class Card:
         }
 
 
+DEMO_CORPUS = "the built-in demo"
+"""The demo's name as a corpus."""
 EMBEDDED_WARNING = "a smoke test: scores on other data than the demo are not comparable"
 
 
@@ -152,7 +154,7 @@ class TrajectoryCard(Card):
 
     Args:
         discrimination: none on cards from before it was measured.
-        embedded: it is the built-in one.
+        embedded: it knows the built-in voice and face alone, as the embedded judge does.
         no_calibration: why it has no calibration; None where it has one.
         placement: where labels lie, if it learned from them instead of ratings; agreement is then with these points.
     """
@@ -196,7 +198,8 @@ class TrajectoryCard(Card):
             **cls._common(values),
             agreements=tuple(Agreement(**agreement) for agreement in values["agreements"]),
             discrimination=tuple(map(Discrimination.from_json, values.get("discrimination", ()))),
-            embedded=bool(values["embedded"]),
+            # Before the corpus decided, a folder that was trained on the demo did not say so.
+            embedded=bool(values["embedded"]) or values["training"]["corpus"] == DEMO_CORPUS,
             no_calibration=values.get("no_calibration"),
             placement=Placement.from_json(values["placement"]) if "placement" in values else None,
         )

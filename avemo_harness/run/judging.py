@@ -167,14 +167,14 @@ _SAID_EVERY = 160
 
 def describe_judge(name: str, recognizer: TrajectoryJudge) -> Judge:
     """Identity and card of a recogniser as a run keeps them."""
-    identity = json.dumps(dict(recognizer.identity()), sort_keys=True)
+    identity, card = json.dumps(dict(recognizer.identity()), sort_keys=True), dict(recognizer.card_values)
     return Judge(
         name=name,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         calibration=recognizer.calibration,
         rmse=dict(recognizer.errors),
-        card=dict(recognizer.card_values),
-        embedded=name == EMBEDDED,
+        card=card,
+        embedded=name == EMBEDDED or card.get("embedded") is True,
     )
 
 

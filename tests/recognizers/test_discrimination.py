@@ -16,7 +16,7 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.discrimination import ecs_auc
 from avemo_harness.metrics.profiles import AV_EMO
 from avemo_harness.metrics.trajectory import Trajectory, count_steps
-from avemo_harness.recognizers.card import TrajectoryCard
+from avemo_harness.recognizers.card import DEMO_CORPUS, EMBEDDED_WARNING, TrajectoryCard
 from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
@@ -120,6 +120,22 @@ def test_cards_are_read_as_they_were_written_and_older_ones_stay_as_they_are(rec
     assert again.discrimination == ()
     assert json.dumps(again.to_json()) == json.dumps(older)
     assert not any(line.startswith("tells apart") for line in again.lines())
+
+
+def test_the_card_of_a_judge_that_learned_from_the_demo_says_so_also_where_it_is_older(
+    recognizer: ContinuousRecognizer,
+) -> None:
+    training = replace(recognizer.card.training, corpus=DEMO_CORPUS)
+    older = replace(recognizer.card, training=training, embedded=False).to_json()
+    assert TrajectoryCard.from_json(older).embedded
+    assert not TrajectoryCard.from_json(recognizer.card.to_json()).embedded
+
+
+def test_what_learns_from_the_built_in_voice_and_face_alone_says_so(corpus: Corpus) -> None:
+    quick = Method(planted_features(), TrajectorySettings(hidden=8, most_epochs=1))
+    for made in (True, False):
+        card = train_on(replace(corpus, is_builtin=made), quick).card
+        assert (card.embedded, EMBEDDED_WARNING in card.lines()) == (made, made)
 
 
 def test_a_corpus_without_labels_has_a_dash_for_the_auc_and_its_other_figures(

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.benchmark.origin import DEMO_SOURCE
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import OPPOSITES
 from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, ASSISTANT_NUMBER, Speaker, stored_tracks
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
 from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import exclusive_lock

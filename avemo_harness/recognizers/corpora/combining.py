@@ -90,6 +90,7 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
         dropped=(*dropped, *left_out({"recordings that an earlier corpus has too": doubled})),
         rated_live=corpora[0].rated_live,
         placement=corpora[0].placement,
+        is_builtin=all(corpus.is_builtin for corpus in corpora),
     )
 
 

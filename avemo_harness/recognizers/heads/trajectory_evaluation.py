@@ -279,6 +279,7 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
         agreements=tuple(one for result in found for one in result.agreements),
         discrimination=tuple(one for result in found for one in result.discrimination),
         placement=corpus.placement,
+        embedded=corpus.is_builtin,
     )
     return replace(recognizer, card=card)
 

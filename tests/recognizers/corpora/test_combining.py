@@ -102,6 +102,12 @@ def test_recordings_and_speakers_of_two_corpora_are_never_the_same() -> None:
     assert not {one.group for one in fold.validation} & {one.group for one in fold.training}
 
 
+def test_several_corpora_are_of_the_built_in_voice_and_face_where_each_is() -> None:
+    made = [replace(one, is_builtin=True) for one in two()]
+    assert join_corpora(made).is_builtin
+    assert not join_corpora([made[0], two()[1]]).is_builtin
+
+
 def test_a_single_corpus_stays_as_it_is() -> None:
     (first, _) = two()
     assert join_corpora([first]) is first

@@ -187,7 +187,7 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         if isinstance(judge, ContinuousRecognizer):
             results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
         else:
-            results = [evaluate_judge(judge, corpus)]
+            results = [evaluate_judge(judge, corpus, say)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (one.part for one in corpus.rated))

@@ -20,7 +20,13 @@ from avemo_harness.recognizers.card import DEMO_CORPUS, EMBEDDED_WARNING, Trajec
 from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.heads.training import Method
 from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
-from avemo_harness.recognizers.heads.trajectory_evaluation import as_json, evaluate_split, evaluate_trained, train_on
+from avemo_harness.recognizers.heads.trajectory_evaluation import (
+    as_json,
+    evaluate_split,
+    evaluate_trained,
+    recordings_to_evaluate,
+    train_on,
+)
 from avemo_harness.recognizers.judge_evaluation import evaluate_judge
 from avemo_harness.recognizers.recordings import (
     Corpus,
@@ -188,6 +194,37 @@ def test_any_judge_is_evaluated_by_what_it_makes_use_of(corpus: Corpus) -> None:
     assert {one.ccc for one in result.agreements} == {0.0}
     unrated = evaluate_judge(judge, replace(corpus, rated=()))
     assert (unrated.agreements, unrated.discrimination) == ((), result.discrimination)
+
+
+class Failing(Flat):
+    """Fails on some recordings, and leaves its scale a little on others."""
+
+    def __init__(self, corpus: Corpus, fails: int, leaves: int) -> None:
+        super().__init__()
+        names = [one.streams.digests for one in recordings_to_evaluate(corpus)[0]]
+        self.fails, self.leaves = set(names[:fails]), set(names[fails : fails + leaves])
+
+    def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
+        if streams.digests in self.fails:
+            raise RuntimeError("kernel size is greater than the input")
+        found = super().trajectory(streams, view)
+        off = 1.04 if streams.digests in self.leaves else 0.0
+        return replace(found, values=np.full_like(found.values, off))
+
+
+def test_recordings_that_a_judge_fails_on_are_left_out_named_and_counted_as_are_clipped_values(corpus: Corpus) -> None:
+    said: list[str] = []
+    result = evaluate_judge(Failing(corpus, fails=3, leaves=2), corpus, said.append)
+    assert {one.n_recordings for one in (*result.agreements, *result.discrimination)} == {45}
+    first = recordings_to_evaluate(corpus)[0][0].recording_id
+    steps = sum(len(one.trajectory) for one in recordings_to_evaluate(corpus)[0][3:5])
+    assert said == [
+        f"left out 3 of 48 recordings that the judge fails on, such as {first}: RuntimeError: kernel size is greater "
+        "than the input",
+        f"{3 * steps} values of 2 recordings were off the judge's scale by at most 0.05 and are clipped",
+    ]
+    with pytest.raises(UsageError, match=f"fails on each of 48 recordings, such as {first}: RuntimeError: kernel"):
+        evaluate_judge(Failing(corpus, fails=48, leaves=0), corpus)
 
 
 def test_a_judge_of_another_rate_is_refused(corpus: Corpus) -> None:

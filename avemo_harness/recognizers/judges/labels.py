@@ -160,6 +160,8 @@ class LabelJudge(PublishedJudge):
     name = "labels"
 
     def __init__(self, arguments: LabelJudgeArguments, setup: JudgeSetup) -> None:
+        if arguments.face is None and arguments.face_revision is not None:
+            raise UsageError("judge labels: `face_revision` is of a face model, and no `face=` was given; add it")
         self._arguments = arguments
         self._anchors = parse_anchors(arguments.anchors)
         self._device = arguments.device or setup.device

@@ -123,6 +123,12 @@ def test_a_recording_that_two_corpora_have_is_taken_once() -> None:
     assert [(one.reason, one.count) for one in joined.dropped] == [("recordings that an earlier corpus has too", 1)]
 
 
+def test_a_corpus_that_an_earlier_one_holds_whole_is_refused() -> None:
+    first, _ = two()
+    with pytest.raises(UsageError, match="copy: an earlier corpus has each of its recordings; leave it out"):
+        join_corpora([first, replace(first, name="copy")])
+
+
 def test_of_a_corpus_with_a_single_speaker_nobody_is_held_out_beside_another_corpus() -> None:
     first, _ = two()
     alone = rate_labels(corpus("alone", [labelled("x", "ann", "sad", seed=77)]), PLACEMENT)

@@ -193,7 +193,7 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         if isinstance(judge, ContinuousRecognizer):
             results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
         else:
-            results = [evaluate_judge(judge, corpus)]
+            results = [evaluate_judge(judge, corpus, say)]
     else:
         method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (recording.part for recording in corpus.rated))
@@ -415,13 +415,14 @@ def _kind_of_folder(folder: Path) -> str:
 def _open_corpus(spec: str) -> Corpus:
     from dataclasses import replace
 
+    from avemo_harness.recognizers.card import DEMO_CORPUS
     from avemo_harness.recognizers.corpora import open_corpus
 
     if spec == "demo":
         from avemo_harness.data.synthesis.demo import demo_release
 
         folder = demo_release(cache_dir(), say)
-        corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
+        corpus = replace(open_corpus(f"release:{folder},config=demo"), name=DEMO_CORPUS)
     else:
         corpus = open_corpus(spec)
     _say_dropped(corpus)

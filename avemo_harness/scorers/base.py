@@ -32,7 +32,7 @@ class Judge:
         calibration: its own thresholds, where it has any; see `no_calibration`.
         rmse: its error for sound and face together, by dimension, on the unit scale; empty where unknown.
         card: what it was trained on and how far it can be trusted; JSON-ready.
-        embedded: it is the built-in one, whose scores mean something on the demo alone.
+        embedded: it knows the built-in voice and face alone, as the embedded one does: its scores mean something there.
     """
 
     name: str
@@ -41,6 +41,15 @@ class Judge:
     rmse: Mapping[Dimension, float] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+
+    @property
+    def title(self) -> str:
+        """Subject of a sentence about it.
+
+        >>> Judge("embedded", "").title, Judge("./judge", "").title
+        ('the embedded judge', 'the judge ./judge')
+        """
+        return "the embedded judge" if self.name == "embedded" else f"the judge {self.name}"
 
     @property
     def learned_labels(self) -> bool:

@@ -63,7 +63,7 @@ def refuse_unfinished(run: ScoredRun) -> None:
 
 
 def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    """The tasks whose scores mean something to others: asked, scored, and judged by a judge that knows its voices."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:

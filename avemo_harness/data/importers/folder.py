@@ -21,6 +21,7 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.tables import decode_text, parse_table, path_spellings, whole_number
 from avemo_harness.recognizers.recordings import Part, left_out, parse_part
 from avemo_harness.registry import hint, parse_arguments
@@ -32,17 +33,15 @@ _COLUMNS = ("path", "emotion", "speaker", "text", "part", "dialogue", "turn", "r
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    name: str = field(default="own clips", metadata={"help": "what the clips are called as a whole"})
-    table: str = field(default="", metadata={"help": "name of the table (default: the only one there)"})
+    name: str = field(default="own clips", metadata=option("what the clips are called as a whole"))
+    table: str = field(default="", metadata=option("name of the table (default: the only one there)"))
     label_map: str = field(
         default="",
-        metadata={
-            "help": "your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"
-        },
+        metadata=option("your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"),
     )
-    licence: str = field(default="unknown", metadata={"help": "of the clips"})
-    redistributable: bool = field(default=False, metadata={"help": "the clips may be passed on, so embed them"})
-    language: str = field(default="en", metadata={"help": "that is spoken, as a code"})
+    licence: str = field(default="unknown", metadata=option("of the clips"))
+    redistributable: bool = field(default=False, metadata=option("the clips may be passed on, so embed them"))
+    language: str = field(default="en", metadata=option("that is spoken, as a code"))
 
 
 @dataclass(frozen=True, slots=True)

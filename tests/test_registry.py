@@ -33,7 +33,8 @@ from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.registry import hint, nearest
 from avemo_harness.report.compare import compare_runs
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.scored_run import read_scored_run
 
 NAMES = ("baseline", "random", "constant", "audio-oracle", "video-oracle")

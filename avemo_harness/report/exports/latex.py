@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
-from avemo_harness.report.exports.formats import Publication, model_name
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import model_name
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 

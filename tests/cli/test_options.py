@@ -89,14 +89,13 @@ def test_what_is_no_mapping_is_an_error_of_the_command() -> None:
 
 def test_the_help_page_shows_options_in_the_order_of_their_names_with_help_and_default() -> None:
     parser = argparse.ArgumentParser("walk", formatter_class=argparse.ArgumentDefaultsHelpFormatter, add_help=False)
-    add_options(parser, Walk, "legs", "dogs", "pace", "goal")
-    assert [" ".join(line.split()) for line in parser.format_help().splitlines()] == [
-        "usage: walk [--legs LEGS] [--dogs] [--pace {slow,fast}] --goal PLACE",
-        "",
-        "options:",
+    add_options(parser, Walk, "legs", "dogs", "pace", "friends", "goal")
+    lines = parser.format_help().partition("options:\n")[2].splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
         "--legs LEGS to go on (default: 2)",
         "--dogs bring them (default: None)",
         "--pace {slow,fast} how (default: slow)",
+        "--friend FRIEND who come along (default: None)",
         "--goal PLACE where to (default: None)",
     ]
 
@@ -105,6 +104,7 @@ def test_overrides_of_a_file_have_no_default_so_that_only_what_is_given_override
     parser = argparse.ArgumentParser()
     add_overrides(parser, Walk, *NAMES)
     assert given_options(parser.parse_args([]), Walk) == {}
+    assert given_options(parser.parse_args(["--stops", "", "--food", ""]), Walk) == {}
     assert given_options(parser.parse_args(["--legs", "2", "--dogs"]), Walk) == {"legs": 2, "dogs": True}
 
 

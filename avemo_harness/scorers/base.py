@@ -17,6 +17,7 @@ from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.registry import Plugin
 from avemo_harness.scorers.metric import Metric
+from avemo_harness.text import publishable
 
 UserView = Literal["audio_video", "audio", "video"]
 """Streams that a user's turn was judged by."""
@@ -44,12 +45,12 @@ class Judge:
 
     @property
     def title(self) -> str:
-        """Subject of a sentence about it.
+        """Subject of a sentence about it, which may stand on a page for others and so names no folder of this machine.
 
-        >>> Judge("embedded", "").title, Judge("./judge", "").title
-        ('the embedded judge', 'the judge ./judge')
+        >>> Judge("embedded", "").title, Judge("/home/ann/judges/mine", "").title
+        ('the embedded judge', 'the judge …/mine')
         """
-        return "the embedded judge" if self.name == "embedded" else f"the judge {self.name}"
+        return "the embedded judge" if self.name == "embedded" else f"the judge {publishable(self.name)}"
 
     @property
     def learned_labels(self) -> bool:

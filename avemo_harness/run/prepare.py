@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.planning import Plan, with_labels_of
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import (
@@ -27,7 +28,6 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel

@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import Board, boards
+from avemo_harness.report.exports import Publication
 from avemo_harness.report.results import RunResult, TaskResult
 from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
@@ -24,21 +24,6 @@ from avemo_harness.text import publishable, safe_cell
 HARNESS = "avemo-harness"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Where results are published.
-
-    Args:
-        model_id: of the model on the Hub.
-        dataset_id: of the release on the Hub, where the run read a copy of it.
-        source_url: where the run directory can be looked at.
-    """
-
-    model_id: str | None = None
-    dataset_id: str | None = None
-    source_url: str | None = None
 
 
 def refuse_unfinished(run: ScoredRun) -> None:
@@ -63,7 +48,7 @@ def refuse_unfinished(run: ScoredRun) -> None:
 
 
 def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    """The tasks whose scores mean something to others: asked, scored, and judged by a judge that knows its voices."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:

@@ -76,6 +76,11 @@ class GradedTask:
     model: str
     arguments: Mapping[str, Any]
 
+    @property
+    def kept_arguments(self) -> dict[str, Any]:
+        """The model's arguments without those that decide about secrets and code here, which only a command may."""
+        return {name: value for name, value in self.arguments.items() if name not in COMMAND_LINE_ONLY}
+
 
 def graded_tasks(folder: Path, named: NamedGrader) -> list[GradedTask]:
     """The tasks of a run whose answers a model grades, with the model of each. No model is made or asked.
@@ -184,11 +189,14 @@ def grade_if_possible(
     device: str | None = None,
     max_errors: int = 0,
 ) -> str | None:
-    """Grade as `grade_answers` does, and say in a sentence how to grade later where the grader cannot work.
+    """Grade what has no grade yet; say in a sentence how to grade later where the grader cannot work.
 
     Raises:
         StoreError: the run directory is damaged or cannot be written.
     """
+    if not _lacks_grades(folder, named):
+        # A run that is complete needs no grader that answers.
+        return None
     try:
         grade_answers(folder, named, releases, say, at_once=at_once, device=device, max_errors=max_errors)
     except UsageError as error:
@@ -198,6 +206,25 @@ def grade_if_possible(
             "of a key)"
         )
     return None
+
+
+def _lacks_grades(folder: Path, named: NamedGrader) -> bool:
+    """True where an answer has no grade, or another grader is asked for than the one that graded."""
+    chosen = chosen_gradings(folder)
+    store = RunStore(folder)
+    store.refresh()
+    for task in graded_tasks(folder, named):
+        gradings = chosen.get(task.spec.task)
+        asked_for = (task.model, task.kept_arguments)
+        if gradings is None or (gradings.grader.name, gradings.grader.arguments) != asked_for:
+            return True
+        graded = gradings.of_answers(task.spec.task, store.answers, task.rubric.samples)
+        answered = [
+            key for key, answer in store.answers.items() if key[0] == task.spec.task and answer.text is not None
+        ]
+        if any(key not in graded or graded[key].grade is None for key in answered):
+            return True
+    return False
 
 
 @dataclass
@@ -217,7 +244,7 @@ class _Opened:
 
 
 def describe_grader(task: GradedTask, model: OmniModel) -> Grader:
-    """A grader as a run keeps it; what decides about secrets and code here is left out."""
+    """A grader as a run keeps it."""
     identity = dict(model.identity())
     content = json.dumps([identity, task.rubric.digest], sort_keys=True)
     return Grader(
@@ -225,7 +252,7 @@ def describe_grader(task: GradedTask, model: OmniModel) -> Grader:
         identity=identity,
         rubric=task.rubric.digest,
         digest=hashlib.sha256(content.encode()).hexdigest(),
-        arguments={name: value for name, value in task.arguments.items() if name not in COMMAND_LINE_ONLY},
+        arguments=task.kept_arguments,
     )
 
 

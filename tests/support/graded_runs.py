@@ -69,7 +69,7 @@ def write_graded_task(file: Path, release: Path, url: str, **parameters: Any) ->
 
 
 def run_graded(folder: Path, url: str, *, dialogues: int = 12, kinds: int = 1_000_000, **parameters: Any) -> RunResult:
-    """Ask a model and have its answers graded: the run is at ``folder / "run"``, its task at ``folder / "told.yaml"``."""
+    """Ask a model and have its answers graded: the run is in `run`, its task in `told.yaml`."""
     release = write_text_release(folder / "data", dialogues)
     task = write_graded_task(folder / "told.yaml", release, url, **parameters)
     return evaluate(Telling(kinds), str(task), output_path=folder / "run")

@@ -244,7 +244,9 @@ def test_a_key_reaches_a_graders_server_only_where_the_command_names_its_variabl
             UserWarning, match=rf"{LATER}.*--grader_args api_key_env=VARIABLE names the variable of a key"
         ):
             run_graded(tmp_path, server.url, grader_args=given)
+        assert server.asked.total() == 0
         grade(tmp_path / "run", api_key_env="OPENAI_API_KEY")
+        assert server.asked.total() == 12
     assert KEY not in "".join(path.read_text() for path in (tmp_path / "run").rglob("*.json*"))
     assert "api_key_env" not in (next((tmp_path / "run/gradings").glob("*.json"))).read_text()
 

@@ -75,6 +75,18 @@ def run_graded(folder: Path, url: str, *, dialogues: int = 12, kinds: int = 1_00
     return evaluate(Telling(kinds), str(task), output_path=folder / "run")
 
 
+def run_graded_group(folder: Path, url: str, **parameters: Any) -> RunResult:
+    """As `run_graded`, of a task that fills the column `Told` of the group `tales`."""
+    release = write_text_release(folder / "data", 12)
+    (folder / "tasks").mkdir(parents=True)
+    columns = [{"name": "Told", "condition": "full_av", "metric": "rubric_mean"}]
+    group = {"group": "tales", "title": "Tales", "columns": columns}
+    (folder / "tasks" / "tales.yaml").write_text(yaml.safe_dump(group), encoding="utf-8")
+    task = write_graded_task(folder / "tasks" / "told.yaml", release, url, **parameters)
+    task.write_text(task.read_text(encoding="utf-8") + "group: tales\n", encoding="utf-8")
+    return evaluate(Telling(), "told", output_path=folder / "run", include_path=[str(folder / "tasks")])
+
+
 def answer_in(payload: Mapping[str, Any]) -> str:
     """The answer that a request asks a grade for."""
     found = re.search(r"Answer: (.*)", payload["messages"][-1]["content"])

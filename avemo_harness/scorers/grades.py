@@ -19,7 +19,7 @@ _QUOTED = 80
 
 _FRACTION = r"(-?\d+(?:\.\d+)?)(?:\s*(?:/|out of)\s*(\d+(?:\.\d+)?))?"
 _NAMED = re.compile(rf"\b(?:grade|score|rating)\b[\s*_:=]*(?:is\s+)?[*_\[(]*{_FRACTION}", re.IGNORECASE)
-_NUMBER_ALONE = re.compile(rf"[^\w-]*{_FRACTION}\W*", re.ASCII)
+_NUMBER_ALONE = re.compile(rf"[\s*_#\"'`(\[]*{_FRACTION}[\s*_\"'`)\].!]*")
 
 
 class GradeError(ValueError):

@@ -40,6 +40,8 @@ REFUSED = {
     '{"reason": "He named 3 feel': "no whole JSON object with a grade",
     '{"reason": "grade: 4, of course': "no whole JSON object with a grade",
     '{"reason": "no grade"}': "no whole JSON object with a grade",
+    "хорошо 4": "holds no grade",
+    "\ufffd(4\ufffd": "holds no grade",
     "2 good points and 3 bad ones": "holds no grade",
     "I need 3 more details.": "holds no grade",
     "4\nThat is all that I can say.": "holds no grade",

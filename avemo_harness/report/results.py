@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.request import ItemKey
-from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, SpokenOutput, TaskSpec
 from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
@@ -233,14 +233,21 @@ def answers_of(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgeme
 
 def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     """Run the task's scorers; None for a task that has none. Their metrics and details stand side by side."""
-    results = [load_scorer(scorer.name).score(task, answers) for scorer in task.scorers]
+    results = [load_scorer(scorer.name, scorer.parameters).score(task, answers) for scorer in task.scorers]
     if not results:
         return None
     found = {name: value for result in results for name, value in result.metrics.items()}
     metrics = {name: found[name] for scorer in task.scorers for name in scorer.metrics if name in found}
+    lines = tuple(map(_with_values, *(result.lines for result in results)))
     details = {name: value for result in results for name, value in result.details.items()}
     rows = {name: values for result in results for name, values in result.rows.items()}
-    return TaskScores(metrics, results[0].lines, details, rows)
+    return TaskScores(metrics, lines, details, rows)
+
+
+def _with_values(line: ScoreLine, *others: ScoreLine) -> ScoreLine:
+    """The first scorer's line of an item, with the values that the others gave it too."""
+    values = {name: value for other in others for name, value in other.values.items()}
+    return replace(line, values={**line.values, **values}) if values else line
 
 
 def _task_result(task: TaskSpec, run: RunRecord, status: str, reason: str | None = None, **found: Any) -> TaskResult:
@@ -271,7 +278,7 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
         "status": "incomplete" if errors or missing or unjudged else "complete",
         "n_items": len(answers),
         "n_answered": len(answered),
-        "n_invalid": invalid if isinstance(task.output, LabelOutput) else 0,
+        "n_invalid": 0 if isinstance(task.output, SpokenOutput) else invalid,
         "n_errors": errors,
         "n_missing": missing,
         "n_unjudged": unjudged,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.text_tables import decode_text, parse_table, path_spellings, whole_number
 from avemo_harness.data.importers.base import (
     MULTI_TURN,
     SINGLE_TURN,
@@ -21,7 +22,6 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
-from avemo_harness.recognizers.corpora.tables import decode_text, parse_table, path_spellings, whole_number
 from avemo_harness.recognizers.recordings import Part, left_out, parse_part
 from avemo_harness.registry import hint, parse_arguments
 

@@ -143,10 +143,10 @@ class RowReader:
 
     def _take(self, number: int, row: TableRow) -> str | None:
         """Take in a row; returns the name of its dialogue, None where it has none."""
-        for name, value in row.values.items():
-            self._names[name] = None
+        for column, value in row.values.items():
+            self._names[column] = None
             if isinstance(value, Mapping):
-                self._names |= dict.fromkeys(f"{name}.{key}" for key in value)
+                self._names |= dict.fromkeys(f"{column}.{key}" for key in value)
         named_by = "dialogue" if self.columns.dialogue is not None else "id"
         name = self._text(named_by, row.values, row.where)
         if named_by in self._texts and name is None:

@@ -313,9 +313,13 @@ class RowReader:
         missing = _Problems()
         known = list(self._names)
         shown = ", ".join(known[:MAX_LISTED])
+        # Without the lists of turns nothing is known of the columns in them.
+        turns = {"turns"} & self._texts.keys() - self._found
         for column, text in self._texts.items():
+            if turns and column not in turns:
+                continue
             lacking = sorted(self._templates.get(column, set()) - set(known))
-            if column not in self._templates and column not in self._found:
+            if not (column in self._templates or column in self._found or text in self._names):
                 lacking = [text]
             for name in lacking:
                 near = hint(name, known)

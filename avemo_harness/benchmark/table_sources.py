@@ -84,6 +84,8 @@ def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
     source = dataset.path or ""
     path = Path(source).expanduser()
     if path.is_file():
+        if path.suffix.lower() not in TABLES:
+            raise ReleaseError(f"{source}: not a table; known are {', '.join(TABLES)}, and folders")
         return _local_source(source, {path.name: path}, path.parent, options)
     if path.is_dir():
         return _local_source(source, _folder_files(path, dataset), path, options)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.columns import LINES, TABLES, TEXT
+from avemo_harness.benchmark.columns import LINES, TEXT
 from avemo_harness.benchmark.release_sources import (
     ParquetSource,
     check_group_size,
@@ -91,10 +91,9 @@ def read_rows(file: TableFile, features: Features | None = None) -> Iterator[Tab
         rows = _json_rows(file)
     elif file.ending in TEXT:
         rows = _text_rows(file)
-    elif file.ending == ".tar":
-        rows = _tar_rows(file)
     else:
-        raise ReleaseError(f"{file.name}: not a table; known are {', '.join(TABLES)}, and folders")
+        assert file.ending == ".tar", file.ending
+        rows = _tar_rows(file)
     return _with_names(rows, features or {})
 
 

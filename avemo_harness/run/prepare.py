@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import files
+from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.planning import Plan, with_labels_of
@@ -24,11 +25,12 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.request_builder import output_of
+from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import StoreError, TaskError, UsageError
+from avemo_harness.errors import ReleaseError, StoreError, TaskError, UsageError, first_line
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
@@ -58,7 +60,8 @@ class RunReleases:
 
     config: RunConfig
     say: Notify
-    _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
+    _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
+    _with_pairs: dict[str, Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -80,7 +83,7 @@ class RunReleases:
             ReleaseError: it is missing, unreachable or malformed.
         """
         path, revision = self.source(task)
-        release = self._read(path, task.dataset.name, task.dataset.split, revision)
+        release = self._read(task.dataset.model_copy(update={"path": path, "revision": revision}))
         if task.condition.name != "conflict" or not task.opposites:
             return release
         return self._paired(task, release)
@@ -90,23 +93,43 @@ class RunReleases:
 
         paired = with_pairs_of_task(task, release, files.cache_dir() / "durations" / f"{release.fingerprint}.json")
         # Tasks that pair alike ask of one release.
-        return self._loaded.setdefault((paired.source, paired.name, paired.split, paired.fingerprint), paired)
+        return self._with_pairs.setdefault(paired.fingerprint, paired)
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
         if which == "demo":
             return (self.demo_training(),)
         if which != "auto":
-            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
-        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
+            names = dict.fromkeys(release.name for release in asked)
+            return tuple(self._read(_training_part(which, name)) for name in names)
+        own = [part for release in asked if (part := self._train_part(release)) is not None]
         if own:
-            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
+            return tuple(own)
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 
+    def _train_part(self, release: Release) -> Release | None:
+        """The train part of a release, or of the table that it was read from; None where there is none."""
+        named = (release.source, release.name, release.split)
+        for dataset, read in self._loaded.items():
+            if dataset.columns is not None and (read.source, read.name, read.split) == named:
+                return self._train_part_of_table(dataset)
+        if not has_split(release, self._path(release.source), "train"):
+            return None
+        return self._read(_training_part(release.source, release.name, release.commit))
+
+    def _train_part_of_table(self, dataset: DatasetSpec) -> Release | None:
+        if Path(dataset.path or "").is_file() or dataset.split == "train":
+            return None
+        try:
+            return self._read(dataset.model_copy(update={"split": "train"}))
+        except ReleaseError as error:
+            self.say(f"nothing is learned from the train part: {first_line(error)}")
+            return None
+
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""
-        return self._read(DEMO, "demo", "train", None)
+        return self._read(_training_part(DEMO, "demo"))
 
     def _path(self, source: str) -> str:
         if source != DEMO:
@@ -115,21 +138,28 @@ class RunReleases:
 
         return str(demo_release(files.cache_dir(), self.say))
 
-    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
-        key = (source, name, split, revision)
-        if key in self._loaded:
-            return self._loaded[key]
+    def _read(self, dataset: DatasetSpec) -> Release:
+        source = dataset.path or ""
+        if dataset in self._loaded:
+            return self._loaded[dataset]
         options = ReleaseOptions(
-            revision=revision,
+            revision=dataset.revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
         )
-        release = replace(load_release(self._path(source), name, split, options), source=source)
-        # Probing a streamed release would download every clip; what its columns do not say stays unknown.
-        if not self.config.streaming or release.commit is None:
+        if dataset.columns is not None:
+            release = load_table(dataset, options, self.say)
+        else:
+            release = replace(load_release(self._path(source), dataset.name, dataset.split, options), source=source)
+        # Probing what is streamed would read every clip; what its columns do not say stays unknown.
+        if not self.config.streaming or (release.commit is None and dataset.columns is None):
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
-        self._loaded[key] = release
+        self._loaded[dataset] = release
         return release
+
+
+def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:
+    return DatasetSpec(path=source, name=name, split="train", revision=revision)
 
 
 LARGEST_BATCH = 64
@@ -303,6 +333,11 @@ def prepare(
     releases = RunReleases(config, say)
     for task in tasks:
         releases.source(task.spec)
+        if config.streaming and task.spec.dataset.columns is not None and not config.names_part:
+            raise UsageError(
+                f"{task.name}: --streaming reads the first {FIRST_ROWS:,} rows of a table; say with --limit N how many "
+                "of their dialogues to ask about, or leave --streaming out to ask about all"
+            )
     if model is None:
         check_model(config.model)
     by_task = {task.name: releases.load(task.spec) for task in tasks}

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from avemo_harness.benchmark.columns import ColumnsSpec
 from avemo_harness.benchmark.release import MAX_TURNS, Clip, Dialogue, Role, Turn
+from avemo_harness.benchmark.table_files import TableRow
 from avemo_harness.benchmark.table_media import (
     MEDIA,
     ClipMaker,
@@ -20,7 +21,6 @@ from avemo_harness.benchmark.table_media import (
     WrongCellError,
     kind_of,
 )
-from avemo_harness.benchmark.tables import TableRow
 from avemo_harness.benchmark.task import LETTERS
 from avemo_harness.benchmark.template import render_row, row_names
 from avemo_harness.errors import ReleaseError, TaskError

@@ -24,6 +24,7 @@ from avemo_harness.benchmark.release_loader import (
 )
 from avemo_harness.benchmark.request_builder import output_of
 from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
+from avemo_harness.benchmark.table_sources import find_training_part
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -90,11 +91,20 @@ class RunReleases:
         if which != "auto":
             names = dict.fromkeys(release.name for release in asked)
             return tuple(self._read(_training_part(which, name)) for name in names)
-        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
+        own = [part for release in asked if (part := self._own_training(release)) is not None]
         if own:
-            return tuple(self._read(_training_part(one.source, one.name, one.commit)) for one in own)
+            return tuple(map(self._read, own))
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
+
+    def _own_training(self, release: Release) -> DatasetSpec | None:
+        """The train part of a release or of a table; None where it has none."""
+        table = next((dataset for dataset, read in self._loaded.items() if read is release), None)
+        if table is not None and table.columns is not None:
+            return find_training_part(table, release.commit)
+        if has_split(release, self._path(release.source), "train"):
+            return _training_part(release.source, release.name, release.commit)
+        return None
 
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""

@@ -62,7 +62,7 @@ class RunConfig:
         default_factory=dict, metadata=option("the model's own arguments", metavar="K=V,…")
     )
     dataset: str | None = field(
-        default=None, metadata=option("release: Hub id, folder or Parquet file", metavar="ID_OR_PATH")
+        default=None, metadata=option("release, or table of a task: Hub id, folder or file", metavar="ID_OR_PATH")
     )
     revision: str | None = field(default=None, metadata=option("Hub revision of the release"))
     media_root: str | None = field(
@@ -90,7 +90,12 @@ class RunConfig:
         metadata=option("override the tasks' generation settings", name="gen_kwargs", metavar="K=V,…"),
     )
     skip_speech: bool = field(default=False, metadata=option("leave tasks with spoken replies out"))
-    streaming: bool = field(default=False, metadata=option("download clips of a Hub release only when asked"))
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "download clips of a Hub release only when asked; with --limit, read only the first 1,000 rows of a table"
+        ),
+    )
     seed: int = field(default=0, metadata=option("seed of every random draw (default: 0)"))
 
     @property

@@ -26,11 +26,12 @@ from avemo_harness.benchmark.release_loader import (
 )
 from avemo_harness.benchmark.request_builder import output_of
 from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
+from avemo_harness.benchmark.table_sources import find_training_part
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import ReleaseError, StoreError, TaskError, UsageError, first_line
+from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
@@ -102,30 +103,25 @@ class RunReleases:
         if which != "auto":
             names = dict.fromkeys(release.name for release in asked)
             return tuple(self._read(_training_part(which, name)) for name in names)
-        own = [part for release in asked if (part := self._train_part(release)) is not None]
+        own = [part for release in asked if (part := self._own_training(release)) is not None]
         if own:
-            return tuple(own)
+            return tuple(map(self._read, own))
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 
-    def _train_part(self, release: Release) -> Release | None:
-        """The train part of a release, or of the table that it was read from; None where there is none."""
+    def _own_training(self, release: Release) -> DatasetSpec | None:
+        """The train part of a release or of a table; None where it has none."""
         named = (release.source, release.name, release.split)
-        for dataset, read in self._loaded.items():
-            if dataset.columns is not None and (read.source, read.name, read.split) == named:
-                return self._train_part_of_table(dataset)
-        if not has_split(release, self._path(release.source), "train"):
-            return None
-        return self._read(_training_part(release.source, release.name, release.commit))
-
-    def _train_part_of_table(self, dataset: DatasetSpec) -> Release | None:
-        if Path(dataset.path or "").is_file() or dataset.split == "train":
-            return None
-        try:
-            return self._read(dataset.model_copy(update={"split": "train"}))
-        except ReleaseError as error:
-            self.say(f"nothing is learned from the train part: {first_line(error)}")
-            return None
+        tables = [
+            dataset
+            for dataset, read in self._loaded.items()
+            if dataset.columns is not None and (read.source, read.name, read.split) == named
+        ]
+        if tables:
+            return find_training_part(tables[0], release.commit)
+        if has_split(release, self._path(release.source), "train"):
+            return _training_part(release.source, release.name, release.commit)
+        return None
 
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""

@@ -290,3 +290,18 @@ def test_a_question_shows_every_option_on_a_line_of_its_own(bench: QuestionBench
 
     bench.run(Saying("seeing", says), bench.task(), limit=1)
     assert sorted(line[3:] for line in seen[0].splitlines()[1:]) == sorted(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("output", "truth"), [({"type": "choice"}, "gold: "), ({"type": "number", "low": 0.0, "high": 3.0}, "gold: 0")]
+)
+def test_a_task_of_any_kind_is_shown_as_a_model_is_asked(
+    bench: QuestionBench, output: dict[str, Any], truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avemo_harness.cli import main
+
+    task = bench.task(output=output, scorers=[], headline=None)
+    assert main(["show", str(task), "--n", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert truth in shown
+    assert shown.count(": which fits?") == 2

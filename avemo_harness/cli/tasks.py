@@ -69,10 +69,20 @@ def execute_ls(args: argparse.Namespace) -> int:
     if args.what == "scorers":
         from avemo_harness.scorers import METRICS
 
-        _print_names(registry, lambda name: [f"{name}: {', '.join(sorted(METRICS[name]))}"])
+        _print_names(registry, lambda name: [f"{name}: {', '.join(sorted(METRICS[name]))}", *_parameters_of(name)])
     else:
         _print_names(registry, partial(_described, registry, own_line=args.what == "models"))
     return 0
+
+
+def _parameters_of(scorer: str) -> list[str]:
+    """The line of what a scorer may be told, where it takes anything."""
+    from avemo_harness.scorers import REGISTRY, WITHOUT_PARAMETERS
+
+    if scorer in WITHOUT_PARAMETERS:
+        return []
+    arguments = getattr(REGISTRY.load(scorer), "Arguments", None)
+    return _indented(f"parameters: {describe_arguments(arguments)}") if arguments else []
 
 
 def _described(registry: Registry, name: str, own_line: bool) -> list[str]:
@@ -187,16 +197,17 @@ def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | 
 
 
 def _print_questions(args: argparse.Namespace) -> None:
-    """Print what a model that looks at nothing would be asked: the messages are the same for all models."""
+    """Print what any model would be asked: the messages are the same for all."""
     import tempfile
 
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.prepare import prepare
+    from avemo_harness.run.requests import Anyone
 
     asked = {"model": "random", "tasks": [args.task], **given_options(args, RunConfig)}
     config = RunConfig.from_mapping(asked, "command line")
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(config, output_path=folder)
+        prepared = prepare(config, output_path=folder, model=Anyone())
         questions = [question for unit in prepared.units for question in unit.questions]
         for question in questions[: args.n]:
             request = question.builder.request(question.item)

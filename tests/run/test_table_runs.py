@@ -96,7 +96,7 @@ def test_a_named_data_set_takes_the_place_of_the_table(task: Path, tmp_path: Pat
 def test_columns_without_a_table_are_refused(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVEMO_DATASET", str(tmp_path))
     task.write_text(TASK.replace("path: data/t.csv, ", ""))
-    with pytest.raises(ReleaseError, match="feel: its dataset has columns and no path; .* --dataset"):
+    with pytest.raises(ReleaseError, match=r"feel: its dataset has columns and no path; .* --dataset"):
         run(task, tmp_path / "run")
 
 

@@ -15,17 +15,10 @@ from avemo_harness.benchmark.release_loader import ReleaseOptions, declared_file
 from avemo_harness.benchmark.release_sources import ParquetSource, network_errors, remote_parquet
 from avemo_harness.benchmark.table_files import Features, TableFile, TableRow
 from avemo_harness.benchmark.table_media import MEDIA, HubFolder, MediaFolder, file_key
-from avemo_harness.benchmark.tables import METADATA, folder_rows, read_rows
+from avemo_harness.benchmark.tables import METADATA, SPLITS, folder_rows, read_rows
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import check_file
 from avemo_harness.registry import hint
-
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-"""Words in names of files and folders that tell a split, as `datasets` reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +160,13 @@ def _stated_split(name: str, split: str) -> str | None:
     for word in words:
         if word == split:
             return _canonical(split)
-        if (canonical := _canonical(word.lower())) in _SPLITS:
+        if (canonical := _canonical(word.lower())) in SPLITS:
             return canonical
     return None
 
 
 def _canonical(split: str) -> str:
-    return next((name for name, words in _SPLITS.items() if split in words), split)
+    return next((name for name, words in SPLITS.items() if split in words), split)
 
 
 def _no_such_split(where: str, split: str, known: Iterable[str]) -> ReleaseError:

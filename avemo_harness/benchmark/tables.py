@@ -16,6 +16,12 @@ from avemo_harness.benchmark.text_tables import decode_text, read_beginning, rea
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.files import check_file, read_file
 
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""Words in names of files and folders that tell a split, as `datasets` reads them."""
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """Tables beside the files of an Audio- or VideoFolder."""
 
@@ -169,7 +175,8 @@ def folder_rows(files: Mapping[str, TableFile], root: str) -> Iterator[TableRow]
     found = [name for name in files if PurePosixPath(name).suffix.lower() in MEDIA]
     for number, name in enumerate(sorted(found)):
         path = PurePosixPath(name)
-        values = {_kind(name): name, "label": path.parent.name or None, "file_name": name}
+        of_class = path.parent.name and not any(path.parent.name.lower() in words for words in SPLITS.values())
+        values = {_kind(name): name, "label": path.parent.name if of_class else None}
         yield TableRow(f"{root}: row {number}, {name}", values)
 
 

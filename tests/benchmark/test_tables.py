@@ -54,9 +54,15 @@ def _listed(folder: Path) -> Path:
     return write_parquet(folder / "t.parquet", rows)
 
 
-def _in_archive(folder: Path) -> Path:
+def _in_zip(folder: Path) -> Path:
     write_zip(folder / "clips.zip", {f"all/{row['clip']}": video(int(row["clip"][0])) for row in utterances()})
     rows = [{**row, "clip": f"clips.zip::all/{row['clip']}"} for row in utterances()]
+    return write_lines(folder / "t.jsonl", rows)
+
+
+def _in_tar(folder: Path) -> Path:
+    write_tar(folder / "clips.tar.gz", {row["clip"]: video(int(row["clip"][0])) for row in utterances()})
+    rows = [{**row, "clip": f"clips.tar.gz::{row['clip']}"} for row in utterances()]
     return write_lines(folder / "t.jsonl", rows)
 
 
@@ -71,7 +77,8 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "Parquet with bytes": _bytes_alone,
     "Parquet with lists": _listed,
     "folder of shards": _split_in_two,
-    "files in an archive": _in_archive,
+    "files in a zip": _in_zip,
+    "files in a tar": _in_tar,
 }
 
 
@@ -160,14 +167,21 @@ def test_a_folder_of_files_with_metadata_is_a_table(tmp_path: Path) -> None:
     assert [turn.emotion for turn in turns(release)] == list(EMOTIONS)
 
 
-def test_folders_named_by_class_are_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parent", ["", "test", "data/eval"])
+def test_folders_named_by_class_are_a_table(parent: str, tmp_path: Path) -> None:
     for seed, emotion in enumerate(EMOTIONS):
-        (tmp_path / emotion).mkdir()
-        (tmp_path / emotion / "a.wav").write_bytes(sound(seed))
+        (tmp_path / parent / emotion).mkdir(parents=True)
+        (tmp_path / parent / emotion / "a.wav").write_bytes(sound(seed))
     release = load(tmp_path, ColumnsSpec(sound="audio", label="label"))
     assert {turn.emotion: turn.clip and turn.clip.read() for turn in turns(release)} == dict(
         zip(EMOTIONS, map(sound, range(3)), strict=True)
     )
+
+
+def test_the_folder_of_a_split_is_no_class(tmp_path: Path) -> None:
+    write_clips(tmp_path / "test", 1)
+    release = load(tmp_path, ColumnsSpec(sound="audio", label="label"))
+    assert {turn.emotion for turn in turns(release)} == {None}
 
 
 def test_a_tar_of_samples_is_a_table(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.options import (
+    DATA_OPTIONS,
     Command,
-    add_data_options,
     add_grader_options,
-    data_values,
+    add_overrides,
+    given_options,
     named_grader,
-    split_commas,
 )
 from avemo_harness.cli.output import end_on_signals, rank, say, show
 from avemo_harness.errors import UsageError
@@ -33,7 +33,7 @@ PLAIN_LINE_INTERVAL_S = 10.0
 
 
 class Progress:
-    """Counts what is stored, and how many of the labelled answers were right so far."""
+    """Counts what is stored, and how many of the labels and letters were right so far."""
 
     def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
         self._run, self._bar = run, bar
@@ -66,16 +66,15 @@ class Progress:
             self._errors.add(record.item_key)
             return
         self._errors.discard(record.item_key)
-        # Both take half a second to import, which `run --help` does not wait for.
-        from avemo_harness.benchmark.task import LabelOutput
-        from avemo_harness.scorers.answers import read_answer
+        # They take half a second to import, which `run --help` does not wait for.
+        from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput
+        from avemo_harness.scorers.answer_choices import read_named
 
-        question = self._questions[record.item_key]
-        output = question.builder.task.output
-        if isinstance(output, LabelOutput) and question.item.gold is not None:
-            parsed = read_answer(record, output)
+        item, output = (question := self._questions[record.item_key]).item, question.builder.task.output
+        if isinstance(output, LabelOutput | ChoiceOutput) and item.gold is not None:
+            parsed = read_named(record, output, item)
             self._labelled += 1
-            self._right += parsed.label == question.item.gold
+            self._right += parsed.label == item.gold
 
     def _state(self) -> str:
         score = f"accuracy so far {self._right / self._labelled:.2f}, " if self._labelled else ""
@@ -101,20 +100,14 @@ one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher 
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     what = parser.add_argument_group("what is asked")
-    what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
-    what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
-    what.add_argument("--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas")
-    what.add_argument(
-        "--include_path", action="append", metavar="DIR", help="a folder with more task YAMLs; may be repeated"
-    )
-    what.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
+    add_overrides(what, RunConfig, "model", "model_args", "tasks", "include_path", "generation")
     what.add_argument(
         "--config", type=Path, metavar="FILE", help="options from a YAML or JSON file, or from a saved run.json"
     )
-    data = parser.add_argument_group("of which data")
-    add_data_options(data)
-    data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
+    add_overrides(parser.add_argument_group("of which data"), RunConfig, *DATA_OPTIONS, "skip_speech")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
     how.add_argument(
@@ -157,8 +150,9 @@ def execute_run(args: argparse.Namespace) -> int:
     end_on_signals()
     is_main = rank() == 0
     prepared = prepare(config, output_path=args.output_path, device=args.device, say=say)
-    if advice := find_judge(prepared.folder, args.recognizer, prepared.releases).advice:
-        say(advice)
+    choice = find_judge(prepared.folder, args.recognizer, prepared.releases)
+    if choice.advice:
+        say(choice.advice)
     grader = named_grader(args)
     check_rubrics(prepared.folder, grader, prepared.releases)
     with make_progress(prepared) if is_main else nullcontext() as progress:
@@ -185,6 +179,8 @@ def execute_run(args: argparse.Namespace) -> int:
         say(sentence)
     print(f"\nrun directory: {prepared.folder}")
     print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
+    if choice.training:
+        print(f"a judge for the replies: {choice.training}")
     return 1 if result.n_errors > args.max_errors else 0
 
 
@@ -205,21 +201,11 @@ def _batch_size(args: argparse.Namespace) -> BatchSize:
 
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
-    from avemo_harness.registry import parse_arguments
     from avemo_harness.run.config import RunConfig, refuse_arguments_of_file
 
-    values = _read_options_file(args.config) if args.config else {}
-    given = {
-        "model": args.model,
-        "model_args": parse_arguments(args.model_args) if args.model_args else None,
-        "tasks": split_commas(args.tasks),
-        "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
-        "include_path": args.include_path,
-        "skip_speech": args.skip_speech,
-        **data_values(args),
-    }
-    values.update({key: value for key, value in given.items() if value is not None})
-    if args.config and given["model_args"] is None:
+    given = given_options(args, RunConfig)
+    values = {**(_read_options_file(args.config) if args.config else {}), **given}
+    if args.config and "model_args" not in given:
         refuse_arguments_of_file(str(args.config), values.get("model", ""), values.get("model_args", {}))
     for required in ("model", "tasks"):
         if not values.get(required):

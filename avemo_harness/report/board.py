@@ -95,7 +95,7 @@ def _provenance(run: ScoredRun, task: TaskSpec, metric: str) -> Iterator[Provena
     yield "release", content, f"release {publishable(release.source)} ({content[:12]})"
     yield "task", digest, f"{task.task} version {task.version} ({digest[:12]})"
     judge = run.result.judge
-    if judge is not None and any(one.name == metric for one in judged_metrics(task)):
+    if judge is not None and any(judged.name == metric for judged in judged_metrics(task)):
         yield "judge", judge.digest, f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
     grader = run.result.tasks[task.task].grader
     if grader is not None and metric in {one.name for one in metrics_of(RUBRIC)}:

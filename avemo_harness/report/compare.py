@@ -143,8 +143,9 @@ def _not_ranked(first: Side, second: Side) -> str:
 
 def _reply_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> Iterator[str]:
     yield from _coverage_notes(pairs, first, second)
-    if not is_comparable(first.task, first.run.result.judge, first.run.record):
-        yield "the embedded judge knows the demo's voices only: these differences mean nothing"
+    judge = first.run.result.judge
+    if judge and not is_comparable(first.task, judge, first.run.record):
+        yield f"{judge.title} knows the demo's voices only: these differences mean nothing"
 
 
 def _reported_by_one(first: Side, second: Side) -> Iterator[str]:
@@ -169,7 +170,7 @@ def contrast_conditions(first: Side, second: Side) -> Contrast:
 def table_columns(task: TaskSpec, groups: Iterable[GroupSpec]) -> dict[str, str]:
     """The metrics of a task that fill columns of its group's table, with their names; of a task in no table, all."""
     reported = _reported(task)
-    group = next((one for one in groups if one.group == task.group), None)
+    group = next((spec for spec in groups if spec.group == task.group), None)
     names = {
         column.metric: column.name
         for column in (group.columns if group else ())

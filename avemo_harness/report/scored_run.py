@@ -75,7 +75,9 @@ class ScoredRun:
 
     def people_of(self, group: str) -> PeopleScores | None:
         """People's ratings of a group's replies on the benchmark's scales; None where nobody rated them."""
-        return next((one for one in self.people if one.group == group and one.scales == BENCHMARK_SCALES), None)
+        return next(
+            (scores for scores in self.people if scores.group == group and scores.scales == BENCHMARK_SCALES), None
+        )
 
     @cached_property
     def lines(self) -> Mapping[str, Mapping[str, ScoreLine]]:

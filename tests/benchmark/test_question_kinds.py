@@ -10,7 +10,7 @@ import pytest
 from support.planned import ALONE, PlainConditions, clip, make_dialogue, make_task, pair, release_of, shown
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Plan, items_to_answer_first, left_out_label, plan_items
+from avemo_harness.benchmark.planning import Plan, items_to_answer_first, left_out_label, plan_items, with_labels_of
 from avemo_harness.benchmark.release import Clip, Dialogue, Release
 from avemo_harness.benchmark.request import Item, Request, Text
 from avemo_harness.benchmark.request_builder import RequestBuilder
@@ -55,6 +55,14 @@ def test_a_label_of_a_table_that_nothing_names_is_an_error_with_the_nearest_one(
     assert others.not_asked == {left_out_label("sadd"): 1}
 
 
+def test_a_release_to_learn_from_has_the_tasks_labels_and_is_the_same_where_it_had_them_already() -> None:
+    release = release_of(make_dialogue("d1", emotions=("happy", "sadness", "fear", None)))
+    assert with_labels_of(make_task(), release_of(make_dialogue("d1"))) == release_of(make_dialogue("d1"))
+    learned = with_labels_of(make_task(label_map={"sadness": "sad"}), release)
+    assert [turn.emotion for turn in learned.dialogues[0].turns if turn.role == "user"] == ["happy", "sad", None, None]
+    assert learned.fingerprint != release.fingerprint
+
+
 def with_choices(dialogue: Dialogue, *choices: str | Clip, answer: str = "0") -> Dialogue:
     turns = (replace(turn, choices=choices, answer=answer) for turn in dialogue.turns)
     return replace(dialogue, turns=tuple(turns))
@@ -75,7 +83,7 @@ def test_options_are_shown_behind_letters_in_an_order_of_item_and_seed_and_the_t
     for item in items:
         assert item.gold == "ABC"[item.order.index(0)]
         lines = [f"{letter}. {'xyz'[index]}" for letter, index in zip("ABC", item.order, strict=True)]
-        told = [("user", "Which fits? A/B/C"), ("user", "\n".join(lines))]
+        told = [("user", "Which fits? A/B/C"), ("user", "\n" + "\n".join(lines))]
         assert shown(ask(choice(context={"turns": "none"}), release, item)) == told
     assert plan_items(choice(), release_of(*release.dialogues[7:9])).items == items[7:9]
     assert plan_items(choice(), release, seed=1).items != items
@@ -108,7 +116,7 @@ def test_options_that_are_recordings_stand_behind_their_letters_under_the_tasks_
     (item,) = plan_items(task, release_of(dialogue)).items
     content = ask(task, release_of(dialogue), item).messages[0].content
     told = [block.text if isinstance(block, Text) else block.read().decode() for block in content]
-    assert told == ["Which fits? A/B", "A.", "sound of one", "B.", "sound of two"]
+    assert told == ["Which fits? A/B", "\nA.", "sound of one", "B.", "sound of two"]
 
 
 @pytest.mark.parametrize("count", [1, 27])
@@ -124,7 +132,7 @@ def test_a_dialogue_of_questions_shows_the_earlier_ones_with_the_models_own_answ
     first, second = plan_items(task, release).items
     assert items_to_answer_first(task, release, second) == {0: first.item_id}
     builder = RequestBuilder(task, release, cast(ConditionCache, PlainConditions()), task.generation, {}, 0)
-    question = [("user", "Which fits? A/B"), ("user", "A. x\nB. y")]
+    question = [("user", "Which fits? A/B"), ("user", "\nA. x\nB. y")]
     assert shown(builder.request(second, {0: "B"})) == [*question, ("assistant", "B"), *question]
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
+from avemo_harness.report.board import Board, boards
+from avemo_harness.report.exports import Publication
 from avemo_harness.report.results import RunResult, TaskResult
 from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
@@ -23,21 +24,6 @@ from avemo_harness.text import publishable, safe_cell
 HARNESS = "avemo-harness"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Where results are published.
-
-    Args:
-        model_id: of the model on the Hub.
-        dataset_id: of the release on the Hub, where the run read a copy of it.
-        source_url: where the run directory can be looked at.
-    """
-
-    model_id: str | None = None
-    dataset_id: str | None = None
-    source_url: str | None = None
 
 
 def refuse_unfinished(run: ScoredRun) -> None:
@@ -64,7 +50,7 @@ def refuse_unfinished(run: ScoredRun) -> None:
 
 
 def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    """The tasks whose scores mean something to others: asked, scored, and judged by a judge that knows its voices."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:
@@ -98,6 +84,18 @@ def model_name(run: ScoredRun) -> str:
     return str(publishable(run.result.identity.get("model") or run.result.model))
 
 
+def boards_with_rows(run: ScoredRun, publication: Publication) -> list[Board]:
+    """The benchmark's table of each split that the run has a row of.
+
+    Raises:
+        UsageError: no task belongs to a group, which is what a row is of.
+    """
+    found = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
+    if not found:
+        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
+    return found
+
+
 def caveats(metric: MetricValue) -> str:
     """Of how many items a value is, and the sentences behind its marks: "n = 9; partial: …"."""
     return "; ".join([f"n = {metric.n}", *sentences_of([metric]).values()])
@@ -107,8 +105,12 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     """The setup of a task in a fixed order: condition, way of answering, judge, and whether anything is missing."""
     sampled = run.record.config.generation_of(task).do_sample
     parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
-    if isinstance(task.output, LabelOutput):
-        parts.append({"generate": "labels generated", "rank": "labels ranked"}[task.output.method])
+    if isinstance(task.output, LabelOutput | ChoiceOutput):
+        named = "labels" if isinstance(task.output, LabelOutput) else "letters"
+        parts.append({"generate": f"{named} generated", "rank": f"{named} ranked"}[task.output.method])
+    if isinstance(task.output, ChoiceOutput):
+        parts.append(f"options {task.output.order}")
+    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in task.scorers if scorer.parameters]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if (grader := run.result.tasks[task.task].grader) is not None:
@@ -118,6 +120,11 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     if run.result.provisional:
         parts.append("provisional")
     return ", ".join(parts)
+
+
+def _given(parameters: Mapping[str, Any]) -> str:
+    """Parameters of a scorer in a cell, such as a long rubric only by its beginning."""
+    return publishable(" ".join(f"{name}={str(value)[:40]}" for name, value in sorted(parameters.items())))
 
 
 def eval_results(run: ScoredRun, publication: Publication) -> dict[str, str]:

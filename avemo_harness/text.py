@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 Notify = Callable[[str], None]
@@ -77,6 +77,26 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: Container[int] = ()) -> str:
+    """A table in Markdown, each cell in one line.
+
+    Args:
+        numbers: columns that are aligned to the right.
+
+    >>> print(markdown_table(["stream", "CCC"], [["a|b", 0.5]], numbers={1}))
+    | stream | CCC |
+    | --- | ---: |
+    | a\\|b | 0.5 |
+    """
+    rule = ["---:" if i in numbers else "---" for i in range(len(head))]
+    return "\n".join(f"| {' | '.join(map(_markdown_cell, row))} |" for row in (head, rule, *rows))
+
+
+def _markdown_cell(value: object) -> str:
+    # A bar divides cells even within code.
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:key|token|secret|password|authorization)$", re.IGNORECASE)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -186,8 +187,13 @@ class Answers:
         try:
             check_file(self.folder / speech)
             return sha256_of(self.folder / speech)
-        except OSError as error:  # the error of its item, when that is asked
-            return f"cannot be read ({error.strerror})"
+        except (OSError, ValueError) as error:  # the error of its item, when that is asked
+            return f"cannot be read ({reason_of(error)})"
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a file cannot be read; of a name that no file can have, a ValueError, what is wrong with it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _precision(line: AnswerLine) -> int:
@@ -215,14 +221,18 @@ def _line_of(row: bytes, where: str, file: Path) -> AnswerLine:
         key = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
         raise ModelError(f"{file.parent / where}: {f'{key}: ' if key else ''}{reason}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{file.parent / where}: is no JSON ({error}); write one JSON object a line") from error
 
 
 def _sound_files(folder: Path, names: Mapping[str, str]) -> Iterable[AnswerLine]:
-    by_flat_name = {name.replace("/", FLAT): name for name in names}
+    # macOS takes letters with accents apart in names of files.
+    flat, exact = ({normalize("NFC", name.replace("/", by)): name for name in names} for by in (FLAT, "/"))
+    by_file_name = {**flat, **exact}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.suffix.lower() in SOUND_SUFFIXES and path.is_file() and inside.parts[0] != CLIPS:
+        if path.suffix.lower() not in SOUND_SUFFIXES or path.name.startswith(".") or not path.is_file():
+            continue  # names with a dot are what macOS leaves beside a file
+        if inside.parts[0] != CLIPS:
             name, item = inside.as_posix(), inside.with_suffix("").as_posix()
-            yield AnswerLine(where=name, item=item if item in names else by_flat_name.get(item, item), speech=name)
+            yield AnswerLine(where=name, item=by_file_name.get(normalize("NFC", item), item), speech=name)

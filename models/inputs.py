@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,6 +57,47 @@ class DecodedClip:
 
     frames: NDArray[np.uint8] | None
     sound: NDArray[np.float32] | None
+
+
+GRID_FPS = 2.0
+"""Frames a second of clips that are laid out by seconds: a frame is at most half a second from where it should be."""
+SHORTEST_SOUND = 2 * 160 + 1
+"""Samples at 16 kHz below which a sound has no token in MiniCPM-o, whose layout this is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedClip:
+    """A clip as it was decoded.
+
+    Args:
+        view: frames at `GRID_FPS` and sound at 16 kHz.
+        seconds: length of its longer stream.
+    """
+
+    view: DecodedClip
+    seconds: float
+
+
+def seconds_of(clip: TimedClip) -> Iterator[tuple[NDArray[np.uint8] | None, NDArray[np.float32] | None]]:
+    """A clip second by second: a frame, uint8 [H, W, 3], and that second's sound. Sound alone comes whole.
+
+    The frame is the one on show when its second ends, the last one where the clip ends before. Sound of less than
+    `SHORTEST_SOUND` is left out.
+
+    >>> view = DecodedClip(np.zeros((4, 2, 2, 3), np.uint8), np.zeros(20_000, np.float32))
+    >>> [(frame.shape, len(sound)) for frame, sound in seconds_of(TimedClip(view, 2.0))]
+    [((2, 2, 3), 16000), ((2, 2, 3), 4000)]
+    """
+    frames, sound = clip.view.frames, clip.view.sound
+    if frames is None:
+        if sound is not None:
+            yield None, sound
+        return
+    # A length in floating point may be a hair above a whole number.
+    for second in range(max(1, math.ceil(clip.seconds - 1e-3))):
+        frame = frames[min(int((second + 1) * GRID_FPS), len(frames) - 1)]
+        heard = None if sound is None else sound[SOUND_RATE * second : SOUND_RATE * (second + 1)]
+        yield frame, None if heard is None or len(heard) < SHORTEST_SOUND else heard
 
 
 class ClipDecoder:
@@ -114,6 +156,10 @@ class ClipDecoder:
             MediaError: the clip is missing or damaged.
         """
         return DecodedClip(self.frames(clip), self.sound(clip))
+
+    def look_timed(self, clip: Clip) -> TimedClip:
+        """Both streams of a clip and its length; MediaError where it is missing or damaged."""
+        return TimedClip(self.look(clip), media.probe(clip.read()).duration_s)
 
 
 Key = TypeVar("Key", bound=Hashable)

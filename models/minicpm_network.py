@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,17 +12,13 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import ModelError
 from avemo_harness.models.decoding import Prefill, Step, left_padded
-from avemo_harness.models.inputs import SOUND_RATE, DecodedClip, escape_special_tokens
+from avemo_harness.models.inputs import TimedClip, escape_special_tokens, seconds_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 UNIT = "<unit>"
 IMAGE_PLACEHOLDER, AUDIO_PLACEHOLDER = "(<image>./</image>)", "(<audio>./</audio>)"
-GRID_FPS = 2.0
-"""Frames a second that clips are decoded at: a unit's frame is at most half a second from where it should be."""
-SHORTEST_SOUND = 2 * 160 + 1
-"""Samples at 16 kHz below which a sound has no token."""
 
 Part: TypeAlias = str | NDArray[Any]
 """Words, a frame (uint8 [H, W, 3]), or a sound (float32 [n] at 16 kHz)."""
@@ -37,57 +32,17 @@ class PromptMessage:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TimedClip:
-    """A clip as it was decoded.
-
-    Args:
-        view: frames at `GRID_FPS` and sound at 16 kHz.
-        seconds: length of its longer stream.
-    """
-
-    view: DecodedClip
-    seconds: float
-
-
 def is_frame(part: Part) -> bool:
     return not isinstance(part, str) and part.ndim == 3
 
 
 def clip_parts(clip: TimedClip) -> list[Part]:
-    """A clip in units of a second; sound alone is one part, without units.
-
-    The frame of second i is the one on show when that second ends, the last one where the clip ends before. A second
-    without sound, or with less than makes a token, is a frame alone.
-
-    >>> frames = np.zeros((4, 2, 2, 3), np.uint8)
-    >>> parts = clip_parts(TimedClip(DecodedClip(frames, None), 2.0))
-    >>> [part if isinstance(part, str) else part.shape for part in parts]
-    ['<unit>', (2, 2, 3), '<unit>', (2, 2, 3)]
-    """
-    frames, sound = clip.view.frames, clip.view.sound
-    if frames is None:
-        return [] if sound is None else [sound]
+    """A clip in units of a second, a mark before each; sound alone is one part, without units."""
     parts: list[Part] = []
-    # A length in floating point may be a hair above a whole number.
-    for second in range(max(1, math.ceil(clip.seconds - 1e-3))):
-        parts += [UNIT, frames[min(int((second + 1) * GRID_FPS), len(frames) - 1)]]
-        slice_ = sound_of_second(sound, second)
-        if len(slice_) >= SHORTEST_SOUND:
-            parts.append(slice_)
+    for frame, sound in seconds_of(clip):
+        parts += [] if frame is None else [UNIT, frame]
+        parts += [] if sound is None else [sound]
     return parts
-
-
-def sound_of_second(sound: NDArray[np.float32] | None, second: int) -> NDArray[np.float32]:
-    """The sound of one second; the last one may be shorter.
-
-    >>> sound = np.zeros(20_000, np.float32)
-    >>> [len(sound_of_second(sound, second)) for second in range(3)]
-    [16000, 4000, 0]
-    """
-    if sound is None:
-        return np.zeros(0, np.float32)
-    return sound[SOUND_RATE * second : SOUND_RATE * (second + 1)]
 
 
 def conversation(

@@ -14,21 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Response, Speech
 from avemo_harness.errors import GenerationError, MediaError, ModelError, UsageError, first_line
 from avemo_harness.models import Requires
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.decoding import NO_NUMBERS, seeded
-from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder
-from avemo_harness.models.minicpm_network import (
-    GRID_FPS,
-    Inputs,
-    MiniCpmNetwork,
-    PromptMessage,
-    TimedClip,
-    conversation,
-)
+from avemo_harness.models.inputs import GRID_FPS, SOUND_RATE, ClipDecoder
+from avemo_harness.models.minicpm_network import Inputs, MiniCpmNetwork, PromptMessage, conversation
 from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, one_by_one, with_speech
 from avemo_harness.models.weights import Attention, Checkpoint, DType, load_remote, load_tokenizer, resolve_remote
 from avemo_harness.torch_setup import file_digest
@@ -153,10 +145,7 @@ class MiniCpmO(NeuralModel[Inputs]):
 
     def inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
         system = self._spoken_system if spoken else self._system
-        return self._network.inputs(conversation(system, messages, self._look), spoken)
-
-    def _look(self, clip: Clip) -> TimedClip:
-        return TimedClip(self._decoder.look(clip), media.probe(clip.read()).duration_s)
+        return self._network.inputs(conversation(system, messages, self._decoder.look_timed), spoken)
 
     def reply(self, batch: Sequence[PreparedRequest[Inputs]]) -> list[Response]:
         prefill = self._network.prefill([one.inputs() for one in batch])

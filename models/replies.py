@@ -12,7 +12,7 @@ from avemo_harness.benchmark.request import Item, Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput, ModelOutput, SpokenOutput, TextOutput
 from avemo_harness.errors import MediaError, MissingAnswerError, ModelError, SampleError, describe
 from avemo_harness.files import read_file
-from avemo_harness.models.answer_lines import ANSWERS, AnswerLine, Answers, item_names, masked_item_id
+from avemo_harness.models.answer_lines import ANSWERS, AnswerLine, Answers, item_names, masked_item_id, reason_of
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
 
 VERSION = "1"
@@ -59,11 +59,7 @@ class Replies:
         found = {f"{item.task} {self._shown(item)}": self._answers.of(item, output) for item, output in items}
         answered = [name for name, lines in found.items() if lines]
         if not answered:
-            raise ModelError(
-                f"{self._answers.folder}: no answer is to an item of these tasks; the first names item "
-                f"{self._answers.lines[0].item!r}, and items are called such as {min(self._names, default='')!r}; "
-                "words are read as a label only where the line names its `task`"
-            )
+            raise ModelError(f"{self._answers.folder}: no answer is to an item of these tasks; {self._why_none()}")
         tasks = {item.task for item, _ in items}
         others = [line.task for line in self._answers.lines if line.task not in (None, *tasks)]
         unknown = [line for line in self._answers.unknown if line.task in (None, *tasks)]
@@ -75,6 +71,22 @@ class Replies:
             _named("for tasks that are not asked", sorted(set(filter(None, others))), len(others)),
         ]
         self._setup.say(f"{self._arguments.name}: {'; '.join(filter(None, facts))}")
+
+    def _why_none(self) -> str:
+        """A sentence on the first answer that does not fit, where none does."""
+        lines = self._answers.lines
+        first = next((line for line in lines if line.error is None), None)
+        if first is None:
+            return f"each of {len(lines)} lines is an error, the first, {lines[0].where}: {lines[0].error!r}"
+        if first.item in self._names:
+            about = first.task or first.condition
+            of = f" of {about!r}" if about else ""
+            return (
+                f"{first.where} is to item {first.item!r}{of}; tasks ask under other names, or want another kind of "
+                "answer: words are read as a label only where the line names its `task`"
+            )
+        turn = min((name for name in self._names if "/" in name), default="")
+        return f"{first.where} names item {first.item!r}, and items are called such as {turn!r}"
 
     def _shown(self, item: Item) -> str:
         """The name of an item in the user's files."""
@@ -118,17 +130,22 @@ class Replies:
 
     def _speech(self, path: str) -> Speech:
         try:
-            return read_speech(read_file(self._answers.folder / path))
-        except OSError as error:
-            raise MissingAnswerError(f"{path}: the speech cannot be read ({error.strerror})") from error
+            data = read_file(self._answers.folder / path)
+        except (OSError, ValueError) as error:
+            raise MissingAnswerError(f"{path}: the speech cannot be read ({reason_of(error)})") from error
+        try:
+            return read_speech(data)
         except MediaError as error:
             raise MediaError(f"{path}: {error}") from error
 
 
 def read_speech(data: bytes) -> Speech:
     """The sound of a file in any format, at its own rate (MediaError: it has none, or cannot be decoded)."""
-    if media.sound_container(data) in media.READABLE_SOUND:
+    container = media.sound_container(data)
+    if container in media.READABLE_SOUND:
         return Speech(*media.read_sound(data))
+    if container is not None and container in media.BARE_SOUND:
+        return Speech(*media.read_bare_sound(data, container))
     sound = media.probe(data).sound
     if sound is None:
         raise MediaError("it has no sound")

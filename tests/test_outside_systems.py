@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from support.synthetic_release import CONFIG, write_synthetic_release
 from support.whole_runs import results_of
 
 from avemo_harness import media
+from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.benchmark.request import Request, Response, Speech
 from avemo_harness.benchmark.task import LabelOutput
@@ -32,6 +34,8 @@ from avemo_harness.models.served.messages import Messenger
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig
 from avemo_harness.run.prepare import judge_replies, prepare
+
+SINGLE = "singleturn_synthetic"
 
 SYSTEM = """
 import json, sys
@@ -84,6 +88,27 @@ class SameSystem(OneByOne):
         return Response(text=f"I heard clip {number}.", speech=Speech(samples, rate))
 
 
+def answer_by_script(folder: Path, capsys: pytest.CaptureFixture[str], *asked: str) -> tuple[str, Path]:
+    """Write questions, let `SYSTEM` answer them, and give the printed command, which is returned with its run."""
+    questions, script, scored = folder / "questions", folder / "system.py", folder / "scored"
+    assert main(["requests", *asked, "--out", str(questions)]) == 0
+    *_, then = capsys.readouterr().out.splitlines()
+    script.write_text(SYSTEM)
+    subprocess.run([sys.executable, "-I", str(script), str(questions)], check=True)
+    assert main([*shlex.split(then)[1:], "--recognizer", "embedded", "--output_path", str(scored)]) == 0
+    assert "items have an answer\n" in capsys.readouterr().err
+    return then, scored
+
+
+def answer_by_class(folder: Path, **options: Any) -> dict[str, Any]:
+    """The results of `SameSystem`."""
+    prepared = prepare(RunConfig(model="same", **options), output_path=folder, model=SameSystem())
+    prepared.ask()
+    judge_replies(folder, "embedded", prepared.releases)
+    score_run(folder)
+    return results_of(folder)
+
+
 @pytest.mark.slow
 def test_a_script_that_answers_files_is_scored_as_a_model_class_that_answers_alike(
     real_media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -92,22 +117,9 @@ def test_a_script_that_answers_files_is_scored_as_a_model_class_that_answers_ali
     dialogues = list(real_dialogues(real_media, "test", range(9, 11)))
     release = tmp_path / "release"
     write_release(release, REAL, {"test": dialogues}, {"test": list(conflict_pairs(dialogues))})
-    questions = tmp_path / "questions"
-    assert main(["requests", "--tasks", REAL, "--dataset", str(release), "--out", str(questions)]) == 0
-    *_, then = capsys.readouterr().out.splitlines()
-    script = tmp_path / "system.py"
-    script.write_text(SYSTEM)
-    subprocess.run([sys.executable, "-I", str(script), str(questions)], check=True)
-    scored = tmp_path / "scored"
-    assert main([*shlex.split(then)[1:], "--recognizer", "embedded", "--output_path", str(scored)]) == 0
-    assert "items have an answer\n" in capsys.readouterr().err
-
-    config = RunConfig(model="same", tasks=(REAL,), dataset=str(release))
-    prepared = prepare(config, output_path=tmp_path / "model", model=SameSystem())
-    prepared.ask()
-    judge_replies(prepared.folder, "embedded", prepared.releases)
-    score_run(prepared.folder)
-    expected, found = results_of(tmp_path / "model"), results_of(scored)
+    then, scored = answer_by_script(tmp_path, capsys, "--tasks", REAL, "--dataset", str(release))
+    questions, found = tmp_path / "questions", results_of(scored)
+    expected = answer_by_class(tmp_path / "model", tasks=(REAL,), dataset=str(release))
     counts = {name: (task["n_answered"], task["n_errors"]) for name, task in found["tasks"].items()}
     assert counts.pop(f"{REAL}_conflict")[0] >= 4
     assert set(counts.values()) == {(54, 0)}
@@ -124,6 +136,31 @@ def test_a_script_that_answers_files_is_scored_as_a_model_class_that_answers_ali
     assert f"1 with several, none where they differ ({doubled['task']} {doubled['item']})" in said
     assert f"1 for unknown items (nobody/4, answers.jsonl, line {len(changed)})" in said
     assert sum(task["n_errors"] for task in results_of(tmp_path / "changed")["tasks"].values()) == 2
+
+
+def test_so_is_a_script_that_answers_questions_on_single_turns_and_pairs_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, LevelJudge())
+    source = load_release(str(write_synthetic_release(tmp_path / "source", dialogues=3, turns=1)), CONFIG)
+    release = tmp_path / "release"
+    write_release(release, SINGLE, {"test": source.dialogues}, {"test": source.pairs})
+    _, scored = answer_by_script(tmp_path, capsys, "--tasks", SINGLE, "--dataset", str(release))
+    found, expected = results_of(scored), answer_by_class(tmp_path / "model", tasks=(SINGLE,), dataset=str(release))
+    assert [task["n_answered"] for task in found["tasks"].values()] == [6] * 5
+    assert found["tasks"] == expected["tasks"]
+
+
+@pytest.mark.slow
+def test_so_is_a_script_that_answers_a_part_of_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, LevelJudge())
+    _, scored = answer_by_script(tmp_path, capsys, "--tasks", "demo", "--limit", "2")
+    found, expected = results_of(scored), answer_by_class(tmp_path / "model", tasks=("demo",), limit=2)
+    assert all(task["n_answered"] > 0 for task in found["tasks"].values())
+    assert found["tasks"] == expected["tasks"]
+    assert found["partial"]
 
 
 def test_a_cascade_of_recognition_a_language_model_and_a_voice_is_scored(tmp_path: Path) -> None:

@@ -44,12 +44,15 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def evaluate(folder: Path, output: Path, judge: str = "") -> subprocess.CompletedProcess[str]:
-    """The command, where the variable names a judge or none."""
-    command = [sys.executable, "-m", "avemo_harness", "--model", "baseline", "--tasks", CONFIG]
-    command += ["--dataset", str(folder), "--output_path", str(output)]
-    environment = {**os.environ, "AVEMO_JUDGE": judge}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def evaluate(folder: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    """The command, which names no judge."""
+    return command("--model", "baseline", "--tasks", CONFIG, "--dataset", str(folder), "--output_path", str(output))
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "avemo_harness", *arguments]
+    environment = {**os.environ, "AVEMO_JUDGE": ""}
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +92,17 @@ def test_every_item_is_answered_without_errors(results: dict[str, Any], release:
     assert all(task["status"] == "complete" for task in tasks.values() if task["n_spoken"] is None)
 
 
-def test_replies_to_people_are_kept_and_not_judged_until_a_judge_is_named(
-    run: Path, results: dict[str, Any], folder: Path, tmp_path: Path
+def test_replies_to_people_are_kept_and_not_judged_until_a_judge_is_remembered(
+    run: Path, results: dict[str, Any], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = results["tasks"][f"{CONFIG}_reply"]
     assert (reply["n_spoken"], reply["n_unjudged"], reply["n_errors"]) == (reply["n_items"], reply["n_items"], 0)
     assert (results["judge"], reply["metrics"]["ct_ers"]["value"]) == (None, None)
     copy = shutil.copytree(run, tmp_path / "run")
     answers = {path.name: path.read_bytes() for path in copy.glob("responses/*.jsonl")}
-    done = evaluate(folder, copy, judge="embedded")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert command("judge", "use", "embedded").returncode == 0
+    done = evaluate(folder, copy)
     assert done.returncode == 0, done.stderr
     assert "no judge is named" not in done.stderr
     found = json.loads((copy / "results.json").read_text())
@@ -149,8 +154,8 @@ def test_video_only_keeps_the_face_and_says_nothing_of_the_voice(release: Releas
 
 def test_each_stream_of_a_conflict_clip_is_its_named_sources(release: Release, conditions: ConditionCache) -> None:
     for pair in release.pairs:
-        audio = clip_of(release, pair.audio_dialogue_id, pair.audio_turn)
-        video = clip_of(release, pair.video_dialogue_id, pair.video_turn)
+        audio = clip_of(release, *pair.audio)
+        video = clip_of(release, *pair.video)
         made = media.packet_digests(conditions.conflict(audio, video).read())
         heard, seen = media.packet_digests(audio.read()).sound, media.packet_digests(video.read()).video
         assert made.sound == heard[: len(made.sound)]

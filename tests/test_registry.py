@@ -1,4 +1,4 @@
-"""Names are suggested for misspelt ones; installed packages add to what is built in, and replace nothing of it."""
+"""Installed packages add to what is built in, and replace nothing of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from support.costs import cpu_s
 from support.judged_runs import Speaking
 from support.packages import write_package
 from support.planted_judge import LevelJudge, plant
@@ -31,51 +28,10 @@ from avemo_harness.models.base import ModelSetup
 from avemo_harness.recognizers import features
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
-from avemo_harness.registry import hint, nearest
 from avemo_harness.report.compare import compare_runs
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.scored_run import read_scored_run
-
-NAMES = ("baseline", "random", "constant", "audio-oracle", "video-oracle")
-
-
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        ("basline", "; nearest: 'baseline'"),
-        ("vido-oracle", "; nearest: 'video-oracle'"),
-        ("base", "; nearest: 'baseline'"),
-        ("a", "; nearest: 'audio-oracle'"),
-        ("xyz", "; known: baseline, random, constant, audio-oracle, video-oracle"),
-        ("", "; known: baseline, random, constant, audio-oracle, video-oracle"),
-    ],
-)
-def test_the_nearest_name_is_told_and_all_of_them_where_none_is_near(word: str, said: str) -> None:
-    assert hint(word, NAMES) == said
-
-
-def test_nothing_is_told_where_no_name_is_known() -> None:
-    assert hint("anything", ()) == ""
-
-
-def test_several_are_told_the_nearest_first() -> None:
-    assert nearest("video-orcle", NAMES, count=3) == ["video-oracle", "audio-oracle"]
-
-
-@given(st.sampled_from(NAMES), st.permutations(NAMES))
-def test_a_name_is_nearest_to_itself_in_any_order_of_the_known(name: str, known: list[str]) -> None:
-    assert nearest(name, [*known, *known]) == [name]
-
-
-@given(st.text(max_size=80), st.lists(st.text(max_size=20)))
-def test_any_text_gets_an_answer(word: str, known: list[str]) -> None:
-    assert set(nearest(word, known, count=3)) <= set(known)
-
-
-def test_an_endless_word_costs_no_endless_time() -> None:
-    known = ["ab" * 40, *NAMES]
-    assert cpu_s(lambda: nearest("ab" * 500_000, known)) < 100 * cpu_s(lambda: nearest("ab" * 30, known))
-
 
 EXAMPLE = Path(__file__).parent / "support" / "example_plugin"
 PACKAGE = "avemo-example-plugin 0.1.0"

@@ -6,9 +6,9 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn, make_release
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import (
     LETTERS,
@@ -263,6 +263,23 @@ def map_label(task: TaskSpec, label: str, where: str) -> str | None:
     )
 
 
+def with_labels_of(task: TaskSpec, release: Release) -> Release:
+    """A release to learn the task's labels from; the same where all of its labels are the task's already.
+
+    Turns whose label the task leaves out, or does not know, have none.
+    """
+    assert isinstance(task.output, LabelOutput)
+    labels = {label: label for label in task.output.labels} | task.label_map
+    emotions = {turn.emotion for dialogue in release.dialogues for turn in dialogue.turns} - {None}
+    if all(labels.get(emotion or "") == emotion for emotion in emotions):
+        return release
+    dialogues = (
+        replace(dialogue, turns=tuple(replace(turn, emotion=labels.get(turn.emotion or "")) for turn in dialogue.turns))
+        for dialogue in release.dialogues
+    )
+    return make_release(release.source, release.name, release.split, release.commit, dialogues, ())
+
+
 def choice_orders(
     task: TaskSpec, dialogue: Dialogue, turn: Turn, seed: int
 ) -> list[tuple[int | None, tuple[int, ...]]]:
@@ -311,8 +328,7 @@ def _plan_pairs(task: TaskSpec, release: Release) -> list[_Candidate]:
             audio_label=labels[0],
             video_label=labels[1],
         )
-        audio = dialogues[pair.audio_dialogue_id].turns[pair.audio_turn]
-        video = dialogues[pair.video_dialogue_id].turns[pair.video_turn]
+        audio, video = release.turn(pair.audio), release.turn(pair.video)
         lacking = _lacking(audio, needed & {"sound"}) or _lacking(video, needed & {"picture"})
         left_out = left_out_label(unknown[0]) if unknown and isinstance(task.output, LabelOutput) else None
         items.append((item, left_out or lacking))
@@ -326,10 +342,7 @@ def _pair_label(task: TaskSpec, emotion: str, where: str) -> str | None:
 def _check_pair(pair: ConflictPair, dialogues: Mapping[str, Dialogue], history: bool, where: str) -> None:
     """Refuse a pair whose sides do not exist, are labelled otherwise, or do not share the history to be shown."""
     where = f"{where}: pair {pair.pair_id!r}"
-    for dialogue_id, index, emotion in (
-        (pair.audio_dialogue_id, pair.audio_turn, pair.audio_emotion),
-        (pair.video_dialogue_id, pair.video_turn, pair.video_emotion),
-    ):
+    for (dialogue_id, index), emotion in ((pair.audio, pair.audio_emotion), (pair.video, pair.video_emotion)):
         dialogue = dialogues.get(dialogue_id)
         if dialogue is None or not 0 <= index < len(dialogue.turns):
             raise ReleaseError(f"{where}: there is no turn {index} of dialogue {dialogue_id!r} in the release")

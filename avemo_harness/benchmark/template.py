@@ -26,6 +26,9 @@ Of `row` any column may be used but those that hold the label, the answer, the r
 """
 _ANY_PROPERTY = frozenset({"row"})
 
+RUBRIC_NAMES = ("question", "answer", "reference", "history", "row")
+"""Names that the rubric of a grader may use: of an item all that is text, the true answer too."""
+
 FILTERS = frozenset({"capitalize", "first", "join", "last", "length", "lower", "replace", "title", "trim", "upper"})
 MAX_DEPTH = 20
 
@@ -88,6 +91,30 @@ def template_problem(text: str, names: Collection[str] = tuple(NAMES)) -> str | 
     return None
 
 
+def row_names(text: str) -> frozenset[str]:
+    """The columns that a template uses.
+
+    >>> sorted(row_names("{{ row.a | lower }} {{ row['b c'] }}"))
+    ['a', 'b c']
+    """
+    if "{" not in text:
+        return frozenset()
+    from jinja2 import nodes
+
+    tree = _environment().parse(text)
+    used = [access.attr for access in tree.find_all(nodes.Getattr) if _is_row(access.node)]
+    for item in tree.find_all(nodes.Getitem):
+        if _is_row(item.node) and isinstance(item.arg, nodes.Const):
+            used.append(str(item.arg.value))
+    return frozenset(used)
+
+
+def _is_row(node: Node) -> bool:
+    from jinja2 import nodes
+
+    return isinstance(node, nodes.Name) and node.name == "row"
+
+
 def _depth(node: Node) -> int:
     return 1 + max(map(_depth, node.iter_child_nodes()), default=0)
 
@@ -98,18 +125,15 @@ def render(text: str, turn: Turn, dialogue: Dialogue, labels: tuple[str, ...]) -
     Raises:
         TaskError: the template asks for something that the turn or dialogue does not have, or fails otherwise.
     """
-    if "{" not in text:
-        return text
-    try:
-        return _compiled(text).render(
-            turn={name: getattr(turn, name) for name in NAMES["turn"]},
-            dialogue={name: getattr(dialogue, name) for name in NAMES["dialogue"]},
-            labels=labels,
-            row=turn.row,
-        )
-    # A template is its author's program: it can raise anything.
-    except Exception as error:
-        raise TaskError(f"template {text[:60]!r}: {error}") from error
+    return fill(
+        text,
+        {
+            "turn": {name: getattr(turn, name) for name in NAMES["turn"]},
+            "dialogue": {name: getattr(dialogue, name) for name in NAMES["dialogue"]},
+            "labels": labels,
+            "row": turn.row,
+        },
+    )
 
 
 def render_row(text: str, row: Mapping[str, Any]) -> str:
@@ -118,8 +142,19 @@ def render_row(text: str, row: Mapping[str, Any]) -> str:
     Raises:
         TaskError: it asks for a column that the row does not have, or fails otherwise.
     """
+    return fill(text, {"row": row})
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """Fill a template in with a value for each of its names.
+
+    Raises:
+        TaskError: it asks for something that the values do not have, or fails otherwise.
+    """
+    if "{" not in text:
+        return text
     try:
-        return _compiled(text).render(row=row)
+        return _compiled(text).render(values)
     # A template is its author's program: it can raise anything.
     except Exception as error:
         raise TaskError(f"template {text[:60]!r}: {error}") from error

@@ -1,12 +1,14 @@
-"""Choices that are remembered for later commands: what `data use` and `judge use` have in common."""
+"""Choices that are remembered for later commands, as by `data use` and `judge use`, and what comes next."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from avemo_harness.cli.output import show
 from avemo_harness.files import forget_choice, read_choice
 
 
@@ -29,3 +31,14 @@ def use_choice(args: argparse.Namespace, noun: str, file: str, remember: Callabl
     else:
         print(read_choice(file) or f"no {noun} is remembered")
     return 0
+
+
+def show_unjudged_runs(recognizer: str | None = None) -> None:
+    """Print the commands by which a judge, the remembered one by default, judges the runs here that have none."""
+    from avemo_harness.run.judge_choice import unjudged_runs
+
+    named = [] if recognizer is None else ["--recognizer", recognizer]
+    if runs := list(unjudged_runs(Path("runs"))):
+        show("replies here that have no judge yet:")
+        for run in runs:
+            show(f"  {shlex.join(['avemo-eval', 'judge', str(run), *named])}")

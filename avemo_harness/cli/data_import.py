@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import shlex
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
+from avemo_harness.cli.options import add_options, given_options
 from avemo_harness.cli.output import say, show
 from avemo_harness.files import require_new_folder
 
@@ -48,26 +50,28 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
         importer.add_argument("--strict", action="store_true", help="end at the first bad clip")
         importer.add_argument("--skip_damaged", action="store_true", help="go on past bad clips, as without --strict")
         importer.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
-        _add_options(importer, importer_options(name))
+        add_options(importer, importer_options(name))
 
 
 def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.data.importers import find_corpus, importer_options
+    from avemo_harness.data.importers.base import BY_DEFAULT
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import ImportSettings, require_config_name, write_import
 
     require_new_folder(args.out)
     if args.config is not None:
         require_config_name(args.config)
-    kind = importer_options(args.importer)
-    given = {field.name: getattr(args, field.name) or field.default for field in dataclasses.fields(kind)}
+    given = given_options(args, importer_options(args.importer))
+    # An empty text, as of a shell variable that is not set, is the default.
+    options = importer_options(args.importer)(**{name: value for name, value in given.items() if value != ""})
     with open_source(args.source, args.revision) as source:
-        found = find_corpus(args.importer, source, kind(**given))
+        found = find_corpus(args.importer, source, options)
         settings = ImportSettings(
             importer=args.importer,
             source=args.source,
             commit=source.files.commit if isinstance(source.files, HubFiles) else None,
-            options={name: str(value) for name, value in given.items()},
+            options={name: str(value) for name, value in asdict(options).items() if BY_DEFAULT.get(name) != value},
             clips="inside" if args.embed or found.about.redistributable else "outside",
             on_damage="refuse" if args.strict else "leave out",
             config=args.config,
@@ -88,20 +92,9 @@ def _share(text: str) -> float:
     return share
 
 
-def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
-    kinds = get_type_hints(options)
-    for field in dataclasses.fields(options):
-        settings: dict[str, Any] = {"default": field.default or None, "help": field.metadata["help"]}
-        if kinds[field.name] is bool:
-            settings["action"] = "store_true"
-        elif get_origin(kinds[field.name]) is Literal:
-            settings["choices"] = get_args(kinds[field.name])
-        else:
-            settings["metavar"] = field.name.upper()
-        parser.add_argument(f"--{field.name}", **settings)
-
-
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
+    from avemo_harness.benchmark.published import SPLITS
+    from avemo_harness.benchmark.release import SplitCounts
     from avemo_harness.data.importers.writing import MEDIA, count_reasons
     from avemo_harness.data.sharing.records import IMPORT_RECORD
 
@@ -121,9 +114,14 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
         show(note)
     config = args.config or imported.found.config
     for part, dialogues in imported.dialogues.items():
-        turns = sum(turn.role == "user" for dialogue in dialogues for turn in dialogue.turns)
+        turns = SplitCounts.of(dialogues).user_turns
         pairs = len(imported.pairs.get(part, ()))
         show(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
     named = not (args.embed or imported.found.about.redistributable or (args.out / MEDIA).is_dir())
     root = f" --media_root {args.source}" if named else ""
     show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")
+    if hasattr(args, "test_speakers") and set(imported.dialogues) == {"test"}:
+        show("all speakers are tested; --test_speakers NAME,… leaves the others to train a judge and a baseline on")
+    if config in SPLITS:
+        words = ["--model", "baseline", "--tasks", config, "--dataset", str(args.out)]
+        show(f"  {shlex.join(['avemo-eval', *words, *(['--media_root', args.source] if named else [])])}")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.options import Command, add_data_options, data_values
+from avemo_harness.cli.options import DATA_OPTIONS, Command, add_overrides, given_options
 from avemo_harness.cli.output import show
 from avemo_harness.errors import TaskError
 from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
@@ -153,11 +153,13 @@ SHOW_HELP = """Print a task: its resolved settings, where each came from, and th
 
 
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
     parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
     _add_include_path(parser)
-    add_data_options(parser.add_argument_group("which questions"))
+    add_overrides(parser.add_argument_group("which questions"), RunConfig, *DATA_OPTIONS)
 
 
 def execute_show(args: argparse.Namespace) -> int:
@@ -202,7 +204,7 @@ def _print_questions(args: argparse.Namespace) -> None:
     from avemo_harness.run.prepare import prepare
     from avemo_harness.run.requests import Anyone
 
-    asked = {"model": "random", "tasks": [args.task], "include_path": args.include_path, **data_values(args)}
+    asked = {"model": "random", "tasks": [args.task], **given_options(args, RunConfig)}
     config = RunConfig.from_mapping(asked, "command line")
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(config, output_path=folder, model=Anyone())

@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import CONFLICT, ConflictPair, Dialogue, Turn
+from avemo_harness.benchmark.planning import map_label
+from avemo_harness.benchmark.release import (
+    CONFLICT,
+    ConflictPair,
+    Dialogue,
+    Release,
+    Turn,
+    labels_of_users,
+    make_release,
+)
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release, local_splits
-from avemo_harness.benchmark.release_sources import resolve_commit
+from avemo_harness.benchmark.release_sources import hub_errors, resolve_commit
 from avemo_harness.benchmark.release_writer import write_pairs
-from avemo_harness.errors import ReleaseError, StorageError, UsageError, first_line
-from avemo_harness.files import new_folder
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.data.matching import FORBIDDEN, match_bipartite, match_graph
+from avemo_harness.errors import ReleaseError, StorageError, UsageError
+from avemo_harness.files import new_folder, write_atomically
+from avemo_harness.options import option
 from avemo_harness.registry import hint
-
-Costs = NDArray[np.int64]
-FORBIDDEN = -1
-"""The cost of a pair that must not be."""
-
-
-def match_bipartite(costs: Costs) -> list[tuple[int, int]]:
-    """Pair rows with columns, each at most once.
-
-    Args:
-        costs: [n, m], whole numbers of at least 0, or `FORBIDDEN`.
-
-    Returns:
-        (row, column) of each pair, by row. Equal costs give equal pairs.
-
-    >>> match_bipartite(np.array([[1, 5], [2, FORBIDDEN]]))
-    [(0, 1), (1, 0)]
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    if not costs.size:
-        return []
-    # One forbidden pair costs more than any matching without it, so as few as possible are taken. Sums of whole
-    # numbers below 2**53 are exact in floating point.
-    too_much = (int(costs.max(initial=0)) + 1) * (min(costs.shape) + 1)
-    rows, columns = linear_sum_assignment(np.where(costs == FORBIDDEN, too_much, costs))
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if costs[i, j] != FORBIDDEN]
-
-
-def match_graph(count: int, edges: Sequence[tuple[int, int]], costs: Sequence[int]) -> list[tuple[int, int]]:
-    """Pair things with one another along `edges`, each thing at most once.
-
-    Args:
-        count: of the things, which are numbered from 0.
-        edges: the pairs that may be.
-        costs: of each edge, whole numbers of at least 0.
-
-    Returns:
-        The pairs, in the order of `edges`.
-
-    Raises:
-        RuntimeError: the solver gave up.
-
-    >>> match_graph(4, [(0, 1), (1, 2), (2, 3)], [5, 0, 5])
-    [(0, 1), (2, 3)]
-    """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import coo_array
-
-    if not edges:
-        return []
-    ends = np.array(edges).ravel()
-    edge_index = np.repeat(np.arange(len(edges)), 2)
-    once = LinearConstraint(coo_array((np.ones(len(ends)), (ends, edge_index)), shape=(count, len(edges))), 0, 1)
-    each = np.ones(len(edges))
-    exactly = {"mip_rel_gap": 0.0}
-
-    def solve(goal: NDArray[np.float64], constraints: list[LinearConstraint]) -> NDArray[np.float64]:
-        found = milp(goal, integrality=each, bounds=Bounds(0, 1), constraints=constraints, options=exactly)
-        if found.x is None:
-            raise RuntimeError(f"no matching of {count} things along {len(edges)} edges ({found.message})")
-        taken: NDArray[np.float64] = np.round(found.x)
-        return taken
-
-    most = solve(-each, [once]).sum()
-    taken = solve(np.array(costs, dtype=np.float64), [once, LinearConstraint(each[None], most, most)])
-    return [edge for edge, chosen in zip(edges, taken, strict=True) if chosen]
-
 
 Polarity = Literal["valence", "strict", "any"]
 """valence: happy with sad or angry, whose valence has the other sign; strict: happy with sad, where arousal has it
@@ -96,6 +40,9 @@ too; any: all unequal labels."""
 
 MatchedBy = Literal["speaker", "transcript"]
 """Common to both recordings: the speaker alone, or also what is said and everything said before."""
+
+Opposites = Collection[frozenset[str]]
+"""Pairs of labels, each of two, that a conflict may join."""
 
 MAX_GAP_S = 1.0
 """Largest difference in duration of a pair, in seconds."""
@@ -125,12 +72,18 @@ class PairCandidate:
     clip: str | None = None
 
 
-def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "valence") -> list[ConflictPair]:
+def pair_opposites(
+    recordings: Iterable[PairCandidate], polarity: Polarity | Opposites = "valence"
+) -> list[ConflictPair]:
     """Pair recordings; the same recordings in any order give the same pairs. Of turns of one clip, as dialogues with a
     common beginning have them, the first by id stands for all.
 
+    Args:
+        polarity: of the benchmark's labels, or the pairs of labels that are opposites.
+
     Raises:
-        UsageError: `any` was asked for and a speaker has too many recordings for it.
+        UsageError: any two labels, or such as have no two sides, may be paired, and a speaker has too many recordings
+            for it.
 
     >>> one, other = PairCandidate("d1", 0, "Ann", "happy", 2.0), PairCandidate("d2", 2, "Ann", "angry", 2.5)
     >>> [pair.pair_id for pair in pair_opposites([other, one])]
@@ -139,20 +92,31 @@ def pair_opposites(recordings: Iterable[PairCandidate], polarity: Polarity = "va
     groups: dict[tuple[str, str], list[PairCandidate]] = defaultdict(list)
     for one in sorted(recordings, key=lambda one: (one.speaker_id, one.shared, one.dialogue_id, one.turn)):
         groups[one.speaker_id, one.shared].append(one)
-    pairs = []
+    pairs: list[ConflictPair] = []
     for group in map(_deduplicate_clips, groups.values()):
-        matched = _match_any(group) if polarity == "any" else _match_opposites(group, OPPOSITES[polarity])
+        if polarity == "any":
+            matched = _match_any(group, lambda one, other: one != other)
+        elif isinstance(polarity, str):
+            matched = _match_sides(group, ["happy"], OPPOSITES[polarity])
+        else:
+            matched = _match_labels(group, polarity)
         for one, other in matched:
-            pairs += [_pair(audio=one, video=other), _pair(audio=other, video=one)]
+            pairs += in_both_orders(one, other)
     return pairs
 
 
+def in_both_orders(one: PairCandidate, other: PairCandidate) -> tuple[ConflictPair, ConflictPair]:
+    """The voice of one recording with the face of the other, then the other way round."""
+    return _pair(audio=one, video=other), _pair(audio=other, video=one)
+
+
 def find_candidates(
-    dialogues: Iterable[Dialogue], sharing: MatchedBy, measure: Callable[[Turn], float | None]
+    dialogues: Iterable[Dialogue], sharing: MatchedBy | Literal["history"], measure: Callable[[Turn], float | None]
 ) -> Iterator[PairCandidate]:
     """The turns that can be paired: labelled ones of the user whose clip has sound and video.
 
     Args:
+        sharing: `history`: the speaker, and everything said before.
         measure: the duration of a turn's clip in seconds; None where it lacks sound or video.
     """
     for dialogue in dialogues:
@@ -161,7 +125,7 @@ def find_candidates(
                 continue
             duration_s = measure(turn)
             if duration_s is not None:
-                shared = _transcript(dialogue, turn) if sharing == "transcript" else ""
+                shared = "" if sharing == "speaker" else _transcript(dialogue, turn, sharing == "transcript")
                 yield PairCandidate(
                     dialogue_id=dialogue.dialogue_id,
                     turn=turn.turn_index,
@@ -186,12 +150,12 @@ def measure_clip(turn: Turn) -> float | None:
     return info.duration_s if turn.duration_s is None else turn.duration_s
 
 
-def _transcript(dialogue: Dialogue, asked: Turn) -> str:
-    """Text of a turn with the history of roles, texts and clips."""
+def _transcript(dialogue: Dialogue, asked: Turn, with_text: bool) -> str:
+    """The history of roles, texts and clips before a turn, and its own text where that counts."""
     history = [
         (turn.role, turn.text, turn.clip.sha256 if turn.clip else None) for turn in dialogue.turns[: asked.turn_index]
     ]
-    return repr((asked.text, history))
+    return repr((asked.text, history)) if with_text else repr(history)
 
 
 def _deduplicate_clips(group: Sequence[PairCandidate]) -> list[PairCandidate]:
@@ -201,30 +165,68 @@ def _deduplicate_clips(group: Sequence[PairCandidate]) -> list[PairCandidate]:
     return list(first.values())
 
 
-def _match_opposites(
-    group: Sequence[PairCandidate], opposites: Sequence[str]
-) -> list[tuple[PairCandidate, PairCandidate]]:
-    happy = [one for one in group if one.emotion == "happy"]
-    opposed = [one for one in group if one.emotion in opposites]
+_Matches = list[tuple[PairCandidate, PairCandidate]]
+
+
+def _match_labels(group: Sequence[PairCandidate], opposites: Opposites) -> _Matches:
+    """Match along pairs of labels: as two sides where each label has one, which any number of recordings allows."""
+    sides = _two_sides(opposites)
+    if sides is None:
+        return _match_any(group, lambda one, other: frozenset((one, other)) in opposites)
+    return _match_sides(group, *sides, opposites)
+
+
+def _two_sides(opposites: Opposites) -> tuple[list[str], list[str]] | None:
+    """The labels in two sides so that each pair joins one of either; None where three or more go round in a ring.
+
+    >>> _two_sides([frozenset(("joy", "fear")), frozenset(("joy", "anger"))])
+    (['anger', 'fear'], ['joy'])
+    """
+    side: dict[str, int] = {}
+    labels = sorted(frozenset().union(*opposites))
+    for label in labels:
+        waiting = [] if label in side else [label]
+        side.setdefault(label, 0)
+        while waiting:
+            one = waiting.pop()
+            for other in (other for pair in opposites if one in pair for other in pair - {one}):
+                if other not in side:
+                    side[other] = 1 - side[one]
+                    waiting.append(other)
+                elif side[other] == side[one]:
+                    return None
+    return [label for label in labels if side[label] == 0], [label for label in labels if side[label] == 1]
+
+
+def _match_sides(
+    group: Sequence[PairCandidate], left: Sequence[str], right: Sequence[str], opposites: Opposites | None = None
+) -> _Matches:
+    """Match recordings of the labels on either side; where `opposites` are given, only of labels that are a pair."""
+    ones = [one for one in group if one.emotion in left]
+    others = [one for one in group if one.emotion in right]
     gaps = np.abs(
-        np.array([one.duration_s for one in happy])[:, None] - np.array([one.duration_s for one in opposed])[None]
+        np.array([one.duration_s for one in ones])[:, None] - np.array([one.duration_s for one in others])[None]
     )
-    costs = np.where(gaps <= MAX_GAP_S, np.round(gaps * _TICKS), FORBIDDEN).astype(np.int64)
-    return [(happy[i], opposed[j]) for i, j in match_bipartite(costs)]
+    allowed = gaps <= MAX_GAP_S
+    if opposites is not None:
+        paired = [[frozenset((one.emotion, other.emotion)) in opposites for other in others] for one in ones]
+        allowed &= np.array(paired, dtype=np.bool_).reshape(allowed.shape)
+    costs = np.where(allowed, np.round(gaps * _TICKS), FORBIDDEN).astype(np.int64)
+    return [(ones[i], others[j]) for i, j in match_bipartite(costs)]
 
 
-def _match_any(group: Sequence[PairCandidate]) -> list[tuple[PairCandidate, PairCandidate]]:
+def _match_any(group: Sequence[PairCandidate], allowed: Callable[[str, str], bool]) -> _Matches:
     edges, costs = [], []
     for i, one in enumerate(group):
         for j, other in enumerate(group[:i]):
             gap_s = abs(one.duration_s - other.duration_s)
-            if one.emotion != other.emotion and gap_s <= MAX_GAP_S:
+            if allowed(one.emotion, other.emotion) and gap_s <= MAX_GAP_S:
                 edges.append((j, i))
                 costs.append(round(gap_s * _TICKS))
     if len(edges) > _MAX_EDGES:
         raise UsageError(
             f"speaker {group[0].speaker_id!r} has {len(group)} recordings, too many to pair any two labels of; "
-            "choose the polarity valence or strict"
+            "choose the polarity valence or strict, or opposites that have two sides"
         )
     return [(group[j], group[i]) for j, i in match_graph(len(group), edges, costs)]
 
@@ -242,18 +244,69 @@ def _pair(audio: PairCandidate, video: PairCandidate) -> ConflictPair:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PairingRules:
-    """Rules for pairing recordings.
+def with_pairs_of_task(task: TaskSpec, release: Release, measured: Path) -> Release:
+    """A release with the conflict pairs that a task's `opposites` make of it; the same where it has pairs already.
 
     Args:
-        sharing: None means one transcript in configs that end in ``_synthetic``, and the speaker alone in others.
-        media_root: folder of the clips where the release names them by path; None means the release's own.
-    """
+        measured: file that keeps the durations of its clips, which are opened once.
 
-    polarity: Polarity = "valence"
-    sharing: MatchedBy | None = None
-    media_root: Path | None = None
+    Raises:
+        MediaError: a clip is missing or damaged.
+        UsageError: a speaker has too many recordings (`pair_opposites`).
+    """
+    if release.pairs or not task.opposites:
+        return release
+    own: dict[str, list[str]] = defaultdict(list)
+    for emotion in labels_of_users([release]):
+        if (label := map_label(task, emotion, release.source)) is not None:
+            own[label].append(emotion)
+    opposites = {frozenset((a, b)) for one, other in task.opposites for a in own[one] for b in own[other]}
+    labels = frozenset[str]().union(*opposites)
+    known = _read_durations(measured)
+    found: dict[str, float | None] = {}
+
+    def measure(turn: Turn) -> float | None:
+        if turn.clip is None or turn.emotion not in labels:
+            return None
+        digest = turn.clip.sha256
+        if digest not in found:
+            found[digest] = known[digest] if digest in known else measure_clip(turn)
+        return found[digest]
+
+    sharing: Literal["history", "speaker"] = "history" if task.context.turns == "history" else "speaker"
+    pairs = pair_opposites(find_candidates(release.dialogues, sharing, measure), opposites)
+    if found.keys() - known.keys():
+        write_atomically(measured, json.dumps(known | found, sort_keys=True) + "\n")
+    return make_release(release.source, release.name, release.split, release.commit, release.dialogues, pairs)
+
+
+def _read_durations(file: Path) -> dict[str, float | None]:
+    """Durations that an earlier run measured; none where the file is missing or damaged, since it can be made again."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return {str(digest): None if length is None else float(length) for digest, length in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class PairingRules:
+    """Rules for pairing recordings; those without `sharing` go by the name of the config, as its help says."""
+
+    polarity: Polarity = field(
+        default="valence",
+        metadata=option("valence: happy with sad or angry; strict: happy with sad; any: all unequal labels"),
+    )
+    sharing: MatchedBy | None = field(
+        default=None,
+        metadata=option(
+            "what both clips have in common: the speaker, or also what is said and what was said before "
+            "(default: transcript for configs that end in _synthetic, else speaker)"
+        ),
+    )
+    media_root: Path | None = field(
+        default=None, metadata=option("folder of clips that are named by path", metavar="DIR")
+    )
 
 
 def choose_config(folder: Path, named: str | None) -> str:
@@ -338,12 +391,8 @@ def fetch_release(release: str, revision: str | None) -> Path:
     from huggingface_hub import HfApi
 
     commit = resolve_commit(release, revision)
-    try:
+    with hub_errors(release, "check the network or HF_ENDPOINT, or download it and name its folder"):
         return Path(HfApi().snapshot_download(release, repo_type="dataset", revision=commit))
-    except Exception as error:  # the Hub's client raises errors without a base of their own
-        raise ReleaseError(
-            f"{release}: cannot be had from the Hub ({first_line(error)}); check the network or HF_ENDPOINT"
-        ) from error
 
 
 def copy_release(folder: Path, out: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from avemo_harness.media.bare_sound import BARE_SOUND, read_bare_sound
 from avemo_harness.media.decode import check_whole, decode_frames, decode_sound, probe
 from avemo_harness.media.encode import encode_clip, encode_flac, encode_sound, read_sound_file
 from avemo_harness.media.noise import NoiseKind, active_level, make_noise
 from avemo_harness.media.rate import resample
+from avemo_harness.media.reencode import even_sized, reencode
 from avemo_harness.media.remux import (
     copy_streams,
     freeze_video,
@@ -42,6 +44,7 @@ from avemo_harness.media.wave import (
 )
 
 __all__ = [
+    "BARE_SOUND",
     "DEFAULT_LIMITS",
     "FINE",
     "READABLE_SOUND",
@@ -66,6 +69,7 @@ __all__ = [
     "encode_clip",
     "encode_flac",
     "encode_sound",
+    "even_sized",
     "freeze_video",
     "is_wave",
     "join_streams",
@@ -73,10 +77,12 @@ __all__ = [
     "make_noise",
     "packet_digests",
     "probe",
+    "read_bare_sound",
     "read_pcm16",
     "read_sound",
     "read_sound_file",
     "read_wave",
+    "reencode",
     "remove_sound",
     "replace_sound",
     "resample",

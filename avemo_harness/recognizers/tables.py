@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from avemo_harness.benchmark.published import TABLE_1, TABLE_3, PublishedTable
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.release import EMOTIONS, order_labels
+from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.metrics.trajectory import Dimension
-from avemo_harness.recognizers.card import Agreement, Discrimination, LabelEvaluation, with_interval
+from avemo_harness.recognizers.card import Agreement, Discrimination, LabelEvaluation, score_text, with_interval
 from avemo_harness.recognizers.heads.trajectory_evaluation import SplitResult
 from avemo_harness.recognizers.recordings import MODALITY_NAMES, Modality
-from avemo_harness.text import aligned, fixed
+from avemo_harness.text import aligned
 
 _COLUMNS: tuple[Dimension, ...] = ("arousal", "valence")
 _TABLE_VIEWS: tuple[Modality, ...] = ("audio", "video", "both")
@@ -22,7 +23,7 @@ def systems_table(subject_wise: SplitResult) -> list[str]:
     """Table 3: CCC over all values together from all that there is to see and hear, beside published figures."""
     views = [one.view for one in subject_wise.agreements]
     view: Modality = "both" if "both" in views else next(iter(views), "both")
-    ours = [_score_text(value) for value in _with_mean(subject_wise.agreements, view)]
+    ours = [score_text(value) for value in _with_mean(subject_wise.agreements, view)]
     head = ["CCC, subject-wise", *_COLUMNS, "mean"]
     return aligned([head, *_published_rows(TABLE_3, "RECOLA"), [f"this one, {MODALITY_NAMES[view]}", *ours]])
 
@@ -36,7 +37,7 @@ def modalities_table(results: Sequence[SplitResult]) -> list[str]:
     for result in results:
         views = {one.view for one in result.agreements}
         for view in (view for view in _TABLE_VIEWS if view in views):
-            of_recordings = [_score_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
+            of_recordings = [score_text(_of_recordings(result.agreements, view, name)) for name in _COLUMNS]
             rows.append([f"{result.split}: {MODALITY_NAMES[view]}", *_ccc_cells(result, view), *of_recordings])
     return [*aligned(rows), *(f"{result.split}: {_ccc_extent(result)}" for result in results)]
 
@@ -70,13 +71,14 @@ def _discrimination_extent(one: Discrimination) -> str:
     text = f"{one.part}: {one.n_recordings} recordings of {one.n_speakers} speakers; {labelled}"
     if one.n_labelled and one.auc.value is None:
         return f"{text}, and no two speakers of one emotion beside two of different ones, which AUC needs"
-    return f"{text}, {one.n_pairs:,} pairs" if one.n_labelled else text
+    return f"{text}, {one.n_pairs:,} pairs{one.caution}" if one.n_labelled else text
 
 
 def _ccc_cells(result: SplitResult, view: Modality) -> list[str]:
+    found = [_find(result.agreements, view, name) for name in _COLUMNS]
     return [
-        *(_ccc_with_interval(_find(result.agreements, view, name)) for name in _COLUMNS),
-        _score_text(_with_mean(result.agreements, view)[-1]),
+        *("—" if one is None else with_interval(Estimate(one.ccc, one.ccc_low, one.ccc_high)) for one in found),
+        score_text(_with_mean(result.agreements, view)[-1]),
     ]
 
 
@@ -112,22 +114,10 @@ def _ccc_extent(result: SplitResult) -> str:
     return text
 
 
-def _ccc_with_interval(one: Agreement | None) -> str:
-    if one is None or one.ccc is None:
-        return "—"
-    if one.ccc_low is None or one.ccc_high is None:
-        return _score_text(one.ccc)
-    return f"{fixed(one.ccc)} ({fixed(one.ccc_low, 2)}-{fixed(one.ccc_high, 2)})"
-
-
-def _score_text(value: float | None) -> str:
-    return "—" if value is None else fixed(value)
-
-
 def _published_rows(table: PublishedTable, corpus: str) -> Iterator[list[str]]:
     for system, values in table.rows.items():
         name = "AV-EMO-Reasoning" if system == "the paper's" else system.partition(" (")[0]
-        yield [f"{name} (published, {corpus})", *map(_score_text, values)]
+        yield [f"{name} (published, {corpus})", *map(score_text, values)]
 
 
 def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
@@ -136,9 +126,11 @@ def recognition_table(recognitions: Sequence[LabelEvaluation]) -> list[str]:
     Rows are what is shown to one recogniser trained on sound and face with modality dropout, then to one
     that learned from that stream alone. Intervals (95 %) are of the weighted F1 and of the accuracy.
     """
-    rows = [["F1", *EMOTIONS, "weighted", "accuracy"]]
-    rows += [[*row, "—", "—"] for row in _published_rows(TABLE_1, "MultiDialog")]
-    rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one)] for one in recognitions]
+    labels = order_labels(score.label for one in recognitions for score in one.labels)
+    rows = [["F1", *labels, "weighted", "accuracy"]]
+    if labels == EMOTIONS:
+        rows += [[*row, "—", "—"] for row in _published_rows(TABLE_1, "MultiDialog")]
+    rows += [[f"{one.part}: {_f1_row_name(one)}", *_f1_cells(one, labels)] for one in recognitions]
     return [*aligned(rows), *dict.fromkeys(_f1_extent(one) for one in recognitions)]
 
 
@@ -146,9 +138,9 @@ def _f1_row_name(one: LabelEvaluation) -> str:
     return MODALITY_NAMES[one.view] if len(one.trained_on) > 1 else f"{MODALITY_NAMES[one.view]}, trained on it alone"
 
 
-def _f1_cells(one: LabelEvaluation) -> list[str]:
+def _f1_cells(one: LabelEvaluation, labels: Sequence[str]) -> list[str]:
     found = {score.label: score.f1.value for score in one.labels}
-    f1 = [_score_text(found[label]) for label in EMOTIONS]
+    f1 = [score_text(found.get(label)) for label in labels]
     return [*f1, with_interval(one.weighted_f1), with_interval(one.accuracy)]
 
 

@@ -138,7 +138,7 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
     """The turns in which the user's emotion moves most, chosen by that rule alone; None where no reply was judged."""
     from matplotlib.figure import Figure
 
-    ranked = sorted(_candidates(run), key=lambda one: (-_movement(one[1].user), one[0]))[:_SHOWN_TURNS]
+    ranked = sorted(_candidates(run), key=lambda turn: (-_movement(turn[1].user), turn[0]))[:_SHOWN_TURNS]
     if not ranked:
         return None
     figure = Figure(figsize=(6.9, 2.8), layout="constrained")
@@ -158,7 +158,10 @@ def draw_trajectories(run: ScoredRun) -> Figure | None:
 def _candidates(run: ScoredRun) -> Iterator[tuple[ItemKey, Judgement]]:
     for key, judged in run.judged.items():
         both = (judged.user, judged.reply)
-        if all(one is not None and len(one) and set(_DIMENSIONS) <= set(one.columns) for one in both):
+        if all(
+            trajectory is not None and len(trajectory) and set(_DIMENSIONS) <= set(trajectory.columns)
+            for trajectory in both
+        ):
             yield key, judged
 
 

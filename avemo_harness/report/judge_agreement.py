@@ -22,6 +22,7 @@ from avemo_harness.metrics.rank_correlation import correlations_of_rows, kendall
 from avemo_harness.report.compare import differences_of_questions
 from avemo_harness.report.results import answers_of
 from avemo_harness.report.scored_run import run_labels
+from avemo_harness.report.values import UNDEFINED, figure
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judging import Judgements
 from avemo_harness.run.prepare import RunReleases, judge_replies
@@ -29,7 +30,7 @@ from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.reasoning import exchange_problem, profile_of, read_reply
 from avemo_harness.scorers.reasoning_columns import Column, Floats, Scores, column_sums, mean_metrics, mean_statistic
-from avemo_harness.text import aligned, fixed
+from avemo_harness.text import aligned
 
 TURN_METRICS = ("ecs", "ebs", "ess")
 SYSTEM_METRICS = (*TURN_METRICS, "ers")
@@ -275,18 +276,18 @@ def _correlation_of_means(sums: Floats, count: int, kind: int) -> Floats:
 def format_judge_comparison(comparison: JudgeComparison) -> str:
     """Scores of every system by every judge, and rank correlations, for a terminal."""
     blocks: list[list[str]] = []
-    for task in dict.fromkeys(one.task for one in comparison.scores):
+    for task in dict.fromkeys(score.task for score in comparison.scores):
         judges = list(comparison.judges)
         rows = [[f"{task}: system", "metric", *judges, "n"]]
-        of_task = [one for one in comparison.scores if one.task == task]
-        for metric in dict.fromkeys(one.metric for one in of_task):
-            for system in dict.fromkeys(one.system for one in of_task):
-                found = {one.judge: one for one in of_task if (one.metric, one.system) == (metric, system)}
-                cells = [_text(found[judge].score) if judge in found else "—" for judge in judges]
-                counts = dict.fromkeys(str(one.n) for one in found.values())
+        of_task = [score for score in comparison.scores if score.task == task]
+        for metric in dict.fromkeys(score.metric for score in of_task):
+            for system in dict.fromkeys(score.system for score in of_task):
+                found = {score.judge: score for score in of_task if (score.metric, score.system) == (metric, system)}
+                cells = [_text(found[judge].score) if judge in found else UNDEFINED for judge in judges]
+                counts = dict.fromkeys(str(score.n) for score in found.values())
                 rows.append([system, _shown(metric), *cells, "/".join(counts)])
         blocks.append(aligned(rows))
-        agreements = [one for one in (*comparison.turns, *comparison.systems) if one.task == task]
+        agreements = [agreement for agreement in (*comparison.turns, *comparison.systems) if agreement.task == task]
         head = [f"{task}: judges, what is ranked", "metric", "Spearman", "Kendall", "n"]
         blocks.append(aligned([head, *map(_agreement_row, agreements)]))
     blocks.append(
@@ -299,14 +300,14 @@ def format_judge_comparison(comparison: JudgeComparison) -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _agreement_row(one: RankAgreement) -> list[str]:
-    what = f"turns of {one.system}" if one.system is not None else "systems"
+def _agreement_row(agreement: RankAgreement) -> list[str]:
+    what = f"turns of {agreement.system}" if agreement.system is not None else "systems"
     return [
-        f"{one.judges[0]} and {one.judges[1]}, {what}",
-        _shown(one.metric),
-        _text(one.spearman),
-        _text(one.kendall),
-        str(one.n),
+        f"{agreement.judges[0]} and {agreement.judges[1]}, {what}",
+        _shown(agreement.metric),
+        _text(agreement.spearman),
+        _text(agreement.kendall),
+        str(agreement.n),
     ]
 
 
@@ -315,8 +316,6 @@ def _shown(metric: str) -> str:
 
 
 def _text(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "—"
-    if estimate.ci_low is None or estimate.ci_high is None:
-        return fixed(estimate.value)
-    return f"{fixed(estimate.value)} ({fixed(estimate.ci_low, 2)} to {fixed(estimate.ci_high, 2)})"
+    if estimate.value is None or estimate.ci_low is None or estimate.ci_high is None:
+        return figure(estimate.value)
+    return f"{figure(estimate.value)} ({figure(estimate.ci_low, 2)} to {figure(estimate.ci_high, 2)})"

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from typing import Any
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.metrics.bootstrap import TOO_FEW
 from avemo_harness.report.board import LABELS, rated_columns
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores
-from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell, on_the_point
-from avemo_harness.report.values import UNDEFINED, mark_of, sentences_of, shown_interval, shown_value
+from avemo_harness.report.table import (
+    INTERVAL_AND_COUNT,
+    Cell,
+    Cells,
+    Table,
+    as_text,
+    mark_lines,
+    metric_cell,
+    on_the_point,
+)
+from avemo_harness.report.values import (
+    UNDEFINED,
+    figure,
+    mark_of,
+    sentences_of,
+    shown_interval,
+    shown_value,
+    span,
+)
 from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import aligned
 
 METRIC_COLUMNS = ("task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing")
@@ -29,10 +47,10 @@ def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> st
     parts = []
     for group in result.groups.values():
         parts.append(_format_group(group, result))
-        parts += [_format_people(one, group.row) for one in people if one.group == group.group]
-    parts += [_format_people(one, result.model) for one in people if one.group not in result.groups]
-    parts.append(_format_tasks(list(result.tasks.values())))
-    marks = dict(result.marks) | sentences_of(x for one in people for x in rated_columns(one).values())
+        parts += [_format_people(scores, group.row) for scores in people if scores.group == group.group]
+    parts += [_format_people(scores, result.model) for scores in people if scores.group not in result.groups]
+    parts.append(_format_tasks(result.tasks.values()))
+    marks = dict(result.marks) | sentences_of(x for scores in people for x in rated_columns(scores).values())
     for lines in (mark_lines(marks), result_notes(result)):
         if lines:
             parts.append("\n".join(lines))
@@ -61,7 +79,11 @@ def _format_group(group: GroupResult, result: RunResult) -> str:
 
 def defined_contrasts(group: GroupResult) -> list[tuple[str, MetricValue]]:
     """The contrasts of a group that have a value, by how they are computed from columns."""
-    return [(name, one) for name, one in group.contrasts.items() if one is not None and one.value is not None]
+    return [
+        (name, contrast)
+        for name, contrast in group.contrasts.items()
+        if contrast is not None and contrast.value is not None
+    ]
 
 
 def _model_lines(
@@ -74,11 +96,7 @@ def _model_lines(
     rows: list[tuple[str, Cells]] = [(row, {name: metric_cell(columns.get(name)) for name in names})]
     for beside, metrics in (trivial or {}).items():
         rows.append((beside, {name: replace(metric_cell(metrics.get(name)), n=None) for name in names}))
-    details = {
-        "95 % interval": lambda cell: (cell.shown_interval(), None),
-        "n": lambda cell: (UNDEFINED if cell.text == UNDEFINED else str(cell.n), None),
-    }
-    return as_text(Table("model", tuple(names), tuple(rows)), details)
+    return as_text(Table("model", tuple(names), tuple(rows)), INTERVAL_AND_COUNT)
 
 
 def rated_by(people: PeopleScores) -> str:
@@ -94,23 +112,38 @@ def _format_people(people: PeopleScores, model: str) -> str:
     return "\n".join([rated_by(people), *_model_lines(model, columns, list(columns))])
 
 
-def _format_tasks(tasks: Sequence[TaskResult]) -> str:
+def metric_rows(
+    tasks: Iterable[TaskResult], interval: Callable[[Cell], str], count: Callable[[int], str]
+) -> Iterator[tuple[TaskResult | None, str, Cell, list[str]]]:
+    """Rows of the table of all metrics: task, metric, value, and the cells after these.
+
+    The task and its counts stand in the first of its rows alone.
+    """
+    for task in tasks:
+        first: TaskResult | None = task
+        totals = (task.n_clusters, task.n_invalid, task.n_errors, task.n_missing)
+        counts = [UNDEFINED if task.status == "skipped" else count(n) for n in totals]
+        for name, cell in _task_cells(task).items():
+            yield first, name, cell, [interval(cell), UNDEFINED if cell.n is None else count(cell.n), *counts]
+            first, counts = None, [""] * len(counts)
+
+
+def _format_tasks(tasks: Iterable[TaskResult]) -> str:
     """The table of all metrics; below the rows of a task stands what is odd about its answers."""
-    cells = [_task_cells(task) for task in tasks]
-    values = iter(on_the_point([cell.figure for of_task in cells for cell in of_task.values()]))
-    rows: list[Sequence[str]] = [METRIC_COLUMNS]
-    for task, of_task in zip(tasks, cells, strict=True):
-        counts = [task.n_clusters, task.n_invalid, task.n_errors, task.n_missing]
-        once = [task.task, *(UNDEFINED if task.status == "skipped" else str(count) for count in counts)]
-        for name, cell in of_task.items():
-            n = UNDEFINED if cell.n is None else str(cell.n)
-            rows.append([once[0], name, next(values), _unbroken_interval(cell), n, *once[1:]])
-            once = [""] * len(once)
-    table = iter(aligned(rows))
-    lines = list(islice(table, 2))
-    for task, of_task in zip(tasks, cells, strict=True):
-        lines += [*islice(table, len(of_task)), *(f"  {line}" for line in _below(task))]
-    return "\n".join(lines)
+    rows = list(metric_rows(tasks, _unbroken_interval, str))
+    values = on_the_point([cell.figure for _, _, cell, _ in rows])
+    shown = (
+        [task.task if task else "", name, value, *others]
+        for (task, name, _, others), value in zip(rows, values, strict=True)
+    )
+    head, rule, *body = aligned([METRIC_COLUMNS, *shown])
+    lines, below = [head, rule], list[str]()
+    for (task, *_), line in zip(rows, body, strict=True):
+        if task is not None:
+            lines += below
+            below = [f"  {oddity}" for oddity in _below(task)]
+        lines.append(line)
+    return "\n".join([*lines, *below])
 
 
 def _task_cells(task: TaskResult) -> dict[str, Cell]:
@@ -161,12 +194,41 @@ def result_notes(result: RunResult) -> list[str]:
             f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN --recognizer JUDGE, then "
             "avemo-eval score RUN"
         )
+    if ungraded := sum(task.n_ungraded for task in result.tasks.values()):
+        notes.append(
+            f"provisional: {ungraded} answers have no grade, since they were not asked for yet or failed (reasons: "
+            "scores/*.jsonl); avemo-eval grade RUN, then avemo-eval score RUN"
+        )
     if result.judge is not None:
         notes += _judge_notes(result)
+    notes += grader_notes(result)
     for task in result.tasks.values():
         if task.status == "skipped":
             notes.append(f"{task.task}: not asked, {task.reason}")
     return notes
+
+
+def grader_notes(result: RunResult) -> list[str]:
+    """Lines on the models that graded answers: by which rubric, and how far each agrees with people."""
+    notes = []
+    for task in result.tasks.values():
+        if task.grader is None:
+            continue
+        notes.append(f"{task.task}: graded by {task.grader['shown']}")
+        if people := task.details[RUBRIC]["people"]:
+            found = (f"{name} {_agreement(people[key])}" for key, name in _AGREEMENT.items())
+            notes.append(f"  against people on {people['n']} rated answers: {', '.join(found)}")
+    return notes
+
+
+_AGREEMENT = {"spearman": "Spearman", "ccc": "CCC", "mae": "mean absolute error"}
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    """A value of agreement with its interval, or the note in place of one."""
+    low, high = found["ci_low"], found["ci_high"]
+    interval = found["note"] if low is None else span(low, high)
+    return figure(found["value"]) + (f" ({interval})" if interval else "")
 
 
 def _judge_notes(result: RunResult) -> list[str]:
@@ -178,7 +240,7 @@ def _judge_notes(result: RunResult) -> list[str]:
     for task in result.tasks.values():
         if not task.comparable:
             notes.append(
-                f"{task.task}: not comparable: the embedded judge knows the demo's voices only; train one on people "
+                f"{task.task}: not comparable: {judge.title} knows the demo's voices only; train one on people "
                 "(avemo-eval recognizer train), then avemo-eval judge RUN --recognizer DIR"
             )
         refused = task.details.get("reasoning", {}).get("profile_refused")

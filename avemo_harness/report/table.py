@@ -1,13 +1,14 @@
-"""Tables of metric values: cells with their marks, intervals and counts, laid out for a terminal."""
+"""Tables of metric values: cells with their marks, intervals and counts, laid out for a terminal or in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from avemo_harness.report.values import UNDEFINED, interval_of, shortened, shown_value, span_of
 from avemo_harness.scorers.base import MetricValue
-from avemo_harness.text import aligned
+from avemo_harness.text import aligned, markdown_table, printable
 
 TERMINAL_WIDTH = 80
 _GAP = 2
@@ -74,20 +75,52 @@ def is_measured(cells: Cells) -> bool:
     return any(cell.n is not None for cell in cells.values())
 
 
-def as_text(table: Table, details: Mapping[str, Callable[[Cell], Figure]]) -> list[str]:
-    """Lines of a table for a terminal, in blocks of columns where it is too wide.
+Details = Mapping[str, Callable[[Cell], Figure]]
+"""Rows below each measured row, by their names."""
 
-    Args:
-        details: rows below each measured row, by their names.
-    """
-    lines: list[tuple[str, Cells, Callable[[Cell], Figure]]] = []
-    for name, cells in table.rows:
-        lines.append((name, cells, lambda cell: cell.figure))
-        lines += [(detail, cells, shown) for detail, shown in details.items() if is_measured(cells)]
-    columns = [
-        [name, *on_the_point([shown(cells.get(name, Cell())) for _, cells, shown in lines])] for name in table.columns
+INTERVAL_AND_COUNT: Details = {
+    "95 % interval": lambda cell: (cell.shown_interval(), None),
+    "n": lambda cell: (UNDEFINED if cell.text == UNDEFINED else str(cell.n), None),
+}
+
+
+def as_text(table: Table, details: Details) -> list[str]:
+    """Lines of a table for a terminal, in blocks of columns where it is too wide."""
+    rows = list(_figures(table, details))
+    columns = [[table.columns[i], *on_the_point([row[i] for _, row in rows])] for i in range(len(table.columns))]
+    return column_blocks([table.corner, *(name for name, _ in rows)], columns)
+
+
+def as_markdown(table: Table, details: Details) -> str:
+    """A table in Markdown, marks raised."""
+    rows = [
+        [escaped_markdown(name), *(f"{text}<sup>{mark}</sup>" if mark else text for text, mark in row)]
+        for name, row in _figures(table, details)
     ]
-    return column_blocks([table.corner, *(name for name, *_ in lines)], columns)
+    head = list(map(escaped_markdown, (table.corner, *table.columns)))
+    return markdown_table(head, rows, numbers=range(1, len(head)))
+
+
+def _figures(table: Table, details: Details) -> Iterator[tuple[str, list[Figure]]]:
+    """The rows of a table with those of their details, by their names."""
+    for name, cells in table.rows:
+        row = [cells.get(column, Cell()) for column in table.columns]
+        yield name, [cell.figure for cell in row]
+        if is_measured(cells):
+            yield from ((detail, list(map(shown, row))) for detail, shown in details.items())
+
+
+_MARKDOWN = re.compile(r"[\\`*_~$&#<>\[\]]")
+"""Characters that begin or end something within a line; the bars of cells are left to `markdown_table`."""
+
+
+def escaped_markdown(text: str) -> str:
+    """Text that Markdown shows as it is, in a cell or within a line.
+
+    >>> print(escaped_markdown("EBS_dir <b> & *x*"))
+    EBS\\_dir \\<b\\> \\& \\*x\\*
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 
 def on_the_point(figures: Sequence[Figure]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run configuration and the record of it in `run.json`."""
+"""Run configuration, whose fields are options, and the record of it in `run.json`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
 from avemo_harness.files import link_new, part_of
-from avemo_harness.run.json_files import read_sealed_json, sealed_json
+from avemo_harness.options import option
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
+
+    from avemo_harness.benchmark.release import Release
+    from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -30,6 +31,14 @@ ELSEWHERE = "replies"
 """The model whose answers other systems gave."""
 UNRECORDED = "trust_code"
 """The model argument that trusts the code of a folder: it decides no answer, and a file must not hand it on."""
+COMMAND_LINE_ONLY: Mapping[str, str] = {
+    "trust_code": "what code runs here",
+    "api_key_env": "which of your secrets a server gets",
+}
+"""Arguments of models that are for whoever runs the command to give, and what they decide.
+
+Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too, says that its code may run.
+"""
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
 
 
@@ -42,25 +51,52 @@ class RunConfig:
 
     Args:
         limit: dialogues (or conflict pairs): a count, or a share below 1.
-        ids: dialogue, pair or item ids; none means all.
-        where: conditions ``field=value`` on the asked turn.
-        generation: overrides of the tasks' generation settings.
+        where: conditions on the asked turn.
     """
 
-    model: str
-    tasks: tuple[str, ...]
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    dataset: str | None = None
-    revision: str | None = None
-    media_root: str | None = None
-    include_path: tuple[str, ...] = ()
-    limit: float | None = None
-    ids: tuple[str, ...] = ()
-    where: tuple[str, ...] = ()
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    skip_speech: bool = False
-    streaming: bool = False
-    seed: int = 0
+    model: str = field(metadata=option("a model's name (see `avemo-eval ls models`)"))
+    tasks: tuple[str, ...] = field(
+        metadata=option("tasks, groups, globs or YAML paths, separated by commas", metavar="T,…", separator=",")
+    )
+    model_args: Mapping[str, Any] = field(
+        default_factory=dict, metadata=option("the model's own arguments", metavar="K=V,…")
+    )
+    dataset: str | None = field(
+        default=None, metadata=option("release, or table of a task: Hub id, folder or file", metavar="ID_OR_PATH")
+    )
+    revision: str | None = field(default=None, metadata=option("Hub revision of the release"))
+    media_root: str | None = field(
+        default=None, metadata=option("folder of the clips that a release names by path", metavar="DIR")
+    )
+    include_path: tuple[str, ...] = field(
+        default=(), metadata=option("a folder with more task YAMLs; may be repeated", metavar="DIR")
+    )
+    limit: float | None = field(
+        default=None,
+        metadata=option(
+            "N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
+            metavar="N",
+        ),
+    )
+    ids: tuple[str, ...] = field(
+        default=(), metadata=option("only these dialogues, pairs or items", metavar="ID,…", separator=",")
+    )
+    where: tuple[str, ...] = field(
+        default=(),
+        metadata=option("only such turns, e.g. emotion=angry; may be repeated", metavar="FIELD=VALUE"),
+    )
+    generation: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=option("override the tasks' generation settings", name="gen_kwargs", metavar="K=V,…"),
+    )
+    skip_speech: bool = field(default=False, metadata=option("leave tasks with spoken replies out"))
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "download clips of a Hub release only when asked; with --limit, read only the first 1,000 rows of a table"
+        ),
+    )
+    seed: int = field(default=0, metadata=option("seed of every random draw (default: 0)"))
 
     @property
     def names_part(self) -> bool:
@@ -76,6 +112,8 @@ class RunConfig:
         if not self.generation:
             return task.generation
         from pydantic import ValidationError
+
+        from avemo_harness.benchmark.task import GenerationSpec
 
         try:
             return GenerationSpec.model_validate({**task.generation.model_dump(), **self.generation}, strict=False)
@@ -158,7 +196,7 @@ class RunRecord:
     builtin: tuple[str, ...] = ()
 
     def defining(self) -> dict[str, Any]:
-        """Fields that are equal for two invocations of the same run."""
+        """Fields that decide the answers of a run, as `run.json` keeps them."""
         config = {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self.config).items()
@@ -171,6 +209,13 @@ class RunRecord:
             "task_digests": dict(self.task_digests),
             "releases": [{**asdict(release), "tasks": list(release.tasks)} for release in self.releases],
         }
+
+    def compared(self) -> dict[str, Any]:
+        """The defining fields without the folder of answers from elsewhere, which are known by their content."""
+        values = self.defining()
+        if self.config.model == ELSEWHERE:
+            values["config"]["model_args"].pop("path", None)
+        return values
 
     @property
     def shown_model(self) -> str:
@@ -190,7 +235,7 @@ class RunRecord:
 
     def digest(self) -> str:
         """Short name of the run: equal for equal `defining` content."""
-        text = json.dumps(self.defining(), sort_keys=True)
+        text = json.dumps(self.compared(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def to_json(self) -> dict[str, Any]:
@@ -206,6 +251,28 @@ class RunRecord:
         }
 
 
+def refuse_arguments_of_file(
+    where: str, model: str, arguments: Mapping[str, Any], option: str = "--model_args"
+) -> None:
+    """Refuse arguments by which whoever wrote a file would decide what code runs here, or what secret a server gets.
+
+    Raises:
+        UsageError: there are such; the message shows how to give them on the command line, by `option`.
+    """
+    if not model or not arguments:
+        return
+    from avemo_harness.models import REGISTRY
+
+    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in COMMAND_LINE_ONLY]
+    decided = [COMMAND_LINE_ONLY[name] for name in trusting if name in arguments or name == "trust_code"]
+    if decided:
+        text = ",".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
+        raise UsageError(
+            f"{where}: the arguments of {model} decide {decided[0]}, which a file must not; if you trust whoever wrote "
+            f"it, give them on this command line: {option} {shlex.quote(text)}"
+        )
+
+
 def open_run(folder: Path, record: RunRecord) -> None:
     """Start a run in a directory, or join the same run that is there.
 
@@ -213,6 +280,8 @@ def open_run(folder: Path, record: RunRecord) -> None:
         RunConflictError: the directory holds another run; the message shows what differs.
         StoreError: the directory cannot be written.
     """
+    from avemo_harness.run.json_files import sealed_json
+
     path = folder / "run.json"
     with storage_errors(path, "written"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +291,7 @@ def open_run(folder: Path, record: RunRecord) -> None:
             os.fsync(fresh.fileno())
             # A link, unlike a rename, fails where another worker was first.
             if not link_new(Path(fresh.name), path):
-                differences = _differences(read_run(folder).defining(), record.defining())
+                differences = _differences(read_run(folder).compared(), record.compared())
                 if differences:
                     raise RunConflictError(
                         f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
@@ -237,6 +306,9 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         StoreError: it is missing or damaged.
     """
+    from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+    from avemo_harness.run.json_files import read_sealed_json
+
     path = folder / "run.json"
     try:
         values = read_sealed_json(path)
@@ -246,7 +318,9 @@ def read_run(folder: Path) -> RunRecord:
             tasks=tuple(TaskSpec.model_validate(task) for task in values["tasks"]),
             task_digests=values["task_digests"],
             groups=tuple(GroupSpec.model_validate(group) for group in values["groups"]),
-            releases=tuple(ReleaseRecord(**{**one, "tasks": tuple(one["tasks"])}) for one in values["releases"]),
+            releases=tuple(
+                ReleaseRecord(**{**release, "tasks": tuple(release["tasks"])}) for release in values["releases"]
+            ),
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
             builtin=tuple(values.get("builtin", ())),
@@ -273,6 +347,8 @@ def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:
 
 
 def _environment() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {}
     for package in RECORDED_PACKAGES:
         try:

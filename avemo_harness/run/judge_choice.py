@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from avemo_harness import files
+from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.release import Release
-from avemo_harness.data.synthesis.origin import is_builtin
-from avemo_harness.errors import UsageError
+from avemo_harness.benchmark.release_loader import has_split
+from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.recognizers import EMBEDDED, JUDGE_REGISTRY, JUDGES, JUDGES_OF_PEOPLE
 from avemo_harness.recognizers.judging import check_judge, judge_folder
+from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judging import Judgements, chosen_judgements
+from avemo_harness.run.store import RunStore
+from avemo_harness.scorers import is_judged
 
 REMEMBERED = "judge"
 """The file in the configuration folder that `avemo-eval judge use` writes."""
 VARIABLE = "AVEMO_JUDGE"
+TRAINED = "my_judge"
+"""The folder that advice trains a judge into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +36,13 @@ class JudgeChoice:
         name: as `avemo_harness.recognizers.judging.open_judge` takes it; None where there is none.
         tasks: whose replies it judges.
         unjudged: tasks whose replies stay unjudged until somebody names a judge.
+        corpus: the train part of a release of these tasks, as ``--corpus`` takes it; empty where there is none.
     """
 
     name: str | None
     tasks: tuple[str, ...]
     unjudged: tuple[str, ...] = ()
+    corpus: str = ""
 
     @property
     def advice(self) -> str:
@@ -46,7 +56,18 @@ class JudgeChoice:
             "command then fills the columns and asks the model nothing again. JUDGE may be",
             *(f"  {way}" for way in ways_to_a_judge()),
         ]
+        if self.corpus:
+            lines.append(
+                "The release has a train part, of which a judge can learn without having met who is asked about:"
+            )
+            lines.append(f"  {self.training}")
         return "\n".join(lines)
+
+    @property
+    def training(self) -> str:
+        """The command that trains a judge on the release's own train part; empty where it has none."""
+        words = ["recognizer", "train", "--kind", "continuous", "--corpus", self.corpus, "--out", TRAINED]
+        return shlex.join(["avemo-eval", *words]) if self.corpus else ""
 
 
 def ways_to_a_judge() -> Iterator[str]:
@@ -66,7 +87,9 @@ def ways_to_a_judge() -> Iterator[str]:
     )
 
 
-def choose_judge(folder: Path, named: str | None, releases: Mapping[str, Release]) -> JudgeChoice:
+def choose_judge(
+    folder: Path, named: str | None, releases: Mapping[str, Release], media_root: str | None = None
+) -> JudgeChoice:
     """Find who judges a run: the judge `named`, else the run's own, the variable's, the remembered, the embedded one.
 
     The embedded judge is the usual one of the built-in voice and face alone; other tasks have none then.
@@ -74,6 +97,7 @@ def choose_judge(folder: Path, named: str | None, releases: Mapping[str, Release
     Args:
         folder: the run directory.
         releases: by task, of the tasks whose replies are to be judged.
+        media_root: folder of the clips that the releases name by path, if not their own.
 
     Raises:
         UsageError: there is no such judge; the message says where it is named.
@@ -88,7 +112,20 @@ def choose_judge(folder: Path, named: str | None, releases: Mapping[str, Release
             _check(source, name)
             return JudgeChoice(name, tasks)
     usual = tuple(task for task in tasks if task not in of_people)
-    return JudgeChoice(EMBEDDED if usual else None, usual, of_people)
+    return JudgeChoice(
+        EMBEDDED if usual else None, usual, of_people, _train_part((releases[task] for task in of_people), media_root)
+    )
+
+
+def _train_part(releases: Iterable[Release], media_root: str | None) -> str:
+    """The first train part of local releases, as ``--corpus`` takes it; a Hub's would have to be asked for."""
+    for release in releases:
+        values = [release.source, f"config={release.name}", *([f"media_root={media_root}"] if media_root else [])]
+        if "," in "".join(values):  # what a corpus takes is split at commas
+            continue
+        if Path(release.source).is_dir() and has_split(release, release.source, "train"):
+            return f"release:{','.join(values)}"
+    return ""
 
 
 def _candidates(folder: Path, named: str | None, of_people: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
@@ -103,7 +140,7 @@ def _candidates(folder: Path, named: str | None, of_people: tuple[str, ...]) -> 
 
 def _was_usual(judgements: Judgements, of_people: tuple[str, ...]) -> bool:
     """Tell whether a run's judge is the embedded one, which nobody named for the tasks that it left out."""
-    if not (judgements.judge.embedded and of_people):
+    if not (judgements.judge.name == EMBEDDED and of_people):
         return False
     return not any(task in of_people for task, _ in judgements.read())
 
@@ -113,6 +150,29 @@ def _check(source: str, name: str) -> None:
         check_judge(name)
     except UsageError as error:
         raise UsageError(f"{source}: {error}" if source else str(error)) from error
+
+
+def holds_replies(folder: Path) -> bool:
+    """Tell whether a run holds an answer that a recogniser has to judge."""
+    tasks = {task.task for task in judged_tasks(read_run(folder))}
+    store = RunStore(folder)
+    store.refresh()
+    return any(task in tasks for task, _ in store.answers)
+
+
+def judged_tasks(record: RunRecord) -> list[TaskSpec]:
+    """The asked tasks of a run whose replies are scored by a judge."""
+    return [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
+
+
+def unjudged_runs(parent: Path) -> Iterator[Path]:
+    """The runs in a folder whose replies no judge was ever chosen for, in the order of their names."""
+    for record in sorted(parent.glob("*/run.json")):
+        try:
+            if chosen_judgements(record.parent) is None and holds_replies(record.parent):
+                yield record.parent
+        except (StoreError, UsageError):  # a damaged run, or another version's, says so where it is asked for by name
+            continue
 
 
 def remembered_judge() -> str | None:

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import files
+from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Plan
+from avemo_harness.benchmark.origin import is_builtin
+from avemo_harness.benchmark.planning import Plan, with_labels_of
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import (
     ReleaseOptions,
@@ -22,11 +25,12 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.request_builder import output_of
-from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
+from avemo_harness.benchmark.table_sources import find_training_part
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
@@ -35,12 +39,12 @@ from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
 from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
-from avemo_harness.run.judge_choice import JudgeChoice, choose_judge
+from avemo_harness.run.judge_choice import JudgeChoice, choose_judge, holds_replies, judged_tasks
 from avemo_harness.run.judging import Judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
 from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import RunStore, Segment, add_items
-from avemo_harness.scorers import METRICS, is_judged
+from avemo_harness.scorers import METRICS
 from avemo_harness.text import Notify
 
 SourceRevision = tuple[str, str | None]
@@ -57,7 +61,8 @@ class RunReleases:
 
     config: RunConfig
     say: Notify
-    _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
+    _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
+    _with_pairs: dict[str, Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -79,23 +84,48 @@ class RunReleases:
             ReleaseError: it is missing, unreachable or malformed.
         """
         path, revision = self.source(task)
-        return self._read(path, task.dataset.name, task.dataset.split, revision)
+        release = self._read(task.dataset.model_copy(update={"path": path, "revision": revision}))
+        if task.condition.name != "conflict" or not task.opposites:
+            return release
+        return self._paired(task, release)
+
+    def _paired(self, task: TaskSpec, release: Release) -> Release:
+        from avemo_harness.data.conflict_pairs import with_pairs_of_task
+
+        paired = with_pairs_of_task(task, release, files.cache_dir() / "durations" / f"{release.fingerprint}.json")
+        # Tasks that pair alike ask of one release.
+        return self._with_pairs.setdefault(paired.fingerprint, paired)
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
         if which == "demo":
             return (self.demo_training(),)
         if which != "auto":
-            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
-        own = [release for release in asked if has_split(release, self._path(release.source), "train")]
+            names = dict.fromkeys(release.name for release in asked)
+            return tuple(self._read(_training_part(which, name)) for name in names)
+        own = [part for release in asked if (part := self._own_training(release)) is not None]
         if own:
-            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
+            return tuple(map(self._read, own))
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 
+    def _own_training(self, release: Release) -> DatasetSpec | None:
+        """The train part of a release or of a table; None where it has none."""
+        named = (release.source, release.name, release.split)
+        tables = [
+            dataset
+            for dataset, read in self._loaded.items()
+            if dataset.columns is not None and (read.source, read.name, read.split) == named
+        ]
+        if tables:
+            return find_training_part(tables[0], release.commit)
+        if has_split(release, self._path(release.source), "train"):
+            return _training_part(release.source, release.name, release.commit)
+        return None
+
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""
-        return self._read(DEMO, "demo", "train", None)
+        return self._read(_training_part(DEMO, "demo"))
 
     def _path(self, source: str) -> str:
         if source != DEMO:
@@ -104,21 +134,28 @@ class RunReleases:
 
         return str(demo_release(files.cache_dir(), self.say))
 
-    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
-        key = (source, name, split, revision)
-        if key in self._loaded:
-            return self._loaded[key]
+    def _read(self, dataset: DatasetSpec) -> Release:
+        source = dataset.path or ""
+        if dataset in self._loaded:
+            return self._loaded[dataset]
         options = ReleaseOptions(
-            revision=revision,
+            revision=dataset.revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
         )
-        release = replace(load_release(self._path(source), name, split, options), source=source)
-        # Probing a streamed release would download every clip; what its columns do not say stays unknown.
-        if not self.config.streaming or release.commit is None:
+        if dataset.columns is not None:
+            release = load_table(dataset, options, self.say)
+        else:
+            release = replace(load_release(self._path(source), dataset.name, dataset.split, options), source=source)
+        # Probing what is streamed would read every clip; what its columns do not say stays unknown.
+        if not self.config.streaming or (release.commit is None and dataset.columns is None):
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
-        self._loaded[key] = release
+        self._loaded[dataset] = release
         return release
+
+
+def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:
+    return DatasetSpec(path=source, name=name, split="train", revision=revision)
 
 
 LARGEST_BATCH = 64
@@ -154,7 +191,7 @@ def judge_replies(
         return None
     setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
     judge = open_judge(choice.name, setup)
-    by_task = {task.task: releases.load(task) for task in _judged_tasks(read_run(folder)) if task.task in choice.tasks}
+    by_task = {task.task: releases.load(task) for task in judged_tasks(read_run(folder)) if task.task in choice.tasks}
     return judge_run(folder, choice.name, judge, by_task, releases.say, choose=choose)
 
 
@@ -172,26 +209,14 @@ def find_judge(folder: Path, recognizer: str | None, releases: RunReleases) -> J
     """
     record = read_run(folder)
     by_task: dict[str, Release] = {}
-    for task in _judged_tasks(record):
+    for task in judged_tasks(record):
         release = by_task[task.task] = releases.load(task)
         if release.fingerprint != record.release_of(task).fingerprint:
             raise UsageError(
                 f"{task.task}: {release.source} is not the release that {folder} asked about (another fingerprint); "
                 "restore that release"
             )
-    return choose_judge(folder, recognizer, by_task)
-
-
-def holds_replies(folder: Path) -> bool:
-    """Tell whether a run holds an answer that a recogniser has to judge."""
-    tasks = {task.task for task in _judged_tasks(read_run(folder))}
-    store = RunStore(folder)
-    store.refresh()
-    return any(task in tasks for task, _ in store.answers)
-
-
-def _judged_tasks(record: RunRecord) -> list[TaskSpec]:
-    return [task for task in record.tasks if is_judged(task) and task.task not in record.skipped]
+    return choose_judge(folder, recognizer, by_task, record.config.media_root)
 
 
 def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
@@ -304,14 +329,19 @@ def prepare(
     releases = RunReleases(config, say)
     for task in tasks:
         releases.source(task.spec)
+        if config.streaming and task.spec.dataset.columns is not None and not config.names_part:
+            raise UsageError(
+                f"{task.name}: --streaming reads the first {FIRST_ROWS:,} rows of a table; say with --limit N how many "
+                "of their dialogues to ask about, or leave --streaming out to ask about all"
+            )
     if model is None:
         check_model(config.model)
     by_task = {task.name: releases.load(task.spec) for task in tasks}
     distinct = tuple({id(release): release for release in by_task.values()}.values())
     wanted = {output_kind(task.spec) for task in tasks}
     setup = ModelSetup(
-        releases=distinct,
-        training=lambda which: releases.training(which, distinct),
+        releases=_in_labels_of(tasks, distinct),
+        training=partial(_training, tasks, distinct, releases),
         say=say,
         device=device,
         outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
@@ -328,11 +358,12 @@ def prepare(
         task_digests={task.name: task.digest for task in tasks},
         groups=_groups(tasks, library),
         releases=tuple(
-            ReleaseRecord.of(release, [name for name, one in by_task.items() if one is release]) for release in distinct
+            ReleaseRecord.of(release, [name for name, used in by_task.items() if used is release])
+            for release in distinct
         ),
         skipped=skipped,
         answers_from_release=model.capabilities.needs_reference,
-        builtin=tuple(name for name, one in by_task.items() if one.source != DEMO and is_builtin(one)),
+        builtin=tuple(name for name, used in by_task.items() if used.source != DEMO and is_builtin(used)),
     )
     asked = [task for task in tasks if task.name not in skipped]
     selected = select_items(asked, by_task, plans, config)
@@ -346,6 +377,19 @@ def prepare(
     conditions = ConditionCache(files.cache_dir() / "conditions")
     units = group_into_units(asked, by_task, items, record, conditions, isinstance(model, AnswersByItem))
     return PreparedRun(folder, record, model, units, conditions, releases, say)
+
+
+def _in_labels_of(tasks: Sequence[Task], releases: tuple[Release, ...]) -> tuple[Release, ...]:
+    """Releases in the labels of the first task that asks for some."""
+    spec = next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
+    return releases if spec is None else tuple(with_labels_of(spec, release) for release in releases)
+
+
+def _training(
+    tasks: Sequence[Task], asked: tuple[Release, ...], releases: RunReleases, which: str
+) -> tuple[Release, ...]:
+    found = releases.training(which, asked)
+    return found if which == "demo" else _in_labels_of(tasks, found)
 
 
 def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: dict[str, Plan]) -> dict[str, str]:

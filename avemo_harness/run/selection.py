@@ -211,9 +211,7 @@ class Selection:
     def _pairs(self) -> frozenset[str]:
         """The conflict pairs within the limit, of those that are wanted."""
         pairs = map(self.release.pair, pair_order(self.release, self.config.seed))
-        wanted = [
-            pair.pair_id for pair in pairs if self._is_wanted(pair.audio_dialogue_id, pair.audio_turn, pair.pair_id)
-        ]
+        wanted = [pair.pair_id for pair in pairs if self._is_wanted(*pair.audio, pair.pair_id)]
         return frozenset(wanted[: self._count(len(wanted))])
 
     def _count(self, available: int) -> int:

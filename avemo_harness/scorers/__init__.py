@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.errors import UsageError
 from avemo_harness.registry import Kind, Registry, argument_problems, typed_arguments
-from avemo_harness.scorers.metric import ANSWERS_OF, BUILT_IN, Metric, unknown_metric
+from avemo_harness.scorers.metric import (
+    ANSWERS_OF,
+    BUILT_IN,
+    RUBRIC,
+    RUBRIC_SCALE,
+    Metric,
+    on_scale,
+    unknown_metric,
+)
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
@@ -22,6 +30,7 @@ SCORERS = {
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
+    RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
 WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers"})
@@ -60,7 +69,10 @@ def reported_metrics(scorer: ScorerSpec) -> tuple[Metric, ...]:
     known = {metric.name: metric for metric in metrics_of(scorer.name)}
     # A run may report a metric that its scorer no longer has.
     needs_judge = any(metric.needs_judge for metric in known.values())
-    return tuple(known.get(name) or unknown_metric(name, needs_judge) for name in scorer.metrics)
+    metrics = (known.get(name) or unknown_metric(name, needs_judge) for name in scorer.metrics)
+    if scorer.name != RUBRIC:
+        return tuple(metrics)
+    return tuple(on_scale(metric, scorer.parameters.get("scale", RUBRIC_SCALE)) for metric in metrics)
 
 
 class _Metrics(Mapping[str, frozenset[str]]):
@@ -108,6 +120,11 @@ METRICS = _Metrics()
 def is_judged(task: TaskSpec) -> bool:
     """Tell whether a recogniser has to judge a task's replies before they can be scored."""
     return any(metric.needs_judge for scorer in task.scorers for metric in metrics_of(scorer.name))
+
+
+def is_graded(task: TaskSpec) -> bool:
+    """Tell whether a model has to grade a task's answers before they can be scored."""
+    return any(scorer.name == RUBRIC for scorer in task.scorers)
 
 
 def grades_labels(scorer: ScorerSpec) -> bool:

@@ -17,6 +17,7 @@ from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.registry import Plugin
 from avemo_harness.scorers.metric import Metric
+from avemo_harness.text import publishable
 
 UserView = Literal["audio_video", "audio", "video"]
 """Streams that a user's turn was judged by."""
@@ -32,7 +33,7 @@ class Judge:
         calibration: its own thresholds, where it has any; see `no_calibration`.
         rmse: its error for sound and face together, by dimension, on the unit scale; empty where unknown.
         card: what it was trained on and how far it can be trusted; JSON-ready.
-        embedded: it is the built-in one, whose scores mean something on the demo alone.
+        embedded: it knows the built-in voice and face alone, as the embedded one does: its scores mean something there.
     """
 
     name: str
@@ -41,6 +42,15 @@ class Judge:
     rmse: Mapping[Dimension, float] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+
+    @property
+    def title(self) -> str:
+        """Subject of a sentence about it, which may stand on a page for others and so names no folder of this machine.
+
+        >>> Judge("embedded", "").title, Judge("/home/ann/judges/mine", "").title
+        ('the embedded judge', 'the judge …/mine')
+        """
+        return "the embedded judge" if self.name == "embedded" else f"the judge {publishable(self.name)}"
 
     @property
     def learned_labels(self) -> bool:
@@ -86,17 +96,68 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Grader:
+    """The model that grades the answers to a task, by one rubric.
+
+    Args:
+        name: the registered model.
+        identity: everything about it that may change a grade.
+        rubric: digest of the rubric with its scale, samples and settings.
+        digest: of identity and rubric; grades of different digests are different measurements.
+        arguments: of the model, but for those that decide about this machine's secrets and code.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    rubric: str
+    digest: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The grader for readers: the model's own name where it is behind another, and both digests."""
+        model = str(self.identity.get("model") or self.name)
+        name = self.name if model == self.name else f"{self.name} {model}"
+        return f"{name} ({self.digest[:12]}), rubric {self.rubric[:12]}"
+
+    def told(self) -> dict[str, Any]:
+        """The grader as results name it, without the arguments, which may hold addresses; JSON-ready."""
+        named = {"name": self.name, "identity": dict(self.identity), "shown": self.shown}
+        return {**named, "digest": self.digest, "rubric": self.rubric}
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """The grade of one answer.
+
+    Args:
+        grade: the mean of its samples, on the rubric's scale; None where there is none.
+        reason: the grader's, of the first sample.
+        error: why there is no grade.
+    """
+
+    grader: Grader
+    grade: float | None
+    reason: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An item with what the run holds for it.
 
     Args:
         response: None where nothing was stored yet. One with an error is counted and never scored.
         judged: the judgement of the user's turn and of the spoken reply; None before the run was judged.
+        graded: the grade that a model gave the answer; None before it was asked.
+        rated: people's mean rating of the answer, on the scale of the task's rubric; None where nobody rated it.
     """
 
     item: Item
     response: StoredResponse | None = None
     judged: Judgement | None = None
+    graded: Grading | None = None
+    rated: float | None = None
 
     @property
     def missing(self) -> bool:
@@ -151,7 +212,7 @@ def metric_value(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_un
     )
 
 
-UNSCORED = frozenset({"error", "missing", "unjudged", "no truth"})
+UNSCORED = frozenset({"error", "missing", "unjudged", "ungraded", "no truth"})
 """Verdicts of items that have no score."""
 
 
@@ -164,8 +225,9 @@ class ScoreLine:
         label: the label read from the answer; None where it is invalid or there is none.
         verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
             ``unspoken``, ``unjudged``, ``error`` or ``missing``; of numbers ``number`` or ``no number``; of texts
-            ``compared`` by similarity, and ``no truth`` where the data set has none.
-        why: the parsing rule that decided, or the error.
+            ``compared`` by similarity, and ``no truth`` where the data set has none; by a rubric ``graded`` or
+            ``ungraded``.
+        why: the parsing rule that decided, the grader's reason, or the error.
         flags: those of the answer.
         values: the metrics of this item alone, where it has any; None where undefined.
     """

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
-from avemo_harness.data.importers.recordings import reencode
 from avemo_harness.errors import MediaError
-from avemo_harness.models.inputs import SOUND_RATE, ClipDecoder, LruCache, escape_special_tokens
-from avemo_harness.models.minicpm_network import GRID_FPS, TimedClip, clip_parts
+from avemo_harness.models.inputs import (
+    GRID_FPS,
+    SOUND_RATE,
+    ClipDecoder,
+    LruCache,
+    escape_special_tokens,
+    seconds_of,
+)
 
 Layout = Literal["clips", "seconds"]
 """``clips``: video, then sound; ``seconds``: a frame and the sound of each second in turn, as MiniCPM-o takes them."""
@@ -66,16 +71,17 @@ class Messenger:
 
     def _clip(self, clip: Clip) -> Iterator[Part]:
         if self._layout == "seconds":
-            timed = TimedClip(self._decoder.look(clip), media.probe(clip.read()).duration_s)
-            for part in clip_parts(timed):
-                if not isinstance(part, str):
-                    yield self._sound(part) if part.ndim == 1 else self._picture(part)
+            for frame, sound in seconds_of(self._decoder.look_timed(clip)):
+                if frame is not None:
+                    yield self._picture(frame)
+                if sound is not None:
+                    yield self._sound(sound)
             return
         has_video, samples = self._decoder.streams(clip).video is not None, self._decoder.sound(clip)
         if has_video and self._sound_part == "in_video":
             data = clip.read()
             # Servers take MP4; another container, such as a browser's WebM, is encoded anew.
-            yield self._video(data if media.sound_container(data) == "MP4" else reencode(data))
+            yield self._video(data if media.sound_container(data) == "MP4" else media.reencode(data))
             return
         if has_video:
             yield self._video(_without_sound(clip.read()))
@@ -107,7 +113,7 @@ def _without_sound(data: bytes) -> bytes:
         return media.remove_sound(data)
     except MediaError:
         media.check_whole(data)  # what is damaged stays an error
-        return media.remove_sound(reencode(data))
+        return media.remove_sound(media.reencode(data))
 
 
 _DATA_URL = "data:{};base64,"

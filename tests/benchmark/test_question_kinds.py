@@ -10,7 +10,7 @@ import pytest
 from support.planned import ALONE, PlainConditions, clip, make_dialogue, make_task, pair, release_of, shown
 
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.planning import Plan, items_to_answer_first, left_out_label, plan_items
+from avemo_harness.benchmark.planning import Plan, items_to_answer_first, left_out_label, plan_items, with_labels_of
 from avemo_harness.benchmark.release import Clip, Dialogue, Release
 from avemo_harness.benchmark.request import Item, Request, Text
 from avemo_harness.benchmark.request_builder import RequestBuilder
@@ -53,6 +53,14 @@ def test_a_label_of_a_table_that_nothing_names_is_an_error_with_the_nearest_one(
     assert "nearest: 'sad'" in str(refused.value)
     others = plan_items(make_task(dataset=TABLE, label_map={"*": None}), release)
     assert others.not_asked == {left_out_label("sadd"): 1}
+
+
+def test_a_release_to_learn_from_has_the_tasks_labels_and_is_the_same_where_it_had_them_already() -> None:
+    release = release_of(make_dialogue("d1", emotions=("happy", "sadness", "fear", None)))
+    assert with_labels_of(make_task(), release_of(make_dialogue("d1"))) == release_of(make_dialogue("d1"))
+    learned = with_labels_of(make_task(label_map={"sadness": "sad"}), release)
+    assert [turn.emotion for turn in learned.dialogues[0].turns if turn.role == "user"] == ["happy", "sad", None, None]
+    assert learned.fingerprint != release.fingerprint
 
 
 def with_choices(dialogue: Dialogue, *choices: str | Clip, answer: str = "0") -> Dialogue:

@@ -14,12 +14,12 @@ from avemo_harness.benchmark.release import (
     Clip,
     ConflictPair,
     Dialogue,
+    SplitCounts,
     fingerprint,
     make_release,
     pair_row,
-    parse_dialogue,
-    parse_pair,
 )
+from avemo_harness.benchmark.release_rows import parse_dialogue, parse_pair
 from avemo_harness.errors import MediaError, ReleaseError
 
 FILE = "data/test-00000.parquet"
@@ -173,6 +173,24 @@ def test_dialogues_and_pairs_are_found_by_id() -> None:
     assert release.pair("p1") is PAIR
     with pytest.raises(KeyError):
         release.dialogue("d2")
+
+
+def test_a_split_is_counted_by_what_its_users_say() -> None:
+    dialogue = parsed(valid_row())
+    other = replace(dialogue, dialogue_id="d2", turns=(replace(dialogue.turns[0], speaker_id="bob", emotion=None),))
+    counts = SplitCounts.of([dialogue, other])
+    assert (counts.dialogues, counts.user_turns, counts.speakers) == (2, 2, 2)
+    assert counts.emotions == {"happy": 1, None: 1}
+
+
+def test_a_pair_refers_to_the_turns_of_its_sound_and_its_face() -> None:
+    release = make_release("data", "real", "test", None, [parsed(valid_row())], [PAIR])
+    assert PAIR.audio == (PAIR.audio_dialogue_id, PAIR.audio_turn)
+    assert PAIR.video == (PAIR.video_dialogue_id, PAIR.video_turn)
+    assert release.turn(("d1", 1)) is release.dialogues[0].turns[1]
+    for nowhere in (("d2", 0), ("d1", 2), ("d1", -1)):
+        with pytest.raises(KeyError):
+            release.turn(nowhere)
 
 
 def test_a_clip_whose_bytes_changed_is_an_error_that_names_it() -> None:

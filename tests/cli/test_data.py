@@ -50,7 +50,23 @@ def test_an_import_says_what_was_left_out_and_how_to_ask_about_it(
         "left out 1: label fear",
         "multiturn_real, test: 1 dialogues, 2 user turns, 2 conflict pairs",
         f"written to {out}; ask about it with --dataset {out} --media_root {corpus}",
+        f"  avemo-eval --model baseline --tasks multiturn_real --dataset {out} --media_root {corpus}",
     ]
+
+
+def test_an_import_says_where_nobody_is_left_to_learn_from_and_names_no_tasks_of_a_config_that_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", [f"03-01-0{e}-01-01-01-0{a}.wav" for e in (3, 4) for a in (1, 2)])
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / "all"), "--config", "mine") == 0
+    printed = capsys.readouterr().out
+    assert "all speakers are tested; --test_speakers NAME,… leaves the others to train" in printed
+    assert "avemo-eval" not in printed
+    assert run("ravdess", str(corpus), "--out", str(tmp_path / "some folder"), "--test_speakers", "actor-02") == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == (
+        f"  avemo-eval --model baseline --tasks singleturn_synthetic --dataset '{tmp_path / 'some folder'}'"
+    )
 
 
 def test_options_of_the_importer_reach_it_and_its_record(tmp_path: Path) -> None:

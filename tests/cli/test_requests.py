@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +14,7 @@ from support.whole_runs import results_of
 
 from avemo_harness.cli import main
 from avemo_harness.cli.requests import SOUND_PARTS
-from avemo_harness.models.served.messages import SoundPart
+from avemo_harness.models.served.messages import Messenger, SoundPart
 
 
 def test_the_printed_command_scores_the_answers_to_just_these_questions(
@@ -44,6 +45,31 @@ def test_a_folder_that_the_next_command_could_not_name_is_refused(
 ) -> None:
     assert main(["requests", "--tasks", "demo", "--out", str(tmp_path / "a,b")]) == 2
     assert "it splits at commas" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["1234567", "0.123456789"])
+def test_the_printed_command_has_every_digit_of_the_limit(
+    limit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 12))
+    turns = ["--where", "turn_index=0"]
+    assert main(["requests", "--tasks", str(task), "--out", str(tmp_path / "questions"), "--limit", limit, *turns]) == 0
+    assert f" --limit {limit} --where turn_index=0\n" in capsys.readouterr().out
+
+
+def test_a_request_to_end_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(self: Messenger, conversation: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    task = write_text_task(tmp_path / "text.yaml", write_text_release(tmp_path / "data", 3))
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Messenger, "messages", end)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code = main(["requests", "--tasks", str(task), "--out", str(tmp_path / "out" / "questions")])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (code, list((tmp_path / "out").iterdir())) == (130, [])
 
 
 def test_every_form_of_sound_can_be_chosen() -> None:

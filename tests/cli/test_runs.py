@@ -273,10 +273,11 @@ def test_the_table_for_papers_needs_a_row(
 ) -> None:
     tasks = write_condition_tasks(tmp_path / "tasks", bench.release)
     evaluate(Planted("mine"), "full_av", output_path=tmp_path / "run", include_path=(str(tasks),))
-    assert main(["export", str(tmp_path / "run"), "--format", "latex"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'run' / 'export' / 'table.tex'}\n"
-    assert main(["export", str(export_run), "--format", "latex"]) == 2
-    assert "none of its tasks belongs to a group" in capsys.readouterr().err
+    for name, file in (("latex", "table.tex"), ("md", "table.md")):
+        assert main(["export", str(tmp_path / "run"), "--format", name]) == 0
+        assert capsys.readouterr().out == f"{tmp_path / 'run' / 'export' / file}\n"
+        assert main(["export", str(export_run), "--format", name]) == 2
+        assert "none of its tasks belongs to a group" in capsys.readouterr().err
 
 
 def test_files_go_into_the_run_by_default(export_run: Path) -> None:

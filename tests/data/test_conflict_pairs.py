@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
-import numpy as np
 import pytest
+from huggingface_hub import constants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clips import make_clip
@@ -20,17 +19,16 @@ from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.cli import main
 from avemo_harness.data.conflict_pairs import (
-    FORBIDDEN,
     MAX_GAP_S,
+    Opposites,
     PairCandidate,
     Polarity,
+    fetch_release,
     find_candidates,
-    match_bipartite,
-    match_graph,
     measure_clip,
     pair_opposites,
 )
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import ReleaseError, UsageError
 
 POLARITIES: tuple[Polarity, ...] = ("valence", "strict", "any")
 recordings = st.lists(
@@ -70,7 +68,7 @@ def best_by_trying(left: list[PairCandidate], polarity: Polarity) -> tuple[int, 
 
 
 def check_rules(pairs: list[ConflictPair], known: dict[tuple[str, int], PairCandidate], polarity: Polarity) -> None:
-    sides = [((p.audio_dialogue_id, p.audio_turn), (p.video_dialogue_id, p.video_turn)) for p in pairs]
+    sides = [(p.audio, p.video) for p in pairs]
     for pair, (audio, video) in zip(pairs, sides, strict=True):
         assert may_pair(known[audio], known[video], polarity)
         assert pair.audio_emotion == known[audio].emotion
@@ -90,10 +88,7 @@ def test_pairs_obey_every_rule_and_are_as_many_and_as_close_as_can_be(
     pairs = pair_opposites(given_recordings, polarity)
     known = {(one.dialogue_id, one.turn): one for one in given_recordings}
     check_rules(pairs, known, polarity)
-    gaps = sum(
-        abs(known[p.audio_dialogue_id, p.audio_turn].duration_s - known[p.video_dialogue_id, p.video_turn].duration_s)
-        for p in pairs
-    )
+    gaps = sum(abs(known[p.audio].duration_s - known[p.video].duration_s) for p in pairs)
     count, gain = best_by_trying(given_recordings, polarity)
     assert len(pairs) == 2 * count
     assert gaps == pytest.approx(-2 * gain)
@@ -125,6 +120,26 @@ def test_pairing_any_labels_of_very_many_recordings_is_refused_with_a_way_out() 
     many = [PairCandidate(f"d{index}", 0, "Ann", EMOTIONS[index % 2], 2.0) for index in range(500)]
     with pytest.raises(UsageError, match="valence or strict"):
         pair_opposites(many, "any")
+
+
+@settings(max_examples=80)
+@given(recordings)
+def test_opposites_that_are_named_pair_as_the_polarity_of_the_same_labels_does(
+    given_recordings: list[PairCandidate],
+) -> None:
+    both = {frozenset(("happy", "sad")), frozenset(("happy", "angry"))}
+    polarities: list[tuple[Polarity, Opposites]] = [("valence", both), ("strict", {frozenset(("happy", "sad"))})]
+    for polarity, named in polarities:
+        by_name, by_polarity = pair_opposites(given_recordings, named), pair_opposites(given_recordings, polarity)
+        assert len(by_name) == len(by_polarity)
+        check_rules(by_name, {(one.dialogue_id, one.turn): one for one in given_recordings}, polarity)
+
+
+def test_labels_that_go_round_in_a_ring_are_paired_too() -> None:
+    ring = {frozenset(("joy", "fear")), frozenset(("fear", "anger")), frozenset(("anger", "joy"))}
+    three = [PairCandidate(name, 0, "Ann", name, 2.0) for name in ("joy", "fear", "anger")]
+    assert len(pair_opposites(three, ring)) == 2
+    assert not pair_opposites([three[0], PairCandidate("again", 0, "Ann", "joy", 2.0)], ring)
 
 
 def test_one_transcript_and_history_are_shared_where_asked_for() -> None:
@@ -179,58 +194,6 @@ def test_real_voices_and_faces_are_paired_by_the_rules(real_media: Path) -> None
         pairs = pair_opposites(found, polarity)
         assert pairs
         check_rules(pairs, {(one.dialogue_id, one.turn): one for one in found}, polarity)
-
-
-Edges = dict[tuple[int, int], int]
-
-
-def best_matching(edges: Edges, used: frozenset[int] = frozenset()) -> tuple[int, int]:
-    """Size and negative cost of the best matching of a small graph."""
-    best = (0, 0)
-    for (i, j), cost in edges.items():
-        if not {i, j} & used:
-            rest = {edge: c for edge, c in edges.items() if edge > (i, j)}
-            size, gain = best_matching(rest, used | {i, j})
-            best = max(best, (size + 1, gain - cost))
-    return best
-
-
-def graded(pairs: Sequence[tuple[int, int]], edges: Edges) -> tuple[int, int]:
-    return len(pairs), -sum(edges[pair] for pair in pairs)
-
-
-costs = st.one_of(st.just(FORBIDDEN), st.integers(0, 30))
-matrices = st.integers(1, 4).flatmap(
-    lambda m: st.lists(st.lists(costs, min_size=m, max_size=m), min_size=1, max_size=4)
-)
-graphs = st.dictionaries(
-    st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda edge: edge[0] < edge[1]),
-    st.integers(0, 30),
-    max_size=8,
-)
-
-
-@given(matrices)
-def test_two_sides_are_matched_as_well_as_by_trying_everything(rows: list[list[int]]) -> None:
-    matrix = np.array(rows, dtype=np.int64)
-    pairs = match_bipartite(matrix)
-    edges = {(i, 10 + j): int(c) for (i, j), c in np.ndenumerate(matrix) if c != FORBIDDEN}
-    assert graded([(i, 10 + j) for i, j in pairs], edges) == best_matching(edges)
-    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
-
-
-@settings(max_examples=60)
-@given(graphs)
-def test_any_graph_is_matched_as_well_as_by_trying_everything(edges: Edges) -> None:
-    ordered = sorted(edges)
-    pairs = match_graph(6, ordered, [edges[edge] for edge in ordered])
-    assert graded(pairs, edges) == best_matching(edges)
-    assert len({end for pair in pairs for end in pair}) == 2 * len(pairs)
-
-
-def test_nothing_to_match_gives_nothing() -> None:
-    assert match_bipartite(np.empty((0, 3), dtype=np.int64)) == []
-    assert match_graph(3, [], []) == []
 
 
 def write_talks(folder: Path, config: str) -> Path:
@@ -322,3 +285,12 @@ def test_a_copy_goes_to_a_new_folder_only(tmp_path: Path, capsys: pytest.Capture
     assert "is there already and is not overwritten" in capsys.readouterr().err
     assert run("owner/name", "--in_place") == 2
     assert "--in_place needs the folder of a release" in capsys.readouterr().err
+
+
+def test_a_release_that_the_hub_does_not_give_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ReleaseError, match=r"^lab/release: cannot be read from the Hub \(.*download it and name its f"):
+        fetch_release("lab/release", "0" * 40)

@@ -14,13 +14,10 @@ from support.sound_files import SOUND_FORMATS
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
-from avemo_harness.models.inputs import ClipDecoder, DecodedClip
+from avemo_harness.models.inputs import GRID_FPS, SHORTEST_SOUND, ClipDecoder, DecodedClip, TimedClip
 from avemo_harness.models.minicpm_network import (
-    GRID_FPS,
-    SHORTEST_SOUND,
     Part,
     PromptMessage,
-    TimedClip,
     clip_parts,
     conversation,
     frames_of,
@@ -31,8 +28,7 @@ from avemo_harness.models.minicpm_network import (
 SYSTEM = PromptMessage("user", ("You see and hear.",))
 
 
-def look(one: Clip) -> TimedClip:
-    return TimedClip(ClipDecoder(GRID_FPS).look(one), media.probe(one.read()).duration_s)
+look = ClipDecoder(GRID_FPS).look_timed
 
 
 def numbered(count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 from support.answer_folders import copy_answers, score_answers, write_answers
 from support.clips import melody
 from support.releases import write_text_release, write_text_task
-from support.sound_files import SOUND_FORMATS, sound_file
+from support.sound_files import BARE_FORMATS, SOUND_FORMATS, bare_sound_file, sound_file
 from support.speaking_runs import Speaker, write_speaking_run
 from support.synthetic_release import CONFIG, write_synthetic_release
 from support.whole_runs import results_of
@@ -20,7 +20,7 @@ from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.request import Item, Request
 from avemo_harness.benchmark.task import GenerationSpec, LabelOutput, SpokenOutput
 from avemo_harness.cli import main
-from avemo_harness.errors import ModelError
+from avemo_harness.errors import ModelError, UsageError
 from avemo_harness.models.answer_lines import Answers, item_names, masked
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.replies import Replies
@@ -140,8 +140,59 @@ def test_sound_without_words_is_judged_like_any_reply(release: Path, tmp_path: P
 
 def test_answers_to_nothing_that_is_asked_are_refused_with_the_names_of_items(release: Path, tmp_path: Path) -> None:
     folder = write_answers(tmp_path / "answers", [{"item": "nobody", "label": "sad"}])
-    with pytest.raises(ModelError, match=r"names item 'nobody', and items are called such as 'd0a-d0b'"):
+    with pytest.raises(ModelError, match=r"line 1 names item 'nobody', and items are called such as 'd0a/0'"):
         score_answers(folder, tmp_path / "run", CONFIG, dataset=str(release))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"error": "refused"}, r"each of 1 lines is an error, the first, answers\.jsonl, line 1: 'refused'"),
+        ({"task": "mine", "label": "sad"}, r"line 1 is to item 'd0a/0' of 'mine'; tasks ask under other names"),
+        ({"text": "I am sad."}, r"line 1 is to item 'd0a/0'; .* words are read as a label only where the line names"),
+    ],
+)
+def test_where_no_answer_fits_the_message_says_why(
+    line: dict[str, str], reason: str, release: Path, tmp_path: Path
+) -> None:
+    folder = write_answers(tmp_path / "answers", [{"item": "d0a/0", **line}])
+    with pytest.raises(ModelError, match=reason):
+        score_answers(folder, tmp_path / "run", f"{CONFIG}_full_av", dataset=str(release))
+
+
+def test_a_run_goes_on_where_the_folder_moved_and_is_refused_where_an_answer_or_a_sound_changed(
+    release: Path, tmp_path: Path
+) -> None:
+    lines = [{"item": "d0a/0", "text": "Oh.", "speech": "a.wav"}, {"item": "d0b/0", "text": "Ah.", "speech": "a.wav"}]
+    for name, words, seed in (("first", "Oh.", 0), ("moved", "Oh.", 0), ("words", "No.", 0), ("sound", "Oh.", 1)):
+        write_answers(tmp_path / name, [{**lines[0], "text": words}, lines[1]])
+        (tmp_path / name / "a.wav").write_bytes(sound_file("wav", melody(1.0, seed=seed)))
+
+    def score(name: str, ids: str) -> int:
+        options = {"dataset": str(release), "ids": (ids,)}
+        result, _ = score_answers(tmp_path / name, tmp_path / "run", f"{CONFIG}_reply", **options)
+        return result.tasks[f"{CONFIG}_reply"].n_answered
+
+    assert [score("first", "d0a/0"), score("moved", "d0b/0")] == [1, 2]
+    for name in ("words", "sound"):
+        with pytest.raises(UsageError, match=r"identity\.answers: "):
+            score(name, "d0b/0")
+
+
+def test_histories_of_own_replies_hold_the_words_that_were_given_and_need_all_of_them(
+    release: Path, tmp_path: Path
+) -> None:
+    own = f"{CONFIG}_reply_own"
+    given = [
+        {"item": f"{dialogue}/{turn}", "task": own, "text": "Oh."} for dialogue in ("d0a", "d0b") for turn in (0, 2)
+    ]
+    result, errors = score_answers(write_answers(tmp_path / "all", given), tmp_path / "run", own, dataset=str(release))
+    assert (result.tasks[own].n_answered, errors) == (4, {})
+    _, errors = score_answers(
+        write_answers(tmp_path / "part", given[1:]), tmp_path / "again", own, dataset=str(release)
+    )
+    assert errors[f"{own} d0a/0"] == "MissingAnswerError: there is no answer to 'd0a/0'"
+    assert errors[f"{own} d0a/2"].startswith("HistoryError: ")
 
 
 def test_an_item_is_named_by_its_id_its_turn_or_the_name_that_requests_give_it(release: Path, tmp_path: Path) -> None:
@@ -204,11 +255,12 @@ def test_an_error_of_the_system_stands_where_there_is_no_answer(release: Path, t
     assert answer(folder, item(), REPLY, release) == "Oh."
 
 
-@pytest.mark.parametrize("kind", SOUND_FORMATS)
+@pytest.mark.parametrize("kind", [*SOUND_FORMATS, *BARE_FORMATS])
 def test_speech_is_any_sound_file(kind: str, release: Path, tmp_path: Path) -> None:
-    (tmp_path / f"reply.{kind}").write_bytes(sound_file(kind, melody(1.0)))
+    make = bare_sound_file if kind in BARE_FORMATS else sound_file
+    (tmp_path / f"reply.{kind}").write_bytes(make(kind, melody(1.0)))
     folder = write_answers(tmp_path, [{"item": "d0a/0", "speech": f"reply.{kind}"}])
-    assert answer(folder, item(), REPLY, release) == pytest.approx(1.0, abs=0.1)
+    assert answer(folder, item(), REPLY, release) == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize("container", ["mov", "matroska", "avi", "flv"])
@@ -256,6 +308,31 @@ def test_sound_files_named_by_their_items_are_replies_and_clips_of_requests_are_
     assert [line.where for line in unknown] == ["elsewhere/1.wav"]
 
 
+def test_names_of_files_are_read_as_macos_writes_them_and_what_it_leaves_beside_them_is_not(tmp_path: Path) -> None:
+    wave = sound_file("wav", melody(1.0))
+    for name in ("Zoe\u0308__0.wav", "._Zoe\u0308__0.wav", "a__1.wav"):
+        (tmp_path / name).write_bytes(wave)
+    names = {name: name for name in ("Zo\u00eb/0", "a__1", "a/1")}
+    answers = Answers(tmp_path, names)
+    assert sorted(line.item for line in answers.lines) == ["Zo\u00eb/0", "a__1"]
+    assert answers.unknown == []
+
+
+def test_speech_may_lie_elsewhere(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "a.wav").write_bytes(sound_file("wav", melody(1.0)))
+    for number, path in enumerate(("../sounds/a.wav", str(tmp_path / "sounds" / "a.wav"))):
+        folder = write_answers(tmp_path / str(number), [{"item": "d0a/0", "speech": path}])
+        assert answer(folder, item(), REPLY, release) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("path", ["a\0b.wav", "\ud800.wav", "a" * 5000, ""])
+def test_a_path_that_no_file_can_have_is_the_error_of_its_item(path: str, release: Path, tmp_path: Path) -> None:
+    folder = write_answers(tmp_path, [{"item": "d0a/0", "speech": path}])
+    assert str(answer(folder, item(), REPLY, release)).startswith(f"MissingAnswerError: {path}: the speech cannot be")
+    assert len(Answers(folder, {}).digest) == 64
+
+
 def test_identity_is_what_the_lines_and_the_sound_say(tmp_path: Path) -> None:
     lines = [{"item": "a/0", "text": "Oh.", "speech": "x.wav"}, {"item": "b/0", "label": "sad", "note": "mine"}]
     wave = sound_file("wav", melody(1.0))
@@ -284,6 +361,7 @@ def test_lines_end_where_json_lines_end(release: Path, tmp_path: Path) -> None:
     ("line", "problem"),
     [
         ("{", r"line 2: is no JSON \(.*\); write one JSON object a line"),
+        ("[" * 100_000, r"line 2: is no JSON \(.*recursion.*\)"),
         ("[]", "line 2: expected a JSON object, found list"),
         ('{"text": "Oh."}', "line 2: it names no item: give `item`, or `dialogue` and `turn`"),
         ('{"item": "d0a/0", "lable": "sad"}', "line 2: it holds no answer: give `text`, `label`, `label_logprobs`"),

@@ -12,8 +12,10 @@ from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.report.board import PUBLISHED, boards, format_board
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.exports.latex import latex
+from avemo_harness.report.exports.markdown import markdown
 from avemo_harness.report.html.page import report_page
 from avemo_harness.report.html.recordings import Recordings
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
@@ -103,6 +105,17 @@ def test_a_paper_s_table_has_the_mark_raised_and_explains_it(run: ScoredRun, ecs
     assert "Qwen2.5-Omni" in published
     assert r"\textbf" not in text
     assert rf"$^{{\mathrm{{{MARK}}}}}$: {SENTENCES[MARK]}." in text
+
+
+def test_a_model_card_s_table_has_the_mark_raised_and_explains_it(run: ScoredRun, ecs: MetricValue) -> None:
+    text = markdown(run, Publication())["table.md"]
+    measured, published = sections_of(text)
+    assert f"| speaker | {ecs.value:.2f}<sup>{MARK}</sup> |" in measured
+    assert "| n | 8 |" in measured
+    assert f"- <sup>{MARK}</sup> {SENTENCES[MARK]}" in measured.splitlines()
+    assert "Qwen2.5-Omni" not in measured
+    assert "| Qwen2.5-Omni | 0.730" in published
+    assert "**" not in text
 
 
 def test_a_spreadsheet_has_the_mark_in_the_shown_cell_and_exact_values_beside(run: ScoredRun, ecs: MetricValue) -> None:

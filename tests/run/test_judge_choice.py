@@ -14,15 +14,16 @@ from support.planted_judge import LevelJudge, plant
 from support.synthetic_release import CONFIG, write_synthetic_release
 
 from avemo_harness import evaluate, media
+from avemo_harness.benchmark.origin import DEMO_SOURCE
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.cli import main
-from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers import JUDGES
 from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
 from avemo_harness.run.config import read_run
+from avemo_harness.run.json_files import SEAL, sealed_json
 from avemo_harness.run.judge_choice import choose_judge, remember_judge, remembered_judge, ways_to_a_judge
 from avemo_harness.run.judging import chosen_judgements
 
@@ -254,3 +255,52 @@ def test_a_run_that_has_no_judge_cannot_be_judged_without_one(
         run(people, tmp_path / "run")
     assert main(["judge", str(tmp_path / "run")]) == 2
     assert "for good, `avemo-eval judge use JUDGE`" in capsys.readouterr().err
+
+
+def test_the_advice_has_the_command_that_learns_from_a_release_s_own_train_part(people: Path, tmp_path: Path) -> None:
+    rows = load_release(str(people), CONFIG).dialogues
+    for name in ("mine", "mine, too"):
+        write_release(tmp_path / name, CONFIG, {"test": rows, "train": rows})
+
+    def training(folder: Path, media_root: str | None = None) -> str:
+        choice = choose_judge(tmp_path, None, {TASK: load_release(str(folder), CONFIG)}, media_root)
+        assert (choice.training in choice.advice.splitlines()[-1]) == bool(choice.advice)
+        return choice.training
+
+    corpus = f"release:{tmp_path / 'mine'},config={CONFIG}"
+    command = "avemo-eval recognizer train --kind continuous --corpus"
+    assert training(tmp_path / "mine") == f"{command} {corpus} --out my_judge"
+    assert training(tmp_path / "mine", "my clips") == f"{command} '{corpus},media_root=my clips' --out my_judge"
+    assert training(people) == ""
+    assert training(tmp_path / "mine, too") == ""  # the arguments of a corpus are split at commas
+
+
+@pytest.mark.usefixtures("strict")
+def test_runs_here_without_a_judge_are_named_with_the_command_that_judges_them(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "another"):
+        with pytest.warns(UserWarning, match="no judge is named"):
+            run(people, Path("runs") / name)
+    run(people, Path("runs") / "judged", recognizer="strict")
+    values = {key: value for key, value in json.loads(Path("runs/one/run.json").read_text()).items() if key != SEAL}
+    later = sealed_json({**values, "config": {**values["config"], "of_a_later_version": 1}})
+    for name, content in (("damaged", "{"), ("later", later)):
+        (tmp_path / "runs" / name).mkdir()
+        (tmp_path / "runs" / name / "run.json").write_text(content, encoding="utf-8")
+    capsys.readouterr()
+
+    def waiting() -> list[str]:
+        assert main(["judge", "use", "strict"]) == 0
+        return capsys.readouterr().out.splitlines()[1:]
+
+    assert waiting() == [
+        "replies here that have no judge yet:",
+        "  avemo-eval judge runs/another",
+        "  avemo-eval judge runs/one",
+    ]
+    for name in ("one", "another"):
+        assert main(["judge", f"runs/{name}"]) == 0
+    capsys.readouterr()
+    assert waiting() == []

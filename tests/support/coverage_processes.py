@@ -31,6 +31,7 @@ from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.scorers.choice import bias_estimate
 from avemo_harness.scorers.numbers import agreement_estimate
 from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
+from avemo_harness.scorers.rubric import mean_of_grades
 from avemo_harness.scorers.understanding import fusion_estimates
 
 Floats = NDArray[np.float64]
@@ -257,6 +258,23 @@ def _true_rating() -> float:
     return float(sum(1 - ndtr((point + 0.5 - RATED) / spread) for point in range(1, 5)) / 4)
 
 
+GRADED, OF_DIALOGUES, OF_ANSWERS = 4.2, 0.6, 0.9
+"""Mean of what a grader would say without whole points and ends, and spreads of dialogues and answers."""
+
+
+def draw_grades(rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Whole grades from 1 to 5, many of which are the best."""
+    owners = _owners(sizes)
+    latent = GRADED + rng.normal(0, OF_DIALOGUES, len(sizes))[owners] + rng.normal(0, OF_ANSWERS, len(owners))
+    grades = np.clip(np.rint(latent), 1, 5)
+    return mean_of_grades(Column(grades, [str(one) for one in owners], low=1.0, high=5.0))
+
+
+def _true_grade() -> float:
+    spread = np.hypot(OF_DIALOGUES, OF_ANSWERS)
+    return 1 + float(sum(1 - ndtr((point + 0.5 - GRADED) / spread) for point in range(1, 5)))
+
+
 HEARD_RIGHT = (0.95, 0.65)
 """How often a judge hears the emotion of one speaker, and of another."""
 
@@ -358,6 +376,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("ECE", SURPLUS, draw_ece, DENSE, cause=_INFLATED, resamples=500),
     Kind("Brier score", _true_brier(), draw_brier, DENSE, two_sided=True, cause=_SKEW, resamples=500),
     Kind("people's mean", _true_rating(), draw_people, DENSE, cause=_FEW_RATERS_AN_ITEM, resamples=500),
+    Kind("mean of grades", _true_grade(), draw_grades, two_sided=True, cause=_SKEW),
     Kind("AUC of ECS", _true_auc(), draw_auc, DENSE, two_sided=True, cause=_SKEW, resamples=500),
     *(
         Kind(name, truth, partial(draw_rank_correlation, estimate), two_sided=True, cause=_SKEW, resamples=500)

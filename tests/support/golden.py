@@ -118,7 +118,7 @@ def _make_runs(out: Path, run: Command) -> None:
     run("compare-within", "compare", "runs/plain")
     run("leaderboard", "leaderboard", "runs/plain", "runs/neutral")
     on_hub = ("--model_id", "someone/model", "--dataset_id", "someone/demo")
-    for form, options in {"latex": (), "csv": (), "eval-results": on_hub}.items():
+    for form, options in {"latex": (), "md": (), "csv": (), "eval-results": on_hub}.items():
         run(f"export-{form}", "export", "runs/plain", "--format", form, "-o", f"exported-{form}", *options)
     run("show", "show", "demo_full_av", "--n", "2")
     run("validate", "validate")

@@ -172,7 +172,7 @@ def _upload_mode(repository: Repository, asked: Mapping[str, Any]) -> dict[str, 
 
 
 @contextmanager
-def client_of(hub: UploadServer) -> Iterator[None]:
+def client_of(hub: HubServer) -> Iterator[None]:
     """Let the Hub's client of this process, which has read its settings already, talk to a server."""
     from huggingface_hub import constants
 

@@ -106,6 +106,11 @@ def flash_and_click(late_video_s: float = 0.0, late_sound_s: float = 0.0) -> byt
     return recorded(flash_pictures(), click_sound(), from_s=(late_video_s, late_sound_s))
 
 
+def odd_clip() -> bytes:
+    """Of odd width and height, 0.4 seconds."""
+    return recorded([pattern(index, 63, 65) for index in range(10)], melody(0.4), codecs=("mpeg4", "aac"))
+
+
 def turned_clip(degrees: int) -> bytes:
     """A clip whose upper half is white when it is shown as stored."""
     half = np.zeros((64, 96, 3), dtype=np.uint8)

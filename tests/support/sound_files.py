@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,32 @@ def sound_file(kind: str, samples: NDArray[np.float32]) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format=kind.upper())
     return _without_serial_number(file.getvalue()) if kind == "ogg" else file.getvalue()
+
+
+BARE_FORMATS: Mapping[str, tuple[str, str, int]] = {
+    "aac": ("adts", "aac", 16_000),
+    "amr": ("amr", "amr_nb", 8_000),
+    "caf": ("caf", "pcm_s16be", 16_000),
+}
+"""FFmpeg's format, codec and rate of sound files that phones write, by the ending of their names."""
+
+
+def bare_sound_file(kind: str, samples: NDArray[np.float32]) -> bytes:
+    """Mono sound, given at 16 kHz, in one of `BARE_FORMATS`."""
+    import av
+
+    form, codec, rate = BARE_FORMATS[kind]
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], "fltp", "mono")
+        frame.rate = RATE
+        size = stream.codec_context.frame_size or 1024
+        resampler = av.AudioResampler(stream.format.name, "mono", rate, frame_size=size)
+        for part in [*resampler.resample(frame), *resampler.resample(None), None]:
+            for packet in stream.encode(part):
+                container.mux(packet)
+    return file.getvalue()
 
 
 def _without_serial_number(data: bytes) -> bytes:

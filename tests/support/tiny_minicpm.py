@@ -173,7 +173,7 @@ def published(model: MiniCpmO, request: Request, tokens: int) -> str:
 
     from avemo_harness.models.minicpm_network import conversation
 
-    said = conversation(model._system, request.messages, model._look)
+    said = conversation(model._system, request.messages, model._decoder.look_timed)
     text: str = model._network.model.chat(
         msgs=[{"role": one.role, "content": content(one)} for one in said],
         tokenizer=model._network.tokenizer,

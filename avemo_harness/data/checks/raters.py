@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import Release, labels_of_users
+from avemo_harness.benchmark.text_tables import Row, Table, read_table
 from avemo_harness.data.checks.findings import LabelRatings, Rule, Stream
 from avemo_harness.data.checks.survey import LabelledClip, turns_of
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.recognizers import RECOGNIZERS, identify_recognizer, load_recognizer
-from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
 from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.heads.logistic import group_folds
 from avemo_harness.recognizers.judging import FeatureRecognizer, trained_folder
@@ -38,7 +38,7 @@ def read_votes(path: Path, configs: Mapping[str, Mapping[str, Release]], rule: R
 
     Raises:
         ReleaseError: the table is missing or malformed, a row cannot be understood, a rater says two things of one
-            clip, or no vote names one of the benchmark's emotions or a clip of the release.
+            clip, or no vote names one of the release's labels or a clip of it.
     """
     table = read_table(path.expanduser(), ",")
     for name in ("rater", "label"):
@@ -64,9 +64,10 @@ def read_votes(path: Path, configs: Mapping[str, Mapping[str, Release]], rule: R
                 "of the rows"
             )
     said = {key: tuple(votes.values()) for key, votes in named.items()}
-    if not any(label in EMOTIONS for labels in said.values() for label in labels):
+    known = labels_of_users(release for splits in configs.values() for release in splits.values())
+    if not any(label in known for labels in said.values() for label in labels):
         raise ReleaseError(
-            f"{table.path}: expected votes for {', '.join(EMOTIONS)} on clips of this release, found none among "
+            f"{table.path}: expected votes for {', '.join(known)} on clips of this release, found none among "
             f"{len(table.rows):,} rows ({unplaced:,} of other clips); translate the labels, or check the release"
         )
     raters = len({rater for votes in named.values() for rater in votes})

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import partial
 
-from avemo_harness.benchmark.release import EMOTIONS, ConflictPair, Release, Turn
+from avemo_harness.benchmark.release import EMOTIONS, ConflictPair, Release, Turn, TurnRef
 from avemo_harness.data.checks.findings import Finding, summarise
 from avemo_harness.data.checks.survey import ClipFacts, ClipProblem, LocatedTurn, SurveyedConfig
 from avemo_harness.data.conflict_pairs import MAX_GAP_S, OPPOSITES
 
 _LEAST_OF_EVEN = 0.5
-_LEAST_LABELLED = 5 * len(EMOTIONS)
-"""Turns whose shares say something: five expected of each emotion (Cochran 1954)."""
+_LEAST_OF_EACH = 5
+"""Turns of each emotion that are expected where shares say something (Cochran 1954)."""
 
 
 def check_schema(material: SurveyedConfig) -> Finding:
@@ -73,29 +73,29 @@ def check_balance(material: SurveyedConfig) -> Finding:
     for located in material.turns():
         if located.turn.role == "user":
             counts[located.split][located.turn.emotion or ""] += 1
-    contradictions = list(_contradictions(material))
+    contradictions, labels = list(_contradictions(material)), material.labels
     details = {
         "splits": [
-            {"split": split, "counts": {label: labels[label] for label in EMOTIONS}, "unlabelled": labels[""]}
-            for split, labels in counts.items()
+            {"split": split, "counts": {label: of_split[label] for label in labels}, "unlabelled": of_split[""]}
+            for split, of_split in counts.items()
         ],
         "contradictions": contradictions,
     }
     if contradictions:
         return finding("fail", summarise(contradictions), details)
     split = "test" if "test" in counts else next(iter(counts))
-    labelled, unlabelled = {label: counts[split][label] for label in EMOTIONS}, counts[split][""]
-    total = sum(labelled.values())
-    if total < _LEAST_LABELLED:
+    labelled, unlabelled = {label: counts[split][label] for label in labels}, counts[split][""]
+    total, least_total = sum(labelled.values()), _LEAST_OF_EACH * len(labels)
+    if total < least_total:
         found = f"{total} of {total + unlabelled:,} user turns have a label"
-        why = f"{split}: {found}; shares take {_LEAST_LABELLED} or more"
+        why = f"{split}: {found}; shares take {least_total} or more"
         return finding("cannot tell", why, details)
     shares = {label: count / total for label, count in labelled.items()}
     most, least = max(shares, key=lambda label: shares[label]), min(shares, key=lambda label: shares[label])
     summary = f"{split}: " + ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
     if unlabelled:
         summary += f"; {unlabelled:,} user turns have no label"
-    if shares[least] < _LEAST_OF_EVEN / len(EMOTIONS) or shares[most] > 2 / len(EMOTIONS):
+    if shares[least] < _LEAST_OF_EVEN / len(labels) or shares[most] > 2 / len(labels):
         summary += f"; saying {most} always is right {shares[most]:.0%} of the time"
         return finding("warn", summary, details)
     return finding("pass", summary, details)
@@ -176,9 +176,6 @@ def check_media(material: SurveyedConfig) -> Finding:
 
 _SLACK_S = 1e-6
 
-Side = tuple[str, int]
-"""Id of a dialogue and a turn of it."""
-
 
 def check_conflicts(material: SurveyedConfig) -> Finding:
     """Same speaker, opposite valence, durations within a second, each clip once in each role, both orders."""
@@ -207,20 +204,12 @@ def check_conflicts(material: SurveyedConfig) -> Finding:
     return finding("pass", f"{total:,} pairs", details)
 
 
-def audio_side(pair: ConflictPair) -> Side:
-    """The turn that gives its sound."""
-    return pair.audio_dialogue_id, pair.audio_turn
-
-
-def video_side(pair: ConflictPair) -> Side:
-    """The turn that gives its face."""
-    return pair.video_dialogue_id, pair.video_turn
-
-
 def _pair_problems(material: SurveyedConfig, release: Release, pair: ConflictPair) -> Iterator[str]:
-    if {pair.audio_emotion, pair.video_emotion} not in [{"happy", other} for other in OPPOSITES["valence"]]:
+    emotions = {pair.audio_emotion, pair.video_emotion}
+    # Of other labels a task says which are opposites.
+    if emotions <= set(EMOTIONS) and emotions not in [{"happy", other} for other in OPPOSITES["valence"]]:
         yield f"{pair.audio_emotion} and {pair.video_emotion} are not of opposite valence"
-    sides = (turn_of(release, audio_side(pair)), turn_of(release, video_side(pair)))
+    sides = (turn_of(release, pair.audio), turn_of(release, pair.video))
     lengths = []
     for turn, role, emotion in zip(sides, ("sound", "face"), (pair.audio_emotion, pair.video_emotion), strict=True):
         if turn is None or turn.clip is None or turn.role != "user":
@@ -242,34 +231,35 @@ def _pair_problems(material: SurveyedConfig, release: Release, pair: ConflictPai
 
 
 def _is_undecoded(material: SurveyedConfig, release: Release, pair: ConflictPair) -> bool:
-    turns = (turn_of(release, audio_side(pair)), turn_of(release, video_side(pair)))
+    turns = (turn_of(release, pair.audio), turn_of(release, pair.video))
     clips = [turn.clip.sha256 for turn in turns if turn is not None and turn.clip is not None]
     return any(not isinstance(material.clips[digest], ClipFacts) for digest in clips)
 
 
-def turn_of(release: Release, side: Side) -> Turn | None:
+def turn_of(release: Release, ref: TurnRef) -> Turn | None:
     """The turn whose clip is meant; None where there is none."""
     try:
-        turns = release.dialogue(side[0]).turns
+        return release.turn(ref)
     except KeyError:
         return None
-    return turns[side[1]] if 0 <= side[1] < len(turns) else None
 
 
 def _pairing_problems(release: Release) -> Iterator[str]:
-    for role, side_of in (("sound", audio_side), ("face", video_side)):
-        uses = Counter(_clip_key(release, side_of(pair)) for pair in release.pairs)
-        for pair in release.pairs:
-            count = uses.pop(_clip_key(release, side_of(pair)), 1)
+    refs_of = {"sound": [pair.audio for pair in release.pairs], "face": [pair.video for pair in release.pairs]}
+    for role, refs in refs_of.items():
+        keys = [_clip_key(release, ref) for ref in refs]
+        uses = Counter(keys)
+        for pair, key in zip(release.pairs, keys, strict=True):
+            count = uses.pop(key, 1)
             if count > 1:
                 yield f"pair {pair.pair_id}: its {role} is in {count} pairs, allowed is one"
-    orders = {(audio_side(pair), video_side(pair)) for pair in release.pairs}
+    orders = {(pair.audio, pair.video) for pair in release.pairs}
     for pair in release.pairs:
-        if (video_side(pair), audio_side(pair)) not in orders:
+        if (pair.video, pair.audio) not in orders:
             yield f"pair {pair.pair_id}: the pair with sound and face exchanged is missing"
 
 
-def _clip_key(release: Release, side: Side) -> str | Side:
+def _clip_key(release: Release, ref: TurnRef) -> str | TurnRef:
     """Identity of a clip: its digest, or its turn where there is none."""
-    turn = turn_of(release, side)
-    return side if turn is None or turn.clip is None else turn.clip.sha256
+    turn = turn_of(release, ref)
+    return ref if turn is None or turn.clip is None else turn.clip.sha256

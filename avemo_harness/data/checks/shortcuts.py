@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.data.checks.findings import LEAST_SHARE, Finding, Verdict
 from avemo_harness.data.checks.survey import ConditionTraces, LabelledClip, SurveyedConfig
 from avemo_harness.metrics.classification import Floats
@@ -179,7 +178,7 @@ def _check_shortcut(
     emotions, speakers = [clip.emotion for clip in clips], [clip.speaker for clip in clips]
     table = [
         _spread(label, [value for emotion, value in zip(emotions, values, strict=True) if emotion == label])
-        for label in EMOTIONS
+        for label in material.labels
         if label in emotions
     ]
     guess = control = None

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
-from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, Turn, labels_of_users
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release, local_splits
 from avemo_harness.benchmark.task import NoiseName
 from avemo_harness.errors import MediaError, ReleaseError
@@ -267,6 +267,11 @@ class SurveyedConfig:
     def turns(self) -> Iterator[LocatedTurn]:
         """Every turn, in the release's order."""
         return turns_of(self.releases)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the user's turns, in the order of tables."""
+        return labels_of_users(self.releases.values())
 
     def labelled(self) -> Iterator[LabelledClip]:
         """The clips of labelled user turns that could be decoded, each once."""

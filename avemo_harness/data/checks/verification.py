@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import Release, TurnRef
 from avemo_harness.data.checks.findings import LEAST_SHARE, Finding, LabelRatings, Stream, Verdict
-from avemo_harness.data.checks.rows import Side, audio_side, turn_of, video_side
+from avemo_harness.data.checks.rows import turn_of
 from avemo_harness.data.checks.shortcuts import Guess, assess
 from avemo_harness.data.checks.survey import LabelledClip, SurveyedConfig
 
@@ -72,7 +72,7 @@ def verify_labels(material: SurveyedConfig, opinions: LabelRatings) -> Verificat
     )
     dialogues = sum(len(release.dialogues) for release in material.releases.values())
     streams = [
-        _agreement(stream, clips, shown)
+        _agreement(stream, clips, shown, material.labels)
         for stream in STREAMS
         if (shown := [vote for vote in votes if vote["stream"] == stream])
     ]
@@ -169,9 +169,11 @@ def _votes_on(clip: LabelledClip, opinions: LabelRatings) -> Iterator[dict[str, 
             }
 
 
-def _agreement(stream: Stream, clips: Sequence[LabelledClip], votes: Sequence[Mapping[str, Any]]) -> StreamAgreement:
+def _agreement(
+    stream: Stream, clips: Sequence[LabelledClip], votes: Sequence[Mapping[str, Any]], known: Sequence[str]
+) -> StreamAgreement:
     speaker_of = {clip.clip.sha256: clip.speaker for clip in clips}
-    labels = [label for label in EMOTIONS if any(vote["label"] == label for vote in votes)]
+    labels = [label for label in known if any(vote["label"] == label for vote in votes)]
     truth = np.array([labels.index(vote["label"]) for vote in votes], dtype=np.intp)
     right = np.array([vote["kept"] for vote in votes], dtype=np.bool_)
     counts, agreed = np.bincount(truth), np.bincount(truth, weights=right)
@@ -180,7 +182,7 @@ def _agreement(stream: Stream, clips: Sequence[LabelledClip], votes: Sequence[Ma
         clips=len(votes),
         kept=int(right.sum()),
         by_emotion={label: float(agreed[i] / counts[i]) for i, label in enumerate(labels)},
-        against_chance=assess(right, truth, [speaker_of[vote["clip"]] for vote in votes], 1 / len(EMOTIONS)),
+        against_chance=assess(right, truth, [speaker_of[vote["clip"]] for vote in votes], 1 / len(known)),
     )
 
 
@@ -192,8 +194,8 @@ def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, 
     """
     verdicts = [
         (
-            _confirmed(release, audio_side(pair), "sound", pair.audio_emotion, opinions),
-            _confirmed(release, video_side(pair), "face", pair.video_emotion, opinions),
+            _confirmed(release, pair.audio, "sound", pair.audio_emotion, opinions),
+            _confirmed(release, pair.video, "face", pair.video_emotion, opinions),
         )
         for release in material.releases.values()
         for pair in release.pairs
@@ -208,6 +210,6 @@ def _pair_counts(material: SurveyedConfig, opinions: LabelRatings) -> dict[str, 
     }
 
 
-def _confirmed(release: Release, side: Side, stream: Stream, label: str, opinions: LabelRatings) -> bool | None:
-    turn = turn_of(release, side)
+def _confirmed(release: Release, ref: TurnRef, stream: Stream, label: str, opinions: LabelRatings) -> bool | None:
+    turn = turn_of(release, ref)
     return None if turn is None or turn.clip is None else opinions.confirm(turn.clip.sha256, stream, label)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
 from avemo_harness.errors import UsageError
@@ -40,6 +40,12 @@ class CorpusInfo:
     no_derivatives: bool = False
     language: str = "en"
 
+    def with_labels(self, labels: Labels, found: Iterable[str]) -> CorpusInfo:
+        """The same corpus, with all labels that were found where they are wanted, in the corpus' own words."""
+        if labels == "four":
+            return self
+        return replace(self, label_map={label: label for label in sorted(set(found)) if label})
+
 
 @dataclass(frozen=True)
 class ClipSource:
@@ -60,7 +66,7 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class FoundTurn:
-    """A turn before its clip has been looked at. `emotion` is one of the benchmark's, or None."""
+    """A turn before its clip has been looked at. `emotion` is a label of the release, or None."""
 
     role: Role
     speaker_id: str
@@ -132,6 +138,14 @@ class ImportedCorpus:
         """Share of the clips, from 0 to 1, that was left out."""
         return len(self.bad_files) / self.checked
 
+
+Labels = Literal["four", "all"]
+LABELS_HELP = (
+    "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
+    "by its label_map (default: four)"
+)
+BY_DEFAULT: Mapping[str, str] = {"labels": "four"}
+"""Options that import records leave out at these values, since they came after releases had been imported."""
 
 TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from avemo_harness.benchmark.text_tables import Table
 from avemo_harness.data.importers.base import (
     SINGLE_TURN,
     TEST_SPEAKERS_HELP,
@@ -22,8 +23,8 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source, voiced_video
 from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, read_source_table
 from avemo_harness.errors import ReleaseError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.tables import Table
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 
@@ -36,6 +37,8 @@ ABOUT = CorpusInfo(
     label_map={"NEU": "neutral", "HAP": "happy", "ANG": "angry", "SAD": "sad"},
 )
 _OTHERS = {"DIS": "disgust", "FEA": "fear"}
+_ALL = {"NEU": "neutral", "HAP": "happy", "ANG": "anger", "SAD": "sad", **_OTHERS}
+"""Labels in the words of the corpus' own description."""
 _VOTES = {"N": "NEU", "H": "HAP", "A": "ANG", "S": "SAD", "D": "DIS", "F": "FEA"}
 _BOTH = "3"
 _TIE = "a tie of votes"
@@ -59,26 +62,31 @@ _SENTENCES = {
 
 
 Labels = Literal["intended", "votes"]
+ImportedLabels = Literal["intended", "votes", "all", "all-votes"]
 
 
 @dataclass(frozen=True, slots=True)
 class CremaDOptions:
-    labels: Labels = field(
+    labels: ImportedLabels = field(
         default="intended",
-        metadata={"help": "the emotion that the actor was asked for, or the one most raters of voice and face chose"},
+        metadata=option(
+            "the emotion that the actor was asked for, or the one most raters of voice and face chose; of the "
+            "benchmark's four, or with all and all-votes of the corpus' six in its own words (default: intended)"
+        ),
     )
-    test_speakers: str = field(default="", metadata={"help": TEST_SPEAKERS_HELP})
+    test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))
 
 
 def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
-    """Every clip in one of the benchmark's emotions.
+    """Every clip in one of the labels that are wanted.
 
     Raises:
         ReleaseError: there are no clips that are named so, or no votes where they are asked for.
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    found = _find_clips(source, names, options.labels)
+    label_map = _ALL if options.labels.startswith("all") else ABOUT.label_map
+    found = _find_clips(source, names, "votes" if options.labels.endswith("votes") else "intended", label_map)
     parts = parts_of_speakers((stem[:4] for stem in found.emotions), options.test_speakers)
     dialogues = tuple(
         single_turn(
@@ -91,7 +99,8 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
         )
         for stem, emotion in found.emotions.items()
     )
-    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, found.dropped, found.read)
+    about = replace(ABOUT, label_map=label_map)
+    return FoundCorpus(about, SINGLE_TURN, dialogues, names, found.dropped, found.read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,9 @@ class FoundClips:
     read: tuple[ReadFile, ...]
 
 
-def _find_clips(source: Source, names: Sequence[str], labels: Labels) -> FoundClips:
+def _find_clips(
+    source: Source, names: Sequence[str], labels: Labels, label_map: Mapping[str, str] = ABOUT.label_map
+) -> FoundClips:
     sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
     clips = sorted(sounds | videos)
     if not clips:
@@ -125,8 +136,8 @@ def _find_clips(source: Source, names: Sequence[str], labels: Labels) -> FoundCl
     kept: dict[str, str] = {}
     for stem in clips:
         own = voted.get(stem, "no votes") if labels == "votes" else stem.split("_")[2]
-        if own in ABOUT.label_map:
-            kept[stem] = ABOUT.label_map[own]
+        if own in label_map:
+            kept[stem] = label_map[own]
         else:
             dropped[f"label {_OTHERS[own]}" if own in _OTHERS else own] += 1
     return FoundClips(kept, sounds, videos, left_out(dropped), read)

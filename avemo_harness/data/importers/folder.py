@@ -1,15 +1,17 @@
-"""A folder of one's own clips with a table of labels."""
+"""One's own clips with a table of labels, to be imported or to learn from."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.release import EMOTIONS, Role
+from avemo_harness.benchmark.text_tables import decode_text, read_text
 from avemo_harness.data.importers.base import (
+    LABELS_HELP,
     MULTI_TURN,
     SINGLE_TURN,
     ClipSource,
@@ -17,57 +19,47 @@ from avemo_harness.data.importers.base import (
     FoundCorpus,
     FoundDialogue,
     FoundTurn,
+    Labels,
+)
+from avemo_harness.data.importers.labelled_clips import (
+    CORRECT_PATH,
+    ClipRow,
+    ClipTable,
+    find_clips,
+    normalise_label,
+    parse_clip_table,
 )
 from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
-from avemo_harness.recognizers.corpora.tables import decode_text, parse_table, path_spellings, whole_number
-from avemo_harness.recognizers.recordings import Part, left_out, parse_part
+from avemo_harness.options import option
+from avemo_harness.recognizers.corpora.local_clips import LocalClips
+from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out
 from avemo_harness.registry import hint, parse_arguments
 
+_DEFAULT_PART: Part = "test"
 _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".txt")
-_MISSING = "correct the path, which begins at the table's folder"
-_COLUMNS = ("path", "emotion", "speaker", "text", "part", "dialogue", "turn", "role")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    name: str = field(default="own clips", metadata={"help": "what the clips are called as a whole"})
-    table: str = field(default="", metadata={"help": "name of the table (default: the only one there)"})
+    name: str = field(default="own clips", metadata=option("what the clips are called as a whole"))
+    table: str = field(
+        default="",
+        metadata=option(
+            "name of the table (default: the only one there): columns path, emotion or label, speaker, and "
+            "where they are known text, part, dialogue with turn, role (user or assistant); recognizer train --corpus "
+            "labelled-clips:TABLE reads it too, also with columns face and intensity"
+        ),
+    )
     label_map: str = field(
         default="",
-        metadata={
-            "help": "your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"
-        },
+        metadata=option("your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"),
     )
-    licence: str = field(default="unknown", metadata={"help": "of the clips"})
-    redistributable: bool = field(default=False, metadata={"help": "the clips may be passed on, so embed them"})
-    language: str = field(default="en", metadata={"help": "that is spoken, as a code"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of the table.
-
-    Args:
-        where: file and line.
-        path: as it is in the row, with slashes; from the table's folder, or from the source's where the clip lies
-            outside the table's.
-        clip: name of the file in the source, or where it would be.
-        turn: None where the row tells none.
-    """
-
-    where: str
-    path: str
-    clip: str
-    is_there: bool
-    speaker: str
-    text: str
-    label: str
-    part: Part
-    dialogue: str
-    turn: int | None
-    role: str
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
+    licence: str = field(default="unknown", metadata=option("of the clips"))
+    redistributable: bool = field(default=False, metadata=option("the clips may be passed on, so embed them"))
+    language: str = field(default="en", metadata=option("that is spoken, as a code"))
 
 
 def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
@@ -78,21 +70,24 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
             one of the benchmark's emotions.
         UsageError: the label map names an emotion that is not the benchmark's.
     """
-    label_map = _label_map(options.label_map)
     names = source.names()
-    table = _choose_table(source, names, options.table)
-    data = source.read(table)
-    rows = _rows(source, table, data, names)
+    name_of_table = _choose_table(source, names, options.table)
+    data = source.read(name_of_table)
+    columns = ("text", "part", "dialogue", "turn", "role")
+    table = parse_clip_table(name_of_table, decode_text(data, name_of_table), ("emotion", "label"), columns)
+    clips = _find_in_source(source, table, names)
+    label_map = _label_map(options, [clip.label for clip in clips])
     dropped: Counter[str] = Counter()
     dialogues = []
-    for name, talk in _dialogue_rows(rows).items():
-        unmapped = [row.label for row, role in talk if role == "user" and row.label not in label_map]
+    for name, talk in _dialogues(clips).items():
+        unmapped = [clip.label for clip, role in talk if role == "user" and clip.label not in label_map]
         if unmapped:
             dropped[f"{'dialogues with ' if len(talk) > 1 else ''}label {unmapped[0]}"] += 1
         else:
             dialogues.append(_dialogue(source, name, talk, label_map))
     if not dialogues:
-        raise _no_such_label(table, rows, label_map)
+        example = "0=neutral,1=happy" if any(clip.label.isdecimal() for clip in clips) else "joy=happy"
+        raise table.no_such_label(label_map, f"translate them with label_map, such as {example}")
     about = CorpusInfo(
         name=options.name,
         homepage="",
@@ -103,33 +98,17 @@ def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:
         language=options.language,
     )
     config = MULTI_TURN if any(len(one.turns) > 1 for one in dialogues) else SINGLE_TURN
-    return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), (record_file(table, data),))
+    return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), (record_file(name_of_table, data),))
 
 
-def _label_map(text: str) -> Mapping[str, str]:
-    given = {_label(own): label for own, label in parse_arguments(text).items()}
+def _label_map(options: FolderOptions, found: Sequence[str]) -> Mapping[str, str]:
+    given = {normalise_label(own): label for own, label in parse_arguments(options.label_map).items()}
+    if options.labels == "all":
+        return {**{label: label for label in sorted(set(found)) if label}, **given}
     for own, label in given.items():
         if label not in EMOTIONS:
             raise UsageError(f"label_map: {own}={label}: {label!r} is none of the emotions{hint(label, EMOTIONS)}")
     return {**{label: label for label in EMOTIONS}, **given}
-
-
-def _label(text: str) -> str:
-    """A label as it is compared: lower case, and class numbers without the fraction of a float."""
-    number = whole_number(text)
-    return text.lower() if number is None else str(number)
-
-
-def _no_such_label(table: str, rows: Sequence[_Row], label_map: Mapping[str, str]) -> ReleaseError:
-    if not rows:
-        return ReleaseError(f"{table}: expected a row for each clip below the names of the columns; add the rows")
-    found = Counter(row.label for row in rows)
-    shown = ", ".join(label or "nothing" for label, _ in found.most_common(8))
-    example = "0=neutral,1=happy" if any(label.isdecimal() for label in found) else "joy=happy"
-    return ReleaseError(
-        f"{table}: expected clips with a label of {', '.join(label_map)} in column 'emotion', found none among "
-        f"{len(rows)} rows, but {shown}; translate them with label_map, such as {example}"
-    )
 
 
 def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
@@ -150,27 +129,25 @@ def _choose_table(source: Source, names: Sequence[str], named: str) -> str:
     return chosen[0]
 
 
-def _rows(source: Source, table: str, data: bytes, names: Sequence[str]) -> list[_Row]:
-    folder = PurePosixPath(table).parent
-    seen: set[str] = set()
-    rows = []
+def _find_in_source(source: Source, table: ClipTable, names: Sequence[str]) -> list[ClipRow]:
+    """The rows with those files of the source that their paths lead to, also in another case."""
     known, in_any_case = _from_root(source, names), _by_folded_case(names)
-    for where, cells in _cells(table, data):
-        meant = [str(folder / path) for path in path_spellings(cells["path"])]
-        spelled = [known.get(path) or in_any_case.get(path.casefold()) for path in meant]
-        found = next(filter(None, spelled), None)
-        clip = found or meant[0]
-        if clip in seen:
-            raise ReleaseError(f"{where}: {clip!r} is there twice; correct the path")
-        seen.add(clip)
-        name = cells["path"].replace("\\", "/")
-        if name.startswith("/") and found:
-            inside = PurePosixPath(clip).is_relative_to(folder)
-            name = str(PurePosixPath(clip).relative_to(folder)) if inside else clip
-        rows.append(_row(where, name, clip, found is not None, cells))
-    if rows and not any(row.is_there for row in rows):
-        raise ReleaseError(f"{rows[0].where}: {rows[0].clip!r} is no file, nor is any other of the table; {_MISSING}")
-    return rows
+    folder = PurePosixPath(table.name).parent
+    clips = find_clips(table.rows, folder, lambda path: known.get(path) or in_any_case.get(path.casefold()))
+    if clips and not any(clip.is_there for clip in clips):
+        raise ReleaseError(
+            f"{clips[0].where}: {clips[0].clip!r} is no file, nor is any other of the table; {CORRECT_PATH}"
+        )
+    return [replace(clip, path=_path_from_table(clip, folder)) for clip in clips]
+
+
+def _path_from_table(clip: ClipRow, folder: PurePosixPath) -> str:
+    """The path with slashes from the table's folder, or from the source's where the clip lies outside the table's."""
+    path = clip.path.replace("\\", "/")
+    if not (path.startswith("/") and clip.is_there):
+        return path
+    inside = PurePosixPath(clip.clip).is_relative_to(folder)
+    return str(PurePosixPath(clip.clip).relative_to(folder)) if inside else clip.clip
 
 
 def _from_root(source: Source, names: Sequence[str]) -> dict[str, str]:
@@ -189,102 +166,93 @@ def _by_folded_case(names: Sequence[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names if counts[name.casefold()] == 1}
 
 
-def _row(where: str, path: str, clip: str, is_there: bool, cells: Mapping[str, str]) -> _Row:
-    if not cells["speaker"]:
-        raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
-    if cells["role"] not in ("", "user", "assistant"):
-        raise ReleaseError(f"{where}: expected the role user or assistant, found {cells['role']!r}; correct it")
-    turn = whole_number(cells["turn"])
-    if bool(cells["dialogue"]) != bool(cells["turn"]) or (cells["turn"] and turn is None):
-        raise ReleaseError(f"{where}: a turn of a dialogue needs both: dialogue, and turn as a number; correct the row")
-    return _Row(
-        where=where,
-        path=path,
-        clip=clip,
-        is_there=is_there,
-        speaker=cells["speaker"],
-        text=cells["text"],
-        label=_label(cells["emotion"]),
-        part=parse_part(cells["part"], where) if cells["part"] else "test",
-        dialogue=cells["dialogue"],
-        turn=turn,
-        role=cells["role"],
-    )
-
-
-def _cells(table: str, data: bytes) -> list[tuple[str, dict[str, str]]]:
-    """Each row's file and line, and its cells by column; empty where it has none."""
-    text = decode_text(data, table)
-    if table.lower().endswith(".jsonl"):
-        return [
-            (f"{table}:{line}", _object(f"{table}:{line}", row))
-            for line, row in enumerate(text.split("\n"), 1)
-            if row.strip()
-        ]
-    parsed = parse_table(Path(table), text, ",")
-    for name in ("path", "emotion", "speaker"):
-        parsed.find(name)
-    return [(f"{table}:{row.line}", {name: parsed.text(row, name) for name in _COLUMNS}) for row in parsed.rows]
-
-
-def _object(where: str, text: str) -> dict[str, str]:
-    try:
-        row = json.loads(text)
-    except ValueError as error:
-        raise ReleaseError(f"{where}: not JSON ({error}); correct the line") from error
-    if not isinstance(row, dict) or not {"path", "emotion", "speaker"} <= row.keys():
-        raise ReleaseError(f"{where}: expected an object with path, emotion and speaker; correct the line")
-    # A NaN, which is unequal to itself, is how pandas writes an empty cell.
-    return {
-        name: str(value).strip() if (value := row.get(name)) == value and value is not None else "" for name in _COLUMNS
-    }
-
-
-def _dialogue_rows(rows: Sequence[_Row]) -> dict[str, list[tuple[_Row, str]]]:
-    """Rows with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
-    grouped: dict[str, list[_Row]] = {}
-    for row in rows:
-        name = row.dialogue or str(PurePosixPath(row.path).with_suffix(""))
+def _dialogues(clips: Sequence[ClipRow]) -> dict[str, list[tuple[ClipRow, Role]]]:
+    """Clips with their roles by dialogue, in order of turns; a clip alone is a dialogue named by its path."""
+    grouped: dict[str, list[ClipRow]] = {}
+    for clip in clips:
+        name = clip.dialogue or str(PurePosixPath(clip.path).with_suffix(""))
         group = grouped.setdefault(name, [])
-        if group and not (row.dialogue and group[0].dialogue):
+        if group and not (clip.dialogue and group[0].dialogue):
             raise ReleaseError(
-                f"{row.where}: {row.path!r} would have the id {name!r} as {group[0].path!r} of "
+                f"{clip.where}: {clip.path!r} would have the id {name!r} as {group[0].path!r} of "
                 f"{group[0].where} has; rename the clip that stands alone, or the dialogue"
             )
-        group.append(row)
+        group.append(clip)
     talks = {}
     for name, group in grouped.items():
-        ordered = sorted(group, key=lambda row: row.turn or 0)
-        turns = [row.turn for row in ordered]
-        twice = next((row for row, before in zip(ordered[1:], turns, strict=False) if row.turn == before), None)
-        if twice is not None:
-            raise ReleaseError(f"{twice.where}: turn {twice.turn} of {name!r} is there twice; number the turns")
-        first = ordered[0].speaker
-        talks[name] = [(row, row.role or ("user" if row.speaker == first else "assistant")) for row in ordered]
+        ordered = sorted(group, key=lambda clip: clip.turn or 0)
+        for before, clip in pairwise(ordered):
+            if clip.turn == before.turn:
+                raise ReleaseError(f"{clip.where}: turn {clip.turn} of {name!r} is there twice; number the turns")
+        first = ordered[0]
+        talks[name] = [
+            (clip, clip.role or ("user" if clip.speaker == first.speaker else "assistant")) for clip in ordered
+        ]
         if talks[name][0][1] != "user":
-            raise ReleaseError(f"{ordered[0].where}: the first turn of {name!r} must be the user's; correct the roles")
-        if len({row.part for row in ordered}) > 1:
-            raise ReleaseError(f"{ordered[0].where}: the turns of {name!r} are in several parts; choose one")
+            raise ReleaseError(f"{first.where}: the first turn of {name!r} must be the user's; correct the roles")
+        if len({clip.part or _DEFAULT_PART for clip in ordered}) > 1:
+            raise ReleaseError(f"{first.where}: the turns of {name!r} are in several parts; choose one")
     return talks
 
 
-def _recording(source: Source, row: _Row) -> ClipSource:
-    if row.is_there:
-        return clip_source(source, row.clip)
-    return unusable_file(row.clip, f"is no file, and {row.where} names it; {_MISSING}")
+def _recording(source: Source, clip: ClipRow) -> ClipSource:
+    if clip.is_there:
+        return clip_source(source, clip.clip)
+    return unusable_file(clip.clip, f"is no file, and {clip.where} names it; {CORRECT_PATH}")
 
 
 def _dialogue(
-    source: Source, name: str, talk: Sequence[tuple[_Row, str]], label_map: Mapping[str, str]
+    source: Source, name: str, talk: Sequence[tuple[ClipRow, Role]], label_map: Mapping[str, str]
 ) -> FoundDialogue:
     turns = tuple(
-        FoundTurn(
-            "user" if role == "user" else "assistant",
-            row.speaker,
-            row.text,
-            label_map.get(row.label),
-            _recording(source, row),
-        )
-        for row, role in talk
+        FoundTurn(role, clip.speaker, clip.text, label_map.get(clip.label), _recording(source, clip))
+        for clip, role in talk
     )
-    return FoundDialogue(name, talk[0][0].part, turns)
+    return FoundDialogue(name, talk[0][0].part or _DEFAULT_PART, turns)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledClipsArguments:
+    """
+    Args:
+        path: of the table: CSV, TSV, or JSON lines in a file that ends in .jsonl.
+    """
+
+    path: Path
+
+
+def read_labelled_clips(arguments: LabelledClipsArguments) -> Corpus:
+    """Every row of a table (path, label or emotion, speaker; where they are known face, part, dialogue, intensity)
+    whose label is one of the benchmark's emotions, in the order of the table.
+
+    Raises:
+        ReleaseError: the table is missing or malformed, names a file twice or one that is not there, or has no row with
+            such a label.
+        MediaError: a clip cannot be read.
+    """
+    path = arguments.path.expanduser()
+    columns = ("face", "part", "dialogue", "intensity")
+    table = parse_clip_table(str(path), read_text(path), ("label", "emotion"), columns)
+    dropped = Counter(f"label {row.label}" for row in table.rows if row.label not in EMOTIONS)
+    rows = [row for row in table.rows if row.label in EMOTIONS]
+    if not rows:
+        raise table.no_such_label(EMOTIONS, "translate the labels")
+    clips = find_clips(rows, path.parent, lambda name: name if Path(name).is_file() else None)
+    for clip in clips:
+        if not clip.is_there:
+            raise ReleaseError(f"{clip.where}: {clip.clip!r} is no file; {CORRECT_PATH}")
+    with LocalClips(path.parent) as local:
+        recordings = [
+            LabelledRecording(
+                recording_id=clip.path,
+                speaker=clip.speaker,
+                face=clip.face or clip.speaker,
+                label=clip.label,
+                part=clip.part,
+                dialogue=clip.dialogue or clip.path,
+                streams=local.streams(Path(clip.clip)),
+                intensity=clip.intensity,
+            )
+            for clip in clips
+        ]
+    return Corpus(path.stem, (), tuple(recordings), left_out(dropped))

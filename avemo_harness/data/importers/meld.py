@@ -7,20 +7,23 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
 
 from avemo_harness import media
-from avemo_harness.data.importers.archives import is_archive
+from avemo_harness.benchmark.archives import is_archive
+from avemo_harness.benchmark.text_tables import Table, whole_number
 from avemo_harness.data.importers.base import (
+    LABELS_HELP,
     MAX_SEGMENT_TURNS,
     MIN_SEGMENT_TURNS,
     MULTI_TURN,
     CorpusInfo,
     FoundCorpus,
     FoundDialogue,
+    Labels,
     ReadFile,
     alternating_turns,
     segment_utterances,
@@ -28,7 +31,7 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, read_source_table
 from avemo_harness.errors import MediaError, ReleaseError
-from avemo_harness.recognizers.corpora.tables import Table, whole_number
+from avemo_harness.options import option
 from avemo_harness.recognizers.recordings import Part, left_out
 
 ABOUT = CorpusInfo(
@@ -56,7 +59,7 @@ _ANY_LENGTH = media.MediaLimits(max_bytes=2**30, max_seconds=86_400.0)
 
 @dataclass(frozen=True, slots=True)
 class MeldOptions:
-    """MELD has no options."""
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class _Line:
 
 
 def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
-    """Every segment of two people who take turns, each of whose user turns has one of the benchmark's emotions.
+    """Every segment of two people who take turns, each of whose user turns has one of the labels that are wanted.
 
     Raises:
         ReleaseError: tables or clips are missing, a table is malformed, or no segment is left.
@@ -94,6 +97,7 @@ def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
     for table, said in _tables(source, names):
         lines += _lines(table, clips)
         read.append(said)
+    about = ABOUT.with_labels(options.labels, (line.label for line in lines))
     if not any(line.clip for line in lines):
         raise ReleaseError(f"{source}: none of {len(lines)} utterances has its clip; {_where_clips_are(names)}")
     overlong = _overlong(source, lines, names)
@@ -101,15 +105,15 @@ def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
     why_unusable = partial(_why_unusable, overlong=overlong)
     dialogues: list[FoundDialogue] = []
     for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
-        segments = segment_utterances(list(talk), ABOUT.label_map, _follows, why_unusable, dropped)
-        dialogues += [_dialogue(source, segment) for segment in segments]
+        segments = segment_utterances(list(talk), about.label_map, _follows, why_unusable, dropped)
+        dialogues += [_dialogue(source, segment, about.label_map) for segment in segments]
     if not dialogues:
         reasons = ", ".join(f"{one.count}: {one.reason}" for one in left_out(dropped))
         raise ReleaseError(
             f"{source}: no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns among {len(lines)} utterances "
             f"({reasons}); restore the clips and tables"
         )
-    return FoundCorpus(ABOUT, MULTI_TURN, tuple(dialogues), names, left_out(dropped), tuple(read))
+    return FoundCorpus(about, MULTI_TURN, tuple(dialogues), names, left_out(dropped), tuple(read))
 
 
 def _clips(names: Iterable[str]) -> dict[tuple[str, int, int], str]:
@@ -219,10 +223,9 @@ def _why_unusable(line: _Line, overlong: Set[str]) -> str | None:
     return "utterances of several people at once" if _CROWDS.fullmatch(line.speaker) else None
 
 
-def _dialogue(source: Source, lines: Sequence[_Line]) -> FoundDialogue:
+def _dialogue(source: Source, lines: Sequence[_Line], label_map: Mapping[str, str]) -> FoundDialogue:
     first = lines[0]
     turns = alternating_turns(
-        (line.speaker, line.text, ABOUT.label_map.get(line.label), clip_source(source, line.clip or ""))
-        for line in lines
+        (line.speaker, line.text, label_map.get(line.label), clip_source(source, line.clip or "")) for line in lines
     )
     return FoundDialogue(f"meld-{first.part}-{first.dialogue:04}-{first.number:02}", first.part, turns)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.data.importers.base import (
+    LABELS_HELP,
     MAX_SEGMENT_TURNS,
     MIN_SEGMENT_TURNS,
     MULTI_TURN,
@@ -21,6 +22,7 @@ from avemo_harness.data.importers.base import (
     CorpusInfo,
     FoundCorpus,
     FoundDialogue,
+    Labels,
     ReadFile,
     alternating_turns,
     choose_test_actors,
@@ -31,6 +33,7 @@ from avemo_harness.data.importers.recordings import AlignedVideos, dubbed_video,
 from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, open_source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.files import read_file
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out, parse_part
 
@@ -160,28 +163,29 @@ def _part_told(row: Mapping[str, Any], file: str) -> Part | None:
 @dataclass(frozen=True, slots=True)
 class MultiDialogOptions:
     video: str = field(
-        default="", metadata={"help": "folder or archive of the videos: one mp4 for each utterance, or each dialogue"}
+        default="", metadata=option("folder or archive of the videos: one mp4 for each utterance, or each dialogue")
     )
     parts: str = field(
-        default="train,validation,test", metadata={"help": "parts to read; archives of others are not opened"}
+        default="train,validation,test", metadata=option("parts to read; archives of others are not opened")
     )
     split: Literal["official", "leave-actors-out"] = field(
         default="official",
-        metadata={"help": "all actors are in every official part; leave-actors-out tests on actors who train nothing"},
+        metadata=option("all actors are in every official part; leave-actors-out tests on actors who train nothing"),
     )
     test_actors: str = field(
-        default="", metadata={"help": "letters of those left out for testing (default: a quarter, losing least)"}
+        default="", metadata=option("letters of those left out for testing (default: a quarter, losing least)")
     )
     gold_only: bool = field(
-        default=False, metadata={"help": "only dialogues between actors whose emotions raters recognised well"}
+        default=False, metadata=option("only dialogues between actors whose emotions raters recognised well")
     )
     gold_actors: str = field(
-        default="abcefgijk", metadata={"help": "letters of those actors; compare them with the corpus' card"}
+        default="abcefgijk", metadata=option("letters of those actors; compare them with the corpus' card")
     )
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 def find_multidialog(source: Source, options: MultiDialogOptions) -> FoundCorpus:
-    """Every segment of 3 to 5 turns, each of whose user turns has one of the benchmark's emotions.
+    """Every segment of 3 to 5 turns, each of whose user turns has one of the labels that are wanted.
 
     Raises:
         ReleaseError: metadata, sound or the videos asked for are missing or malformed.
@@ -190,6 +194,7 @@ def find_multidialog(source: Source, options: MultiDialogOptions) -> FoundCorpus
     parts = [parse_part(part, "parts") for part in options.parts.split(",")]
     names = source.names(lambda archive: part_of_path(archive) in (*parts, None))
     utterances, read = _read_metadata(source, names)
+    about = ABOUT.with_labels(options.labels, (utterance.label for utterance in utterances))
     talks = _talks(utterances)
     clips = _find_clips(source, names, talks, options.video)
     dropped: Counter[str] = Counter()
@@ -203,7 +208,7 @@ def find_multidialog(source: Source, options: MultiDialogOptions) -> FoundCorpus
         if reason:
             dropped[reason] += len(talk)
         else:
-            segments += segment_utterances(talk, ABOUT.label_map, _follows, why_unusable, dropped)
+            segments += segment_utterances(talk, about.label_map, _follows, why_unusable, dropped)
     if not segments:
         raise ReleaseError(
             f"{source}: no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns among {len(utterances)} "
@@ -221,9 +226,9 @@ def find_multidialog(source: Source, options: MultiDialogOptions) -> FoundCorpus
         if part is None:
             dropped["utterances between actors for training and for testing"] += len(segment)
         else:
-            dialogues.append(_dialogue(segment, part, clips))
+            dialogues.append(_dialogue(segment, part, clips, about.label_map))
     return FoundCorpus(
-        ABOUT, MULTI_TURN, tuple(dialogues), names, left_out(dropped), read, tuple(_notes(options, test_actors))
+        about, MULTI_TURN, tuple(dialogues), names, left_out(dropped), read, tuple(_notes(options, test_actors))
     )
 
 
@@ -315,9 +320,11 @@ def _test_actors(segments: Sequence[Sequence[Utterance]], options: MultiDialogOp
     return chosen
 
 
-def _dialogue(segment: Sequence[Utterance], part: Part, clips: Mapping[str, ClipSource]) -> FoundDialogue:
+def _dialogue(
+    segment: Sequence[Utterance], part: Part, clips: Mapping[str, ClipSource], label_map: Mapping[str, str]
+) -> FoundDialogue:
     turns = alternating_turns(
-        (f"actor-{said.speaker}", said.text, ABOUT.label_map.get(said.label), clips[said.name]) for said in segment
+        (f"actor-{said.speaker}", said.text, label_map.get(said.label), clips[said.name]) for said in segment
     )
     return FoundDialogue(f"{segment[0].dialogue}-{segment[0].number:03}", part, turns)
 

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from avemo_harness.data.importers.base import (
+    LABELS_HELP,
     SINGLE_TURN,
     TEST_SPEAKERS_HELP,
     CorpusInfo,
     FoundCorpus,
+    Labels,
     parts_of_speakers,
     single_turn,
 )
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import LocalFiles, Source
 from avemo_harness.errors import ReleaseError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
@@ -32,8 +35,16 @@ ABOUT = CorpusInfo(
     label_map={"neutral": "neutral", "happy": "happy", "angry": "angry", "sad": "sad"},
 )
 _NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)\.(wav|flac|mp4)", re.IGNORECASE)
-_EMOTIONS = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
-_OTHER_EMOTIONS = {"02": "calm", "06": "fearful", "07": "disgust", "08": "surprised"}
+_EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
+}
 _INTENSITIES: Mapping[str, Intensity] = {"01": "medium", "02": "high"}
 """Called normal and strong there."""
 _STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
@@ -42,7 +53,7 @@ _SONG = "02"
 
 @dataclass(frozen=True, slots=True)
 class RavdessClip:
-    """A spoken sentence: its file, who says it, the emotion among the benchmark's and its intensity, and the words."""
+    """A spoken sentence: its file, who says it, the label and its intensity, and the words."""
 
     path: PurePosixPath
     actor: str
@@ -51,8 +62,10 @@ class RavdessClip:
     text: str
 
 
-def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], tuple[Dropped, ...]]:
-    """The spoken takes in one of the benchmark's emotions, in the order of actors and names, and what is left out.
+def choose_clips(
+    where: str, names: Iterable[str], label_map: Mapping[str, str] = ABOUT.label_map
+) -> tuple[list[RavdessClip], tuple[Dropped, ...]]:
+    """The spoken takes whose label is mapped, in the order of actors and names, and what is left out.
 
     A take that several files have is given once, by the file that has most.
 
@@ -71,14 +84,12 @@ def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], t
         _, channel, emotion, intensity, statement, _, actor = path.stem.split("-")
         if channel == _SONG:
             dropped["songs"] += 1
-        elif emotion not in _EMOTIONS:
-            dropped[f"label {_OTHER_EMOTIONS[emotion]}"] += 1
+        elif (label := label_map.get(_EMOTIONS[emotion])) is None:
+            dropped[f"label {_EMOTIONS[emotion]}"] += 1
         else:
             name = path.stem[3:]
             dropped["takes that another file has too"] += name in takes
-            takes[name] = RavdessClip(
-                path, f"actor-{actor}", _EMOTIONS[emotion], _INTENSITIES[intensity], _STATEMENTS[statement]
-            )
+            takes[name] = RavdessClip(path, f"actor-{actor}", label, _INTENSITIES[intensity], _STATEMENTS[statement])
     if not takes:
         raise ReleaseError(
             f"{where}: expected files named like 03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry), "
@@ -89,18 +100,20 @@ def choose_clips(where: str, names: Iterable[str]) -> tuple[list[RavdessClip], t
 
 @dataclass(frozen=True, slots=True)
 class RavdessOptions:
-    test_speakers: str = field(default="", metadata={"help": TEST_SPEAKERS_HELP})
+    test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:
-    """Every spoken take in one of the benchmark's emotions.
+    """Every spoken take in one of the labels that are wanted.
 
     Raises:
         ReleaseError: there are no files that are named so.
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    takes, dropped = choose_clips(str(source), names)
+    about = ABOUT.with_labels(options.labels, _EMOTIONS.values())
+    takes, dropped = choose_clips(str(source), names, about.label_map)
     parts = parts_of_speakers((take.actor for take in takes), options.test_speakers)
     dialogues = tuple(
         single_turn(
@@ -113,7 +126,7 @@ def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:
         )
         for take in takes
     )
-    return FoundCorpus(ABOUT, SINGLE_TURN, dialogues, names, dropped)
+    return FoundCorpus(about, SINGLE_TURN, dialogues, names, dropped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avemo_harness import media
 from avemo_harness.benchmark.conditions import require_conditions
@@ -62,22 +61,6 @@ def dubbed_video(source: Source, name: str, faces: Source, face: str) -> ClipSou
     return ClipSource(name, make)
 
 
-def reencode(data: bytes) -> bytes:
-    """Encode a clip with the streams that it has as h264 and AAC in MP4: upright, of even size, 25 frames and 16,000
-    samples a second.
-
-    Raises:
-        MediaError: the clip is damaged.
-    """
-    info = media.probe(data)
-    if info.video is None:
-        return media.encode_sound(media.stretch_sound(data, rate=RATE), RATE)
-    frames = map(even_sized, media.stretch_frames(data, fps=FPS))
-    if info.sound is None:
-        return media.remove_sound(media.encode_clip(frames, np.zeros(1, np.float32), fps=FPS, rate=RATE))
-    return media.encode_clip(frames, media.stretch_sound(data, rate=RATE), fps=FPS, rate=RATE)
-
-
 def fit_conditions(data: bytes) -> bytes:
     """A clip as it is where it is whole and every condition can be made of it, else encoded anew.
 
@@ -95,14 +78,9 @@ def fit_conditions(data: bytes) -> bytes:
         with suppress(MediaError):
             require_conditions(data)
             return data
-    data = reencode(data)
+    data = media.reencode(data)
     require_conditions(data)
     return data
-
-
-def even_sized(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame without the last row or column where their number is odd, as encoders need it."""
-    return frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2]
 
 
 def clip_source(source: Source, name: str) -> ClipSource:
@@ -114,7 +92,7 @@ def clip_source(source: Source, name: str) -> ClipSource:
     if ending not in SOUNDS + VIDEOS:
         return unusable_file(name, f"expected a clip that ends in one of {' '.join(SOUNDS + VIDEOS)}; convert it")
     if ending in OTHER_CONTAINERS:
-        return ClipSource(name, lambda: reencode(source.read(name)))
+        return ClipSource(name, lambda: media.reencode(source.read(name)))
     return whole_file(source, name)
 
 
@@ -161,7 +139,7 @@ def voiced_video(source: Source, name: str, voice: str) -> VoicedVideo:
         if not -LONGEST_LEAD_S <= video_s - sound_s <= LONGEST_TAIL_S:
             return media.encode_sound(samples, RATE)
         count = max(1, int(min(video_s, sound_s) * FPS))
-        frames = map(even_sized, islice(media.stretch_frames(face, fps=FPS), count))
+        frames = map(media.even_sized, islice(media.stretch_frames(face, fps=FPS), count))
         return media.encode_clip(frames, samples[: count * RATE // FPS], fps=FPS, rate=RATE)
 
     in_place = video.readable_in_place and not is_silent()
@@ -255,7 +233,7 @@ def video_segment(
         sound = media.decode_sound(source.read(name), rate=RATE)
         start_s = video.find(name, sound)
         frames = media.stretch_frames(video.frames, start_s, start_s + len(sound) / RATE, fps=FPS, limits=_LONG)
-        return media.encode_clip(map(even_sized, frames), sound, fps=FPS, rate=RATE)
+        return media.encode_clip(map(media.even_sized, frames), sound, fps=FPS, rate=RATE)
 
     return ClipSource(name, make)
 

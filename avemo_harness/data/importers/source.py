@@ -12,12 +12,16 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
-from avemo_harness.benchmark.release_sources import resolve_commit
-from avemo_harness.data.importers.archives import Archive, is_archive, open_archive
+from avemo_harness.benchmark.archives import Archive, is_archive, open_archive
+from avemo_harness.benchmark.release_sources import hub_errors, resolve_commit
+from avemo_harness.benchmark.text_tables import Table, decode_text, parse_table
 from avemo_harness.data.importers.base import ReadFile
-from avemo_harness.errors import MediaError, ReleaseError, first_line
+from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.files import MAX_BYTES, check_content, check_file, read_file
-from avemo_harness.recognizers.corpora.tables import Table, decode_text, parse_table
+
+_HUB_ADVICE = (
+    "check the network, HF_ENDPOINT and whether access was granted, or download the files and name their folder"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +43,15 @@ class HubFiles:
         """Every file of the commit, by path."""
         from huggingface_hub import HfApi
 
-        with _hub_errors(self.location):
+        with hub_errors(self.location, _HUB_ADVICE):
             return sorted(HfApi().list_repo_files(self.repo, repo_type="dataset", revision=self.commit))
 
     def local(self, name: str) -> Path:
         """Fetch a file, unless it is in the Hub's cache."""
         from huggingface_hub import HfApi
 
-        with _hub_errors(f"{self.location}: {name}"):
+        with hub_errors(f"{self.location}: {name}", _HUB_ADVICE):
             return Path(HfApi().hf_hub_download(self.repo, name, repo_type="dataset", revision=self.commit))
-
-
-@contextmanager
-def _hub_errors(what: str) -> Iterator[None]:
-    """One sentence for whatever the Hub's client raises: its errors have no base of their own."""
-    try:
-        yield
-    except Exception as error:
-        raise ReleaseError(
-            f"{what} cannot be had from the Hub ({first_line(error)}); check the network, HF_ENDPOINT and whether "
-            "access was granted, or download the files and name their folder"
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from avemo_harness import media
-from avemo_harness.benchmark.release import CONFLICT, Clip, ConflictPair, Dialogue, Turn
+from avemo_harness.benchmark.release import CONFLICT, Clip, ConflictPair, Dialogue, SplitCounts, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
 from avemo_harness.data.importers.base import ClipSource, FoundCorpus, FoundDialogue, ImportedCorpus
@@ -298,12 +298,12 @@ def _record(imported: ImportedCorpus, settings: ImportSettings, holding: ClipSto
 
 
 def _split_counts(dialogues: Sequence[Dialogue]) -> dict[str, Any]:
-    asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "user"]
+    counts = SplitCounts.of(dialogues)
     return {
-        "dialogues": len(dialogues),
-        "user_turns": len(asked),
-        "speakers": len({turn.speaker_id for turn in asked}),
-        "emotions": dict(sorted(Counter(str(turn.emotion) for turn in asked).items())),
+        "dialogues": counts.dialogues,
+        "user_turns": counts.user_turns,
+        "speakers": counts.speakers,
+        "emotions": dict(sorted((str(emotion), count) for emotion, count in counts.emotions.items())),
     }
 
 

@@ -20,7 +20,7 @@ from avemo_harness.data.pipeline.package import (
     require_folder,
 )
 from avemo_harness.data.pipeline.plan import (
-    PlannedDialogue,
+    PlannedTake,
     assistant_profile,
     choose_portrait,
     plan_release,
@@ -130,7 +130,7 @@ class _Build:
             for split, dialogues in utterances.items()
         }
 
-    def _write(self, planned: Sequence[PlannedDialogue]) -> dict[str, Script]:
+    def _write(self, planned: Sequence[PlannedTake]) -> dict[str, Script]:
         """Scripts by dialogue: the words of a story are those of its first take."""
         writer, identity = self._recipe.writer, self._recipe.tools["dialogue"]
         jobs = []
@@ -146,7 +146,7 @@ class _Build:
             if one.dialogue_id in written and first[one.story] in written
         }
 
-    def _utterances(self, planned: PlannedDialogue, scripts: Mapping[str, Script]) -> list[Utterance]:
+    def _utterances(self, planned: PlannedTake, scripts: Mapping[str, Script]) -> list[Utterance]:
         utterances, assistant = [], assistant_profile(self._config)
         for turn, line in enumerate(scripts[planned.dialogue_id].lines):
             # Up to the asked turn, the takes of a story share their recordings.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness import media
+from avemo_harness.benchmark.origin import BUILTIN_FACE, BUILTIN_VOICE
 from avemo_harness.data.pipeline.backends import (
     EmotionInput,
     Script,
@@ -20,8 +21,8 @@ from avemo_harness.data.pipeline.backends import (
 from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, Affect, Floats, Speaker
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, draw_clip, make_speech, rated_affect
 from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.origin import BUILTIN_FACE, BUILTIN_VOICE
-from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
+from avemo_harness.data.synthesis.planning import draw_frames, draw_sentence_length, emotion_of, role_of
+from avemo_harness.data.synthesis.sentences import Situation
 from avemo_harness.data.synthesis.voice import RATE
 
 WRITER_VERSION = 1
@@ -71,16 +72,10 @@ class BuiltinWriter:
         """Write a dialogue: words drawn by seed and topic alone, styles by the take too."""
         words = np.random.default_rng([request.seed, request.topic])
         styles = np.random.default_rng([request.seed, request.topic, request.take, 1])
-        situation = Situation.draw(words)
         lines = []
-        for turn in range(request.turns):
-            emotion = request.emotions[turn // 2]
-            if turn % 2:
-                emotion = REPLY_EMOTIONS[emotion]
-                lines.append(ScriptLine("assistant", situation.reply(words), emotion, _style(emotion, styles)))
-            else:
-                text = situation.sequel(words) if turn else situation.opening(words)
-                lines.append(ScriptLine("user", text, emotion, _style(emotion, styles)))
+        for turn, text in enumerate(Situation.draw(words).talk(request.turns, words)):
+            emotion = emotion_of(turn, request.emotions)
+            lines.append(ScriptLine(role_of(turn), text, emotion, _style(emotion, styles)))
         return Script(tuple(lines))
 
 
@@ -144,13 +139,14 @@ def clip_spec(utterance: Utterance, frames: int | None = None, side: int = 176) 
     line = utterance.line
     rng = np.random.default_rng([utterance.seed, 7])
     intensities = rng.uniform(*_INTENSITY, 2) if line.role == "user" else np.full(2, ASSISTANT_INTENSITY)
-    sentence = np.random.default_rng(seed_of(line.text, 8))
-    length_s = sentence.uniform(*LENGTH_S) + rng.uniform(-LENGTH_SPREAD_S, LENGTH_SPREAD_S)
+    if frames is None:
+        sentence = np.random.default_rng(seed_of(line.text, 8))
+        frames = draw_frames(draw_sentence_length(sentence), rng)
     return ClipSpec(
         text=line.text,
         speaker=Speaker.draw(utterance.speaker.speaker_id, utterance.speaker.number),
         emotion=line.emotion,
-        frames=round(length_s * FPS) if frames is None else frames,
+        frames=frames,
         audio_intensity=float(intensities[0]),
         video_intensity=float(intensities[1]),
         seed=utterance.seed,

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.text_tables import read_table
 from avemo_harness.data.pipeline.backends import Portrait, ScriptRequest, SpeakerProfile
 from avemo_harness.data.pipeline.config import BuildConfig, PortraitConfig
 from avemo_harness.data.sharing.assets import forbids_derivatives
-from avemo_harness.data.synthesis.affect import ASSISTANT_NUMBER
+from avemo_harness.data.synthesis.affect import ASSISTANT_ID, ASSISTANT_NUMBER
+from avemo_harness.data.synthesis.planning import last_user_turn, shuffle_and_name
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.corpora.tables import read_table
 from avemo_harness.registry import hint
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -81,28 +82,31 @@ _GENDERS = ("male", "female")
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedDialogue:
-    """A dialogue to be made.
+class PlannedTake:
+    """A dialogue to be made: a story in one of its four takes.
 
     Args:
-        dialogue_id: tells nothing of what is in it.
         story: dialogues of one story have the same words and, up to their last user's utterance, the same recordings;
             that one each says in an emotion of its own.
         speaker: the user.
     """
 
-    dialogue_id: str
     story: str
     request: ScriptRequest
     speaker: SpeakerProfile
 
     @property
+    def dialogue_id(self) -> str:
+        """Unique in the release; tells nothing of what is in the dialogue."""
+        return self.request.script_id
+
+    @property
     def asked_turn(self) -> int:
         """The last utterance of the user."""
-        return 2 * ((self.request.turns - 1) // 2)
+        return last_user_turn(self.request.turns)
 
 
-def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> dict[str, tuple[PlannedDialogue, ...]]:
+def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> dict[str, tuple[PlannedTake, ...]]:
     """Plan the dialogues of each split; equal configurations give equal plans."""
     speakers = [_speaker(config, portraits, number) for number in range(config.speakers)]
     sizes = {SINGLE: config.splits.singleturn_synthetic, MULTI: config.splits.multiturn_synthetic}
@@ -110,14 +114,14 @@ def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> dict[str
     for split_number, (split, size) in enumerate(sizes.items()):
         rng = np.random.default_rng([config.seed, split_number])
         drafts = [
-            PlannedDialogue("", f"{split} {story}", request, speakers[story % len(speakers)])
+            PlannedTake(f"{split} {story}", request, speakers[story % len(speakers)])
             for story in range(size.dialogues // 4)
             for request in _takes(config, split, story, rng)
         ]
-        # Ids are given after the shuffle, so that they tell nothing of story, speaker and emotion.
         prefix = split.partition("_")[0].removesuffix("turn")
         plan[split] = tuple(
-            _named(drafts[index], f"{prefix}-{number:05}") for number, index in enumerate(rng.permutation(len(drafts)))
+            replace(draft, request=replace(draft.request, script_id=dialogue_id))
+            for dialogue_id, draft in shuffle_and_name(drafts, prefix, 5, rng)
         )
     return plan
 
@@ -125,7 +129,7 @@ def plan_release(config: BuildConfig, portraits: Sequence[Portrait]) -> dict[str
 def assistant_profile(config: BuildConfig) -> SpeakerProfile:
     """The assistant of all dialogues, who speaks with the last of the configured voices."""
     voice = config.voices[-1] if config.voices else ""
-    return SpeakerProfile("assistant", ASSISTANT_NUMBER, _GENDERS[1], voice, None)
+    return SpeakerProfile(ASSISTANT_ID, ASSISTANT_NUMBER, _GENDERS[1], voice, None)
 
 
 def _takes(config: BuildConfig, split: str, story: int, rng: np.random.Generator) -> Iterator[ScriptRequest]:
@@ -136,10 +140,6 @@ def _takes(config: BuildConfig, split: str, story: int, rng: np.random.Generator
     topic = 2 * story + (split == MULTI)
     for take, emotion in enumerate(EMOTIONS):
         yield ScriptRequest("", turns, (*before, emotion), topic, take, config.language, config.seed)
-
-
-def _named(draft: PlannedDialogue, dialogue_id: str) -> PlannedDialogue:
-    return replace(draft, dialogue_id=dialogue_id, request=replace(draft.request, script_id=dialogue_id))
 
 
 def _speaker(config: BuildConfig, portraits: Sequence[Portrait], number: int) -> SpeakerProfile:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from avemo_harness import files
-from avemo_harness.benchmark.release import EMOTIONS, Role
+from avemo_harness.benchmark.release import EMOTIONS
 from avemo_harness.data.pipeline.backends import Script, ScriptLine, ScriptRequest, seed_of
 from avemo_harness.data.pipeline.servers import ChatCompletion, ChatModel, InvalidAnswerError, ServerArguments
+from avemo_harness.data.synthesis.planning import role_of
 from avemo_harness.data.synthesis.sentences import Situation, find_leaks
 from avemo_harness.files import exclusive_lock
 
@@ -23,11 +24,6 @@ LONGEST_STYLE = 200
 _UNSPOKEN = frozenset("[](){}<>*_#|~\\=^`")
 _TRANSCRIPT_KEYS = ("role", "text")
 _STYLE_KEYS = ("emotion", "style")
-
-
-def role_of(turn: int) -> Role:
-    """The speaker of a turn; the user begins."""
-    return "assistant" if turn % 2 else "user"
 
 
 def turns_schema(**properties: Sequence[str] | None) -> Mapping[str, object]:

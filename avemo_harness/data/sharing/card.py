@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from avemo_harness.benchmark.release import EMOTIONS, Release
+from avemo_harness.benchmark.release import Release, SplitCounts, labels_of_users
 from avemo_harness.data.sharing.assets import Asset
 from avemo_harness.data.sharing.contents import ReleaseContents
 from avemo_harness.data.sharing.records import GENERATED, JsonObject, read_readme
 from avemo_harness.data.sharing.repository import CARD_TAG
-from avemo_harness.text import publishable
+from avemo_harness.text import markdown_table, publishable
 
 _TAGS = (CARD_TAG, "emotion", "dialogue", "audio-visual")
 _CATEGORIES = ("audio-classification", "video-classification")
@@ -121,7 +121,7 @@ def compose_card(contents: ReleaseContents, assets: Sequence[Asset], publication
         _use(publication),
         _splits(contents),
         _licences(assets, publication.needs_media),
-        _labels(contents.records.build, contents.records.imported),
+        _labels(_label_names(contents), contents.records.build, contents.records.imported),
         _recipe(contents.records.build, contents.records.imported),
         _checks(contents.records.checks),
         _citation(contents.records.imported),
@@ -158,23 +158,26 @@ def _use(publication: Publication) -> str:
     return text
 
 
+def _label_names(contents: ReleaseContents) -> tuple[str, ...]:
+    return labels_of_users(release for releases in contents.configs.values() for release in releases.values())
+
+
 def _splits(contents: ReleaseContents) -> str:
-    head = ("config", "split", "dialogues", "user turns", "speakers", *EMOTIONS, "minutes", "conflict pairs")
+    labels = _label_names(contents)
+    head = ("config", "split", "dialogues", "user turns", "speakers", *labels, "minutes", "conflict pairs")
     rows = [
-        [config, split, *_split_cells(release)]
+        [config, split, *_split_cells(release, labels)]
         for config, releases in contents.configs.items()
         for split, release in releases.items()
     ]
-    return "## Splits\n\n" + _markdown_table(head, rows)
+    return "## Splits\n\n" + markdown_table(head, rows)
 
 
-def _split_cells(release: Release) -> list[str]:
-    turns = [turn for dialogue in release.dialogues for turn in dialogue.turns]
-    asked = [turn for turn in turns if turn.role == "user"]
-    emotions, speakers = Counter(turn.emotion for turn in asked), {turn.speaker_id for turn in asked}
-    counts = [len(release.dialogues), len(asked), len(speakers), *(emotions[emotion] for emotion in EMOTIONS)]
-    minutes = sum(turn.duration_s or 0 for turn in turns) / 60
-    return [*(f"{count:,}" for count in counts), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
+def _split_cells(release: Release, labels: Sequence[str]) -> list[str]:
+    counts = SplitCounts.of(release.dialogues)
+    shown = (counts.dialogues, counts.user_turns, counts.speakers, *(counts.emotions[label] for label in labels))
+    minutes = sum(turn.duration_s or 0 for dialogue in release.dialogues for turn in dialogue.turns) / 60
+    return [*(f"{count:,}" for count in shown), f"{minutes:,.1f}", f"{len(release.pairs):,}"]
 
 
 def _licences(assets: Sequence[Asset], needs_media: bool) -> str:
@@ -184,22 +187,22 @@ def _licences(assets: Sequence[Asset], needs_media: bool) -> str:
         return "unchanged" if asset.no_derivatives else "yes"
 
     rows = [[one.what, one.licence or "not stated", f"{one.clips:,}", passed_on(one)] for one in assets]
-    text = "## Licences\n\n" + _markdown_table(("source", "licence", "clips", "clips may be passed on"), rows)
+    text = "## Licences\n\n" + markdown_table(("source", "licence", "clips", "clips may be passed on"), rows)
     if needs_media:
         text += "\n\nNo clip is published here: the data set holds ids, texts, labels and digests."
     return text
 
 
-def _labels(build: JsonObject, imported: JsonObject) -> str:
-    text = f"## Labels\n\nA user's turn is labelled with one of {', '.join(EMOTIONS)}."
+def _labels(names: Sequence[str], build: JsonObject, imported: JsonObject) -> str:
+    text = f"## Labels\n\nA user's turn is labelled with one of {', '.join(names)}."
     if build:
         text += " It is what voice and face were made to express, not what somebody heard and saw."
     if imported.get("label_map"):
         rows = [[own, label] for own, label in imported["label_map"].items()]
-        text += f" The corpus' own labels:\n\n{_markdown_table(('own label', 'label here'), rows)}"
+        text += f" The corpus' own labels:\n\n{markdown_table(('own label', 'label here'), rows)}"
     if imported.get("dropped"):
         rows = [[one.get("reason"), f"{one.get('count', 0):,}"] for one in imported["dropped"]]
-        text += f"\n\n{_markdown_table(('left out', 'recordings'), rows)}"
+        text += f"\n\n{markdown_table(('left out', 'recordings'), rows)}"
     return text
 
 
@@ -249,18 +252,9 @@ def _checks(checks: JsonObject) -> str:
     if not findings:
         return ""
     rows = [[one.get(key, "") for key in ("check", "config", "verdict", "summary")] for one in findings]
-    return "## Checks\n\n" + _markdown_table(("check", "config", "verdict", "finding"), rows)
+    return "## Checks\n\n" + markdown_table(("check", "config", "verdict", "finding"), rows)
 
 
 def _citation(imported: JsonObject) -> str:
     corpus = imported.get("citation")
     return f"## Citation\n\nThe benchmark: {_PAPER}." + (f"\n\nThe recordings: {corpus}" if corpus else "")
-
-
-def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_cell(one) for one in line) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")

@@ -113,8 +113,8 @@ class AffectCues:
         )
 
 
-ASSISTANT_NUMBER = 99
-"""Of the person who lends the assistant a voice (`Speaker.draw`)."""
+ASSISTANT_ID, ASSISTANT_NUMBER = "assistant", 99
+"""Speaker of the assistant's turns, and number of the person who lends it a voice (`Speaker.draw`)."""
 ASSISTANT_INTENSITY = 0.6
 
 Colour = tuple[int, int, int]

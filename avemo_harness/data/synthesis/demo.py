@@ -7,21 +7,33 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.benchmark.origin import DEMO_SOURCE
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_writer import write_release
-from avemo_harness.data.conflict_pairs import OPPOSITES
-from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, ASSISTANT_NUMBER, Speaker, stored_tracks
+from avemo_harness.data.conflict_pairs import OPPOSITES, PairCandidate, in_both_orders
+from avemo_harness.data.synthesis.affect import (
+    ASSISTANT_ID,
+    ASSISTANT_INTENSITY,
+    ASSISTANT_NUMBER,
+    Speaker,
+    stored_tracks,
+)
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
-from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.origin import DEMO_SOURCE
-from avemo_harness.data.synthesis.sentences import LENGTH_S, LENGTH_SPREAD_S, REPLY_EMOTIONS, Situation
+from avemo_harness.data.synthesis.planning import (
+    REPLY_EMOTIONS,
+    draw_frames,
+    draw_sentence_length,
+    role_of,
+    shuffle_and_name,
+)
+from avemo_harness.data.synthesis.sentences import Situation
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import exclusive_lock
 from avemo_harness.text import Notify
@@ -34,7 +46,8 @@ _REPLY_STYLES = {
     "sad": "soft and slow",
 }
 """Of the assistant's reply to each emotion."""
-_ASSISTANT = Speaker.draw("assistant", ASSISTANT_NUMBER)
+_ASSISTANT = Speaker.draw(ASSISTANT_ID, ASSISTANT_NUMBER)
+_TURNS_OF_TALK = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,7 @@ def plan_demo(size: DemoSize = DEMO_SIZE) -> DemoPlan:
     test = [draft.with_reply(turn) for speaker in unseen for turn in draft.recordings(speaker, size.test_sentences)]
     test += [talk for speaker in unseen for talk in draft.talks(speaker, size.talks)]
     named = draft.shuffled("test", test)
-    return DemoPlan(draft.shuffled("train", train), named, tuple(_conflict_pairs(named)))
+    return DemoPlan(draft.shuffled("train", train), named, _conflict_pairs(named))
 
 
 class _Draft:
@@ -118,13 +131,13 @@ class _Draft:
             if text in said:
                 continue
             said.add(text)
-            length_s = self._rng.uniform(*LENGTH_S)
+            length_s = draw_sentence_length(self._rng)
             for emotion in EMOTIONS:
                 yield self._user_turn(speaker, text, emotion, length_s)
 
     def with_reply(self, turn: PlannedTurn) -> tuple[PlannedTurn, ...]:
         """A single-turn dialogue."""
-        return (turn, self._reply(Situation.draw(self._rng), turn.spec.emotion))
+        return (turn, self._reply(Situation.draw(self._rng).reply(self._rng), turn.spec.emotion))
 
     def talks(self, speaker: Speaker, count: int) -> Iterator[tuple[PlannedTurn, ...]]:
         """Dialogues of five utterances. Each of the three user turns goes through all emotions in an order of its own.
@@ -132,28 +145,26 @@ class _Draft:
         A turn's emotion is thus independent of its place and, but for chance, of the turn before.
         """
         orders = [[EMOTIONS[i % 4] for i in self._rng.permutation(count)] for _ in range(3)]
-        for first, second, third in zip(*orders, strict=True):
-            situation = Situation.draw(self._rng)
-            yield (
-                self._user_turn(speaker, situation.opening(self._rng), first),
-                self._reply(situation, first),
-                self._user_turn(speaker, situation.sequel(self._rng), second),
-                self._reply(situation, second),
-                self._user_turn(speaker, situation.sequel(self._rng), third),
+        for emotions in zip(*orders, strict=True):
+            # One generator draws the words of a turn, then its recording, then the words of the next.
+            texts = Situation.draw(self._rng).talk(_TURNS_OF_TALK, self._rng)
+            yield tuple(
+                self._user_turn(speaker, text, emotions[turn // 2])
+                if role_of(turn) == "user"
+                else self._reply(text, emotions[turn // 2])
+                for turn, text in enumerate(texts)
             )
 
     def shuffled(self, split: str, dialogues: Sequence[tuple[PlannedTurn, ...]]) -> tuple[PlannedDialogue, ...]:
         """Dialogues in an order, and with ids, that tell nothing."""
-        order = self._rng.permutation(len(dialogues))
-        return tuple(PlannedDialogue(f"{split}-{number:04}", dialogues[i]) for number, i in enumerate(order))
+        return tuple(PlannedDialogue(*named) for named in shuffle_and_name(dialogues, split, 4, self._rng))
 
     def _user_turn(self, speaker: Speaker, text: str, emotion: str, length_s: float | None = None) -> PlannedTurn:
         size = self._size
         intensities = self._rng.uniform(*size.audio_intensity), self._rng.uniform(*size.video_intensity)
         return PlannedTurn("user", self._spec(text, speaker, emotion, intensities, length_s))
 
-    def _reply(self, situation: Situation, emotion: str) -> PlannedTurn:
-        text = situation.reply(self._rng)
+    def _reply(self, text: str, emotion: str) -> PlannedTurn:
         spec = self._spec(text, _ASSISTANT, REPLY_EMOTIONS[emotion], (ASSISTANT_INTENSITY, 0.0), None)
         return PlannedTurn("assistant", spec, _REPLY_STYLES[emotion])
 
@@ -165,37 +176,29 @@ class _Draft:
         intensities: tuple[float, float],
         length_s: float | None,
     ) -> ClipSpec:
-        length_s = length_s or self._rng.uniform(*LENGTH_S)
-        length_s += self._rng.uniform(-LENGTH_SPREAD_S, LENGTH_SPREAD_S)
+        frames = draw_frames(length_s or draw_sentence_length(self._rng), self._rng)
         seed = int(self._rng.integers(2**32))
-        return ClipSpec(text, speaker, emotion, round(length_s * FPS), *intensities, seed)
+        return ClipSpec(text, speaker, emotion, frames, *intensities, seed)
 
 
-def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> Iterator[ConflictPair]:
+def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> tuple[ConflictPair, ...]:
     """Pair a happy recording with a sad or an angry one of the same sentence by the same speaker, in both orders.
 
     Sad and angry take turns. Recordings of a sentence differ by less than a second in length, so every pair fits.
     """
-    recordings: dict[tuple[str, str], dict[str, PlannedDialogue]] = defaultdict(dict)
+    recordings: dict[tuple[str, str], dict[str, PairCandidate]] = defaultdict(dict)
     for dialogue in dialogues:
         if len(dialogue.turns) == 2:
             spec = dialogue.turns[0].spec
-            recordings[spec.speaker.speaker_id, spec.text][spec.emotion] = dialogue
-    count = 0
-    for index, by_emotion in enumerate(recordings.values()):
-        happy, opposite = by_emotion["happy"], by_emotion[OPPOSITES["valence"][index % 2]]
-        for audio, video in ((happy, opposite), (opposite, happy)):
-            yield ConflictPair(
-                pair_id=f"pair-{count:04}",
-                audio_dialogue_id=audio.dialogue_id,
-                audio_turn=0,
-                video_dialogue_id=video.dialogue_id,
-                video_turn=0,
-                audio_emotion=audio.turns[0].spec.emotion,
-                video_emotion=video.turns[0].spec.emotion,
-                speaker_id=audio.turns[0].spec.speaker.speaker_id,
-            )
-            count += 1
+            speaker = spec.speaker.speaker_id
+            candidate = PairCandidate(dialogue.dialogue_id, 0, speaker, spec.emotion, spec.duration_s)
+            recordings[speaker, spec.text][spec.emotion] = candidate
+    pairs = [
+        pair
+        for index, by_emotion in enumerate(recordings.values())
+        for pair in in_both_orders(by_emotion["happy"], by_emotion[OPPOSITES["valence"][index % 2]])
+    ]
+    return tuple(replace(pair, pair_id=f"pair-{number:04}") for number, pair in enumerate(pairs))
 
 
 CONFIG = "demo"

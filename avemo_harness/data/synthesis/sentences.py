@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -42,10 +42,6 @@ _REPLIES = (
     "That is a lot to think about. What will you do on {day}?",
     "I understand. Shall I write that down for {day}?",
 )
-REPLY_EMOTIONS = {"neutral": "neutral", "happy": "happy", "angry": "neutral", "sad": "neutral"}
-"""Emotion of the assistant's reply to each: it shares joy and stays calm otherwise."""
-LENGTH_S, LENGTH_SPREAD_S = (2.4, 2.8), 0.4
-"""A sentence has a length, and each recording of it differs from that by at most the spread, whatever the emotion."""
 _SLOTS = {
     "thing": (
         "blue box",
@@ -86,6 +82,11 @@ class Situation:
 
     def reply(self, rng: np.random.Generator) -> str:
         return self._fill(_REPLIES, rng)
+
+    def talk(self, turns: int, rng: np.random.Generator) -> Iterator[str]:
+        """Texts of a talk: the user's opening, then replies and sequels by turns; each is drawn when asked for."""
+        for turn in range(turns):
+            yield self.reply(rng) if turn % 2 else self.sequel(rng) if turn else self.opening(rng)
 
     def _fill(self, templates: tuple[str, ...], rng: np.random.Generator) -> str:
         template = templates[rng.integers(len(templates))]

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 _HERE = "avemo_harness.recognizers.corpora"
 CORPORA = {
     "crema-d": ("avemo_harness.data.importers.crema_d", "CremaDArguments", "read_crema_d"),
-    "labelled-clips": (f"{_HERE}.folders", "LabelledClipsArguments", "read_labelled_clips"),
+    "labelled-clips": ("avemo_harness.data.importers.folder", "LabelledClipsArguments", "read_labelled_clips"),
     "msp-conversation": (f"{_HERE}.msp_conversation", "MspConversationArguments", "read_msp_conversation"),
     "multidialog": ("avemo_harness.data.importers.multidialog", "MultiDialogArguments", "read_multidialog"),
-    "rated-folder": (f"{_HERE}.folders", "RatedFolderArguments", "read_rated_folder"),
+    "rated-folder": (f"{_HERE}.rated_folder", "RatedFolderArguments", "read_rated_folder"),
     "ravdess": ("avemo_harness.data.importers.ravdess", "RavdessArguments", "read_ravdess"),
     "recola": (f"{_HERE}.recola", "RecolaArguments", "read_recola"),
     "release": (f"{_HERE}.release", "ReleaseArguments", "read_release"),

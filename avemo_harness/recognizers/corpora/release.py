@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS, Dialogue, Release, Turn
+from avemo_harness.benchmark.origin import is_builtin
+from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Trajectory
@@ -49,7 +50,8 @@ def read_release(arguments: ReleaseArguments) -> Corpus:
     labelled = [replace(one, part=part) for part in PARTS if part in releases for one in labelled_turns(releases[part])]
     if not rated and not labelled:
         raise ReleaseError(f"{path}: config {config!r} has no turn with a clip and with a label or 2 Hz ratings")
-    return Corpus(f"{config} of {path}", tuple(rated), tuple(labelled))
+    made = all(map(is_builtin, releases.values()))
+    return Corpus(f"{config} of {path}", tuple(rated), tuple(labelled), is_builtin=made)
 
 
 def rated_turns(release: Release) -> list[RatedRecording]:
@@ -84,7 +86,7 @@ def _recording(dialogue: Dialogue, turn: Turn) -> RatedRecording:
 
 
 def labelled_turns(release: Release) -> list[LabelledRecording]:
-    """Every user turn that has a clip and one of the benchmark's emotions, in release order; no part is given.
+    """Every user turn that has a clip and a label, in release order; no part is given.
 
     Raises:
         MediaError: a clip cannot be read.
@@ -101,5 +103,5 @@ def labelled_turns(release: Release) -> list[LabelledRecording]:
         )
         for dialogue in release.dialogues
         for turn in dialogue.turns
-        if turn.role == "user" and turn.clip is not None and turn.emotion in EMOTIONS
+        if turn.role == "user" and turn.clip is not None and turn.emotion is not None
     ]

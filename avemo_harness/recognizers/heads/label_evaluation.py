@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.release import order_labels
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
 from avemo_harness.metrics.classification import Floats, balanced_accuracy, weighted_f1
@@ -95,10 +95,11 @@ def _recognition(predictions: Sequence[Prediction], part: str) -> LabelEvaluatio
     names, of_name = np.unique(
         [one.dialogue if clusters == "dialogues" else one.speaker for one in recordings], return_inverse=True
     )
-    gold = [EMOTIONS.index(one.label) for one in recordings]
-    table = np.zeros((len(names), len(EMOTIONS), len(EMOTIONS) + 1))
+    labels = order_labels([*(one.label for one in recordings), *(one.label for one in predictions)])
+    gold = [labels.index(one.label) for one in recordings]
+    table = np.zeros((len(names), len(labels), len(labels) + 1))
     for cluster, truth, one in zip(of_name, gold, predictions, strict=True):
-        table[cluster, truth, EMOTIONS.index(one.label)] += 1
+        table[cluster, truth, labels.index(one.label)] += 1
     bootstrap = ClusterBootstrap(table.reshape(len(table), -1))
 
     def estimate(metric: Callable[[Floats], Floats]) -> Estimate:
@@ -109,7 +110,7 @@ def _recognition(predictions: Sequence[Prediction], part: str) -> LabelEvaluatio
         view=predictions[0].view,
         trained_on=predictions[0].trained_on,
         labels=tuple(
-            LabelScore(label, _f1_estimate(table, index), gold.count(index)) for index, label in enumerate(EMOTIONS)
+            LabelScore(label, _f1_estimate(table, index), gold.count(index)) for index, label in enumerate(labels)
         ),
         weighted_f1=estimate(weighted_f1),
         accuracy=accuracy_estimate(table),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.release import order_labels
 from avemo_harness.errors import MediaError, UsageError
 from avemo_harness.metrics.classification import Floats, confusion_counts, macro_f1
 from avemo_harness.metrics.trajectory import count_steps
@@ -208,7 +208,7 @@ def fit(examples: Sequence[LabelExample], features: FeatureSet, settings: LabelS
     parts, views = _parts_used(examples), _views_used(settings)
     examples = [one for one in examples if one.recording.part in parts and views & set(one.rows)]
     present = {one.recording.label for one in examples}
-    labels = tuple(label for label in EMOTIONS if label in present)
+    labels = tuple(label for label in order_labels(present) if label in present)
     if len(labels) < 2:
         raise UsageError(f"expected recordings of at least two emotions to train on, found {list(labels)}; add some")
     folds, split = _folds(examples, settings)

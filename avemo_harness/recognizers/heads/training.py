@@ -173,7 +173,7 @@ def balanced_indices(corpora: Sequence[str], lengths: Sequence[int], rng: np.ran
         Indices of recordings, those of a corpus beside each other.
 
     >>> balanced_indices(["a", "a", "b"], [2, 2, 2], np.random.default_rng(0)).tolist()
-    [1, 0, 2, 2]
+    [0, 1, 2, 2]
     """
     names = np.array(corpora, dtype=np.str_)
     distinct = np.unique(names)

@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
+from avemo_harness.report.board import Board, boards
+from avemo_harness.report.exports import Publication
 from avemo_harness.report.results import RunResult, TaskResult
 from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
@@ -23,21 +24,6 @@ from avemo_harness.text import publishable, safe_cell
 HARNESS = "avemo-harness"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Where results are published.
-
-    Args:
-        model_id: of the model on the Hub.
-        dataset_id: of the release on the Hub, where the run read a copy of it.
-        source_url: where the run directory can be looked at.
-    """
-
-    model_id: str | None = None
-    dataset_id: str | None = None
-    source_url: str | None = None
 
 
 def refuse_unfinished(run: ScoredRun) -> None:
@@ -54,6 +40,8 @@ def refuse_unfinished(run: ScoredRun) -> None:
     ]
     if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
         reasons.append(f"{unjudged} replies are not judged yet")
+    if ungraded := sum(task.n_ungraded for task in result.tasks.values()):
+        reasons.append(f"{ungraded} answers are not graded yet")
     if reasons:
         raise UsageError(
             f"{run.folder}: not exported, since {' and '.join(reasons)}; finish the run, or give --allow_partial, "
@@ -62,7 +50,7 @@ def refuse_unfinished(run: ScoredRun) -> None:
 
 
 def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    """The tasks whose scores mean something to others: asked, scored, and judged by a judge that knows its voices."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:
@@ -96,6 +84,18 @@ def model_name(run: ScoredRun) -> str:
     return str(publishable(run.result.identity.get("model") or run.result.model))
 
 
+def boards_with_rows(run: ScoredRun, publication: Publication) -> list[Board]:
+    """The benchmark's table of each split that the run has a row of.
+
+    Raises:
+        UsageError: no task belongs to a group, which is what a row is of.
+    """
+    found = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
+    if not found:
+        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
+    return found
+
+
 def caveats(metric: MetricValue) -> str:
     """Of how many items a value is, and the sentences behind its marks: "n = 9; partial: …"."""
     return "; ".join([f"n = {metric.n}", *sentences_of([metric]).values()])
@@ -113,6 +113,8 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in task.scorers if scorer.parameters]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
+    if (grader := run.result.tasks[task.task].grader) is not None:
+        parts.append(f"grader={publishable(grader['shown'])}")
     if run.result.partial:
         parts.append("partial")
     if run.result.provisional:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from avemo_harness.benchmark.published import PEOPLE
-from avemo_harness.errors import UsageError
-from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow, boards
-from avemo_harness.report.exports.formats import Publication, model_name
+from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import boards_with_rows
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 
@@ -35,9 +35,7 @@ def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
     Raises:
         UsageError: no task belongs to a group, which is what a row is of.
     """
-    shown = [board for board in boards([run], [publication.model_id or model_name(run)]) if board.rows]
-    if not shown:
-        raise UsageError(f"{run.folder}: none of its tasks belongs to a group, so there is no row; take --format csv")
+    shown = boards_with_rows(run, publication)
     lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{1.5pt}"]
     lines += _tabular(shown, lambda board: [line for row in (*board.rows, *board.trivial) for line in _measured(row)])
     if any(board.published for board in shown):
@@ -56,7 +54,7 @@ def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> 
         rf"& \multicolumn{{{len(_REASONING)}}}{{c|}}{{Reasoning}} "
         rf"& \multicolumn{{{len(LABELS)}}}{{c|}}{{Understanding}} "
         rf"& \multicolumn{{{len(PEOPLE)}}}{{c}}{{Rated by people}} \\",
-        " & ".join(["System", *map(escaped, (*_REASONING, *LABELS, *PEOPLE))]) + r" \\",
+        _line("System", *map(escaped, (*_REASONING, *LABELS, *PEOPLE))),
     ]
     for board in shown:
         across = r"; ECS to ERS are across turns (CT)" if any(x.startswith("CT-") for x in board.reasoning) else ""
@@ -81,12 +79,15 @@ def escaped(text: str) -> str:
 def _measured(row: BoardRow) -> list[str]:
     """A row, and below it of how many items or dialogues its values are."""
     counts = ["" if cell is None or cell.n is None else str(cell.n) for cell in _cells(row)]
-    return [_row(row, _marked), *([" & ".join([r"\quad $n$", *counts]) + r" \\"] if any(counts) else [])]
+    return [_row(row, _marked), *([_line(r"\quad $n$", *counts)] if any(counts) else [])]
 
 
 def _row(row: BoardRow, shown: Callable[[Cell], str]) -> str:
-    cells = ["--" if cell is None else shown(cell) for cell in _cells(row)]
-    return " & ".join([escaped(row.name), *cells]) + r" \\"
+    return _line(escaped(row.name), *("--" if cell is None else shown(cell) for cell in _cells(row)))
+
+
+def _line(*cells: str) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _cells(row: BoardRow) -> list[Cell | None]:

@@ -16,13 +16,15 @@ from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
 from avemo_harness.report.summary import (
     METRIC_COLUMNS,
     defined_contrasts,
+    grader_notes,
+    metric_rows,
     not_asked,
     rated_by,
     result_notes,
     run_states,
 )
 from avemo_harness.report.table import Table, metric_cell
-from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interval, shown_value
+from avemo_harness.report.values import UNDEFINED, figure, mark_of, shown_interval, shown_value, span_of
 from avemo_harness.text import publishable
 
 _SHADES = 9
@@ -33,7 +35,9 @@ CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_o
 def overview(run: ScoredRun) -> dict[str, Any]:
     """The values of the template `report.html.j2`, but for those of single turns."""
     result = run.result
-    doubts = [note for note in result_notes(result) if not note.startswith(("replies judged by", "  "))]
+    graders = grader_notes(result)
+    told = (note for note in result_notes(result) if note not in graders)
+    doubts = [note for note in told if not note.startswith(("replies judged by", "  "))]
     doubts += [f"{name}: {not_asked(task)}" for name, task in result.tasks.items() if task.not_asked]
     return {
         "result": result,
@@ -51,6 +55,7 @@ def overview(run: ScoredRun) -> dict[str, Any]:
             )
             for name, contrast in defined_contrasts(result.groups[board.group])
         ],
+        "graders": [publishable(note.strip()) for note in graders],
         "people": list(_people(run)),
         "understanding": _understanding(run),
         "condition": _condition,
@@ -135,21 +140,18 @@ def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
 
 
 def _all_metrics(run: ScoredRun) -> Markup:
-    rows: list[list[str]] = []
-    for task in run.record.tasks:
-        result = run.result.tasks[task.task]
-        if result.status == "skipped":
-            rows.append([task.task, *[UNDEFINED] * 8])
-            continue
-        first: str = escaped(task.task)
-        if result.not_asked:
-            first += Markup(f"<br><small>{escaped(not_asked(result))}</small>")
-        counts = [f"{n:,}" for n in (result.n_clusters, result.n_invalid, result.n_errors, result.n_missing)]
-        for name, metric in result.metrics.items():
-            value = marked(shown_value(metric), mark_of(metric))
-            rows.append([first, name, value, shown_interval(metric, dash="–"), f"{metric.n:,}", *counts])
-            first, counts = "", [""] * len(counts)
-    return table(METRIC_COLUMNS, rows)
+    tasks = (run.result.tasks[task.task] for task in run.record.tasks)
+    rows = metric_rows(tasks, lambda cell: span_of(cell.interval, "–") or UNDEFINED, "{:,}".format)
+    return table(
+        METRIC_COLUMNS,
+        [[_task_head(task), name, marked(cell.text, cell.mark), *others] for task, name, cell, others in rows],
+    )
+
+
+def _task_head(task: TaskResult | None) -> str:
+    if task is None or not task.not_asked:
+        return task.task if task else ""
+    return escaped(task.task) + Markup(f"<br><small>{escaped(not_asked(task))}</small>")
 
 
 def _setup(run: ScoredRun) -> list[tuple[str, str]]:

@@ -165,19 +165,19 @@ def _at_hand(releases: RunReleases, record: RunRecord) -> tuple[dict[Dataset, Re
     """The run's releases that can be read here, and a sentence for each that cannot."""
     found: dict[Dataset, Release] = {}
     notes = []
-    for one in record.releases:
-        task = next(task for task in record.tasks if task.task in one.tasks)
+    for recorded in record.releases:
+        task = next(task for task in record.tasks if task.task in recorded.tasks)
         try:
             release = releases.load(task)
         except AvemoError as error:
             notes.append(f"without the users' words and recordings, since the release is not at hand: {error}")
             continue
-        if release.fingerprint == one.fingerprint:
-            found[dataset_of(one)] = release
+        if release.fingerprint == recorded.fingerprint:
+            found[dataset_of(recorded)] = release
         else:
             notes.append(
                 f"without the users' words and recordings: {release.source} has changed since the run, its content is "
-                f"{release.fingerprint[:12]} and was {one.fingerprint[:12]}"
+                f"{release.fingerprint[:12]} and was {recorded.fingerprint[:12]}"
             )
     return found, notes
 
@@ -190,7 +190,7 @@ def _withheld(record: RunRecord, releases: RunReleases, found: Mapping[Dataset, 
         withheld["user"] = "the users' recordings must not be passed on and are left out"
     if record.answers_from_release and private:
         withheld["reply"] = "the replies are the release's own recordings, and are left out too"
-    elif record.answers_from_release and any(dataset_of(one) not in found for one in record.releases):
+    elif record.answers_from_release and any(dataset_of(recorded) not in found for recorded in record.releases):
         withheld["reply"] = (
             "the replies are recordings of a release that is not at hand, and are left out, since nothing says here "
             "whether they may be passed on"

@@ -112,8 +112,7 @@ class Sources:
         if not entry.pair:
             return release.dialogue(entry.shown["dialogue"]).turns[int(entry.shown["turn"])].clip
         pair = release.pair(entry.pair)
-        heard = release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn].clip
-        seen = release.dialogue(pair.video_dialogue_id).turns[pair.video_turn].clip
+        heard, seen = release.turn(pair.audio).clip, release.turn(pair.video).clip
         return self.conditions.conflict(heard, seen) if heard and seen else None
 
 
@@ -121,9 +120,9 @@ def embed(entries: Sequence[Entry], sources: Sources) -> Recordings:
     """Small copies inside the page, those of the most interesting turns first, within bounds."""
     shared = replace(sources, releases={}) if "user" in sources.withheld else sources
     if "reply" in sources.withheld:
-        entries = [replace(one, speech=None) for one in entries]
-    recorded = [one for one in entries if one.speech or one.dataset in shared.releases]
-    chosen = sorted(recorded, key=lambda one: -one.interest)[:MOST_TURNS_EMBEDDED]
+        entries = [replace(entry, speech=None) for entry in entries]
+    recorded = [entry for entry in entries if entry.speech or entry.dataset in shared.releases]
+    chosen = sorted(recorded, key=lambda entry: -entry.interest)[:MOST_TURNS_EMBEDDED]
     unreadable: list[str] = []
     kept: dict[str, Mapping[Speaker, Recording]] = {}
     spent = 0

@@ -115,6 +115,18 @@ def test_an_emotion_that_is_nearly_always_right_is_told(acted: list[Dialogue]) -
     assert summary.endswith("saying happy always is right 93% of the time")
 
 
+def test_shares_are_of_the_labels_that_there_are(acted: list[Dialogue]) -> None:
+    names = ["joy", "anger", "fear", "disgust", "sad"]
+    own = [
+        replace(one, turns=(replace(one.turns[0], emotion=names[index % 5], clip=None), *one.turns[1:]))
+        for index, one in enumerate(acted[:50])
+    ]
+    passed = told(check_balance(material_of({"test": own})))
+    assert passed == ("pass", "test: sad 20%, anger 20%, disgust 20%, fear 20%, joy 20%")
+    few = told(check_balance(material_of({"test": own[:24]})))
+    assert few == ("cannot tell", "test: 24 of 24 user turns have a label; shares take 25 or more")
+
+
 def test_one_clip_with_two_labels_fails(acted: list[Dialogue]) -> None:
     twice = [acted[0], replace(changed([acted[0]], lambda turn: replace(turn, emotion="sad"))[0], dialogue_id="again")]
     verdict, summary = told(check_balance(material_of({"test": twice})))
@@ -220,7 +232,7 @@ def test_durations_of_clips_that_could_not_be_read_are_left_open(material: Surve
 def sides(material: SurveyedConfig) -> list[tuple[ConflictPair, Turn]]:
     """Every pair with the turn whose sound it has."""
     release = material.releases["test"]
-    return [(pair, release.dialogue(pair.audio_dialogue_id).turns[pair.audio_turn]) for pair in release.pairs]
+    return [(pair, release.turn(pair.audio)) for pair in release.pairs]
 
 
 def first(pairs: Pairs, **values: object) -> Pairs:

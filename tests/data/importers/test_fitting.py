@@ -15,6 +15,7 @@ from support.people_clips import (
     browser_recording,
     clip_without_edit_list,
     flash_and_click,
+    odd_clip,
     piped_wave,
     prores_clip,
     recorded,
@@ -30,10 +31,6 @@ from avemo_harness.data.importers.recordings import fit_conditions
 from avemo_harness.errors import MediaError
 
 CONFIG = "singleturn_synthetic"
-
-
-def odd_clip() -> bytes:
-    return recorded([pattern(index, 63, 65) for index in range(10)], melody(0.4), codecs=("mpeg4", "aac"))
 
 
 def av1_clip() -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from support.corpus_trees import (
     LFS_POINTER,
     pack_multidialog,
@@ -23,10 +24,11 @@ from support.corpus_trees import (
     write_multidialog,
 )
 from support.hub_server import Repository, serve
+from support.hub_uploads import client_of
 from support.imports import import_corpus
 
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.data.importers.source import LocalFiles, Source, open_source
+from avemo_harness.data.importers.source import HubFiles, LocalFiles, Source, open_source
 from avemo_harness.errors import MediaError, ReleaseError
 
 ROWS = tuple((1, n, "ab"[n % 2], "Happy" if n % 4 else "Sad") for n in range(8))
@@ -226,6 +228,18 @@ def test_a_place_that_is_nothing_is_an_error(tmp_path: Path) -> None:
     for location in ("nowhere", str(tmp_path / "notes.txt"), str(tmp_path / "none")):
         with pytest.raises(ReleaseError, match="expected a folder, an archive"):
             open_source(location)
+
+
+def test_what_the_hub_does_not_give_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = HubFiles("lab/clips", "0" * 40)
+    advice = "access was granted, or download the files and name their folder$"
+    refused = pytest.raises(ReleaseError, match=rf"^lab/clips@00000000: cannot be read from the Hub \(.*403.*{advice}")
+    with serve(Repository("lab/clips", {}, refusal=403)) as hub, client_of(hub), refused:
+        files.names()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ReleaseError, match=rf"^lab/clips@00000000: a\.csv: cannot be read from the Hub \(.*{advice}"):
+        files.local("a.csv")
 
 
 def test_a_hub_that_has_no_such_corpus_is_an_error(tmp_path: Path) -> None:

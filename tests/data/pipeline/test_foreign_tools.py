@@ -107,7 +107,7 @@ def test_conflict_pairs_show_one_picture(built: Path, provenance: list[dict[str,
         pairs = load_release(str(built / "release"), split).pairs
         assert len(pairs) == 2
         for pair in pairs:
-            assert shown[pair.audio_dialogue_id, pair.audio_turn] == shown[pair.video_dialogue_id, pair.video_turn]
+            assert shown[pair.audio] == shown[pair.video]
 
 
 def test_a_key_is_written_nowhere(built: Path) -> None:

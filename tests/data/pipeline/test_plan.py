@@ -14,7 +14,7 @@ from avemo_harness.data.pipeline.config import BuildConfig, PortraitConfig, Spli
 from avemo_harness.data.pipeline.plan import (
     MULTI,
     SINGLE,
-    PlannedDialogue,
+    PlannedTake,
     choose_portrait,
     plan_release,
     read_portraits,
@@ -26,8 +26,8 @@ CONFIG = BuildConfig()
 WRITER = BuiltinWriter(BuiltinWriter.Arguments())
 
 
-def by_story(planned: tuple[PlannedDialogue, ...]) -> dict[str, list[PlannedDialogue]]:
-    stories: dict[str, list[PlannedDialogue]] = defaultdict(list)
+def by_story(planned: tuple[PlannedTake, ...]) -> dict[str, list[PlannedTake]]:
+    stories: dict[str, list[PlannedTake]] = defaultdict(list)
     for one in planned:
         stories[one.story].append(one)
     return stories

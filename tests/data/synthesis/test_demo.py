@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +19,15 @@ import pytest
 from avemo_harness import media
 from avemo_harness.benchmark.release import EMOTIONS, Release
 from avemo_harness.benchmark.release_loader import load_release
-from avemo_harness.data.synthesis.demo import DemoPlan, DemoSize, PlannedDialogue, PlannedTurn, build_demo, plan_demo
+from avemo_harness.data.synthesis.demo import (
+    DemoPlan,
+    DemoSize,
+    PlannedDialogue,
+    PlannedTurn,
+    build_demo,
+    demo_release,
+    plan_demo,
+)
 from avemo_harness.errors import ReleaseError
 
 
@@ -106,6 +116,23 @@ def speakers(dialogues: Iterable[PlannedDialogue]) -> set[str]:
 
 def test_equal_sizes_give_equal_plans(plan: DemoPlan) -> None:
     assert plan == plan_demo()
+
+
+PLAN = "a5898972e5186566ab16ff71defc6370697ac6b9a173ac9bee5732e9047b5116"
+"""SHA-256 of the plan's repr, names of classes and fields included."""
+
+
+def test_a_demo_that_was_made_before_is_found_again_by_its_plan_and_the_libraries(
+    plan: DemoPlan, tmp_path: Path
+) -> None:
+    assert hashlib.sha256(repr(plan).encode()).hexdigest() == PLAN
+    versions = [f"{name} {version(name)}" for name in ("av", "numpy", "pillow")]
+    digest = hashlib.sha256(f"({plan!r}, {versions!r})".encode()).hexdigest()
+    folder = tmp_path / f"demo-v1-{digest[:10]}"
+    folder.mkdir()
+    (folder / "README.md").write_text("made before")
+    assert demo_release(tmp_path) == folder
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_four_emotions_are_exactly_balanced_in_each_part_and_for_each_speaker(plan: DemoPlan) -> None:

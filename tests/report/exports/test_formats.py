@@ -37,10 +37,11 @@ from avemo_harness.report.exports.formats import (
     spreadsheet,
 )
 from avemo_harness.report.exports.latex import escaped, latex
+from avemo_harness.report.exports.markdown import markdown
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.report.values import SENTENCES
 from avemo_harness.scorers.base import Judge, MetricValue
-from avemo_harness.text import publishable, safe_cell
+from avemo_harness.text import printable, publishable, safe_cell
 
 NAMES = ["full_av", "audio_only", "video_only"]
 ON_THE_HUB = Publication("me/model", "me/release", "https://example.org/run")
@@ -207,6 +208,41 @@ def test_the_table_compiles_with_any_name(run: ScoredRun, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2_000:]
     assert (tmp_path / "paper.pdf").stat().st_size > 0
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The rows of all tables of a Markdown text as its readers see them; nothing in it is more than text but marks."""
+    from markdown_it import MarkdownIt
+
+    rows: list[list[str]] = []
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        parts = token.children or ()
+        assert token.type != "html_block"
+        assert {part.content for part in parts if part.type == "html_inline"} <= {"<sup>", "</sup>"}
+        assert {part.type for part in parts} <= {"text", "text_special", "html_inline"}
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and token.level == 4:
+            rows[-1].append("".join(part.content for part in parts))
+    return rows
+
+
+def test_the_markdown_table_has_the_values_of_the_row_and_apart_the_published_ones(run: ScoredRun) -> None:
+    split = "multiturn_synthetic"
+    (text,) = markdown(of_split(run, split), ON_THE_HUB).values()
+    measured, published = map(cells_of, text.split("\n### "))
+    assert measured[0] == ["system", "Acc_AV", "F1_AV", "Acc_A", "Acc_V", "AAR", "VAR", "OLR"]
+    assert [row[:2] for row in measured[1:]] == [["me/model", "0.900"], ["95 % interval", "0.555-0.997"], ["n", "10"]]
+    assert published[0][:4] == ["system", "CT-ECS", "CT-EBS", "CT-EBS_dir"]
+    assert [row[0] for row in published[1:]][: len(published_rows(split))] == [x.system for x in published_rows(split)]
+    assert text.count("| --- | ---: |") == len(re.findall(r"^\| ---", text, re.MULTILINE))
+
+
+def test_the_markdown_table_shows_any_name_as_it_is(run: ScoredRun) -> None:
+    for name in hostile_texts():
+        text = markdown(named(run, name), Publication())["table.md"]
+        (row,) = (row for row in cells_of(text) if row[1] == "0.900")
+        assert row[0] == " ".join(printable(" ".join(publishable(name).split())).split())
 
 
 NOBODY = Publication()

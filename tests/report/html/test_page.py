@@ -19,6 +19,7 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.html.page import media_location, report_page
 from avemo_harness.report.html.recordings import MediaLocation, Recordings
 from avemo_harness.report.scored_run import PeopleScores, people_columns, read_scored_run
+from avemo_harness.report.summary import format_results
 from avemo_harness.scorers.base import Judge, MetricValue
 
 
@@ -88,6 +89,16 @@ def test_turns_that_were_not_asked_are_counted_with_their_task_and_among_the_dou
     assert f"{task.task}: {said}" in text
     (row,) = (line for line in text.splitlines() if line.split()[:1] == [task.task] and "accuracy" in line)
     assert said in row
+
+
+def test_all_metrics_lists_replies_that_wait_for_a_judge_as_the_terminal_does(finished: Finished) -> None:
+    result = read_scored_run(finished.folder).result
+    task = replace(result.tasks["multiturn_synthetic_reply"], metrics={}, n_spoken=7, n_answered=1_234)
+    unjudged = replace(result, tasks={**result.tasks, task.task: task})
+    pages = text_of(made(finished, result=unjudged)).partition("All metrics")[2]
+    for text, n in ((pages, "1,234"), (format_results(unjudged), "1234")):
+        (row,) = (line.split() for line in text.splitlines() if line.split()[:1] == [task.task])
+        assert row[1:5] == ["spoken", "7/1234", "—", n]
 
 
 def test_ratings_of_people_join_the_table(finished: Finished) -> None:

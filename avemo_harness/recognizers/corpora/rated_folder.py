@@ -1,4 +1,4 @@
-"""A user's own recordings: a table of labelled clips, or a folder of recordings beside their ratings."""
+"""A user's own recordings: a folder of them with a table of ratings beside each."""
 
 from __future__ import annotations
 
@@ -6,93 +6,18 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.text_tables import Table, read_table
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps, step_times
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import interpolated, window_means
-from avemo_harness.recognizers.corpora.tables import Row, Table, path_spellings, read_table
 from avemo_harness.recognizers.features.base import RATE_HZ
-from avemo_harness.recognizers.placement import Intensity
-from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, RatedRecording, left_out, parse_part
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledClipsArguments:
-    """
-    Args:
-        path: of the table, with columns path, label, speaker, and where they are known face, part, dialogue, intensity
-            (low, medium or high).
-    """
-
-    path: Path
-
-
-def read_labelled_clips(arguments: LabelledClipsArguments) -> Corpus:
-    """Every row whose label is one of the benchmark's emotions, in the order of the table.
-
-    Raises:
-        ReleaseError: the table is missing or malformed, names a file twice or one that is not there, or has no row with
-            such a label.
-        MediaError: a clip cannot be read.
-    """
-    path = arguments.path.expanduser()
-    table = read_table(path, ",")
-    for name in ("path", "label", "speaker"):
-        table.find(name)
-    dropped = Counter(f"label {label}" for row in table.rows if (label := _label(table, row)) not in EMOTIONS)
-    rows = [row for row in table.rows if _label(table, row) in EMOTIONS]
-    if not rows:
-        raise ReleaseError(
-            f"{path}: expected rows with a label of {', '.join(EMOTIONS)}, found none among {len(table.rows)} rows; "
-            "translate the labels"
-        )
-    known: set[Path] = set()
-    recordings = []
-    with LocalClips(path.parent) as clips:
-        for row in rows:
-            meant = [path.parent / one for one in path_spellings(table.text(row, "path"))]
-            clip = next((one for one in meant if one.is_file()), meant[0])
-            if not clip.is_file() or clip in known:
-                problem = "is there twice" if clip in known else "is no file"
-                raise ReleaseError(f"{path}:{row.line}: {str(clip)!r} {problem}; correct the path")
-            known.add(clip)
-            recordings.append(_recording(table, row, clip, clips))
-    return Corpus(path.stem, (), tuple(recordings), left_out(dropped))
-
-
-def _label(table: Table, row: Row) -> str:
-    return table.text(row, "label").lower()
-
-
-def _recording(table: Table, row: Row, clip: Path, clips: LocalClips) -> LabelledRecording:
-    where = f"{table.path}:{row.line}"
-    name, speaker, part = (table.text(row, column) for column in ("path", "speaker", "part"))
-    if not speaker:
-        raise ReleaseError(f"{where}: expected a speaker, found nothing; give each person a name")
-    return LabelledRecording(
-        recording_id=name,
-        speaker=speaker,
-        face=table.text(row, "face") or speaker,
-        label=_label(table, row),
-        part=parse_part(part, where) if part else None,
-        dialogue=table.text(row, "dialogue") or name,
-        streams=clips.streams(clip),
-        intensity=_intensity(table.text(row, "intensity"), where),
-    )
-
-
-def _intensity(text: str, where: str) -> Intensity | None:
-    found: dict[str, Intensity] = {name: name for name in get_args(Intensity)}
-    if text and text.lower() not in found:
-        raise ReleaseError(f"{where}: expected the intensity {', '.join(found)}, or nothing, found {text!r}")
-    return found.get(text.lower())
-
+from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, left_out, parse_part
 
 RatingScale = Literal["hundred", "signed", "unit"]
 """hundred: from -100 to 100; signed: from -1 to 1; unit: from 0 to 1, 0.5 = neutral."""

@@ -7,15 +7,17 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
-from avemo_harness.files import read_file
+from avemo_harness.files import check_file, read_file
 from avemo_harness.registry import hint
 
 # UTF-32 first: its mark of little-endian order begins like that of UTF-16.
@@ -101,11 +103,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. Names of columns are lower case without blanks around them; rows without any text are left out."""
+    """A table. Names of columns are lower case without blanks around them; rows without any text are left out.
+
+    Args:
+        header: names of the columns as the file writes them.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    header: tuple[str, ...]
 
     def has(self, *names: str) -> bool:
         """True where a column has one of these names."""
@@ -150,11 +157,47 @@ def read_table(path: Path, delimiter: str) -> Table:
     Raises:
         ReleaseError: the file is missing or empty, names a column twice, or has more cells in a row.
     """
+    return parse_table(path, read_text(path), delimiter)
+
+
+def read_text(path: Path) -> str:
+    """Read the text of a table, in whatever encoding.
+
+    Raises:
+        ReleaseError: the file is missing or no text.
+    """
     try:
         data = read_file(path)
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
-    return parse_table(path, decode_text(data, str(path)), delimiter)
+    return decode_text(data, str(path))
+
+
+def read_beginning(path: Path, delimiter: str, rows: int) -> Table:
+    """Read a table's first rows, at most `rows`, without reading further; else as `read_table`."""
+    found: list[bytes] = []
+
+    def lines() -> Iterator[str]:
+        for line in handle:
+            found.append(line)
+            # Delimiters, quotes and ends of lines are the same bytes in all encodings but the wide ones.
+            yield line.decode("latin-1")
+
+    try:
+        check_file(path)
+        with open(path, "rb") as handle:
+            first = handle.readline()
+            if _wide_encoding(first) is not None:
+                return read_table(path, delimiter)
+            handle.seek(0)
+            used = _find_delimiter(first.decode("latin-1"), delimiter)
+            # What is wrong with them is told by the one that parses them.
+            with suppress(csv.Error):
+                for _ in islice(csv.reader(lines(), delimiter=used), rows + 1):
+                    pass
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+    return parse_table(path, decode_text(b"".join(found), str(path)), delimiter)
 
 
 def whole_number(text: str) -> int | None:
@@ -210,7 +253,7 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
             )
         if any(row.cells):
             filled.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
-    return Table(path, columns, tuple(filled))
+    return Table(path, columns, tuple(filled), tuple(name.strip() for name in header))
 
 
 def _require_closed_quotes(path: Path, lines: Sequence[str], start: int, end: int, delimiter: str) -> None:

@@ -19,6 +19,7 @@ from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import publishable, safe_cell
 
 HARNESS = "avemo-harness"
@@ -110,7 +111,9 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
         parts.append({"generate": f"{named} generated", "rank": f"{named} ranked"}[task.output.method])
     if isinstance(task.output, ChoiceOutput):
         parts.append(f"options {task.output.order}")
-    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in task.scorers if scorer.parameters]
+    # A grader is named below, by what its results hold; its parameters may hold addresses.
+    told = [scorer for scorer in task.scorers if scorer.parameters and scorer.name != RUBRIC]
+    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in told]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if (grader := run.result.tasks[task.task].grader) is not None:
@@ -123,7 +126,7 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
 
 
 def _given(parameters: Mapping[str, Any]) -> str:
-    """Parameters of a scorer in a cell, such as a long rubric only by its beginning."""
+    """Parameters of a scorer in a cell, long ones by their beginning."""
     return publishable(" ".join(f"{name}={str(value)[:40]}" for name, value in sorted(parameters.items())))
 
 

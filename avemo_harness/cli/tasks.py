@@ -220,7 +220,7 @@ def _print_messages(request: Request) -> None:
 
     for message in request.messages:
         for block in message.content:
-            what = block.text if isinstance(block, Text) else _clip_facts(block)
+            what = block.text.removeprefix("\n") if isinstance(block, Text) else _clip_facts(block)
             show(f"  {message.role:<9} {what}")
 
 

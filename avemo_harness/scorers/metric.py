@@ -331,5 +331,6 @@ ANSWERS_OF: dict[str, tuple[str, ...]] = {
     "numbers": ("number",),
     "text_match": ("text",),
     "text_similarity": ("text", "spoken_response"),
+    RUBRIC: ("text", "spoken_response"),
 }
 """By scorer, the types of output that it scores; one that is missing here scores any."""

@@ -17,11 +17,10 @@ from avemo_harness.errors import StorageError, StoreError
 from avemo_harness.files import write_atomically
 from avemo_harness.run.json_files import (
     LineWriter,
-    complete_lines,
-    cut_after,
-    parse_line,
+    appending_writer,
     read_sealed_json,
     sealed_json,
+    take_rows,
 )
 from avemo_harness.scorers.base import Grader, Grading
 
@@ -84,30 +83,21 @@ class Gradings:
         return self._read()[1]
 
     def _read(self) -> tuple[dict[SampleKey, Grade], list[str]]:
-        path = self._path("jsonl")
         found: dict[SampleKey, Grade] = {}
-        damage: list[str] = []
-        for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
-            try:
-                row = parse_line(line)
-                sample = (row["task"], row["item"], row["answer"], int(row.get("sample", 0)))
-                value = row.get("grade")
-                grade = Grade(
-                    row["key"], None if value is None else float(value), row.get("reason", ""), row.get("error")
-                )
-                if grade.grade is not None or sample not in found or found[sample].grade is None:
-                    found[sample] = grade
-            except (ValueError, TypeError, KeyError) as error:
-                where = f"{path.relative_to(self.folder)}, line {number}"
-                damage.append(f"{where}: damaged ({error}); avemo-eval grade RUN grades its answer again")
-        return found, damage
+
+        def take(row: Mapping[str, Any]) -> None:
+            sample = (row["task"], row["item"], row["answer"], int(row.get("sample", 0)))
+            value = row.get("grade")
+            grade = Grade(row["key"], None if value is None else float(value), row.get("reason", ""), row.get("error"))
+            if grade.grade is not None or sample not in found or found[sample].grade is None:
+                found[sample] = grade
+
+        advice = "avemo-eval grade RUN grades its answer again"
+        return found, take_rows(self._path("jsonl"), self.folder, take, advice)
 
     def writer(self) -> LineWriter:
         """Appends grades (`grade_row`); what a killed grader left half written is cut off first."""
-        path = self._path("jsonl")
-        if path.exists():
-            cut_after(path, complete_lines(path)[1])
-        return LineWriter(path)
+        return appending_writer(self._path("jsonl"))
 
     def of_answers(self, task: str, answers: Mapping[ItemKey, StoredResponse], samples: int) -> dict[ItemKey, Grading]:
         """The gradings of a task's answers; those that were never asked for have none.

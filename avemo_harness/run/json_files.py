@@ -153,6 +153,33 @@ _LATEST_S = 1e11
 """Some thousand years from now."""
 
 
+def appending_writer(path: Path) -> LineWriter:
+    """Appends lines to a file that one process writes at a time; a line that a kill left half written is cut off."""
+    if path.exists():
+        cut_after(path, complete_lines(path)[1])
+    return LineWriter(path)
+
+
+def take_rows(path: Path, folder: Path, take: Callable[[Mapping[str, Any]], None], advice: str) -> list[str]:
+    """Hand every whole line of a file to a function; there are none where the file is missing.
+
+    Args:
+        folder: which the sentences name the file within.
+        take: a ValueError, TypeError or KeyError of it says that the line is damaged.
+        advice: what makes up for a damaged line.
+
+    Returns:
+        A sentence for each damaged line.
+    """
+    damage = []
+    for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
+        try:
+            take(parse_line(line))
+        except (ValueError, TypeError, KeyError) as error:
+            damage.append(f"{path.relative_to(folder)}, line {number}: damaged ({error}); {advice}")
+    return damage
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerTiming:
     """One worker's time in a run.

@@ -26,11 +26,10 @@ from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities,
 from avemo_harness.recognizers.recordings import Modality, Recording, SingleModality
 from avemo_harness.run.json_files import (
     LineWriter,
-    complete_lines,
-    cut_after,
-    parse_line,
+    appending_writer,
     read_sealed_json,
     sealed_json,
+    take_rows,
 )
 from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.scorers.base import Judge, Judgement, UserView
@@ -75,24 +74,17 @@ class Judgements:
         return self._read()[1]
 
     def _read(self) -> tuple[dict[ItemKey, Judgement], list[str]]:
-        path = self._path("jsonl")
         found: dict[ItemKey, Judgement] = {}
-        damage: list[str] = []
-        for number, line in enumerate(complete_lines(path)[0] if path.exists() else [], 1):
-            try:
-                row = parse_line(line)
-                found[row["task"], row["item"]] = self._judgement(row)
-            except (ValueError, TypeError, KeyError) as error:
-                where = f"{path.relative_to(self.folder)}, line {number}"
-                damage.append(f"{where}: damaged ({error}); avemo-eval judge RUN judges its item again")
-        return found, damage
+
+        def take(row: Mapping[str, Any]) -> None:
+            found[row["task"], row["item"]] = self._judgement(row)
+
+        advice = "avemo-eval judge RUN judges its item again"
+        return found, take_rows(self._path("jsonl"), self.folder, take, advice)
 
     def writer(self) -> LineWriter:
         """Appends judgements (`judgement_row`); what a killed judge left half written is cut off first."""
-        path = self._path("jsonl")
-        if path.exists():
-            cut_after(path, complete_lines(path)[1])
-        return LineWriter(path)
+        return appending_writer(self._path("jsonl"))
 
     def _judgement(self, row: Mapping[str, Any]) -> Judgement:
         values = {field.name: row[field.name] for field in fields(Judgement) if field.name in row}

@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.options import Command, add_data_options, data_values
-from avemo_harness.cli.output import show
-from avemo_harness.errors import TaskError
+from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
 from avemo_harness.text import printable
 
 if TYPE_CHECKING:
-    from avemo_harness.benchmark.release import Clip
-    from avemo_harness.benchmark.request import Request
     from avemo_harness.benchmark.task_file import Task
     from avemo_harness.benchmark.task_library import TaskLibrary
 
@@ -145,12 +142,17 @@ SHOW_HELP = """Print a task: its resolved settings, where each came from, and th
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
-    parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
+    parser.add_argument(
+        "--n", type=int, default=0, metavar="N", help="print the messages and name the clips of the first N questions"
+    )
+    parser.add_argument("--save", metavar="DIR", help="write the clips of these questions there, to play them")
     _add_include_path(parser)
     add_data_options(parser.add_argument_group("which questions"))
 
 
 def execute_show(args: argparse.Namespace) -> int:
+    if args.save is not None and not args.n:
+        raise UsageError("--save writes the clips of questions; say of how many with --n N")
     for task in _task_library(args).load([args.task]):
         print(f"{task.name}  version {task.spec.version}  digest {task.digest[:12]}")
         if args.resolved:
@@ -158,7 +160,10 @@ def execute_show(args: argparse.Namespace) -> int:
         elif not args.n:
             print(json.dumps(task.spec.model_dump(mode="json", exclude_none=True), indent=1, ensure_ascii=False))
     if args.n:
-        _print_questions(args)
+        from avemo_harness.cli.questions import print_questions
+
+        save = None if args.save is None else Path(args.save)
+        print_questions(args.task, args.n, data_values(args), include_path=args.include_path, save=save)
     return 0
 
 
@@ -182,45 +187,6 @@ def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | 
     if isinstance(values, list) and any(isinstance(value, dict | list) for value in values):
         return [leaf for key, value in enumerate(values) for leaf in _leaves(value, (*path, key))]
     return [(path, values)]
-
-
-def _print_questions(args: argparse.Namespace) -> None:
-    """Print what a model that looks at nothing would be asked: the messages are the same for all models."""
-    import tempfile
-
-    from avemo_harness.run.config import RunConfig
-    from avemo_harness.run.prepare import prepare
-
-    asked = {"model": "random", "tasks": [args.task], "include_path": args.include_path, **data_values(args)}
-    config = RunConfig.from_mapping(asked, "command line")
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(config, output_path=folder)
-        questions = [question for unit in prepared.units for question in unit.questions]
-        for question in questions[: args.n]:
-            request = question.builder.request(question.item)
-            show(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
-            _print_messages(request)
-
-
-def _print_messages(request: Request) -> None:
-    from avemo_harness.benchmark.request import Text
-
-    for message in request.messages:
-        for block in message.content:
-            what = block.text if isinstance(block, Text) else _clip_facts(block)
-            show(f"  {message.role:<9} {what}")
-
-
-def _clip_facts(clip: Clip) -> str:
-    from avemo_harness import media
-
-    info = media.probe(clip.read())
-    parts = [f"clip {clip.sha256[:12]}"]
-    if info.video:
-        parts.append(f"{info.video.width}x{info.video.height}, {info.video.fps:g} fps, {info.video.duration_s:.2f} s")
-    if info.sound:
-        parts.append(f"sound {info.sound.rate} Hz, {info.sound.duration_s:.2f} s")
-    return f"[{'; '.join(parts)}]"
 
 
 VALIDATE_HELP = (

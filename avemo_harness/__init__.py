@@ -5,7 +5,7 @@ The names below are imported when first used, so that importing the package cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ def evaluate(
     batch_size: BatchSize = None,
     device: str | None = None,
     recognizer: str | None = None,
+    grader: str | None = None,
+    grader_args: Mapping[str, Any] | None = None,
     max_errors: int = 0,
     **options: Any,
 ) -> RunResult:
@@ -48,6 +50,8 @@ def evaluate(
         device: where a neural model should run.
         recognizer: judges spoken replies; see `avemo_harness.run.prepare.find_judge`. Where nobody names a judge of
             people, a warning lists the ways to one before the model is asked, and the replies stay unjudged.
+        grader, grader_args: the model that grades answers by a rubric, and its arguments; by default the task's. Where
+            it cannot work, a warning says how to grade later.
         max_errors: items that may fail alike one after the other before the run is ended; 20 may in any case.
         options: the other fields of `avemo_harness.run.config.RunConfig`: ``model_args``, ``dataset``, ``limit``, …
 
@@ -59,6 +63,7 @@ def evaluate(
 
     from avemo_harness.report.results import score_run
     from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.grading import NamedGrader, check_rubrics, grade_if_possible
     from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
@@ -69,8 +74,14 @@ def evaluate(
     prepared = prepare(config, output_path=output_path, device=device, model=given)
     if advice := find_judge(prepared.folder, recognizer, prepared.releases).advice:
         warnings.warn(advice, stacklevel=2)
+    named = NamedGrader(grader, grader_args or {})
+    check_rubrics(prepared.folder, named, prepared.releases)
     prepared.ask(batch_size=batch_size, max_errors=max_errors)
     judge_replies(prepared.folder, recognizer, prepared.releases, device=device)
+    if problem := grade_if_possible(
+        prepared.folder, named, prepared.releases, prepared.say, device=device, max_errors=max_errors
+    ):
+        warnings.warn(problem, stacklevel=2)
     return score_run(prepared.folder)
 
 

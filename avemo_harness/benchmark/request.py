@@ -86,6 +86,7 @@ class Request:
         key: digest of everything that may change the answer (`request_key`).
         dialogue_id, turn_index: where the question stands in the release; labels are never in a request.
         item: what asks it, without labels; only for a model whose answers are kept by item.
+        schema: JSON schema of the text that is asked for, for models that can hold an answer to it; part of no key.
     """
 
     key: str
@@ -95,6 +96,7 @@ class Request:
     output: ModelOutput
     generation: GenerationSpec
     item: Item | None = None
+    schema: Mapping[str, Any] | None = None
 
     @property
     def seed(self) -> int:

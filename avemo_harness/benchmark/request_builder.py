@@ -128,7 +128,7 @@ class RequestBuilder:
     def _question(
         self, dialogue: Dialogue, turn: Turn, clip: Clip | None, order: tuple[int, ...] = ()
     ) -> Iterable[Message]:
-        labels = self.task.output.labels if isinstance(self.task.output, LabelOutput) else tuple(LETTERS[: len(order)])
+        labels = _named_labels(self.task, order)
         for template in self.task.messages:
             content: list[Text | Clip] = []
             for block in template.content:
@@ -144,8 +144,8 @@ class RequestBuilder:
 
     def _options(self, turn: Turn, order: tuple[int, ...]) -> Iterable[Text | Clip]:
         """The options behind their letters: texts as lines of one block, recordings each as a block of its own."""
-        lettered = [(letter, turn.choices[index]) for letter, index in zip(LETTERS, order, strict=False)]
-        texts = [f"{letter}. {option}" for letter, option in lettered if isinstance(option, str)]
+        lettered = _lettered(turn, order)
+        texts = _lines_of_options(lettered)
         if texts:
             yield Text("\n".join(texts))
         condition = self.task.condition
@@ -153,3 +153,50 @@ class RequestBuilder:
             if isinstance(option, Clip):
                 yield Text(f"{letter}.")
                 yield self.conditions.shown(option, condition.name, condition.noise)
+
+
+def _named_labels(task: TaskSpec, order: tuple[int, ...]) -> tuple[str, ...]:
+    return task.output.labels if isinstance(task.output, LabelOutput) else tuple(LETTERS[: len(order)])
+
+
+def _lettered(turn: Turn, order: tuple[int, ...]) -> list[tuple[str, str | Clip]]:
+    return [(letter, turn.choices[index]) for letter, index in zip(LETTERS, order, strict=False)]
+
+
+def _lines_of_options(lettered: Iterable[tuple[str, str | Clip]]) -> list[str]:
+    return [f"{letter}. {option}" for letter, option in lettered if isinstance(option, str)]
+
+
+def question_words(task: TaskSpec, release: Release, item: Item) -> str:
+    """The texts of an item's question, without recordings; where it has none, the words of the asked turn.
+
+    Raises:
+        TaskError: a template fails.
+    """
+    dialogue = release.dialogue(item.dialogue_id)
+    turn = dialogue.turns[item.turn_index]
+    parts: list[str] = []
+    for block in (block for message in task.messages for block in message.content):
+        if isinstance(block, TextTemplate):
+            parts.append(render(block.text, turn, dialogue, _named_labels(task, item.order)))
+        elif isinstance(block, ChoicesTemplate):
+            parts += _lines_of_options(_lettered(turn, item.order))
+    return "\n".join(parts) or turn.text
+
+
+def history_words(task: TaskSpec, release: Release, item: Item, own_replies: Mapping[int, str]) -> str:
+    """What was said before the asked turn, a line a turn; empty for a task that is asked without a history.
+
+    Args:
+        own_replies: the model's replies to earlier user turns, by turn, where these are the task's history.
+    """
+    if task.context.turns == "none":
+        return ""
+    lines = []
+    for turn in release.dialogue(item.dialogue_id).turns[: item.turn_index]:
+        if turn.role == "user":
+            own = own_replies.get(turn.turn_index)
+            lines += [f"user: {turn.text}", *([] if own is None else [f"assistant: {own}"])]
+        elif not task.context.needs_own_replies:
+            lines.append(f"assistant: {turn.text}")
+    return "\n".join(lines)

@@ -26,6 +26,9 @@ Of `row` any column may be used but those that hold the label, the answer, the r
 """
 _ANY_PROPERTY = frozenset({"row"})
 
+RUBRIC_NAMES = ("question", "answer", "reference", "history", "row")
+"""Names that the rubric of a grader may use: of an item all that is text, the true answer too."""
+
 FILTERS = frozenset({"capitalize", "first", "join", "last", "length", "lower", "replace", "title", "trim", "upper"})
 MAX_DEPTH = 20
 
@@ -98,18 +101,15 @@ def render(text: str, turn: Turn, dialogue: Dialogue, labels: tuple[str, ...]) -
     Raises:
         TaskError: the template asks for something that the turn or dialogue does not have, or fails otherwise.
     """
-    if "{" not in text:
-        return text
-    try:
-        return _compiled(text).render(
-            turn={name: getattr(turn, name) for name in NAMES["turn"]},
-            dialogue={name: getattr(dialogue, name) for name in NAMES["dialogue"]},
-            labels=labels,
-            row=turn.row,
-        )
-    # A template is its author's program: it can raise anything.
-    except Exception as error:
-        raise TaskError(f"template {text[:60]!r}: {error}") from error
+    return fill(
+        text,
+        {
+            "turn": {name: getattr(turn, name) for name in NAMES["turn"]},
+            "dialogue": {name: getattr(dialogue, name) for name in NAMES["dialogue"]},
+            "labels": labels,
+            "row": turn.row,
+        },
+    )
 
 
 def render_row(text: str, row: Mapping[str, Any]) -> str:
@@ -118,8 +118,19 @@ def render_row(text: str, row: Mapping[str, Any]) -> str:
     Raises:
         TaskError: it asks for a column that the row does not have, or fails otherwise.
     """
+    return fill(text, {"row": row})
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """Fill a template in with a value for each of its names.
+
+    Raises:
+        TaskError: it asks for something that the values do not have, or fails otherwise.
+    """
+    if "{" not in text:
+        return text
     try:
-        return _compiled(text).render(row=row)
+        return _compiled(text).render(values)
     # A template is its author's program: it can raise anything.
     except Exception as error:
         raise TaskError(f"template {text[:60]!r}: {error}") from error

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("tasks", "check task YAMLs"),
     "requests": ("requests", "write what would be asked as files, for `--model replies` to score the answers"),
     "judge": ("runs", "judge the spoken replies of a run with a recogniser; `judge use` remembers one"),
+    "grade": ("grade", "grade a run's answers by the rubric of their task, with a model"),
     "recognizer": ("recognizer", "train, evaluate or apply a recogniser that judges replies"),
     "score": ("runs", "score a run again, without a model"),
     "report": ("runs", "write a run as an HTML page: figures, and every turn to look at and listen to"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,17 +160,22 @@ def execute_extend(args: argparse.Namespace) -> int:
     return 0
 
 
-IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or JSON lines."""
+IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or JSON lines.
+
+avemo-eval human import STUDY FILE ...    of a study: rater, item, scales, er, en, rr
+avemo-eval human import RUN FILE          of a run's answers on the scale of their task's rubric: item, rating, rater
+"""
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study")
+    parser.add_argument("study", type=Path, metavar="STUDY", help="the folder of a study, or of a run that is graded")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="CSV with a first line of names, or .jsonl")
     parser.add_argument(
         "--columns",
         default="",
         metavar="FIELD=COLUMN,...",
-        help="what the files call rater, item (or dialogue and system), scales, er, en, rr, repeat, seconds",
+        help="what the files call rater, item (or dialogue and system), scales, er, en, rr, repeat, seconds; of a run "
+        "task, item, rater, rating",
     )
     parser.add_argument(
         "--scales",
@@ -185,8 +190,10 @@ def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.human.study import read_key, read_study
     from avemo_harness.registry import parse_arguments
 
-    study, key = read_study(args.study), read_key(args.study)
     columns = parse_arguments(args.columns)
+    if (args.study / "run.json").exists():
+        return _import_into_run(args.study, args.files, columns, args.scales)
+    study, key = read_study(args.study), read_key(args.study)
     for file in args.files:
         done = import_ratings(args.study, study, key, file, columns, args.scales)
         again = f", {done.known} were there already" if done.known else ""
@@ -197,6 +204,17 @@ def execute_import(args: argparse.Namespace) -> int:
                 "apart, under names of their own, and never averaged with the others"
             )
     print(f"next: avemo-eval human analyze {args.study}")
+    return 0
+
+
+def _import_into_run(run: Path, files: Sequence[Path], columns: Mapping[str, str], scales: str | None) -> int:
+    from avemo_harness.human.run_ratings import import_run_ratings
+
+    if scales is not None:
+        raise UsageError("--scales is for the wording of a study; answers of a run are rated on their rubric's scale")
+    done = import_run_ratings(run, files, columns)
+    print(f"{done.ratings} ratings of {done.answers} answers by {done.raters} raters")
+    print(f"next: avemo-eval score {run}, which holds the grades against them")
     return 0
 
 

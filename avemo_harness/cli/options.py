@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.grading import NamedGrader
     from avemo_harness.run.prepare import RunReleases
 
 
@@ -56,6 +57,30 @@ def add_media_root(options: _OptionGroup, usage: str) -> None:
 
 def add_moved_media_root(options: _OptionGroup) -> None:
     add_media_root(options, "folder of the clips that the run's release names by path (default: the run's)")
+
+
+def add_grader_options(options: _OptionGroup) -> None:
+    """Declare the grader of answers by a rubric; `named_grader` reads it."""
+    options.add_argument(
+        "--grader",
+        metavar="MODEL",
+        help="grades the answers of tasks with a rubric: a model's name (default: the one that graded this run before, "
+        "the task's)",
+    )
+    options.add_argument(
+        "--grader_args",
+        metavar="K=V,…",
+        help="the grader's own arguments; without --grader they join the task's. Its server gets a key only where "
+        "api_key_env=VARIABLE stands here",
+    )
+
+
+def named_grader(args: argparse.Namespace) -> NamedGrader:
+    """The grader that the command names."""
+    from avemo_harness.registry import parse_arguments
+    from avemo_harness.run.grading import NamedGrader
+
+    return NamedGrader(args.grader, parse_arguments(args.grader_args or ""))
 
 
 def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[str], None]) -> RunReleases:

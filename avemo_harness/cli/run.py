@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
+from avemo_harness.cli.options import (
+    Command,
+    add_data_options,
+    add_grader_options,
+    data_values,
+    named_grader,
+    split_commas,
+)
 from avemo_harness.cli.output import end_on_signals, rank, say, show
 from avemo_harness.errors import UsageError
 
@@ -94,16 +100,6 @@ one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher 
 """
 
 
-COMMAND_LINE_ONLY: Mapping[str, str] = {
-    "trust_code": "what code runs here",
-    "api_key_env": "which of your secrets a server gets",
-}
-"""Arguments of models that are for whoever runs the command to give, and what they decide.
-
-Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too, says that its code may run.
-"""
-
-
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what is asked")
     what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
@@ -121,7 +117,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
-    how.add_argument("--num_concurrent", metavar="N", help="requests under way at once, of a model behind a server")
+    how.add_argument(
+        "--num_concurrent", metavar="N", help="requests under way at once, of a model or grader behind a server"
+    )
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
     how.add_argument(
         "--recognizer",
@@ -129,6 +127,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="judges spoken replies, as of `avemo-eval judge` (default: the one that judged this run before, "
         "AVEMO_JUDGE, `avemo-eval judge use`; of the built-in voice and face the embedded one)",
     )
+    add_grader_options(how)
     how.add_argument("--output_path", type=Path, metavar="DIR", help="run directory (default: runs/<what is asked>)")
     how.add_argument(
         "--max_errors",
@@ -152,6 +151,7 @@ def execute_run(args: argparse.Namespace) -> int:
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
+    from avemo_harness.run.grading import check_rubrics, grade_if_possible
     from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
     end_on_signals()
@@ -160,9 +160,21 @@ def execute_run(args: argparse.Namespace) -> int:
     choice = find_judge(prepared.folder, args.recognizer, prepared.releases)
     if choice.advice:
         say(choice.advice)
+    grader = named_grader(args)
+    check_rubrics(prepared.folder, grader, prepared.releases)
     with make_progress(prepared) if is_main else nullcontext() as progress:
         prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
+    if problem := grade_if_possible(
+        prepared.folder,
+        grader,
+        prepared.releases,
+        say,
+        at_once=batch_size if args.num_concurrent and isinstance(batch_size, int) else None,
+        device=args.device,
+        max_errors=args.max_errors,
+    ):
+        say(problem)
     # Every process scores: whichever is the last to find nothing left has seen all answers, and equal answers give
     # equal bytes.
     result = score_run(prepared.folder)
@@ -197,7 +209,7 @@ def _batch_size(args: argparse.Namespace) -> BatchSize:
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
     from avemo_harness.registry import parse_arguments
-    from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.config import RunConfig, refuse_arguments_of_file
 
     values = _read_options_file(args.config) if args.config else {}
     given = {
@@ -211,7 +223,7 @@ def _config(args: argparse.Namespace) -> Any:
     }
     values.update({key: value for key, value in given.items() if value is not None})
     if args.config and given["model_args"] is None:
-        _check_arguments_of_file(args.config, values.get("model", ""), values.get("model_args", {}))
+        refuse_arguments_of_file(str(args.config), values.get("model", ""), values.get("model_args", {}))
     for required in ("model", "tasks"):
         if not values.get(required):
             raise UsageError(f"--{required} is needed: avemo-eval --model MODEL --tasks TASKS (see `avemo-eval ls`)")
@@ -236,26 +248,6 @@ def _read_options_file(path: Path) -> dict[str, Any]:
     config = RunConfig.from_mapping({"model": "", "tasks": (), **values.get("config", values)}, str(path))
     named = values.get("config", values)
     return {field.name: getattr(config, field.name) for field in fields(config) if field.name in named}
-
-
-def _check_arguments_of_file(path: Path, model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments by which whoever wrote a file would decide what code runs here, or what secret a server gets.
-
-    Raises:
-        UsageError: there are such; the message shows how to give them on the command line.
-    """
-    if not model or not arguments:
-        return
-    from avemo_harness.models import REGISTRY
-
-    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in COMMAND_LINE_ONLY]
-    decided = [COMMAND_LINE_ONLY[name] for name in trusting if name in arguments or name == "trust_code"]
-    if decided:
-        text = ",".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
-        raise UsageError(
-            f"{path}: the arguments of {model} decide {decided[0]}, which a file must not; if you trust whoever wrote "
-            f"it, give them on this command line: --model_args {shlex.quote(text)}"
-        )
 
 
 COMMANDS = {"run": Command(RUN_HELP, add_run_arguments, execute_run)}

@@ -151,7 +151,9 @@ avemo-eval compare RUN            within a run: voice and face against voice alo
 def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run directories")
     parser.add_argument(
-        "--force", action="store_true", help="compare although tasks, releases or judges differ; says what differs"
+        "--force",
+        action="store_true",
+        help="compare although tasks, releases, judges or graders differ; says what differs",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to a JSON file, every item listed")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page for a browser")

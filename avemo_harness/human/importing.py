@@ -8,7 +8,7 @@ import hmac
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ def import_ratings(
     if scales is not None:
         checked_version(scales, "--scales")
     rows = []
-    for number, values in _read(source, columns):
+    for number, values in read_rows(source, columns, FIELDS):
         where = f"{source}:{number}"
         named = {**values, "scales": _scales(values["scales"], scales, study, where)}
         rows.append(_row(named, where, known, item_of))
@@ -89,11 +89,15 @@ def import_ratings(
     return ImportCounts(added, len(rows) - added, len(names), dict(sorted(apart.items())))
 
 
-def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their line's number, by our names of fields."""
+def read_rows(source: Path, columns: Mapping[str, str], fields: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a file with their line's number, by our names of fields.
+
+    Raises:
+        UsageError: the file is not as expected, or a column is given for no field.
+    """
     for name in columns:
-        if name not in FIELDS:
-            raise UsageError(f"--columns: no field {name!r}; there are {', '.join(FIELDS)}")
+        if name not in fields:
+            raise UsageError(f"--columns: no field {name!r}; there are {', '.join(fields)}")
     try:
         if source.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{source}: larger than {_MAX_BYTES >> 20} MB; cut it into parts")
@@ -106,7 +110,7 @@ def _read(source: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[
     if not rows:
         raise UsageError(f"{source}: holds no rating; expected a row for each item of each rater")
     for number, row in rows:
-        yield number, {name: row.get(columns.get(name, name)) for name in FIELDS}
+        yield number, {name: row.get(columns.get(name, name)) for name in fields}
 
 
 def _csv_rows(source: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -202,7 +206,7 @@ def _item(
 def _point(value: Any, where: str) -> int | None:
     if value is None or value == "":
         return None
-    number = _number(value, where)
+    number = number_of(value, where)
     if number not in range(LOWEST, HIGHEST + 1):
         raise UsageError(f"{where}: expected a whole number from {LOWEST} to {HIGHEST}, found {value!r}")
     return int(number)
@@ -211,13 +215,14 @@ def _point(value: Any, where: str) -> int | None:
 def _seconds(value: Any, where: str) -> float | None:
     if value is None or value == "":
         return None
-    number = _number(value, f"{where}: seconds")
+    number = number_of(value, f"{where}: seconds")
     if not 0 <= number < 1e6:
         raise UsageError(f"{where}: seconds: expected a number of 0 or more, found {value!r}")
     return number
 
 
-def _number(value: Any, where: str) -> float:
+def number_of(value: Any, where: str) -> float:
+    """A cell as a number (UsageError: it is none)."""
     try:
         if isinstance(value, bool):
             raise TypeError

@@ -21,7 +21,9 @@ from avemo_harness.report.results import GroupResult, task_of_column
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores, ScoredRun
 from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell
 from avemo_harness.report.values import FEW_RATERS, SENTENCES, figure, judged_metrics, marked_metric, shortened
+from avemo_harness.scorers import metrics_of
 from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import aligned, publishable
 
 Provenance = tuple[str, str, str]
@@ -95,6 +97,9 @@ def _provenance(run: ScoredRun, task: TaskSpec, metric: str) -> Iterator[Provena
     judge = run.result.judge
     if judge is not None and any(judged.name == metric for judged in judged_metrics(task)):
         yield "judge", judge.digest, f"replies judged by {publishable(judge.name)} ({judge.digest[:12]})"
+    grader = run.result.tasks[task.task].grader
+    if grader is not None and metric in {one.name for one in metrics_of(RUBRIC)}:
+        yield "grader", grader["digest"], f"answers graded by {publishable(grader['shown'])}"
     if (parsing := run.result.tasks[task.task].details.get("parsing")) is not None:
         yield "rule", str(parsing["rule"]), f"answers read by rule {parsing['rule']}"
 

@@ -26,6 +26,7 @@ def differences_that_matter(first: ScoredRun, second: ScoredRun, tasks: tuple[st
     judges = different_judges(first, second)
     if judges and any(is_judged(first.task(name)) for name in tasks):
         yield judges
+    yield from filter(None, (different_graders(first, second, name) for name in tasks))
 
 
 def differences_of_questions(first: RunRecord, second: RunRecord, tasks: Collection[str]) -> Iterator[str]:
@@ -57,6 +58,15 @@ def different_judges(first: ScoredRun, second: ScoredRun) -> str | None:
         return None
     one, other = (f"{judge.name} ({judge.digest[:12]})" if judge else "nobody" for judge in judges)
     return f"replies were judged by {one} and by {other}; avemo-eval judge RUN --recognizer NAME"
+
+
+def different_graders(first: ScoredRun, second: ScoredRun, task: str) -> str | None:
+    """Say that two graders, or one by two rubrics, graded the answers to a task; None where one did, by one rubric."""
+    graders = [run.result.tasks[task].grader for run in (first, second)]
+    if len({grader and grader["digest"] for grader in graders}) == 1:
+        return None
+    one, other = (grader["shown"] if grader else "nobody" for grader in graders)
+    return f"answers to {task} were graded by {one} and by {other}; avemo-eval grade RUN --grader NAME"
 
 
 def differences_to_know(first: RunRecord, second: RunRecord) -> Iterator[str]:
@@ -278,14 +288,14 @@ CONDITIONS = {"video_only": "V", "audio_only": "A", "full_av": "AV"}
 def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
     """Compare runs with the first of them, task by task, on the items that both have scored.
 
-    Where two judges scored the replies, these are left out, and a note says so.
+    Where two judges or graders scored the answers, these are left out, and a note says so.
 
     Args:
-        force: compare although tasks, releases or judges differ; what differs is then a note.
+        force: compare although tasks, releases, judges or graders differ; what differs is then a note.
 
     Raises:
         UsageError: a folder is no scored run, comes twice, or the runs differ in what they were asked, have no task in
-            common, or none but such that two judges scored.
+            common, or none but such that two judges or graders scored.
         StoreError: a file of a run is damaged.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
@@ -298,10 +308,11 @@ def compare_runs(folders: Sequence[Path], force: bool) -> Comparison:
         tasks = tuple(name for name in runs[0].lines if name in run.lines)
         if not tasks:
             raise UsageError(f"{runs[0].folder} and {run.folder} have no scored task in common")
-        apart = () if force else _judged_apart(runs[0], run, tasks)
-        if apart:
-            notes.append(f"{labels[0]}, {label}: left out, {', '.join(apart)}: {different_judges(runs[0], run)}")
-            tasks = tuple(name for name in tasks if name not in apart)
+        apart = {} if force else _scored_apart(runs[0], run, tasks)
+        for sentence in dict.fromkeys(apart.values()):
+            names = [name for name in apart if apart[name] == sentence]
+            notes.append(f"{labels[0]}, {label}: left out, {', '.join(names)}: {sentence}")
+        tasks = tuple(name for name in tasks if name not in apart)
         matter = list(differences_that_matter(runs[0], run, tasks))
         if matter and not force:
             raise UsageError(
@@ -358,10 +369,13 @@ def _by_condition(run: ScoredRun, group: str) -> dict[str, TaskSpec]:
     return tasks
 
 
-def _judged_apart(first: ScoredRun, second: ScoredRun, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks that two judges scored, where there are others to compare."""
-    judged = tuple(name for name in tasks if is_judged(first.task(name)))
-    return judged if different_judges(first, second) and len(judged) < len(tasks) else ()
+def _scored_apart(first: ScoredRun, second: ScoredRun, tasks: Sequence[str]) -> dict[str, str]:
+    """The tasks that two judges or two graders scored, with a sentence on these, where there are others to compare."""
+    judges = different_judges(first, second)
+    judged = {name: judges for name in tasks if judges and is_judged(first.task(name))}
+    graded = {name: graders for name in tasks if (graders := different_graders(first, second, name))}
+    apart = {**graded, **judged}
+    return apart if len(apart) < len(tasks) else {}
 
 
 def _left_out(first: str, one: ScoredRun, second: str, other: ScoredRun) -> list[str]:

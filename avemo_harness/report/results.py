@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
@@ -15,11 +16,14 @@ from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import ReleaseRecord, RunRecord, read_run
+from avemo_harness.run.gradings import Gradings, chosen_gradings
 from avemo_harness.run.json_files import checked_lines, sealed_json
 from avemo_harness.run.judging import Judgements, chosen_judgements
+from avemo_harness.run.ratings import read_ratings
 from avemo_harness.run.store import RunStore, read_counts, read_items
 from avemo_harness.scorers import grades_labels, is_judged, load_scorer
-from avemo_harness.scorers.base import Answer, Judge, Judgement, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.base import Answer, Grading, Judge, Judgement, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.scorers.understanding import compare_streams
 
 RESULTS_SCHEMA = 3
@@ -64,6 +68,17 @@ class TaskResult:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, MetricValue]] = field(default_factory=dict)
+
+    @property
+    def n_ungraded(self) -> int:
+        """Answers that no model has graded yet, or could not."""
+        return int(self.details.get(RUBRIC, {}).get("n_ungraded", 0))
+
+    @property
+    def grader(self) -> Mapping[str, Any] | None:
+        """The model that graded the answers, as `Grader.told` has it; None where none did."""
+        found: Mapping[str, Any] | None = self.details.get(RUBRIC, {}).get("grader")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,8 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
     judgements = chosen_judgements(folder)
     judged = judgements.read() if judgements else {}
     judge = judgements.judge if judgements else None
+    gradings = chosen_gradings(folder)
+    rated = read_ratings(folder, store.answers)
     scored: dict[str, TaskScores] = {}
     tasks: dict[str, TaskResult] = {}
     lines: dict[str, str] = {}
@@ -176,7 +193,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         if task.task in run.skipped:
             tasks[task.task] = _task_result(task, run, status="skipped", reason=run.skipped[task.task])
             continue
-        answers = answers_of(task, store, judged)
+        answers = answers_of(task, store, judged, _graded(task, gradings, store), rated)
         scores = _score(task, answers)
         if scores is not None:
             scored[task.task] = scores
@@ -205,42 +222,68 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         tasks=tasks,
         groups=groups,
         marks=sentences_of(_shown(tasks, groups)),
-        damage=tuple(_damage(store, judgements, tasks.values())),
+        damage=tuple(_damage(store, judgements, gradings.values(), tasks.values())),
     )
     return result, lines
 
 
-def _damage(store: RunStore, judgements: Judgements | None, tasks: Collection[TaskResult]) -> Iterator[str]:
+def _damage(
+    store: RunStore, judgements: Judgements | None, gradings: Iterable[Gradings], tasks: Collection[TaskResult]
+) -> Iterator[str]:
     """Damage that costs something still: once all is answered and judged again, a damaged line is only litter."""
     if any(task.n_missing for task in tasks):
         yield from store.damage
     if judgements is not None and any(task.n_unjudged for task in tasks):
         yield from judgements.damage
+    if any(task.n_ungraded for task in tasks):
+        yield from dict.fromkeys(sentence for one in gradings for sentence in one.damage)
 
 
 def _asks_part(task: TaskResult) -> bool:
     return task.n_available is not None and task.n_items < task.n_available
 
 
-def answers_of(task: TaskSpec, store: RunStore, judged: Mapping[ItemKey, Judgement]) -> list[Answer]:
+def _graded(task: TaskSpec, gradings: Mapping[str, Gradings], store: RunStore) -> Mapping[ItemKey, Grading]:
+    """The grades of a task's answers; none where no grader was asked."""
+    if task.task not in gradings:
+        return {}
+    samples = next((int(s.parameters.get("samples", 1)) for s in task.scorers if s.name == RUBRIC), 1)
+    return gradings[task.task].of_answers(task.task, store.answers, samples)
+
+
+def answers_of(
+    task: TaskSpec,
+    store: RunStore,
+    judged: Mapping[ItemKey, Judgement],
+    graded: Mapping[ItemKey, Grading] = MappingProxyType({}),
+    rated: Mapping[ItemKey, float] = MappingProxyType({}),
+) -> list[Answer]:
     """Every item of a task with what the run holds for it, in item order."""
     answers = []
     for item in read_items(store.folder, task.task):
         key = (task.task, item.item_id)
-        answers.append(Answer(item, store.answers.get(key) or store.errors.get(key), judged.get(key)))
+        response = store.answers.get(key) or store.errors.get(key)
+        answers.append(Answer(item, response, judged.get(key), graded.get(key), rated.get(key)))
     return answers
 
 
 def _score(task: TaskSpec, answers: Sequence[Answer]) -> TaskScores | None:
     """Run the task's scorers; None for a task that has none. Their metrics and details stand side by side."""
-    results = [load_scorer(scorer.name).score(task, answers) for scorer in task.scorers]
+    results = [load_scorer(scorer.name, scorer.parameters).score(task, answers) for scorer in task.scorers]
     if not results:
         return None
     found = {name: value for result in results for name, value in result.metrics.items()}
     metrics = {name: found[name] for scorer in task.scorers for name in scorer.metrics if name in found}
+    lines = tuple(map(_with_values, *(result.lines for result in results)))
     details = {name: value for result in results for name, value in result.details.items()}
     rows = {name: values for result in results for name, values in result.rows.items()}
-    return TaskScores(metrics, results[0].lines, details, rows)
+    return TaskScores(metrics, lines, details, rows)
+
+
+def _with_values(line: ScoreLine, *others: ScoreLine) -> ScoreLine:
+    """The first scorer's line of an item, with the values that the others gave it too."""
+    values = {name: value for other in others for name, value in other.values.items()}
+    return replace(line, values={**line.values, **values}) if values else line
 
 
 def _task_result(task: TaskSpec, run: RunRecord, status: str, reason: str | None = None, **found: Any) -> TaskResult:
@@ -263,12 +306,13 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
     missing = sum(answer.missing for answer in answers)
     lines = scores.lines if scores else ()
     unjudged = sum(line.verdict == "unjudged" for line in lines)
+    ungraded = scores is not None and scores.details.get(RUBRIC, {}).get("n_ungraded", 0)
     answered = [(answer.item, response) for answer in answers if (response := answer.scorable)]
     spoken = sum(response.speech_path is not None for _, response in answered)
     flags = Counter(flag for _, response in answered for flag in response.flags)
     invalid = sum(line.label is None and line.scored for line in lines)
     return {
-        "status": "incomplete" if errors or missing or unjudged else "complete",
+        "status": "incomplete" if errors or missing or unjudged or ungraded else "complete",
         "n_items": len(answers),
         "n_answered": len(answered),
         "n_invalid": invalid if isinstance(task.output, LabelOutput) else 0,

@@ -16,6 +16,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import StorageError, StoreError, UsageError
 from avemo_harness.report.results import RESULTS_SCHEMA, RunResult
 from avemo_harness.run.config import RunRecord, read_run
+from avemo_harness.run.gradings import chosen_gradings
 from avemo_harness.run.json_files import parse_line, read_sealed_json, read_timing
 from avemo_harness.run.judging import Judgements, chosen_judgements
 from avemo_harness.scorers.base import Judgement, MetricValue, ScoreLine
@@ -102,8 +103,16 @@ class ScoredRun:
         return judgements.read() if judgements else {}
 
     def refuse_other_judge(self) -> None:
-        """Refuse a run whose replies were judged by another recogniser since it was scored (UsageError)."""
+        """Refuse a run whose answers were judged or graded by another since it was scored (UsageError)."""
         self._judgements()
+        for task, gradings in chosen_gradings(self.folder).items():
+            result = self.result.tasks.get(task)
+            scored_by = result and result.grader and result.grader["digest"]
+            if result is not None and result.n_answered and scored_by != gradings.grader.digest:
+                raise UsageError(
+                    f"{self.folder}: answers to {task} were graded again since the run was scored; avemo-eval score "
+                    f"{self.folder}"
+                )
 
     def _judgements(self) -> Judgements | None:
         judgements, scored_by = chosen_judgements(self.folder), self.result.judge

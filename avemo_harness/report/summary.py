@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.metrics.bootstrap import TOO_FEW
@@ -20,8 +21,17 @@ from avemo_harness.report.table import (
     metric_cell,
     on_the_point,
 )
-from avemo_harness.report.values import UNDEFINED, mark_of, sentences_of, shown_interval, shown_value
+from avemo_harness.report.values import (
+    UNDEFINED,
+    figure,
+    mark_of,
+    sentences_of,
+    shown_interval,
+    shown_value,
+    span,
+)
 from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import aligned
 
 METRIC_COLUMNS = ("task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing")
@@ -184,12 +194,41 @@ def result_notes(result: RunResult) -> list[str]:
             f"provisional: {unjudged} replies are not judged yet; avemo-eval judge RUN --recognizer JUDGE, then "
             "avemo-eval score RUN"
         )
+    if ungraded := sum(task.n_ungraded for task in result.tasks.values()):
+        notes.append(
+            f"provisional: {ungraded} answers have no grade, since they were not asked for yet or failed (reasons: "
+            "scores/*.jsonl); avemo-eval grade RUN, then avemo-eval score RUN"
+        )
     if result.judge is not None:
         notes += _judge_notes(result)
+    notes += grader_notes(result)
     for task in result.tasks.values():
         if task.status == "skipped":
             notes.append(f"{task.task}: not asked, {task.reason}")
     return notes
+
+
+def grader_notes(result: RunResult) -> list[str]:
+    """Lines on the models that graded answers: by which rubric, and how far each agrees with people."""
+    notes = []
+    for task in result.tasks.values():
+        if task.grader is None:
+            continue
+        notes.append(f"{task.task}: graded by {task.grader['shown']}")
+        if people := task.details[RUBRIC]["people"]:
+            found = (f"{name} {_agreement(people[key])}" for key, name in _AGREEMENT.items())
+            notes.append(f"  against people on {people['n']} rated answers: {', '.join(found)}")
+    return notes
+
+
+_AGREEMENT = {"spearman": "Spearman", "ccc": "CCC", "mae": "mean absolute error"}
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    """A value of agreement with its interval, or the note in place of one."""
+    low, high = found["ci_low"], found["ci_high"]
+    interval = found["note"] if low is None else span(low, high)
+    return figure(found["value"]) + (f" ({interval})" if interval else "")
 
 
 def _judge_notes(result: RunResult) -> list[str]:

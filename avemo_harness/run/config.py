@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +31,14 @@ ELSEWHERE = "replies"
 """The model whose answers other systems gave."""
 UNRECORDED = "trust_code"
 """The model argument that trusts the code of a folder: it decides no answer, and a file must not hand it on."""
+COMMAND_LINE_ONLY: Mapping[str, str] = {
+    "trust_code": "what code runs here",
+    "api_key_env": "which of your secrets a server gets",
+}
+"""Arguments of models that are for whoever runs the command to give, and what they decide.
+
+Of a model that has ``trust_code`` it is all of them: a commit of a Hub id, too, says that its code may run.
+"""
 RECORDED_PACKAGES = ("avemo-harness", "av", "datasets", "numpy", "scikit-learn", "torch", "transformers")
 
 
@@ -211,6 +220,28 @@ class RunRecord:
             **({"builtin": list(self.builtin)} if self.builtin else {}),
             "environment": _environment(),
         }
+
+
+def refuse_arguments_of_file(
+    where: str, model: str, arguments: Mapping[str, Any], option: str = "--model_args"
+) -> None:
+    """Refuse arguments by which whoever wrote a file would decide what code runs here, or what secret a server gets.
+
+    Raises:
+        UsageError: there are such; the message shows how to give them on the command line, by `option`.
+    """
+    if not model or not arguments:
+        return
+    from avemo_harness.models import REGISTRY
+
+    trusting = [field.name for field in fields(REGISTRY.load(model).Arguments) if field.name in COMMAND_LINE_ONLY]
+    decided = [COMMAND_LINE_ONLY[name] for name in trusting if name in arguments or name == "trust_code"]
+    if decided:
+        text = ",".join(f"{key}={value}" for key, value in arguments.items() if value is not None)
+        raise UsageError(
+            f"{where}: the arguments of {model} decide {decided[0]}, which a file must not; if you trust whoever wrote "
+            f"it, give them on this command line: {option} {shlex.quote(text)}"
+        )
 
 
 def open_run(folder: Path, record: RunRecord) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.errors import UsageError
-from avemo_harness.registry import Kind, Registry
-from avemo_harness.scorers.metric import BUILT_IN, Metric, unknown_metric
+from avemo_harness.registry import Kind, Registry, typed_arguments
+from avemo_harness.scorers.metric import BUILT_IN, RUBRIC, RUBRIC_SCALE, Metric, on_scale, unknown_metric
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
@@ -17,6 +18,7 @@ SCORERS = {
     "understanding": "avemo_harness.scorers.understanding:UnderstandingScorer",
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
+    RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
 
@@ -52,7 +54,10 @@ def reported_metrics(scorer: ScorerSpec) -> tuple[Metric, ...]:
     known = {metric.name: metric for metric in metrics_of(scorer.name)}
     # A run may report a metric that its scorer no longer has.
     needs_judge = any(metric.needs_judge for metric in known.values())
-    return tuple(known.get(name) or unknown_metric(name, needs_judge) for name in scorer.metrics)
+    metrics = (known.get(name) or unknown_metric(name, needs_judge) for name in scorer.metrics)
+    if scorer.name != RUBRIC:
+        return tuple(metrics)
+    return tuple(on_scale(metric, scorer.parameters.get("scale", RUBRIC_SCALE)) for metric in metrics)
 
 
 class _Metrics(Mapping[str, frozenset[str]]):
@@ -84,21 +89,31 @@ def is_judged(task: TaskSpec) -> bool:
     return any(metric.needs_judge for scorer in task.scorers for metric in metrics_of(scorer.name))
 
 
+def is_graded(task: TaskSpec) -> bool:
+    """Tell whether a model has to grade a task's answers before they can be scored."""
+    return any(scorer.name == RUBRIC for scorer in task.scorers)
+
+
 def grades_labels(scorer: ScorerSpec) -> bool:
     """Tell whether a scorer grades answers right or wrong, so that conditions can be compared turn by turn."""
     return any(metric.verdict == "right" for metric in metrics_of(scorer.name))
 
 
-def load_scorer(name: str) -> Scorer:
+def load_scorer(name: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> Scorer:
     """Make a scorer that is built in or that an installed package adds.
 
+    Args:
+        parameters: of a scorer with `Arguments`, by name.
+
     Raises:
-        UsageError: no such scorer, or a broken package.
+        UsageError: no such scorer, a parameter that it does not take, or a broken package.
     """
     scorer_class = REGISTRY.load(name)
     plugin = REGISTRY.plugin(name)
     if plugin is None:
-        return cast("Scorer", scorer_class())
+        if (arguments := getattr(scorer_class, "Arguments", None)) is None:
+            return cast("Scorer", scorer_class())
+        return cast("Scorer", scorer_class(typed_arguments(name, arguments, parameters)))
     from avemo_harness.scorers.base import PluginScorer
 
     with plugin.running("its construction"):

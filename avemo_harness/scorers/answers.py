@@ -88,7 +88,7 @@ def clean_answer(text: str) -> str | None:
     >>> clean_answer("<think>Happy?</think> **Sad**, happy to help.").split()
     ['sad', ',', '.']
     """
-    outside, unfinished = _without_thoughts(text.casefold())
+    outside, unfinished = without_thoughts(text.casefold())
     if unfinished:
         return None
     # NFKC makes up to 18 characters of one, so the ends are taken again.
@@ -102,7 +102,7 @@ def _ends(text: str) -> str:
     return text if len(text) <= 2 * EDGE else f"{text[:EDGE]}\n{text[-EDGE:]}"
 
 
-def _without_thoughts(text: str) -> tuple[str, bool]:
+def without_thoughts(text: str) -> tuple[str, bool]:
     """The text after the last thought (before the first, if nothing follows), and whether one has no end."""
     end = max(start + len(tag) if (start := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
     if any(text.find(tag, end) >= 0 for tag in _OPENING):

@@ -86,17 +86,68 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Grader:
+    """The model that grades the answers to a task, by one rubric.
+
+    Args:
+        name: the registered model.
+        identity: everything about it that may change a grade.
+        rubric: digest of the rubric with its scale, samples and settings.
+        digest: of identity and rubric; grades of different digests are different measurements.
+        arguments: of the model, but for those that decide about this machine's secrets and code.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    rubric: str
+    digest: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The grader for readers: the model's own name where it is behind another, and both digests."""
+        model = str(self.identity.get("model") or self.name)
+        name = self.name if model == self.name else f"{self.name} {model}"
+        return f"{name} ({self.digest[:12]}), rubric {self.rubric[:12]}"
+
+    def told(self) -> dict[str, Any]:
+        """The grader as results name it, without the arguments, which may hold addresses; JSON-ready."""
+        named = {"name": self.name, "identity": dict(self.identity), "shown": self.shown}
+        return {**named, "digest": self.digest, "rubric": self.rubric}
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """The grade of one answer.
+
+    Args:
+        grade: the mean of its samples, on the rubric's scale; None where there is none.
+        reason: the grader's, of the first sample.
+        error: why there is no grade.
+    """
+
+    grader: Grader
+    grade: float | None
+    reason: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An item with what the run holds for it.
 
     Args:
         response: None where nothing was stored yet. One with an error is counted and never scored.
         judged: the judgement of the user's turn and of the spoken reply; None before the run was judged.
+        graded: the grade that a model gave the answer; None before it was asked.
+        rated: people's mean rating of the answer, on the scale of the task's rubric; None where nobody rated it.
     """
 
     item: Item
     response: StoredResponse | None = None
     judged: Judgement | None = None
+    graded: Grading | None = None
+    rated: float | None = None
 
     @property
     def missing(self) -> bool:
@@ -151,7 +202,7 @@ def metric_value(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_un
     )
 
 
-UNSCORED = frozenset({"error", "missing", "unjudged"})
+UNSCORED = frozenset({"error", "missing", "unjudged", "ungraded"})
 """Verdicts of items that have no score."""
 
 
@@ -163,8 +214,9 @@ class ScoreLine:
         item: its id.
         label: the label read from the answer; None where it is invalid or there is none.
         verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
-            ``unspoken``, ``unjudged``, ``error`` or ``missing``.
-        why: the parsing rule that decided, or the error.
+            ``unspoken``, ``unjudged``, ``error`` or ``missing``; by a rubric ``graded``, ``ungraded``, ``error`` or
+            ``missing``.
+        why: the parsing rule that decided, the grader's reason, or the error.
         flags: those of the answer.
         values: the metrics of this item alone, where it has any; None where undefined.
     """

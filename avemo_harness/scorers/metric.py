@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Counts = Callable[[Sequence[ScoreLine], Sequence[str]], Floats]
 
+RUBRIC = "rubric"
+"""The scorer of answers that a model grades."""
+RUBRIC_SCALE = (1.0, 5.0)
+"""The lowest and the highest grade of a rubric that names none."""
+
 TOO_FEW_GROUPS = "too few independent groups"
 """Note of a rate without an interval: pairs that share a dialogue, directly or through others, are one group."""
 
@@ -42,6 +47,7 @@ class Metric:
         verdict: of the lines whose share the metric is; None where it is no share of lines.
         needs_ranking: it is undefined where labels are generated.
         needs_judge: it is made of a recogniser's judgements.
+        needs_grader: it is made of the grades that a model gives by a rubric.
         uses_user_view: its value depends on which streams the user was judged by.
         uses_steps: its value depends on how the emotion moves within a reply.
         too_few: note of a value of too few clusters for an interval, where these are no dialogues; see `noted`.
@@ -60,6 +66,7 @@ class Metric:
     verdict: str | None = None
     needs_ranking: bool = False
     needs_judge: bool = False
+    needs_grader: bool = False
     uses_user_view: bool = False
     uses_steps: bool = False
     too_few: str | None = None
@@ -91,6 +98,11 @@ class Metric:
 def unknown_metric(name: str, needs_judge: bool = False) -> Metric:
     """A metric of which a package tells nothing but the name."""
     return Metric(name, low=-inf, high=inf, higher_is_better=None, unit="", needs_judge=needs_judge)
+
+
+def on_scale(metric: Metric, scale: Sequence[float]) -> Metric:
+    """A metric of grades in the range of a rubric's scale; one with a range of its own stays as it is."""
+    return metric if metric.low > -inf else replace(metric, low=scale[0], high=scale[1])
 
 
 def _lazily(path: str) -> Callable[..., Any]:
@@ -189,6 +201,10 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         *(_of_replies(name, uses_user_view=False) for name in ("ess", "ct_ess", "ess_rate", "ecs_audio")),
         *(_of_replies(f"{name}_anchored", low=-inf) for name in ("ecs", "ebs", "ct_ecs", "ct_ebs")),
         _share("coverage", spoken_counts, 1),
+    ),
+    RUBRIC: (
+        Metric("rubric_mean", low=-inf, high=inf, unit="points", needs_grader=True),
+        Metric("rubric_pass", needs_grader=True),
     ),
 }
 """By scorer. Two values of a metric are at most ``high - low`` apart."""

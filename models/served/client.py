@@ -34,7 +34,7 @@ from avemo_harness.models.served.messages import Messenger
 if TYPE_CHECKING:
     import httpx
 
-OPTIONAL = ("structured_outputs", "seed", "stream_options", "modalities")
+OPTIONAL = ("structured_outputs", "seed", "stream_options", "modalities", "response_format")
 """Fields without which a request still asks for the same."""
 
 _UNKNOWN = re.compile(

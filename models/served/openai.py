@@ -149,6 +149,9 @@ class OpenAi:
             payload |= {"modalities": ["text", "audio"], "audio": {**voice, "format": form}}
         elif self._choices and isinstance(request.output, LabelOutput) and request.output.method == "generate":
             payload["structured_outputs"] = {"choice": list(request.output.labels)}
+        elif request.schema is not None:
+            named = {"name": "answer", "schema": dict(request.schema), "strict": True}
+            payload["response_format"] = {"type": "json_schema", "json_schema": named}
         return payload
 
     def _response(self, request: Request, completion: ChatCompletion) -> Response:

@@ -16,7 +16,7 @@ from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.metrics.calibration import expected_calibration_error
-from avemo_harness.scorers import METRICS, SCORERS, load_scorer
+from avemo_harness.scorers import METRICS, REGISTRY, SCORERS, load_scorer
 from avemo_harness.scorers.base import Answer, ScoreLine
 from avemo_harness.scorers.metric import BUILT_IN, Metric, confusion_counts
 from avemo_harness.scorers.understanding import UnderstandingScorer, compare_streams
@@ -37,7 +37,7 @@ def conflict(number: int, audio: str, video: str) -> Item:
 
 @pytest.mark.parametrize("name", SCORERS)
 def test_every_registered_scorer_loads_and_reports_the_metrics_it_is_listed_with(name: str) -> None:
-    metrics = load_scorer(name).metrics
+    metrics = REGISTRY.load(name).metrics
     assert metrics is BUILT_IN[name]
     assert METRICS[name] == {metric.name for metric in metrics}
     assert all(metric.low < metric.high for metric in metrics)

@@ -55,6 +55,8 @@ def refuse_unfinished(run: ScoredRun) -> None:
     ]
     if unjudged := sum(task.n_unjudged for task in result.tasks.values()):
         reasons.append(f"{unjudged} replies are not judged yet")
+    if ungraded := sum(task.n_ungraded for task in result.tasks.values()):
+        reasons.append(f"{ungraded} answers are not graded yet")
     if reasons:
         raise UsageError(
             f"{run.folder}: not exported, since {' and '.join(reasons)}; finish the run, or give --allow_partial, "
@@ -122,6 +124,8 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
         parts.append({"generate": "labels generated", "rank": "labels ranked"}[task.output.method])
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
+    if (grader := run.result.tasks[task.task].grader) is not None:
+        parts.append(f"grader={publishable(grader['shown'])}")
     if run.result.partial:
         parts.append("partial")
     if run.result.provisional:

@@ -16,6 +16,7 @@ from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
 from avemo_harness.report.summary import (
     METRIC_COLUMNS,
     defined_contrasts,
+    grader_notes,
     metric_rows,
     not_asked,
     rated_by,
@@ -34,7 +35,9 @@ CONDITIONS = {"full_av": "voice and face", "audio_only": "voice alone", "video_o
 def overview(run: ScoredRun) -> dict[str, Any]:
     """The values of the template `report.html.j2`, but for those of single turns."""
     result = run.result
-    doubts = [note for note in result_notes(result) if not note.startswith(("replies judged by", "  "))]
+    graders = grader_notes(result)
+    told = (note for note in result_notes(result) if note not in graders)
+    doubts = [note for note in told if not note.startswith(("replies judged by", "  "))]
     doubts += [f"{name}: {not_asked(task)}" for name, task in result.tasks.items() if task.not_asked]
     return {
         "result": result,
@@ -52,6 +55,7 @@ def overview(run: ScoredRun) -> dict[str, Any]:
             )
             for name, contrast in defined_contrasts(result.groups[board.group])
         ],
+        "graders": [publishable(note.strip()) for note in graders],
         "people": list(_people(run)),
         "understanding": _understanding(run),
         "condition": _condition,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from support.waiting import PATIENCE_S, wait_until
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Response
+from avemo_harness.benchmark.task import TextOutput
 from avemo_harness.errors import ModelError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.served.openai import OpenAi
@@ -86,6 +88,17 @@ def test_where_it_does_not_the_text_is_left_to_the_model(serve: Serve, monkeypat
     assert response.text is not None
     assert response.text not in LABELS
     assert "structured_outputs" not in server.payloads[-1]
+
+
+@pytest.mark.parametrize("unknown", [(), ("response_format",)])
+def test_a_text_is_held_to_its_schema_where_the_server_knows_how(serve: Serve, unknown: tuple[str, ...]) -> None:
+    server = serve(unknown=unknown)
+    schema = {"type": "object", "properties": {"grade": {"type": "number"}}}
+    asked = replace(ask_in_words("How good is it?"), output=TextOutput(type="text"), schema=schema)
+    (response,) = model_of(server, choices=False).generate([asked])
+    assert response.text
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    assert server.payloads[-1].get("response_format") == (None if unknown else form)
 
 
 def test_a_clip_is_sent_as_a_silent_video_and_its_sound(serve: Serve) -> None:

@@ -37,6 +37,7 @@ from avemo_harness.run.gradings import (
 from avemo_harness.run.loop import LOOK_S, Pace
 from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.scorers import is_graded
+from avemo_harness.scorers.answers import without_thoughts
 from avemo_harness.scorers.base import Grader
 from avemo_harness.scorers.grades import GradeError, read_grade
 from avemo_harness.scorers.metric import RUBRIC
@@ -333,7 +334,7 @@ class _Grading:
                 if (grade := known.get((*response.item_key, digest, number))) is None or grade.grade is None
             ]
             if missing:
-                told = _told(task, self.release, item, response.text, self._own_replies(item))
+                told = _told(task, self.release, item, _words(response.text), self._own_replies(item))
                 messages = (Message("user", (Text(told),)),)
                 for number in missing:
                     key = request_key(self.grader.identity, messages, _TEXT, rubric.generation, number)
@@ -343,7 +344,7 @@ class _Grading:
     def _own_replies(self, item: Item) -> dict[int, str]:
         needed = items_to_answer_first(self.task.spec, self.release, item)
         replies = {turn: self.store.answers.get((item.task, item_id)) for turn, item_id in needed.items()}
-        return {turn: reply.text for turn, reply in replies.items() if reply is not None and reply.text is not None}
+        return {turn: _words(reply.text) for turn, reply in replies.items() if reply and reply.text is not None}
 
     def _asked(self, requests: Sequence[Request], at_once: int | None) -> Iterator[list[tuple[str, Grade]]]:
         """Grades by the key of their request, those together that came together.
@@ -393,6 +394,11 @@ class _Grading:
         except Exception as error:  # a model may raise anything
             return Grade(request.key, None, error=storable(describe(error)))
         return Grade(request.key, grade, storable(reason))
+
+
+def _words(text: str) -> str:
+    """An answer as others read it: without the thoughts before it."""
+    return without_thoughts(text)[0].strip()
 
 
 def _records(graded: Sequence[tuple[str, Grade]], waiting: Mapping[str, Sequence[SampleKey]]) -> list[StoredResponse]:

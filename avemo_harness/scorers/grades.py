@@ -19,7 +19,7 @@ _QUOTED = 80
 
 _FRACTION = r"(-?\d+(?:\.\d+)?)(?:\s*(?:/|out of)\s*(\d+(?:\.\d+)?))?"
 _NAMED = re.compile(rf"\b(?:grade|score|rating)\b[\s*_:=]*(?:is\s+)?[*_\[(]*{_FRACTION}", re.IGNORECASE)
-_NUMBER = re.compile(rf"(?<![\w.]){_FRACTION}(?![\w])")
+_NUMBER_ALONE = re.compile(rf"[\s*_#\"'`(\[]*{_FRACTION}[\s*_\"'`)\].!]*")
 
 
 class GradeError(ValueError):
@@ -29,7 +29,7 @@ class GradeError(ValueError):
 def read_grade(text: str, low: float, high: float) -> tuple[float, str]:
     """The grade and the reason in a grader's answer: those of the last JSON object with a grade, else a number.
 
-    A number counts where it is called grade, score or rating, or is the only one; "4/5" and "4 out of 5" are 4.
+    A number counts where it is called grade, score or rating, or is all of the last line; "4/5" and "4 out of 5" are 4.
     Nothing is read from an answer that begins an object and does not end it: its numbers may be parts of the reason.
 
     Raises:
@@ -64,16 +64,19 @@ def _graded_objects(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _number(text: str, low: float, high: float) -> float:
-    named = _NAMED.findall(text)
-    numbers = named or list(dict.fromkeys(_NUMBER.findall(text)))
-    if not numbers:
+    last_line = text.rpartition("\n")[2]
+    found = _NAMED.findall(text) or _number_alone(last_line)
+    if not found:
         raise GradeError(f"the grader's answer holds no grade: {_shown(text)}")
-    if not named and len(numbers) > 1:
-        raise GradeError(f"the grader's answer holds several numbers, and none is called a grade: {_shown(text)}")
-    grade, of = numbers[-1]
+    grade, of = found[-1]
     if of and float(of) != high:
         raise GradeError(f"the grade is out of {of}, the scale ends at {high:g}: {_shown(text)}")
     return _on_scale(grade, low, high)
+
+
+def _number_alone(line: str) -> list[tuple[str, str]]:
+    found = _NUMBER_ALONE.fullmatch(line)
+    return [(found[1], found[2] or "")] if found else []
 
 
 def _on_scale(value: Any, low: float, high: float) -> float:

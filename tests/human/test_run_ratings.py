@@ -1,4 +1,4 @@
-"""People's ratings of a run's answers are taken in whole or not at all, and held against the grades of these answers."""
+"""People's ratings of a run's answers are taken in whole or not at all, and held against these answers' grades."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,19 +17,31 @@ from typing import Any
 import jsonlines
 import pytest
 from support.answering_server import MODEL, answering
-from support.graded_runs import FaultyGrader, answer_in, grade_of, grading, run_graded, says
+from support.graded_runs import (
+    FaultyGrader,
+    Telling,
+    answer_in,
+    grade_of,
+    grading,
+    run_graded,
+    says,
+    write_graded_task,
+)
+from support.releases import write_text_release
 from support.waiting import PATIENCE_S, wait_until
 
-from avemo_harness import RunResult, score_run
+from avemo_harness import RunResult, evaluate, score_run
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.run.config import read_run
 from avemo_harness.run.grading import NamedGrader, grade_answers, graded_tasks
 from avemo_harness.run.prepare import RunReleases
 from avemo_harness.run.store import RunStore
+from avemo_harness.torch_setup import repair_torchvision
 
 NOBODY = "http://127.0.0.1:9/v1"
 """Nothing listens there."""
 LATER = "answers stay without a grade"
+SAYS_NOTHING = [{"role": "user", "content": [{"type": "text", "text": ""}]}]
 
 
 def grade(run: Path, name: str | None = None, **arguments: Any) -> list[str]:
@@ -73,6 +86,46 @@ def test_a_grader_gets_question_answer_and_form_as_text_greedily_with_a_seed_of_
     assert len({payload["seed"] for payload in server.payloads}) == server.posts == 12
     schema = server.payloads[0]["response_format"]["json_schema"]["schema"]
     assert list(schema["properties"]) == schema["required"] == ["reason", "grade"]
+
+
+def ask(folder: Path, url: str, model: Telling, changes: Mapping[str, Any], turns: int = 1) -> RunResult:
+    """Ask a task with other keys than the usual one's."""
+    release = write_text_release(folder / "data", 2, turns)
+    task = write_graded_task(folder / "told.yaml", release, url, changes)
+    return evaluate(model, str(task), output_path=folder / "run")
+
+
+def test_a_grader_reads_an_answer_without_the_thoughts_before_it(tmp_path: Path) -> None:
+    with answering(grading) as server:
+        ask(tmp_path, server.url, Telling(thought="<think>Sad?</think>\n"), {})
+    assert all(answer_in(payload).startswith("answer ") for payload in server.payloads)
+
+
+def test_of_a_spoken_reply_the_words_are_graded_after_the_models_own_replies(tmp_path: Path) -> None:
+    spoken = {"output": {"type": "spoken_response"}, "context": {"assistant_replies": "own"}, "messages": SAYS_NOTHING}
+    with answering(grading) as server:
+        result = ask(tmp_path, server.url, Telling(), spoken, turns=2)
+    assert result.tasks["told"].n_ungraded == 0
+    told = [payload["messages"][-1]["content"] for payload in server.payloads]
+    (second,) = (text for text in told if "Question: sentence 2 of dialogue 0" in text)
+    (first,) = (text for text in told if "Question: sentence 0 of dialogue 0" in text)
+    reply = re.search("Answer: (.*)", first)
+    assert reply
+    assert f"user: sentence 0 of dialogue 0\nassistant: {reply[1]}" in second
+    assert "user:" not in first
+
+
+@pytest.mark.slow
+def test_a_checkpoint_grades_in_batches_and_what_it_babbles_is_no_grade(tmp_path: Path) -> None:
+    repair_torchvision()
+    from support.tiny_gemma4 import build
+
+    checkpoint = build(tmp_path / "gemma4")
+    given = {"grader": "hf-omni", "grader_args": {"pretrained": str(checkpoint)}, "max_new_tokens": 8}
+    result = run_graded(tmp_path, NOBODY, **given)
+    assert result.tasks["told"].n_ungraded == 12
+    assert {row["error"][:29] for row in rows(tmp_path / "run")} == {"the grader's answer holds no "}
+    assert told(result)["grader"]["name"] == "hf-omni"
 
 
 def test_equal_answers_to_equal_questions_are_graded_once(tmp_path: Path) -> None:

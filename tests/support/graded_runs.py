@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
@@ -17,7 +18,7 @@ from support.releases import write_text_release
 from support.waiting import PATIENCE_S
 
 from avemo_harness import RunResult, evaluate
-from avemo_harness.benchmark.request import Request, Response, Text
+from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.models.base import Capabilities
 
 RUBRIC = """How well does the answer name the feeling in the question? 1: not at all, 5: exactly.
@@ -28,24 +29,31 @@ Answer: {{ answer }}
 
 
 class Telling:
-    """Tells something of its own to each question; `said` counts its answers."""
+    """Tells something of its own to each question, after a thought if it has one."""
 
     capabilities = Capabilities(frozenset({"text", "spoken_response"}), largest_batch=16)
 
-    def __init__(self, kinds: int = 1_000_000) -> None:
-        self._kinds = kinds
-        self.said = 0
+    def __init__(self, kinds: int = 1_000_000, thought: str = "") -> None:
+        self._kinds, self._thought = kinds, thought
 
     def identity(self) -> Mapping[str, str]:
         return {"model": "telling", "kinds": str(self._kinds)}
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        self.said += len(requests)
-        return [Response(text=f"answer {int(request.key[:8], 16) % self._kinds}") for request in requests]
+        return [
+            Response(text=f"{self._thought}answer {int(request.key[:8], 16) % self._kinds}") for request in requests
+        ]
 
 
-def write_graded_task(file: Path, release: Path, url: str, **parameters: Any) -> Path:
-    """A task of texts whose grader is behind a server."""
+def write_graded_task(
+    file: Path, release: Path, url: str, changes: Mapping[str, Any] = MappingProxyType({}), **parameters: Any
+) -> Path:
+    """A task of texts whose grader is behind a server.
+
+    Args:
+        changes: of the task's keys.
+        parameters: of its rubric.
+    """
     grader = {"grader": "openai", "grader_args": {"base_url": url, "model": MODEL, "timeout_s": PATIENCE_S}}
     content = [{"type": "text", "text": "How does it feel to say: {{ turn.text }}?"}]
     task = {
@@ -64,7 +72,7 @@ def write_graded_task(file: Path, release: Path, url: str, **parameters: Any) ->
         ],
         "headline": "rubric_mean",
     }
-    file.write_text(yaml.safe_dump(task, sort_keys=False), encoding="utf-8")
+    file.write_text(yaml.safe_dump({**task, **changes}, sort_keys=False), encoding="utf-8")
     return file
 
 
@@ -146,7 +154,3 @@ class FaultyGrader:
             "off the scale": '{"grade": 50}',
         }
         return says(told[fault])
-
-
-def shown_to(request: Request) -> str:
-    return "".join(block.text for block in request.messages[-1].content if isinstance(block, Text))

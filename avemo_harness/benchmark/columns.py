@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
@@ -18,6 +19,21 @@ def _column(text: str) -> str:
 
 Column = Annotated[str, Field(min_length=1), AfterValidator(_column)]
 """Name of a column, path into its records such as `context.audio`, or a template over `row` with `{{ }}`."""
+
+
+def is_hub_id(path: str) -> bool:
+    """Tell whether a path may be the id of a data set on the Hub; the endings of tables are those of files.
+
+    >>> is_hub_id("lab/emotions"), is_hub_id("clips/test.csv"), is_hub_id("./emotions")
+    (True, False, False)
+    """
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None and not path.startswith(".") and not path.endswith(TABLES)
+
+
+LINES = (".jsonl", ".ndjson", ".json")
+TEXT = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+TABLES = (".parquet", *LINES, *TEXT, ".tar")
+"""Endings of files that are tables; of texts, with what is usual between their cells."""
 
 
 class ColumnsSpec(Spec):

@@ -92,7 +92,7 @@ class ConditionCache:
         """
         self._require("sound", audio, "conflict")
         self._require("picture", video, "conflict")
-        return self._derived("conflict", audio, video, "", lambda: _joined(video, audio))
+        return self._derived("conflict", audio, video, "", lambda: joined(video.read(), audio.read()))
 
     def shown(self, clip: Clip, condition: ConditionName, noise: NoiseName = "speech_shaped") -> Clip:
         """An earlier turn of a dialogue under a condition, with the streams that it has.
@@ -189,11 +189,18 @@ def _named(make: Callable[[], bytes], name: str) -> bytes:
         raise MediaError(f"{name}: {error}") from error
 
 
-def _joined(video: Clip, audio: Clip) -> bytes:
-    heard = audio.read()
-    if not _is_mp4(heard):
-        heard = media.encode_sound(media.decode_sound(heard, rate=SOUND_RATE), SOUND_RATE)
-    return media.join_streams(video.read(), heard)
+def joined(video: bytes, sound: bytes) -> bytes:
+    """The picture of one file with the sound of another, as an MP4 that ends with the shorter (MediaError)."""
+    return media.join_streams(video, sound if _is_mp4(sound) else _as_mp4(sound))
+
+
+def sound_alone(data: bytes) -> bytes:
+    """A file's sound without its picture; the file as it is where it has none (MediaError: it has no sound)."""
+    return data if media.probe(data).video is None else _as_mp4(data)
+
+
+def _as_mp4(sound: bytes) -> bytes:
+    return media.encode_sound(media.decode_sound(sound, rate=SOUND_RATE), SOUND_RATE)
 
 
 def _is_mp4(data: bytes) -> bool:

@@ -177,6 +177,26 @@ def _read_from_hub(repo: str, commit: str, name: str, split: str, options: Relea
     return dialogues, release_sources.read_hub_pairs(repo, commit, conflict, split) if paired else iter(())
 
 
+def declared_files(folder: Path, name: str, split: str) -> list[Path] | None:
+    """The files that a folder's card declares for a split of a config; None where it declares no configs.
+
+    A card with one config alone need not call it `default`.
+
+    Raises:
+        ReleaseError: it declares others, or cannot be understood.
+    """
+    configs = _declared_configs(folder / "README.md")
+    if not configs:
+        return None
+    if name not in configs and not (name == "default" and len(configs) == 1):
+        raise _no_such_config(str(folder), name, configs)
+    splits = configs.get(name) or next(iter(configs.values()))
+    found = _files_of(folder, splits, split)
+    if not found:
+        raise ReleaseError(f"{folder}: there is no split {split!r} of config {name!r} (splits: {', '.join(splits)})")
+    return found
+
+
 def _local_configs(folder: Path) -> dict[str, dict[str, list[str]]]:
     """Configs of a local release: {config: {split: [glob, …]}}, from the README's front matter, else the layout."""
     if declared := _declared_configs(folder / "README.md"):

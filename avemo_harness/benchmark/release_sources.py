@@ -59,13 +59,13 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
         ReleaseError: a file is not Parquet, or a row breaks the schema.
     """
     for source in sources:
-        with _open_parquet(source) as parquet:
+        with open_parquet(source) as parquet:
             clip_bytes = _clip_bytes_columns(parquet)
             columns = [name for name in _columns(parquet) if name not in clip_bytes]
             for group in range(parquet.num_row_groups):
                 clips = _RowGroupClips(source, group, clip_bytes, media_root)
-                _check_size(parquet, group, columns, source)
-                with _readable(source):
+                check_group_size(parquet, group, columns, source)
+                with readable_parquet(source):
                     rows = parquet.read_row_group(group, columns=columns).to_pylist()
                 for position, row in enumerate(rows):
                     yield parse_dialogue(row, source.name, partial(clips.read, position))
@@ -74,22 +74,22 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
 def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
     """Yield the conflict pairs of a split (ReleaseError: a file is not Parquet, or a row breaks the schema)."""
     for source in sources:
-        with _open_parquet(source) as parquet, _readable(source):
+        with open_parquet(source) as parquet, readable_parquet(source):
             rows = parquet.read().to_pylist()
         for row in rows:
             yield parse_pair(row, source.name)
 
 
-def _open_parquet(source: ParquetSource) -> pq.ParquetFile:
+def open_parquet(source: ParquetSource) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
-    with _readable(source):
+    with readable_parquet(source):
         # Ranges that lie near each other are read at once, which spares requests where the file is remote.
         return pq.ParquetFile(source.open(), pre_buffer=True)
 
 
 @contextmanager
-def _readable(source: ParquetSource) -> Iterator[None]:
+def readable_parquet(source: ParquetSource) -> Iterator[None]:
     """Turn what pyarrow raises about a damaged file into one sentence."""
     import pyarrow as pa
 
@@ -103,7 +103,7 @@ def _readable(source: ParquetSource) -> Iterator[None]:
         ) from error
 
 
-def _check_size(parquet: pq.ParquetFile, group: int, columns: list[str], source: ParquetSource) -> None:
+def check_group_size(parquet: pq.ParquetFile, group: int, columns: list[str], source: ParquetSource) -> None:
     """Refuse a row group of too many values for memory; with run lengths, a small file has any number of them."""
     facts = parquet.metadata.row_group(group)
     for number in range(facts.num_columns):
@@ -172,7 +172,7 @@ class _RowGroupClips:
             last = _RowGroupClips._last
             if last is None or last[0] is not self:
                 try:
-                    with _open_parquet(self.source) as parquet, _readable(self.source):
+                    with open_parquet(self.source) as parquet, readable_parquet(self.source):
                         turns = parquet.read_row_group(self.group, columns=self.clip_bytes).column("turns")
                 except ReleaseError as error:
                     raise MediaError(str(error)) from error
@@ -194,7 +194,7 @@ def resolve_commit(repo: str, revision: str | None) -> str:
 
     if constants.HF_HUB_OFFLINE and revision and re.fullmatch("[0-9a-f]{40}", revision):
         return revision
-    with _network_errors(repo):
+    with network_errors(repo):
         try:
             commit = HfApi().dataset_info(repo, revision=revision, timeout=10).sha
         except HfHubHTTPError as error:
@@ -210,19 +210,19 @@ def resolve_commit(repo: str, revision: str | None) -> str:
 def list_configs(repo: str, commit: str) -> list[str]:
     import datasets
 
-    with _network_errors(repo):
+    with network_errors(repo):
         return list(datasets.get_dataset_config_names(repo, revision=commit))
 
 
 def list_splits(repo: str, commit: str, name: str) -> list[str]:
     """Return the data set splits of a config at a commit. No file of the release is read for it."""
-    return list(_data_files(repo, commit, name))
+    return list(data_files(repo, commit, name))
 
 
-def _data_files(repo: str, commit: str, name: str) -> dict[str, list[str]]:
+def data_files(repo: str, commit: str, name: str) -> dict[str, list[str]]:
     import datasets
 
-    with _network_errors(repo):
+    with network_errors(repo):
         builder = datasets.load_dataset_builder(repo, name, revision=commit)
     return {str(split): list(map(str, files)) for split, files in (builder.config.data_files or {}).items()}
 
@@ -248,14 +248,14 @@ def stream_dialogues(
     Raises:
         ReleaseError: the Hub cannot be reached, or the split is not Parquet.
     """
-    by_split = _data_files(repo, commit, name)
+    by_split = data_files(repo, commit, name)
     files = by_split.get(split)
     if not files:
         known = ", ".join(by_split) or "none"
         raise ReleaseError(f"{repo}: config {name!r} has no split {split!r} (splits: {known})")
     if other := [file for file in files if not file.endswith(".parquet")]:
         raise ReleaseError(f"{repo}: {other[0]} is not Parquet, which streaming needs; leave --streaming out")
-    sources = [_remote(repo, file) for file in files]
+    sources = [remote_parquet(repo, file) for file in files]
     for dialogue in read_dialogues(sources, media_root):
         if media_root is not None:
             yield dialogue
@@ -264,7 +264,7 @@ def stream_dialogues(
         yield replace(dialogue, turns=turns)
 
 
-def _remote(repo: str, file: str) -> ParquetSource:
+def remote_parquet(repo: str, file: str) -> ParquetSource:
     """A Parquet file of the Hub, by its ``hf://`` address, that is read by ranges."""
 
     def open_file() -> Any:
@@ -273,7 +273,7 @@ def _remote(repo: str, file: str) -> ParquetSource:
         # No read-ahead: pyarrow asks for what it needs, and clips lie between the columns that are wanted.
         return HfFileSystem().open(file, "rb", cache_type="none")
 
-    return ParquetSource(file.removeprefix("hf://datasets/"), open_file, partial(_network_errors, repo))
+    return ParquetSource(file.removeprefix("hf://datasets/"), open_file, partial(network_errors, repo))
 
 
 def _spooled(clip: Clip, spool: Path) -> Clip:
@@ -305,7 +305,7 @@ def _where(repo: str, commit: str) -> str:
 def _load(repo: str, commit: str, name: str, split: str) -> Any:
     import datasets
 
-    with _network_errors(repo):
+    with network_errors(repo):
         return datasets.load_dataset(repo, name, split=split, revision=commit)
 
 
@@ -349,7 +349,7 @@ class _TableClips:
 
 
 @contextmanager
-def _network_errors(repo: str) -> Iterator[None]:
+def network_errors(repo: str) -> Iterator[None]:
     """As `hub_errors`, and what `datasets` itself says of a release that is not as it should be."""
     with hub_errors(repo, "check the network or HF_ENDPOINT, or name a local folder with --dataset"):
         try:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from avemo_harness.benchmark.columns import is_hub_id
 from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics, TaskSpec
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
 from avemo_harness.errors import TaskError
@@ -48,7 +49,20 @@ def load_task_file(file: Path, scorers: ScorerMetrics) -> Task:
     """
     document = resolve_parents(file)
     spec = validated(TaskSpec, document, scorers)
-    return Task(spec, spec_digest(spec), document)
+    # The digest is of what is written, so that a task is the same wherever its folder lies.
+    return Task(_with_whole_path(spec, document), spec_digest(spec), document)
+
+
+def _with_whole_path(spec: TaskSpec, document: Document) -> TaskSpec:
+    """The task whose table's path, where it is one, is found from any working directory."""
+    path = spec.dataset.path
+    if path is None or spec.dataset.columns is None:
+        return spec
+    file, _ = document.origin(("dataset", "path"))
+    found = os.path.abspath(os.path.join(file.parent, os.path.expanduser(path)))
+    if is_hub_id(path) and not os.path.exists(found):
+        return spec
+    return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"path": found})})
 
 
 def load_group_file(file: Path, scorers: ScorerMetrics) -> GroupSpec:

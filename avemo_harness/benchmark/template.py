@@ -91,6 +91,30 @@ def template_problem(text: str, names: Collection[str] = tuple(NAMES)) -> str | 
     return None
 
 
+def row_names(text: str) -> frozenset[str]:
+    """The columns that a template uses.
+
+    >>> sorted(row_names("{{ row.a | lower }} {{ row['b c'] }}"))
+    ['a', 'b c']
+    """
+    if "{" not in text:
+        return frozenset()
+    from jinja2 import nodes
+
+    tree = _environment().parse(text)
+    used = [access.attr for access in tree.find_all(nodes.Getattr) if _is_row(access.node)]
+    for item in tree.find_all(nodes.Getitem):
+        if _is_row(item.node) and isinstance(item.arg, nodes.Const):
+            used.append(str(item.arg.value))
+    return frozenset(used)
+
+
+def _is_row(node: Node) -> bool:
+    from jinja2 import nodes
+
+    return isinstance(node, nodes.Name) and node.name == "row"
+
+
 def _depth(node: Node) -> int:
     return 1 + max(map(_depth, node.iter_child_nodes()), default=0)
 

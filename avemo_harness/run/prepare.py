@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import files
+from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import Plan, with_labels_of
 from avemo_harness.benchmark.release import DEMO, Release
@@ -23,6 +24,7 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.request_builder import output_of
+from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -58,7 +60,7 @@ class RunReleases:
 
     config: RunConfig
     say: Notify
-    _loaded: dict[tuple[str, str, str, str | None], Release] = field(default_factory=dict)
+    _loaded: dict[Hashable, Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -80,7 +82,7 @@ class RunReleases:
             ReleaseError: it is missing, unreachable or malformed.
         """
         path, revision = self.source(task)
-        release = self._read(path, task.dataset.name, task.dataset.split, revision)
+        release = self._read(task.dataset.model_copy(update={"path": path, "revision": revision}))
         if task.condition.name != "conflict" or not task.opposites:
             return release
         return self._paired(task, release)
@@ -97,16 +99,17 @@ class RunReleases:
         if which == "demo":
             return (self.demo_training(),)
         if which != "auto":
-            return tuple(self._read(which, name, "train", None) for name in dict.fromkeys(r.name for r in asked))
+            names = dict.fromkeys(release.name for release in asked)
+            return tuple(self._read(_training_part(which, name)) for name in names)
         own = [release for release in asked if has_split(release, self._path(release.source), "train")]
         if own:
-            return tuple(self._read(release.source, release.name, "train", release.commit) for release in own)
+            return tuple(self._read(_training_part(one.source, one.name, one.commit)) for one in own)
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""
-        return self._read(DEMO, "demo", "train", None)
+        return self._read(_training_part(DEMO, "demo"))
 
     def _path(self, source: str) -> str:
         if source != DEMO:
@@ -115,21 +118,28 @@ class RunReleases:
 
         return str(demo_release(files.cache_dir(), self.say))
 
-    def _read(self, source: str, name: str, split: str, revision: str | None) -> Release:
-        key = (source, name, split, revision)
-        if key in self._loaded:
-            return self._loaded[key]
+    def _read(self, dataset: DatasetSpec) -> Release:
+        source = dataset.path or ""
+        if dataset in self._loaded:
+            return self._loaded[dataset]
         options = ReleaseOptions(
-            revision=revision,
+            revision=dataset.revision,
             media_root=Path(self.config.media_root) if self.config.media_root else None,
             streaming=self.config.streaming,
         )
-        release = replace(load_release(self._path(source), name, split, options), source=source)
-        # Probing a streamed release would download every clip; what its columns do not say stays unknown.
-        if not self.config.streaming or release.commit is None:
+        if dataset.columns is not None:
+            release = load_table(dataset, options, self.say)
+        else:
+            release = replace(load_release(self._path(source), dataset.name, dataset.split, options), source=source)
+        # Probing what is streamed would read every clip; what its columns do not say stays unknown.
+        if not self.config.streaming or (release.commit is None and dataset.columns is None):
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
-        self._loaded[key] = release
+        self._loaded[dataset] = release
         return release
+
+
+def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:
+    return DatasetSpec(path=source, name=name, split="train", revision=revision)
 
 
 LARGEST_BATCH = 64
@@ -303,6 +313,11 @@ def prepare(
     releases = RunReleases(config, say)
     for task in tasks:
         releases.source(task.spec)
+        if config.streaming and task.spec.dataset.columns is not None and not config.names_part:
+            raise UsageError(
+                f"{task.name}: --streaming reads the first {FIRST_ROWS:,} rows of a table; say with --limit N how many "
+                "of their dialogues to ask about, or leave --streaming out to ask about all"
+            )
     if model is None:
         check_model(config.model)
     by_task = {task.name: releases.load(task.spec) for task in tasks}

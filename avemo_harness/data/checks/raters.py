@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness.benchmark.release import Release, labels_of_users
+from avemo_harness.benchmark.text_tables import Row, Table, read_table
 from avemo_harness.data.checks.findings import LabelRatings, Rule, Stream
 from avemo_harness.data.checks.survey import LabelledClip, turns_of
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
 from avemo_harness.recognizers import RECOGNIZERS, identify_recognizer, load_recognizer
-from avemo_harness.recognizers.corpora.tables import Row, Table, read_table
 from avemo_harness.recognizers.features.builtin import ClipFeatures
 from avemo_harness.recognizers.heads.logistic import group_folds
 from avemo_harness.recognizers.judging import FeatureRecognizer, trained_folder

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from avemo_harness.benchmark.text_tables import Table
 from avemo_harness.data.importers.base import (
     SINGLE_TURN,
     TEST_SPEAKERS_HELP,
@@ -23,7 +24,6 @@ from avemo_harness.data.importers.recordings import clip_source, voiced_video
 from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, read_source_table
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.tables import Table
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
 

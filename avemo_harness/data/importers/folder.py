@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from avemo_harness.benchmark.release import EMOTIONS, Role
+from avemo_harness.benchmark.text_tables import decode_text, read_text
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
     MULTI_TURN,
@@ -32,7 +33,6 @@ from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.corpora.tables import decode_text, read_text
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out
 from avemo_harness.registry import hint, parse_arguments
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import get_args
 
 from avemo_harness.benchmark.release import Role
+from avemo_harness.benchmark.text_tables import parse_table, path_spellings, whole_number
 from avemo_harness.errors import ReleaseError
-from avemo_harness.recognizers.corpora.tables import parse_table, path_spellings, whole_number
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Part, parse_part
 

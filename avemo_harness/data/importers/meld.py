@@ -13,7 +13,8 @@ from itertools import groupby
 from pathlib import PurePosixPath
 
 from avemo_harness import media
-from avemo_harness.data.importers.archives import is_archive
+from avemo_harness.benchmark.archives import is_archive
+from avemo_harness.benchmark.text_tables import Table, whole_number
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
     MAX_SEGMENT_TURNS,
@@ -30,7 +31,6 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, read_source_table
 from avemo_harness.errors import MediaError, ReleaseError
-from avemo_harness.recognizers.corpora.tables import Table, whole_number
 from avemo_harness.recognizers.recordings import Part, left_out
 
 ABOUT = CorpusInfo(

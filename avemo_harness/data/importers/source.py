@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
+from avemo_harness.benchmark.archives import Archive, is_archive, open_archive
 from avemo_harness.benchmark.release_sources import hub_errors, resolve_commit
-from avemo_harness.data.importers.archives import Archive, is_archive, open_archive
+from avemo_harness.benchmark.text_tables import Table, decode_text, parse_table
 from avemo_harness.data.importers.base import ReadFile
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.files import MAX_BYTES, check_content, check_file, read_file
-from avemo_harness.recognizers.corpora.tables import Table, decode_text, parse_table
 
 _HUB_ADVICE = (
     "check the network, HF_ENDPOINT and whether access was granted, or download the files and name their folder"

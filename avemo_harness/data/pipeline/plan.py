@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.text_tables import read_table
 from avemo_harness.data.pipeline.backends import Portrait, ScriptRequest, SpeakerProfile
 from avemo_harness.data.pipeline.config import BuildConfig, PortraitConfig
 from avemo_harness.data.sharing.assets import forbids_derivatives
 from avemo_harness.data.synthesis.affect import ASSISTANT_ID, ASSISTANT_NUMBER
 from avemo_harness.data.synthesis.planning import last_user_turn, shuffle_and_name
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.corpora.tables import read_table
 from avemo_harness.registry import hint
 
 ENDINGS = (".png", ".jpg", ".jpeg")

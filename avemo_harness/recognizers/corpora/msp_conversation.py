@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.benchmark.text_tables import decode_text
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import read_file
 from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import fuse_ratings, window_means
-from avemo_harness.recognizers.corpora.tables import decode_text
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, Recording, left_out, parse_part
 

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.benchmark.text_tables import Table, read_table
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps, step_times
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import interpolated, window_means
-from avemo_harness.recognizers.corpora.tables import Table, read_table
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, left_out, parse_part
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.benchmark.text_tables import Table, read_table
 from avemo_harness.errors import ReleaseError
 from avemo_harness.metrics.trajectory import Dimension, Trajectory, count_steps
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.corpora.ratings import GoldStandard, fuse_ratings, window_means
-from avemo_harness.recognizers.corpora.tables import Table, read_table
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.recordings import Corpus, Part, RatedRecording, left_out, parse_part
 

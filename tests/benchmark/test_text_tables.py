@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.corpus_trees import LFS_POINTER
 
+from avemo_harness.benchmark.text_tables import Table, decode_text, parse_table, read_table
 from avemo_harness.errors import ReleaseError
-from avemo_harness.recognizers.corpora.tables import Table, decode_text, parse_table, read_table
 from avemo_harness.recognizers.recordings import parse_part
 
 WORD = st.text(st.characters(codec="utf-16", exclude_categories=("Cc", "Cs")), max_size=6)

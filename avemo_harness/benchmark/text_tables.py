@@ -101,11 +101,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. Names of columns are lower case without blanks around them; rows without any text are left out."""
+    """A table. Names of columns are lower case without blanks around them; rows without any text are left out.
+
+    Args:
+        header: names of the columns as the file writes them.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    header: tuple[str, ...]
 
     def has(self, *names: str) -> bool:
         """True where a column has one of these names."""
@@ -219,7 +224,7 @@ def parse_table(path: Path, text: str, delimiter: str) -> Table:
             )
         if any(row.cells):
             filled.append(Row(row.line, (*row.cells, *[""] * -extra)[: len(columns)]))
-    return Table(path, columns, tuple(filled))
+    return Table(path, columns, tuple(filled), tuple(name.strip() for name in header))
 
 
 def _require_closed_quotes(path: Path, lines: Sequence[str], start: int, end: int, delimiter: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from avemo_harness.errors import ReleaseError
+from avemo_harness.errors import ReleaseError, first_line
 
 _BLOCK = 2**16
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -124,8 +124,7 @@ def _damage(path: Path) -> Iterator[None]:
         zlib.error,
         lzma.LZMAError,
     ) as error:
-        reason = str(error) or type(error).__name__
-        raise ReleaseError(f"{path}: the archive cannot be read ({reason}); download it again") from error
+        raise ReleaseError(f"{path}: the archive cannot be read ({first_line(error)}); download it again") from error
 
 
 Archive = ZipArchive | TarArchive

@@ -1,0 +1,258 @@
+"""Find a table: a file, a folder or a data set of the Hub, with the files of its split and what its card says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from avemo_harness.benchmark import release_sources
+from avemo_harness.benchmark.columns import LINES, TABLES, TEXT, DatasetSpec, is_hub_id
+from avemo_harness.benchmark.release_loader import ReleaseOptions, declared_files
+from avemo_harness.benchmark.release_sources import ParquetSource, network_errors, remote_parquet
+from avemo_harness.benchmark.table_media import MEDIA, HubFolder, MediaFolder, file_key
+from avemo_harness.benchmark.tables import (
+    METADATA,
+    Features,
+    TableFile,
+    TableRow,
+    folder_rows,
+    read_rows,
+)
+from avemo_harness.errors import ReleaseError
+from avemo_harness.files import check_file
+from avemo_harness.registry import hint
+
+_SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+"""Words in names of files and folders that tell a split, as `datasets` reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableSource:
+    """The files of a table's split.
+
+    Args:
+        name: Hub id or path, as errors call the table.
+        title: the same without folders of this machine.
+        key: of its digests in the cache.
+        files: by path relative to the folder, in order.
+        folder: where paths of recordings lead.
+        commit: of the Hub; None for what is local.
+        features: what `datasets` says of the columns; None where the files say it, or nobody.
+        licence: of the card, as `language`; empty where it does not say.
+    """
+
+    name: str
+    title: str
+    key: str
+    files: Mapping[str, TableFile]
+    folder: MediaFolder | HubFolder
+    commit: str | None
+    features: Features | None
+    licence: str
+    language: str
+
+    def rows(self) -> Iterator[TableRow]:
+        """Yield all rows (ReleaseError: a file cannot be read as what it is)."""
+        if _is_media_folder(self.files):
+            yield from folder_rows(self.files, self.name)
+            return
+        for name, file in self.files.items():
+            if PurePosixPath(name).suffix.lower() in TABLES:
+                yield from read_rows(file, self.features)
+
+
+def _is_media_folder(names: Iterable[str]) -> bool:
+    paths = [PurePosixPath(name) for name in names]
+    tables = [path for path in paths if path.suffix.lower() in TABLES]
+    return any(path.name in METADATA for path in tables) or not tables
+
+
+def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
+    """Find the files of a table's split.
+
+    Raises:
+        ReleaseError: there is no such file, folder or data set, no such split, or access is not granted.
+    """
+    source = dataset.path or ""
+    path = Path(source).expanduser()
+    if path.is_file():
+        if path.suffix.lower() not in TABLES:
+            raise ReleaseError(f"{source}: not a table; known are {', '.join(TABLES)}, and folders")
+        return _local_source(source, {path.name: path}, path.parent, options)
+    if path.is_dir():
+        return _local_source(source, _folder_files(path, dataset), path, options)
+    if is_hub_id(source):
+        return _hub_source(source, dataset, options)
+    raise ReleaseError(
+        f"{source}: no such file or folder, and not a Hub id (owner/name); a task's path is relative to its file"
+    )
+
+
+def _local_source(source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions) -> TableSource:
+    readme = root / "README.md"
+    facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}
+    found = {name: _local_file(path) for name, path in files.items()}
+    folder = MediaFolder(options.media_root or root)
+    return TableSource(
+        source, Path(source).resolve().name, str(Path(source).resolve()), found, folder, None, None, **_terms(facts)
+    )
+
+
+def _local_file(path: Path) -> TableFile:
+    def checked() -> Path:
+        check_file(path)
+        return path
+
+    return TableFile(str(path), partial(file_key, path), ParquetSource(str(path), checked))
+
+
+def _folder_files(folder: Path, dataset: DatasetSpec) -> dict[str, Path]:
+    declared = declared_files(folder, dataset.name, dataset.split)
+    if declared is not None:
+        return {path.relative_to(folder).as_posix(): path for path in declared}
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    known = (*MEDIA, *TABLES)
+    kept = [
+        name
+        for name in names
+        if PurePosixPath(name).suffix.lower() in known and not any(part.startswith(".") for part in name.split("/"))
+    ]
+    if not kept:
+        raise ReleaseError(f"{folder}: expected tables ({', '.join(TABLES)}) or recordings in it, found neither")
+    return {name: folder / name for name in _of_split(kept, dataset.split, str(folder))}
+
+
+def _of_split(names: Sequence[str], split: str, where: str) -> list[str]:
+    """The files whose names say that they are of a split; all where none says of which it is."""
+    by_split: dict[str, list[str]] = {}
+    for name in names:
+        if found := _stated_split(name, split):
+            by_split.setdefault(found, []).append(name)
+    if not by_split:
+        return list(names)
+    wanted = _canonical(split)
+    if wanted not in by_split:
+        raise _no_such_split(where, split, by_split)
+    return by_split[wanted]
+
+
+def _stated_split(name: str, split: str) -> str | None:
+    path = PurePosixPath(name)
+    words = [*path.parts[:-1], path.name.split(".")[0]]
+    if path.suffix.lower() in TABLES:
+        words += re.split(r"[^a-zA-Z0-9]+", path.name.split(".")[0])
+    for word in words:
+        if word == split:
+            return _canonical(split)
+        if (canonical := _canonical(word.lower())) in _SPLITS:
+            return canonical
+    return None
+
+
+def _canonical(split: str) -> str:
+    return next((name for name, words in _SPLITS.items() if split in words), split)
+
+
+def _no_such_split(where: str, split: str, known: Iterable[str]) -> ReleaseError:
+    names = sorted(known)
+    return ReleaseError(f"{where}: there is no split {split!r} (splits: {', '.join(names)}){hint(split, names)}")
+
+
+def _hub_source(repo: str, dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
+    commit = release_sources.resolve_commit(repo, options.revision)
+    by_split, features = _hub_files(repo, commit, dataset.name)
+    split = dataset.split if dataset.split in by_split else _canonical(dataset.split)
+    names = by_split.get(split)
+    if names is None and len(by_split) == 1:
+        # What is in no split is `train` to `datasets`.
+        (only,) = by_split.values()
+        names = only if not any(_stated_split(name, dataset.split) for name in only) else None
+    if names is None:
+        raise _no_such_split(repo, dataset.split, by_split)
+    folder = HubFolder(repo, commit) if options.media_root is None else MediaFolder(options.media_root)
+    streamed = options.streaming
+    files = {name: _hub_file(repo, commit, name, streamed) for name in names}
+    if streamed and not all(name.lower().endswith((".parquet", *LINES, *TEXT)) for name in files):
+        other = next(name for name in files if not name.lower().endswith((".parquet", *LINES, *TEXT)))
+        raise ReleaseError(f"{repo}: {other} is neither Parquet nor text, which streaming needs; leave --streaming out")
+    facts = _hub_card(repo, commit)
+    return TableSource(repo, repo, f"{repo}@{commit}", files, folder, commit, features, **_terms(facts))
+
+
+def _hub_files(repo: str, commit: str, name: str) -> tuple[dict[str, list[str]], Features | None]:
+    """The files of each split of a config, by path, and the features that the card or the files state."""
+    import datasets
+
+    configs = release_sources.list_configs(repo, commit)
+    if name == "default" and name not in configs and len(configs) == 1:
+        name = configs[0]
+    if name not in configs:
+        raise ReleaseError(
+            f"{repo}: there is no config {name!r} (configs: {', '.join(sorted(configs))}){hint(name, configs)}; give "
+            "it as `name` of the task's dataset"
+        )
+    with network_errors(repo):
+        builder = datasets.load_dataset_builder(repo, name, revision=commit)
+    prefix = f"hf://datasets/{repo}@{commit}/"
+    files = {
+        str(split): [str(file).removeprefix(prefix) for file in found]
+        for split, found in (builder.config.data_files or {}).items()
+    }
+    stated: Any = builder.info.features
+    return files, None if stated is None else stated.to_dict()
+
+
+def _hub_file(repo: str, commit: str, name: str, streamed: bool) -> TableFile:
+    where = f"{repo}@{commit[:8]}/{name}"
+    if streamed and name.lower().endswith(".parquet"):
+        source = remote_parquet(repo, f"hf://datasets/{repo}@{commit}/{name}")
+    else:
+        source = ParquetSource(where, partial(_download, repo, commit, name), partial(network_errors, repo))
+    return TableFile(where, lambda: f"{repo}@{commit}/{name}", source)
+
+
+def _download(repo: str, commit: str, name: str) -> Path:
+    from huggingface_hub import HfApi
+
+    return Path(HfApi().hf_hub_download(repo, name, repo_type="dataset", revision=commit))
+
+
+def _hub_card(repo: str, commit: str) -> dict[str, Any]:
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with network_errors(repo):
+        try:
+            readme = _download(repo, commit, "README.md")
+        except EntryNotFoundError:
+            return {}
+    return _card_facts(readme.read_text(encoding="utf-8", errors="replace"))
+
+
+def _card_facts(text: str) -> dict[str, Any]:
+    """The front matter of a card; nothing where it has none that can be read."""
+    import yaml
+
+    front = re.match(r"---\r?\n(.*?)\r?\n---", text, re.DOTALL)
+    try:
+        facts = yaml.safe_load(front[1]) if front else {}
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _terms(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Licence and language of a card, where it has one of each."""
+
+    def single(value: Any) -> str:
+        values = value if isinstance(value, list) else [value]
+        return values[0] if len(values) == 1 and isinstance(values[0], str) else ""
+
+    return {"licence": single(facts.get("license")), "language": single(facts.get("language"))}

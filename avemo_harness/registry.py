@@ -115,24 +115,40 @@ def typed_arguments(
     Raises:
         UsageError: of the given type: an argument that there is not, one that is missing, or a value of the wrong type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    for _, problem in argument_problems(name, arguments, given):
+        raise error(problem)
+    from pydantic import TypeAdapter
 
     types = get_type_hints(arguments)
-    declared = dataclasses.fields(arguments)
+    return arguments(**{key: TypeAdapter(types[key]).validate_python(value) for key, value in given.items()})
+
+
+def argument_problems(
+    name: str, arguments: type[Any] | None, given: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str]]:
+    """Whatever keeps arguments from being a dataclass: each with its key, None for one that is missing.
+
+    Args:
+        name: of their owner, for the sentences.
+        arguments: the dataclass; None where the owner takes none.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    types = get_type_hints(arguments) if arguments is not None else {}
+    declared = dataclasses.fields(arguments) if arguments is not None else ()
     known = [argument.name for argument in declared]
-    values = {}
     for key, value in given.items():
         if key not in known:
-            raise error(f"{name} takes no argument {key!r}{hint(key, known) or '; it takes none'}")
+            yield key, f"{name} takes no argument {key!r}{hint(key, known) or '; it takes none'}"
+            continue
         try:
-            values[key] = TypeAdapter(types[key]).validate_python(value)
+            TypeAdapter(types[key]).validate_python(value)
         except ValidationError as wrong:
             reason = wrong.errors(include_url=False)[0]["msg"]
-            raise error(f"{name}: argument {key}={value!r}: {reason}") from wrong
+            yield key, f"{name}: argument {key}={value!r}: {reason}"
     for argument in declared:
-        if argument.name not in values and argument.default is argument.default_factory is dataclasses.MISSING:
-            raise error(f"{name} needs {argument.name}=…")
-    return arguments(**values)
+        if argument.name not in given and argument.default is argument.default_factory is dataclasses.MISSING:
+            yield None, f"{name} needs {argument.name}=…"
 
 
 Value = TypeVar("Value")

@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from avemo_harness.benchmark.planning import turn_item_id
+from avemo_harness.benchmark.planning import item_ids_of_turn, turn_item_id
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.task import ModelOutput, SpokenOutput, TextOutput
@@ -42,7 +42,8 @@ def masked_item_id(item: Item) -> str:
     """The name under which requests show an item to whoever answers."""
     if item.condition == "conflict":
         return masked(item.item_id)
-    return turn_item_id(masked(item.dialogue_id), item.turn_index)
+    turn = turn_item_id(item.dialogue_id, item.turn_index)
+    return turn_item_id(masked(item.dialogue_id), item.turn_index) + item.item_id.removeprefix(turn)
 
 
 def item_names(releases: Iterable[Release]) -> dict[str, str]:
@@ -55,8 +56,8 @@ def item_names(releases: Iterable[Release]) -> dict[str, str]:
             mask = masked(dialogue.dialogue_id)
             for turn in dialogue.turns:
                 if turn.role == "user":
-                    item_id = turn_item_id(dialogue.dialogue_id, turn.turn_index)
-                    by_mask[turn_item_id(mask, turn.turn_index)] = by_id[item_id] = item_id
+                    for item_id in item_ids_of_turn(dialogue, turn):
+                        by_mask[mask + item_id.removeprefix(dialogue.dialogue_id)] = by_id[item_id] = item_id
     return {**by_mask, **by_id}
 
 

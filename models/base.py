@@ -25,12 +25,14 @@ class Capabilities:
         largest_batch: requests that one call of `generate` takes at most.
         usual_batch: requests given at once where the user names no number; None for `largest_batch`.
         needs_reference: it answers from the release itself, so only turns that have a reply there are asked.
+        chooses: it can name an option by its letter; False for one that knows labels of clips alone.
     """
 
     outputs: frozenset[Output]
     largest_batch: int = 1
     usual_batch: int | None = None
     needs_reference: bool = False
+    chooses: bool = True
 
 
 def _no_training(which: str) -> tuple[Release, ...]:

@@ -124,7 +124,9 @@ class Baseline:
         recognizer: str = "fusion"
         reply: Rule = "mirror"
 
-    capabilities = Capabilities(outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=16)
+    capabilities = Capabilities(
+        outputs=frozenset({"label_text", "label_ranking", "spoken_response"}), largest_batch=16, chooses=False
+    )
 
     def __init__(self, arguments: Arguments, setup: ModelSetup) -> None:
         self._setup, self._seed, self._say = setup, arguments.seed, setup.say

@@ -54,7 +54,14 @@ class ConstantAnswer:
         return {"model": "constant", "version": "1", "label": self.label}
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
-        return [_certain(self.label, request) for request in requests]
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Response:
+        if self.label not in (labels := labels_of(request)):
+            raise GenerationError(
+                f"constant: {self.label!r} is none of {', '.join(labels)}; name one by --model_args label=…"
+            )
+        return _certain(self.label, request)
 
 
 def labels_of(request: Request) -> tuple[str, ...]:
@@ -88,7 +95,7 @@ class _StreamOracle:
     """Answers the label of the clip whose stream this is."""
 
     Arguments = NoArguments
-    capabilities = Capabilities(outputs=frozenset({"label_text"}), largest_batch=16)
+    capabilities = Capabilities(outputs=frozenset({"label_text"}), largest_batch=16, chooses=False)
     name: str
     fingerprint: Callable[[bytes], Fingerprint]
 

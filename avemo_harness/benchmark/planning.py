@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -161,6 +162,22 @@ def turn_item_id(dialogue_id: str, turn_index: int, rotation: int | None = None)
     return f"{dialogue_id}/{turn_index}" + ("" if rotation is None else f"@{rotation}")
 
 
+def rotated_turn(item_id: str) -> str | None:
+    """The name of the turn that an item asks about, of a choice that is asked once for every rotation; else None.
+
+    >>> rotated_turn("d1/2@1"), rotated_turn("me@home/2")
+    ('d1/2', None)
+    """
+    turn, at, rotation = item_id.rpartition("@")
+    return turn if at and rotation.isdecimal() else None
+
+
+def item_ids_of_turn(dialogue: Dialogue, turn: Turn) -> list[str]:
+    """Names of all items that a turn of the user may be asked by: its own, and one for each rotation of its options."""
+    rotations: list[int | None] = [None, *range(len(turn.choices))]
+    return [turn_item_id(dialogue.dialogue_id, turn.turn_index, rotation) for rotation in rotations]
+
+
 def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: int) -> Iterable[_Candidate]:
     needed = needed_streams(task)
     for turn in dialogue.turns:
@@ -179,6 +196,7 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: i
                 condition=task.condition.name,
                 gold=LETTERS[order.index(int(gold))] if order and gold is not None else gold,
                 order=order,
+                choices=tuple(x if isinstance(x := turn.choices[place], str) else "" for place in order),
             )
             yield item, left_out or _lacking(turn, needed)
 
@@ -197,7 +215,30 @@ def _gold(task: TaskSpec, turn: Turn, where: str) -> tuple[str | None, str | Non
     if isinstance(task.output, LabelOutput):
         label = map_label(task, turn.emotion or "", where)
         return label, None if label is not None else left_out_label(turn.emotion or "")
+    if isinstance(task.output, ChoiceOutput):
+        _require(
+            task,
+            turn.answer in [str(place) for place in range(len(turn.choices))],
+            where,
+            "the place of one of its choices",
+            turn,
+        )
+    if isinstance(task.output, NumberOutput):
+        _require(task, is_number(turn.answer), where, "a finite number", turn)
     return (None if isinstance(task.output, SpokenOutput) else turn.answer), None
+
+
+def _require(task: TaskSpec, fits: bool, where: str, expected: str, turn: Turn) -> None:
+    if not fits:
+        raise ReleaseError(f"{task.task}: {where}: the true answer must be {expected}, found {turn.answer!r}")
+
+
+def is_number(text: str | None) -> bool:
+    """Tell whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text or ""))
+    except ValueError:
+        return False
 
 
 def map_label(task: TaskSpec, label: str, where: str) -> str | None:
@@ -326,11 +367,17 @@ def _turn_content(turn: Turn) -> tuple[str, str, str | None]:
 def items_to_answer_first(task: TaskSpec, release: Release, item: Item) -> dict[int, str]:
     """The ids of items about earlier user turns, by turn, where the model's own replies to them are the history.
 
-    A turn that is not asked, since it lacks a stream, has no reply.
+    A turn that is not asked, since it lacks a stream or a truth, has no reply.
     """
     if not task.context.needs_own_replies:
         return {}
-    needed = needed_streams(task)
-    turns = release.dialogue(item.dialogue_id).turns[: item.turn_index]
-    asked = [turn.turn_index for turn in turns if turn.role == "user" and _lacking(turn, needed) is None]
+    dialogue = release.dialogue(item.dialogue_id)
+    turns = dialogue.turns[: item.turn_index]
+    asked = [turn.turn_index for turn in turns if _is_asked(task, turn, dialogue)]
     return {turn: turn_item_id(item.dialogue_id, turn) for turn in asked}
+
+
+def _is_asked(task: TaskSpec, turn: Turn, dialogue: Dialogue) -> bool:
+    if turn.role != "user" or not _has_truth(task, turn) or _lacking(turn, needed_streams(task)) is not None:
+        return False
+    return _gold(task, turn, f"dialogue {dialogue.dialogue_id!r}, turn {turn.turn_index}")[1] is None

@@ -32,6 +32,7 @@ class Item:
         gold: the turn's label, the letter of the right option, or the true answer; None for a conflict, whose two
             labels stand apart, and for replies.
         order: of a choice, the options by their places in the data set, as they are shown; else empty.
+        choices: the texts of the options in that order; empty for one that is a recording.
     """
 
     task: str
@@ -45,18 +46,17 @@ class Item:
     audio_label: str | None = None
     video_label: str | None = None
     order: tuple[int, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Item:
         """Read a stored item (TypeError: a field is missing or unknown)."""
-        return cls(**{**values, "order": tuple(values.get("order", ()))})
+        return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("order", "choices")}})
 
     def to_json(self) -> dict[str, Any]:
-        """The stored item; without an order where it has none."""
+        """The stored item; without an order and choices where it has none."""
         stored = asdict(self)
-        if not self.order:
-            del stored["order"]
-        return stored
+        return stored if self.order else {key: stored[key] for key in stored if key not in ("order", "choices")}
 
     def without_labels(self) -> Item:
         """The item as a model may see it."""

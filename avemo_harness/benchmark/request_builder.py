@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -131,15 +131,18 @@ class RequestBuilder:
         labels = _named_labels(self.task, order)
         for template in self.task.messages:
             content: list[Text | Clip] = []
+            apart = False  # a text behind options
             for block in template.content:
                 if isinstance(block, TextTemplate):
-                    content.append(Text(render(block.text, turn, dialogue, labels)))
+                    text = render(block.text, turn, dialogue, labels)
+                    content += _on_own_line(content, [Text(text)]) if apart else [Text(text)]
                 elif isinstance(block, ChoicesTemplate):
-                    content.extend(self._options(turn, order))
+                    content += _on_own_line(content, list(self._options(turn, order)))
                 elif clip is not None:
                     content.append(clip)
                 else:
                     raise MediaError(f"dialogue {dialogue.dialogue_id}, turn {turn.turn_index}: the turn has no clip")
+                apart = isinstance(block, ChoicesTemplate)
             yield Message(template.role, tuple(content))
 
     def _options(self, turn: Turn, order: tuple[int, ...]) -> Iterable[Text | Clip]:
@@ -200,3 +203,11 @@ def history_words(task: TaskSpec, release: Release, item: Item, own_replies: Map
         elif not task.context.needs_own_replies:
             lines.append(f"assistant: {turn.text}")
     return "\n".join(lines)
+
+
+def _on_own_line(before: Sequence[Text | Clip], added: list[Text | Clip]) -> list[Text | Clip]:
+    """Blocks behind others, begun on a line of their own where text meets text: templates of models join the two."""
+    first = added[0] if added else None
+    if before and isinstance(before[-1], Text) and isinstance(first, Text) and not before[-1].text.endswith("\n"):
+        return [Text(f"\n{first.text}"), *added[1:]]
+    return added

@@ -41,5 +41,10 @@ def unknown_name(kind: str, found: str, known: Iterable[str]) -> PydanticCustomE
     return PydanticCustomError("unknown_name", "unknown {kind} {found}", facts)
 
 
+def problems_below(problems: Iterable[tuple[tuple[str | int, ...], str]]) -> PydanticCustomError:
+    """The error of a part whose keys do not fit each other: a sentence each, behind the path of its key in the part."""
+    return PydanticCustomError("problems_below", "several keys do not fit", {"problems": list(problems)})
+
+
 Word = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[Word, ...], BeforeValidator(as_tuple)]

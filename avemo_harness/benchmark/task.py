@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from avemo_harness.benchmark.columns import DatasetSpec
-from avemo_harness.benchmark.spec import Spec, Words, as_tuple, unknown_name
+from avemo_harness.benchmark.spec import Spec, Words, as_tuple, problems_below, unknown_name
 from avemo_harness.benchmark.template import template_problem
 
 ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
@@ -28,6 +28,15 @@ ReasoningProfile = Literal["av_emo", "calibrated"]
 
 ScorerMetrics = Mapping[str, frozenset[str]]
 """The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
+
+
+@runtime_checkable
+class ScorerRules(Protocol):
+    """What a context knows of scorers beside their metrics."""
+
+    def problems(self, scorer: ScorerSpec, output_type: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Why a scorer cannot score answers of a type with its parameters: paths inside its spec, and sentences."""
+        ...
 
 
 class ConditionSpec(Spec):
@@ -368,6 +377,24 @@ class TaskSpec(Spec):
             return values
         # `audio_only` needs no picture, and leaves the sound as it is.
         return {**values, "condition": "audio_only" if "sound" in columns and "video" not in columns else "full_av"}
+
+    @model_validator(mode="after")
+    def _parts_fit(self, info: ValidationInfo) -> TaskSpec:
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        rotated = isinstance(self.output, ChoiceOutput) and self.output.order == "rotations"
+        if rotated and self.context.turns == "questions":
+            problem = "with rotations each question has several answers, and a history of questions (context.turns) one"
+            problems.append((("output", "order"), f"{problem}; use shuffled or given"))
+        rules = info.context
+        if isinstance(rules, ScorerRules):
+            for number, scorer in enumerate(self.scorers):
+                problems += [
+                    (("scorers", number, *path), sentence)
+                    for path, sentence in rules.problems(scorer, self.output.type)
+                ]
+        if problems:
+            raise problems_below(problems)
+        return self
 
 
 class ColumnSpec(Spec):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -185,7 +185,8 @@ def validated(model: type[SpecT], document: Document, scorers: ScorerMetrics | N
     try:
         spec = model.model_validate(document.values, context=scorers)
     except ValidationError as error:
-        found = [_problem(detail, model, document) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        found = [problem for detail in details for problem in _problems(detail, model, document)]
         problems += [problem for problem in found if (problem.file, problem.line, problem.key) not in said]
     if problems:
         raise TaskError(_listing(problems))
@@ -218,6 +219,16 @@ _EXPECTED = {
     "finite_number": "must be a finite number",
 }
 """Sentences for errors of pydantic, by their type; the braces are of its context."""
+
+
+def _problems(detail: Any, model: type[BaseModel], document: Document) -> Iterator[Problem]:
+    if detail["type"] != "problems_below":
+        yield _problem(detail, model, document)
+        return
+    path = _key_path(document.values, detail["loc"])
+    for below, message in detail["ctx"]["problems"]:
+        key = (*path, *below)
+        yield Problem(*document.origin(key), key_name(key), message)
 
 
 def _problem(detail: Any, model: type[BaseModel], document: Document) -> Problem:

@@ -33,7 +33,7 @@ PLAIN_LINE_INTERVAL_S = 10.0
 
 
 class Progress:
-    """Counts what is stored, and how many of the labelled answers were right so far."""
+    """Counts what is stored, and how many of the labels and letters were right so far."""
 
     def __init__(self, run: PreparedRun, bar: tqdm[None] | None) -> None:
         self._run, self._bar = run, bar
@@ -66,16 +66,15 @@ class Progress:
             self._errors.add(record.item_key)
             return
         self._errors.discard(record.item_key)
-        # Both take half a second to import, which `run --help` does not wait for.
-        from avemo_harness.benchmark.task import LabelOutput
-        from avemo_harness.scorers.answers import read_answer
+        # They take half a second to import, which `run --help` does not wait for.
+        from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput
+        from avemo_harness.scorers.answer_choices import read_named
 
-        question = self._questions[record.item_key]
-        output = question.builder.task.output
-        if isinstance(output, LabelOutput) and question.item.gold is not None:
-            parsed = read_answer(record, output)
+        item, output = (question := self._questions[record.item_key]).item, question.builder.task.output
+        if isinstance(output, LabelOutput | ChoiceOutput) and item.gold is not None:
+            parsed = read_named(record, output, item)
             self._labelled += 1
-            self._right += parsed.label == question.item.gold
+            self._right += parsed.label == item.gold
 
     def _state(self) -> str:
         score = f"accuracy so far {self._right / self._labelled:.2f}, " if self._labelled else ""

@@ -137,6 +137,9 @@ def _adjustment(comparison: Comparison) -> str:
     )
 
 
+LONGEST_LABEL = 60
+"""Characters of a label or text in a list of flips."""
+
 HEADER = ("metric", "first", "second", "difference", "95 % interval", "p", "Holm", "detectable", "n")
 
 
@@ -179,11 +182,16 @@ def _flipped(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
     """Flipped items with what either side said, by what they were and became, the largest kind first."""
     kinds: dict[str, list[str]] = {}
     for flip in contrast.flips:
-        said = f"{flip['first_label'] or 'none'} -> {flip['second_label'] or 'none'}"
-        item = f"{flip['item']} ({flip['gold']}: {said})" if flip["gold"] else f"{flip['item']}"
+        said = f"{_beginning(flip['first_label'] or 'none')} -> {_beginning(flip['second_label'] or 'none')}"
+        item = f"{flip['item']} ({_beginning(flip['gold'])}: {said})" if flip["gold"] else f"{flip['item']}"
         kinds.setdefault(f"{flip['first_verdict']} -> {flip['second_verdict']}", []).append(item)
     for kind, items in sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])):
         yield f"{len(items)} {kind}", items
+
+
+def _beginning(label: str) -> str:
+    """A label as a line shows it; the texts of answers may be long."""
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
 
 
 def _format_contrast(contrast: Contrast) -> str:

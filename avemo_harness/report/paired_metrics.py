@@ -121,6 +121,9 @@ def _of_counts(
 def _of_item_counts(metric: Metric, pairs: Sequence[ItemPair], labels: Sequence[str]) -> MetricDifference:
     assert metric.counts is not None
     count = metric.counts
+    n_all = len(pairs)
+    if metric.of_value:
+        pairs = [pair for pair in pairs if all(line.values.get(metric.of_value) is not None for line in pair)]
     lines = [line for line, _ in pairs]
     others = [replace(other, cluster=line.cluster) for line, other in pairs]
     first, second = (by_cluster(side, lambda group: count(group, labels)) for side in (lines, others))
@@ -129,7 +132,7 @@ def _of_item_counts(metric: Metric, pairs: Sequence[ItemPair], labels: Sequence[
     hits = None
     if metric.verdict is not None and len({line.cluster for line in lines}) == len(lines):
         hits = np.array([[line.verdict == metric.verdict for line in side] for side in (lines, others)])
-    return _of_counts(metric, (first, second), statistic, (len(pairs), 0), hits)
+    return _of_counts(metric, (first, second), statistic, (len(pairs), n_all - len(pairs)), hits)
 
 
 def _of_item_values(metric: Metric, pairs: Sequence[ItemPair]) -> MetricDifference | None:

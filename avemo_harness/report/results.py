@@ -11,7 +11,7 @@ from typing import Any
 
 from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.request import ItemKey
-from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, LabelOutput, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, SpokenOutput, TaskSpec
 from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
@@ -315,7 +315,7 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
         "status": "incomplete" if errors or missing or unjudged or ungraded else "complete",
         "n_items": len(answers),
         "n_answered": len(answered),
-        "n_invalid": invalid if isinstance(task.output, LabelOutput) else 0,
+        "n_invalid": 0 if isinstance(task.output, SpokenOutput) else invalid,
         "n_errors": errors,
         "n_missing": missing,
         "n_unjudged": unjudged,

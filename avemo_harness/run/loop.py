@@ -13,12 +13,15 @@ from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import items_to_answer_first
 from avemo_harness.benchmark.request import Item, ItemKey, Request, Response, StoredResponse
+from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.errors import HistoryError, ModelError, StoreError, UsageError, describe, first_line
 from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
+from avemo_harness.models.served.answers import without_thoughts
 from avemo_harness.run.answers import FailureStreak, checked_response, submit
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.selection import Question, Unit
 from avemo_harness.run.store import RunStore, Segment, stored_response
+from avemo_harness.scorers.answers import rank_label
 from avemo_harness.torch_setup import device_is_lost
 
 POLL_S = 0.2
@@ -227,9 +230,10 @@ class Asker:
         replies = {}
         for turn, key in _needed_first(question).items():
             response = self.store.answers.get(key)
-            if response is None or response.text is None:
+            words = None if response is None else _words_of(response, question.builder.task)
+            if words is None:
                 raise HistoryError(f"the model's own reply to turn {turn} is needed for the history, and there is none")
-            replies[turn] = response.text
+            replies[turn] = words
         return replies
 
     def _claimed(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, list[Question]]]:
@@ -363,6 +367,16 @@ def _unprepared(item: Item, error: Exception) -> StoredResponse:
 def _copy_for(item: Item, known: StoredResponse) -> StoredResponse:
     """The record of an item that asks exactly what another item asked."""
     return replace(known, task=item.task, item=item.item_id)
+
+
+def _words_of(response: Response, task: TaskSpec) -> str | None:
+    """An answer as a history shows it: without thoughts, and of a ranking the label or letter that came first."""
+    if response.text is not None:
+        return response.text if isinstance(task.output, SpokenOutput) else without_thoughts(response.text).strip()
+    if isinstance(task.output, LabelOutput):
+        return rank_label(response, task.output).label
+    letters = response.label_logprobs or {}
+    return max(letters, key=lambda letter: letters[letter], default=None)
 
 
 def _turn_of(asked: tuple[str, Question]) -> int:

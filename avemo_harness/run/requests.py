@@ -42,8 +42,8 @@ README = f"""\
 
 - `messages`: what is asked, in the form of OpenAI's chat completions. Clips are files of `{CLIPS}/`; their paths,
   relative to this folder, stand where data URLs or base64 would. Earlier turns of the dialogue come first.
-- `output`: what is wanted. `label`: one of `labels`; `label_logprobs`: the natural-log probability of each of them;
-  `speech`: a spoken reply, with its words.
+- `output`: what is wanted. `label`: one of `labels`, of a choice the letters of its options; `label_logprobs`: the
+  natural-log probability of each of them; `speech`: a spoken reply, with its words; `text`: words, or a number.
 - `generation`: how long an answer may be, and whether it is sampled.
 
 Answers go into `{ANSWERS}` in this folder, a JSON object a line, with the question's `item` and `task`:
@@ -51,6 +51,7 @@ Answers go into `{ANSWERS}` in this folder, a JSON object a line, with the quest
     {{"item": "…", "task": "…", "label": "sad"}}
     {{"item": "…", "task": "…", "label_logprobs": {{"sad": -0.1, "happy": -2.3}}}}
     {{"item": "…", "task": "…", "text": "Oh no.", "speech": "speech/1.wav"}}
+    {{"item": "…", "task": "…", "text": "3.5"}}
     {{"item": "…", "task": "…", "error": "the server refused"}}
 
 `speech` is the path of a sound file in any usual format, relative to this folder. `text` instead of `label` is read as
@@ -182,7 +183,7 @@ def _lines(
             "condition": item.condition,
             "key": request.key,
             "output": _WANTED[output_kind(task)],
-            **({"labels": list(task.output.labels)} if isinstance(task.output, LabelOutput) else {}),
+            **({"labels": list(request.output.labels)} if isinstance(request.output, LabelOutput) else {}),
             "generation": request.generation.model_dump(mode="json", exclude_none=True),
             "messages": messages,
         }

@@ -13,9 +13,10 @@ from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import (
     Plan,
     describe_not_asked,
+    item_ids_of_turn,
     items_to_answer_first,
     plan_items,
-    turn_item_id,
+    rotated_turn,
 )
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.request import Item, ItemKey
@@ -175,7 +176,7 @@ class Selection:
 
     def of(self, items: Sequence[Item]) -> list[Item]:
         """The selected ones among a task's items, in their order."""
-        kept = [item for item in items if self._is_wanted(item.dialogue_id, item.turn_index, item.item_id)]
+        kept = [item for item in items if self._is_wanted(item.dialogue_id, item.turn_index, *_names_of(item))]
         if self.config.limit is None:
             return kept
         return [
@@ -189,7 +190,7 @@ class Selection:
         known = {pair.pair_id for pair in self.release.pairs}
         for dialogue in self.release.dialogues:
             known |= {dialogue.dialogue_id}
-            known |= {turn_item_id(dialogue.dialogue_id, turn.turn_index) for turn in dialogue.turns}
+            known |= {name for turn in dialogue.turns for name in item_ids_of_turn(dialogue, turn)}
         return [name for name in self.config.ids if name not in known]
 
     @cached_property
@@ -199,8 +200,9 @@ class Selection:
             name
             for name in dialogue_order(self.release, self.config.seed)
             if any(
-                turn.role == "user" and self._is_wanted(name, turn.turn_index, turn_item_id(name, turn.turn_index))
-                for turn in self.release.dialogue(name).turns
+                turn.role == "user" and self._is_wanted(name, turn.turn_index, *item_ids_of_turn(dialogue, turn))
+                for dialogue in [self.release.dialogue(name)]
+                for turn in dialogue.turns
             )
         ]
         return frozenset(wanted[: self._count(len(wanted))])
@@ -217,14 +219,20 @@ class Selection:
         # 0.07 of 100 is a little more than 7 in binary.
         return int(limit) if limit >= 1 else max(1, math.ceil(limit * available - 1e-9))
 
-    def _is_wanted(self, dialogue_id: str, turn_index: int, item_id: str) -> bool:
-        if self.config.ids and not {item_id, dialogue_id} & set(self.config.ids):
+    def _is_wanted(self, dialogue_id: str, turn_index: int, *names: str) -> bool:
+        if self.config.ids and not {*names, dialogue_id} & set(self.config.ids):
             return False
         dialogue = self.release.dialogue(dialogue_id)
         return all(
             PROPERTIES[name](dialogue, dialogue.turns[turn_index]) == value
             for name, _, value in (condition.partition("=") for condition in self.config.where)
         )
+
+
+def _names_of(item: Item) -> list[str]:
+    """The names by which `--ids` selects an item: its own, and of a rotation that of its turn."""
+    turn = rotated_turn(item.item_id) if item.order else None
+    return [item.item_id, *([turn] if turn else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +298,8 @@ def _skip_reason(task: TaskSpec, release: Release, capabilities: Capabilities, c
     needed = output_kind(task)
     if needed not in capabilities.outputs:
         return f"the model gives no {needed.replace('_', ' ')}"
+    if isinstance(task.output, ChoiceOutput) and not capabilities.chooses:
+        return "the model names labels, and no letters of options"
     if config.skip_speech and needed == "spoken_response":
         return "spoken replies are left out (--skip_speech)"
     return None

@@ -7,8 +7,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from avemo_harness.errors import UsageError
-from avemo_harness.registry import Kind, Registry, typed_arguments
-from avemo_harness.scorers.metric import BUILT_IN, RUBRIC, RUBRIC_SCALE, Metric, on_scale, unknown_metric
+from avemo_harness.registry import Kind, Registry, argument_problems, typed_arguments
+from avemo_harness.scorers.metric import (
+    ANSWERS_OF,
+    BUILT_IN,
+    RUBRIC,
+    RUBRIC_SCALE,
+    Metric,
+    on_scale,
+    unknown_metric,
+)
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task import ScorerSpec, TaskSpec
@@ -19,7 +27,14 @@ SCORERS = {
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
+    "choice": "avemo_harness.scorers.choice:ChoiceScorer",
+    "numbers": "avemo_harness.scorers.numbers:NumberScorer",
+    "text_match": "avemo_harness.scorers.text:TextMatchScorer",
+    "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
 }
+
+WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers"})
+"""Scorers that are not imported to check that they get no parameters."""
 
 
 def _are_metrics(value: Any) -> bool:
@@ -72,6 +87,24 @@ class _Metrics(Mapping[str, frozenset[str]]):
         yield from BUILT_IN
         yield from REGISTRY.names()[len(SCORERS) :]
 
+    def problems(self, scorer: ScorerSpec, output_type: str) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Why a scorer cannot score answers of a type with its parameters: paths inside its spec, and sentences."""
+        wanted = ANSWERS_OF.get(scorer.name, (output_type,))
+        if output_type not in wanted:
+            yield (
+                ("name",),
+                f"the scorer {scorer.name} is for output.type: {' or '.join(wanted)}, found {output_type}",
+            )
+        if scorer.parameters or scorer.name not in WITHOUT_PARAMETERS:
+            arguments = getattr(REGISTRY.load(scorer.name), "Arguments", None)
+            problems = list(argument_problems(scorer.name, arguments, scorer.parameters))
+            yield from ((("parameters", *([key] if key else [])), sentence) for key, sentence in problems)
+            if arguments is not None and not problems:
+                try:
+                    typed_arguments(scorer.name, arguments, scorer.parameters)
+                except UsageError as error:  # values that do not fit each other
+                    yield ("parameters",), str(error)
+
     def __bool__(self) -> bool:
         # There are always some; counting them would look at what is installed.
         return True
@@ -110,11 +143,14 @@ def load_scorer(name: str, parameters: Mapping[str, Any] = MappingProxyType({}))
     """
     scorer_class = REGISTRY.load(name)
     plugin = REGISTRY.plugin(name)
+    arguments = getattr(scorer_class, "Arguments", None)
+    if arguments is None:
+        for _, problem in argument_problems(name, None, parameters):
+            raise UsageError(problem)
+    given = () if arguments is None else (typed_arguments(name, arguments, parameters),)
     if plugin is None:
-        if (arguments := getattr(scorer_class, "Arguments", None)) is None:
-            return cast("Scorer", scorer_class())
-        return cast("Scorer", scorer_class(typed_arguments(name, arguments, parameters)))
+        return cast("Scorer", scorer_class(*given))
     from avemo_harness.scorers.base import PluginScorer
 
     with plugin.running("its construction"):
-        return PluginScorer(scorer_class(), plugin)
+        return PluginScorer(scorer_class(*given), plugin)

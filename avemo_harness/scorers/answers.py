@@ -28,8 +28,8 @@ _CLOSING = (
     "◁/think▷",
     "<|channel|>final<|message|>",
 )
-_END_OF_TURN = re.compile(r"(?:<\|(?:im_end|endoftext|eot_id|end_of_text|end|return)\|>|</s>|<end_of_turn>|<eos>)")
-_ANSWER_TAG = re.compile(r"<(?:final[_ ]?)?(?:answer|emotion|label|output|result)>|\\boxed\s*\{")
+_END_OF_TURN = re.compile(r"(?i)(?:<\|(?:im_end|endoftext|eot_id|end_of_text|end|return)\|>|</s>|<end_of_turn>|<eos>)")
+_ANSWER_TAG = re.compile(r"(?i)<(?:final[_ ]?)?(?:answer|emotion|label|output|result)>|\\boxed\s*\{")
 _SPECIAL_TOKEN = re.compile(r"<\|([^<>|]{1,40})\|>")
 _TAG = re.compile(r"<[^<>]{0,80}>")
 _LATEX = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt)?|math(?:rm|bf|it)|boldsymbol|emph|underline|quad|left|right)\b")
@@ -98,17 +98,42 @@ def clean_answer(text: str) -> str | None:
     return _without_markup(folded)
 
 
+def answer_words(text: str) -> str | None:
+    """An answer's own words, in their case and on their lines: NFKC, without thoughts, special tokens and markup.
+
+    Returns:
+        None where the answer ends within a thought.
+
+    >>> answer_words("<think>A?</think> <answer>**Ｂ**</answer>").strip()
+    'answer: B'
+    """
+    outside, unfinished = without_thoughts(text)
+    if unfinished:
+        return None
+    words = _ends(unicodedata.normalize("NFKC", _ends(outside)))
+    words = re.sub(r"[’‘ʼ´]", "'", words)
+    words = _END_OF_TURN.split(words.strip(), maxsplit=1)[0] or words
+    words = _TAG.sub(" ", _LATEX.sub(" ", _SPECIAL_TOKEN.sub("\n", _ANSWER_TAG.sub("\nanswer: ", words))))
+    words = re.sub(r"\\[nr]", "\n", words)
+    words = re.sub(r"--?>|=>|⇒|➡", "→", words)
+    words = re.sub(r"[*_`#>~$\"“”„«»‹›「」『』\\]", " ", words)
+    return re.sub(r"[ \t]+", " ", re.sub(r"[{}|]", "\n", words))
+
+
 def _ends(text: str) -> str:
     return text if len(text) <= 2 * EDGE else f"{text[:EDGE]}\n{text[-EDGE:]}"
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:
     """The text after the last thought (before the first, if nothing follows), and whether one has no end."""
-    end = max(start + len(tag) if (start := text.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
-    if any(text.find(tag, end) >= 0 for tag in _OPENING):
+    folded = text.lower()
+    if len(folded) != len(text):  # a letter that is several in lower case; tags are searched for as they are
+        folded = text
+    end = max(start + len(tag) if (start := folded.rfind(tag)) >= 0 else 0 for tag in _CLOSING)
+    if any(folded.find(tag, end) >= 0 for tag in _OPENING):
         return "", True
     if end and not text[end:].strip():
-        opened = [start for tag in _OPENING if (start := text.find(tag)) >= 0]
+        opened = [start for tag in _OPENING if (start := folded.find(tag)) >= 0]
         return text[: min(opened, default=0)], False
     return text[end:], False
 

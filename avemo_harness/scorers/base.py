@@ -202,7 +202,7 @@ def metric_value(estimate: Estimate, n: int, n_invalid: int, n_errors: int, n_un
     )
 
 
-UNSCORED = frozenset({"error", "missing", "unjudged", "ungraded"})
+UNSCORED = frozenset({"error", "missing", "unjudged", "ungraded", "no truth"})
 """Verdicts of items that have no score."""
 
 
@@ -215,7 +215,8 @@ class ScoreLine:
         label: the label read from the answer; None where it is invalid or there is none.
         verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
             ``unspoken``, ``unjudged``, ``error`` or ``missing``; by a rubric ``graded``, ``ungraded``, ``error`` or
-            ``missing``.
+            ``missing``; of numbers ``number`` or ``no number``; of texts ``compared`` by similarity, and ``no truth``
+            where the data set has none.
         why: the parsing rule that decided, the grader's reason, or the error.
         flags: those of the answer.
         values: the metrics of this item alone, where it has any; None where undefined.

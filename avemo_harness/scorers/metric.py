@@ -44,6 +44,7 @@ class Metric:
         statistic: the value from summed counts, (B, K), and those of all items, (K), unscored ones too; shape (B,).
         of_forecasts: the value from each item's confidence, (N,), whether it is right, (N,), and weights, (B, N).
         of_exchanges: columns by metric, of judged turns and replies under a profile.
+        of_value: name of the value that a line must have to be counted; empty where every scored line is.
         verdict: of the lines whose share the metric is; None where it is no share of lines.
         needs_ranking: it is undefined where labels are generated.
         needs_judge: it is made of a recogniser's judgements.
@@ -63,6 +64,7 @@ class Metric:
     statistic: Callable[[Floats, Floats], Floats] | None = None
     of_forecasts: Callable[[Floats, Floats, Floats], Floats] | None = None
     of_exchanges: Callable[[Sequence[Exchange], Profile], Mapping[str, Column]] | None = None
+    of_value: str = ""
     verdict: str | None = None
     needs_ranking: bool = False
     needs_judge: bool = False
@@ -141,6 +143,94 @@ def spoken_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Flo
     return np.array([len(lines) - spoken, spoken], dtype=np.float64)
 
 
+OPTION, OPTIONS = "option", "options"
+"""Values of the line of a choice: the place in the data set of the option that was named, and how many there are."""
+NUMBER = "number"
+"""The value of a line whose answer holds a number."""
+
+
+def _right_and_all(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Right answers and all answers, shape (2,)."""
+    import numpy as np
+
+    del labels
+    return np.array([sum(line.verdict == "right" for line in lines), len(lines)], dtype=np.float64)
+
+
+def letter_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """True and answered letters of the lines that name an option, shape (2, 26)."""
+    from avemo_harness.benchmark.task import LETTERS
+    from avemo_harness.metrics.choices import letter_counts
+
+    del labels
+    named = [(LETTERS.index(line.gold or ""), LETTERS.index(line.label)) for line in lines if line.label is not None]
+    return letter_counts([truth for truth, _ in named], [answer for _, answer in named])
+
+
+def rotation_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Turns of which all rotations are scored: those whose answers name one option, and all, shape (2,)."""
+    import numpy as np
+
+    from avemo_harness.benchmark.planning import rotated_turn
+
+    del labels
+    turns: dict[str, list[ScoreLine]] = {}
+    for line in lines:
+        if (turn := rotated_turn(line.item)) is not None:
+            turns.setdefault(turn, []).append(line)
+    whole = [of_turn for of_turn in turns.values() if len(of_turn) == of_turn[0].values.get(OPTIONS)]
+    named = [{line.values.get(OPTION) for line in of_turn} for of_turn in whole]
+    return np.array([sum(len(options) == 1 and None not in options for options in named), len(whole)], dtype=np.float64)
+
+
+def number_moments(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Sums of answered numbers and true ones, as `avemo_harness.metrics.agreement.series_moments` has them: (6,)."""
+    import numpy as np
+
+    from avemo_harness.metrics.agreement import series_moments
+
+    del labels
+    pairs = [(line.values[NUMBER], float(line.gold or "")) for line in lines if NUMBER in line.values]
+    answered, truth = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
+    return series_moments(answered, truth)
+
+
+def number_errors(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Sum of absolute errors, and how many answers hold a number, shape (2,)."""
+    import numpy as np
+
+    del labels
+    errors = [line.values["mae"] or 0.0 for line in lines if NUMBER in line.values]
+    return np.array([sum(errors), len(errors)], dtype=np.float64)
+
+
+def number_rate(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Answers that hold a number, and all answers, shape (2,)."""
+    import numpy as np
+
+    del labels
+    return np.array([sum(NUMBER in line.values for line in lines), len(lines)], dtype=np.float64)
+
+
+def _ratio(sums: Floats, total: Floats) -> Floats:
+    """The first count over the second; NaN without any."""
+    import numpy as np
+
+    del total
+    return np.where(sums[:, 1] > 0, sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], 1.0), np.nan)
+
+
+def _of_ratio(name: str, counts: Counts, **others: Any) -> Metric:
+    return Metric(name, counts=counts, statistic=_ratio, **others)
+
+
+def _of_numbers(name: str, function: str) -> Metric:
+    statistic = _lazily(f"metrics.agreement.{function}")
+    return Metric(
+        name, low=-1.0, counts=number_moments, statistic=lambda sums, _: statistic(sums), of_value=NUMBER, unit=""
+    )
+
+
 def _macro_f1(sums: Floats, total: Floats) -> Floats:
     from avemo_harness.metrics.classification import macro_f1
 
@@ -183,6 +273,8 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         Metric("macro_f1", column="F1", counts=confusion_counts, statistic=_macro_f1),
         _of_confusion("f1_all4", "macro_f1_all"),
         _of_confusion("balanced_accuracy", "balanced_accuracy"),
+        _of_confusion("weighted_f1", "weighted_f1"),
+        _of_confusion("uar", "balanced_accuracy"),
         Metric(
             "ece",
             higher_is_better=False,
@@ -206,5 +298,38 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         Metric("rubric_mean", low=-inf, high=inf, unit="points", needs_grader=True),
         Metric("rubric_pass", needs_grader=True),
     ),
+    "choice": (
+        _of_ratio("accuracy", _right_and_all, column="Acc", verdict="right"),
+        Metric(
+            "position_bias",
+            higher_is_better=False,
+            counts=letter_counts,
+            statistic=lambda sums, _: _lazily("metrics.choices.position_bias")(sums),
+            of_value=OPTION,
+        ),
+        _of_ratio("consistency", rotation_counts),
+    ),
+    "numbers": (
+        _of_numbers("ccc", "concordance_with_labels"),
+        _of_ratio("mae", number_errors, high=inf, higher_is_better=False, of_value=NUMBER, unit="points"),
+        _of_numbers("pearson", "correlation"),
+        _of_ratio("answered", number_rate, verdict="number"),
+    ),
+    "text_match": (
+        Metric("normalised_match", column="Match", counts=_right_and_all, statistic=_ratio, verdict="right"),
+        Metric("exact_match"),
+    ),
+    "text_similarity": (Metric("similarity", low=-inf, high=inf, unit=""),),
 }
 """By scorer. Two values of a metric are at most ``high - low`` apart."""
+
+ANSWERS_OF: dict[str, tuple[str, ...]] = {
+    "understanding": ("label",),
+    "modality_preference": ("label",),
+    "reasoning": ("spoken_response",),
+    "choice": ("choice",),
+    "numbers": ("number",),
+    "text_match": ("text",),
+    "text_similarity": ("text", "spoken_response"),
+}
+"""By scorer, the types of output that it scores; one that is missing here scores any."""

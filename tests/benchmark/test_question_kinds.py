@@ -83,7 +83,7 @@ def test_options_are_shown_behind_letters_in_an_order_of_item_and_seed_and_the_t
     for item in items:
         assert item.gold == "ABC"[item.order.index(0)]
         lines = [f"{letter}. {'xyz'[index]}" for letter, index in zip("ABC", item.order, strict=True)]
-        told = [("user", "Which fits? A/B/C"), ("user", "\n".join(lines))]
+        told = [("user", "Which fits? A/B/C"), ("user", "\n" + "\n".join(lines))]
         assert shown(ask(choice(context={"turns": "none"}), release, item)) == told
     assert plan_items(choice(), release_of(*release.dialogues[7:9])).items == items[7:9]
     assert plan_items(choice(), release, seed=1).items != items
@@ -116,7 +116,7 @@ def test_options_that_are_recordings_stand_behind_their_letters_under_the_tasks_
     (item,) = plan_items(task, release_of(dialogue)).items
     content = ask(task, release_of(dialogue), item).messages[0].content
     told = [block.text if isinstance(block, Text) else block.read().decode() for block in content]
-    assert told == ["Which fits? A/B", "A.", "sound of one", "B.", "sound of two"]
+    assert told == ["Which fits? A/B", "\nA.", "sound of one", "B.", "sound of two"]
 
 
 @pytest.mark.parametrize("count", [1, 27])
@@ -132,7 +132,7 @@ def test_a_dialogue_of_questions_shows_the_earlier_ones_with_the_models_own_answ
     first, second = plan_items(task, release).items
     assert items_to_answer_first(task, release, second) == {0: first.item_id}
     builder = RequestBuilder(task, release, cast(ConditionCache, PlainConditions()), task.generation, {}, 0)
-    question = [("user", "Which fits? A/B"), ("user", "A. x\nB. y")]
+    question = [("user", "Which fits? A/B"), ("user", "\nA. x\nB. y")]
     assert shown(builder.request(second, {0: "B"})) == [*question, ("assistant", "B"), *question]
 
 

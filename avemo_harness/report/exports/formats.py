@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import Board, boards
 from avemo_harness.report.results import RunResult, TaskResult
@@ -120,8 +120,12 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     """The setup of a task in a fixed order: condition, way of answering, judge, and whether anything is missing."""
     sampled = run.record.config.generation_of(task).do_sample
     parts = [task.condition.name.replace("_", "-"), "sampled" if sampled else "greedy"]
-    if isinstance(task.output, LabelOutput):
-        parts.append({"generate": "labels generated", "rank": "labels ranked"}[task.output.method])
+    if isinstance(task.output, LabelOutput | ChoiceOutput):
+        named = "labels" if isinstance(task.output, LabelOutput) else "letters"
+        parts.append({"generate": f"{named} generated", "rank": f"{named} ranked"}[task.output.method])
+    if isinstance(task.output, ChoiceOutput):
+        parts.append(f"options {task.output.order}")
+    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in task.scorers if scorer.parameters]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if (grader := run.result.tasks[task.task].grader) is not None:
@@ -131,6 +135,11 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
     if run.result.provisional:
         parts.append("provisional")
     return ", ".join(parts)
+
+
+def _given(parameters: Mapping[str, Any]) -> str:
+    """Parameters of a scorer in a cell, such as a long rubric only by its beginning."""
+    return publishable(" ".join(f"{name}={str(value)[:40]}" for name, value in sorted(parameters.items())))
 
 
 def eval_results(run: ScoredRun, publication: Publication) -> dict[str, str]:

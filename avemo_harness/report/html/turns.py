@@ -9,7 +9,7 @@ from typing import Any
 
 from avemo_harness.benchmark.release import Release, Turn
 from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec
+from avemo_harness.benchmark.task import LETTERS, SpokenOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.config import ReleaseRecord
@@ -66,7 +66,7 @@ def shown_tasks(run: ScoredRun) -> list[dict[str, str]]:
             "name": task.task,
             "group": task.group or task.task,
             "condition": task.condition.name,
-            "kind": "label" if isinstance(task.output, LabelOutput) else "speech",
+            "kind": "speech" if isinstance(task.output, SpokenOutput) else task.output.type,
         }
         for task in run.asked
     ]
@@ -187,6 +187,8 @@ class _Reader:
             "verdict": line.verdict if line else unread,
             **_present(
                 label=line.label if line else None,
+                truth=item.gold if item.order else None,
+                options=[_option(letter, words) for letter, words in zip(LETTERS, item.choices, strict=False)],
                 text=text if more <= 0 else f"{text[: self.longest]} … ({more} more characters)",
                 why=publishable(line.why) if line and line.why != said else "",
                 flags=record.flags if record else (),
@@ -197,6 +199,11 @@ class _Reader:
 
 def _present(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value}
+
+
+def _option(letter: str, words: str) -> str:
+    """An option as the question showed it; a recording by its letter alone."""
+    return f"{letter}. {words[:_LEAST_CHARACTERS] or '(recording)'}"
 
 
 def _ranking(logprobs: Mapping[str, float]) -> str:
@@ -210,9 +217,15 @@ def _ranking(logprobs: Mapping[str, float]) -> str:
 
 
 def _gold(asked: Sequence[tuple[int, TaskSpec, Item]], turn: Turn | None) -> str | None:
-    """The label; tasks that ask for replies do not have it, the release does."""
-    known = (item.gold for _, _, item in asked if item.gold is not None)
+    """The truth, of a choice the right option's text; tasks that ask for replies do not have it, the release does."""
+    known = (_truth(item) for _, _, item in asked if item.gold is not None)
     return next(known, turn.emotion if turn else None)
+
+
+def _truth(item: Item) -> str | None:
+    if not item.order or item.gold is None:
+        return item.gold
+    return item.choices[LETTERS.index(item.gold)] or f"option {item.order[LETTERS.index(item.gold)] + 1}"
 
 
 def _curve(judged: Iterable[Trajectory | None]) -> dict[str, Any] | None:

@@ -26,8 +26,9 @@
   }
 
   const emotionOf = (turn) => turn.gold ?? (turn.heard ? `heard ${turn.heard}, seen ${turn.seen}` : "");
-  const nameOf = (task) => tasks[task].condition.replaceAll("_", " ") + (tasks[task].kind === "speech" ? ", reply" : "");
-  const outcomeOf = (answer) => answer.label === undefined && ["wrong", "other"].includes(answer.verdict) ? "invalid" : answer.verdict;
+  const nameOf = (task) => ["choice", "text", "number"].includes(tasks[task].kind) ? tasks[task].name
+    : tasks[task].condition.replaceAll("_", " ") + (tasks[task].kind === "speech" ? ", reply" : "");
+  const outcomeOf = (answer) => answer.label === undefined && ["wrong", "other", "no number"].includes(answer.verdict) ? "invalid" : answer.verdict;
 
   function values(of) {
     return [...new Set(turns.flatMap(of))].filter((one) => one !== undefined && one !== "").sort();
@@ -220,6 +221,10 @@
       }
       const scores = Object.entries(answer.values ?? {}).map(([name, value]) => `${name} ${value === null ? "—" : value.toFixed(3)}`);
       const text = element("td", {}, element("span", { class: "said" }, answer.text ?? ""));
+      for (const option of answer.options ?? []) {
+        const letter = option[0], right = letter === answer.truth ? " (right)" : "", named = letter === answer.label ? " ◂" : "";
+        text.append(element("br"), element("small", {}, option + right + named));
+      }
       if (scores.length) text.append(element("small", {}, scores.join(", ")));
       return element("tr", {}, element("th", { scope: "row" }, nameOf(answer.task)), outcome, text);
     });

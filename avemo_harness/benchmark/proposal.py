@@ -258,8 +258,13 @@ def _count_labels(column: SeenColumn) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for value in column.values:
         known = isinstance(value, int) and 0 <= value < len(column.classes)
-        counts[column.classes[value] if known else str(value)] += 1
+        counts[column.classes[value] if known else _as_written(value)] += 1
     return dict(counts)
+
+
+def _as_written(value: Any) -> str:
+    """A label as a table's reader writes it, whole numbers in digits alone."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _labels(column: SeenColumn, counts: Mapping[str, int]) -> tuple[tuple[str, ...], dict[str, str]]:

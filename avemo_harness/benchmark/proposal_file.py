@@ -10,9 +10,18 @@ from avemo_harness.benchmark.proposal import Proposal, ProposedColumn, Question
 from avemo_harness.text import printable
 
 SCORERS: Mapping[Question, tuple[str, tuple[str, ...]]] = {
-    "label": ("understanding", ("accuracy", "macro_f1", "balanced_accuracy")),
+    "label": ("understanding", ("accuracy", "macro_f1", "uar")),
+    "choice": ("choice", ("accuracy", "position_bias")),
+    "number": ("numbers", ("ccc", "mae")),
+    "text": ("text_match", ("normalised_match", "exact_match")),
 }
 """The scorer of each kind of question, and its metrics, the headline first."""
+
+_RUBRIC = (
+    "# scorers: [{name: rubric, metrics: [rubric_mean], parameters: {grader: openai, grader_args: {base_url: "
+    '"http://localhost:8000/v1", model: NAME}, rubric: "Is it right? 5: yes, 1: no. {{ question }} {{ answer }}"}}]'
+)
+"""A model as the grader of free text."""
 
 MAX_COMMENT = 100
 """Characters that a comment quotes of a table."""
@@ -34,7 +43,7 @@ def task_yaml(name: str, dataset: Mapping[str, str], proposal: Proposal, origin:
     lines += _condition_lines(proposal)
     lines += ["messages:", *_message_lines(proposal)]
     lines += _output_lines(proposal)
-    lines += _scorer_lines(proposal.question)
+    lines += _scorer_lines(proposal)
     return "\n".join(lines) + "\n"
 
 
@@ -135,8 +144,9 @@ def _label_lines(proposal: Proposal) -> list[str]:
     ]
 
 
-def _scorer_lines(question: Question) -> list[str]:
-    if question not in SCORERS:
-        return ["# scorers: none is known for this question yet"]
-    name, metrics = SCORERS[question]
-    return [f"scorers: [{{name: {name}, metrics: {flow(metrics)}}}]", f"headline: {metrics[0]}"]
+def _scorer_lines(proposal: Proposal) -> list[str]:
+    if proposal.question == "text" and proposal.column("answer") is None:
+        return ["# no column holds a true answer, so a model could grade the answers by a rubric:", _RUBRIC]
+    name, metrics = SCORERS[proposal.question]
+    lines = [f"scorers: [{{name: {name}, metrics: {flow(metrics)}}}]", f"headline: {metrics[0]}"]
+    return [*lines, "# or a model grades them by a rubric:", _RUBRIC] if proposal.question == "text" else lines

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from avemo_harness.benchmark.table_media import MEDIA, VIDEOS, Embedded
 from avemo_harness.errors import MediaError
 
 Kind = Literal["sound", "video", "class", "text", "number", "list", "record", "other"]
-
-SOUND_ENDINGS = frozenset({".aac", ".aif", ".aiff", ".amr", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus"})
-SOUND_ENDINGS |= {".wav", ".wave", ".wma"}
-VIDEO_ENDINGS = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 _OF_FEATURE: Mapping[str, Kind] = {"Audio": "sound", "Video": "video", "ClassLabel": "class"}
 _LISTS = ("List", "LargeList", "Sequence")
@@ -60,7 +57,7 @@ def see_columns(features: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) 
 
     Args:
         features: as `datasets.Features.to_dict` writes them; columns that it lacks are known by their values alone.
-        rows: the first ones, media undecoded: bytes, path, or a record of both.
+        rows: the first ones, as `avemo_harness.benchmark.tables` reads them: media as bytes, path, or a record of both.
     """
     names = dict.fromkeys([*features, *(name for row in rows for name in row)])
     return tuple(_see(name, features.get(name), [row.get(name) for row in rows]) for name in names)
@@ -124,11 +121,12 @@ def _medium(values: tuple[Any, ...]) -> tuple[_Medium, str] | None:
     """The kind of recordings that values are, and what tells so; None where they are none."""
     paths = [value.get("path") if isinstance(value, Mapping) else value for value in values]
     endings = [PurePosixPath(path).suffix.lower() if isinstance(path, str) else "" for path in paths]
-    if endings and set(endings) <= SOUND_ENDINGS | VIDEO_ENDINGS:
-        kind: _Medium = "video" if VIDEO_ENDINGS & set(endings) else "sound"
+    if endings and set(endings) <= set(MEDIA):
+        kind: _Medium = "video" if set(VIDEOS) & set(endings) else "sound"
         return kind, f"its recordings are {' or '.join(sorted(set(endings)))}"
     data = [value.get("bytes") if isinstance(value, Mapping) else value for value in values]
-    return _probed(bytes(data[0])) if data and isinstance(data[0], bytes | bytearray) else None
+    first = data[0].read() if data and isinstance(data[0], Embedded) else data[0] if data else None
+    return _probed(first) if isinstance(first, bytes) else None
 
 
 def _probed(data: bytes) -> tuple[_Medium, str] | None:

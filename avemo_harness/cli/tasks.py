@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.options import Command, add_data_options, data_values
+from avemo_harness.cli.options import Command, add_data_options, add_media_root, data_values
+from avemo_harness.cli.output import say, show
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
 from avemo_harness.text import printable
@@ -18,6 +19,7 @@ from avemo_harness.text import printable
 if TYPE_CHECKING:
     from avemo_harness.benchmark.task_file import Task
     from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.run.task_check import TaskCheck
 
 LS_HELP = """\
 List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them.
@@ -189,9 +191,12 @@ def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | 
     return [(path, values)]
 
 
-VALIDATE_HELP = (
-    """Check task YAMLs: every problem of a file at once, with file, line, key and the nearest valid name."""
-)
+VALIDATE_HELP = """\
+Check task YAMLs: every problem of a file at once, with file, line, key and the nearest valid name.
+
+With --data also what they name: columns and labels of up to 100,000 rows, and the first 50 questions with their
+recordings. Every problem is told at once with its row; where there is none, how much would be asked.
+"""
 
 
 def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -200,6 +205,9 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a task YAML for editors and stop"
     )
+    parser.add_argument("--data", action="store_true", help="also read the rows that the tasks ask about")
+    parser.add_argument("--dataset", metavar="ID_OR_PATH", help="with --data, the release of tasks that name none")
+    add_media_root(parser, "with --data, folder of the recordings that rows name by path")
 
 
 def execute_validate(args: argparse.Namespace) -> int:
@@ -224,8 +232,41 @@ def execute_validate(args: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     if problems:
         return 2
+    if args.data and not _check_data(args, files):
+        return 2
     print(f"{len(files)} task{'s are' if len(files) != 1 else ' is'} valid")
     return 0
+
+
+def _check_data(args: argparse.Namespace, files: Sequence[Path]) -> bool:
+    """Print what the data of tasks hold, and what is wrong with them; False where anything is."""
+    from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.task_check import check_task
+
+    data = {name: value for name in ("dataset", "media_root") if (value := getattr(args, name)) is not None}
+    config = RunConfig.from_mapping({"model": "random", "tasks": list(map(str, files)), **data}, "command line")
+    releases = RunReleases(config, say)
+    fine = True
+    for task in _task_library(args).load(list(map(str, files))):
+        found = check_task(task.spec, releases)
+        for problem in found.problems:
+            own = problem if problem.startswith(f"{task.name}: ") else f"{task.name}: {problem}"
+            print(printable(own), file=sys.stderr)
+        fine = fine and not found.problems
+        if not found.problems:
+            _print_counts(task, found)
+    return fine
+
+
+def _print_counts(task: Task, found: TaskCheck) -> None:
+    from avemo_harness.benchmark.planning import describe_not_asked
+
+    answers = ", ".join(f"{answer} {count:,}" for answer, count in sorted(found.answers.items()))
+    questions = f"{found.items:,} question{'' if found.items == 1 else 's'}{f' ({answers})' if answers else ''}"
+    show(f"{task.name}: {questions}; the first {found.made} can be asked")
+    if found.not_asked:
+        show(f"  not asked: {describe_not_asked(found.not_asked, task.spec.condition.name)}")
 
 
 COMMANDS = {

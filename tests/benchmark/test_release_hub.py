@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hub_server import Fault, HubServer, Repository, serve
+from support.hub_server import Fault, HubServer, Repository, hub_environment, serve
 from support.waiting import PATIENCE_S
 
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn, dialogue_row, pair_row
@@ -70,21 +69,6 @@ class Wanted:
     def arguments(self) -> list[Any]:
         options = asdict(self)
         return [options.pop("source"), options.pop("name"), options.pop("split"), options]
-
-
-def hub_environment(home: Path, endpoint: str, **more: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(home / "huggingface"),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "AVEMO_CACHE": str(home / "cache"),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "NO_PROXY": "127.0.0.1",
-        **more,
-    }
 
 
 def read(home: Path, endpoint: str, *releases: Wanted, **environment: str) -> tuple[list[dict[str, Any]], list[str]]:

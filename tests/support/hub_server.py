@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -110,6 +111,22 @@ class HubServer:
     repositories: Mapping[str, Repository]
     fault: Fault = "none"
     log: list[str] = field(default_factory=list)
+
+
+def hub_environment(home: Path, endpoint: str, **more: str) -> dict[str, str]:
+    """The environment of a process that finds the Hub at an address, and keeps what it fetches in a home."""
+    return {
+        **os.environ,
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home / "huggingface"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "AVEMO_CACHE": str(home / "cache"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "NO_PROXY": "127.0.0.1",
+        **more,
+    }
 
 
 AnyHub = TypeVar("AnyHub", bound=HubServer)

@@ -81,7 +81,11 @@ def load_similarity(arguments: Similarity) -> Compute:
     Raises:
         UsageError: in a sentence: it is not installed, cannot be loaded, or lacks a package.
     """
+    from avemo_harness.torch_setup import repair_torchvision
+
     name = arguments.metric
+    # `evaluate` imports transformers, and that torchvision.
+    repair_torchvision()
     try:
         import evaluate  # type: ignore[import-untyped]  # (it has no types)
 

@@ -6,10 +6,14 @@ import argparse
 import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import Command
 from avemo_harness.cli.output import show
 from avemo_harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from avemo_harness.benchmark.proposal import Proposal
 
 NEW_HELP = "Make something new: `avemo-eval new task NAME --from DATA`."
 
@@ -46,7 +50,7 @@ def execute_new_task(args: argparse.Namespace) -> int:
         raise UsageError(f"{out}: a task's file ends in .yaml; name another with --out FILE")
     if out.exists():
         raise UsageError(f"{out} is there already and is not overwritten; delete it, or name another with --out FILE")
-    _write(args, out)
+    proposal = _write(args, out)
     file = shlex.quote(str(out))
     show(f"{out}: a task about {args.source}; read it, and change what was guessed wrong")
     try:
@@ -55,7 +59,7 @@ def execute_new_task(args: argparse.Namespace) -> int:
         for command in (
             f"avemo-eval show {file} --n 2",
             f"avemo-eval validate {file} --data",
-            f"avemo-eval --model random --tasks {file} --limit 5",
+            f"avemo-eval --model {_MODELS.get(proposal.question, _ANY_SERVER)} --tasks {file} --limit 5",
         ):
             show(f"  {command}")
     return 0
@@ -77,7 +81,12 @@ def _check_name(name: str) -> None:
         )
 
 
-def _write(args: argparse.Namespace, out: Path) -> None:
+_MODELS = {"label": "random", "choice": "random"}
+"""Models for the first run by what they are asked: built-in ones give no text."""
+_ANY_SERVER = "openai --model_args base_url=http://localhost:8000/v1"
+
+
+def _write(args: argparse.Namespace, out: Path) -> Proposal:
     from avemo_harness.benchmark.proposal import propose
     from avemo_harness.benchmark.proposal_file import task_yaml
     from avemo_harness.benchmark.proposal_source import look_at, path_from
@@ -90,8 +99,9 @@ def _write(args: argparse.Namespace, out: Path) -> None:
         if value is not None and value != default:
             dataset[key] = value
     rows = f"{'all' if found.whole else 'the first'} {len(found.rows):,} rows"
-    text = task_yaml(args.name, dataset, propose(found.features, found.rows), f"{args.source} ({rows})")
-    write_atomically(out, text)
+    proposal = propose(found.features, found.rows)
+    write_atomically(out, task_yaml(args.name, dataset, proposal, f"{args.source} ({rows})"))
+    return proposal
 
 
 def _preview(file: Path) -> None:

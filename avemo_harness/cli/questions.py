@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def print_questions(
     task: str, count: int, data: Mapping[str, Any], *, include_path: Sequence[str] = (), save: Path | None = None
 ) -> None:
-    """Print what a model that looks at nothing would be asked: the messages are the same for all models.
+    """Print what any model would be asked: the messages are the same for all.
 
     Args:
         task: its name, or the path of its YAML.
@@ -31,11 +31,12 @@ def print_questions(
     """
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.prepare import prepare
+    from avemo_harness.run.requests import Anyone
 
-    asked = {"model": "random", "tasks": [task], "include_path": list(include_path), **data}
+    asked = {"model": "requests", "tasks": [task], "include_path": list(include_path), **data}
     config = RunConfig.from_mapping(asked, "command line")
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(config, output_path=folder)
+        prepared = prepare(config, output_path=folder, model=Anyone())
         questions = [question for unit in prepared.units for question in unit.questions]
         for question in questions[:count]:
             request = question.builder.request(question.item)

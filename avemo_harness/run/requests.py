@@ -77,7 +77,7 @@ class WrittenRequests:
     licences: Sequence[str]
 
 
-class _Anyone:
+class Anyone:
     """Stands for whoever will answer: every kind of question is planned, and none is asked."""
 
     capabilities = Capabilities(frozenset(get_args(Output)))
@@ -124,7 +124,7 @@ def write_requests(
     """
     require_new_folder(folder)
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare(config, output_path=Path(scratch) / "run", model=_Anyone(), say=say)
+        prepared = prepare(config, output_path=Path(scratch) / "run", model=Anyone(), say=say)
         _refuse_own_replies(prepared)
         questions = [question for unit in prepared.units for question in unit.questions]
         say(f"writing {len(questions)} requests to {folder}")

@@ -107,6 +107,17 @@ def test_a_data_set_of_the_hub_becomes_a_task_that_is_pinned_to_its_commit(tmp_p
     assert len([line for line in text.splitlines() if not line.startswith("#")]) <= 15
 
 
+def test_a_task_of_ratings_is_shown_and_its_first_run_asks_a_model_that_gives_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_voices(tmp_path)
+    write_jsonl(tmp_path / "rated.jsonl", ({"wav": f"{n}.wav", "arousal": n / 2} for n in range(6)))
+    assert main(["new", "task", "rated", "--from", "rated.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "Rate the speaker's arousal. Answer with a number from 0 to 10." in said
+    assert "avemo-eval --model openai --model_args base_url=http://localhost:8000/v1 --tasks rated.yaml" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

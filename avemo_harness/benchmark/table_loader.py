@@ -10,7 +10,7 @@ from itertools import islice
 
 from avemo_harness import files
 from avemo_harness.benchmark.columns import ColumnsSpec, DatasetSpec
-from avemo_harness.benchmark.release import Dialogue, Release, fingerprint, make_release
+from avemo_harness.benchmark.release import Dialogue, Release, fingerprint
 from avemo_harness.benchmark.release_loader import ReleaseOptions
 from avemo_harness.benchmark.table_media import ClipMaker, MediaReader
 from avemo_harness.benchmark.table_rows import RowReader
@@ -44,7 +44,7 @@ def load_table(
     terms = {"title": source.title, "licence": source.licence, "language": source.language}
     reader = RowReader(source.name, dataset.columns, media, **terms)
     if options.streaming:
-        rows = list(islice(source.rows(), FIRST_ROWS + 1))
+        rows = list(islice(source.rows(FIRST_ROWS + 1), FIRST_ROWS + 1))
         reader.read(rows[:FIRST_ROWS], cut=len(rows) > FIRST_ROWS)
     else:
         reader.read(source.rows())
@@ -56,11 +56,14 @@ def load_table(
     if clips.total and len(clips.unreadable) == clips.total:
         raise ReleaseError(f"none of its {clips.total:,} recordings can be read, the first: {clips.unreadable[0]}")
     clips.keep()
-    split = f"{dataset.split}[:{FIRST_ROWS}]" if options.streaming else dataset.split
-    release = make_release(source.name, dataset.name, split, source.commit, dialogues, ())
-    if not options.streaming:
-        return replace(release, fingerprint=fingerprint(_without_source(dialogues), ()))
-    return replace(release, fingerprint=_streamed_fingerprint(dialogues, source.commit, dataset.columns))
+    if options.streaming:
+        split, digest = (
+            f"{dataset.split}[:{FIRST_ROWS}]",
+            _streamed_fingerprint(dialogues, source.commit, dataset.columns),
+        )
+    else:
+        split, digest = dataset.split, fingerprint(_without_source(dialogues), ())
+    return Release(source.name, dataset.name, split, source.commit, tuple(dialogues), (), digest)
 
 
 def _without_source(dialogues: Sequence[Dialogue]) -> list[Dialogue]:

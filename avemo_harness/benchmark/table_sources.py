@@ -59,14 +59,14 @@ class TableSource:
     licence: str
     language: str
 
-    def rows(self) -> Iterator[TableRow]:
-        """Yield all rows (ReleaseError: a file cannot be read as what it is)."""
+    def rows(self, first: int | None = None) -> Iterator[TableRow]:
+        """Yield all rows, or at least the first (ReleaseError: a file cannot be read as what it is)."""
         if _is_media_folder(self.files):
             yield from folder_rows(self.files, self.name)
             return
         for name, file in self.files.items():
             if PurePosixPath(name).suffix.lower() in TABLES:
-                yield from read_rows(file, self.features)
+                yield from read_rows(file, self.features, first)
 
 
 def _is_media_folder(names: Iterable[str]) -> bool:

@@ -18,7 +18,7 @@ from avemo_harness.benchmark.release_sources import (
     readable_parquet,
 )
 from avemo_harness.benchmark.table_media import MEDIA, SOUNDS, Embedded, SharedArchive, kind_of
-from avemo_harness.benchmark.text_tables import decode_text, read_table
+from avemo_harness.benchmark.text_tables import decode_text, read_beginning, read_table
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.files import check_file, read_file
 
@@ -76,11 +76,12 @@ Features = Mapping[str, Any]
 """What `datasets` says of columns, as it writes it into Parquet files."""
 
 
-def read_rows(file: TableFile, features: Features | None = None) -> Iterator[TableRow]:
+def read_rows(file: TableFile, features: Features | None = None, first: int | None = None) -> Iterator[TableRow]:
     """Yield the rows of a file; numbers of classes as their names.
 
     Args:
         features: where they are known from elsewhere than the file.
+        first: rows that are wanted at most; None for all.
 
     Raises:
         ReleaseError: it cannot be read as what its name says.
@@ -90,7 +91,7 @@ def read_rows(file: TableFile, features: Features | None = None) -> Iterator[Tab
     if file.ending in LINES:
         rows = _json_rows(file)
     elif file.ending in TEXT:
-        rows = _text_rows(file)
+        rows = _text_rows(file, first)
     else:
         assert file.ending == ".tar", file.ending
         rows = _tar_rows(file)
@@ -99,12 +100,15 @@ def read_rows(file: TableFile, features: Features | None = None) -> Iterator[Tab
 
 def _with_names(rows: Iterable[TableRow], features: Features) -> Iterator[TableRow]:
     classes = {name: feature for name, feature in features.items() if _has_classes(feature)}
-    for row in rows:
-        try:
-            named = {name: _named(row.values[name], classes[name]) for name in classes if name in row.values}
-            yield TableRow(row.where, {**row.values, **named}, row.problem) if named else row
-        except _RowError as error:
-            yield TableRow(row.where, row.values, str(error))
+    return (_with_names_of(row, classes) for row in rows)
+
+
+def _with_names_of(row: TableRow, classes: Features) -> TableRow:
+    try:
+        named = {name: _named(row.values[name], classes[name]) for name in classes if name in row.values}
+    except _RowError as error:
+        return TableRow(row.where, row.values, str(error))
+    return TableRow(row.where, {**row.values, **named}, row.problem) if named else row
 
 
 def _has_classes(feature: Any) -> bool:
@@ -151,7 +155,8 @@ def _parquet_rows(file: TableFile, features: Features | None) -> Iterator[TableR
         read = [path for path in paths if path not in left]
         kinds = {column.name: column.type for column in schema}
         with_bytes = {name: kind for name, kind in kinds.items() if _holds_bytes(kind)}
-        classes = _stated_features(schema) if features is None else features
+        features = _stated_features(schema) if features is None else features
+        classes = {name: feature for name, feature in features.items() if _has_classes(feature)}
         first = 0
         for group in range(parquet.num_row_groups):
             check_group_size(parquet, group, read, file.source)
@@ -163,7 +168,7 @@ def _parquet_rows(file: TableFile, features: Features | None) -> Iterator[TableR
                 for name, kind in with_bytes.items():
                     make = partial(cells.embedded, key, first + position, position)
                     values[name] = _with_embedded(values[name], kind, (name,), make, name in left)
-                yield from _with_names([TableRow(f"{file.name}: row {first + position}", values)], classes)
+                yield _with_names_of(TableRow(f"{file.name}: row {first + position}", values), classes)
             first += parquet.metadata.row_group(group).num_rows
 
 
@@ -360,8 +365,9 @@ def _whole_file(name: str, path: Path) -> bytes:
         raise ReleaseError(f"{name}: cannot be read ({error.strerror}); put the file there") from error
 
 
-def _text_rows(file: TableFile) -> Iterator[TableRow]:
-    table = read_table(file.path(), TEXT[file.ending])
+def _text_rows(file: TableFile, first: int | None) -> Iterator[TableRow]:
+    path, delimiter = file.path(), TEXT[file.ending]
+    table = read_table(path, delimiter) if first is None else read_beginning(path, delimiter, first)
     for row in table.rows:
         # Nothing between two delimiters is a null: text has no other way to say so.
         cells = [cell or None for cell in row.cells]

@@ -7,15 +7,17 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avemo_harness.errors import ReleaseError
-from avemo_harness.files import read_file
+from avemo_harness.files import check_file, read_file
 from avemo_harness.registry import hint
 
 # UTF-32 first: its mark of little-endian order begins like that of UTF-16.
@@ -169,6 +171,33 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
     return decode_text(data, str(path))
+
+
+def read_beginning(path: Path, delimiter: str, rows: int) -> Table:
+    """Read a table's first rows, at most `rows`, without reading further; else as `read_table`."""
+    found: list[bytes] = []
+
+    def lines() -> Iterator[str]:
+        for line in handle:
+            found.append(line)
+            # Delimiters, quotes and ends of lines are the same bytes in all encodings but the wide ones.
+            yield line.decode("latin-1")
+
+    try:
+        check_file(path)
+        with open(path, "rb") as handle:
+            first = handle.readline()
+            if _wide_encoding(first) is not None:
+                return read_table(path, delimiter)
+            handle.seek(0)
+            used = _find_delimiter(first.decode("latin-1"), delimiter)
+            # What is wrong with them is told by the one that parses them.
+            with suppress(csv.Error):
+                for _ in islice(csv.reader(lines(), delimiter=used), rows + 1):
+                    pass
+    except OSError as error:
+        raise ReleaseError(f"{path}: cannot be read ({error.strerror}); put the file there") from error
+    return parse_table(path, decode_text(b"".join(found), str(path)), delimiter)
 
 
 def whole_number(text: str) -> int | None:

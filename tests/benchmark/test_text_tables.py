@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.corpus_trees import LFS_POINTER
 
-from avemo_harness.benchmark.text_tables import Table, decode_text, parse_table, read_table
+from avemo_harness.benchmark.text_tables import Table, decode_text, parse_table, read_beginning, read_table
 from avemo_harness.errors import ReleaseError
 from avemo_harness.recognizers.recordings import parse_part
 
@@ -152,3 +152,12 @@ def test_a_parquet_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"PAR1\x15\x04\x15\x00")
     with pytest.raises(ReleaseError, match="found a Parquet file; save the table as CSV"):
         read_table(tmp_path / "a.csv", ",")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16"])
+def test_the_beginning_of_a_table_is_read_to_the_end_of_a_row(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes('name;said\nä;"one\nline; more"\nb;two\nc;three\n'.encode(encoding))
+    rows = read_beginning(file, ",", 2).rows
+    assert [row.cells for row in rows][:2] == [("ä", "one\nline; more"), ("b", "two")]
+    assert len(rows) == (3 if encoding == "utf-16" else 2)

@@ -21,6 +21,7 @@ from support.whole_runs import responses_of, results_of
 
 from avemo_harness.benchmark.request import Request
 from avemo_harness.errors import TaskError, UsageError
+from avemo_harness.models import load_class
 from avemo_harness.report.compare import compare_runs
 from avemo_harness.report.exports.formats import Publication, setup_notes, spreadsheet
 from avemo_harness.report.html.page import write_report
@@ -95,20 +96,25 @@ def test_exports_hold_the_metrics_of_a_choice_and_say_how_its_options_were_order
     assert "letters generated, options shuffled" in setup_notes(run, run.record.tasks[0])
 
 
-@pytest.mark.parametrize("model", ["random", "constant", "audio-oracle", "baseline"])
-def test_controls_draw_letters_and_models_that_know_labels_alone_are_not_asked(
-    bench: QuestionBench, model: str
-) -> None:
-    task = bench.task()
-    options = {"model_args": {"label": "B"}} if model == "constant" else {}
-    if model in ("audio-oracle", "baseline"):
-        result = bench.run(model, task)
-        assert result.tasks["which"].reason == "the model names labels, and no letters of options"
-        return
-    bench.run(model, task, **options)
-    assert {line["text"] for line in responses_of(bench.folder / model)} == (
-        set("ABCD") if model == "random" else {"B"}
-    )
+@pytest.mark.parametrize(("model", "letters"), [("random", "ABCD"), ("constant", "B")])
+def test_controls_answer_with_letters(bench: QuestionBench, model: str, letters: str) -> None:
+    bench.run(model, bench.task(), model_args={"label": "B"} if model == "constant" else {})
+    assert {line["text"] for line in responses_of(bench.folder / model)} == set(letters)
+
+
+def test_models_that_know_labels_of_clips_alone_are_not_asked_for_letters(bench: QuestionBench) -> None:
+    result = bench.run("audio-oracle", bench.task())
+    assert result.tasks["which"].reason == "the model names labels, and no letters of options"
+    assert [load_class(name).capabilities.chooses for name in ("baseline", "video-oracle", "random")] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_models_of_labels_are_not_asked_for_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = QuestionBench.of(tmp_path, release_of_turns([[asked_turn(0, "joy")]]), monkeypatch)
+    assert bench.run("random", text_task(bench)).tasks["words"].reason == "the model gives no text"
 
 
 def test_a_constant_letter_that_no_option_has_is_an_error_that_says_which_there_are(bench: QuestionBench) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from avemo_harness.benchmark.planning import items_to_answer_first
-from avemo_harness.benchmark.release import Release
+from avemo_harness.benchmark.release import Dialogue, Release
 from avemo_harness.benchmark.request import Item, Message, Request, Response, StoredResponse, Text, request_key
 from avemo_harness.benchmark.request_builder import history_words, question_words
-from avemo_harness.benchmark.task import TaskSpec, TextOutput
+from avemo_harness.benchmark.task import SpokenOutput, TaskSpec, TextOutput
 from avemo_harness.benchmark.template import fill
 from avemo_harness.errors import GenerationError, ModelError, StoreError, UsageError, describe
 from avemo_harness.files import exclusive_lock
@@ -111,7 +111,7 @@ def _graded_task(task: TaskSpec, named: NamedGrader, chosen: Gradings | None) ->
     model_class = load_class(name)
     if "text" not in model_class.capabilities.outputs or isinstance(model_class, AnswersByItem):
         raise UsageError(f"{where or '--grader'}: {name} gives no text to a question, so it cannot grade; name another")
-    refuse_arguments_of_file(where, name, given, "--grader_args")
+    refuse_arguments_of_file(where, name, given, f"--grader {name} --grader_args")
     known = {argument.name for argument in fields(model_class.Arguments)}
     unasked = {argument: value for argument, value in _UNASKED.items() if argument in known}
     arguments = {**unasked, **given, **named.arguments}
@@ -263,11 +263,19 @@ def _told(task: GradedTask, release: Release, item: Item, answer: str, own_repli
     values = {
         "question": question_words(task.spec, release, item),
         "answer": answer,
-        "reference": item.gold or "",
+        "reference": _reference(task.spec, dialogue, item),
         "history": history_words(task.spec, release, item, own_replies),
         "row": dialogue.turns[item.turn_index].row,
     }
     return f"{fill(task.rubric.rubric, values).strip()}\n\n{task.rubric.demand}"
+
+
+def _reference(task: TaskSpec, dialogue: Dialogue, item: Item) -> str:
+    """The true answer, or the data set's own reply to the asked turn; empty where there is none."""
+    if item.gold is not None or not isinstance(task.output, SpokenOutput):
+        return item.gold or ""
+    following = dialogue.turns[item.turn_index + 1 : item.turn_index + 2]
+    return next((turn.text for turn in following if turn.role == "assistant"), "")
 
 
 @dataclass(frozen=True)
@@ -386,6 +394,8 @@ class _Grading:
             response = checked_response(answered.result(), request)
             if response.error is not None or response.text is None:
                 raise GenerationError(response.error or "the grader gave no text")
+            if "truncated" in response.flags and "{" not in response.text:  # its last number may lack digits
+                raise GenerationError("the grader's answer reached its limit; give the rubric more max_new_tokens")
             grade, reason = read_grade(response.text, low, high)
         except (UsageError, StoreError):
             raise

@@ -14,11 +14,12 @@ from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
 from avemo_harness.benchmark.template import RUBRIC_NAMES, template_problem
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.agreement import concordance, series_moments
-from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, bounded_at_edges
 from avemo_harness.metrics.rank_correlation import spearman_estimate
-from avemo_harness.scorers.base import Answer, ScoreLine, TaskScores
+from avemo_harness.metrics.shares import share_estimate
+from avemo_harness.scorers.base import Answer, ScoreLine, Tally, TaskScores
 from avemo_harness.scorers.metric import BUILT_IN, RUBRIC, RUBRIC_SCALE, Metric, on_scale
-from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
+from avemo_harness.scorers.reasoning_columns import Column, column_sums, mean_statistic
 
 RULE = "1"
 """Raised when what a grader is told beside the rubric, or the reading of its grades, changes."""
@@ -123,7 +124,7 @@ class RubricScorer:
         rubric = self.arguments
         lines = tuple(_line(answer, rubric) for answer in answers)
         columns = {metric.name: _column(on_scale(metric, rubric.scale), lines) for metric in self.metrics}
-        n_errors = sum(line.verdict == "error" for line in lines)
+        tally = Tally.of(lines)
         grader = next((answer.graded.grader for answer in answers if answer.graded), None)
         details = {
             "grader": grader and grader.told(),
@@ -135,7 +136,8 @@ class RubricScorer:
             "n_ungraded": sum(line.verdict == "ungraded" for line in lines),
             "people": agreement_with_people(answers, rubric.scale),
         }
-        return TaskScores(mean_metrics(columns, n_errors), lines, {RUBRIC: details})
+        metrics = {name: tally.metric(_mean_estimate(column)) for name, column in columns.items()}
+        return TaskScores(metrics, lines, {RUBRIC: details})
 
 
 def _line(answer: Answer, rubric: Rubric) -> ScoreLine:
@@ -153,6 +155,15 @@ def _column(metric: Metric, lines: Sequence[ScoreLine]) -> Column:
     graded = [line for line in lines if line.verdict == "graded"]
     values = np.array([line.values[metric.name] for line in graded], dtype=np.float64)
     return Column(values, [line.cluster for line in graded], low=metric.low, high=metric.high)
+
+
+def _mean_estimate(column: Column) -> Estimate:
+    """The mean of a column, with an interval within its range also where every grade is at an end of it."""
+    sums = column_sums(column, {name: i for i, name in enumerate(sorted(set(column.clusters)))})
+    low, high = column.low, column.high
+    if (low, high) == (0.0, 1.0) and column.is_share:
+        return share_estimate(sums[:, 1], sums[:, 0])
+    return bounded_at_edges(ClusterBootstrap(sums).estimate(mean_statistic(0), low=low, high=high), low, high)
 
 
 def agreement_with_people(answers: Sequence[Answer], scale: tuple[float, float]) -> dict[str, Any] | None:

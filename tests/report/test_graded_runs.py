@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.answering_server import MODEL, AnsweringServer, answering
 from support.graded_runs import FaultyGrader, Telling, answer_in, grade_of, grading, run_graded, run_graded_group, says
+from support.releases import write_text_task
 
 from avemo_harness import evaluate, score_run
 from avemo_harness.cli import EXIT_USAGE, main
@@ -108,6 +109,21 @@ def test_runs_of_two_graders_are_no_two_measurements_of_one_thing(
     shown = capsys.readouterr().out
     assert "answers to told were graded by openai tiny-omni (" in shown
     assert "rubric_mean" in shown
+
+
+def test_beside_other_tasks_those_of_two_graders_are_left_out_with_a_note(
+    tmp_path: Path, server: AnsweringServer
+) -> None:
+    run_graded(tmp_path, server.url)
+    tasks = [str(tmp_path / "told.yaml"), str(write_text_task(tmp_path / "text_only.yaml", tmp_path / "data"))]
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for run, words in zip(runs, ("", "Be strict."), strict=True):
+        system = {"base_url": server.url, "model": MODEL, "system": words}
+        evaluate(Telling(), tasks, output_path=run, grader="openai", grader_args=system)
+    comparison = compare_runs(runs, False)
+    assert [contrast.title for contrast in comparison.contrasts] == ["text_only"]
+    (note,) = (note for note in comparison.notes if "left out, told: answers to told were graded by" in note)
+    assert note.endswith("avemo-eval grade RUN --grader NAME")
 
 
 def test_a_run_that_nobody_graded_is_not_compared_with_one_that_is(two_models: tuple[Path, Path]) -> None:

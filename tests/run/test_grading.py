@@ -16,7 +16,7 @@ from typing import Any
 
 import jsonlines
 import pytest
-from support.answering_server import MODEL, answering
+from support.answering_server import MODEL, answering, choice, completion
 from support.graded_runs import (
     FaultyGrader,
     Telling,
@@ -109,10 +109,20 @@ def test_of_a_spoken_reply_the_words_are_graded_after_the_models_own_replies(tmp
     told = [payload["messages"][-1]["content"] for payload in server.payloads]
     (second,) = (text for text in told if "Question: sentence 2 of dialogue 0" in text)
     (first,) = (text for text in told if "Question: sentence 0 of dialogue 0" in text)
+    assert "A good answer: sentence 1 of dialogue 0" in first
     reply = re.search("Answer: (.*)", first)
     assert reply
     assert f"user: sentence 0 of dialogue 0\nassistant: {reply[1]}" in second
     assert "user:" not in first
+
+
+def test_a_number_that_was_cut_off_is_no_grade(tmp_path: Path) -> None:
+    cut = completion(choice("length", content="Grade: 1"))
+    with answering(lambda _: (200, cut)) as server:
+        run_graded(tmp_path, server.url, scale=[1, 10])
+    assert {row["error"] for row in rows(tmp_path / "run")} == {
+        "the grader's answer reached its limit; give the rubric more max_new_tokens"
+    }
 
 
 @pytest.mark.slow

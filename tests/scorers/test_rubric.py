@@ -56,6 +56,12 @@ def test_the_mean_stands_on_the_rubrics_scale_and_its_interval_within_it() -> No
     assert metrics == {"rubric_mean": (0, 10), "rubric_pass": (0.0, 1.0)}
 
 
+def test_where_all_grades_are_the_best_the_interval_says_how_little_that_tells() -> None:
+    mean = score(graded([5.0] * 10)).metrics["rubric_mean"]
+    assert (mean.value, mean.ci_high) == (5.0, 5.0)
+    assert mean.ci_low == pytest.approx(5 - 4 * (1 - 0.025 ** (1 / 10)))
+
+
 def test_an_answer_passes_from_the_middle_of_the_scale_on_or_from_where_the_task_says() -> None:
     answers = graded([1, 2, 3, 4, 5])
     assert score(answers).metrics["rubric_pass"].value == 0.6

@@ -31,7 +31,7 @@ Answer: {{ answer }}
 class Telling:
     """Tells something of its own to each question, after a thought if it has one."""
 
-    capabilities = Capabilities(frozenset({"text", "spoken_response"}), largest_batch=16)
+    capabilities = Capabilities(frozenset({"label_text", "text", "spoken_response"}), largest_batch=16)
 
     def __init__(self, kinds: int = 1_000_000, thought: str = "") -> None:
         self._kinds, self._thought = kinds, thought

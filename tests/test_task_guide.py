@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 from support.answering_server import MODEL, answering
-from support.clips import make_clip
 from support.graded_runs import Telling, answer_in, grade_of, grading
 from support.hub_server import serve
-from support.small_tables import LABELS, acted_voices, voice, write_jsonl, write_voices
+from support.small_tables import LABELS, acted_voices, voice, write_jsonl, write_meld_like, write_voices
 from support.waiting import PATIENCE_S
 
 from avemo_harness import evaluate
@@ -77,21 +76,6 @@ def test_a_data_set_of_the_hub_with_class_labels(tmp_path: Path) -> None:
     found = results(tmp_path / "run", "acted_voices")
     assert (found["n_items"], value(found, "uar")) == (4, 1.0)
     assert found["not_asked"] == {f"the label {label!r}, which the task leaves out": 1 for label in ("DIS", "FEA")}
-
-
-SEVEN = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear")
-
-
-def write_meld_like(folder: Path, dialogues: int) -> None:
-    """Dialogues of three turns, last turn first, of two speakers."""
-    rows = ["Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID"]
-    (folder / "clips").mkdir()
-    for dialogue in range(dialogues):
-        for turn in (2, 1, 0):
-            number = 3 * dialogue + turn
-            rows.append(f"{number},Line {number}.,{'AB'[turn % 2]},{SEVEN[number % 7]},{dialogue},{turn}")
-            (folder / "clips" / f"dia{dialogue}_utt{turn}.mp4").write_bytes(make_clip(0.4, number))
-    (folder / "test_sent_emo.csv").write_text("\n".join(rows) + "\n")
 
 
 def test_a_conversation_a_row_a_turn_with_seven_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

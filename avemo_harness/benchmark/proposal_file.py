@@ -93,7 +93,7 @@ def _message_lines(proposal: Proposal) -> list[str]:
     shown.append(_text_block(_question_text(proposal)))
     if proposal.question == "choice":
         shown.append("{type: choices}")
-    return ["- role: user", f"  content: [{', '.join(shown)}]"]
+    return [f"- {{role: user, content: [{', '.join(shown)}]}}"]
 
 
 def _text_block(text: str) -> str:

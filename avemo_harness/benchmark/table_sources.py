@@ -96,6 +96,22 @@ def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
     )
 
 
+def train_part(dataset: DatasetSpec, options: ReleaseOptions) -> DatasetSpec | None:
+    """The train split of the same table; None where it has none, or no files of its own for it.
+
+    Raises:
+        ReleaseError: the table itself is missing, unreachable or not granted.
+    """
+    asked = find_table(dataset, options)
+    part = dataset.model_copy(update={"split": "train"})
+    try:
+        found = find_table(part, options)
+    except ReleaseError:  # the table was just found, so it is this split that is not there
+        return None
+    # Where names tell no split, all files are of every one: whoever learns from them has seen what is asked.
+    return None if asked.files.keys() & found.files.keys() else part
+
+
 def _local_source(source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions) -> TableSource:
     readme = root / "README.md"
     facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}

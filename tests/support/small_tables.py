@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Audio, ClassLabel, Features, Value
-from support.clips import melody
+from support.clips import make_clip, melody
 from support.hub_server import Repository
 from support.sound_files import sound_file
 
@@ -63,7 +63,14 @@ def write_tar(file: Path, count: int = 6) -> Path:
     return file
 
 
-VOICES = Features({"audio": Audio(), "label": ClassLabel(names=list(LABELS)), "sentence": Value("string")})
+VOICES = Features(
+    {
+        "audio": Audio(),
+        "label": ClassLabel(names=list(LABELS)),
+        "sentence": Value("string"),
+        "speaker": Value("string"),
+    }
+)
 
 
 def parquet(rows: Sequence[Mapping[str, Any]], features: Features) -> bytes:
@@ -79,17 +86,29 @@ def parquet(rows: Sequence[Mapping[str, Any]], features: Features) -> bytes:
 def voice_rows(count: int) -> list[dict[str, Any]]:
     """Rows of `VOICES`."""
     return [
-        {"audio": {"bytes": voice(n), "path": f"{n}.wav"}, "label": n % 3, "sentence": f"Sentence {n}."}
+        {
+            "audio": {"bytes": voice(n), "path": f"{n}.wav"},
+            "label": n % 3,
+            "sentence": f"Sentence {n}.",
+            "speaker": f"s{n % 4}",
+        }
         for n in range(count)
     ]
 
 
-def voices_repository(name: str, count: int = 6, shards: int = 2) -> Repository:
-    """A data set of the Hub with `Audio` and `ClassLabel` features, its test part in shards."""
-    rows = voice_rows(count)
+def voices_repository(name: str, count: int = 6, shards: int = 2, train: int = 0) -> Repository:
+    """A data set of the Hub with `Audio` and `ClassLabel` features, its test part in shards.
+
+    Args:
+        train: rows of a part to learn from, of other recordings.
+    """
+    rows = voice_rows(count + train)
     files = {
-        f"data/test-{shard:05}-of-{shards:05}.parquet": parquet(rows[shard::shards], VOICES) for shard in range(shards)
+        f"data/test-{shard:05}-of-{shards:05}.parquet": parquet(rows[shard:count:shards], VOICES)
+        for shard in range(shards)
     }
+    if train:
+        files["data/train-00000-of-00001.parquet"] = parquet(rows[count:], VOICES)
     readme = "---\nlicense: cc0-1.0\nlanguage: en\n---\n# Voices\n"
     return Repository(name, {"README.md": readme.encode(), **files})
 
@@ -102,3 +121,20 @@ def acted_voices(name: str) -> Repository:
     features = Features({**VOICES, "label": ClassLabel(names=list(ACTED))})
     rows = [{**row, "label": number} for number, row in enumerate(voice_rows(len(ACTED)))]
     return Repository(name, {"data/test-00000-of-00001.parquet": parquet(rows, features)})
+
+
+SEVEN = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear")
+
+
+def write_meld_like(folder: Path, dialogues: int) -> Path:
+    """The table `test_sent_emo.csv`, dialogues of three turns of two speakers, last turn first, and `clips/`."""
+    rows = ["Sr No.,Utterance,Speaker,Emotion,Dialogue_ID,Utterance_ID"]
+    (folder / "clips").mkdir(parents=True)
+    for dialogue in range(dialogues):
+        for turn in (2, 1, 0):
+            number = 3 * dialogue + turn
+            rows.append(f"{number},Line {number}.,{'AB'[turn % 2]},{SEVEN[number % 7]},{dialogue},{turn}")
+            (folder / "clips" / f"dia{dialogue}_utt{turn}.mp4").write_bytes(make_clip(0.4, number))
+    table = folder / "test_sent_emo.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table

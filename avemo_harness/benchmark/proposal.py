@@ -299,4 +299,5 @@ def usual_bounds(values: Sequence[float]) -> tuple[float, float]:
     for low, high in _USUAL_BOUNDS:
         if all(low <= value <= high for value in values):
             return low, high
-    return float(math.floor(min(values))), float(math.ceil(max(values)))
+    low = float(math.floor(min(values)))
+    return low, max(float(math.ceil(max(values))), low + 1)

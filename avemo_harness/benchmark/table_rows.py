@@ -12,6 +12,7 @@ from typing import Any, cast
 from avemo_harness.benchmark.columns import ColumnsSpec
 from avemo_harness.benchmark.release import Clip, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_rows import MAX_TURNS
+from avemo_harness.benchmark.table_files import TableRow
 from avemo_harness.benchmark.table_media import (
     MEDIA,
     ClipMaker,
@@ -21,7 +22,6 @@ from avemo_harness.benchmark.table_media import (
     WrongCellError,
     kind_of,
 )
-from avemo_harness.benchmark.tables import TableRow
 from avemo_harness.benchmark.task import LETTERS
 from avemo_harness.benchmark.template import render_row, row_names
 from avemo_harness.errors import ReleaseError, TaskError

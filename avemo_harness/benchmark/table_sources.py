@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,25 +13,12 @@ from avemo_harness.benchmark import release_sources
 from avemo_harness.benchmark.columns import LINES, TABLES, TEXT, DatasetSpec, is_hub_id
 from avemo_harness.benchmark.release_loader import ReleaseOptions, declared_files
 from avemo_harness.benchmark.release_sources import ParquetSource, network_errors, remote_parquet
+from avemo_harness.benchmark.table_files import Features, TableFile, TableRow
 from avemo_harness.benchmark.table_media import MEDIA, HubFolder, MediaFolder, file_key
-from avemo_harness.benchmark.tables import (
-    METADATA,
-    Features,
-    TableFile,
-    TableRow,
-    folder_rows,
-    read_rows,
-)
+from avemo_harness.benchmark.tables import METADATA, SPLITS, folder_rows, read_rows
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import check_file
 from avemo_harness.registry import hint
-
-_SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-"""Words in names of files and folders that tell a split, as `datasets` reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +83,6 @@ def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
     )
 
 
-def train_part(dataset: DatasetSpec, options: ReleaseOptions) -> DatasetSpec | None:
-    """The train split of the same table; None where it has none, or no files of its own for it.
-
-    Raises:
-        ReleaseError: the table itself is missing, unreachable or not granted.
-    """
-    asked = find_table(dataset, options)
-    part = dataset.model_copy(update={"split": "train"})
-    try:
-        found = find_table(part, options)
-    except ReleaseError:  # the table was just found, so it is this split that is not there
-        return None
-    # Where names tell no split, all files are of every one: whoever learns from them has seen what is asked.
-    return None if asked.files.keys() & found.files.keys() else part
-
-
 def _local_source(source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions) -> TableSource:
     readme = root / "README.md"
     facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}
@@ -143,21 +114,42 @@ def _folder_files(folder: Path, dataset: DatasetSpec) -> dict[str, Path]:
     ]
     if not kept:
         raise ReleaseError(f"{folder}: expected tables ({', '.join(TABLES)}) or recordings in it, found neither")
-    return {name: folder / name for name in _of_split(kept, dataset.split, str(folder))}
-
-
-def _of_split(names: Sequence[str], split: str, where: str) -> list[str]:
-    """The files whose names say that they are of a split; all where none says of which it is."""
     by_split: dict[str, list[str]] = {}
-    for name in names:
-        if found := _stated_split(name, split):
+    for name in kept:
+        if found := _stated_split(name, dataset.split):
             by_split.setdefault(found, []).append(name)
-    if not by_split:
-        return list(names)
-    wanted = _canonical(split)
-    if wanted not in by_split:
-        raise _no_such_split(where, split, by_split)
-    return by_split[wanted]
+    # Where no name says of which split it is, all are of the one that is asked for.
+    wanted = by_split.get(_canonical(dataset.split)) if by_split else kept
+    if wanted is None:
+        raise _no_such_split(str(folder), dataset.split, by_split)
+    return {name: folder / name for name in wanted}
+
+
+def find_training_part(dataset: DatasetSpec, commit: str | None) -> DatasetSpec | None:
+    """The part of a table to learn from, beside the split that is asked about; None where there is none.
+
+    Args:
+        commit: of the Hub, that the asked split was read at.
+
+    Raises:
+        ReleaseError: the Hub cannot be reached.
+    """
+    part = dataset.model_copy(update={"split": "train", "revision": commit})
+    path = Path(dataset.path or "").expanduser()
+    if _canonical(dataset.split) == "train" or path.is_file():
+        return None
+    if path.is_dir():
+        asked, training = ({*_files_or_none(path, one)} for one in (dataset, part))
+        return part if training - asked else None
+    by_split, _ = _hub_files(dataset.path or "", commit or "", dataset.name)
+    return part if "train" in by_split and len(by_split) > 1 else None
+
+
+def _files_or_none(folder: Path, dataset: DatasetSpec) -> dict[str, Path]:
+    try:
+        return _folder_files(folder, dataset)
+    except ReleaseError:
+        return {}
 
 
 def _stated_split(name: str, split: str) -> str | None:
@@ -168,13 +160,13 @@ def _stated_split(name: str, split: str) -> str | None:
     for word in words:
         if word == split:
             return _canonical(split)
-        if (canonical := _canonical(word.lower())) in _SPLITS:
+        if (canonical := _canonical(word.lower())) in SPLITS:
             return canonical
     return None
 
 
 def _canonical(split: str) -> str:
-    return next((name for name, words in _SPLITS.items() if split in words), split)
+    return next((name for name, words in SPLITS.items() if split in words), split)
 
 
 def _no_such_split(where: str, split: str, known: Iterable[str]) -> ReleaseError:

@@ -32,11 +32,14 @@ class _OptionGroup(Protocol):
 
 def add_data_options(options: _OptionGroup) -> None:
     """Declare the options of `RunConfig` on releases and questions; those that are not given are None."""
-    options.add_argument("--dataset", metavar="ID_OR_PATH", help="release: Hub id, folder or Parquet file")
+    options.add_argument("--dataset", metavar="ID_OR_PATH", help="release, or table of a task: Hub id, folder or file")
     options.add_argument("--revision", help="Hub revision of the release")
     add_media_root(options, "folder of the clips that a release names by path")
     options.add_argument(
-        "--streaming", action="store_true", default=None, help="download clips of a Hub release only when asked"
+        "--streaming",
+        action="store_true",
+        default=None,
+        help="download clips of a Hub release only when asked; with --limit, read only the first 1,000 rows of a table",
     )
     options.add_argument(
         "--limit",

@@ -25,7 +25,7 @@ from avemo_harness.benchmark.release_loader import (
 )
 from avemo_harness.benchmark.request_builder import output_of
 from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
-from avemo_harness.benchmark.table_sources import train_part
+from avemo_harness.benchmark.table_sources import find_training_part
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
@@ -102,20 +102,20 @@ class RunReleases:
         if which != "auto":
             names = dict.fromkeys(release.name for release in asked)
             return tuple(self._read(_training_part(which, name)) for name in names)
-        own = [part for release in asked if (part := self._train_part(release)) is not None]
+        own = [part for release in asked if (part := self._own_training(release)) is not None]
         if own:
             return tuple(map(self._read, own))
         self.say("the release has no train part: training on the built-in demo's")
         return self.training("demo", asked)
 
-    def _train_part(self, release: Release) -> DatasetSpec | None:
-        """The train part of what a release was read from, if it has one."""
-        loaded = (key for key, known in self._loaded.items() if known is release and isinstance(key, DatasetSpec))
-        dataset = next(loaded, None)
-        if dataset is not None and dataset.columns is not None:
-            return train_part(dataset, self._options(dataset))
-        has_part = has_split(release, self._path(release.source), "train")
-        return _training_part(release.source, release.name, release.commit) if has_part else None
+    def _own_training(self, release: Release) -> DatasetSpec | None:
+        """The train part of a release or of a table; None where it has none."""
+        table = next((dataset for dataset, read in self._loaded.items() if read is release), None)
+        if isinstance(table, DatasetSpec) and table.columns is not None:
+            return find_training_part(table, release.commit)
+        if has_split(release, self._path(release.source), "train"):
+            return _training_part(release.source, release.name, release.commit)
+        return None
 
     def demo_training(self) -> Release:
         """The train part of the demo, which is made where it is not there yet."""
@@ -132,7 +132,11 @@ class RunReleases:
         source = dataset.path or ""
         if dataset in self._loaded:
             return self._loaded[dataset]
-        options = self._options(dataset)
+        options = ReleaseOptions(
+            revision=dataset.revision,
+            media_root=Path(self.config.media_root) if self.config.media_root else None,
+            streaming=self.config.streaming,
+        )
         if dataset.columns is not None:
             release = load_table(dataset, options, self.say)
         else:
@@ -142,10 +146,6 @@ class RunReleases:
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
         self._loaded[dataset] = release
         return release
-
-    def _options(self, dataset: DatasetSpec) -> ReleaseOptions:
-        root = self.config.media_root
-        return ReleaseOptions(dataset.revision, Path(root) if root else None, self.config.streaming)
 
 
 def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:

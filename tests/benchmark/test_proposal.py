@@ -109,7 +109,14 @@ def test_options_without_an_answer_are_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("values", "bounds"),
-    [([0.2, 1], (0, 1)), (["1", "4.5"], (1, 5)), ([-0.5], (-1, 1)), ([7], (1, 7)), ([-40.5, 3], (-41, 3))],
+    [
+        ([0.2, 1], (0, 1)),
+        (["1", "4.5"], (1, 5)),
+        ([-0.5], (-1, 1)),
+        ([7], (1, 7)),
+        ([-40.5, 3], (-41, 3)),
+        ([101], (101, 102)),
+    ],
 )
 def test_a_column_of_numbers_is_a_rating_on_the_usual_scale_that_holds_them(
     values: list[Any], bounds: tuple[float, float]

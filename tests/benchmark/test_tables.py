@@ -160,14 +160,21 @@ def test_a_folder_of_files_with_metadata_is_a_table(tmp_path: Path) -> None:
     assert [turn.emotion for turn in turns(release)] == list(EMOTIONS)
 
 
-def test_folders_named_by_class_are_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parent", ["", "test", "data/eval"])
+def test_folders_named_by_class_are_a_table(parent: str, tmp_path: Path) -> None:
     for seed, emotion in enumerate(EMOTIONS):
-        (tmp_path / emotion).mkdir()
-        (tmp_path / emotion / "a.wav").write_bytes(sound(seed))
+        (tmp_path / parent / emotion).mkdir(parents=True)
+        (tmp_path / parent / emotion / "a.wav").write_bytes(sound(seed))
     release = load(tmp_path, ColumnsSpec(sound="audio", label="label"))
     assert {turn.emotion: turn.clip and turn.clip.read() for turn in turns(release)} == dict(
         zip(EMOTIONS, map(sound, range(3)), strict=True)
     )
+
+
+def test_the_folder_of_a_split_is_no_class(tmp_path: Path) -> None:
+    write_clips(tmp_path / "test", 1)
+    release = load(tmp_path, ColumnsSpec(sound="audio", label="label"))
+    assert {turn.emotion for turn in turns(release)} == {None}
 
 
 def test_a_tar_of_samples_is_a_table(tmp_path: Path) -> None:

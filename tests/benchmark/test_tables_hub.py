@@ -17,6 +17,7 @@ import pytest
 from support.hub_server import HubServer, Repository, hub_environment, serve
 from support.table_files import EMOTIONS, load, sound, video, write_lines, write_parquet, write_tar, write_text
 from support.waiting import PATIENCE_S
+from support.whole_runs import results_of
 
 from avemo_harness.benchmark.columns import ColumnsSpec
 from avemo_harness.benchmark.release import dialogue_row
@@ -246,6 +247,44 @@ def test_streamed_rows_come_without_recordings_until_these_are_asked_for(hub: Hu
 def asked_bytes(log: list[str]) -> int:
     ranges = [re.search(r"\.parquet bytes=(\d+)-(\d+)", line) for line in log]
     return sum(int(found[2]) - int(found[1]) + 1 for found in ranges if found)
+
+
+TASK = """task: spoken
+version: 1
+dataset:
+  path: lab/spoken
+  columns: {video: clip, sound: voice, label: emotion, text: said}
+messages: [{role: user, content: [{type: clip}, {type: text, text: "How does the speaker feel?"}]}]
+output: {type: label, labels: [joy, anger, sadness]}
+scorers: [{name: understanding, metrics: [accuracy]}]
+headline: accuracy
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--streaming", "--limit", "3"]], ids=["whole", "streamed"])
+def test_a_yaml_of_nine_lines_leads_from_an_id_to_a_table_of_results(
+    more: list[str], home: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    (tmp_path / "spoken.yaml").write_text(TASK)
+    command = ["--model", "constant", "--model_args", "label=joy", "--tasks", "spoken.yaml", "--output_path", "run"]
+    for arguments in ([*command, *more], ["report", "run"], ["show", "spoken.yaml", "--n", "1"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "avemo_harness", *arguments],
+            cwd=tmp_path,
+            env=hub_environment(home, hub.url),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "run")
+    assert results["tasks"]["spoken"]["n_items"] == (3 if more else 4)
+    assert results["tasks"]["spoken"]["n_errors"] == 0
+    (release,) = results["releases"]
+    assert (release["source"], release["commit"]) == ("lab/spoken", hub.repositories["lab/spoken"].commit)
+    assert release["split"] == ("test[:1000]" if more else "test")
 
 
 REFUSED = {

@@ -27,7 +27,7 @@ from avemo_harness import evaluate
 from avemo_harness.cli import main
 from avemo_harness.errors import RunConflictError, UsageError
 from avemo_harness.report.results import score_run
-from avemo_harness.run.config import read_run
+from avemo_harness.run.config import RunConfig, read_run
 from avemo_harness.run.prepare import RunReleases, load_task
 
 TASK = """task: feel
@@ -135,6 +135,52 @@ def test_questions_about_a_table_are_answered_elsewhere(
     assert main([*command, "--output_path", str(tmp_path / "run")]) == 0
     assert results_of(tmp_path / "run")["tasks"]["feel"]["n_items"] == 9
     capsys.readouterr()
+
+
+def test_a_recogniser_learns_from_the_train_part_of_the_table_that_it_is_asked_about(tmp_path: Path) -> None:
+    rows = [{**row, "emotion": ("happy", "angry", "sad")[number % 3]} for number, row in enumerate(utterances(9))]
+    for part in ("train", "test"):
+        write_parquet(tmp_path / "data" / f"{part}-00000-of-00001.parquet", embedded(rows[part == "test" :]))
+    (tmp_path / "feel.yaml").write_text(TASK.replace("data/t.csv", "."))
+    spec = load_task(str(tmp_path / "feel.yaml")).spec
+    releases = RunReleases(RunConfig("baseline", ("feel",)), print)
+    (part,) = releases.training("auto", [releases.load(spec)])
+    assert (part.split, len(part.dialogues)) == ("train", 9)
+
+
+def test_nothing_is_learned_from_the_file_that_is_asked_about(task: Path) -> None:
+    releases = RunReleases(RunConfig("baseline", ("feel",)), lambda sentence: None)
+    (part,) = releases.training("auto", [releases.load(load_task(str(task)).spec)])
+    assert part.name == "demo"
+
+
+REPLY = """task: reply
+version: 1
+dataset: {path: data/t.jsonl, columns: {sound: voice, text: said, dialogue: talk, reply: back}}
+messages: [{role: user, content: [{type: clip}]}]
+output: {type: spoken_response}
+scorers: [{name: reasoning, metrics: [ecs]}]
+headline: ecs
+"""
+
+
+@pytest.mark.slow
+def test_spoken_replies_to_a_table_are_judged_again_by_the_record_of_their_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"voice": f"{number}.wav", "said": "hi", "talk": number % 2, "back": "hello" if number < 2 else None}
+        for number in range(4)
+    ]
+    write_lines(write_clips(tmp_path / "data", 4) / "t.jsonl", rows)
+    (tmp_path / "reply.yaml").write_text(REPLY)
+    command = ["--model", "baseline", "--model_args", "train=demo", "--tasks", str(tmp_path / "reply.yaml")]
+    assert main([*command, "--output_path", str(tmp_path / "run")]) == 0
+    assert main(["judge", str(tmp_path / "run"), "--recognizer", "embedded"]) == 0
+    assert main(["score", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    results = results_of(tmp_path / "run")["tasks"]["reply"]
+    assert (results["n_items"], results["n_spoken"], results["n_unjudged"]) == (4, 4, 0)
 
 
 def stream_task(folder: Path, rows: list[dict[str, Any]]) -> Path:

@@ -89,6 +89,8 @@ def describe_arguments(arguments: type[Any]) -> str:
     parts = []
     for argument in dataclasses.fields(arguments):
         default = argument.name.upper() if argument.default is dataclasses.MISSING else argument.default
+        if argument.default_factory is not dataclasses.MISSING:
+            default = argument.default_factory()
         parts.append(f"{argument.name}={default}")
     return ",".join(parts)
 

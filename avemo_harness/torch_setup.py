@@ -282,6 +282,7 @@ def load_model(
     from pickle import UnpicklingError
 
     import torch
+    from safetensors import SafetensorError
 
     try:
         with quiet_loading():
@@ -293,7 +294,7 @@ def load_model(
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise UsageError(f"{weights.path}: cannot be loaded ({first_line(error)})") from error
     if lacking := missing_weights(found, may_lack):
         raise UsageError(

@@ -142,6 +142,12 @@ def test_multidialog_without_videos_is_heard_by_a_tiny_qwen(sound_alone: Path, t
     checkpoint = build(tmp_path / "qwen")
     small = {"pretrained": str(checkpoint), "talker_max_new_tokens": "60", "min_pixels": "3136", "max_pixels": "12544"}
     result = evaluate(
-        "qwen2.5-omni", CONFIG, dataset=str(sound_alone), output_path=tmp_path / "run", model_args=small, device="cpu"
+        "qwen2.5-omni",
+        CONFIG,
+        dataset=str(sound_alone),
+        output_path=tmp_path / "run",
+        model_args=small,
+        device="cpu",
+        recognizer="embedded",
     )
     check_asked(result, SOUND_ALONE)

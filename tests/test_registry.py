@@ -29,7 +29,8 @@ from avemo_harness.recognizers import features
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.report.compare import compare_runs
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.scored_run import read_scored_run
 
 EXAMPLE = Path(__file__).parent / "support" / "example_plugin"

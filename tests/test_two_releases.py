@@ -18,7 +18,8 @@ from avemo_harness.cli import main
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.models.base import Capabilities
 from avemo_harness.report.compare import compare_runs
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.html.turns import dataset_of, list_entries
 from avemo_harness.report.scored_run import read_scored_run
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from avemo_harness.cli.choices import add_forget_option, use_choice
 from avemo_harness.cli.data_import import IMPORT_HELP, add_import_arguments, execute_import
-from avemo_harness.cli.options import Command
+from avemo_harness.cli.options import Command, add_options, read_options
 from avemo_harness.cli.output import end_on_signals, say, show
 from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
@@ -99,26 +99,14 @@ in one pair at most. They are written as the config <config>_conflict.
 
 
 def add_conflicts_arguments(parser: argparse.ArgumentParser) -> None:
-    from avemo_harness.data.conflict_pairs import MatchedBy, Polarity
+    from avemo_harness.data.conflict_pairs import PairingRules
 
     parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="DIR", help="a new folder for a copy with the pairs")
     where.add_argument("--in_place", action="store_true", help="add the pairs to the folder itself")
     parser.add_argument("--config", metavar="NAME", help="config to pair (default: the only one)")
-    parser.add_argument(
-        "--polarity",
-        choices=get_args(Polarity),
-        default="valence",
-        help="valence: happy with sad or angry; strict: happy with sad; any: all unequal labels",
-    )
-    parser.add_argument(
-        "--sharing",
-        choices=get_args(MatchedBy),
-        help="what both clips have in common: the speaker, or also what is said and what was said before "
-        "(default: transcript for configs that end in _synthetic, else speaker)",
-    )
-    parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
+    add_options(parser, PairingRules)
     parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
 
 
@@ -139,7 +127,7 @@ def execute_conflicts(args: argparse.Namespace) -> int:
         require_new_folder(args.out)
     folder = fetch_release(args.release, args.revision)
     config = choose_config(folder, args.config)
-    pairs = pair_release(folder, config, PairingRules(args.polarity, args.sharing, args.media_root), say)
+    pairs = pair_release(folder, config, read_options(args, PairingRules), say)
     if args.out is not None:
         copy_release(folder, args.out.expanduser())
     target = folder if args.in_place else args.out.expanduser()
@@ -161,37 +149,20 @@ A check passes, warns, fails, or cannot tell, as with too few clips. Exit code 1
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    from avemo_harness.benchmark.task import NoiseName
-    from avemo_harness.data.checks.findings import Rule
+    from avemo_harness.data.checks.findings import CheckOptions
 
     parser.add_argument("release", metavar="RELEASE", help="folder or Hub id")
-    parser.add_argument("--config", metavar="NAME", help="check this config alone")
-    parser.add_argument("--media_root", type=Path, metavar="DIR", help="folder of clips that are named by path")
+    add_options(parser, CheckOptions, "config", "media_root")
     parser.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
-    parser.add_argument(
-        "--noise", choices=get_args(NoiseName), default="speech_shaped", help="what replaces speech under video_only"
-    )
-    parser.add_argument("--votes", type=Path, metavar="FILE.csv", help="raters' votes on clips")
-    parser.add_argument(
-        "--recognizer",
-        default="fusion",
-        metavar="NAME|DIR",
-        help="what verifies labels: a recogniser that learns from the other speakers of the release, or "
-        "the folder of one trained by `avemo-eval recognizer`",
-    )
-    parser.add_argument(
-        "--drop",
-        choices=get_args(Rule),
-        help="which clips are not confirmed: those whose label is not named by most raters, by all of them, or by the "
-        "recogniser (default: majority with --votes, else recognizer)",
-    )
+    add_options(parser, CheckOptions, "noise", "votes", "recognizer", "drop")
     parser.add_argument("--write_kept", type=Path, metavar="DIR", help="a new folder for the confirmed dialogues")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="everything that was found")
 
 
 def execute_check(args: argparse.Namespace) -> int:
     from avemo_harness.benchmark.conditions import ConditionCache
-    from avemo_harness.data.checks.checking import CheckOptions, check_release
+    from avemo_harness.data.checks.checking import check_release
+    from avemo_harness.data.checks.findings import CheckOptions
     from avemo_harness.data.checks.keeping import write_kept
     from avemo_harness.data.conflict_pairs import fetch_release
 
@@ -201,15 +172,7 @@ def execute_check(args: argparse.Namespace) -> int:
         require_new_folder(args.write_kept.expanduser())
     folder = fetch_release(args.release, args.revision)
     conditions = ConditionCache(cache_dir() / "conditions")
-    options = CheckOptions(
-        config=args.config,
-        media_root=args.media_root,
-        noise=args.noise,
-        recognizer=args.recognizer,
-        votes=args.votes,
-        rule=args.drop or ("majority" if args.votes else "recognizer"),
-    )
-    checked = check_release(folder, options, conditions, say)
+    checked = check_release(folder, read_options(args, CheckOptions), conditions, say)
     conditions.prune()
     for config, found in checked.configs.items():
         show(f"{config}:")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import shlex
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING
 
+from avemo_harness.cli.options import add_options, given_options
 from avemo_harness.cli.output import say, show
 from avemo_harness.files import require_new_folder
 
@@ -49,7 +50,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
         importer.add_argument("--strict", action="store_true", help="end at the first bad clip")
         importer.add_argument("--skip_damaged", action="store_true", help="go on past bad clips, as without --strict")
         importer.add_argument("--revision", metavar="REVISION", help="of a Hub id: branch, tag or commit")
-        _add_options(importer, importer_options(name))
+        add_options(importer, importer_options(name))
 
 
 def execute_import(args: argparse.Namespace) -> int:
@@ -61,15 +62,16 @@ def execute_import(args: argparse.Namespace) -> int:
     require_new_folder(args.out)
     if args.config is not None:
         require_config_name(args.config)
-    kind = importer_options(args.importer)
-    given = {field.name: getattr(args, field.name) or field.default for field in dataclasses.fields(kind)}
+    given = given_options(args, importer_options(args.importer))
+    # An empty text, as of a shell variable that is not set, is the default.
+    options = importer_options(args.importer)(**{name: value for name, value in given.items() if value != ""})
     with open_source(args.source, args.revision) as source:
-        found = find_corpus(args.importer, source, kind(**given))
+        found = find_corpus(args.importer, source, options)
         settings = ImportSettings(
             importer=args.importer,
             source=args.source,
             commit=source.files.commit if isinstance(source.files, HubFiles) else None,
-            options={name: str(value) for name, value in given.items() if BY_DEFAULT.get(name) != value},
+            options={name: str(value) for name, value in asdict(options).items() if BY_DEFAULT.get(name) != value},
             clips="inside" if args.embed or found.about.redistributable else "outside",
             on_damage="refuse" if args.strict else "leave out",
             config=args.config,
@@ -88,19 +90,6 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"expected a share such as 0.05 or 5%, found {text!r}")
     return share
-
-
-def _add_options(parser: argparse.ArgumentParser, options: type[Any]) -> None:
-    kinds = get_type_hints(options)
-    for field in dataclasses.fields(options):
-        settings: dict[str, Any] = {"default": field.default or None, "help": field.metadata["help"]}
-        if kinds[field.name] is bool:
-            settings["action"] = "store_true"
-        elif get_origin(kinds[field.name]) is Literal:
-            settings["choices"] = get_args(kinds[field.name])
-        else:
-            settings["metavar"] = field.name.upper()
-        parser.add_argument(f"--{field.name}", **settings)
 
 
 def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:

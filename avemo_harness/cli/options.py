@@ -1,15 +1,22 @@
-"""Options that several commands share: release, selection of questions, moved media."""
+"""Options of commands: fields of dataclasses bound to argparse, and options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from dataclasses import Field
+
+    from _typeshed import DataclassInstance
+
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.grading import NamedGrader
     from avemo_harness.run.prepare import RunReleases
+
+DATA_OPTIONS = ("dataset", "revision", "media_root", "streaming", "limit", "ids", "where", "seed")
+"""Options of `RunConfig` that say which questions are asked, in the order of help pages."""
 
 
 class Command(NamedTuple):
@@ -30,36 +37,136 @@ class _OptionGroup(Protocol):
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action: ...
 
 
-def add_data_options(options: _OptionGroup) -> None:
-    """Declare the options of `RunConfig` on releases and questions; those that are not given are None."""
-    options.add_argument("--dataset", metavar="ID_OR_PATH", help="release, or table of a task: Hub id, folder or file")
-    options.add_argument("--revision", help="Hub revision of the release")
-    add_media_root(options, "folder of the clips that a release names by path")
-    options.add_argument(
-        "--streaming",
-        action="store_true",
-        default=None,
-        help="download clips of a Hub release only when asked; with --limit, read only the first 1,000 rows of a table",
-    )
-    options.add_argument(
-        "--limit",
-        type=float,
-        metavar="N",
-        help="N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
-    )
-    options.add_argument("--ids", metavar="ID,…", help="only these dialogues, pairs or items")
-    options.add_argument(
-        "--where", action="append", metavar="FIELD=VALUE", help="only such turns, e.g. emotion=angry; may be repeated"
-    )
-    options.add_argument("--seed", type=int, help="seed of every random draw (default: 0)")
+OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 
-def add_media_root(options: _OptionGroup, usage: str) -> None:
-    options.add_argument("--media_root", metavar="DIR", help=usage)
+def add_options(options: _OptionGroup, kind: type[DataclassInstance], *names: str) -> list[argparse.Action]:
+    """Declare options for the named fields of a dataclass, or for all; one without a default must be given.
+
+    A ``bool`` is a flag, a ``Literal`` a choice, a ``tuple[str, …]`` repeated or separated as its metadata says, and a
+    ``Mapping[str, …]`` is written ``key=value,…``; text, numbers and paths are what they are.
+
+    Raises:
+        TypeError: a field lacks the metadata of `option`, or no option can give such a value.
+    """
+    from dataclasses import MISSING, fields
+    from typing import get_type_hints
+
+    types, by_name = get_type_hints(kind), {field.name: field for field in fields(kind)}
+    actions = []
+    for name in names or by_name:
+        field = by_name[name]
+        if not field.metadata.get("help"):
+            raise TypeError(f"{kind.__name__}.{name} has no help: declare it by field(metadata=option('…'))")
+        if field.default is field.default_factory is MISSING:
+            presence: dict[str, Any] = {"required": True}
+        else:
+            # What is nothing stays away from the help page and becomes the field's default when it is read.
+            presence = {"default": (None if field.default is MISSING else field.default) or None}
+        settings = {**presence, **_settings(field, types[name])}
+        actions.append(options.add_argument(f"--{field.metadata['name'] or name}", dest=name, **settings))
+    return actions
+
+
+def add_overrides(options: _OptionGroup, kind: type[DataclassInstance], *names: str) -> list[argparse.Action]:
+    """Declare options as `add_options` does, but for values that a file may give too: none has a default here."""
+    actions = add_options(options, kind, *names)
+    for action in actions:
+        action.required, action.default = False, None
+    return actions
+
+
+def _settings(field: Field[Any], annotation: Any) -> dict[str, Any]:
+    """The settings of a field's option that follow from its type.
+
+    Raises:
+        TypeError: there is no option of such a type.
+    """
+    from pathlib import Path
+    from types import UnionType
+    from typing import Literal, Union, get_args, get_origin
+
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    values = [member for member in members if member is not type(None)]
+    kind = values[0] if len(values) == 1 else annotation
+    metadata = field.metadata
+    text = {"help": metadata["help"], "metavar": metadata["metavar"] or (metadata["name"] or field.name).upper()}
+    if kind is bool and field.default is False:
+        return {"help": text["help"], "action": "store_true"}
+    if get_origin(kind) is Literal:
+        return {"help": text["help"], "choices": get_args(kind)}
+    if kind == tuple[str, ...]:
+        return {**text, "action": "store" if metadata["separator"] else "append"}
+    if kind is str or get_origin(kind) is Mapping:
+        return text
+    if kind in (int, float, Path):
+        return {**text, "type": kind}
+    raise TypeError(f"{field.name}: no option gives a value of {annotation} whose default is {field.default!r}")
+
+
+def given_options(args: argparse.Namespace, kind: type[DataclassInstance]) -> dict[str, Any]:
+    """The values of a dataclass' options that were given, by field.
+
+    Raises:
+        UsageError: text that is to hold ``key=value,…`` does not.
+    """
+    from dataclasses import fields
+    from typing import get_origin, get_type_hints
+
+    from avemo_harness.registry import parse_arguments
+
+    types, values = get_type_hints(kind), {}
+    for field in fields(kind):
+        value = getattr(args, field.name, None) if "help" in field.metadata else None
+        if isinstance(value, str) and get_origin(types[field.name]) is Mapping:
+            value = parse_arguments(value) if value else None
+        elif isinstance(value, str) and field.metadata["separator"]:
+            value = _split(value, field.metadata["separator"]) if value else None
+        elif isinstance(value, list):
+            value = tuple(value)
+        if value is not None:
+            values[field.name] = value
+    return values
+
+
+def read_options(args: argparse.Namespace, kind: type[OptionsT]) -> OptionsT:
+    """The dataclass of the given options; fields that are not given have their defaults.
+
+    Raises:
+        UsageError: text that is to hold ``key=value,…`` does not.
+    """
+    return kind(**given_options(args, kind))
+
+
+def option_words(args: argparse.Namespace, kind: type[DataclassInstance], *names: str) -> list[str]:
+    """The words of a command line that give these options again, flags last."""
+    from dataclasses import fields
+
+    by_name = {field.name: field for field in fields(kind)}
+    words, flags = [], []
+    for name in names:
+        value, spelled = getattr(args, name), f"--{by_name[name].metadata['name'] or name}"
+        if isinstance(value, bool):
+            flags += [spelled] * value
+        elif value is not None:
+            for part in value if isinstance(value, list) else [value]:
+                whole = isinstance(part, float) and part.is_integer()
+                words += [spelled, str(int(part) if whole else part)]
+    return words + flags
+
+
+def _split(text: str, separator: str) -> tuple[str, ...]:
+    """The parts of a text that are not empty.
+
+    >>> _split("a, b,", ",")
+    ('a', 'b')
+    """
+    return tuple(word.strip() for word in text.split(separator) if word.strip())
 
 
 def add_moved_media_root(options: _OptionGroup) -> None:
-    add_media_root(options, "folder of the clips that the run's release names by path (default: the run's)")
+    usage = "folder of the clips that the run's release names by path (default: the run's)"
+    options.add_argument("--media_root", metavar="DIR", help=usage)
 
 
 def add_grader_options(options: _OptionGroup) -> None:
@@ -93,19 +200,3 @@ def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[
     from avemo_harness.run.prepare import RunReleases
 
     return RunReleases(replace(config, media_root=args.media_root or config.media_root), say)
-
-
-def data_values(args: argparse.Namespace) -> dict[str, Any]:
-    """The given ones of these options, by the names of `avemo_harness.run.config.RunConfig`."""
-    names = ("dataset", "revision", "media_root", "streaming", "limit", "where", "seed")
-    values = {**{name: getattr(args, name) for name in names}, "ids": split_commas(args.ids)}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def split_commas(text: str | None) -> tuple[str, ...] | None:
-    """The parts of a list with commas; None where there is no list.
-
-    >>> split_commas("a, b,")
-    ('a', 'b')
-    """
-    return tuple(word.strip() for word in text.split(",") if word.strip()) if text else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from avemo_harness.benchmark.request import Request
 
 
-def print_questions(
-    task: str, count: int, data: Mapping[str, Any], *, include_path: Sequence[str] = (), save: Path | None = None
-) -> None:
+def print_questions(task: str, count: int, data: Mapping[str, Any], *, save: Path | None = None) -> None:
     """Print what any model would be asked: the messages are the same for all.
 
     Args:
         task: its name, or the path of its YAML.
         count: how many questions are printed.
-        data: options on releases and questions, by the names of `avemo_harness.run.config.RunConfig`.
+        data: options on tasks, releases and questions, by the names of `avemo_harness.run.config.RunConfig`.
         save: folder for the clips of these questions.
 
     Raises:
@@ -33,7 +31,7 @@ def print_questions(
     from avemo_harness.run.prepare import prepare
     from avemo_harness.run.requests import Anyone
 
-    asked = {"model": "requests", "tasks": [task], "include_path": list(include_path), **data}
+    asked = {"model": "requests", "tasks": [task], **data}
     config = RunConfig.from_mapping(asked, "command line")
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(config, output_path=folder, model=Anyone())
@@ -65,7 +63,8 @@ def _print_messages(request: Request, save: Path | None) -> None:
     for message in request.messages:
         for block in message.content:
             if isinstance(block, Text):
-                show(f"  {message.role:<9} {block.text}")
+                text = block.text.removeprefix("\n")
+                show(f"  {message.role:<9} {text}")
                 continue
             number += 1
             saved = "" if save is None else f" -> {_save(block, save, number)}"

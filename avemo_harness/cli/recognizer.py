@@ -5,39 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from avemo_harness.cli.choices import show_unjudged_runs
-from avemo_harness.cli.options import Command
+from avemo_harness.cli.learning import (
+    Kind,
+    LearningOptions,
+    corpus_to_follow,
+    corpus_to_label,
+    delay_s,
+    kind_of_corpora,
+    label_method,
+    open_corpus,
+    trajectory_method,
+)
+from avemo_harness.cli.options import Command, add_options, read_options
 from avemo_harness.cli.output import rank, say
 from avemo_harness.errors import UsageError
 from avemo_harness.files import cache_dir, require_new_folder, write_atomically
-from avemo_harness.recognizers.anchors import ANCHORS_EXAMPLE
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import Release
-    from avemo_harness.recognizers.features.feature_set import FeatureSet
     from avemo_harness.recognizers.heads import trajectory_evaluation
-    from avemo_harness.recognizers.heads.labels import LabelSettings
-    from avemo_harness.recognizers.heads.training import Method
-    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
     from avemo_harness.recognizers.judging import TrajectoryJudge
-    from avemo_harness.recognizers.placement import Placement
-    from avemo_harness.recognizers.recordings import Corpus, Dropped, Modality, Part, Recording, SplitName
-
-EXTRACTORS = {"continuous": ("builtin-sound", "builtin-face"), "categorical": ("clip-sound", "clip-face")}
-"""Of each kind of recogniser, where none are given."""
-
-
-def make_features(specs: Sequence[str]) -> FeatureSet:
-    from avemo_harness.recognizers.features import make_extractor
-    from avemo_harness.recognizers.features.feature_set import FeatureCache, FeatureSet
-
-    return FeatureSet(tuple(make_extractor(spec) for spec in specs), FeatureCache(cache_dir() / "features"))
+    from avemo_harness.recognizers.recordings import Corpus, Modality, Part, Recording, SplitName
 
 
 def chosen_splits(asked: str | None, parts: Iterable[Part | None]) -> tuple[SplitName, ...]:
@@ -96,25 +91,25 @@ def write_file(path: Path, text: str | bytes) -> None:
     say(f"wrote {path}")
 
 
-def train(args: argparse.Namespace, corpus: Corpus, kind: str) -> None:
+def train(options: LearningOptions, corpus: Corpus, kind: Kind, out: Path) -> None:
     from avemo_harness.recognizers.checkpoint import NOT_EMPTY, save_recognizer
     from avemo_harness.recognizers.heads.label_evaluation import train_categorical
     from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 
-    require_new_folder(args.out, NOT_EMPTY)
+    require_new_folder(out, NOT_EMPTY)
     recognizer = (
-        train_on(corpus, _trajectory_method(args), _delay_s(args, corpus))
+        train_on(corpus, trajectory_method(options), delay_s(options, corpus))
         if kind == "continuous"
-        else train_categorical(corpus, _label_method(args))
+        else train_categorical(corpus, label_method(options))
     )
     if rank() == 0:
-        save_recognizer(recognizer, args.extractor or EXTRACTORS[kind], args.out)
+        save_recognizer(recognizer, options.extractors(kind), out)
         print("\n".join(recognizer.card.lines()))
-        advice = f"; avemo-eval judge RUN --recognizer {args.out}" if kind == "continuous" else ""
-        print(f"kept in {args.out}{advice}")
+        advice = f"; avemo-eval judge RUN --recognizer {out}" if kind == "continuous" else ""
+        print(f"kept in {out}{advice}")
         if kind == "continuous":
-            print(f"for every later run: {shlex.join(['avemo-eval', 'judge', 'use', str(args.out)])}")
-            show_unjudged_runs(str(args.out))
+            print(f"for every later run: {shlex.join(['avemo-eval', 'judge', 'use', str(out)])}")
+            show_unjudged_runs(str(out))
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -137,7 +132,7 @@ def predict(args: argparse.Namespace) -> None:
             print(json.dumps({"clip": str(path), "view": view, **dict(zip(recognizer.labels, shares, strict=True))}))
 
 
-def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
+def evaluate_labels(args: argparse.Namespace, options: LearningOptions, corpus: Corpus) -> None:
     """Print Table 1 of the paper for a corpus; ``--out`` gets the same numbers as JSON."""
     from avemo_harness.recognizers.checkpoint import load_label_recognizer
     from avemo_harness.recognizers.heads import label_evaluation
@@ -157,7 +152,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
             "subject-wise": label_evaluation.leave_one_speaker_out,
         }
         splits = chosen_splits(args.split, (recording.part for recording in corpus.labelled))
-        method = _label_method(args)
+        method = label_method(options)
         normalise = within_speakers if args.normalise == "speaker" else as_they_are
         found = tuple(evaluation for split in splits for evaluation in evaluations[split](corpus, method, normalise))
     if rank() != 0:
@@ -167,14 +162,7 @@ def evaluate_labels(args: argparse.Namespace, corpus: Corpus) -> None:
         write_json(args.out, {"corpus": corpus.name, "recognitions": [asdict(recognition) for recognition in found]})
 
 
-def _label_method(args: argparse.Namespace) -> Method[LabelSettings]:
-    from avemo_harness.recognizers.heads.labels import LabelSettings
-    from avemo_harness.recognizers.heads.training import Method
-
-    return Method(make_features(args.extractor or EXTRACTORS["categorical"]), LabelSettings(seed=args.seed), say)
-
-
-def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
+def evaluate_trajectories(args: argparse.Namespace, options: LearningOptions, corpus: Corpus) -> None:
     """Print Tables 3 and 4 of the paper for a corpus, and what is told apart; ``--figure`` gets its Figure 2."""
     from avemo_harness.recognizers import tables
     from avemo_harness.recognizers.heads import trajectory_evaluation
@@ -193,11 +181,15 @@ def evaluate_trajectories(args: argparse.Namespace, corpus: Corpus) -> None:
         if isinstance(judge, ContinuousRecognizer):
             results = [trajectory_evaluation.evaluate_trained(judge, corpus)]
         else:
-            results = [evaluate_judge(judge, corpus)]
+            results = [evaluate_judge(judge, corpus, say)]
     else:
-        method, delay_s = _trajectory_method(args), _delay_s(args, corpus)
         splits = chosen_splits(args.split, (recording.part for recording in corpus.rated))
-        evaluate = partial(trajectory_evaluation.evaluate_split, method=method, delay_s=delay_s, n_folds=args.folds)
+        evaluate = partial(
+            trajectory_evaluation.evaluate_split,
+            method=trajectory_method(options),
+            delay_s=delay_s(options, corpus),
+            n_folds=args.folds,
+        )
         results = [evaluate(corpus, split) for split in splits]
     if rank() != 0:
         return
@@ -226,24 +218,6 @@ def _open_judge(name: str) -> TrajectoryJudge:
     return open_judge(name, JudgeSetup(demo_training, cache_dir(), say))
 
 
-def _trajectory_method(args: argparse.Namespace) -> Method[TrajectorySettings]:
-    from avemo_harness.recognizers.heads.training import Method
-    from avemo_harness.recognizers.heads.trajectory import TrajectorySettings
-
-    return Method(make_features(args.extractor or EXTRACTORS["continuous"]), TrajectorySettings(seed=args.seed), say)
-
-
-def _delay_s(args: argparse.Namespace, corpus: Corpus) -> float | None:
-    """By how much ratings are moved earlier, in seconds; None to estimate it."""
-    if args.delay_s and corpus.placement is not None:
-        raise UsageError("--delay_s moves ratings that came late, and labels stand still; leave it out")
-    given = args.delay_s or ("auto" if corpus.rated_live else "0")
-    try:
-        return None if given == "auto" else float(given)
-    except ValueError as error:
-        raise UsageError(f"--delay_s {given}: expected seconds or auto") from error
-
-
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.
 
 avemo-eval recognizer train    --corpus recola:DIR --out my_judge
@@ -259,45 +233,7 @@ def add_recognizer_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate = actions.add_parser("evaluate", help="train and test by split, or test one that is trained")
     predict = actions.add_parser("predict", help="print what a trained one follows in clips, a JSON line each")
     for learning in (train, evaluate):
-        learning.add_argument(
-            "--corpus",
-            required=True,
-            action="append",
-            metavar="NAME:PATH",
-            help="what to learn from: demo, or one of `avemo-eval ls corpora` with its path and ,key=value arguments "
-            "(labelled-clips: the table that `data import folder` reads); with --kind continuous it may be repeated: "
-            "each corpus then counts as much as any other",
-        )
-        learning.add_argument(
-            "--extractor",
-            action="append",
-            metavar="NAME[:key=value,…]",
-            help="features of its input, may be repeated; see `avemo-eval ls extractors` (default: the built-in ones)",
-        )
-        learning.add_argument(
-            "--kind",
-            choices=EXTRACTORS,
-            help="continuous: a judge of valence and arousal, from ratings over time or from labels by their anchors; "
-            "categorical: a recogniser of labels (default: continuous where the corpus has ratings over time)",
-        )
-        learning.add_argument(
-            "--anchors",
-            metavar=ANCHORS_EXAMPLE,
-            help="valence and arousal, 0 to 1, that stand for labels in place of the shipped ones, which cards name",
-        )
-        learning.add_argument(
-            "--intensities",
-            metavar="low=0.75,high=1.25",
-            help="factors on the distance from neutral where a corpus tells the intensity of its labels (low, medium, "
-            "high)",
-        )
-        learning.add_argument(
-            "--delay_s",
-            metavar="SECONDS",
-            help="by how much ratings are moved earlier; `auto` searches it on training recordings "
-            "(default: auto where raters followed live, else 0)",
-        )
-        learning.add_argument("--seed", type=int, default=0, help="of every draw")
+        add_options(learning, LearningOptions)
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the recogniser")
     evaluate.add_argument(
         "--split",
@@ -330,79 +266,32 @@ def execute_recognizer(args: argparse.Namespace) -> int:
     if args.action == "predict":
         predict(args)
         return 0
-    corpora = [_open_corpus(spec) for spec in args.corpus]
-    kind = args.kind or _kind_of_judge(args) or _kind_of_corpora(corpora)
-    corpus = _to_follow(args, corpora) if kind == "continuous" else _to_label(args, corpora)
+    options = read_options(args, LearningOptions)
+    judge: str | None = args.recognizer if args.action == "evaluate" else None
+    corpora = [open_corpus(spec) for spec in options.corpus]
+    kind = options.kind or _kind_of_judge(judge) or kind_of_corpora(corpora)
+    continuous = kind == "continuous"
+    corpus = corpus_to_follow(options, judge, corpora) if continuous else corpus_to_label(options, corpora)
     if args.action == "train":
-        train(args, corpus, kind)
-    elif kind == "continuous":
-        evaluate_trajectories(args, corpus)
+        train(options, corpus, kind, args.out)
+    elif continuous:
+        evaluate_trajectories(args, options, corpus)
     else:
-        evaluate_labels(args, corpus)
+        evaluate_labels(args, options, corpus)
     return 0
 
 
-def _kind_of_judge(args: argparse.Namespace) -> str | None:
+def _kind_of_judge(name: str | None) -> Kind | None:
     """The kind of the recogniser to evaluate; None where one is to be trained."""
     from avemo_harness.recognizers.judging import judge_folder
 
-    name = getattr(args, "recognizer", None)
     if name is None:
         return None
     folder = judge_folder(name)
     return "continuous" if folder is None else _kind_of_folder(folder)
 
 
-def _kind_of_corpora(corpora: Sequence[Corpus]) -> str:
-    """Continuous where some have ratings over time, else categorical, which is said."""
-    if any(corpus.rated for corpus in corpora):
-        return "continuous"
-    names = " and ".join(corpus.name for corpus in corpora)
-    say(f"{names}: labels without ratings over time, for a recogniser of labels; a judge: --kind continuous")
-    return "categorical"
-
-
-def _to_follow(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
-    """The corpora as one; what has labels alone gets trajectories by anchors, where there are any to go by."""
-    from avemo_harness.recognizers.corpora.combining import join_corpora, rate_labels
-
-    placement, asked = _placement(args), bool(args.anchors or args.intensities)
-    if placement is None:
-        return join_corpora(corpora)
-    joined = join_corpora(
-        [corpus if corpus.rated and not asked else rate_labels(corpus, placement) for corpus in corpora]
-    )
-    _say_dropped(joined, {dropped for corpus in corpora for dropped in corpus.dropped})
-    if unused := set(placement.replaced) - {recording.label for recording in joined.labelled} - {"neutral"}:
-        say(f"no recording has the label {' or '.join(sorted(unused))}: its anchor changes nothing")
-    return joined
-
-
-def _placement(args: argparse.Namespace) -> Placement | None:
-    """The anchors that are asked for, or those of the judge that is evaluated, which may have none."""
-    from avemo_harness.recognizers.anchors import parse_anchors
-    from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
-    from avemo_harness.recognizers.judging import judge_folder
-    from avemo_harness.recognizers.placement import Placement, parse_intensities
-
-    name = getattr(args, "recognizer", None)
-    if name is None or args.anchors or args.intensities:
-        return Placement(parse_anchors(args.anchors), parse_intensities(args.intensities))
-    folder = judge_folder(name)
-    if folder is None or not folder.is_dir():
-        return None
-    return load_trajectory_recognizer(folder, cache_dir()).card.placement
-
-
-def _to_label(args: argparse.Namespace, corpora: Sequence[Corpus]) -> Corpus:
-    if args.anchors or args.intensities:
-        raise UsageError("--anchors and --intensities make trajectories of labels; give --kind continuous with them")
-    if len(corpora) > 1:
-        raise UsageError("a recogniser of labels learns from one corpus; leave the others out, or --kind continuous")
-    return corpora[0]
-
-
-def _kind_of_folder(folder: Path) -> str:
+def _kind_of_folder(folder: Path) -> Kind:
     from avemo_harness.recognizers.checkpoint import checkpoint_errors, read_config
     from avemo_harness.recognizers.heads.labels import LABEL_FORMAT
     from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT
@@ -410,28 +299,6 @@ def _kind_of_folder(folder: Path) -> str:
     with checkpoint_errors(folder):
         config = read_config(folder, [TRAJECTORY_FORMAT, LABEL_FORMAT])
     return "continuous" if config["format"] == TRAJECTORY_FORMAT else "categorical"
-
-
-def _open_corpus(spec: str) -> Corpus:
-    from dataclasses import replace
-
-    from avemo_harness.recognizers.corpora import open_corpus
-
-    if spec == "demo":
-        from avemo_harness.data.synthesis.demo import demo_release
-
-        folder = demo_release(cache_dir(), say)
-        corpus = replace(open_corpus(f"release:{folder},config=demo"), name="the built-in demo")
-    else:
-        corpus = open_corpus(spec)
-    _say_dropped(corpus)
-    return corpus
-
-
-def _say_dropped(corpus: Corpus, said: Collection[Dropped] = ()) -> None:
-    for dropped in corpus.dropped:
-        if dropped not in said:
-            say(f"left out {dropped.count}: {dropped.reason}")
 
 
 COMMANDS = {"recognizer": Command(RECOGNIZER_HELP, add_recognizer_arguments, execute_recognizer)}

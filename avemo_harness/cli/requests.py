@@ -6,7 +6,14 @@ import argparse
 import shlex
 from pathlib import Path
 
-from avemo_harness.cli.options import Command, add_data_options, data_values, split_commas
+from avemo_harness.cli.options import (
+    DATA_OPTIONS,
+    Command,
+    add_options,
+    add_overrides,
+    given_options,
+    option_words,
+)
 from avemo_harness.cli.output import end_on_signals, say, show
 from avemo_harness.errors import UsageError
 
@@ -22,38 +29,27 @@ NAMED_FAILURES = 3
 
 
 def add_requests_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--tasks", required=True, metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas"
-    )
+    from avemo_harness.run.config import RunConfig
+
+    add_options(parser, RunConfig, "tasks")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    parser.add_argument(
-        "--include_path", action="append", metavar="DIR", help="a folder with more task YAMLs; may be repeated"
-    )
-    parser.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
+    add_overrides(parser, RunConfig, "include_path", "generation")
     parser.add_argument(
         "--sound_part",
         choices=SOUND_PARTS,
         default=SOUND_PARTS[0],
         help="form of a clip's sound; in_video: the video holds it, else it is a WAV file of its own",
     )
-    add_data_options(parser.add_argument_group("of which data"))
+    add_overrides(parser.add_argument_group("of which data"), RunConfig, *DATA_OPTIONS)
 
 
 def execute_requests(args: argparse.Namespace) -> int:
-    from avemo_harness.registry import parse_arguments
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.requests import REQUESTS, write_requests
 
     if "," in str(args.out):
         raise UsageError(f"--out {args.out}: --model_args could not name it, since it splits at commas; name another")
-    given = {
-        "tasks": split_commas(args.tasks),
-        "include_path": args.include_path,
-        "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
-        **data_values(args),
-    }
-    values = {name: value for name, value in given.items() if value is not None}
-    config = RunConfig.from_mapping({"model": "requests", **values}, "command line")
+    config = RunConfig.from_mapping({"model": "requests", **given_options(args, RunConfig)}, "command line")
     end_on_signals()
     written = write_requests(config, args.out, say, args.sound_part)
     for task, reason in written.skipped.items():
@@ -72,13 +68,10 @@ def execute_requests(args: argparse.Namespace) -> int:
 
 def _next_command(args: argparse.Namespace) -> str:
     """The command that scores the answers: the same choice of questions."""
+    from avemo_harness.run.config import RunConfig
+
     words = ["avemo-eval", "--model", "replies", "--model_args", f"path={args.out}", "--tasks", args.tasks]
-    for name in ("include_path", "gen_kwargs", "dataset", "revision", "media_root", "limit", "ids", "where", "seed"):
-        value = getattr(args, name)
-        for given in value if isinstance(value, list) else [] if value is None else [value]:
-            whole = isinstance(given, float) and given.is_integer()
-            words += [f"--{name}", str(int(given) if whole else given)]
-    return shlex.join([*words, *(["--streaming"] if args.streaming else [])])
+    return shlex.join([*words, *option_words(args, RunConfig, "include_path", "generation", *DATA_OPTIONS)])
 
 
 COMMANDS = {"requests": Command(REQUESTS_HELP, add_requests_arguments, execute_requests)}

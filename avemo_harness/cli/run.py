@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.options import (
+    DATA_OPTIONS,
     Command,
-    add_data_options,
     add_grader_options,
-    data_values,
+    add_overrides,
+    given_options,
     named_grader,
-    split_commas,
 )
 from avemo_harness.cli.output import end_on_signals, rank, say, show
 from avemo_harness.errors import UsageError
@@ -100,20 +100,14 @@ one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher 
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     what = parser.add_argument_group("what is asked")
-    what.add_argument("--model", help="a model's name (see `avemo-eval ls models`)")
-    what.add_argument("--model_args", metavar="K=V,…", help="the model's own arguments")
-    what.add_argument("--tasks", metavar="T,…", help="tasks, groups, globs or YAML paths, separated by commas")
-    what.add_argument(
-        "--include_path", action="append", metavar="DIR", help="a folder with more task YAMLs; may be repeated"
-    )
-    what.add_argument("--gen_kwargs", metavar="K=V,…", help="override the tasks' generation settings")
+    add_overrides(what, RunConfig, "model", "model_args", "tasks", "include_path", "generation")
     what.add_argument(
         "--config", type=Path, metavar="FILE", help="options from a YAML or JSON file, or from a saved run.json"
     )
-    data = parser.add_argument_group("of which data")
-    add_data_options(data)
-    data.add_argument("--skip_speech", action="store_true", default=None, help="leave tasks with spoken replies out")
+    add_overrides(parser.add_argument_group("of which data"), RunConfig, *DATA_OPTIONS, "skip_speech")
     how = parser.add_argument_group("how")
     how.add_argument("--batch_size", metavar="N", help="requests given to the model at once; auto: as many as fit")
     how.add_argument(
@@ -207,21 +201,11 @@ def _batch_size(args: argparse.Namespace) -> BatchSize:
 
 def _config(args: argparse.Namespace) -> Any:
     """The run's config: the file's values, overridden by flags."""
-    from avemo_harness.registry import parse_arguments
     from avemo_harness.run.config import RunConfig, refuse_arguments_of_file
 
-    values = _read_options_file(args.config) if args.config else {}
-    given = {
-        "model": args.model,
-        "model_args": parse_arguments(args.model_args) if args.model_args else None,
-        "tasks": split_commas(args.tasks),
-        "generation": parse_arguments(args.gen_kwargs) if args.gen_kwargs else None,
-        "include_path": args.include_path,
-        "skip_speech": args.skip_speech,
-        **data_values(args),
-    }
-    values.update({key: value for key, value in given.items() if value is not None})
-    if args.config and given["model_args"] is None:
+    given = given_options(args, RunConfig)
+    values = {**(_read_options_file(args.config) if args.config else {}), **given}
+    if args.config and "model_args" not in given:
         refuse_arguments_of_file(str(args.config), values.get("model", ""), values.get("model_args", {}))
     for required in ("model", "tasks"):
         if not values.get(required):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.cli.judge_compare import JUDGE_COMPARE_HELP, add_judge_compare_arguments, execute_judge_compare
 from avemo_harness.cli.judge_use import JUDGE_USE_HELP, add_judge_use_arguments, execute_judge_use
-from avemo_harness.cli.options import Command, add_moved_media_root, releases_of_run
+from avemo_harness.cli.options import Command, add_moved_media_root, add_options, read_options, releases_of_run
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import StorageError, UsageError
-from avemo_harness.report.exports import FORMATS
+from avemo_harness.report.exports import FORMATS, Publication
 
 if TYPE_CHECKING:
     from avemo_harness.report.results import RunResult
@@ -212,9 +212,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=tuple(FORMATS), help="what to write")
     parser.add_argument("-o", "--output_path", type=Path, metavar="DIR", help="where to; RUN/export by default")
     parser.add_argument("--allow_partial", action="store_true", help="also of a run that is not complete; it says so")
-    parser.add_argument("--model_id", metavar="OWNER/NAME", help="the model on the Hub")
-    parser.add_argument("--dataset_id", metavar="OWNER/NAME", help="the release on the Hub, if the run read a copy")
-    parser.add_argument("--source_url", metavar="URL", help="where the run directory can be looked at")
+    add_options(parser, Publication)
     for tracker in ("trackio", "wandb"):
         parser.add_argument(f"--{tracker}", metavar="PROJECT", help=f"log the metrics to a project of {tracker}")
 
@@ -222,7 +220,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_export(args: argparse.Namespace) -> int:
     from avemo_harness.files import write_atomically
     from avemo_harness.registry import load_object
-    from avemo_harness.report.exports.formats import Publication, log_to, refuse_unfinished
+    from avemo_harness.report.exports.formats import log_to, refuse_unfinished
     from avemo_harness.report.scored_run import read_scored_run
 
     if not (args.format or args.trackio or args.wandb):
@@ -232,8 +230,7 @@ def execute_export(args: argparse.Namespace) -> int:
         refuse_unfinished(run)
     if args.format:
         make = load_object(FORMATS[args.format])
-        publication = Publication(args.model_id, args.dataset_id, args.source_url)
-        for name, text in make(run, publication).items():
+        for name, text in make(run, read_options(args, Publication)).items():
             path = (args.output_path or args.run / "export") / name
             write_atomically(path, text)
             print(path)

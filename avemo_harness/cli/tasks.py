@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.cli.options import Command, add_data_options, add_media_root, data_values
+from avemo_harness.cli.options import DATA_OPTIONS, Command, add_overrides, given_options
 from avemo_harness.cli.output import say, show
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
@@ -68,10 +68,20 @@ def execute_ls(args: argparse.Namespace) -> int:
     if args.what == "scorers":
         from avemo_harness.scorers import METRICS
 
-        _print_names(registry, lambda name: [f"{name}: {', '.join(sorted(METRICS[name]))}"])
+        _print_names(registry, lambda name: [f"{name}: {', '.join(sorted(METRICS[name]))}", *_parameters_of(name)])
     else:
         _print_names(registry, partial(_described, registry, own_line=args.what == "models"))
     return 0
+
+
+def _parameters_of(scorer: str) -> list[str]:
+    """The line of what a scorer may be told, where it takes anything."""
+    from avemo_harness.scorers import REGISTRY, WITHOUT_PARAMETERS
+
+    if scorer in WITHOUT_PARAMETERS:
+        return []
+    arguments = getattr(REGISTRY.load(scorer), "Arguments", None)
+    return _indented(f"parameters: {describe_arguments(arguments)}") if arguments else []
 
 
 def _described(registry: Registry, name: str, own_line: bool) -> list[str]:
@@ -142,6 +152,8 @@ SHOW_HELP = """Print a task: its resolved settings, where each came from, and th
 
 
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
     parser.add_argument(
@@ -149,7 +161,7 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", metavar="DIR", help="write the clips of these questions there, to play them")
     _add_include_path(parser)
-    add_data_options(parser.add_argument_group("which questions"))
+    add_overrides(parser.add_argument_group("which questions"), RunConfig, *DATA_OPTIONS)
 
 
 def execute_show(args: argparse.Namespace) -> int:
@@ -163,9 +175,10 @@ def execute_show(args: argparse.Namespace) -> int:
             print(json.dumps(task.spec.model_dump(mode="json", exclude_none=True), indent=1, ensure_ascii=False))
     if args.n:
         from avemo_harness.cli.questions import print_questions
+        from avemo_harness.run.config import RunConfig
 
         save = None if args.save is None else Path(args.save)
-        print_questions(args.task, args.n, data_values(args), include_path=args.include_path, save=save)
+        print_questions(args.task, args.n, given_options(args, RunConfig), save=save)
     return 0
 
 
@@ -200,14 +213,15 @@ recordings. Every problem is told at once with its row; where there is none, how
 
 
 def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all")
     _add_include_path(parser)
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a task YAML for editors and stop"
     )
     parser.add_argument("--data", action="store_true", help="also read the rows that the tasks ask about")
-    parser.add_argument("--dataset", metavar="ID_OR_PATH", help="with --data, the release of tasks that name none")
-    add_media_root(parser, "with --data, folder of the recordings that rows name by path")
+    add_overrides(parser.add_argument_group("what --data reads"), RunConfig, "dataset", "media_root")
 
 
 def execute_validate(args: argparse.Namespace) -> int:
@@ -244,11 +258,12 @@ def _check_data(args: argparse.Namespace, files: Sequence[Path]) -> bool:
     from avemo_harness.run.prepare import RunReleases
     from avemo_harness.run.task_check import check_task
 
-    data = {name: value for name in ("dataset", "media_root") if (value := getattr(args, name)) is not None}
-    config = RunConfig.from_mapping({"model": "random", "tasks": list(map(str, files)), **data}, "command line")
+    names = list(map(str, files))
+    asked = {**given_options(args, RunConfig), "model": "requests", "tasks": names}
+    config = RunConfig.from_mapping(asked, "command line")
     releases = RunReleases(config, say)
     fine = True
-    for task in _task_library(args).load(list(map(str, files))):
+    for task in _task_library(args).load(names):
         found = check_task(task.spec, releases)
         for problem in found.problems:
             own = problem if problem.startswith(f"{task.name}: ") else f"{task.name}: {problem}"

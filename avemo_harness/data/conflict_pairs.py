@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,7 @@ from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.data.matching import FORBIDDEN, match_bipartite, match_graph
 from avemo_harness.errors import ReleaseError, StorageError, UsageError
 from avemo_harness.files import new_folder, write_atomically
+from avemo_harness.options import option
 from avemo_harness.registry import hint
 
 Polarity = Literal["valence", "strict", "any"]
@@ -290,16 +291,22 @@ def _read_durations(file: Path) -> dict[str, float | None]:
 
 @dataclass(frozen=True, slots=True)
 class PairingRules:
-    """Rules for pairing recordings.
+    """Rules for pairing recordings; those without `sharing` go by the name of the config, as its help says."""
 
-    Args:
-        sharing: None means one transcript in configs that end in ``_synthetic``, and the speaker alone in others.
-        media_root: folder of the clips where the release names them by path; None means the release's own.
-    """
-
-    polarity: Polarity = "valence"
-    sharing: MatchedBy | None = None
-    media_root: Path | None = None
+    polarity: Polarity = field(
+        default="valence",
+        metadata=option("valence: happy with sad or angry; strict: happy with sad; any: all unequal labels"),
+    )
+    sharing: MatchedBy | None = field(
+        default=None,
+        metadata=option(
+            "what both clips have in common: the speaker, or also what is said and what was said before "
+            "(default: transcript for configs that end in _synthetic, else speaker)"
+        ),
+    )
+    media_root: Path | None = field(
+        default=None, metadata=option("folder of clips that are named by path", metavar="DIR")
+    )
 
 
 def choose_config(folder: Path, named: str | None) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from avemo_harness.human.items import (
 from avemo_harness.human.media import StudyMedia
 from avemo_harness.human.ratings import CollectedRating, RatingsFile, read_collection
 from avemo_harness.human.sessions import checks_needed, plan_sessions, sessions_of
+from avemo_harness.human.settings import LEAST_RATERS, PRESETS, StudyPlan, consent_text
 from avemo_harness.human.study import (
     PLAN,
     DeviceCheck,
@@ -51,44 +52,11 @@ from avemo_harness.human.study import (
     write_study,
 )
 
-PRESETS = {"default": 30, "paper": 15}
-"""Dialogues of a study; the smaller is the paper's (arXiv 2510.07355), with half-widths of about 0.12."""
-LEAST_RATERS = 5
 TRAINING_GOLDS, TRAINING_TRAPS = 2, 1
 """Beside the examples. At most, of golds; a release of few dialogues gives fewer."""
 INVITATIONS = "invitations.txt"
 SPARE_INVITATIONS = 2.0
 """Invitations for every session: people stop, or fail the training."""
-CONSENT = (
-    "You will see short recordings of a person and hear replies to them, and say how well each reply fits.",
-    "Kept are your ratings, how long each took, how often you played it, and what you write when something does not "
-    "work. No name, address or recording of you is asked for or kept.",
-    "Taking part is voluntary. You may stop at any time by closing the page.",
-)
-"""Consent text of a study that brings none of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyPlan:
-    """Settings of a study, as its planner gives them.
-
-    Args:
-        consent: paragraphs.
-        dialogues: None takes the preset's.
-        golds: a file of gold items that experts rated.
-        most_turns: user turns of a dialogue that are shown.
-    """
-
-    title: str = "Rating study"
-    consent: tuple[str, ...] = CONSENT
-    preset: str = "default"
-    dialogues: int | None = None
-    raters_an_item: int = LEAST_RATERS
-    golds: Path | None = None
-    most_turns: int = 6
-    lease_minutes: float = 30.0
-    seed: int = 0
-    rules: ExclusionRules = field(default_factory=ExclusionRules)
 
 
 def make_study(
@@ -97,9 +65,10 @@ def make_study(
     """Plan a study and write its folder: plan, key, media and invitations.
 
     Raises:
-        UsageError: the folder holds a study, or the runs have too little in common.
+        UsageError: the folder holds a study, the runs have too little in common, or no consent can be read.
         MediaError: a clip or a reply cannot be read.
     """
+    consent = consent_text(plan.consent)
     if (folder / PLAN).exists():
         raise UsageError(f"{folder}: holds a study already; name a new folder")
     if plan.raters_an_item < LEAST_RATERS:
@@ -128,12 +97,12 @@ def make_study(
     tokens = [secrets.token_hex(16) for _ in range(round(SPARE_INVITATIONS * len(sessions)))]
     study = Study(
         title=plan.title,
-        consent=plan.consent,
+        consent=consent,
         preset=plan.preset,
         seed=plan.seed,
         raters_an_item=plan.raters_an_item,
         lease_minutes=plan.lease_minutes,
-        rules=plan.rules,
+        rules=ExclusionRules(),
         items=tuple(sorted(made.items, key=lambda item: item.item_id)),
         training=tuple(training_ids),
         sessions=sessions,

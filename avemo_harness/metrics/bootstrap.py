@@ -167,7 +167,7 @@ def resampled_estimate(
     return Estimate(value, min(ci_low, value), max(ci_high, value), clusters)
 
 
-def widening(clusters: int) -> float:
+def widening(clusters: float) -> float:
     """Factor on the half-widths, for the variance of few clusters: ``t(.975, D - 1) / 1.96 * sqrt(D / (D - 1))``.
 
     >>> round(widening(5), 3), round(widening(20), 3), round(widening(400), 3)
@@ -177,7 +177,7 @@ def widening(clusters: int) -> float:
 
 
 @lru_cache(maxsize=1024)
-def t_quantile(clusters: int) -> float:
+def t_quantile(clusters: float) -> float:
     """The 97.5 % quantile of Student's t with D - 1 degrees of freedom."""
     from scipy.special import stdtrit
 

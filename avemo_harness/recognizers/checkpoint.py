@@ -16,7 +16,7 @@ from avemo_harness.benchmark.release import Release
 from avemo_harness.errors import StorageError, UsageError
 from avemo_harness.files import exclusive_lock, new_folder, read_json, require_new_folder
 from avemo_harness.metrics.profiles import Calibration
-from avemo_harness.recognizers.card import LabelCard, TrajectoryCard
+from avemo_harness.recognizers.card import DEMO_CORPUS, LabelCard, TrajectoryCard
 from avemo_harness.recognizers.corpora.release import labelled_turns, rated_turns
 from avemo_harness.recognizers.features import make_extractor
 from avemo_harness.recognizers.features.base import FeatureExtractor
@@ -233,12 +233,12 @@ def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
 def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0) -> None:
     """Train the judge on the demo's train part, a quarter of whose speakers decide when it is enough."""
     setup.say("training the embedded judge of replies on the demo, once; this takes about half a minute")
-    corpus = Corpus("the built-in demo", tuple(rated_turns(demo)), tuple(labelled_turns(demo)))
+    corpus = Corpus(DEMO_CORPUS, tuple(rated_turns(demo)), tuple(labelled_turns(demo)), is_builtin=True)
     extractors = tuple(make_extractor(spec) for spec in EMBEDDED_EXTRACTORS)
     features = FeatureSet(extractors, FeatureCache(setup.cache_dir / "features"))
     trained = train_on(corpus, Method(features, TrajectorySettings(seed=seed), setup.say))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    save_recognizer(replace(trained, card=replace(trained.card, embedded=True)), EMBEDDED_EXTRACTORS, folder)
+    save_recognizer(trained, EMBEDDED_EXTRACTORS, folder)
 
 
 def _embedded_digest(demo: Release) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from avemo_harness.errors import UsageError
-from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.errors import SampleError, UsageError
+from avemo_harness.metrics.trajectory import OVERSHOOT, Trajectory
 from avemo_harness.recognizers.features.base import RATE_HZ
 from avemo_harness.recognizers.heads.trajectory import DIMENSIONS
 from avemo_harness.recognizers.heads.trajectory_evaluation import (
@@ -17,33 +17,57 @@ from avemo_harness.recognizers.heads.trajectory_evaluation import (
     recordings_to_evaluate,
     split_result,
 )
-from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities
+from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities, naming
 from avemo_harness.recognizers.recordings import (
     SINGLE_MODALITIES,
     Corpus,
+    LabelledRecording,
     Modality,
     RatedRecording,
     Recording,
     SingleModality,
 )
+from avemo_harness.text import Notify
 
 
-def evaluate_judge(judge: TrajectoryJudge, corpus: Corpus) -> SplitResult:
+def evaluate_judge(judge: TrajectoryJudge, corpus: Corpus, say: Notify = lambda sentence: None) -> SplitResult:
     """As `evaluate_trained`, of any judge, under the views that it makes use of; ratings are not moved.
 
+    Recordings that the judge fails on are left out; `say` counts them, and values that were clipped to the scale.
+
     Raises:
-        UsageError: there is nothing rated or labelled, or it does not give the values that ratings are compared with.
-        MediaError: a recording cannot be read.
+        UsageError: there is nothing rated or labelled, the judge does not give the values that ratings are compared
+            with, or it fails on every recording.
     """
     rated, labelled, part = recordings_to_evaluate(corpus)
     modalities = judge_modalities(judge)
+    followed: dict[str, dict[Modality, Trajectory]] = {}
+    failures: list[SampleError] = []
+    every: tuple[RatedRecording | LabelledRecording, ...] = (*rated, *labelled)
+    for one in every:
+        try:
+            with naming(one.recording_id):
+                followed[one.recording_id] = _follow(judge, one.streams, modalities)
+        except SampleError as error:
+            failures.append(error)
+    if not followed:
+        raise UsageError(f"the judge fails on each of {len(failures)} recordings, such as {failures[0]}")
+    if failures:
+        say(f"left out {len(failures)} of {len(every)} recordings that the judge fails on, such as {failures[0]}")
+    clipped = [sum(one.n_clipped for one in views.values()) for views in followed.values()]
+    if any(clipped):
+        say(
+            f"{sum(clipped)} values of {sum(map(bool, clipped))} recordings were off the judge's scale by at most "
+            f"{OVERSHOOT:g} and are clipped"
+        )
+    alone = [one for one in labelled if one.recording_id in followed]
     return split_result(
         part,
-        [_against_ratings(one, _follow(judge, one.streams, modalities)) for one in rated],
+        [_against_ratings(one, followed[one.recording_id]) for one in rated if one.recording_id in followed],
         [0.0] if rated else [],
         corpus,
-        labelled,
-        [_follow(judge, one.streams, modalities) for one in labelled],
+        alone,
+        [followed[one.recording_id] for one in alone],
     )
 
 

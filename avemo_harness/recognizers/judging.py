@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, get_args
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, get_args
 import numpy as np
 
 from avemo_harness.benchmark.release import Release
-from avemo_harness.errors import RecognitionError, UsageError
+from avemo_harness.errors import RecognitionError, SampleError, StoreError, UsageError, describe
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.recognizers import JUDGE_REGISTRY, JUDGES
@@ -212,6 +213,24 @@ def judge_modalities(judge: TrajectoryJudge) -> frozenset[SingleModality]:
     """The streams that a judge makes use of: its attribute `modalities`; both for one that has no such attribute."""
     found: Collection[SingleModality] = getattr(judge, "modalities", SINGLE_MODALITIES)
     return frozenset(found)
+
+
+@contextmanager
+def naming(recording: str) -> Iterator[None]:
+    """The boundary of one recording: whatever goes wrong with it costs its item, and the error names it.
+
+    A judge that cannot work at all says so by a UsageError, which ends the judging, as does a damaged run directory.
+
+    Raises:
+        SampleError: anything else was raised.
+    """
+    try:
+        yield
+    except (UsageError, StoreError):
+        raise
+    except (Exception, SystemExit) as error:
+        told = describe(error)
+        raise SampleError(told if recording in told else f"{recording}: {told}") from error
 
 
 @dataclass(frozen=True, slots=True)

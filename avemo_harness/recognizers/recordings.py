@@ -147,6 +147,7 @@ class Corpus:
         dropped: what was left out.
         rated_live: raters followed while they watched, so that ratings lag behind what they are of.
         placement: where labels lie, if the trajectories of `rated` are no ratings but made of labels.
+        is_builtin: all of it is of the built-in voice and face, so that what learns from it knows no people.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Corpus:
     dropped: tuple[Dropped, ...] = ()
     rated_live: bool = False
     placement: Placement | None = None
+    is_builtin: bool = False
 
 
 _PART_NAMES: tuple[tuple[str, Part], ...] = (

@@ -71,7 +71,7 @@ def _discrimination_extent(one: Discrimination) -> str:
     text = f"{one.part}: {one.n_recordings} recordings of {one.n_speakers} speakers; {labelled}"
     if one.n_labelled and one.auc.value is None:
         return f"{text}, and no two speakers of one emotion beside two of different ones, which AUC needs"
-    return f"{text}, {one.n_pairs:,} pairs" if one.n_labelled else text
+    return f"{text}, {one.n_pairs:,} pairs{one.caution}" if one.n_labelled else text
 
 
 def _ccc_cells(result: SplitResult, view: Modality) -> list[str]:

@@ -143,8 +143,9 @@ def _not_ranked(first: Side, second: Side) -> str:
 
 def _reply_notes(pairs: Sequence[ItemPair], first: Side, second: Side) -> Iterator[str]:
     yield from _coverage_notes(pairs, first, second)
-    if not is_comparable(first.task, first.run.result.judge, first.run.record):
-        yield "the embedded judge knows the demo's voices only: these differences mean nothing"
+    judge = first.run.result.judge
+    if judge and not is_comparable(first.task, judge, first.run.record):
+        yield f"{judge.title} knows the demo's voices only: these differences mean nothing"
 
 
 def _reported_by_one(first: Side, second: Side) -> Iterator[str]:

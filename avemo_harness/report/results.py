@@ -327,7 +327,7 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:
-    """Tell whether a task's scores mean anything beside others: the embedded judge knows the built-in voice alone."""
+    """Tell whether a task's scores mean anything beside others: some judges know the built-in voice alone."""
     if not (judge and judge.embedded and is_judged(task)):
         return True
     return run.release_of(task).source == DEMO or task.task in run.builtin

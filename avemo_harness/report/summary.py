@@ -240,7 +240,7 @@ def _judge_notes(result: RunResult) -> list[str]:
     for task in result.tasks.values():
         if not task.comparable:
             notes.append(
-                f"{task.task}: not comparable: the embedded judge knows the demo's voices only; train one on people "
+                f"{task.task}: not comparable: {judge.title} knows the demo's voices only; train one on people "
                 "(avemo-eval recognizer train), then avemo-eval judge RUN --recognizer DIR"
             )
         refused = task.details.get("reasoning", {}).get("profile_refused")

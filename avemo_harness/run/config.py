@@ -1,4 +1,4 @@
-"""Run configuration and the record of it in `run.json`."""
+"""Run configuration, whose fields are options, and the record of it in `run.json`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
 from avemo_harness.files import link_new, part_of
-from avemo_harness.run.json_files import read_sealed_json, sealed_json
+from avemo_harness.options import option
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
+
+    from avemo_harness.benchmark.release import Release
+    from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -51,25 +51,52 @@ class RunConfig:
 
     Args:
         limit: dialogues (or conflict pairs): a count, or a share below 1.
-        ids: dialogue, pair or item ids; none means all.
-        where: conditions ``field=value`` on the asked turn.
-        generation: overrides of the tasks' generation settings.
+        where: conditions on the asked turn.
     """
 
-    model: str
-    tasks: tuple[str, ...]
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    dataset: str | None = None
-    revision: str | None = None
-    media_root: str | None = None
-    include_path: tuple[str, ...] = ()
-    limit: float | None = None
-    ids: tuple[str, ...] = ()
-    where: tuple[str, ...] = ()
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    skip_speech: bool = False
-    streaming: bool = False
-    seed: int = 0
+    model: str = field(metadata=option("a model's name (see `avemo-eval ls models`)"))
+    tasks: tuple[str, ...] = field(
+        metadata=option("tasks, groups, globs or YAML paths, separated by commas", metavar="T,…", separator=",")
+    )
+    model_args: Mapping[str, Any] = field(
+        default_factory=dict, metadata=option("the model's own arguments", metavar="K=V,…")
+    )
+    dataset: str | None = field(
+        default=None, metadata=option("release, or table of a task: Hub id, folder or file", metavar="ID_OR_PATH")
+    )
+    revision: str | None = field(default=None, metadata=option("Hub revision of the release"))
+    media_root: str | None = field(
+        default=None, metadata=option("folder of the clips that a release names by path", metavar="DIR")
+    )
+    include_path: tuple[str, ...] = field(
+        default=(), metadata=option("a folder with more task YAMLs; may be repeated", metavar="DIR")
+    )
+    limit: float | None = field(
+        default=None,
+        metadata=option(
+            "N dialogues, drawn in the split's shares of labels, or that share if below 1; the run can grow later",
+            metavar="N",
+        ),
+    )
+    ids: tuple[str, ...] = field(
+        default=(), metadata=option("only these dialogues, pairs or items", metavar="ID,…", separator=",")
+    )
+    where: tuple[str, ...] = field(
+        default=(),
+        metadata=option("only such turns, e.g. emotion=angry; may be repeated", metavar="FIELD=VALUE"),
+    )
+    generation: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=option("override the tasks' generation settings", name="gen_kwargs", metavar="K=V,…"),
+    )
+    skip_speech: bool = field(default=False, metadata=option("leave tasks with spoken replies out"))
+    streaming: bool = field(
+        default=False,
+        metadata=option(
+            "download clips of a Hub release only when asked; with --limit, read only the first 1,000 rows of a table"
+        ),
+    )
+    seed: int = field(default=0, metadata=option("seed of every random draw (default: 0)"))
 
     @property
     def names_part(self) -> bool:
@@ -85,6 +112,8 @@ class RunConfig:
         if not self.generation:
             return task.generation
         from pydantic import ValidationError
+
+        from avemo_harness.benchmark.task import GenerationSpec
 
         try:
             return GenerationSpec.model_validate({**task.generation.model_dump(), **self.generation}, strict=False)
@@ -251,6 +280,8 @@ def open_run(folder: Path, record: RunRecord) -> None:
         RunConflictError: the directory holds another run; the message shows what differs.
         StoreError: the directory cannot be written.
     """
+    from avemo_harness.run.json_files import sealed_json
+
     path = folder / "run.json"
     with storage_errors(path, "written"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -275,6 +306,9 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         StoreError: it is missing or damaged.
     """
+    from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+    from avemo_harness.run.json_files import read_sealed_json
+
     path = folder / "run.json"
     try:
         values = read_sealed_json(path)
@@ -313,6 +347,8 @@ def _differences(old: Any, new: Any, path: str = "") -> Sequence[str]:
 
 
 def _environment() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {}
     for package in RECORDED_PACKAGES:
         try:

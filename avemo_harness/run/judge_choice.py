@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avemo_harness import files
+from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.release_loader import has_split
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.recognizers import EMBEDDED, JUDGE_REGISTRY, JUDGES, JUDGES_OF_PEOPLE
 from avemo_harness.recognizers.judging import check_judge, judge_folder
@@ -140,7 +140,7 @@ def _candidates(folder: Path, named: str | None, of_people: tuple[str, ...]) -> 
 
 def _was_usual(judgements: Judgements, of_people: tuple[str, ...]) -> bool:
     """Tell whether a run's judge is the embedded one, which nobody named for the tasks that it left out."""
-    if not (judgements.judge.embedded and of_people):
+    if not (judgements.judge.name == EMBEDDED and of_people):
         return False
     return not any(task in of_people for task, _ in judgements.read())
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,12 @@ import numpy as np
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip, Release
 from avemo_harness.benchmark.request import Item, ItemKey, StoredResponse
-from avemo_harness.errors import RecognitionError, SampleError, StorageError, StoreError, UsageError, describe
+from avemo_harness.errors import RecognitionError, SampleError, StorageError, StoreError, UsageError
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers import EMBEDDED
-from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities
+from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities, naming
 from avemo_harness.recognizers.recordings import Modality, Recording, SingleModality
 from avemo_harness.run.json_files import (
     LineWriter,
@@ -167,14 +166,14 @@ _SAID_EVERY = 160
 
 def describe_judge(name: str, recognizer: TrajectoryJudge) -> Judge:
     """Identity and card of a recogniser as a run keeps them."""
-    identity = json.dumps(dict(recognizer.identity()), sort_keys=True)
+    identity, card = json.dumps(dict(recognizer.identity()), sort_keys=True), dict(recognizer.card_values)
     return Judge(
         name=name,
         digest=hashlib.sha256(identity.encode()).hexdigest(),
         calibration=recognizer.calibration,
         rmse=dict(recognizer.errors),
-        card=dict(recognizer.card_values),
-        embedded=name == EMBEDDED,
+        card=card,
+        embedded=name == EMBEDDED or card.get("embedded") is True,
     )
 
 
@@ -250,10 +249,10 @@ class _ReplyJudge:
         clip, speech = dialogue.turns[index].clip, response.speech_path
         try:
             if clip is not None:
-                with _naming(clip.name):
+                with naming(clip.name):
                     judgement = self._with_user(judgement, clip)
             if speech is not None:
-                with _naming(speech):
+                with naming(speech):
                     judgement = self._with_reply(judgement, speech)
         except SampleError as error:
             return replace(unjudged, error=str(error))
@@ -298,24 +297,6 @@ class _ReplyJudge:
         if not isinstance(found, Trajectory):
             raise RecognitionError(f"the judge gave {type(found).__name__}, expected a Trajectory")
         return found
-
-
-@contextmanager
-def _naming(recording: str) -> Iterator[None]:
-    """The boundary of one recording: whatever goes wrong with it costs its item, and the error names it.
-
-    A judge that cannot work at all says so by a UsageError, which ends the judging, as does a damaged run directory.
-
-    Raises:
-        SampleError: anything else was raised.
-    """
-    try:
-        yield
-    except (UsageError, StoreError):
-        raise
-    except (Exception, SystemExit) as error:
-        told = describe(error)
-        raise SampleError(told if recording in told else f"{recording}: {told}") from error
 
 
 def _user_view(recording: Recording, modalities: Collection[SingleModality]) -> UserView | None:

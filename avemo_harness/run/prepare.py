@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from avemo_harness import files
 from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
+from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.planning import Plan, with_labels_of
 from avemo_harness.benchmark.release import DEMO, Release
 from avemo_harness.benchmark.release_loader import (
@@ -30,7 +31,6 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.data.synthesis.origin import is_builtin
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
@@ -61,7 +61,8 @@ class RunReleases:
 
     config: RunConfig
     say: Notify
-    _loaded: dict[Hashable, Release] = field(default_factory=dict)
+    _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
+    _with_pairs: dict[str, Release] = field(default_factory=dict)
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -93,7 +94,7 @@ class RunReleases:
 
         paired = with_pairs_of_task(task, release, files.cache_dir() / "durations" / f"{release.fingerprint}.json")
         # Tasks that pair alike ask of one release.
-        return self._loaded.setdefault((paired.source, paired.name, paired.split, paired.fingerprint), paired)
+        return self._with_pairs.setdefault(paired.fingerprint, paired)
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
@@ -110,9 +111,14 @@ class RunReleases:
 
     def _own_training(self, release: Release) -> DatasetSpec | None:
         """The train part of a release or of a table; None where it has none."""
-        table = next((dataset for dataset, read in self._loaded.items() if read is release), None)
-        if isinstance(table, DatasetSpec) and table.columns is not None:
-            return find_training_part(table, release.commit)
+        named = (release.source, release.name, release.split)
+        tables = [
+            dataset
+            for dataset, read in self._loaded.items()
+            if dataset.columns is not None and (read.source, read.name, read.split) == named
+        ]
+        if tables:
+            return find_training_part(tables[0], release.commit)
         if has_split(release, self._path(release.source), "train"):
             return _training_part(release.source, release.name, release.commit)
         return None

@@ -26,11 +26,11 @@ SCORERS = {
     "understanding": "avemo_harness.scorers.understanding:UnderstandingScorer",
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
-    RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
     "choice": "avemo_harness.scorers.choice:ChoiceScorer",
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
+    RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
 WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers"})

@@ -17,6 +17,7 @@ from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.registry import Plugin
 from avemo_harness.scorers.metric import Metric
+from avemo_harness.text import publishable
 
 UserView = Literal["audio_video", "audio", "video"]
 """Streams that a user's turn was judged by."""
@@ -32,7 +33,7 @@ class Judge:
         calibration: its own thresholds, where it has any; see `no_calibration`.
         rmse: its error for sound and face together, by dimension, on the unit scale; empty where unknown.
         card: what it was trained on and how far it can be trusted; JSON-ready.
-        embedded: it is the built-in one, whose scores mean something on the demo alone.
+        embedded: it knows the built-in voice and face alone, as the embedded one does: its scores mean something there.
     """
 
     name: str
@@ -41,6 +42,15 @@ class Judge:
     rmse: Mapping[Dimension, float] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+
+    @property
+    def title(self) -> str:
+        """Subject of a sentence about it, which may stand on a page for others and so names no folder of this machine.
+
+        >>> Judge("embedded", "").title, Judge("/home/ann/judges/mine", "").title
+        ('the embedded judge', 'the judge …/mine')
+        """
+        return "the embedded judge" if self.name == "embedded" else f"the judge {publishable(self.name)}"
 
     @property
     def learned_labels(self) -> bool:
@@ -214,9 +224,9 @@ class ScoreLine:
         item: its id.
         label: the label read from the answer; None where it is invalid or there is none.
         verdict: ``right``, ``wrong``, ``audio``, ``video``, ``other``, ``error`` or ``missing``; of replies ``spoken``,
-            ``unspoken``, ``unjudged``, ``error`` or ``missing``; by a rubric ``graded``, ``ungraded``, ``error`` or
-            ``missing``; of numbers ``number`` or ``no number``; of texts ``compared`` by similarity, and ``no truth``
-            where the data set has none.
+            ``unspoken``, ``unjudged``, ``error`` or ``missing``; of numbers ``number`` or ``no number``; of texts
+            ``compared`` by similarity, and ``no truth`` where the data set has none; by a rubric ``graded`` or
+            ``ungraded``.
         why: the parsing rule that decided, the grader's reason, or the error.
         flags: those of the answer.
         values: the metrics of this item alone, where it has any; None where undefined.

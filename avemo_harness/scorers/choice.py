@@ -11,12 +11,24 @@ from avemo_harness.benchmark.task import LETTERS, ChoiceOutput, TaskSpec
 from avemo_harness.metrics.bootstrap import (
     APPROXIMATE,
     ClusterBootstrap,
+    Estimate,
     bounded_at_edges,
     interval_of_inflated,
+    percentile_interval,
 )
+from avemo_harness.metrics.choices import position_bias
 from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.scorers.answer_choices import CHOICE_RULE, read_option
-from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, Tally, TaskScores, by_cluster, metric_value
+from avemo_harness.scorers.base import (
+    Answer,
+    Floats,
+    MetricValue,
+    ScoreLine,
+    Tally,
+    TaskScores,
+    by_cluster,
+    metric_value,
+)
 from avemo_harness.scorers.metric import BUILT_IN, OPTION, OPTIONS, Metric
 
 
@@ -55,14 +67,31 @@ def _value(metric: Metric, lines: Sequence[ScoreLine]) -> MetricValue:
     tally = Tally.of(lines)
     counts = by_cluster(lines, lambda group: count(group, ()))
     if metric.name == "position_bias":
-        statistic = metric.of_sample(count((), ()))
-        estimate = ClusterBootstrap(counts).estimate(statistic, interval_of_inflated)
         named = sum(line.scored and line.label is not None for line in lines)
         undefined = tally.n - named
-        bounded = bounded_at_edges(estimate, note=APPROXIMATE)
-        return metric_value(bounded, named, tally.n_invalid, tally.n_errors, undefined)
+        return metric_value(bias_estimate(counts), named, tally.n_invalid, tally.n_errors, undefined)
     estimate = share_estimate(counts[:, 0], counts[:, 1])
     return metric_value(estimate, int(counts[:, 1].sum()), tally.n_invalid, tally.n_errors)
+
+
+def bias_estimate(counts: Floats) -> Estimate:
+    """Position bias with an interval over resampled clusters; noise raises it, as it does every largest of several.
+
+    Args:
+        counts: true and answered letters of each cluster, shape (D, 52).
+    """
+    estimate = ClusterBootstrap(counts).estimate(_bias, _interval)
+    return bounded_at_edges(estimate, note=APPROXIMATE)
+
+
+def _interval(value: float, drawn: Floats) -> tuple[float, float]:
+    """The ends that reach further: where one letter is ahead, its share is as skewed as the resamples are."""
+    ends = interval_of_inflated(value, drawn), percentile_interval(value, drawn)
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def _bias(sums: Floats) -> Floats:
+    return position_bias(sums.reshape(-1, 2, len(LETTERS)))
 
 
 def _details(lines: Sequence[ScoreLine], output: ChoiceOutput) -> Mapping[str, Any]:

@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from avemo_harness.benchmark.task import NumberOutput, TaskSpec
-from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic, interval_of_biased
 from avemo_harness.metrics.shares import share_estimate
 from avemo_harness.scorers.answer_texts import NUMBER_RULE, read_number
-from avemo_harness.scorers.base import Answer, MetricValue, ScoreLine, Tally, TaskScores, by_cluster, metric_value
+from avemo_harness.scorers.base import (
+    Answer,
+    Floats,
+    MetricValue,
+    ScoreLine,
+    Tally,
+    TaskScores,
+    by_cluster,
+    metric_value,
+)
 from avemo_harness.scorers.metric import BUILT_IN, NUMBER, Metric
 
 
@@ -49,8 +58,18 @@ def _value(metric: Metric, lines: Sequence[ScoreLine], output: NumberOutput) -> 
     counts = by_cluster(lines, lambda group: count(group, ()))
     if metric.name == "answered":
         return tally.metric(share_estimate(counts[:, 0], counts[:, 1]))
-    high = output.high - output.low if metric.name == "mae" else metric.high
-    # A cluster without a number has no value.
-    estimate = ClusterBootstrap(counts).estimate(metric.of_sample(count((), ())), low=metric.low, high=high)
+    if metric.name != "mae":
+        estimate = agreement_estimate(counts, metric.of_sample(count((), ())))
+    else:
+        estimate = ClusterBootstrap(counts).estimate(metric.of_sample(count((), ())), high=output.high - output.low)
     of_numbers = replace(tally, n=tally.n - tally.n_invalid)
     return metric_value(estimate, of_numbers.n, tally.n_invalid, tally.n_errors, tally.n_invalid)
+
+
+def agreement_estimate(moments: Floats, statistic: Statistic) -> Estimate:
+    """CCC or correlation with an interval over resampled clusters.
+
+    Args:
+        moments: sums of each cluster, shape (D, 6); a cluster without a number has no value.
+    """
+    return ClusterBootstrap(moments).estimate(statistic, interval_of_biased, low=-1.0)

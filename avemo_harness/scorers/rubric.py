@@ -136,7 +136,7 @@ class RubricScorer:
             "n_ungraded": sum(line.verdict == "ungraded" for line in lines),
             "people": agreement_with_people(answers, rubric.scale),
         }
-        metrics = {name: tally.metric(_mean_estimate(column)) for name, column in columns.items()}
+        metrics = {name: tally.metric(mean_of_grades(column)) for name, column in columns.items()}
         return TaskScores(metrics, lines, {RUBRIC: details})
 
 
@@ -157,7 +157,7 @@ def _column(metric: Metric, lines: Sequence[ScoreLine]) -> Column:
     return Column(values, [line.cluster for line in graded], low=metric.low, high=metric.high)
 
 
-def _mean_estimate(column: Column) -> Estimate:
+def mean_of_grades(column: Column) -> Estimate:
     """The mean of a column, with an interval within its range also where every grade is at an end of it."""
     sums = column_sums(column, {name: i for i, name in enumerate(sorted(set(column.clusters)))})
     low, high = column.low, column.high

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.packages import write_package
 
 from avemo_harness.benchmark.task_file import load_task_file
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.scorers import METRICS, REGISTRY, SCORERS, WITHOUT_PARAMETERS, load_scorer
+from avemo_harness.scorers.base import PluginScorer
 
 TASK = """task: words
 version: 1
@@ -71,3 +73,40 @@ def test_a_scorer_refuses_answers_of_another_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SCORERS)
 def test_a_scorer_is_looked_at_where_it_takes_parameters(name: str) -> None:
     assert (name in WITHOUT_PARAMETERS) is (getattr(REGISTRY.load(name), "Arguments", None) is None)
+
+
+PACKAGE = '''
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    low: float
+    high: float = 1.0
+
+
+class Scorer:
+    """Scores nothing."""
+
+    Arguments = Limits
+    metrics = ("mean",)
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+
+    def score(self, task, answers):
+        raise NotImplementedError
+'''
+
+
+def test_a_packages_scorer_has_parameters_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_package(
+        tmp_path, "limited", {"avemo_harness.scorers": {"limited": "limited:Scorer"}}, {"limited.py": PACKAGE}
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert problems(tmp_path, "  parameters: {low: 2}", "limited", "mean") == []
+    assert problems(tmp_path, "", "limited", "mean") == ["8: scorers[0].parameters: limited needs low=…"]
+    (found,) = problems(tmp_path, "  parameters: {low: 2, hihg: 3}", "limited", "mean")
+    assert found == "10: scorers[0].parameters.hihg: limited takes no argument 'hihg'; nearest: 'high'"
+    scorer = load_scorer("limited", {"low": 2})
+    assert isinstance(scorer, PluginScorer)

@@ -29,7 +29,9 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        *([], ["--help"], ["ls"], ["run", "--help"], ["show", "--help"], ["--version"]),
+        *([], ["--help"], ["ls"], ["--version"]),
+        *([name, "--help"] for name in ("run", "show", "requests", "judge", "export", "human", "recognizer")),
+        *(["human", "plan", "--help"], ["recognizer", "train", "--help"]),
         *(["ls", what] for what in ("models", "recognizers", "judges", "extractors", "corpora")),
     ],
 )

@@ -21,10 +21,11 @@ from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.human.analysis import analyze
 from avemo_harness.human.items import open_systems
 from avemo_harness.human.media import RATE, TARGET_LUFS, loudness
-from avemo_harness.human.plan import StudyPlan, extend_study, greedy_cover, make_study, token_digest
+from avemo_harness.human.plan import extend_study, greedy_cover, make_study, token_digest
 from avemo_harness.human.ratings import read_collection
 from avemo_harness.human.screens import ItemScreen
 from avemo_harness.human.service import Rating
+from avemo_harness.human.settings import StudyPlan
 from avemo_harness.human.study import Session, Showing, Study, StudyKey, read_key, read_study
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avemo_harness.metrics.bootstrap import TOO_FEW
+from avemo_harness.metrics.bootstrap import TOO_FEW, ItemBootstrap
 from avemo_harness.metrics.discrimination import (
     ecs_auc,
     ecs_auc_estimate,
@@ -19,7 +19,7 @@ from avemo_harness.metrics.discrimination import (
     score_pairs,
 )
 from avemo_harness.metrics.profiles import AV_EMO
-from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.metrics.trajectory import Floats, Trajectory
 
 LABELS = ("neutral", "happy", "angry", "sad")
 
@@ -199,6 +199,33 @@ def test_the_interval_resamples_speakers_and_needs_five() -> None:
     assert other.ci_low is not None
     assert other.ci_high is not None
     assert other.ci_high - other.ci_low > estimate.ci_high - estimate.ci_low
+
+
+def test_the_interval_is_longer_where_few_speakers_have_most_recordings() -> None:
+    rng = np.random.default_rng(5)
+
+    def width(sizes: list[int]) -> float:
+        speakers = [f"s{i}" for i, size in enumerate(sizes) for _ in range(size)]
+        emotions = [str(one) for one in rng.integers(0, 2, len(speakers))]
+        places = [float(one == "1") if rng.random() < 0.8 else rng.random() for one in emotions]
+        heard = [Trajectory(np.full((1, 2), one), ("valence", "arousal"), "unit", 2.0) for one in places]
+        numbers = np.unique(np.array(speakers), return_inverse=True)[1]
+        found, _ = ecs_auc_estimate(heard, emotions, speakers, AV_EMO)
+        pairs = score_pairs(heard, emotions, speakers, AV_EMO)
+
+        def statistic(weights: Floats) -> Floats:
+            won, compared = np.moveaxis(pairs.wins(weights), -1, 0)
+            return np.where(compared > 0, won / np.maximum(compared, 1.0), np.nan)
+
+        plain = ItemBootstrap(numbers).estimate(statistic)
+        assert found.ci_low is not None
+        assert found.ci_high is not None
+        assert plain.ci_low is not None
+        assert plain.ci_high is not None
+        return (found.ci_high - found.ci_low) / (plain.ci_high - plain.ci_low)
+
+    assert width([8] * 6) == pytest.approx(1.0)
+    assert width([18, 18, 3, 3, 3, 3]) > 1.05
 
 
 def test_of_very_many_pairs_some_are_drawn_and_the_same_ones_each_time() -> None:

@@ -16,11 +16,17 @@ from avemo_harness.errors import UsageError
 from avemo_harness.metrics.discrimination import ecs_auc
 from avemo_harness.metrics.profiles import AV_EMO
 from avemo_harness.metrics.trajectory import Trajectory, count_steps
-from avemo_harness.recognizers.card import TrajectoryCard
+from avemo_harness.recognizers.card import DEMO_CORPUS, EMBEDDED_WARNING, FEW_SPEAKERS, TrajectoryCard
 from avemo_harness.recognizers.discrimination import measure_discrimination
 from avemo_harness.recognizers.heads.training import Method
-from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings
-from avemo_harness.recognizers.heads.trajectory_evaluation import as_json, evaluate_split, evaluate_trained, train_on
+from avemo_harness.recognizers.heads.trajectory import ContinuousRecognizer, TrajectorySettings, train_recognizer
+from avemo_harness.recognizers.heads.trajectory_evaluation import (
+    as_json,
+    evaluate_split,
+    evaluate_trained,
+    recordings_to_evaluate,
+    train_on,
+)
 from avemo_harness.recognizers.judge_evaluation import evaluate_judge
 from avemo_harness.recognizers.recordings import (
     Corpus,
@@ -122,6 +128,57 @@ def test_cards_are_read_as_they_were_written_and_older_ones_stay_as_they_are(rec
     assert not any(line.startswith("tells apart") for line in again.lines())
 
 
+def test_the_card_of_a_judge_that_learned_from_the_demo_says_so_also_where_it_is_older(
+    recognizer: ContinuousRecognizer,
+) -> None:
+    training = replace(recognizer.card.training, corpus=DEMO_CORPUS)
+    older = replace(recognizer.card, training=training, embedded=False).to_json()
+    assert TrajectoryCard.from_json(older).embedded
+    assert not TrajectoryCard.from_json(recognizer.card.to_json()).embedded
+
+
+def test_nothing_is_learned_where_all_ratings_are_one_point(corpus: Corpus, method: Method[TrajectorySettings]) -> None:
+    still = [replace(one, trajectory=rated(np.full_like(one.trajectory.values, 0.2))) for one in corpus.rated]
+    with pytest.raises(UsageError, match="acted: all values that it would learn from are the same"):
+        train_on(replace(corpus, rated=tuple(still)), method)
+
+
+def test_validation_by_single_values_ends_with_trained_weights(corpus: Corpus) -> None:
+    short = [
+        replace(one, trajectory=rated(one.trajectory.values[:1])) if one.part == "validation" else one
+        for one in corpus.rated
+    ]
+    validation = [next(one for one in short if one.part == "validation")]
+    learned = [one for one in short if one.part == "train"]
+    settings = TrajectorySettings(hidden=8, most_epochs=2)
+    trained = train_recognizer(learned, validation, planted_features(), "acted", settings)
+    again = train_recognizer(learned, validation, planted_features(), "acted", replace(settings, learning_rate=0.0))
+    assert trained.identity() != again.identity()
+
+
+def test_recordings_of_a_part_whose_speakers_are_in_another_are_said_to_be_left(corpus: Corpus) -> None:
+    said: list[str] = []
+    parts = [replace(one, part="test" if i % 8 == 0 else None) for i, one in enumerate(corpus.rated)]
+    train_on(
+        replace(corpus, rated=tuple(parts)),
+        Method(planted_features(), TrajectorySettings(hidden=8, most_epochs=1), said.append),
+    )
+    assert "neither learned from nor tested: 18 recordings of a part with speakers of another part" in said
+
+
+def test_the_interval_of_few_speakers_is_said_to_promise_too_much(recognizer: ContinuousRecognizer) -> None:
+    (heard,) = (one for one in recognizer.card.discrimination if (one.part, one.view) == ("test", "audio"))
+    assert heard.line().endswith(FEW_SPEAKERS)
+    assert FEW_SPEAKERS not in replace(heard, n_speakers=20).line()
+
+
+def test_what_learns_from_the_built_in_voice_and_face_alone_says_so(corpus: Corpus) -> None:
+    quick = Method(planted_features(), TrajectorySettings(hidden=8, most_epochs=1))
+    for made in (True, False):
+        card = train_on(replace(corpus, is_builtin=made), quick).card
+        assert (card.embedded, EMBEDDED_WARNING in card.lines()) == (made, made)
+
+
 def test_a_corpus_without_labels_has_a_dash_for_the_auc_and_its_other_figures(
     corpus: Corpus, recognizer: ContinuousRecognizer
 ) -> None:
@@ -159,7 +216,8 @@ def test_each_fold_of_a_split_is_told_apart_by_its_own_recogniser(
     assert [line.split("  ")[0] for line in lines[2:5]] == [
         f"subject-wise: {name}" for name in ("sound alone", "face alone", "sound and face")
     ]
-    assert lines[-1] == "subject-wise: 144 recordings of 18 speakers; 144 of 144 recordings have a label, 2,880 pairs"
+    counted = "subject-wise: 144 recordings of 18 speakers; 144 of 144 recordings have a label, 2,880 pairs"
+    assert lines[-1] == counted + FEW_SPEAKERS
 
 
 def test_any_judge_is_evaluated_by_what_it_makes_use_of(corpus: Corpus) -> None:
@@ -172,6 +230,37 @@ def test_any_judge_is_evaluated_by_what_it_makes_use_of(corpus: Corpus) -> None:
     assert {one.ccc for one in result.agreements} == {0.0}
     unrated = evaluate_judge(judge, replace(corpus, rated=()))
     assert (unrated.agreements, unrated.discrimination) == ((), result.discrimination)
+
+
+class Failing(Flat):
+    """Fails on some recordings, and leaves its scale a little on others."""
+
+    def __init__(self, corpus: Corpus, fails: int, leaves: int) -> None:
+        super().__init__()
+        names = [one.streams.digests for one in recordings_to_evaluate(corpus)[0]]
+        self.fails, self.leaves = set(names[:fails]), set(names[fails : fails + leaves])
+
+    def trajectory(self, streams: Recording, view: Modality) -> Trajectory:
+        if streams.digests in self.fails:
+            raise RuntimeError("kernel size is greater than the input")
+        found = super().trajectory(streams, view)
+        off = 1.04 if streams.digests in self.leaves else 0.0
+        return replace(found, values=np.full_like(found.values, off))
+
+
+def test_recordings_that_a_judge_fails_on_are_left_out_named_and_counted_as_are_clipped_values(corpus: Corpus) -> None:
+    said: list[str] = []
+    result = evaluate_judge(Failing(corpus, fails=3, leaves=2), corpus, said.append)
+    assert {one.n_recordings for one in (*result.agreements, *result.discrimination)} == {45}
+    first = recordings_to_evaluate(corpus)[0][0].recording_id
+    steps = sum(len(one.trajectory) for one in recordings_to_evaluate(corpus)[0][3:5])
+    assert said == [
+        f"left out 3 of 48 recordings that the judge fails on, such as {first}: RuntimeError: kernel size is greater "
+        "than the input",
+        f"{3 * steps} values of 2 recordings were off the judge's scale by at most 0.05 and are clipped",
+    ]
+    with pytest.raises(UsageError, match=f"fails on each of 48 recordings, such as {first}: RuntimeError: kernel"):
+        evaluate_judge(Failing(corpus, fails=48, leaves=0), corpus)
 
 
 def test_a_judge_of_another_rate_is_refused(corpus: Corpus) -> None:

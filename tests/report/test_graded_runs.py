@@ -54,6 +54,7 @@ def test_the_page_shows_a_turns_grade_with_its_reason_and_who_graded(tmp_path: P
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "Grader of the answers" in page
     assert f"told: graded by openai {MODEL}" in page
+    assert server.url not in page
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     answers = [answer for turn in data["turns"] for answer in turn["answers"]]
     assert len(answers) == 12
@@ -62,10 +63,11 @@ def test_the_page_shows_a_turns_grade_with_its_reason_and_who_graded(tmp_path: P
         assert answer["values"]["rubric_mean"] == grade_of(answer["text"]) == float(answer["label"])
 
 
-def test_an_export_says_who_graded(tmp_path: Path, server: AnsweringServer) -> None:
+def test_an_export_says_who_graded_and_names_no_address(tmp_path: Path, server: AnsweringServer) -> None:
     run_graded(tmp_path, server.url)
     run = read_scored_run(tmp_path / "run")
     assert f"grader=openai {MODEL} (" in setup_notes(run, run.task("told"))
+    assert server.url not in setup_notes(run, run.task("told"))
     assert main(["export", str(tmp_path / "run"), "--format", "csv"]) == 0
     assert "rubric_mean" in next((tmp_path / "run/export").glob("*.csv")).read_text()
 

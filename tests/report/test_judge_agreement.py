@@ -63,8 +63,8 @@ class Guessing(LevelJudge):
 
     def trajectory(self, streams: Any, view: Any) -> Any:
         heard = super().trajectory(streams, view)
-        place = np.random.default_rng(int(streams.digests[0][:8], 16)).uniform(size=2)
-        return replace(heard, values=np.tile(place, (len(heard), 1)))
+        point = np.random.default_rng(int(streams.digests[0][:8], 16)).uniform(size=2)
+        return replace(heard, values=np.tile(point, (len(heard), 1)))
 
 
 @pytest.fixture(scope="module")

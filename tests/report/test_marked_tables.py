@@ -12,7 +12,8 @@ from support.speaking_runs import GROUP, Speaker, write_speaking_run
 from support.synthetic_release import write_synthetic_release
 
 from avemo_harness.report.board import PUBLISHED, boards, format_board
-from avemo_harness.report.exports.formats import Publication, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import spreadsheet
 from avemo_harness.report.exports.latex import latex
 from avemo_harness.report.exports.markdown import markdown
 from avemo_harness.report.html.page import report_page

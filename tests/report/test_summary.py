@@ -188,7 +188,7 @@ def test_the_judge_is_named_with_its_card_and_coverage_stands_for_the_number_of_
 
 
 def test_scores_that_mean_nothing_to_others_say_so() -> None:
-    assert "demo_reply: not comparable: the embedded judge" in format_results(judged(comparable=False)).replace(
+    assert "demo_reply: not comparable: the judge mine knows" in format_results(judged(comparable=False)).replace(
         "demo_full_av", "demo_reply"
     )
     refused = judged(details={"reasoning": {"profile_refused": "the recogniser has no calibration"}})

@@ -134,7 +134,7 @@ def test_a_checkpoint_grades_in_batches_and_what_it_babbles_is_no_grade(tmp_path
     given = {"grader": "hf-omni", "grader_args": {"pretrained": str(checkpoint)}, "max_new_tokens": 8}
     result = run_graded(tmp_path, NOBODY, **given)
     assert result.tasks["told"].n_ungraded == 12
-    assert {row["error"][:29] for row in rows(tmp_path / "run")} == {"the grader's answer holds no "}
+    assert all(row["error"].startswith("the grader's answer ") for row in rows(tmp_path / "run"))
     assert told(result)["grader"]["name"] == "hf-omni"
 
 

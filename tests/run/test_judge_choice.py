@@ -14,11 +14,11 @@ from support.planted_judge import LevelJudge, plant
 from support.synthetic_release import CONFIG, write_synthetic_release
 
 from avemo_harness import evaluate, media
+from avemo_harness.benchmark.origin import DEMO_SOURCE
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.cli import main
-from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers import JUDGES
 from avemo_harness.recognizers.heads.trajectory import TRAJECTORY_FORMAT

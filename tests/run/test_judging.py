@@ -267,6 +267,20 @@ def test_scores_of_the_embedded_judge_on_other_data_than_the_demo_are_marked(
     assert f"{TASK}: not comparable" in capsys.readouterr().out
 
 
+def test_a_judge_of_any_name_that_learned_from_the_built_in_voice_and_face_is_marked_as_the_embedded_one(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = plant(monkeypatch, LevelJudge(), "strict")
+    judge.card_values = {"lines": ["trained on the built-in demo"], "embedded": True}
+    task = run(release, tmp_path / "run", recognizer="strict").tasks[TASK]
+    assert not task.comparable
+    assert {"D" in metric.marks for name, metric in task.metrics.items() if name.startswith("ct_")} == {True}
+    main(["score", str(tmp_path / "run")])
+    assert f"{TASK}: not comparable: the judge strict knows" in " ".join(capsys.readouterr().out.split())
+    judge.card_values = {"lines": ["trained on people"], "embedded": False}
+    assert run(release, tmp_path / "other", recognizer="strict").tasks[TASK].comparable
+
+
 def test_steadiness_by_a_judge_that_learned_labels_is_marked_and_the_mark_is_explained(
     release: Path, tmp_path: Path, judge: LevelJudge, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,6 +179,13 @@ def test_texts_match_exactly_or_in_normal_form_and_turns_without_a_truth_are_not
     assert metrics(tmp_path / "strict", "words")["normalised_match"]["value"] == 0.5
 
 
+def test_exports_say_what_a_scorer_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = QuestionBench.of(tmp_path, release_of_turns([[asked_turn(0, "joy")]]), monkeypatch)
+    bench.run(Saying("told", lambda request: "joy"), text_task(bench, parameters={"ignore_case": False}))
+    run = read_scored_run(tmp_path / "told")
+    assert "text_match: ignore_case=False" in setup_notes(run, run.record.tasks[0])
+
+
 def history_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> tuple[QuestionBench, Path]:
     bench = QuestionBench.of(tmp_path, choice_release(3, turns=3, options=2), monkeypatch)
     return bench, bench.task(context={"turns": "questions"}, **changes)
@@ -290,3 +297,18 @@ def test_a_question_shows_every_option_on_a_line_of_its_own(bench: QuestionBench
 
     bench.run(Saying("seeing", says), bench.task(), limit=1)
     assert sorted(line[3:] for line in seen[0].splitlines()[1:]) == sorted(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("output", "truth"), [({"type": "choice"}, "gold: "), ({"type": "number", "low": 0.0, "high": 3.0}, "gold: 0")]
+)
+def test_a_task_of_any_kind_is_shown_as_a_model_is_asked(
+    bench: QuestionBench, output: dict[str, Any], truth: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from avemo_harness.cli import main
+
+    task = bench.task(output=output, scorers=[], headline=None)
+    assert main(["show", str(task), "--n", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert truth in shown
+    assert shown.count(": which fits?") == 2

@@ -68,8 +68,10 @@ def test_no_grade_is_better_than_a_wrong_one(text: str) -> None:
 def test_whatever_the_reason_and_the_words_before_an_object_its_grade_is_read(
     before: str, grade: int, reason: str
 ) -> None:
+    # Marks of thoughts are no words, wherever they stand.
+    before, reason = (text.translate(str.maketrans("<[◁", "(((")) for text in (before, reason))
     told = json.dumps({"reason": reason, "grade": grade})
-    found, why = read_grade(before.replace("<", "(").replace("[", "(").replace("◁", "(") + "\n" + told, 1, 5)
+    found, why = read_grade(f"{before}\n{told}", 1, 5)
     assert (found, why) == (grade, reason[:LONGEST_REASON])
 
 

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from avemo_harness.metrics import calibration, classification
+from avemo_harness.metrics.agreement import concordance_with_labels, correlation, series_moments
 from avemo_harness.metrics.bootstrap import (
     ClusterBootstrap,
     Estimate,
     ItemBootstrap,
+    Statistic,
     bounded_at_edges,
     interval_of_inflated,
 )
+from avemo_harness.metrics.choices import letter_counts
 from avemo_harness.metrics.discrimination import ecs_auc_estimate
 from avemo_harness.metrics.paired import difference
 from avemo_harness.metrics.profiles import AV_EMO
@@ -25,7 +28,10 @@ from avemo_harness.metrics.rank_correlation import kendall_estimate, spearman_es
 from avemo_harness.metrics.raters import mean_of_item_means, unit_score
 from avemo_harness.metrics.shares import score_estimate, share_estimate
 from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.scorers.choice import bias_estimate
+from avemo_harness.scorers.numbers import agreement_estimate
 from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
+from avemo_harness.scorers.rubric import mean_of_grades
 from avemo_harness.scorers.understanding import fusion_estimates
 
 Floats = NDArray[np.float64]
@@ -252,6 +258,23 @@ def _true_rating() -> float:
     return float(sum(1 - ndtr((point + 0.5 - RATED) / spread) for point in range(1, 5)) / 4)
 
 
+GRADED, OF_DIALOGUES, OF_ANSWERS = 4.2, 0.6, 0.9
+"""Mean of what a grader would say without whole points and ends, and spreads of dialogues and answers."""
+
+
+def draw_grades(rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Whole grades from 1 to 5, many of which are the best."""
+    owners = _owners(sizes)
+    latent = GRADED + rng.normal(0, OF_DIALOGUES, len(sizes))[owners] + rng.normal(0, OF_ANSWERS, len(owners))
+    grades = np.clip(np.rint(latent), 1, 5)
+    return mean_of_grades(Column(grades, [str(one) for one in owners], low=1.0, high=5.0))
+
+
+def _true_grade() -> float:
+    spread = np.hypot(OF_DIALOGUES, OF_ANSWERS)
+    return 1 + float(sum(1 - ndtr((point + 0.5 - GRADED) / spread) for point in range(1, 5)))
+
+
 HEARD_RIGHT = (0.95, 0.65)
 """How often a judge hears the emotion of one speaker, and of another."""
 
@@ -293,6 +316,32 @@ _FEW_RATERS_AN_ITEM = "means of 5 raters an item hide a fifth of the raters' var
 _LABELS = "few items of the rarest label: where it is missing, the score is of the others"
 _LATTICE = "a difference of few turns takes few values, so that no 95 % interval exists"
 
+_LARGEST = "without a bias, the largest of several letters is noise that the lower end does not undo entirely"
+BIAS = 0.3
+"""Share of the answers that name the first option whatever is right; the others are right."""
+
+
+def draw_bias(bias: float, rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Choices among four options; dialogues differ in how often a letter is said without a reason."""
+    counts = []
+    for size in sizes:
+        truth = rng.integers(0, 4, size)
+        share = rng.beta(4 * bias, 4 * (1 - bias)) if bias else 0.0
+        guessed = np.where(rng.random(size) < 0.5, truth, rng.integers(0, 4, size))
+        answers = np.where(rng.random(size) < share, 0, guessed)
+        counts.append(letter_counts(truth.tolist(), answers.tolist()).ravel())
+    return bias_estimate(np.stack(counts))
+
+
+def draw_agreement(statistic: Statistic, rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Numbers whose truth varies as much between dialogues as within: answered = 0.6 truth + 0.2 + noise."""
+    counts = []
+    for size in sizes:
+        truth = rng.normal(0, 0.5**0.5) + rng.normal(0, 0.5**0.5, size)
+        counts.append(series_moments(0.6 * truth + 0.2 + rng.normal(0, 0.6, size), truth))
+    return agreement_estimate(np.stack(counts), statistic)
+
+
 KINDS: tuple[Kind, ...] = (
     *(
         Kind(f"accuracy {share}", share, partial(draw_share, share, 0.2), share=share, repeats=2)
@@ -318,9 +367,16 @@ KINDS: tuple[Kind, ...] = (
         Kind(f"fusion gain ({title})", gain, partial(draw_gain, chances), (*DENSE, "single"), cause=_LATTICE)
         for title, gain, chances in (("A = V", 0.05, (0.65, 0.6, 0.6)), ("A > V", 0.05, (0.75, 0.7, 0.5)))
     ),
+    *(
+        Kind(f"position bias {bias}", bias, partial(draw_bias, bias), DENSE, cause=_LARGEST, resamples=500)
+        for bias in (BIAS, 0.0)
+    ),
+    Kind("CCC of numbers", 1.2 / 1.76, partial(draw_agreement, concordance_with_labels), DENSE, cause=_SKEW),
+    Kind("Pearson's correlation", 0.6 / 0.72**0.5, partial(draw_agreement, correlation), DENSE, cause=_SKEW),
     Kind("ECE", SURPLUS, draw_ece, DENSE, cause=_INFLATED, resamples=500),
     Kind("Brier score", _true_brier(), draw_brier, DENSE, two_sided=True, cause=_SKEW, resamples=500),
     Kind("people's mean", _true_rating(), draw_people, DENSE, cause=_FEW_RATERS_AN_ITEM, resamples=500),
+    Kind("mean of grades", _true_grade(), draw_grades, two_sided=True, cause=_SKEW),
     Kind("AUC of ECS", _true_auc(), draw_auc, DENSE, two_sided=True, cause=_SKEW, resamples=500),
     *(
         Kind(name, truth, partial(draw_rank_correlation, estimate), two_sided=True, cause=_SKEW, resamples=500)

@@ -9,8 +9,7 @@ from typing import Any
 
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Release
-from avemo_harness.benchmark.task import NoiseName
-from avemo_harness.data.checks.findings import Finding, LabelRatings, Rule
+from avemo_harness.data.checks.findings import CheckOptions, Finding, LabelRatings, Rule
 from avemo_harness.data.checks.raters import RateClips, open_recognizer, read_votes
 from avemo_harness.data.checks.rows import (
     check_balance,
@@ -42,27 +41,6 @@ CHECKS: tuple[Check, ...] = (
 """In the order of the report."""
 
 REPORT_SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class CheckOptions:
-    """Scope and rules of a check.
-
-    Args:
-        config: one config alone; None means all.
-        media_root: folder of clips that the release names by path; None means its own.
-        noise: what replaces speech under video_only.
-        recognizer: name or folder of what verifies the labels.
-        votes: table of raters' votes, which verify them too.
-        rule: what keeps a clip.
-    """
-
-    config: str | None = None
-    media_root: Path | None = None
-    noise: NoiseName = "speech_shaped"
-    recognizer: str = "fusion"
-    votes: Path | None = None
-    rule: Rule = "recognizer"
 
 
 @dataclass(frozen=True)

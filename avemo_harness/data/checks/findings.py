@@ -1,10 +1,14 @@
-"""Findings of a check, and label ratings by raters or a recogniser."""
+"""Options and findings of a check, and label ratings by raters or a recogniser."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+
+from avemo_harness.benchmark.task import NoiseName
+from avemo_harness.options import option
 
 Verdict = Literal["pass", "warn", "fail", "cannot tell"]
 """`warn`: worth knowing, and no reason not to use the release; `cannot tell`: there is too little to decide on."""
@@ -49,6 +53,39 @@ Stream = Literal["sound", "face", "both"]
 
 Rule = Literal["majority", "unanimous", "recognizer"]
 """Rule by which a clip is kept: more than half of the raters say its label; all of them do; the recogniser does."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """Scope and rules of a check; each is an option of `avemo-eval data check`."""
+
+    config: str | None = field(default=None, metadata=option("check this config alone", metavar="NAME"))
+    media_root: Path | None = field(
+        default=None, metadata=option("folder of clips that are named by path", metavar="DIR")
+    )
+    noise: NoiseName = field(default="speech_shaped", metadata=option("what replaces speech under video_only"))
+    votes: Path | None = field(default=None, metadata=option("raters' votes on clips", metavar="FILE.csv"))
+    recognizer: str = field(
+        default="fusion",
+        metadata=option(
+            "what verifies labels: a recogniser that learns from the other speakers of the release, or "
+            "the folder of one trained by `avemo-eval recognizer`",
+            metavar="NAME|DIR",
+        ),
+    )
+    drop: Rule | None = field(
+        default=None,
+        metadata=option(
+            "which clips are not confirmed: those whose label is not named by most raters, by all of them, or by the "
+            "recogniser (default: majority with --votes, else recognizer)"
+        ),
+    )
+
+    @property
+    def rule(self) -> Rule:
+        """The rule by which a clip is kept."""
+        return self.drop or ("recognizer" if self.votes is None else "majority")
+
 
 RatingsByClip = Mapping[tuple[str, Stream], tuple[str, ...]]
 """Digest of a clip and what was shown of it -> the emotion that each one named."""

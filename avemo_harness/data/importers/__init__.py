@@ -22,7 +22,7 @@ IMPORTERS = {
 
 
 def importer_options(name: str) -> type[Any]:
-    """The dataclass of an importer's options; each field's metadata has its ``help``. KeyError where there is none."""
+    """The dataclass of an importer's options, each declared by `option`. KeyError where there is no such importer."""
     module, options, _ = IMPORTERS[name]
     return cast("type[Any]", load_object(f"{module}:{options}"))
 

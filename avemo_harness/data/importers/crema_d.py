@@ -23,6 +23,7 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source, voiced_video
 from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, read_source_table
 from avemo_harness.errors import ReleaseError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
@@ -68,12 +69,12 @@ ImportedLabels = Literal["intended", "votes", "all", "all-votes"]
 class CremaDOptions:
     labels: ImportedLabels = field(
         default="intended",
-        metadata={
-            "help": "the emotion that the actor was asked for, or the one most raters of voice and face chose; of the "
+        metadata=option(
+            "the emotion that the actor was asked for, or the one most raters of voice and face chose; of the "
             "benchmark's four, or with all and all-votes of the corpus' six in its own words (default: intended)"
-        },
+        ),
     )
-    test_speakers: str = field(default="", metadata={"help": TEST_SPEAKERS_HELP})
+    test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))
 
 
 def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:

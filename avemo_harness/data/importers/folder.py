@@ -32,6 +32,7 @@ from avemo_harness.data.importers.labelled_clips import (
 from avemo_harness.data.importers.recordings import clip_source, unusable_file
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out
 from avemo_harness.registry import hint, parse_arguments
@@ -42,25 +43,23 @@ _OTHER_TABLES = (".xlsx", ".xls", ".ods", ".parquet", ".json", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    name: str = field(default="own clips", metadata={"help": "what the clips are called as a whole"})
+    name: str = field(default="own clips", metadata=option("what the clips are called as a whole"))
     table: str = field(
         default="",
-        metadata={
-            "help": "name of the table (default: the only one there): columns path, emotion or label, speaker, and "
+        metadata=option(
+            "name of the table (default: the only one there): columns path, emotion or label, speaker, and "
             "where they are known text, part, dialogue with turn, role (user or assistant); recognizer train --corpus "
             "labelled-clips:TABLE reads it too, also with columns face and intensity"
-        },
+        ),
     )
     label_map: str = field(
         default="",
-        metadata={
-            "help": "your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"
-        },
+        metadata=option("your labels as the benchmark's, such as anger=angry,joy=happy; others are left out, counted"),
     )
-    labels: Labels = field(default="four", metadata={"help": LABELS_HELP})
-    licence: str = field(default="unknown", metadata={"help": "of the clips"})
-    redistributable: bool = field(default=False, metadata={"help": "the clips may be passed on, so embed them"})
-    language: str = field(default="en", metadata={"help": "that is spoken, as a code"})
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
+    licence: str = field(default="unknown", metadata=option("of the clips"))
+    redistributable: bool = field(default=False, metadata=option("the clips may be passed on, so embed them"))
+    language: str = field(default="en", metadata=option("that is spoken, as a code"))
 
 
 def find_folder(source: Source, options: FolderOptions) -> FoundCorpus:

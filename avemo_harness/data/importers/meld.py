@@ -31,6 +31,7 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, read_source_table
 from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.options import option
 from avemo_harness.recognizers.recordings import Part, left_out
 
 ABOUT = CorpusInfo(
@@ -58,7 +59,7 @@ _ANY_LENGTH = media.MediaLimits(max_bytes=2**30, max_seconds=86_400.0)
 
 @dataclass(frozen=True, slots=True)
 class MeldOptions:
-    labels: Labels = field(default="four", metadata={"help": LABELS_HELP})
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from avemo_harness.data.importers.recordings import AlignedVideos, dubbed_video,
 from avemo_harness.data.importers.source import LocalFiles, Source, by_stem, open_source, record_file
 from avemo_harness.errors import ReleaseError, UsageError
 from avemo_harness.files import read_file
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.recordings import Corpus, LabelledRecording, Part, left_out, parse_part
 
@@ -162,25 +163,25 @@ def _part_told(row: Mapping[str, Any], file: str) -> Part | None:
 @dataclass(frozen=True, slots=True)
 class MultiDialogOptions:
     video: str = field(
-        default="", metadata={"help": "folder or archive of the videos: one mp4 for each utterance, or each dialogue"}
+        default="", metadata=option("folder or archive of the videos: one mp4 for each utterance, or each dialogue")
     )
     parts: str = field(
-        default="train,validation,test", metadata={"help": "parts to read; archives of others are not opened"}
+        default="train,validation,test", metadata=option("parts to read; archives of others are not opened")
     )
     split: Literal["official", "leave-actors-out"] = field(
         default="official",
-        metadata={"help": "all actors are in every official part; leave-actors-out tests on actors who train nothing"},
+        metadata=option("all actors are in every official part; leave-actors-out tests on actors who train nothing"),
     )
     test_actors: str = field(
-        default="", metadata={"help": "letters of those left out for testing (default: a quarter, losing least)"}
+        default="", metadata=option("letters of those left out for testing (default: a quarter, losing least)")
     )
     gold_only: bool = field(
-        default=False, metadata={"help": "only dialogues between actors whose emotions raters recognised well"}
+        default=False, metadata=option("only dialogues between actors whose emotions raters recognised well")
     )
     gold_actors: str = field(
-        default="abcefgijk", metadata={"help": "letters of those actors; compare them with the corpus' card"}
+        default="abcefgijk", metadata=option("letters of those actors; compare them with the corpus' card")
     )
-    labels: Labels = field(default="four", metadata={"help": LABELS_HELP})
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 def find_multidialog(source: Source, options: MultiDialogOptions) -> FoundCorpus:

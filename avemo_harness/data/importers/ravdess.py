@@ -21,6 +21,7 @@ from avemo_harness.data.importers.base import (
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import LocalFiles, Source
 from avemo_harness.errors import ReleaseError
+from avemo_harness.options import option
 from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.placement import Intensity
 from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
@@ -99,8 +100,8 @@ def choose_clips(
 
 @dataclass(frozen=True, slots=True)
 class RavdessOptions:
-    test_speakers: str = field(default="", metadata={"help": TEST_SPEAKERS_HELP})
-    labels: Labels = field(default="four", metadata={"help": LABELS_HELP})
+    test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))
+    labels: Labels = field(default="four", metadata=option(LABELS_HELP))
 
 
 def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:

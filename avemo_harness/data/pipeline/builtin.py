@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avemo_harness import media
+from avemo_harness.benchmark.origin import BUILTIN_FACE, BUILTIN_VOICE
 from avemo_harness.data.pipeline.backends import (
     EmotionInput,
     Script,
@@ -20,7 +21,6 @@ from avemo_harness.data.pipeline.backends import (
 from avemo_harness.data.synthesis.affect import ASSISTANT_INTENSITY, Affect, Floats, Speaker
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, draw_clip, make_speech, rated_affect
 from avemo_harness.data.synthesis.face import FPS
-from avemo_harness.data.synthesis.origin import BUILTIN_FACE, BUILTIN_VOICE
 from avemo_harness.data.synthesis.planning import draw_frames, draw_sentence_length, emotion_of, role_of
 from avemo_harness.data.synthesis.sentences import Situation
 from avemo_harness.data.synthesis.voice import RATE

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from avemo_harness.benchmark.origin import source_of_build
 from avemo_harness.benchmark.release import Clip, ConflictPair, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import find_candidates, pair_opposites
@@ -23,7 +24,6 @@ from avemo_harness.data.pipeline.builtin import affect_of
 from avemo_harness.data.pipeline.config import STAGES, BuildConfig
 from avemo_harness.data.sharing.records import BUILD_RECORD, PROVENANCE
 from avemo_harness.data.synthesis.affect import stored_tracks
-from avemo_harness.data.synthesis.origin import source_of_build
 from avemo_harness.errors import UsageError
 from avemo_harness.files import PARTIAL_FOLDER, new_folder, read_json
 

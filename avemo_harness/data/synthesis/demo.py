@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.benchmark.origin import DEMO_SOURCE
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Role, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import OPPOSITES, PairCandidate, in_both_orders
@@ -25,7 +26,6 @@ from avemo_harness.data.synthesis.affect import (
     stored_tracks,
 )
 from avemo_harness.data.synthesis.clips import GENERATOR_VERSION, ClipSpec, make_clip, make_sound_clip, rated_affect
-from avemo_harness.data.synthesis.origin import DEMO_SOURCE
 from avemo_harness.data.synthesis.planning import (
     REPLY_EMOTIONS,
     draw_frames,

@@ -55,7 +55,7 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
     taken for one. A recording that an earlier corpus has too is left out.
 
     Raises:
-        UsageError: two have one name, or they cannot be learned from together.
+        UsageError: two have one name, one adds nothing, or they cannot be learned from together.
     """
     if len(corpora) == 1:
         return corpora[0]
@@ -79,6 +79,8 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
         here = [one.streams.digests for one in corpus.rated] or [one.streams.digests for one in corpus.labelled]
         own = {*here, *(one.streams.digests for one in corpus.labelled)} - known
         doubled += sum(digests in known for digests in here)
+        if here and not own:
+            raise UsageError(f"{corpus.name}: an earlier corpus has each of its recordings; leave it out")
         known |= own
         rated += [_of_corpus(one, corpus.name) for one in corpus.rated if one.streams.digests in own]
         labelled += [_labelled_of_corpus(one, corpus.name) for one in corpus.labelled if one.streams.digests in own]
@@ -90,6 +92,7 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
         dropped=(*dropped, *left_out({"recordings that an earlier corpus has too": doubled})),
         rated_live=corpora[0].rated_live,
         placement=corpora[0].placement,
+        is_builtin=all(corpus.is_builtin for corpus in corpora),
     )
 
 

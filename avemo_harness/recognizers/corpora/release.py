@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.release import Dialogue, Release, Turn
 from avemo_harness.benchmark.release_loader import ReleaseOptions, has_split, load_release
 from avemo_harness.errors import ReleaseError
@@ -49,7 +50,8 @@ def read_release(arguments: ReleaseArguments) -> Corpus:
     labelled = [replace(one, part=part) for part in PARTS if part in releases for one in labelled_turns(releases[part])]
     if not rated and not labelled:
         raise ReleaseError(f"{path}: config {config!r} has no turn with a clip and with a label or 2 Hz ratings")
-    return Corpus(f"{config} of {path}", tuple(rated), tuple(labelled))
+    made = all(map(is_builtin, releases.values()))
+    return Corpus(f"{config} of {path}", tuple(rated), tuple(labelled), is_builtin=made)
 
 
 def rated_turns(release: Release) -> list[RatedRecording]:

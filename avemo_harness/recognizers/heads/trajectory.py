@@ -274,6 +274,11 @@ def train_recognizer(
         MediaError: a recording cannot be read.
     """
     settings = settings or TrajectorySettings()
+    if training and not _vary(training):
+        raise UsageError(
+            f"{corpus}: all values that it would learn from are the same, such as those of a single label; add "
+            "recordings of another label"
+        )
     if not training or not validation:
         raise UsageError(
             f"expected recordings to train and to validate on, found {len(training)} and {len(validation)}"
@@ -291,6 +296,12 @@ def train_recognizer(
     card = TrajectoryCard(training=record, **provenance(features))
     recognizer = ContinuousRecognizer(features, scaling, weights, None, card)
     return with_calibration(recognizer, rated, [one.rows for one in held_out])
+
+
+def _vary(rated: Sequence[RatedRecording]) -> bool:
+    """True where not all ratings are one point."""
+    values = np.concatenate([one.trajectory.values for one in rated])
+    return bool(len(values)) and bool((np.ptp(values, axis=0) > ROUNDING).any())
 
 
 def _split_text(validation: Sequence[RatedRecording]) -> str:
@@ -405,4 +416,6 @@ def _concordance(
         joined = np.concatenate([one[: len(ratings)] for one, ratings in zip(predicted, rated, strict=True)])
         truth = np.concatenate(rated).astype(np.float64)
         scores += [float(concordance(series_moments(joined[:, i], truth[:, i]))) for i in range(len(DIMENSIONS))]
-    return float(np.nanmean(scores))
+    known = [score for score in scores if not np.isnan(score)]
+    # Of one value nothing can agree: its recordings say nothing of when training is enough.
+    return float(np.mean(known)) if known else 0.0

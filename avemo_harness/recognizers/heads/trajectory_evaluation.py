@@ -261,6 +261,8 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
         MediaError: a recording cannot be read.
     """
     fold = training_fold(corpus.rated, method.settings.seed)
+    if left := len(corpus.rated) - sum(map(len, (fold.training, fold.validation, fold.test))):
+        method.say(f"neither learned from nor tested: {left} recordings of a part with speakers of another part")
     recognizer, validated = _train(fold, corpus, method, delay_s)
     if recognizer.card.no_calibration:
         method.say(
@@ -279,6 +281,7 @@ def train_on(corpus: Corpus, method: TrajectoryMethod, delay_s: float | None = 0
         agreements=tuple(one for result in found for one in result.agreements),
         discrimination=tuple(one for result in found for one in result.discrimination),
         placement=corpus.placement,
+        embedded=corpus.is_builtin,
     )
     return replace(recognizer, card=card)
 

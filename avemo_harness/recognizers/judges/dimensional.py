@@ -196,10 +196,11 @@ class MspPodcastBaseline(_DimensionalJudge):
 
     def __init__(self, arguments: BaselineArguments, setup: JudgeSetup) -> None:
         super().__init__(arguments, setup)
-        if self._settings.get("model_type") != "ser" or not {"mean", "std", "hidden_size"} <= set(self._settings):
+        sizes = [self._settings.get(name) for name in ("mean", "std", "hidden_size")]
+        if self._settings.get("model_type") != "ser" or not all(isinstance(one, int | float) for one in sizes):
             raise UsageError(
                 f"{self._weights.path}: not the MSP-Podcast baseline (its config.json lacks the model type `ser`, or "
-                "mean, std and hidden_size); give another `pretrained`"
+                "numbers for mean, std and hidden_size); give another `pretrained`"
             )
         if self._settings.get("sampling_rate", RATE) != RATE:
             raise UsageError(

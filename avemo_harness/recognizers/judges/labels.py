@@ -119,12 +119,26 @@ def published_emotions(settings: Mapping[str, Any], path: str) -> list[tuple[str
     return pairs
 
 
-class _Classifier:
-    """A published classifier and the place of each of its labels."""
+_CLASSIFIERS = {"sound": "audio classifier of emotions", "face": "image classifier of facial expressions"}
+"""By the argument that takes it."""
 
-    def __init__(self, pretrained: str, revision: str | None, anchors: Anchors, setup: JudgeSetup) -> None:
+
+class _Classifier:
+    """A published classifier and the place of each of its labels.
+
+    Raises:
+        UsageError: as `published_emotions` and `find_weights`, or it is of the other stream.
+    """
+
+    def __init__(self, key: str, pretrained: str, revision: str | None, anchors: Anchors, setup: JudgeSetup) -> None:
         self.weights = find_weights(pretrained, revision, say=setup.say)
         self.settings = self.weights.settings("config.json")
+        of_images = [str(one).endswith("ForImageClassification") for one in self.settings.get("architectures") or ()]
+        if of_images and all(of_images) != (key == "face"):
+            raise UsageError(
+                f"{self.weights.path}: {self.settings['architectures'][0]} cannot be given as `{key}`, which takes an "
+                f"{_CLASSIFIERS[key]}"
+            )
         self.emotions = published_emotions(self.settings, self.weights.path)
         self._places = np.array([anchors[emotion] for _, emotion in self.emotions])
 
@@ -146,13 +160,15 @@ class LabelJudge(PublishedJudge):
     name = "labels"
 
     def __init__(self, arguments: LabelJudgeArguments, setup: JudgeSetup) -> None:
+        if arguments.face is None and arguments.face_revision is not None:
+            raise UsageError("judge labels: `face_revision` is of a face model, and no `face=` was given; add it")
         self._arguments = arguments
         self._anchors = parse_anchors(arguments.anchors)
         self._device = arguments.device or setup.device
-        self._sound = _Classifier(arguments.sound, arguments.sound_revision, self._anchors, setup)
+        self._sound = _Classifier("sound", arguments.sound, arguments.sound_revision, self._anchors, setup)
         self._face: _Classifier | None = None
         if arguments.face is not None:
-            self._face = _Classifier(arguments.face, arguments.face_revision, self._anchors, setup)
+            self._face = _Classifier("face", arguments.face, arguments.face_revision, self._anchors, setup)
             self.modalities = frozenset({"audio", "video"})
         self._hear, self._see = made_once(self._load_sound), made_once(self._load_face)
 

@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -14,31 +13,18 @@ from typing import Any, Literal
 from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.report.board import Board, boards
+from avemo_harness.report.exports import Publication
 from avemo_harness.report.results import RunResult, TaskResult
 from avemo_harness.report.scored_run import ScoredRun, finished_at
 from avemo_harness.report.values import mark_of, sentences_of, shown_interval, shown_value
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.base import MetricValue
+from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import publishable, safe_cell
 
 HARNESS = "avemo-harness"
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Where results are published.
-
-    Args:
-        model_id: of the model on the Hub.
-        dataset_id: of the release on the Hub, where the run read a copy of it.
-        source_url: where the run directory can be looked at.
-    """
-
-    model_id: str | None = None
-    dataset_id: str | None = None
-    source_url: str | None = None
 
 
 def refuse_unfinished(run: ScoredRun) -> None:
@@ -65,7 +51,7 @@ def refuse_unfinished(run: ScoredRun) -> None:
 
 
 def scored_tasks(run: ScoredRun) -> Iterator[tuple[TaskSpec, TaskResult]]:
-    """The tasks whose scores mean something to others: asked, scored, and not judged by the embedded judge."""
+    """The tasks whose scores mean something to others: asked, scored, and judged by a judge that knows its voices."""
     for task in run.record.tasks:
         result = run.result.tasks[task.task]
         if result.status != "skipped" and result.metrics and result.comparable:
@@ -125,7 +111,9 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
         parts.append({"generate": f"{named} generated", "rank": f"{named} ranked"}[task.output.method])
     if isinstance(task.output, ChoiceOutput):
         parts.append(f"options {task.output.order}")
-    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in task.scorers if scorer.parameters]
+    # A grader is named below, by what its results hold; its parameters may hold addresses.
+    told = [scorer for scorer in task.scorers if scorer.parameters and scorer.name != RUBRIC]
+    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in told]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if (grader := run.result.tasks[task.task].grader) is not None:
@@ -138,7 +126,7 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
 
 
 def _given(parameters: Mapping[str, Any]) -> str:
-    """Parameters of a scorer in a cell, such as a long rubric only by its beginning."""
+    """Parameters of a scorer in a cell, long ones by their beginning."""
     return publishable(" ".join(f"{name}={str(value)[:40]}" for name, value in sorted(parameters.items())))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow
-from avemo_harness.report.exports.formats import Publication, boards_with_rows
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import boards_with_rows
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import Cell
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from avemo_harness.report.board import CAVEATS, Board
-from avemo_harness.report.exports.formats import Publication, boards_with_rows
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import boards_with_rows
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.report.table import INTERVAL_AND_COUNT, as_markdown, escaped_markdown
 

@@ -15,8 +15,8 @@ from avemo_harness.benchmark.release import Clip, Dialogue
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.checks import checking
-from avemo_harness.data.checks.checking import CheckedRelease, CheckOptions, check_release
-from avemo_harness.data.checks.findings import LabelRatings, Stream
+from avemo_harness.data.checks.checking import CheckedRelease, check_release
+from avemo_harness.data.checks.findings import CheckOptions, LabelRatings, Stream
 from avemo_harness.data.checks.keeping import write_kept
 from avemo_harness.data.checks.survey import LabelledClip
 from avemo_harness.errors import UsageError
@@ -70,7 +70,7 @@ def voted(
     acted: list[Dialogue], acted_folder: Path, conditions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> CheckedRelease:
     table = votes(tmp_path_factory.mktemp("votes"), acted, DOUBTED)
-    return checked(acted_folder, conditions, CheckOptions(votes=table, rule="majority"))
+    return checked(acted_folder, conditions, CheckOptions(votes=table, drop="majority"))
 
 
 def test_every_check_is_made_and_none_fails(voted: CheckedRelease) -> None:
@@ -105,7 +105,7 @@ def test_a_recogniser_does_not_fail_what_raters_decide(
     alone = checked(acted_folder, conditions, CheckOptions())
     assert alone.failed
     table = votes(tmp_path, acted, DOUBTED)
-    beside = checked(acted_folder, conditions, CheckOptions(votes=table, rule="majority"))
+    beside = checked(acted_folder, conditions, CheckOptions(votes=table, drop="majority"))
     verdicts = {one.check: one.verdict for one in beside.findings if one.check.startswith("labels by")}
     assert verdicts == {"labels by contrary": "warn", "labels by 2 raters of votes.csv": "pass"}
     assert not beside.failed
@@ -158,7 +158,7 @@ def test_the_other_files_come_along_and_clips_of_dropped_dialogues_do_not(
     with (folder / "README.md").open("a") as readme:
         readme.write("# Mine\n")
     table = votes(tmp_path, some, {"0-0-happy"})
-    write_kept(checked(folder, conditions, CheckOptions(votes=table, rule="unanimous")), tmp_path / "kept")
+    write_kept(checked(folder, conditions, CheckOptions(votes=table, drop="unanimous")), tmp_path / "kept")
     for name in ("import.json", "build.json", "provenance.jsonl", "README.md"):
         assert (tmp_path / "kept" / name).read_bytes() == (folder / name).read_bytes()
     kept = load_release(str(tmp_path / "kept"), CONFIG)
@@ -175,7 +175,7 @@ def test_a_rule_that_keeps_nothing_of_a_split_is_refused(
     some = acted[:8]
     folder = write_acted(tmp_path / "release", some)
     table = votes(tmp_path, some, {one.dialogue_id for one in some[1:]})
-    options = CheckOptions(votes=table, rule="majority")
+    options = CheckOptions(votes=table, drop="majority")
     assert write_kept(checked(folder, conditions, options), tmp_path / "one").splits[0].dialogues_kept == 1
     few = write_acted(tmp_path / "few", some[1:], pairs=[])
     table.write_text(table.read_text() + "\n0-0-happy,0,C,both,sad")
@@ -211,4 +211,4 @@ def test_rows_that_break_the_schema_are_a_finding_and_other_configs_are_checked(
 
 def test_a_rule_of_votes_needs_votes(acted_folder: Path, conditions: Path) -> None:
     with pytest.raises(UsageError, match="--drop unanimous goes by raters' votes"):
-        checked(acted_folder, conditions, CheckOptions(rule="unanimous"))
+        checked(acted_folder, conditions, CheckOptions(drop="unanimous"))

@@ -102,6 +102,12 @@ def test_recordings_and_speakers_of_two_corpora_are_never_the_same() -> None:
     assert not {one.group for one in fold.validation} & {one.group for one in fold.training}
 
 
+def test_several_corpora_are_of_the_built_in_voice_and_face_where_each_is() -> None:
+    made = [replace(one, is_builtin=True) for one in two()]
+    assert join_corpora(made).is_builtin
+    assert not join_corpora([made[0], two()[1]]).is_builtin
+
+
 def test_a_single_corpus_stays_as_it_is() -> None:
     (first, _) = two()
     assert join_corpora([first]) is first
@@ -115,6 +121,12 @@ def test_a_recording_that_two_corpora_have_is_taken_once() -> None:
     joined = join_corpora([first, other])
     assert (len(joined.rated), len(joined.labelled)) == (15, 15)
     assert [(one.reason, one.count) for one in joined.dropped] == [("recordings that an earlier corpus has too", 1)]
+
+
+def test_a_corpus_that_an_earlier_one_holds_whole_is_refused() -> None:
+    first, _ = two()
+    with pytest.raises(UsageError, match="copy: an earlier corpus has each of its recordings; leave it out"):
+        join_corpora([first, replace(first, name="copy")])
 
 
 def test_of_a_corpus_with_a_single_speaker_nobody_is_held_out_beside_another_corpus() -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.clips import make_clip
 from support.releases import write_text_release
 
+from avemo_harness.benchmark.origin import BUILTIN_FACE, BUILTIN_VOICE, source_of_build
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import ReleaseError, UsageError
@@ -41,6 +42,15 @@ def test_turns_of_both_splits_are_rated_and_labelled_recordings_of_their_part(tm
         ("sad", "bob", "d3"),
     }
     assert not corpus.rated_live
+
+
+def test_a_release_of_the_built_in_voice_and_face_alone_is_known_to_hold_no_people(tmp_path: Path) -> None:
+    tools = {"dialogue": "openai", "speech": BUILTIN_VOICE, "face": BUILTIN_FACE}
+    made = [replace(one, source=source_of_build("mine", tools)) for one in dialogues(0, "ann")]
+    write_release(tmp_path / "made", "talk", {"train": made, "test": made})
+    write_release(tmp_path / "mixed", "talk", {"train": made, "test": dialogues(2, "bob")})
+    assert open_corpus(f"release:{tmp_path / 'made'},config=talk").is_builtin
+    assert not open_corpus(f"release:{tmp_path / 'mixed'},config=talk").is_builtin
 
 
 def test_clips_that_a_release_names_are_read_below_the_folder_that_is_given(tmp_path: Path) -> None:

@@ -285,6 +285,21 @@ def test_a_checkpoint_of_something_else_is_refused(case: str, tmp_path: Path) ->
         follow(f"{name}:pretrained={folder}", voice(melody(0.5)), tmp_path)
 
 
+def test_a_baseline_whose_settings_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    folder = change_config(baseline_layout(tmp_path / "model"), std="0.085 V")
+    with pytest.raises(UsageError, match=r"lacks .* numbers for mean, std and hidden_size"):
+        judge_of(f"msp-podcast:pretrained={folder}", tmp_path)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_weights_that_are_cut_off_end_the_judging_in_one_sentence(layout: str, tmp_path: Path) -> None:
+    name, write = LAYOUTS[layout]
+    path = write(tmp_path / "model") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UsageError, match=r"model: cannot be loaded \("):
+        follow(f"{name}:pretrained={path.parent}", voice(melody(0.5)), tmp_path)
+
+
 def test_a_baseline_that_hears_another_rate_is_refused(tmp_path: Path) -> None:
     folder = change_config(baseline_layout(tmp_path / "model"), sampling_rate=8000)
     with pytest.raises(UsageError, match="it hears 8000 Hz, not 16000"):

@@ -164,6 +164,19 @@ def test_something_else_than_a_classifier_is_refused(settings: dict[str, object]
         judge_of(f"labels:sound={folder}", tmp_path)
 
 
+def test_a_revision_of_a_face_model_that_is_not_given_is_refused(sound_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no `face=` was given"):
+        judge_of(f"labels:sound={sound_model},face_revision=main", tmp_path)
+
+
+def test_a_classifier_of_the_other_stream_is_refused_before_anything_is_judged(
+    sound_model: Path, face_model: Path, tmp_path: Path
+) -> None:
+    for given, key in ((f"sound={face_model}", "sound"), (f"sound={sound_model},face={sound_model}", "face")):
+        with pytest.raises(UsageError, match=f"Classification cannot be given as `{key}`"):
+            judge_of(f"labels:{given}", tmp_path)
+
+
 def test_the_order_of_the_labels_is_obeyed(sound_model: Path, tmp_path: Path) -> None:
     other = audio_classifier(tmp_path / "other", FOUR[::-1])
     streams = voice(melody(1.0))

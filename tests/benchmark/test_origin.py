@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from support.synthetic_release import CONFIG, write_synthetic_release
 
+from avemo_harness.benchmark.origin import is_builtin, source_of_build
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.conflict_pairs import copy_release
 from avemo_harness.data.pipeline.build import build_release
 from avemo_harness.data.pipeline.config import BuildConfig, SplitConfig, SplitsConfig
-from avemo_harness.data.synthesis.origin import is_builtin, source_of_build
 
 ONE_DIALOGUE = SplitsConfig(
     singleturn_synthetic=SplitConfig(dialogues=4, conflict_pairs=0),

@@ -123,11 +123,9 @@ def execute_extend(args: argparse.Namespace) -> int:
     return 0
 
 
-IMPORT_HELP = """Take in ratings that were made with another tool, from CSV or JSON lines.
-
-avemo-eval human import STUDY FILE ...    of a study: rater, item, scales, er, en, rr
-avemo-eval human import RUN FILE          of a run's answers on the scale of their task's rubric: item, rating, rater
-"""
+IMPORT_HELP = (
+    """Take in ratings from another tool, as CSV or JSON lines: of a study, or of the answers of a graded run."""
+)
 
 
 def add_import_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +152,7 @@ def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.registry import parse_arguments
 
     columns = parse_arguments(args.columns)
-    if (args.study / "run.json").exists():
+    if _is_run(args.study):
         return _import_into_run(args.study, args.files, columns, args.scales)
     study, key = read_study(args.study), read_key(args.study)
     for file in args.files:
@@ -168,6 +166,10 @@ def execute_import(args: argparse.Namespace) -> int:
             )
     print(f"next: avemo-eval human analyze {args.study}")
     return 0
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "run.json").exists()
 
 
 def _import_into_run(run: Path, files: Sequence[Path], columns: Mapping[str, str], scales: str | None) -> int:
@@ -284,6 +286,7 @@ avemo-eval human plan    RUN [LABEL=RUN ...] --out STUDY     which dialogues, wh
 avemo-eval human serve   STUDY                               the web pages that raters see
 avemo-eval human extend  STUDY                               more raters, where items would lack some
 avemo-eval human import  STUDY RATINGS.csv                   ratings that were made with another tool
+avemo-eval human import  RUN RATINGS.csv                     ratings to hold a run's grades by a model against
 avemo-eval human analyze STUDY                               scores with intervals, and how far raters agree
 """
 
@@ -307,8 +310,9 @@ def add_human_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_human(args: argparse.Namespace) -> int:
     from avemo_harness.human.study import permissions_warning
 
-    warning = permissions_warning(args.out if args.action == "plan" else args.study)
-    if warning:
+    folder = args.out if args.action == "plan" else args.study
+    # A run holds no invitations and no expected answers, so that it need not be private.
+    if not _is_run(folder) and (warning := permissions_warning(folder)):
         say(warning)
     return ACTIONS[args.action].execute(args)
 

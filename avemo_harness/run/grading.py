@@ -45,8 +45,9 @@ from avemo_harness.scorers.rubric import Rubric
 from avemo_harness.text import Notify, storable
 
 _SAID_EVERY = 160
-_UNASKED: Mapping[str, Any] = {"probe": False, "choices": False, "api_key_env": ""}
-"""Arguments of a grader that nobody gave: it sees and ranks nothing, and gets a key only where a command names it."""
+_UNASKED: Mapping[str, Any] = {"probe": False, "choices": False, "api_key_env": "", "total_s": 300.0}
+"""Arguments of a grader that nobody gave: it sees and ranks nothing, gets a key only where a command names it, and is
+waited for less long than the model, since its grades may come later."""
 
 
 class Releases(Protocol):

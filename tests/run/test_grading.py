@@ -116,6 +116,21 @@ def test_of_a_spoken_reply_the_words_are_graded_after_the_models_own_replies(tmp
     assert "user:" not in first
 
 
+def test_a_rubric_sees_the_true_answer_and_the_columns_of_a_table(tmp_path: Path) -> None:
+    table = [{"text": f"I lost game {i}.", "answer": f"sad, {i} times", "topic": "chess"} for i in range(6)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+    dataset = {"path": "t.jsonl", "columns": {"text": "text", "answer": "answer"}}
+    rubric = "{{ row.topic }}: {{ question }}\nAnswer: {{ answer }}\nGood: {{ reference }}"
+    changes = {"dataset": dataset, "condition": "full_av"}
+    with answering(grading) as server:
+        task = write_graded_task(tmp_path / "told.yaml", tmp_path, server.url, changes, rubric=rubric)
+        result = evaluate(Telling(), str(task), output_path=tmp_path / "run")
+    assert result.tasks["told"].metrics["rubric_mean"].n == 6
+    content = [payload["messages"][-1]["content"] for payload in server.payloads]
+    assert all(text.startswith("chess: How does it feel to say: I lost game ") for text in content)
+    assert {f"Good: sad, {i} times" in "".join(content) for i in range(6)} == {True}
+
+
 def test_a_number_that_was_cut_off_is_no_grade(tmp_path: Path) -> None:
     cut = completion(choice("length", content="Grade: 1"))
     with answering(lambda _: (200, cut)) as server:

@@ -31,7 +31,7 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import StoreError, TaskError, UsageError
+from avemo_harness.errors import ReleaseError, StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
@@ -73,6 +73,11 @@ class RunReleases:
         config = self.config
         if config.dataset is None and task.dataset.path is not None:
             return task.dataset.path, config.revision or task.dataset.revision
+        if config.dataset is None and task.dataset.columns is not None:
+            raise ReleaseError(
+                f"{task.task}: its dataset has columns and no path; write the path of its table there, or give it as "
+                "--dataset"
+            )
         shipped = read_yaml(SHIPPED / "_release.yaml").values
         source = configured_release(config.dataset, task.group or task.task, shipped["path"])
         return source, config.revision or (shipped["revision"] if source == shipped["path"] else None)

@@ -54,9 +54,15 @@ def _listed(folder: Path) -> Path:
     return write_parquet(folder / "t.parquet", rows)
 
 
-def _in_archive(folder: Path) -> Path:
+def _in_zip(folder: Path) -> Path:
     write_zip(folder / "clips.zip", {f"all/{row['clip']}": video(int(row["clip"][0])) for row in utterances()})
     rows = [{**row, "clip": f"clips.zip::all/{row['clip']}"} for row in utterances()]
+    return write_lines(folder / "t.jsonl", rows)
+
+
+def _in_tar(folder: Path) -> Path:
+    write_tar(folder / "clips.tar.gz", {row["clip"]: video(int(row["clip"][0])) for row in utterances()})
+    rows = [{**row, "clip": f"clips.tar.gz::{row['clip']}"} for row in utterances()]
     return write_lines(folder / "t.jsonl", rows)
 
 
@@ -71,7 +77,8 @@ FORMATS: dict[str, Callable[[Path], Path]] = {
     "Parquet with bytes": _bytes_alone,
     "Parquet with lists": _listed,
     "folder of shards": _split_in_two,
-    "files in an archive": _in_archive,
+    "files in a zip": _in_zip,
+    "files in a tar": _in_tar,
 }
 
 

@@ -25,7 +25,7 @@ from support.whole_runs import responses_of, results_of
 
 from avemo_harness import evaluate
 from avemo_harness.cli import main
-from avemo_harness.errors import RunConflictError, UsageError
+from avemo_harness.errors import ReleaseError, RunConflictError, UsageError
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig, read_run
 from avemo_harness.run.prepare import RunReleases, load_task
@@ -91,6 +91,13 @@ def test_a_named_data_set_takes_the_place_of_the_table(task: Path, tmp_path: Pat
     other = write_parquet(tmp_path / "other.parquet", embedded(utterances(3)))
     results = run(task, tmp_path / "run", dataset=str(other))
     assert results["tasks"]["feel"]["n_items"] == 3
+
+
+def test_columns_without_a_table_are_refused(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVEMO_DATASET", str(tmp_path))
+    task.write_text(TASK.replace("path: data/t.csv, ", ""))
+    with pytest.raises(ReleaseError, match=r"feel: its dataset has columns and no path; .* --dataset"):
+        run(task, tmp_path / "run")
 
 
 def test_the_record_of_a_run_begins_it_again(task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,7 @@ def write_parquet(file: Path, rows: Rows, features: Any = None, group: int = 2) 
 
 
 def write_tar(file: Path, samples: Mapping[str, bytes]) -> Path:
-    with tarfile.open(file, "w") as tar:
+    with tarfile.open(file, "w:gz" if file.suffix == ".gz" else "w") as tar:
         for name, data in samples.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)

@@ -86,7 +86,7 @@ def _condition_lines(proposal: Proposal) -> list[str]:
 
 def _message_lines(proposal: Proposal) -> list[str]:
     shown = []
-    if proposal.column("sound") or proposal.column("video"):
+    if _shows_clip(proposal):
         shown.append("{type: clip}")
     elif proposal.column("text"):
         shown.append(_text_block('The speaker says: "{{ turn.text }}"'))
@@ -96,6 +96,14 @@ def _message_lines(proposal: Proposal) -> list[str]:
     return [f"- {{role: user, content: [{', '.join(shown)}]}}"]
 
 
+def _shows_clip(proposal: Proposal) -> bool:
+    return proposal.column("sound") is not None or proposal.column("video") is not None
+
+
+def _has_history(proposal: Proposal) -> bool:
+    return proposal.column("dialogue") is not None or proposal.column("turns") is not None
+
+
 def _text_block(text: str) -> str:
     return f"{{type: text, text: {json.dumps(text)}}}"
 
@@ -103,7 +111,8 @@ def _text_block(text: str) -> str:
 def _question_text(proposal: Proposal) -> str:
     own = f'{{{{ row["{proposal.question_column}"] }}}} ' if proposal.question_column else ""
     if proposal.question == "label":
-        asked = own or f"Which {proposal.noun} does the speaker express? "
+        last = " of this last clip" if _has_history(proposal) and _shows_clip(proposal) else ""
+        asked = own or f"Which {proposal.noun} does the speaker{last} express? "
         return asked + "Answer with one of {{ labels | join(', ') }}, and nothing else."
     if proposal.question == "choice":
         what = "of these recordings" if proposal.clips_as_choices else "of these"

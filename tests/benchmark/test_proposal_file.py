@@ -77,6 +77,12 @@ def test_a_single_label_is_completed_and_the_comment_asks_for_the_others(tmp_pat
     assert "name all labels here" in text
 
 
+def test_a_turn_of_a_dialogue_is_asked_about_as_the_last_clip(tmp_path: Path) -> None:
+    row = {"wav": "a.wav", "emotion": "joy", "conv_id": "c"}
+    _, text = write(tmp_path, {}, row, {**row, "emotion": "fear"})
+    assert "Which emotion does the speaker of this last clip express?" in text
+
+
 def test_a_table_of_words_alone_shows_them_in_the_question(tmp_path: Path) -> None:
     task, _ = write(tmp_path, {}, {"text": "Oh!", "emotion": "joy"}, {"text": "Ah.", "emotion": "fear"})
     shown = [block.text for block in task.spec.messages[0].content if isinstance(block, TextTemplate)]

@@ -16,6 +16,7 @@ from avemo_harness.text import printable_lines
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "evaluate a model on tasks (the default when flags come first)"),
     "ls": ("tasks", "list tasks, models, scorers, recognisers, judges, extractors or corpora"),
+    "new": ("new", "propose a task for a data set: `new task NAME --from DATA` writes its YAML"),
     "show": ("tasks", "print a task: its settings, and the messages that a model gets"),
     "validate": ("tasks", "check task YAMLs"),
     "requests": ("requests", "write what would be asked as files, for `--model replies` to score the answers"),

@@ -47,7 +47,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-_OUTPUT_OPTIONS = ("output_path", "out", "bundle", "figures", "figure", "json", "html", "write_kept", "report")
+_OUTPUT_OPTIONS = ("output_path", "out", "bundle", "figures", "figure", "json", "html", "write_kept", "report", "save")
 """Options that say where something is written, as `argparse` names them."""
 _MAIN_OUTPUT_OPTIONS = ("output_path", "out")
 """Those that also move what a command otherwise writes beside what it reads."""

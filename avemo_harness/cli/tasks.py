@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.cli.options import DATA_OPTIONS, Command, add_overrides, given_options
-from avemo_harness.cli.output import show
-from avemo_harness.errors import TaskError
+from avemo_harness.cli.output import say, show
+from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.registry import Registry, describe_arguments, first_sentence, load_object
 from avemo_harness.text import printable
 
 if TYPE_CHECKING:
-    from avemo_harness.benchmark.release import Clip
-    from avemo_harness.benchmark.request import Request
     from avemo_harness.benchmark.task_file import Task
     from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.run.task_check import TaskCheck
 
 LS_HELP = """\
 List tasks and groups, models, scorers, recognizers, judges, extractors or corpora; what packages add with them.
@@ -157,12 +156,17 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("task", help="a task's name or the path of its YAML")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
-    parser.add_argument("--n", type=int, default=0, metavar="N", help="print the messages of the first N questions")
+    parser.add_argument(
+        "--n", type=int, default=0, metavar="N", help="print the messages and name the clips of the first N questions"
+    )
+    parser.add_argument("--save", metavar="DIR", help="write the clips of these questions there, to play them")
     _add_include_path(parser)
     add_overrides(parser.add_argument_group("which questions"), RunConfig, *DATA_OPTIONS)
 
 
 def execute_show(args: argparse.Namespace) -> int:
+    if args.save is not None and not args.n:
+        raise UsageError("--save writes the clips of questions; say of how many with --n N")
     for task in _task_library(args).load([args.task]):
         print(f"{task.name}  version {task.spec.version}  digest {task.digest[:12]}")
         if args.resolved:
@@ -170,7 +174,11 @@ def execute_show(args: argparse.Namespace) -> int:
         elif not args.n:
             print(json.dumps(task.spec.model_dump(mode="json", exclude_none=True), indent=1, ensure_ascii=False))
     if args.n:
-        _print_questions(args)
+        from avemo_harness.cli.questions import print_questions
+        from avemo_harness.run.config import RunConfig
+
+        save = None if args.save is None else Path(args.save)
+        print_questions(args.task, args.n, given_options(args, RunConfig), save=save)
     return 0
 
 
@@ -196,57 +204,24 @@ def _leaves(values: Any, path: tuple[str | int, ...]) -> list[tuple[tuple[str | 
     return [(path, values)]
 
 
-def _print_questions(args: argparse.Namespace) -> None:
-    """Print what any model would be asked: the messages are the same for all."""
-    import tempfile
+VALIDATE_HELP = """\
+Check task YAMLs: every problem of a file at once, with file, line, key and the nearest valid name.
 
-    from avemo_harness.run.config import RunConfig
-    from avemo_harness.run.prepare import prepare
-    from avemo_harness.run.requests import Anyone
-
-    asked = {"model": "random", "tasks": [args.task], **given_options(args, RunConfig)}
-    config = RunConfig.from_mapping(asked, "command line")
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(config, output_path=folder, model=Anyone())
-        questions = [question for unit in prepared.units for question in unit.questions]
-        for question in questions[: args.n]:
-            request = question.builder.request(question.item)
-            show(f"\n{question.item.item_id}  gold: {question.item.gold or '-'}")
-            _print_messages(request)
-
-
-def _print_messages(request: Request) -> None:
-    from avemo_harness.benchmark.request import Text
-
-    for message in request.messages:
-        for block in message.content:
-            what = block.text.removeprefix("\n") if isinstance(block, Text) else _clip_facts(block)
-            show(f"  {message.role:<9} {what}")
-
-
-def _clip_facts(clip: Clip) -> str:
-    from avemo_harness import media
-
-    info = media.probe(clip.read())
-    parts = [f"clip {clip.sha256[:12]}"]
-    if info.video:
-        parts.append(f"{info.video.width}x{info.video.height}, {info.video.fps:g} fps, {info.video.duration_s:.2f} s")
-    if info.sound:
-        parts.append(f"sound {info.sound.rate} Hz, {info.sound.duration_s:.2f} s")
-    return f"[{'; '.join(parts)}]"
-
-
-VALIDATE_HELP = (
-    """Check task YAMLs: every problem of a file at once, with file, line, key and the nearest valid name."""
-)
+With --data also what they name: columns and labels of up to 100,000 rows, and the first 50 questions with their
+recordings. Every problem is told at once with its row; where there is none, how much would be asked.
+"""
 
 
 def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.run.config import RunConfig
+
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="tasks, groups or YAML paths; none means all")
     _add_include_path(parser)
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of a task YAML for editors and stop"
     )
+    parser.add_argument("--data", action="store_true", help="also read the rows that the tasks ask about")
+    add_overrides(parser.add_argument_group("what --data reads"), RunConfig, "dataset", "media_root")
 
 
 def execute_validate(args: argparse.Namespace) -> int:
@@ -271,8 +246,42 @@ def execute_validate(args: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     if problems:
         return 2
+    if args.data and not _check_data(args, files):
+        return 2
     print(f"{len(files)} task{'s are' if len(files) != 1 else ' is'} valid")
     return 0
+
+
+def _check_data(args: argparse.Namespace, files: Sequence[Path]) -> bool:
+    """Print what the data of tasks hold, and what is wrong with them; False where anything is."""
+    from avemo_harness.run.config import RunConfig
+    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.task_check import check_task
+
+    names = list(map(str, files))
+    asked = {**given_options(args, RunConfig), "model": "requests", "tasks": names}
+    config = RunConfig.from_mapping(asked, "command line")
+    releases = RunReleases(config, say)
+    fine = True
+    for task in _task_library(args).load(names):
+        found = check_task(task.spec, releases)
+        for problem in found.problems:
+            own = problem if problem.startswith(f"{task.name}: ") else f"{task.name}: {problem}"
+            print(printable(own), file=sys.stderr)
+        fine = fine and not found.problems
+        if not found.problems:
+            _print_counts(task, found)
+    return fine
+
+
+def _print_counts(task: Task, found: TaskCheck) -> None:
+    from avemo_harness.benchmark.planning import describe_not_asked
+
+    answers = ", ".join(f"{answer} {count:,}" for answer, count in sorted(found.answers.items()))
+    questions = f"{found.items:,} question{'' if found.items == 1 else 's'}{f' ({answers})' if answers else ''}"
+    show(f"{task.name}: {questions}; the first {found.made} can be asked")
+    if found.not_asked:
+        show(f"  not asked: {describe_not_asked(found.not_asked, task.spec.condition.name)}")
 
 
 COMMANDS = {

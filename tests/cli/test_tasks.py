@@ -14,6 +14,7 @@ from support.corpus_trees import write_clip
 from support.imports import import_corpus
 from support.packages import write_package
 from support.releases import write_text_release, write_text_task
+from support.sound_files import sound_file
 from support.waiting import PATIENCE_S
 
 from avemo_harness import media
@@ -115,7 +116,25 @@ def test_clips_are_shown_by_their_facts(tmp_path: Path, capsys: pytest.CaptureFi
     turn = Turn(0, "user", "s", "Hello.", "happy", clip=clip)
     write_release(tmp_path / "data", "demo", {"test": [Dialogue("d", "test", "en", "CC0-1.0", (turn,))]})
     assert main(["show", "demo_video_only", "--n", "1", "--dataset", str(tmp_path / "data")]) == 0
-    assert "64x48, 25 fps, 2.00 s; sound 16000 Hz, 2.00 s]" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "; dialogue d, turn 0 under video_only; 64x48, 25 fps, 2.00 s; sound 16000 Hz, 2.00 s]" in said
+
+
+def test_the_clips_of_shown_questions_are_saved_as_the_model_gets_them_to_be_played(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = sound_file("wav", np.zeros(8_000, np.float32))
+    earlier, asked = (Turn(t, "user", "s", "Hello.", "happy", clip=Clip.from_bytes(sound)) for t in (0, 2))
+    turns = (earlier, Turn(1, "assistant", "a", "Yes?"), asked)
+    write_release(tmp_path / "data", "demo", {"test": [Dialogue("../d", "test", "en", "CC0-1.0", turns)]})
+    command = ["show", "demo_audio_only", "--dataset", str(tmp_path / "data"), "--save", str(tmp_path / "clips")]
+    assert main(command) == 2
+    assert "say of how many with --n N" in capsys.readouterr().err
+    assert main([*command, "--n", "2"]) == 0
+    names = ["..-d-0-1.wav", "..-d-2-1.wav", "..-d-2-2.wav"]
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == names
+    assert all((tmp_path / "clips" / name).read_bytes() == sound for name in names)
+    assert f"sound 16000 Hz, 0.50 s] -> {tmp_path}/clips/{names[0]}\n" in capsys.readouterr().out
 
 
 def test_the_doctor_finds_everything_that_a_run_needs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ def test_only_a_checkpoint_with_a_talker_offers_replies(qwen3: Tiny, tmp_path: P
     config = json.loads((mute / "config.json").read_text())
     (mute / "config.json").write_text(json.dumps({**config, "enable_audio_output": False}))
     silent = Tiny(mute, True, "").make()
-    assert silent.capabilities.outputs == {"label_text", "label_ranking"}
+    assert silent.capabilities.outputs == {"label_text", "label_ranking", "text"}
     answer = silent.generate([ask(D, output="reply")])[0]
     assert answer.text
     assert answer.speech is None

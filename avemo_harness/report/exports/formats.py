@@ -111,9 +111,9 @@ def setup_notes(run: ScoredRun, task: TaskSpec) -> str:
         parts.append({"generate": f"{named} generated", "rank": f"{named} ranked"}[task.output.method])
     if isinstance(task.output, ChoiceOutput):
         parts.append(f"options {task.output.order}")
-    # Those of a rubric hold a server's address; the grader's name and digests say what is to be known of them.
-    given = (scorer for scorer in task.scorers if scorer.parameters and scorer.name != RUBRIC)
-    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in given]
+    # A grader is named below, by what its results hold; its parameters may hold addresses.
+    told = [scorer for scorer in task.scorers if scorer.parameters and scorer.name != RUBRIC]
+    parts += [f"{scorer.name}: {_given(scorer.parameters)}" for scorer in told]
     judge = run.result.judge
     parts.append(f"judge={publishable(judge.name)} {judge.digest[:12]}" if judge and is_judged(task) else "judge=none")
     if (grader := run.result.tasks[task.task].grader) is not None:

@@ -20,6 +20,9 @@ MAX_LABELS = 50
 MAX_NAME = 60
 """Characters of a label, or of the name of a speaker or dialogue."""
 
+MAX_RATING = 1e6
+"""Absolute value of a number above which it is no rating, but counts or names something."""
+
 NAMES: Mapping[str, tuple[str, ...]] = {
     "sound": ("audio", "wav", "sound", "speech", "voice", "path", "file"),
     "video": ("video", "mp4", "clip", "path", "file"),
@@ -200,10 +203,12 @@ def _values_fit(role: str, column: SeenColumn) -> bool:
     if role == "choices":
         entries = column.entries
         fits = entries is not None and entries.kind in ("text", "sound", "video")
-        return fits and all(len(value) >= 2 for value in column.values)
+        return fits and all(isinstance(value, list | tuple) and len(value) >= 2 for value in column.values)
     if role == "label" and column.kind != "class":
         whole = column.kind != "number" or all((as_number(text) or 0) % 1 == 0 for text in texts)
         return whole and len(set(texts)) <= MAX_LABELS and all(0 < len(text) <= MAX_NAME for text in texts)
+    if role == "answer" and column.kind == "number":
+        return all(abs(as_number(text) or 0) <= MAX_RATING for text in texts)
     if role == "role":
         named = column.classes or texts
         return set(named) <= {"user", "assistant"}

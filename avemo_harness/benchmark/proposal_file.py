@@ -50,11 +50,11 @@ def task_yaml(name: str, dataset: Mapping[str, str], proposal: Proposal, origin:
 def scalar(text: str) -> str:
     """A text as YAML: plain where it is a plain word to every reader of YAML, else in double quotes.
 
-    >>> print(scalar("joy"), scalar("no"), scalar("3"), scalar("a: b"))
-    joy "no" "3" "a: b"
+    >>> print(scalar("joy"), scalar("no"), scalar(".3"), scalar("a: b"), scalar("../a.csv"))
+    joy "no" ".3" "a: b" ../a.csv
     """
-    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", text, re.ASCII) is not None
-    word = text.lower() in ("y", "n", "yes", "no", "on", "off", "true", "false", "null", ".inf", ".nan")
+    plain = re.fullmatch(r"(\.{1,2}/|[A-Za-z_/])[\w./-]*", text, re.ASCII) is not None
+    word = text.lower() in ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
     # JSON is YAML, but for characters beyond U+FFFF, which it would write as two halves.
     return text if plain and not word else json.dumps(text, ensure_ascii=not text.isprintable())
 

@@ -155,6 +155,10 @@ def test_class_numbers_are_counted_by_the_names_of_the_classes() -> None:
     assert found.seen == {"joy": 2, "anger": 1}
 
 
+def test_numbers_beyond_any_scale_are_no_ratings() -> None:
+    assert "answer" not in columns(propose({}, [{"wav": "a.wav", "answer": 2.0**53}]))
+
+
 def test_long_texts_are_no_labels() -> None:
     assert "label" not in columns(propose({}, [{"wav": "a.wav", "emotion": "She sounds as if " * 9}]))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from datasets import Audio, ClassLabel, Features, Value, Video
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.any_table import FEATURES, ROWS
 
@@ -110,6 +110,8 @@ def test_any_text_is_the_same_after_it_was_written_and_read(
     assert not document.problems
 
 
+@example({"": {"0": {"_type": "Audio"}}}, [])
+@example({"emotion": {"feature": {"_type": "Audio"}, "_type": "List"}}, [{"emotion": False}])
 @given(FEATURES, ROWS)
 def test_whatever_a_table_holds_the_task_that_is_written_is_valid(
     tmp_path_factory: pytest.TempPathFactory, features: dict[str, Any], rows: list[dict[str, Any]]

@@ -65,7 +65,8 @@ def test_clips_of_an_imported_corpus_are_found_under_the_media_root(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus = tmp_path / "corpus"
-    write_clip(corpus / "a.mp4", 0.4, 0)
+    # A clip of no other test: one that was put under the condition before would be found in the cache.
+    write_clip(corpus / "a.mp4", 0.52, 9)
     (corpus / "clips.csv").write_text("path,emotion,speaker\na.mp4,sad,Ann\n")
     import_corpus("folder", corpus, tmp_path / "release")
     command = ["show", "singleturn_synthetic_video_only", "--n", "1", "--dataset", str(tmp_path / "release")]

@@ -142,7 +142,7 @@ class ImportedCorpus:
 Labels = Literal["four", "all"]
 LABELS_HELP = (
     "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
-    "by its label_map (default: four)"
+    "by its label_map"
 )
 BY_DEFAULT: Mapping[str, str] = {"labels": "four"}
 """Options that import records leave out at these values, since they came after releases had been imported."""

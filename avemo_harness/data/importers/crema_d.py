@@ -71,7 +71,7 @@ class CremaDOptions:
         default="intended",
         metadata=option(
             "the emotion that the actor was asked for, or the one most raters of voice and face chose; of the "
-            "benchmark's four, or with all and all-votes of the corpus' six in its own words (default: intended)"
+            "benchmark's four, or with all and all-votes of the corpus' six in its own words"
         ),
     )
     test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))

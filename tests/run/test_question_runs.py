@@ -23,7 +23,8 @@ from avemo_harness.benchmark.request import Request
 from avemo_harness.errors import TaskError, UsageError
 from avemo_harness.models import load_class
 from avemo_harness.report.compare import compare_runs
-from avemo_harness.report.exports.formats import Publication, setup_notes, spreadsheet
+from avemo_harness.report.exports import Publication
+from avemo_harness.report.exports.formats import setup_notes, spreadsheet
 from avemo_harness.report.html.page import write_report
 from avemo_harness.report.scored_run import read_scored_run
 
@@ -85,6 +86,7 @@ def test_a_page_shows_each_option_with_the_right_and_the_chosen_letter(bench: Qu
     assert '"kind": "choice"' in page or '"kind":"choice"' in page
     assert "A. " + OPTIONS[0] in page
     assert '"truth"' in page
+    assert '"values"' not in page
     assert f'"gold": "{OPTIONS[0]}"' in page or f'"gold":"{OPTIONS[0]}"' in page
 
 

@@ -121,9 +121,9 @@ FORMS = (
     st.sampled_from(("", "<think>Perhaps A, or B.</think>\n", " \n")),
 )
 def test_every_letter_is_read_in_every_form(which: tuple[int, int], form: str, before: str) -> None:
-    count, place = which
+    count, which_letter = which
     options = [f"number {index:02} of all" for index in range(count)]
-    assert read_choice(before + form.format(LETTERS[place]), options).label == LETTERS[place]
+    assert read_choice(before + form.format(LETTERS[which_letter]), options).label == LETTERS[which_letter]
 
 
 @given(st.text(max_size=200), st.integers(2, 26))
@@ -133,8 +133,8 @@ def test_whatever_is_said_a_letter_of_an_option_or_none_is_read(text: str, count
 
 
 @given(st.permutations(("laughter", "sobbing", "silence", "shouting")), st.integers(0, 3))
-def test_the_text_of_an_option_is_found_wherever_it_stands(options: list[str], place: int) -> None:
-    assert read_choice(f"I hear {options[place]} here.", options).label == LETTERS[place]
+def test_the_text_of_an_option_is_found_wherever_it_stands(options: list[str], chosen: int) -> None:
+    assert read_choice(f"I hear {options[chosen]} here.", options).label == LETTERS[chosen]
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,8 @@ class _Reader:
         text = publishable(said) if record and record.error else said
         unread = "missing" if record is None else "error" if record.error else "answered"
         more = len(text) - self.longest
-        values = line.values if line else {}
+        # Of a choice they only count for its metrics, and its options are shown.
+        values = line.values if line and not item.order else {}
         return {
             "task": number,
             "verdict": line.verdict if line else unread,

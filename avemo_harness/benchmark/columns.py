@@ -1,4 +1,4 @@
-"""Where a task's rows come from, and which columns of a table hold what."""
+"""Data set of a task, and the roles of a table's columns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ColumnsSpec(Spec):
     video: Column | None = None
     """Recording to see, with its sound unless `sound` names another."""
     text: Column | None = None
-    """What is said."""
+    """Transcript."""
     label: Column | None = None
     """The true label, in the words of the corpus; class numbers stand for their names."""
     answer: Column | None = None
@@ -52,7 +52,7 @@ class ColumnsSpec(Spec):
     choices: Column | None = None
     """The options of a choice: a list of texts, or of recordings."""
     speaker: Column | None = None
-    """Who speaks."""
+    """Name or number of the speaker."""
     dialogue: Column | None = None
     """Rows with the same value are turns of one dialogue; without it, each row is one."""
     turn: Column | None = None

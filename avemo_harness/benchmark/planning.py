@@ -137,7 +137,7 @@ def plan_items(task: TaskSpec, release: Release, seed: int = 0) -> Plan:
 
 
 def _truth(task: TaskSpec) -> str:
-    """What a turn needs to be asked, in words."""
+    """Ground truth that the task needs of a turn, in words."""
     if isinstance(task.output, LabelOutput):
         return "a label"
     return "choices and an answer" if isinstance(task.output, ChoiceOutput) else "an answer"
@@ -196,7 +196,7 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: i
                 condition=task.condition.name,
                 gold=LETTERS[order.index(int(gold))] if order and gold is not None else gold,
                 order=order,
-                choices=tuple(x if isinstance(x := turn.choices[place], str) else "" for place in order),
+                choices=tuple(x if isinstance(x := turn.choices[index], str) else "" for index in order),
             )
             yield item, left_out or _lacking(turn, needed)
 
@@ -218,7 +218,7 @@ def _gold(task: TaskSpec, turn: Turn, where: str) -> tuple[str | None, str | Non
     if isinstance(task.output, ChoiceOutput):
         _require(
             task,
-            turn.answer in [str(place) for place in range(len(turn.choices))],
+            turn.answer in [str(index) for index in range(len(turn.choices))],
             where,
             "the place of one of its choices",
             turn,

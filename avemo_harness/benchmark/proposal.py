@@ -58,7 +58,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "id": ("text", "number"),
 }
 _BY_KIND = frozenset({"sound", "video"})
-"""What a column is proposed for by the kind of its values, whatever its name."""
+"""Role of a column by the kind of its values, whatever its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ProposedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a task on a table could ask.
+    """Proposal of a task on a table.
 
     Args:
         columns: in the order of `ColumnsSpec`.
@@ -163,7 +163,7 @@ def _assign(roles: Iterable[str], columns: Sequence[SeenColumn]) -> _Found:
 
 
 def _score(role: str, column: SeenColumn) -> tuple[float, str] | None:
-    """How well a column fits a role, above 0, and what tells so; None where it does not."""
+    """Score of a column for a role, above 0, with the evidence; None where it does not fit."""
     if column.kind not in _KINDS[role] or not _values_fit(role, column):
         return None
     named = _named(role, column.name)
@@ -179,7 +179,7 @@ def _score(role: str, column: SeenColumn) -> tuple[float, str] | None:
 
 
 def _named(role: str, name: str) -> float:
-    """How well a name tells a role: from 1 for the likeliest name to 0 for one that tells nothing."""
+    """Score of a name for a role: from 1 for the likeliest name to 0 for one that tells nothing."""
     words = re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+", name)
     spelled = " ".join(words).lower()
     known = NAMES[role]
@@ -259,7 +259,7 @@ def _is_question(name: str) -> bool:
 
 
 def _count_labels(column: SeenColumn) -> dict[str, int]:
-    """How often each label was seen, class numbers by their names."""
+    """Counts of the labels that were seen, class numbers by their names."""
     counts: Counter[str] = Counter()
     for value in column.values:
         known = isinstance(value, int) and 0 <= value < len(column.classes)

@@ -278,14 +278,19 @@ def remote_parquet(repo: str, file: str) -> ParquetSource:
 
 def _spooled(clip: Clip, spool: Path) -> Clip:
     """The same clip, whose bytes are fetched once and then kept in a folder."""
-    return replace(clip, fetch=partial(_fetch_once, clip, spool / clip.sha256[:2] / clip.sha256))
+    return replace(clip, fetch=partial(fetch_once, spool / clip.sha256[:2] / clip.sha256, clip.read))
 
 
-def _fetch_once(clip: Clip, kept: Path) -> bytes:
+def fetch_once(kept: Path, fetch: Callable[[], bytes]) -> bytes:
+    """The bytes of a clip from the file that keeps them, which is written by the first fetch.
+
+    Raises:
+        MediaError: the file cannot be read, or the fetch fails.
+    """
     try:
         return kept.read_bytes()
     except FileNotFoundError:
-        data = clip.read()
+        data = fetch()
         write_atomically(kept, data)
         return data
     except OSError as error:

@@ -26,7 +26,7 @@ from avemo_harness.errors import MediaError
 
 
 def output_of(task: TaskSpec, item: Item) -> ModelOutput:
-    """What a model is asked for: of a choice, one of the letters of the item's options."""
+    """Output that a request asks of a model: of a choice, one of the letters of the item's options."""
     output = task.output
     if isinstance(output, ChoiceOutput):
         return LabelOutput(type="label", labels=tuple(LETTERS[: len(item.order)]), method=output.method)
@@ -188,7 +188,7 @@ def question_words(task: TaskSpec, release: Release, item: Item) -> str:
 
 
 def history_words(task: TaskSpec, release: Release, item: Item, own_replies: Mapping[int, str]) -> str:
-    """What was said before the asked turn, a line a turn; empty for a task that is asked without a history.
+    """Transcript of the history, a line a turn; empty for a task that is asked without one.
 
     Args:
         own_replies: the model's replies to earlier user turns, by turn, where these are the task's history.

@@ -14,6 +14,7 @@ from typing import Any
 
 from avemo_harness.benchmark.archives import Archive, open_archive
 from avemo_harness.benchmark.release import Clip, Stream
+from avemo_harness.benchmark.release_sources import fetch_once
 from avemo_harness.benchmark.text_tables import path_spellings
 from avemo_harness.errors import MediaError, ReleaseError, first_line
 from avemo_harness.files import read_file, write_atomically
@@ -68,6 +69,7 @@ class UnreadClip(Clip):
     """
 
     __slots__ = ("_known",)
+    _known: list[str]
 
     def __init__(self, name: str, fetch: Callable[[], bytes], streams: frozenset[Stream] | None = None) -> None:
         for key, value in (("name", name), ("fetch", fetch), ("streams", streams), ("_known", [])):
@@ -75,10 +77,9 @@ class UnreadClip(Clip):
 
     @property
     def sha256(self) -> str:
-        known: list[str] = self._known  # type: ignore[attr-defined]
-        if not known:
-            known.append(hashlib.sha256(self.fetch()).hexdigest())
-        return known[0]
+        if not self._known:
+            self._known.append(hashlib.sha256(self.fetch()).hexdigest())
+        return self._known[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +314,9 @@ class ClipMaker:
     def clip(self, recording: Recording, name: str) -> Clip:
         """A recording as it is. One that cannot be read is a clip whose reading fails: the error of what shows it."""
         if self.spool is not None:
-            recording = replace(recording, fetch=partial(_fetch_once, recording, self.spool))
+            digest_of_key = hashlib.sha256(recording.key.encode()).hexdigest()
+            kept = self.spool / digest_of_key[:2] / digest_of_key
+            recording = replace(recording, fetch=partial(fetch_once, kept, recording.fetch))
         fetch = partial(_named_fetch, recording, name)
         if self.lazy:
             return UnreadClip(name, fetch)
@@ -351,20 +354,6 @@ def _named_fetch(recording: Recording, name: str) -> bytes:
         return recording.fetch()
     except MediaError as error:
         raise MediaError(f"{name}: {error}") from error
-
-
-def _fetch_once(recording: Recording, spool: Path) -> bytes:
-    """The bytes of a recording, which are kept in a folder under its key."""
-    name = hashlib.sha256(recording.key.encode()).hexdigest()
-    kept = spool / name[:2] / name
-    try:
-        return kept.read_bytes()
-    except FileNotFoundError:
-        data = recording.fetch()
-        write_atomically(kept, data)
-        return data
-    except OSError as error:
-        raise MediaError(f"{kept}: the clip kept there cannot be read ({error.strerror}); delete it") from error
 
 
 def _joined(video: Recording, sound: Recording) -> Recording:

@@ -38,7 +38,7 @@ _ABSENT = object()
 
 @dataclass
 class _Problems:
-    """What is wrong with a table's rows, of which the first `MAX_LISTED` are kept."""
+    """Problems of a table's rows, of which the first `MAX_LISTED` are kept."""
 
     listed: list[str] = field(default_factory=list)
     count: int = 0
@@ -213,7 +213,7 @@ class RowReader:
         return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
     def _cell(self, column: str, values: Mapping[str, Any], where: str) -> Any:
-        """What a row has in a column; None where it has nothing."""
+        """Value of a row in a column; None where it has none."""
         text = self._texts.get(column)
         if text is None:
             return None

@@ -32,10 +32,10 @@ ScorerMetrics = Mapping[str, frozenset[str]]
 
 @runtime_checkable
 class ScorerRules(Protocol):
-    """What a context knows of scorers beside their metrics."""
+    """Rules of scorers beside the names of their metrics: a validation context that has them."""
 
     def problems(self, scorer: ScorerSpec, output_type: str) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Why a scorer cannot score answers of a type with its parameters: paths inside its spec, and sentences."""
+        """Problems of a scorer with a type of output or its own parameters: paths inside its spec, and sentences."""
         ...
 
 

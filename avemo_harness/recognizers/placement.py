@@ -24,7 +24,7 @@ _MOST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where labels lie in the plane of valence and arousal.
+    """Anchors of labels in the plane of valence and arousal.
 
     Args:
         anchors: of each emotion, on the unit scale.

@@ -128,7 +128,7 @@ def check_rubrics(folder: Path, named: NamedGrader, releases: Releases) -> None:
     """
     for task in graded_tasks(folder, named):
         if items := read_items(folder, task.spec.task):
-            _told(task, releases.load(task.spec), items[0], "", {})
+            _grader_prompt(task, releases.load(task.spec), items[0], "", {})
 
 
 def grade_answers(
@@ -258,8 +258,8 @@ def describe_grader(task: GradedTask, model: OmniModel) -> Grader:
     )
 
 
-def _told(task: GradedTask, release: Release, item: Item, answer: str, own_replies: Mapping[int, str]) -> str:
-    """What a grader is told of an answer."""
+def _grader_prompt(task: GradedTask, release: Release, item: Item, answer: str, own_replies: Mapping[int, str]) -> str:
+    """Prompt of a grader: the filled rubric and the form of its answer."""
     dialogue = release.dialogue(item.dialogue_id)
     values = {
         "question": question_words(task.spec, release, item),
@@ -343,7 +343,7 @@ class _Grading:
                 if (grade := known.get((*response.item_key, digest, number))) is None or grade.grade is None
             ]
             if missing:
-                told = _told(task, self.release, item, _words(response.text), self._own_replies(item))
+                told = _grader_prompt(task, self.release, item, _words(response.text), self._own_replies(item))
                 messages = (Message("user", (Text(told),)),)
                 for number in missing:
                     key = request_key(self.grader.identity, messages, _TEXT, rubric.generation, number)

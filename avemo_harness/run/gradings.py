@@ -37,7 +37,7 @@ def answer_digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What a grader said of one sample of an answer.
+    """Grade of one sample of an answer.
 
     Args:
         key: of the request; equal requests share a grade.

@@ -129,7 +129,7 @@ def _train_part(releases: Iterable[Release], media_root: str | None) -> str:
 
 
 def _candidates(folder: Path, named: str | None, of_people: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
-    """Where a judge may be named, and which one is named there, the first to be asked first."""
+    """Places that may name a judge, in order of precedence, with the judge that each names."""
     yield "", named
     before = chosen_judgements(folder)
     if before is not None and not _was_usual(before, of_people):

@@ -38,7 +38,7 @@ MAX_QUESTIONS = 50
 
 @dataclass(frozen=True, slots=True)
 class TaskCheck:
-    """What was found in the data of a task.
+    """Problems and counts of a task's data.
 
     Args:
         problems: sentences; what is counted below holds where there are none.
@@ -161,7 +161,7 @@ def _nothing_to_ask(task: TaskSpec, not_asked: Mapping[str, int]) -> str:
 
 
 def _question_problems(task: TaskSpec, release: Release, items: Sequence[Item]) -> Iterator[str]:
-    """What keeps questions from being made: recordings, their streams, templates."""
+    """Problems of recordings, their streams and templates, from building the requests."""
     conditions = ConditionCache(files.cache_dir() / "conditions")
     builder = RequestBuilder(task, release, conditions, task.generation, {}, 0)
     decoded: set[str] = set()

@@ -83,7 +83,7 @@ def read_choice(text: str, options: Sequence[str]) -> ParsedLabel:
     bare = _PUNCTUATION.sub("", words)
     if len(bare) == 1 and bare.isascii() and bare.isalpha():
         return _letter(bare.upper(), letters, "exact")
-    repeated = [place for place, option in enumerate(options) if option and _folded(option) == _folded(words)]
+    repeated = [index for index, option in enumerate(options) if option and _folded(option) == _folded(words)]
     if len(repeated) == 1:
         return ParsedLabel(letters[repeated[0]], "the text of an option")
     announced = list(_announced(words, len(options)))
@@ -144,15 +144,15 @@ def _announced(words: str, options: int) -> Iterator[set[str]]:
 
 def _mentioned(words: str, options: int) -> set[str]:
     """The letters that an answer names anywhere, but for those that it denies."""
-    places = [(found.start(1), found.end(1), found[1]) for found in _LETTER.finditer(words)]
-    places = [place for place in places if not _ARTICLE.match(words, place[0])]
+    mentions = [(found.start(1), found.end(1), found[1]) for found in _LETTER.finditer(words)]
+    mentions = [mention for mention in mentions if not _ARTICLE.match(words, mention[0])]
     for found in _MARKED.finditer(words):
         which = found.lastindex or 0
-        places.append((found.start(which), found.end(which), found[which].upper()))
-    places += [(found.start(), found.end(), _letter_of(found, options)) for found in _ORDINAL.finditer(words)]
+        mentions.append((found.start(which), found.end(which), found[which].upper()))
+    mentions += [(found.start(), found.end(), _letter_of(found, options)) for found in _ORDINAL.finditer(words)]
     return {
         letter
-        for start, end, letter in places
+        for start, end, letter in mentions
         if not _DENIED_BEFORE.search(words, max(0, start - 40), start) and not _DENIED_BEHIND.match(words, end)
     }
 
@@ -161,11 +161,11 @@ def _letter_of(ordinal: re.Match[str], options: int) -> str:
     """The letter of the option that is named by its place; one that there is not where no option has it."""
     word, number, chinese = ordinal.groups()
     if word is not None:
-        place = options - 1 if word.lower() == "last" else _ORDINALS.index(word.lower())
+        index = options - 1 if word.lower() == "last" else _ORDINALS.index(word.lower())
     else:
         written = number or chinese
-        place = (int(written) if written.isdigit() else _CHINESE.index(written) + 1) - 1
-    return LETTERS[place] if 0 <= place < len(LETTERS) else "?"
+        index = (int(written) if written.isdigit() else _CHINESE.index(written) + 1) - 1
+    return LETTERS[index] if 0 <= index < len(LETTERS) else "?"
 
 
 def _folded(text: str) -> str:
@@ -176,12 +176,12 @@ def _repeated(words: str, options: Sequence[str]) -> set[int]:
     """Places of the options whose texts stand in an answer as whole words, and in no longer option that does too."""
     told = f" {_folded(words)} "
     folded = [_folded(option) for option in options]
-    found = {place for place, option in enumerate(folded) if option and f" {option} " in told}
+    found = {index for index, option in enumerate(folded) if option and f" {option} " in told}
     left = told
-    for place in sorted(found, key=lambda place: -len(folded[place])):
-        if f" {folded[place]} " not in left:
-            found.discard(place)
-        left = left.replace(f" {folded[place]} ", " | ")
+    for index in sorted(found, key=lambda index: -len(folded[index])):
+        if f" {folded[index]} " not in left:
+            found.discard(index)
+        left = left.replace(f" {folded[index]} ", " | ")
     denied = {
         p for p in found if re.search(rf"\b(?:not|never|no|n t|isn t) (?:a |an |the )?{re.escape(folded[p])} ", told)
     }

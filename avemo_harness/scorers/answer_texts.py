@@ -79,7 +79,7 @@ def _value(figure: str) -> float:
 
 @dataclass(frozen=True)
 class TextMatching:
-    """What a text and the true one may differ in and still be equal, beside white space.
+    """Differences between a text and the true one, beside white space, that do not count.
 
     Args:
         ignore_case: capital and small letters.

@@ -102,7 +102,7 @@ class Rubric:
 
     @property
     def demand(self) -> str:
-        """What a grader is told below the rubric: the form of its answer."""
+        """Form of the answer, which stands below the rubric."""
         low, high = self.scale
         return (
             'Answer with one JSON object and nothing else: {"reason": "...", "grade": N}, where the reason is at most '

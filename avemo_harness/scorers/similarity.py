@@ -104,7 +104,7 @@ def load_similarity(arguments: Similarity) -> Compute:
     def compute(answer: str, truth: str) -> float:
         try:
             found = module.compute(predictions=[answer], references=[truth], **arguments.settings)
-        except Exception as error:
+        except Exception as error:  # the metric is its author's code
             raise UsageError(f"text_similarity: {name} failed ({first_line(error)})") from error
         return _number_of(found or {}, arguments)
 

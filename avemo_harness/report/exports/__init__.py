@@ -20,7 +20,7 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """Where results are published."""
+    """Addresses under which results are published."""
 
     model_id: str | None = field(default=None, metadata=option("the model on the Hub", metavar="OWNER/NAME"))
     dataset_id: str | None = field(

@@ -215,7 +215,7 @@ def test_a_table_of_a_corpus_is_validated_and_shown_where_it_is(
     tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_corpus(tmp_path / "data")
-    words = ["voices_audio", "--include_path", str(tasks), "--dataset", f"voices={folder}"]
+    words = ["voices_audio", "--include_path", str(tasks), "--dataset", str(folder)]
     assert main(["validate", *words, "--data"]) == 0
     assert "6 questions (angry 2, happy 2, sad 2)" in capsys.readouterr().out
     assert main(["show", *words, "--n", "1"]) == 0

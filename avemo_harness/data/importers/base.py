@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, Protocol, TypeVar
@@ -16,6 +16,8 @@ from avemo_harness.registry import hint
 MULTI_TURN, SINGLE_TURN = "multiturn_real", "singleturn_synthetic"
 """The configs that are read by the tasks of real dialogues, and by those of single turns: clips that stand alone go
 there, real ones too."""
+CONVERSATIONS = "conversations"
+"""The config of conversations of several people, of which nobody is the assistant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +68,45 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class FoundTurn:
-    """A turn before its clip has been looked at. `emotion` is a label of the release, or None."""
+    """A turn before its clip has been looked at. `emotion` is a label of the release, or None.
+
+    Args:
+        recording: None for a turn of which there are words alone.
+    """
 
     role: Role
     speaker_id: str
     text: str
     emotion: str | None
-    recording: ClipSource
+    recording: ClipSource | None
+
+
+IfDamaged = Literal["leave out", "keep words"]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDialogue:
-    """A dialogue before its clips have been looked at; single clips are dialogues of one turn."""
+    """A dialogue before its clips have been looked at; single clips are dialogues of one turn.
+
+    Args:
+        if_damaged: what becomes of it where a clip turns out to be damaged: it is left out, or that turn has its words
+            alone, so that the others keep what was said before them.
+    """
 
     dialogue_id: str
     part: Part
     turns: tuple[FoundTurn, ...]
+    if_damaged: IfDamaged = "leave out"
+
+    @property
+    def recordings(self) -> tuple[ClipSource, ...]:
+        """The clips that its turns have."""
+        return tuple(turn.recording for turn in self.turns if turn.recording is not None)
+
+    def is_usable(self, checked: Collection[str]) -> bool:
+        """Tell whether it is kept where only clips of these names can be used."""
+        usable = [clip.name in checked for clip in self.recordings]
+        return any(usable) if self.if_damaged == "keep words" else all(usable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +169,7 @@ LABELS_HELP = (
     "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
     "by its label_map"
 )
-BY_DEFAULT: Mapping[str, str] = {"labels": "four"}
+BY_DEFAULT: Mapping[str, str] = {"labels": "four", "dialogues": "segments"}
 """Options that import records leave out at these values, since they came after releases had been imported."""
 
 TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"

@@ -14,7 +14,9 @@ _HERE = "avemo_harness.data.importers"
 IMPORTERS = {
     "crema-d": (f"{_HERE}.crema_d", "CremaDOptions", "find_crema_d"),
     "folder": (f"{_HERE}.folder", "FolderOptions", "find_folder"),
+    "iemocap": (f"{_HERE}.iemocap", "IemocapOptions", "find_iemocap"),
     "meld": (f"{_HERE}.meld", "MeldOptions", "find_meld"),
+    "msp-improv": (f"{_HERE}.msp_improv", "MspImprovOptions", "find_msp_improv"),
     "multidialog": (f"{_HERE}.multidialog", "MultiDialogOptions", "find_multidialog"),
     "ravdess": (f"{_HERE}.ravdess", "RavdessOptions", "find_ravdess"),
 }

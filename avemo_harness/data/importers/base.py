@@ -188,8 +188,11 @@ def alternating_turns(
     return tuple(FoundTurn(roles[index % 2], *utterance) for index, utterance in enumerate(utterances))
 
 
-def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[str, Part]:
+def parts_of_speakers(speakers: Iterable[str], test_speakers: str, what: str = "speaker") -> Mapping[str, Part]:
     """The part of each speaker: test for those that are listed, train for the others; test for all if none is listed.
+
+    Args:
+        what: those whom the parts keep apart, such as ``session``; the option is ``test_<what>s``.
 
     Raises:
         UsageError: there is no such speaker, or nobody is left for training.
@@ -201,9 +204,9 @@ def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[st
     listed = [name.strip() for name in test_speakers.split(",") if name.strip()]
     for name in listed:
         if name not in known:
-            raise UsageError(f"test_speakers: there is no speaker {name!r}{hint(name, known)}")
+            raise UsageError(f"test_{what}s: there is no {what} {name!r}{hint(name, known)}")
     if listed and set(listed) == set(known):
-        raise UsageError("test_speakers: nobody is left for training; leave the option out to test on all speakers")
+        raise UsageError(f"test_{what}s: nobody is left for training; leave the option out to test on all {what}s")
     return {name: "test" if name in listed or not listed else "train" for name in known}
 
 

@@ -33,7 +33,7 @@ def test_names_globs_and_groups_stand_for_tasks_each_once() -> None:
         "demo_video_only",
         "demo_reply",
     ]
-    assert len(library.load(["*_full_av"])) == 4
+    assert len(library.load(["multiturn_*_full_av"])) == 2
 
 
 def test_a_path_is_a_task_and_an_included_folder_adds_its_own(folder: Path) -> None:

@@ -259,8 +259,12 @@ def _conversations(
     """Every conversation with all of its utterances; those without a clip of their own have their words alone."""
     spelling: dict[str, str] = {}
     for (part, number), talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
-        turns = []
+        turns, numbers = [], set()
         for line in talk:
+            if line.number in numbers:
+                dropped["utterances that a table has twice"] += 1
+                continue
+            numbers.add(line.number)
             reason = _why_silent(line, overlong)
             if reason is not None:
                 dropped[f"{reason}, whose words stand in their conversation"] += 1

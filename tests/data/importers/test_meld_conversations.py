@@ -87,6 +87,14 @@ def test_words_that_were_read_in_the_wrong_encoding_are_restored(tmp_path: Path)
     assert imported(corpus, tmp_path / "out").dialogues["test"][0].turns[0].text == "It’s me."
 
 
+def test_an_utterance_that_a_table_has_twice_is_one_turn(corpus: Path, tmp_path: Path) -> None:
+    table = corpus / "test_sent_emo.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
+    found = imported(corpus, tmp_path / "out")
+    assert (len(said(found)["meld-test-0000"]), left_out(found)) == (4, {"utterances that a table has twice": 1})
+
+
 def test_a_conversation_of_damaged_clips_alone_is_left_out(corpus: Path, tmp_path: Path) -> None:
     (corpus / "output_repeated_splits_test" / "dia3_utt0.mp4").write_bytes(b"no clip")
     found = imported(corpus, tmp_path / "out")

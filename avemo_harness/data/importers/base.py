@@ -210,6 +210,17 @@ def parts_of_speakers(speakers: Iterable[str], test_speakers: str, what: str = "
     return {name: "test" if name in listed or not listed else "train" for name in known}
 
 
+def share_of_votes(votes: Mapping[bool, int]) -> str:
+    """A sentence on the share of single raters' votes that are for the label that most of them gave.
+
+    >>> share_of_votes({True: 3, False: 1})
+    'single raters chose the label of most in 75.0 % of 4 votes, their own among them'
+    """
+    count = sum(votes.values())
+    share = votes.get(True, 0) / count
+    return f"single raters chose the label of most in {100 * share:.1f} % of {count:,} votes, their own among them"
+
+
 MAX_SEGMENT_TURNS, MIN_SEGMENT_TURNS = 5, 3
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from avemo_harness.benchmark.text_tables import decode_text
@@ -19,6 +19,7 @@ from avemo_harness.data.importers.base import (
     Labels,
     ReadFile,
     parts_of_speakers,
+    share_of_votes,
 )
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, by_stem, record_file
@@ -39,6 +40,20 @@ _DIALOGUE = re.compile(r"Ses0([1-5])[FM]_(?:impro|script)\w+")
 _LINE = re.compile(r"\[(\d+\.\d+) - (\d+\.\d+)\]\t(\w+)\t(\w+)\t\[.*\]")
 """Start and end in seconds, utterance, label; behind them stand valence, activation and dominance."""
 _UTTERANCE = re.compile(r"(Ses0[1-5][FM]_\w+)_([FM])\w{3}")
+_VOTE = re.compile(r"C-E\d+:\t(\w+);.*")
+"""A rater's choice, the first of those who gave several; C-F1 and C-M1 are what actors say of themselves."""
+_VOTES = {
+    "neutral": "neu",
+    "happiness": "hap",
+    "excited": "exc",
+    "anger": "ang",
+    "sadness": "sad",
+    "frustration": "fru",
+    "surprise": "sur",
+    "fear": "fea",
+    "disgust": "dis",
+    "other": "oth",
+}
 _SAID = re.compile(r"(Ses0[1-5][FM]_\w+_[FM]\w{3}) \[[\d.]+-[\d.]+\]:(.*)")
 
 
@@ -60,12 +75,14 @@ class _Line:
     Args:
         name: such as ``Ses01F_impro01_M003``; the second letter is the speaker's, the first says whose markers were
             recorded.
+        votes: the raters' labels.
     """
 
     start_s: float
     end_s: float
     name: str
     label: str
+    votes: tuple[str, ...]
 
 
 def find_iemocap(source: Source, options: IemocapOptions) -> FoundCorpus:
@@ -111,7 +128,15 @@ def find_iemocap(source: Source, options: IemocapOptions) -> FoundCorpus:
             f"{source}: none of {count:,} utterances has its sound; expected "
             "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav and its like"
         )
-    return FoundCorpus(about, CONVERSATIONS, tuple(dialogues), names, left_out(dropped), tuple(read), _notes(talks))
+    return FoundCorpus(
+        about,
+        CONVERSATIONS,
+        tuple(dialogues),
+        names,
+        left_out(dropped),
+        tuple(read),
+        tuple(_notes(talks, about.label_map)),
+    )
 
 
 def _files_of_dialogues(names: Sequence[str], folder: str) -> dict[str, str]:
@@ -130,9 +155,13 @@ def _session(dialogue: str) -> str:
 
 
 def _lines(name: str, dialogue: str, text: str) -> list[_Line]:
-    """The utterances of a file of labels by their start; the raters' lines and comments are passed over."""
+    """The utterances of a file of labels by their start, each with its raters; comments are passed over."""
     found: dict[str, _Line] = {}
+    last = ""
     for number, row in enumerate(text.splitlines(), 1):
+        vote = _VOTE.fullmatch(row.rstrip())
+        if vote is not None and last and (label := _VOTES.get(vote[1].lower())):
+            found[last] = replace(found[last], votes=(*found[last].votes, label))
         if not row.startswith("["):
             continue
         match = _LINE.fullmatch(row.rstrip())
@@ -144,7 +173,8 @@ def _lines(name: str, dialogue: str, text: str) -> list[_Line]:
             )
         if match[3] in found:
             raise ReleaseError(f"{name}:{number}: {match[3]} stands there twice; restore the file")
-        found[match[3]] = _Line(float(match[1]), float(match[2]), match[3], match[4].lower())
+        last = match[3]
+        found[last] = _Line(float(match[1]), float(match[2]), last, match[4].lower(), ())
     return sorted(found.values(), key=lambda line: (line.start_s, line.end_s, line.name))
 
 
@@ -175,12 +205,18 @@ def _turns(
         yield FoundTurn("user", speaker, said.get(line.name, ""), label_map.get(line.label), clip)
 
 
-def _notes(talks: Mapping[str, Sequence[_Line]]) -> tuple[str, ...]:
-    """A sentence on turns that begin before the one before them ends: both voices are heard there."""
+def _notes(talks: Mapping[str, Sequence[_Line]], label_map: Mapping[str, str]) -> Iterator[str]:
+    """Sentences on turns in which both are heard, and on how far single raters agree with the labels."""
     overlapped = 0
+    votes: Counter[bool] = Counter()
     for talk in talks.values():
         end_s = 0.0
         for line in talk:
             overlapped += line.start_s < end_s
             end_s = max(end_s, line.end_s)
-    return (f"{overlapped:,} utterances begin before an earlier one ends",) if overlapped else ()
+            if line.label in label_map and line.label in _VOTES.values():
+                votes.update(label_map.get(vote) == label_map[line.label] for vote in line.votes)
+    if overlapped:
+        yield f"{overlapped:,} utterances begin before an earlier one ends"
+    if votes:
+        yield share_of_votes(votes)

@@ -20,6 +20,7 @@ from avemo_harness.data.importers.base import (
     Labels,
     ReadFile,
     parts_of_speakers,
+    share_of_votes,
     single_turn,
 )
 from avemo_harness.data.importers.recordings import clip_source, voiced_video
@@ -41,6 +42,8 @@ _RATINGS = ("evaluation.txt", "evalution.txt")
 _TURN = re.compile(r"S\d\d[AHSN]-([FM]\d\d)-[PRST]-[FM][FM]\d+")
 """Sentence and intended emotion, speaker, scenario, the dyad's and the speaker's letters with the turn's number."""
 _LINE = re.compile(r"(?:UTD|MSP)-IMPROV-([A-Z0-9-]+)\.avi;\s*([A-Z]);.*")
+_VOTE = re.compile(r"[\w-]+;\s*(Angry|Happy|Sad|Neutral|Other);.*")
+"""A rater's choice."""
 _FILE = re.compile(r"(?:UTD|MSP)-IMPROV-(.+)")
 
 
@@ -58,7 +61,7 @@ def find_msp_improv(source: Source, options: MspImprovOptions) -> FoundCorpus:
         UsageError: a test speaker is not in the corpus.
     """
     names = source.names()
-    labels, read = _labels(source, names)
+    labels, votes, read = _labels(source, names)
     about = ABOUT.with_labels(options.labels, labels.values())
     sounds, videos = _by_turn(names, ".wav"), _by_turn(names, ".avi", ".mp4")
     words = _by_turn(names, ".txt")
@@ -82,28 +85,35 @@ def find_msp_improv(source: Source, options: MspImprovOptions) -> FoundCorpus:
             f"{source}: none of {len(labels):,} turns in {read.name} has a clip and a wanted label; expected "
             "session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.avi or .wav and its like"
         )
-    return FoundCorpus(about, SINGLE_TURN, tuple(dialogues), names, left_out(dropped), (read,))
+    agreed = Counter(vote == labels[turn] for turn in labels if labels[turn] in about.label_map for vote in votes[turn])
+    notes = (share_of_votes(agreed),) if agreed else ()
+    return FoundCorpus(about, SINGLE_TURN, tuple(dialogues), names, left_out(dropped), (read,), notes)
 
 
-def _labels(source: Source, names: Iterable[str]) -> tuple[dict[str, str], ReadFile]:
-    """The label of each turn, A, H, S, N, O for another, X for no agreement, and what was read."""
+def _labels(source: Source, names: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]], ReadFile]:
+    """The label of each turn, A, H, S, N, O for another, X for no agreement; its raters' letters, and what was read."""
     by_name = {PurePosixPath(name).name.lower(): name for name in names}
     name = next((by_name[ratings] for ratings in _RATINGS if ratings in by_name), None)
     if name is None:
         raise ReleaseError(f"{source}: expected Evaluation.txt (or Evalution.txt) with the labels; put it there")
     data = source.read(name)
     labels: dict[str, str] = {}
+    votes: dict[str, list[str]] = {}
+    last = ""
     for number, row in enumerate(decode_text(data, name).splitlines(), 1):
         if "-IMPROV-" not in row:
-            continue  # a rater's line
+            if last and (vote := _VOTE.fullmatch(row.strip())):
+                votes[last].append(vote[1][0])
+            continue
         match = _LINE.fullmatch(row.strip())
         if match is None or not _TURN.fullmatch(match[1]):
             raise ReleaseError(
                 f"{name}:{number}: expected UTD-IMPROV-S01A-F01-P-FM01.avi; N; and ratings, found {row[:80]!r}; "
                 "restore the file"
             )
-        labels[match[1]] = match[2]
-    return labels, record_file(name, data)
+        last = match[1]
+        labels[last], votes[last] = match[2], []
+    return labels, votes, record_file(name, data)
 
 
 def _by_turn(names: Iterable[str], *endings: str) -> dict[str, str]:

@@ -54,6 +54,7 @@ def test_the_turns_of_both_actors_stand_in_the_order_in_which_they_begin(corpus:
     }
     assert found.found.notes == (
         "1 utterances begin before an earlier one ends",
+        "single raters chose the label of most in 13.3 % of 15 votes, their own among them",
         "6 clips have no face; tasks that need it cannot ask about them",
     )
     assert not found.found.about.redistributable

@@ -35,4 +35,4 @@ def test_every_task_is_asked_of_every_kind_of_model(tmp_path: Path, tmp_path_fac
     six = Expected(asked=6, not_asked={**silent, **left_out(xxx=1, oth=1)})
     four = Expected(asked=5, not_asked={**silent, **left_out(fru=1, xxx=1, oth=1)})
     tasks = {"iemocap_four": four, "iemocap_six": six, "iemocap_six_utterance": six}
-    walk(tmp_path, tasks, [str(release)], tiny_qwen(tmp_path_factory))
+    walk(tmp_path, tasks, [f"iemocap={release}"], tiny_qwen(tmp_path_factory))

@@ -47,7 +47,7 @@ def test_every_task_is_asked_of_every_kind_of_model(
     seen = Expected(asked=6, not_asked={"no recording": 1})
     groups = ("meld", "meld_utterance", "meld_transcript")
     tasks = {f"{group}_{condition}": seen for group in groups for condition in CONDITIONS} | {"meld_words": Expected(7)}
-    walk(tmp_path, tasks, [str(release)], tiny_qwen(tmp_path_factory))
+    walk(tmp_path, tasks, [f"meld={release}"], tiny_qwen(tmp_path_factory))
     names = ["Mark: ", "\nRachel: Oh. That’s so Monica can keep track.\nRachel: ", "\nMark: "]
     for condition in CONDITIONS:
         *before, question = texts_of_last(tmp_path, f"meld_{condition}")

@@ -30,4 +30,4 @@ def test_every_task_is_asked_of_every_kind_of_model(tmp_path: Path, tmp_path_fac
         "msp_improv_audio_only": Expected(asked=4, not_asked=unlabelled),
         "msp_improv_video_only": faces,
     }
-    walk(tmp_path, tasks, [str(release)], tiny_qwen(tmp_path_factory))
+    walk(tmp_path, tasks, [f"msp_improv={release}"], tiny_qwen(tmp_path_factory))

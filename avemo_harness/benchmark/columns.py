@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from avemo_harness.benchmark.spec import Spec
+from avemo_harness.benchmark.spec import Spec, problems_below
 from avemo_harness.benchmark.template import row_template_problem
 
 
@@ -71,6 +72,10 @@ class ColumnsSpec(Spec):
     """List of records, one a turn, of a dialogue a row; columns of turns are then looked for in these records."""
 
 
+CORPUS_NAME = "^[a-z0-9][a-z0-9_]*$"
+"""Names of corpora, as of tasks."""
+
+
 def _without_required_name(schema: dict[str, Any]) -> None:
     schema["required"] = [name for name in schema.get("required", ()) if name != "name"]
 
@@ -79,8 +84,10 @@ class DatasetSpec(Spec):
     """Rows that the task asks about: of a release, or with `columns` of any table."""
 
     model_config = ConfigDict(json_schema_extra=_without_required_name)
-    later: ClassVar[frozenset[str]] = frozenset({"columns"})
+    later: ClassVar[frozenset[str]] = frozenset({"columns", "corpus"})
 
+    corpus: Annotated[str, Field(pattern=CORPUS_NAME)] | None = None
+    """Name of a folder that the user has: a release, or with `columns` where `path` begins."""
     path: str | None = None
     """Hub id, folder or file; `builtin:demo` for the built-in demo; without it, the configured release.
     With `columns` also JSONL, CSV, a folder of files, or WebDataset tars, relative to this file."""
@@ -99,3 +106,28 @@ class DatasetSpec(Spec):
         if isinstance(values, dict) and values.get("columns") is not None and "name" not in values:
             return {**values, "name": "default"}
         return values
+
+    @model_validator(mode="after")
+    def _within_corpus(self) -> DatasetSpec:
+        if self.corpus is None:
+            return self
+        problems = []
+        if self.revision is not None:
+            problems.append((("revision",), "is of the Hub; the folder of a corpus has none"))
+        if self.path is not None and self.columns is None:
+            problems.append((("path",), "without columns the corpus' folder is the release itself; leave it out"))
+        elif self.path is not None and not _lies_inside(self.path):
+            problems.append((("path",), "must be the path of a table or folder inside the corpus' folder"))
+        if problems:
+            raise problems_below(problems)
+        return self
+
+
+def _lies_inside(path: str) -> bool:
+    """Tell whether a path leads nowhere but into the folder that it begins at.
+
+    >>> _lies_inside("labels/test.csv"), _lies_inside("../test.csv"), _lies_inside("~/test.csv"), _lies_inside("/a.csv")
+    (True, False, False, False)
+    """
+    parts = PurePosixPath(path)
+    return not (parts.is_absolute() or ".." in parts.parts or path.startswith("~"))

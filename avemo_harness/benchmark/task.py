@@ -264,14 +264,6 @@ def _metric_of_scorer(metric: str, info: ValidationInfo) -> str:
     return metric
 
 
-def _metric_of_any_scorer(metric: str, info: ValidationInfo) -> str:
-    scorers: ScorerMetrics | None = info.context
-    known = set().union(*scorers.values()) if scorers is not None else {metric}
-    if metric not in known:
-        raise unknown_name("metric", metric, sorted(known))
-    return metric
-
-
 def _of_reasoning(profile: ReasoningProfile | None, info: ValidationInfo) -> ReasoningProfile | None:
     if profile is not None and info.data.get("name") not in (None, "reasoning"):
         raise ValueError("needs name: reasoning")
@@ -395,21 +387,3 @@ class TaskSpec(Spec):
         if problems:
             raise problems_below(problems)
         return self
-
-
-class ColumnSpec(Spec):
-    """One column of a group's row: a metric of the group's task under a condition."""
-
-    name: str
-    condition: ConditionName
-    metric: Annotated[str, AfterValidator(_metric_of_any_scorer)]
-
-
-class GroupSpec(Spec):
-    """A group: its tasks are those that name it; this says how its row is laid out."""
-
-    group: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-    title: str
-    reference_row: str | None = None
-    """Name of the row of the model `reference`, such as Real."""
-    columns: Annotated[tuple[ColumnSpec, ...], BeforeValidator(as_tuple), Field(min_length=1)]

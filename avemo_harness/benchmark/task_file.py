@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from avemo_harness.benchmark.columns import is_hub_id
-from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics, TaskSpec
+from avemo_harness.benchmark.group import GroupSpec
+from avemo_harness.benchmark.task import ScorerMetrics, TaskSpec
 from avemo_harness.benchmark.yaml_file import Document, KeyPath, Problem, key_name, read_yaml
 from avemo_harness.errors import TaskError
 from avemo_harness.registry import hint, nearest
@@ -56,7 +57,7 @@ def load_task_file(file: Path, scorers: ScorerMetrics) -> Task:
 def _with_whole_path(spec: TaskSpec, document: Document) -> TaskSpec:
     """The task whose table's path, where it is one, is found from any working directory."""
     path = spec.dataset.path
-    if path is None or spec.dataset.columns is None:
+    if path is None or spec.dataset.columns is None or spec.dataset.corpus is not None:
         return spec
     file, _ = document.origin(("dataset", "path"))
     found = os.path.abspath(os.path.join(file.parent, os.path.expanduser(path)))

@@ -15,7 +15,8 @@ from avemo_harness.errors import TaskError
 from avemo_harness.registry import Kind, installed, nearest
 
 if TYPE_CHECKING:
-    from avemo_harness.benchmark.task import GroupSpec, ScorerMetrics
+    from avemo_harness.benchmark.group import GroupSpec
+    from avemo_harness.benchmark.task import ScorerMetrics
     from avemo_harness.benchmark.task_file import Task
 
 TABLE_ORDER = ("full_av", "audio_only", "video_only", "conflict")

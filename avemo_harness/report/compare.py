@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
+from avemo_harness.benchmark.group import GroupSpec
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.paired import holm
 from avemo_harness.report.comparison import Comparison, Contrast, Family, Flip, MetricDifference

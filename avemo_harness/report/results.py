@@ -9,9 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from avemo_harness.benchmark.group import ColumnSpec, GroupSpec
 from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.request import ItemKey
-from avemo_harness.benchmark.task import ColumnSpec, GroupSpec, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import SpokenOutput, TaskSpec
 from avemo_harness.files import exclusive_lock, write_atomically
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks

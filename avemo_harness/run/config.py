@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+    from avemo_harness.benchmark.group import GroupSpec
     from avemo_harness.benchmark.release import Release
-    from avemo_harness.benchmark.task import GenerationSpec, GroupSpec, TaskSpec
+    from avemo_harness.benchmark.task import GenerationSpec, TaskSpec
 
 RUN_SCHEMA = 1
 AMOUNT = ("limit", "ids", "where")
@@ -306,7 +307,8 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         StoreError: it is missing or damaged.
     """
-    from avemo_harness.benchmark.task import GroupSpec, TaskSpec
+    from avemo_harness.benchmark.group import GroupSpec
+    from avemo_harness.benchmark.task import TaskSpec
     from avemo_harness.run.json_files import read_sealed_json
 
     path = folder / "run.json"

@@ -12,7 +12,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avemo_harness.benchmark.task import GroupSpec, LabelOutput, TaskSpec
+from avemo_harness.benchmark.group import GroupSpec
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import (
     editor_schema,
     load_group_file,
@@ -251,6 +252,37 @@ def test_a_group_says_how_its_row_is_laid_out(tmp_path: Path) -> None:
 def test_a_wrong_group_is_refused_as_a_wrong_task_is(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(TaskError, match=said):
         load_group_file(write(tmp_path, "group.yaml", GROUP.replace(old, new)), METRICS)
+
+
+def test_a_task_of_a_corpus_keeps_the_path_inside_of_it_and_a_digest_of_its_own(tmp_path: Path) -> None:
+    plain = load_task_file(write(tmp_path, "plain.yaml", TASK), METRICS)
+    release = load_task_file(
+        write(tmp_path, "a.yaml", TASK.replace("{name: demo}", "{corpus: acted, name: demo}")), METRICS
+    )
+    table = "{corpus: acted, path: labels/test.csv, columns: {sound: file, label: emotion}}"
+    rows = load_task_file(write(tmp_path, "b.yaml", TASK.replace("{name: demo}", table)), METRICS)
+    assert (release.spec.dataset.corpus, release.spec.dataset.path) == ("acted", None)
+    assert (rows.spec.dataset.corpus, rows.spec.dataset.path) == ("acted", "labels/test.csv")
+    assert len({plain.digest, release.digest, rows.digest}) == 3
+    assert "corpus" not in plain.spec.model_dump(mode="json")["dataset"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("{corpus: My Corpus, name: demo}", r":3: dataset\.corpus: must consist of lower-case letters"),
+        ("{corpus: acted, name: demo, revision: v1}", r":3: dataset\.revision: is of the Hub"),
+        ("{corpus: acted, name: demo, path: test.parquet}", r":3: dataset\.path: without columns the corpus' folder"),
+        ("{corpus: acted, path: ../a.csv, columns: {sound: f}}", r":3: dataset\.path: must be .* inside the corpus'"),
+        (
+            "{corpus: acted, path: /data/a.csv, columns: {sound: f}}",
+            r":3: dataset\.path: must be .* inside the corpus'",
+        ),
+    ],
+)
+def test_a_corpus_that_leads_elsewhere_is_refused(tmp_path: Path, dataset: str, said: str) -> None:
+    with pytest.raises(TaskError, match=said):
+        load_task_file(write(tmp_path, "a.yaml", TASK.replace("{name: demo}", dataset)), METRICS)
 
 
 def test_the_editors_schema_knows_parents_and_requires_nothing() -> None:

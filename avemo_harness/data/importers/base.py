@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, Protocol, TypeVar
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role, Vote
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.recordings import Dropped, Part
 from avemo_harness.registry import hint
@@ -73,6 +73,7 @@ class FoundTurn:
     text: str
     emotion: str | None
     recording: ClipSource
+    votes: tuple[Vote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +145,23 @@ LABELS_HELP = (
     "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
     "by its label_map"
 )
-BY_DEFAULT: Mapping[str, str] = {"labels": "four"}
+BY_DEFAULT: Mapping[str, object] = {"labels": "four", "votes": False}
 """Options that import records leave out at these values, since they came after releases had been imported."""
 
 TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"
 
 
-def single_turn(name: str, part: Part, speaker: str, text: str, emotion: str, recording: ClipSource) -> FoundDialogue:
+def single_turn(
+    name: str,
+    part: Part,
+    speaker: str,
+    text: str,
+    emotion: str,
+    recording: ClipSource,
+    votes: tuple[Vote, ...] = (),
+) -> FoundDialogue:
     """A dialogue of one turn of the user."""
-    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording),))
+    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording, votes),))
 
 
 def alternating_turns(

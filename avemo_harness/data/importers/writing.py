@@ -161,6 +161,7 @@ def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _Che
             emotion=turn.emotion,
             clip=checked[turn.recording.name].clip,
             duration_s=checked[turn.recording.name].duration_s,
+            votes=turn.votes,
         )
         for index, turn in enumerate(one.turns)
     )
@@ -265,6 +266,7 @@ def _write_parquet(folder: Path, config: str, imported: ImportedCorpus, holding:
         {str(part): dialogues for part, dialogues in imported.dialogues.items()},
         {str(part): pairs for part, pairs in imported.pairs.items()},
         None if holding == "embedded" else path_of,
+        has_votes=any(turn.votes for found in imported.found.dialogues for turn in found.turns),
     )
     if holding == "embedded":
         shutil.rmtree(folder / MEDIA, ignore_errors=True)

@@ -61,6 +61,9 @@ class Progress:
             self._bar.set_postfix_str(f"{self._state()}, {units} with other workers")
 
     def _count(self, record: StoredResponse) -> None:
+        # A run may hold answers to a task of a collection whose data are gone again.
+        if record.item_key not in self._questions:
+            return
         self._done.add(record.item_key)
         if record.error is not None:
             self._errors.add(record.item_key)

@@ -51,7 +51,7 @@ def test_every_task_is_asked_of_every_kind_of_model(
     names = ["Mark: ", "\nRachel: Oh. That’s so Monica can keep track.\nRachel: ", "\nMark: "]
     for condition in CONDITIONS:
         *before, question = texts_of_last(tmp_path, f"meld_{condition}")
-        assert (before, "joy, surprise" in question) == (names, True)
+        assert (before, "happy, surprised" in question) == (names, True)
         before = texts_of_last(tmp_path, f"meld_transcript_{condition}")[0].splitlines()
         assert before == [*(f"{speaker}: {words}" for _, _, speaker, _, words in ROWS[:3]), "Mark: "]
         assert len(texts_of_last(tmp_path, f"meld_utterance_{condition}")) == 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, Protocol, TypeVar
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role, Vote
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.recordings import Dropped, Part
 from avemo_harness.registry import hint
@@ -79,6 +79,7 @@ class FoundTurn:
     text: str
     emotion: str | None
     recording: ClipSource | None
+    votes: tuple[Vote, ...] = ()
 
 
 IfDamaged = Literal["leave out", "keep words"]
@@ -169,15 +170,23 @@ LABELS_HELP = (
     "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
     "by its label_map"
 )
-BY_DEFAULT: Mapping[str, str] = {"labels": "four", "dialogues": "segments"}
+BY_DEFAULT: Mapping[str, object] = {"labels": "four", "votes": False, "dialogues": "segments"}
 """Options that import records leave out at these values, since they came after releases had been imported."""
 
 TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"
 
 
-def single_turn(name: str, part: Part, speaker: str, text: str, emotion: str, recording: ClipSource) -> FoundDialogue:
+def single_turn(
+    name: str,
+    part: Part,
+    speaker: str,
+    text: str,
+    emotion: str,
+    recording: ClipSource,
+    votes: tuple[Vote, ...] = (),
+) -> FoundDialogue:
     """A dialogue of one turn of the user."""
-    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording),))
+    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording, votes),))
 
 
 def alternating_turns(
@@ -208,17 +217,6 @@ def parts_of_speakers(speakers: Iterable[str], test_speakers: str, what: str = "
     if listed and set(listed) == set(known):
         raise UsageError(f"test_{what}s: nobody is left for training; leave the option out to test on all {what}s")
     return {name: "test" if name in listed or not listed else "train" for name in known}
-
-
-def share_of_votes(votes: Mapping[bool, int]) -> str:
-    """A sentence on the share of single raters' votes that are for the label that most of them gave.
-
-    >>> share_of_votes({True: 3, False: 1})
-    'single raters chose the label of most in 75.0 % of 4 votes, their own among them'
-    """
-    count = sum(votes.values())
-    share = votes.get(True, 0) / count
-    return f"single raters chose the label of most in {100 * share:.1f} % of {count:,} votes, their own among them"
 
 
 MAX_SEGMENT_TURNS, MIN_SEGMENT_TURNS = 5, 3

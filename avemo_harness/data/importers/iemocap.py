@@ -19,7 +19,6 @@ from avemo_harness.data.importers.base import (
     Labels,
     ReadFile,
     parts_of_speakers,
-    share_of_votes,
 )
 from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import Source, by_stem, record_file
@@ -219,4 +218,15 @@ def _notes(talks: Mapping[str, Sequence[_Line]], label_map: Mapping[str, str]) -
     if overlapped:
         yield f"{overlapped:,} utterances begin before an earlier one ends"
     if votes:
-        yield share_of_votes(votes)
+        yield _share_of_votes(votes)
+
+
+def _share_of_votes(votes: Mapping[bool, int]) -> str:
+    """A sentence on the share of single raters' votes that are for the label that most of them gave.
+
+    >>> _share_of_votes({True: 3, False: 1})
+    'single raters chose the label of most in 75.0 % of 4 votes, their own among them'
+    """
+    count = sum(votes.values())
+    share = votes.get(True, 0) / count
+    return f"single raters chose the label of most in {100 * share:.1f} % of {count:,} votes, their own among them"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from avemo_harness.benchmark.release import Vote
 from avemo_harness.benchmark.text_tables import decode_text
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
@@ -20,7 +21,6 @@ from avemo_harness.data.importers.base import (
     Labels,
     ReadFile,
     parts_of_speakers,
-    share_of_votes,
     single_turn,
 )
 from avemo_harness.data.importers.recordings import clip_source, voiced_video
@@ -43,7 +43,7 @@ _TURN = re.compile(r"S\d\d[AHSN]-([FM]\d\d)-[PRST]-[FM][FM]\d+")
 """Sentence and intended emotion, speaker, scenario, the dyad's and the speaker's letters with the turn's number."""
 _LINE = re.compile(r"(?:UTD|MSP)-IMPROV-([A-Z0-9-]+)\.avi;\s*([A-Z]);.*")
 _VOTE = re.compile(r"[\w-]+;\s*(Angry|Happy|Sad|Neutral|Other);.*")
-"""A rater's choice."""
+"""The choice of a rater, who was shown the video with its sound."""
 _FILE = re.compile(r"(?:UTD|MSP)-IMPROV-(.+)")
 
 
@@ -79,15 +79,15 @@ def find_msp_improv(source: Source, options: MspImprovOptions) -> FoundCorpus:
             said = decode_text(source.read(words[turn]), words[turn]).strip() if turn in words else ""
             clip = _recording(source, video, sound)
             speaker = _speaker(turn)
-            dialogues.append(single_turn(f"mspimprov-{turn}", parts[speaker], speaker, said, label, clip))
+            counts = Counter(about.label_map.get(vote, vote) for vote in votes[turn])
+            raters = tuple(Vote("both", vote, count) for vote, count in sorted(counts.items()))
+            dialogues.append(single_turn(f"mspimprov-{turn}", parts[speaker], speaker, said, label, clip, raters))
     if not dialogues:
         raise ReleaseError(
             f"{source}: none of {len(labels):,} turns in {read.name} has a clip and a wanted label; expected "
             "session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.avi or .wav and its like"
         )
-    agreed = Counter(vote == labels[turn] for turn in labels if labels[turn] in about.label_map for vote in votes[turn])
-    notes = (share_of_votes(agreed),) if agreed else ()
-    return FoundCorpus(about, SINGLE_TURN, tuple(dialogues), names, left_out(dropped), (read,), notes)
+    return FoundCorpus(about, SINGLE_TURN, tuple(dialogues), names, left_out(dropped), (read,))
 
 
 def _labels(source: Source, names: Iterable[str]) -> tuple[dict[str, str], dict[str, list[str]], ReadFile]:

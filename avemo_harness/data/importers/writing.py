@@ -173,6 +173,7 @@ def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _Che
                 emotion=turn.emotion,
                 clip=usable.clip if usable else None,
                 duration_s=usable.duration_s if usable else None,
+                votes=turn.votes,
             )
         )
     return Dialogue(one.dialogue_id, found.about.name, found.about.language, found.about.licence, tuple(turns))
@@ -276,6 +277,7 @@ def _write_parquet(folder: Path, config: str, imported: ImportedCorpus, holding:
         {str(part): dialogues for part, dialogues in imported.dialogues.items()},
         {str(part): pairs for part, pairs in imported.pairs.items()},
         None if holding == "embedded" else path_of,
+        has_votes=any(turn.votes for found in imported.found.dialogues for turn in found.turns),
     )
     if holding == "embedded":
         shutil.rmtree(folder / MEDIA, ignore_errors=True)

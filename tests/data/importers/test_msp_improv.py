@@ -9,7 +9,7 @@ from support.corpus_trees import write_silent_video
 from support.dyadic_trees import LENGTH_S, MspImprovRow, write_msp_improv
 from support.imports import import_corpus, left_out
 
-from avemo_harness.benchmark.release import Stream
+from avemo_harness.benchmark.release import Stream, Vote
 from avemo_harness.benchmark.release_loader import load_release, streams_of
 from avemo_harness.data.importers.base import SINGLE_TURN, ImportedCorpus
 from avemo_harness.errors import ReleaseError, UsageError
@@ -57,7 +57,8 @@ def test_a_turn_has_its_speaker_the_label_of_most_raters_and_its_words(corpus: P
         ("M02", "sad", "I am quite sure that we will find some way or another."),
     ]
     assert left_out(found) == {"label X": 1, "label O": 1}
-    assert found.found.notes[0] == "single raters chose the label of most in 25.0 % of 8 votes, their own among them"
+    (turn,) = load_release(str(tmp_path / "out"), SINGLE_TURN).dialogues[0].turns
+    assert turn.votes == (Vote("both", "happy", 1), Vote("both", "neutral", 1))
     assert streams(tmp_path / "out")[0] == {"sound", "picture"}
 
 

@@ -389,6 +389,10 @@ class TaskSpec(Spec):
         if rotated and self.context.turns == "questions":
             problem = "with rotations each question has several answers, and a history of questions (context.turns) one"
             problems.append((("output", "order"), f"{problem}; use shuffled or given"))
+        ranked = isinstance(self.output, LabelOutput | ChoiceOutput) and self.output.method == "rank"
+        if ranked and self.context.user_as != "clip":
+            problem = "puts the history into the question's own message, of which a ranking's prior is to hold nothing"
+            problems.append((("context", "user_as"), f"{problem}; use clip, or output.method: generate"))
         rules = info.context
         if isinstance(rules, ScorerRules):
             for number, scorer in enumerate(self.scorers):

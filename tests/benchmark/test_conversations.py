@@ -83,6 +83,13 @@ def test_names_of_speakers_need_a_history() -> None:
         make_task(context={"turns": "none", "user_as": "named_clip"})
 
 
+def test_a_ranking_whose_prior_would_hold_the_history_is_refused() -> None:
+    ranked = {"type": "label", "labels": ["happy", "sad"], "method": "rank"}
+    with pytest.raises(ValidationError, match="problems_below"):
+        make_task(context={"user_as": "transcript"}, output=ranked)
+    assert make_task(context={"user_as": "clip"}, output=ranked)
+
+
 def test_a_grader_reads_who_said_what() -> None:
     task = make_task(context={"user_as": "transcript"})
     item = plan_items(task, talk()).items[-1]

@@ -197,8 +197,26 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: i
                 gold=LETTERS[order.index(int(gold))] if order and gold is not None else gold,
                 order=order,
                 choices=tuple(x if isinstance(x := turn.choices[index], str) else "" for index in order),
+                votes=_votes(task, turn, needed),
             )
             yield item, left_out or _lacking(turn, needed)
+
+
+def _votes(task: TaskSpec, turn: Turn, needed: frozenset[Stream]) -> tuple[tuple[str, int], ...]:
+    """The votes of raters who were shown what a task shows, by the task's labels in their order; others are left out.
+
+    Args:
+        needed: streams of the turn's clip that the task shows.
+    """
+    if not turn.votes or not isinstance(task.output, LabelOutput):
+        return ()
+    shown = "both" if len(needed) == 2 else next(iter(needed), None)
+    known = {label: label for label in task.output.labels} | task.label_map
+    raters = Counter[str]()
+    for vote in turn.votes:
+        if vote.shown == shown and (label := known.get(vote.label)) is not None:
+            raters[label] += vote.raters
+    return tuple((label, raters[label]) for label in task.output.labels if raters[label])
 
 
 def _has_truth(task: TaskSpec, turn: Turn) -> bool:

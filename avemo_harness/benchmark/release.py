@@ -91,18 +91,32 @@ class Clip:
         return data
 
 
+Shown = Literal["sound", "picture", "both"]
+"""Streams of a clip that people were shown who said what they perceive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """How many raters gave a turn a label, in the corpus' own words, of those who were shown the same of its clip."""
+
+    shown: Shown
+    label: str
+    raters: int
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One utterance. Valence and arousal are on the unit scale [0, 1], 0.5 = neutral, `va_rate_hz` values a second.
 
     The fields of `Turn`, `Dialogue` and `ConflictPair` are the columns of a release, in this order; but for those of
-    `TABLE_FIELDS`, which only rows of other tables have.
+    `TABLE_FIELDS`, which only rows of other tables have, and for `votes`, which is a column where a turn has some.
 
     Args:
         emotion: a label in the corpus' own words.
         choices: options of a question about it, texts or recordings.
         answer: the true answer; of a choice, its place among `choices` in digits, from 0.
         row: values that templates of a task may use, by column.
+        votes: of raters, beside the label.
     """
 
     turn_index: int
@@ -119,10 +133,13 @@ class Turn:
     choices: tuple[str | Clip, ...] = ()
     answer: str | None = None
     row: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    votes: tuple[Vote, ...] = ()
 
 
 TABLE_FIELDS = ("choices", "answer", "row")
 """Fields of `Turn` that are no columns of a release."""
+VOTES = "votes"
+"""The field of `Turn` that is a column of those releases alone that have some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +298,12 @@ def dialogue_row(dialogue: Dialogue) -> dict[str, Any]:
 
 
 def _turn_row(turn: Turn) -> dict[str, Any]:
-    columns = [column.name for column in fields(Turn) if column.name not in ("clip", *TABLE_FIELDS)]
+    columns = [column.name for column in fields(Turn) if column.name not in ("clip", VOTES, *TABLE_FIELDS)]
     row = {name: getattr(turn, name) for name in columns}
     digest = turn.clip.sha256 if turn.clip else None
     row |= {"clip_sha256": digest, "valence": list(turn.valence), "arousal": list(turn.arousal)}
-    return {**row, **_table_row(turn)}
+    votes = {VOTES: [asdict(vote) for vote in turn.votes]} if turn.votes else {}
+    return {**row, **_table_row(turn), **votes}
 
 
 def _table_row(turn: Turn) -> dict[str, Any]:

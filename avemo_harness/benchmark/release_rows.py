@@ -6,9 +6,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-from avemo_harness.benchmark.release import STREAM_COLUMNS, Clip, ConflictPair, Dialogue, Role, Stream, Turn
+from avemo_harness.benchmark.release import (
+    STREAM_COLUMNS,
+    Clip,
+    ConflictPair,
+    Dialogue,
+    Role,
+    Shown,
+    Stream,
+    Turn,
+    Vote,
+)
 from avemo_harness.errors import ReleaseError
 
 MAX_TURNS = 1_000
@@ -142,7 +152,29 @@ def _parse_turn(raw: Any, position: int, dialogue_id: str, where: str, read_clip
         valence=valence,
         arousal=arousal,
         va_rate_hz=bounded_number(raw, "va_rate_hz", MAX_RATE_HZ, where),
+        votes=_parse_votes(raw.get("votes"), where),
     )
+
+
+def _parse_votes(raw: Any, where: str) -> tuple[Vote, ...]:
+    """The votes of a turn; () where the column is null or not there."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, Sequence) or not all(isinstance(one, Mapping) for one in raw):
+        raise ReleaseError(f"{where}: votes must be a list of records of shown, label and raters, found {raw!r}")
+    votes = tuple(
+        Vote(
+            required(one, "shown", str, where), required(one, "label", str, where), required(one, "raters", int, where)
+        )
+        for one in raw
+    )
+    for vote in votes:
+        if vote.shown not in get_args(Shown) or vote.raters < 1:
+            raise ReleaseError(
+                f"{where}: a vote must be of what was shown ({', '.join(get_args(Shown))}) by 1 rater or more, "
+                f"found {vote.shown!r} by {vote.raters}"
+            )
+    return votes
 
 
 def _parse_clip(raw: Row, position: int, dialogue_id: str, where: str, read_clip: ClipReader) -> Clip | None:

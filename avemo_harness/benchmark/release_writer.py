@@ -14,10 +14,12 @@ from avemo_harness.benchmark.release import (
     CONFLICT,
     STREAM_COLUMNS,
     TABLE_FIELDS,
+    VOTES,
     Clip,
     ConflictPair,
     Dialogue,
     Turn,
+    Vote,
     dialogue_row,
     pair_row,
 )
@@ -36,6 +38,8 @@ def write_release(
     splits: Mapping[str, Iterable[Dialogue]],
     pairs: Mapping[str, Iterable[ConflictPair]] | None = None,
     path_of: Callable[[Clip], str] | None = None,
+    *,
+    has_votes: bool = False,
 ) -> None:
     """Write one config of a release, and its conflict config where `pairs` are given.
 
@@ -48,10 +52,11 @@ def write_release(
         pairs: conflict pairs of each split.
         path_of: where each clip lies below the folder that readers give as ``media_root``; without it, clips are
             embedded as bytes.
+        has_votes: some turns have votes of raters, for which there is a further column.
     """
     for split, dialogues in splits.items():
-        rows = (_row_with_clips(dialogue, path_of) for dialogue in dialogues)
-        _write_rows(_split_file(folder, config, split), rows, _dialogue_schema())
+        rows = (_row_with_clips(dialogue, path_of, has_votes) for dialogue in dialogues)
+        _write_rows(_split_file(folder, config, split), rows, _dialogue_schema(has_votes))
     write_pairs(folder, config, pairs or {})
 
 
@@ -73,8 +78,9 @@ def _split_file(folder: Path, config: str, split: str) -> Path:
     return path
 
 
-def _row_with_clips(dialogue: Dialogue, path_of: Callable[[Clip], str] | None) -> dict[str, Any]:
+def _row_with_clips(dialogue: Dialogue, path_of: Callable[[Clip], str] | None, has_votes: bool) -> dict[str, Any]:
     row = dialogue_row(dialogue)
+    assert has_votes or not any(turn.votes for turn in dialogue.turns), "votes have no column"
     for turn, raw in zip(dialogue.turns, row["turns"], strict=True):
         streams = None if turn.clip is None else known_streams(turn.clip)
         raw.update({name: None if streams is None else kind in streams for kind, name in STREAM_COLUMNS.items()})
@@ -97,10 +103,13 @@ def _write_rows(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
-def _dialogue_schema() -> pa.Schema:
+def _dialogue_schema(has_votes: bool) -> pa.Schema:
     import pyarrow as pa
 
-    columns = {column.name: _arrow_type(column.type) for column in fields(Turn) if column.name not in TABLE_FIELDS}
+    others = (VOTES, *TABLE_FIELDS)
+    columns = {column.name: _arrow_type(column.type) for column in fields(Turn) if column.name not in others}
+    if has_votes:
+        columns[VOTES] = pa.list_(pa.struct([(column.name, _arrow_type(column.type)) for column in fields(Vote)]))
     of_clip = {
         "clip": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
         "clip_sha256": pa.string(),

@@ -33,6 +33,7 @@ class Item:
             labels stand apart, and for replies.
         order: of a choice, the options by their places in the data set, as they are shown; else empty.
         choices: the texts of the options in that order; empty for one that is a recording.
+        votes: how many raters who were shown the same gave each of the task's labels; those that some rater gave.
     """
 
     task: str
@@ -47,20 +48,22 @@ class Item:
     video_label: str | None = None
     order: tuple[int, ...] = ()
     choices: tuple[str, ...] = ()
+    votes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Item:
         """Read a stored item (TypeError: a field is missing or unknown)."""
-        return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("order", "choices")}})
+        lists = {name: tuple(values.get(name, ())) for name in ("order", "choices")}
+        return cls(**{**values, **lists, "votes": tuple((label, raters) for label, raters in values.get("votes", ()))})
 
     def to_json(self) -> dict[str, Any]:
-        """The stored item; without an order and choices where it has none."""
-        stored = asdict(self)
-        return stored if self.order else {key: stored[key] for key in stored if key not in ("order", "choices")}
+        """The stored item; without an order and choices, and without votes, where it has none."""
+        absent = (*(() if self.order else ("order", "choices")), *(() if self.votes else ("votes",)))
+        return {key: value for key, value in asdict(self).items() if key not in absent}
 
     def without_labels(self) -> Item:
         """The item as a model may see it."""
-        return replace(self, gold=None, audio_label=None, video_label=None)
+        return replace(self, gold=None, audio_label=None, video_label=None, votes=())
 
 
 @dataclass(frozen=True, slots=True)

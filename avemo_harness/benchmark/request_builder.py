@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import choice_orders, shows_clip
@@ -65,7 +66,11 @@ class RequestBuilder:
         else:
             dialogue, turn, clip = self._turn(item)
         history = self._history(dialogue, turn, own_replies or {})
-        messages = (*history, *self._question(dialogue, turn, clip, item.order))
+        question = self._question(dialogue, turn, clip, item.order)
+        if self.task.context.user_as == "clip":
+            messages = (*history, *question)
+        else:
+            messages = tuple(_joined([*history, *_named(turn, question)]))
         named = item.without_labels() if self.by_item else None
         output = output_of(self.task, item)
         key = request_key(self.identity, messages, output, self.generation, self.seed, named)
@@ -101,7 +106,8 @@ class RequestBuilder:
             return
         for turn in dialogue.turns[: asked.turn_index]:
             if turn.role == "user":
-                yield self._said(turn)
+                said = Message("user", (self._said(turn),))
+                yield from [said] if self.task.context.user_as == "clip" else _named(turn, [said])
                 if turn.turn_index in own_replies:
                     yield Message("assistant", (Text(own_replies[turn.turn_index]),))
             elif not self.task.context.needs_own_replies:
@@ -116,14 +122,13 @@ class RequestBuilder:
             yield from self._question(dialogue, turn, clip, order)
             yield Message("assistant", (Text(answer),))
 
-    def _said(self, turn: Turn) -> Message:
-        """An earlier turn of the user with its streams, under the task's condition where that is for all turns."""
-        if turn.clip is None:
-            return Message("user", (Text(turn.text),))
+    def _said(self, turn: Turn) -> Text | Clip:
+        """An earlier turn of the user: its words, or its streams, under the task's condition where that is for all."""
+        if turn.clip is None or self.task.context.user_as == "transcript":
+            return Text(turn.text)
         condition = self.task.condition
         everywhere = condition.applies_to == "user_turns"
-        shown = self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
-        return Message("user", (shown,))
+        return self.conditions.shown(turn.clip, condition.name, condition.noise) if everywhere else turn.clip
 
     def _question(
         self, dialogue: Dialogue, turn: Turn, clip: Clip | None, order: tuple[int, ...] = ()
@@ -199,7 +204,8 @@ def history_words(task: TaskSpec, release: Release, item: Item, own_replies: Map
     for turn in release.dialogue(item.dialogue_id).turns[: item.turn_index]:
         if turn.role == "user":
             own = own_replies.get(turn.turn_index)
-            lines += [f"user: {turn.text}", *([] if own is None else [f"assistant: {own}"])]
+            name = "user" if task.context.user_as == "clip" else turn.speaker_id
+            lines += [f"{name}: {turn.text}", *([] if own is None else [f"assistant: {own}"])]
         elif not task.context.needs_own_replies:
             lines.append(f"assistant: {turn.text}")
     return "\n".join(lines)
@@ -211,3 +217,31 @@ def _on_own_line(before: Sequence[Text | Clip], added: list[Text | Clip]) -> lis
     if before and isinstance(before[-1], Text) and isinstance(first, Text) and not before[-1].text.endswith("\n"):
         return [Text(f"\n{first.text}"), *added[1:]]
     return added
+
+
+def _named(turn: Turn, messages: Iterable[Message]) -> Iterator[Message]:
+    """What is said in a turn, or asked about it, behind its speaker's name."""
+    for number, message in enumerate(messages):
+        name = () if number else (Text(f"{turn.speaker_id}: "),)
+        yield Message(message.role, (*name, *message.content))
+
+
+def _joined(messages: Iterable[Message]) -> Iterator[Message]:
+    """Messages of one role in a row as one, a line each, and texts in a row as one: templates of many models want
+    roles that take turns."""
+    for role, group in groupby(messages, key=lambda message: message.role):
+        content: list[Text | Clip] = []
+        for message in group:
+            if content:
+                _append(content, Text("\n"))
+            for block in message.content:
+                _append(content, block)
+        yield Message(role, tuple(content))
+
+
+def _append(content: list[Text | Clip], block: Text | Clip) -> None:
+    last = content[-1] if content else None
+    if isinstance(block, Text) and isinstance(last, Text):
+        content[-1] = Text(last.text + block.text)
+    else:
+        content.append(block)

@@ -25,6 +25,7 @@ ConditionName = Literal["full_av", "audio_only", "video_only", "conflict"]
 NoiseName = Literal["speech_shaped", "white", "pink", "silence", "rms_matched"]
 RankBy = Literal["raw", "length_normalised", "prior_corrected"]
 ReasoningProfile = Literal["av_emo", "calibrated"]
+UserForm = Literal["clip", "named_clip", "transcript"]
 
 ScorerMetrics = Mapping[str, frozenset[str]]
 """The metrics that each registered scorer can report: the context to validate a task in, so that names are checked."""
@@ -54,11 +55,22 @@ def _condition(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _of_history(form: UserForm, info: ValidationInfo) -> UserForm:
+    if form != "clip" and info.data.get("turns", "history") != "history":
+        raise ValueError("needs turns: history")
+    return form
+
+
 class ContextSpec(Spec):
     """Part of the dialogue that precedes the question."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"user_as"})
+
     turns: Literal["history", "none", "questions"] = "history"
     """Every turn before the asked one, nothing, or the task's questions about them with the model's own answers."""
+    user_as: Annotated[UserForm, AfterValidator(_of_history)] = "clip"
+    """Form of the user's earlier turns. `clip`: each recording is a message. For conversations of several people, in
+    one message with the question and each turn behind its speaker's name: `named_clip`, or `transcript`, in words."""
     assistant_as: Literal["text"] = "text"
     """Form of the assistant's earlier turns."""
     assistant_replies: Literal["gold", "own"] = "gold"
@@ -377,6 +389,10 @@ class TaskSpec(Spec):
         if rotated and self.context.turns == "questions":
             problem = "with rotations each question has several answers, and a history of questions (context.turns) one"
             problems.append((("output", "order"), f"{problem}; use shuffled or given"))
+        ranked = isinstance(self.output, LabelOutput | ChoiceOutput) and self.output.method == "rank"
+        if ranked and self.context.user_as != "clip":
+            problem = "puts the history into the question's own message, of which a ranking's prior is to hold nothing"
+            problems.append((("context", "user_as"), f"{problem}; use clip, or output.method: generate"))
         rules = info.context
         if isinstance(rules, ScorerRules):
             for number, scorer in enumerate(self.scorers):

@@ -24,10 +24,11 @@ IMPORT_HELP = """Import a corpus as a release of the benchmark.
   avemo-eval data import multidialog IVLLab/MultiDialog --video DIR --out my_release
 
 SOURCE is a folder, an archive (zip, tar, tar.gz), a folder of archives, or a Hub id. Dialogues are written as the
-config multiturn_real, single clips as singleturn_synthetic (real ones too: the tasks of single turns read that
-config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
-then holds their digests and paths; `--embed` puts them in, for your own use. Of every clip each condition is made once;
-one that does not fit is encoded anew, and one that is damaged is left out with its dialogue and listed at the end.
+config multiturn_real, talks without an assistant as conversations, single clips as singleturn_synthetic (real ones
+too: the tasks of single turns read that config); `--config` chooses another. Clips of a corpus that must not be passed
+on stay outside of the release, which then holds their digests and paths; `--embed` puts them in, for your own use. Of
+every clip each condition is made once; one that does not fit is encoded anew, and one that is damaged is left out with
+its dialogue, of conversations by itself, and listed at the end.
 Without --out the release goes where the tasks that name the corpus look for it, below AVEMO_CACHE, clips and all.
 Exit code 1: more than `--max_bad` of the clips were left out.
 """

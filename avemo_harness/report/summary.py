@@ -186,12 +186,21 @@ def _unbroken_interval(cell: Cell) -> str:
 
 
 def _below(task: TaskResult) -> Iterator[str]:
-    """Lines below a task's rows: flags, the most frequent first, and turns that were not asked."""
+    """Lines below a task's rows: flags, the most frequent first, turns that were not asked, labels without an item."""
     if task.flags:
         most_frequent_first = sorted(task.flags.items(), key=lambda flag: (-flag[1], flag[0]))
         yield ", ".join(f"{n} {flag}" for flag, n in most_frequent_first)
     if task.not_asked:
         yield not_asked(task)
+    if task.details.get("labels_without_gold"):
+        yield labels_without_items(task)
+
+
+def labels_without_items(task: TaskResult) -> str:
+    """Name the labels that no item has: "no item is labelled calm; means over labels are of the other 7"."""
+    absent = task.details["labels_without_gold"]
+    others = len(task.details["labels"]) - len(absent)
+    return f"no item is labelled {' or '.join(absent)}; means over labels (uar, macro_f1) are of the other {others}"
 
 
 def not_asked(task: TaskResult) -> str:

@@ -28,12 +28,13 @@ SCORERS = {
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
     "choice": "avemo_harness.scorers.choice:ChoiceScorer",
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
+    "raters": "avemo_harness.scorers.raters:RaterScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
-WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers"})
+WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers", "raters"})
 """Scorers that are not imported to check that they get no parameters."""
 
 

@@ -315,6 +315,14 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         _of_numbers("pearson", "correlation"),
         _of_ratio("answered", number_rate, verdict="number"),
     ),
+    "raters": (
+        Metric("vote_accuracy", column="Acc_vote"),
+        Metric("vote_share", column="Share"),
+        Metric("rater_accuracy"),
+        Metric("rater_share"),
+        Metric("vote_cross_entropy", high=inf, higher_is_better=False, unit="nats", needs_ranking=True),
+        Metric("vote_kl", high=inf, higher_is_better=False, unit="nats", needs_ranking=True),
+    ),
     "text_match": (
         Metric("normalised_match", column="Match", counts=_right_and_all, statistic=_ratio, verdict="right"),
         Metric("exact_match"),
@@ -329,6 +337,7 @@ ANSWERS_OF: dict[str, tuple[str, ...]] = {
     "reasoning": ("spoken_response",),
     "choice": ("choice",),
     "numbers": ("number",),
+    "raters": ("label",),
     "text_match": ("text",),
     "text_similarity": ("text", "spoken_response"),
     RUBRIC: ("text", "spoken_response"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,7 +23,8 @@ from support.planned import (
 
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import items_to_answer_first, plan_items
-from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream
+from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream, Vote
+from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
@@ -269,3 +271,31 @@ def test_a_release_that_a_task_cannot_ask_is_refused(task: TaskSpec, release: Re
         plan_items(task, release)
     assert str(refused.value).startswith("feeling: ")
     assert said in str(refused.value)
+
+
+def voted_release() -> Release:
+    first = make_dialogue("a", emotions=("happy",))
+    votes = (
+        Vote("both", "joy", 5),
+        Vote("both", "happy", 1),
+        Vote("both", "fear", 2),
+        Vote("sound", "sad", 3),
+        Vote("picture", "joy", 4),
+    )
+    return release_of(replace(first, turns=(replace(first.turns[0], votes=votes),)), make_dialogue("b"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "votes"),
+    [("full_av", (("happy", 6),)), ("audio_only", (("sad", 3),)), ("video_only", (("happy", 4),))],
+)
+def test_an_item_has_the_votes_of_those_who_were_shown_what_its_task_shows(
+    condition: str, votes: tuple[tuple[str, int], ...]
+) -> None:
+    task = make_task(condition=condition, label_map={"joy": "happy", "fear": None})
+    first, *others = plan_items(task, voted_release()).items
+    assert first.votes == votes
+    assert {item.votes for item in others} == {()}
+    assert Item.from_json(json.loads(json.dumps(first.to_json()))) == first
+    assert "votes" not in others[0].to_json()
+    assert first.without_labels().votes == ()

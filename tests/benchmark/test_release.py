@@ -83,6 +83,17 @@ def test_a_row_becomes_a_dialogue_and_what_is_optional_may_be_left_out() -> None
             "dialogue 'd1', turn 0",
             "emotion must be a label, or null, found ''",
         ),
+        (in_turn(0, "votes", "happy"), "dialogue 'd1', turn 0", "votes must be a list of records of shown, label and"),
+        (
+            in_turn(0, "votes", [{"shown": "both", "label": "sad"}]),
+            "dialogue 'd1', turn 0",
+            "column 'raters' must hold",
+        ),
+        (
+            in_turn(0, "votes", [{"shown": "voice", "label": "sad", "raters": 0}]),
+            "dialogue 'd1', turn 0",
+            "a vote must be of what was shown (sound, picture, both) by 1 rater or more, found 'voice' by 0",
+        ),
         (in_turn(0, "clip_sha256", None), "dialogue 'd1', turn 0", "a clip needs its clip_sha256 (64 hex digits)"),
         (in_turn(0, "clip_sha256", DIGEST.upper()), "dialogue 'd1', turn 0", "a clip needs its clip_sha256"),
         (in_turn(0, "clip_sha256", DIGEST[:40]), "dialogue 'd1', turn 0", "a clip needs its clip_sha256"),

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.corpus_trees import LFS_POINTER
 
-from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Release, Turn
+from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Release, Turn, Vote
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
 from avemo_harness.benchmark.release_sources import MAX_GROUP_VALUES
 from avemo_harness.benchmark.release_writer import write_release
@@ -33,6 +33,9 @@ ratings = st.one_of(
     st.lists(st.tuples(numbers, numbers), min_size=1, max_size=4).map(lambda pairs: tuple(zip(*pairs, strict=True))),
     st.lists(numbers, max_size=4).map(lambda values: (tuple(values), ())),
     st.lists(numbers, max_size=4).map(lambda values: ((), tuple(values))),
+)
+votes = st.lists(
+    st.builds(Vote, st.sampled_from(["sound", "picture", "both"]), st.text(max_size=5), st.integers(1, 20)), max_size=3
 )
 clips = st.none() | st.binary(max_size=50).map(Clip.from_bytes)
 
@@ -52,6 +55,7 @@ def turns(draw: st.DrawFn, position: int) -> Turn:
         valence=valence,
         arousal=arousal,
         va_rate_hz=draw(st.none() | st.floats(0.1, 100)),
+        votes=tuple(draw(votes)),
     )
 
 
@@ -94,7 +98,8 @@ def test_any_release_reads_back_equal_however_its_files_are_cut(
 ) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_release(folder, CONFIG, {"test": dialogues}, {"test": pairs})
+        voted = any(turn.votes for dialogue in dialogues for turn in dialogue.turns)
+        write_release(folder, CONFIG, {"test": dialogues}, {"test": pairs}, has_votes=voted)
         written = load_release(name, CONFIG)
         recut(folder, rows_a_group, files)
         cut = load_release(name, CONFIG)

@@ -35,7 +35,7 @@ def test_names_globs_and_groups_stand_for_tasks_each_once() -> None:
         "demo_video_only",
         "demo_reply",
     ]
-    assert len(library.load(["*_full_av"])) == 4
+    assert len(library.load(["multiturn_*_full_av"])) == 2
 
 
 def test_a_path_is_a_task_and_an_included_folder_adds_its_own(folder: Path) -> None:
@@ -136,7 +136,8 @@ def test_the_list_shows_groups_with_their_tasks_in_the_tables_order_then_the_res
     (folder / "alone.yaml").write_text("task: alone\n")
     assert main(["ls", "--include_path", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:6] == [
+    demo = next(number for number, line in enumerate(lines) if line.startswith("demo "))
+    assert lines[demo : demo + 6] == [
         "demo  (Demo: built-in clips, single- and multi-turn)",
         "  demo_full_av",
         "  demo_audio_only",
@@ -144,7 +145,7 @@ def test_the_list_shows_groups_with_their_tasks_in_the_tables_order_then_the_res
         "  demo_conflict",
         "  demo_reply",
     ]
-    assert 5 < lines.index("  mine") < lines.index("alone")
+    assert demo < lines.index("  mine") < lines.index("alone")
 
 
 def test_listing_the_shipped_tasks_parses_no_yaml_and_a_changed_copy_is_read(tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ def test_turns_that_lack_a_stream_are_counted_below_their_task(
     assert "not asked" not in format_results(result())
 
 
+def test_labels_that_no_item_has_are_named_below_their_task() -> None:
+    details = {"labels": ["calm", "happy", "sad"], "labels_without_gold": ["calm"]}
+    lines = format_results(result(details=details)).splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
+    assert lines[row + 1] == "  no item is labelled calm; means over labels (uar, macro_f1) are of the other 2"
+
+
 def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:
     whole = result()
     gain = MetricValue(-0.00004, -0.05, 0.06, n=150, n_invalid=0, n_errors=0)

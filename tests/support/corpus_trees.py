@@ -86,6 +86,36 @@ def write_crema_d_responses(folder: Path, votes: Sequence[tuple[str, int, str]])
     _write_csv(folder / "finishedResponses.csv", rows, csv.QUOTE_ALL)
 
 
+def write_crema_d_tabulated(folder: Path, votes: Mapping[tuple[str, int], str]) -> None:
+    """The table of counts by clip and kind of question (1 voice, 2 face, 3 both), from a letter for each rater."""
+    letters = "ADFHNS"
+    levels = "meanEmoResp meanAngerResp meanDisgustResp meanFearResp meanHappyResp meanNeutralResp meanSadResp"
+    rows = [["", *letters, "fileName", "numResponses", "agreement", "emoVote", *levels.split()]]
+    for number, ((stem, kind), answers) in enumerate(votes.items(), 1):
+        counts = [answers.count(letter) for letter in letters]
+        most = ":".join(letter for letter, count in zip(letters, counts, strict=True) if count == max(counts))
+        shares = [str(len(answers)), f"{max(counts) / max(len(answers), 1)}", most, *["50"] * 7]
+        rows.append([str(100_000 * kind + number), *map(str, counts), stem, *shares])
+    _write_csv(folder / "processedResults" / "tabulatedVotes.csv", rows, csv.QUOTE_NONNUMERIC)
+
+
+def write_emo_db(folder: Path, stems: Sequence[str], recognised: Mapping[str, str] | None = None) -> Path:
+    """The unpacked download: recordings such as ``03a01Fa`` in ``wav``, files of labels beside them, and two tables.
+
+    Args:
+        recognised: what the table of the listening test says of recordings; empty where it says nothing.
+    """
+    for seed, stem in enumerate(stems):
+        write_wav(folder / "wav" / f"{stem}.wav", 0.4, seed)
+        for name in ("lablaut", "labsilb", "silb"):
+            (folder / name).mkdir(exist_ok=True)
+            (folder / name / f"{stem}xx.{name}").write_bytes(b"0.1 121 a\n")
+    rows = ["Satz\terkannt", *(f"{stem}.wav\t{share}" for stem, share in (recognised or {}).items())]
+    (folder / "erkennung.txt").write_bytes("\r\n".join(rows).encode("latin-1"))
+    (folder / "erklaerung.txt").write_bytes("Erklärung".encode("latin-1"))
+    return folder
+
+
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n"
 """Content that a clone holds instead of a file that git-lfs has not fetched."""
 

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 _HERE = "avemo_harness.data.importers"
 IMPORTERS = {
     "crema-d": (f"{_HERE}.crema_d", "CremaDOptions", "find_crema_d"),
+    "emo-db": (f"{_HERE}.emo_db", "EmoDbOptions", "find_emo_db"),
     "folder": (f"{_HERE}.folder", "FolderOptions", "find_folder"),
+    "iemocap": (f"{_HERE}.iemocap", "IemocapOptions", "find_iemocap"),
     "meld": (f"{_HERE}.meld", "MeldOptions", "find_meld"),
+    "msp-improv": (f"{_HERE}.msp_improv", "MspImprovOptions", "find_msp_improv"),
     "multidialog": (f"{_HERE}.multidialog", "MultiDialogOptions", "find_multidialog"),
     "ravdess": (f"{_HERE}.ravdess", "RavdessOptions", "find_ravdess"),
+    "ravdess-song": (f"{_HERE}.ravdess", "RavdessOptions", "find_ravdess_song"),
 }
 """Module, dataclass of options, and the function that finds dialogues in a source."""
 

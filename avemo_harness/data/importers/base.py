@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal, Protocol, TypeVar
 
-from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role
+from avemo_harness.benchmark.release import ConflictPair, Dialogue, Role, Vote
 from avemo_harness.errors import UsageError
 from avemo_harness.recognizers.recordings import Dropped, Part
 from avemo_harness.registry import hint
@@ -16,6 +16,8 @@ from avemo_harness.registry import hint
 MULTI_TURN, SINGLE_TURN = "multiturn_real", "singleturn_synthetic"
 """The configs that are read by the tasks of real dialogues, and by those of single turns: clips that stand alone go
 there, real ones too."""
+CONVERSATIONS = "conversations"
+"""The config of conversations of several people, of which nobody is the assistant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +68,46 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class FoundTurn:
-    """A turn before its clip has been looked at. `emotion` is a label of the release, or None."""
+    """A turn before its clip has been looked at. `emotion` is a label of the release, or None.
+
+    Args:
+        recording: None for a turn of which there are words alone.
+    """
 
     role: Role
     speaker_id: str
     text: str
     emotion: str | None
-    recording: ClipSource
+    recording: ClipSource | None
+    votes: tuple[Vote, ...] = ()
+
+
+IfDamaged = Literal["leave out", "keep words"]
 
 
 @dataclass(frozen=True, slots=True)
 class FoundDialogue:
-    """A dialogue before its clips have been looked at; single clips are dialogues of one turn."""
+    """A dialogue before its clips have been looked at; single clips are dialogues of one turn.
+
+    Args:
+        if_damaged: what becomes of it where a clip turns out to be damaged: it is left out, or that turn has its words
+            alone, so that the others keep what was said before them.
+    """
 
     dialogue_id: str
     part: Part
     turns: tuple[FoundTurn, ...]
+    if_damaged: IfDamaged = "leave out"
+
+    @property
+    def recordings(self) -> tuple[ClipSource, ...]:
+        """The clips that its turns have."""
+        return tuple(turn.recording for turn in self.turns if turn.recording is not None)
+
+    def is_usable(self, checked: Collection[str]) -> bool:
+        """Tell whether it is kept where only clips of these names can be used."""
+        usable = [clip.name in checked for clip in self.recordings]
+        return any(usable) if self.if_damaged == "keep words" else all(usable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +170,23 @@ LABELS_HELP = (
     "four: the benchmark's emotions, others are left out; all: every label in the corpus' own words, which a task maps "
     "by its label_map"
 )
-BY_DEFAULT: Mapping[str, str] = {"labels": "four"}
+BY_DEFAULT: Mapping[str, object] = {"labels": "four", "votes": False, "dialogues": "segments"}
 """Options that import records leave out at these values, since they came after releases had been imported."""
 
 TEST_SPEAKERS_HELP = "speakers of the test part, separated by commas; all others are for training (default: all test)"
 
 
-def single_turn(name: str, part: Part, speaker: str, text: str, emotion: str, recording: ClipSource) -> FoundDialogue:
+def single_turn(
+    name: str,
+    part: Part,
+    speaker: str,
+    text: str,
+    emotion: str,
+    recording: ClipSource,
+    votes: tuple[Vote, ...] = (),
+) -> FoundDialogue:
     """A dialogue of one turn of the user."""
-    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording),))
+    return FoundDialogue(name, part, (FoundTurn("user", speaker, text, emotion, recording, votes),))
 
 
 def alternating_turns(
@@ -163,8 +197,11 @@ def alternating_turns(
     return tuple(FoundTurn(roles[index % 2], *utterance) for index, utterance in enumerate(utterances))
 
 
-def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[str, Part]:
+def parts_of_speakers(speakers: Iterable[str], test_speakers: str, what: str = "speaker") -> Mapping[str, Part]:
     """The part of each speaker: test for those that are listed, train for the others; test for all if none is listed.
+
+    Args:
+        what: those whom the parts keep apart, such as ``session``; the option is ``test_<what>s``.
 
     Raises:
         UsageError: there is no such speaker, or nobody is left for training.
@@ -176,9 +213,9 @@ def parts_of_speakers(speakers: Iterable[str], test_speakers: str) -> Mapping[st
     listed = [name.strip() for name in test_speakers.split(",") if name.strip()]
     for name in listed:
         if name not in known:
-            raise UsageError(f"test_speakers: there is no speaker {name!r}{hint(name, known)}")
+            raise UsageError(f"test_{what}s: there is no {what} {name!r}{hint(name, known)}")
     if listed and set(listed) == set(known):
-        raise UsageError("test_speakers: nobody is left for training; leave the option out to test on all speakers")
+        raise UsageError(f"test_{what}s: nobody is left for training; leave the option out to test on all {what}s")
     return {name: "test" if name in listed or not listed else "train" for name in known}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from avemo_harness.benchmark.release import Shown, Vote
 from avemo_harness.benchmark.text_tables import Table
 from avemo_harness.data.importers.base import (
     SINGLE_TURN,
@@ -41,6 +42,8 @@ _ALL = {"NEU": "neutral", "HAP": "happy", "ANG": "anger", "SAD": "sad", **_OTHER
 """Labels in the words of the corpus' own description."""
 _VOTES = {"N": "NEU", "H": "HAP", "A": "ANG", "S": "SAD", "D": "DIS", "F": "FEA"}
 _BOTH = "3"
+_SHOWN: Mapping[str, Shown] = {"1": "sound", "2": "picture", _BOTH: "both"}
+"""By kind of question: the voice alone, the face alone, both."""
 _TIE = "a tie of votes"
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX|X)")
 _INTENSITIES: Mapping[str, Intensity] = {"LO": "low", "MD": "medium", "HI": "high"}
@@ -59,6 +62,10 @@ _SENTENCES = {
     "TSI": "The surface is slick.",
     "WSI": "We'll stop in a couple of minutes.",
 }
+_WRONG_VIDEOS = ("1064_IEO_DIS_MD", "1064_TIE_SAD_XX", "1076_MTI_NEU_XX", "1076_MTI_SAD_XX")
+"""A minute of all displays, no duration, very short, and the picture of an error: so the authors' README lists them."""
+_WRONG_SOUND = "1076_MTI_SAD_XX"
+"""Silence, by the same list; the WAV files of the other three are right."""
 
 
 Labels = Literal["intended", "votes"]
@@ -75,6 +82,10 @@ class CremaDOptions:
         ),
     )
     test_speakers: str = field(default="", metadata=option(TEST_SPEAKERS_HELP))
+    votes: bool = field(
+        default=False,
+        metadata=option("also write how many raters of voice, face and both gave each label, for the scorer raters"),
+    )
 
 
 def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
@@ -87,6 +98,12 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
     names = source.names()
     label_map = _ALL if options.labels.startswith("all") else ABOUT.label_map
     found = _find_clips(source, names, "votes" if options.labels.endswith("votes") else "intended", label_map)
+    counts, counted = _count_votes(source, names) if options.votes else ({}, ())
+    words = {**_OTHERS, **label_map}
+    votes = {
+        stem: tuple(Vote(shown, words[label], raters) for (shown, label), raters in sorted(of_clip.items()))
+        for stem, of_clip in counts.items()
+    }
     parts = parts_of_speakers((stem[:4] for stem in found.emotions), options.test_speakers)
     dialogues = tuple(
         single_turn(
@@ -96,11 +113,15 @@ def find_crema_d(source: Source, options: CremaDOptions) -> FoundCorpus:
             _SENTENCES.get(stem.split("_")[1], ""),
             emotion,
             _recording(source, found.videos.get(stem), found.sounds.get(stem)),
+            votes.get(stem, ()),
         )
         for stem, emotion in found.emotions.items()
     )
     about = replace(ABOUT, label_map=label_map)
-    return FoundCorpus(about, SINGLE_TURN, dialogues, names, found.dropped, found.read)
+    read = tuple(dict.fromkeys((*found.read, *counted)))
+    unvoted = sum(stem not in votes for stem in found.emotions) if options.votes else 0
+    notes = (*found.notes, *([f"{unvoted:,} clips have no votes"] if unvoted else []))
+    return FoundCorpus(about, SINGLE_TURN, dialogues, names, found.dropped, read, notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +133,7 @@ class FoundClips:
         sounds, videos: the files of a clip, where it has them.
         dropped: what was left out.
         read: tables of votes that were read.
+        notes: sentences for the user.
     """
 
     emotions: Mapping[str, str]
@@ -119,12 +141,15 @@ class FoundClips:
     videos: Mapping[str, str]
     dropped: tuple[Dropped, ...]
     read: tuple[ReadFile, ...]
+    notes: tuple[str, ...]
 
 
 def _find_clips(
     source: Source, names: Sequence[str], labels: Labels, label_map: Mapping[str, str] = ABOUT.label_map
 ) -> FoundClips:
     sounds, videos = _by_clip(by_stem(names, ".wav")), _by_clip(by_stem(names, ".flv", ".mp4"))
+    listed = {stem for stem in _WRONG_VIDEOS if videos.pop(stem, None) or (stem == _WRONG_SOUND and stem in sounds)}
+    sounds.pop(_WRONG_SOUND, None)
     clips = sorted(sounds | videos)
     if not clips:
         raise ReleaseError(
@@ -132,7 +157,9 @@ def _find_clips(
             "VideoFlash/ and AudioWAV/ (their files come with git-lfs)"
         )
     voted, read = _read_votes(source, names) if labels == "votes" else ({}, ())
-    dropped: Counter[str] = Counter()
+    heard = len(listed & sounds.keys())
+    notes = (f"{heard} videos that the authors list as wrong are left out; their sound stands alone",) if heard else ()
+    dropped = Counter({"clips that the authors list as wrong": len(listed) - heard})
     kept: dict[str, str] = {}
     for stem in clips:
         own = voted.get(stem, "no votes") if labels == "votes" else stem.split("_")[2]
@@ -140,7 +167,7 @@ def _find_clips(
             kept[stem] = label_map[own]
         else:
             dropped[f"label {_OTHERS[own]}" if own in _OTHERS else own] += 1
-    return FoundClips(kept, sounds, videos, left_out(dropped), read)
+    return FoundClips(kept, sounds, videos, left_out(dropped), read, notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +275,49 @@ def _counted(table: Table) -> dict[str, str]:
         name: _label([vote for vote, count in counts.items() if count == max(counts.values())])
         for name, counts in votes.items()
     }
+
+
+_Counts = Mapping[str, Mapping[tuple[Shown, str], int]]
+"""By clip, how many raters who were shown a stream, or both, gave each of the corpus' labels."""
+
+
+def _count_votes(source: Source, names: Sequence[str]) -> tuple[_Counts, tuple[ReadFile, ...]]:
+    """The votes on each clip: as the authors count them, without answers after more than ten seconds, or else all."""
+    by_name = {PurePosixPath(name).name.lower(): name for name in reversed(names)}
+    if (tabulated := by_name.get("tabulatedvotes.csv")) is not None:
+        table, read = read_source_table(source, tabulated)
+        return _tabulated(table), (read,)
+    if (responses := by_name.get("finishedresponses.csv")) is not None:
+        table, read = read_source_table(source, responses)
+        clip, kind, answer = table.find("clipname"), table.find("querytype"), table.find("respemo")
+        found: dict[str, Counter[tuple[Shown, str]]] = defaultdict(Counter)
+        for row in table.rows:
+            if row.cells[kind] in _SHOWN and row.cells[answer] in _VOTES:
+                found[_clip_name(row.cells[clip])][_SHOWN[row.cells[kind]], _VOTES[row.cells[answer]]] += 1
+        return found, (read,)
+    raise ReleaseError(
+        f"{source}: expected processedResults/tabulatedVotes.csv or finishedResponses.csv for the votes of raters; put "
+        "one there, or leave out --votes"
+    )
+
+
+def _tabulated(table: Table) -> _Counts:
+    """The authors' counts: the number of a row is 100,000 times the kind of question, and the clip's number."""
+    clip, number = table.find("filename"), table.find("")
+    columns = {letter: table.find(letter.lower()) for letter in _VOTES}
+    found: dict[str, Counter[tuple[Shown, str]]] = defaultdict(Counter)
+    for row in table.rows:
+        kind = row.cells[number][:1]
+        cells = {letter: row.cells[column] for letter, column in columns.items()}
+        if kind not in _SHOWN or len(row.cells[number]) != 6 or not all(cell.isdecimal() for cell in cells.values()):
+            raise ReleaseError(
+                f"{table.path}, line {row.line}: expected a row number such as 100001 (1 voice, 2 face, 3 both), and a "
+                f"count for each of {', '.join(_VOTES)}, found {row.cells[number]!r} and {', '.join(cells.values())}; "
+                "take the authors' file"
+            )
+        counts = {(_SHOWN[kind], _VOTES[letter]): int(cell) for letter, cell in cells.items() if int(cell)}
+        found[_clip_name(row.cells[clip])].update(counts)
+    return found
 
 
 def _label(most: Sequence[str]) -> str:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import PurePosixPath
+from typing import Literal
 
 from avemo_harness import media
 from avemo_harness.benchmark.archives import is_archive
 from avemo_harness.benchmark.text_tables import Table, whole_number
 from avemo_harness.data.importers.base import (
+    CONVERSATIONS,
     LABELS_HELP,
     MAX_SEGMENT_TURNS,
     MIN_SEGMENT_TURNS,
@@ -23,6 +25,7 @@ from avemo_harness.data.importers.base import (
     CorpusInfo,
     FoundCorpus,
     FoundDialogue,
+    FoundTurn,
     Labels,
     ReadFile,
     alternating_turns,
@@ -54,12 +57,20 @@ _CROWDS = re.compile(r"all|both|everyone|everybody|.*(?:\band\b|[&/,+]).*", re.I
 """Speakers that are no one person."""
 _LONGER, _LONGER_S = 2.0, 5.0
 """A clip is much longer than its utterance from so many times its length on, if those are so many seconds more."""
+_UNNAMED = "clips that no table names"
 _ANY_LENGTH = media.MediaLimits(max_bytes=2**30, max_seconds=86_400.0)
 
 
 @dataclass(frozen=True, slots=True)
 class MeldOptions:
     labels: Labels = field(default="four", metadata=option(LABELS_HELP))
+    dialogues: Literal["segments", "whole"] = field(
+        default="segments",
+        metadata=option(
+            "segments: stretches of two people who take turns, one of them the user; whole: conversations as they are, "
+            "in which each utterance of anybody is asked about"
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,8 @@ class _Line:
     """An utterance of the tables.
 
     Args:
+        name: of the speaker, as it is shown.
+        speaker: the same under one spelling.
         number: in its dialogue.
         serial: number in the whole table; None where that tells none.
         stated_s: seconds that the table says it lasts; NaN where that tells none.
@@ -78,6 +91,7 @@ class _Line:
     number: int
     serial: int | None
     stated_s: float
+    name: str
     speaker: str
     text: str
     label: str
@@ -85,7 +99,8 @@ class _Line:
 
 
 def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
-    """Every segment of two people who take turns, each of whose user turns has one of the labels that are wanted.
+    """Every segment of two people who take turns, each of whose user turns has one of the labels that are wanted; or
+    every conversation.
 
     Raises:
         ReleaseError: tables or clips are missing, a table is malformed, or no segment is left.
@@ -102,18 +117,22 @@ def find_meld(source: Source, options: MeldOptions) -> FoundCorpus:
         raise ReleaseError(f"{source}: none of {len(lines)} utterances has its clip; {_where_clips_are(names)}")
     overlong = _overlong(source, lines, names)
     dropped: Counter[str] = Counter({"copies of clips named final_videos_test…": _copies(names)})
-    why_unusable = partial(_why_unusable, overlong=overlong)
-    dialogues: list[FoundDialogue] = []
-    for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
-        segments = segment_utterances(list(talk), about.label_map, _follows, why_unusable, dropped)
-        dialogues += [_dialogue(source, segment, about.label_map) for segment in segments]
+    if options.dialogues == "whole":
+        dropped[_UNNAMED] = len(set(clips.values()) - {line.clip for line in lines})
+        config, dialogues = CONVERSATIONS, list(_conversations(source, lines, about.label_map, overlong, dropped))
+    else:
+        config, dialogues = MULTI_TURN, list(_segments(source, lines, about.label_map, overlong, dropped))
     if not dialogues:
         reasons = ", ".join(f"{one.count}: {one.reason}" for one in left_out(dropped))
-        raise ReleaseError(
-            f"{source}: no segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns among {len(lines)} utterances "
-            f"({reasons}); restore the clips and tables"
+        wanted = (
+            "conversation with a clip"
+            if options.dialogues == "whole"
+            else f"segment of {MIN_SEGMENT_TURNS} to {MAX_SEGMENT_TURNS} turns"
         )
-    return FoundCorpus(about, MULTI_TURN, tuple(dialogues), names, left_out(dropped), tuple(read))
+        raise ReleaseError(
+            f"{source}: no {wanted} among {len(lines)} utterances ({reasons}); restore the clips and tables"
+        )
+    return FoundCorpus(about, config, tuple(dialogues), names, left_out(dropped), tuple(read))
 
 
 def _clips(names: Iterable[str]) -> dict[tuple[str, int, int], str]:
@@ -164,7 +183,8 @@ def _lines(named: tuple[str, Table], clips: Mapping[tuple[str, int, int], str]) 
         serial = whole_number(table.text(row, "sr no."))
         stated_s = _seconds(table.text(row, "endtime")) - _seconds(table.text(row, "starttime"))
         clip = clips.get((folder, ids[0], ids[1]))
-        lines.append(_Line(part, ids[0], ids[1], serial, stated_s, _person(speaker), text, label.lower(), clip))
+        name = " ".join(unicodedata.normalize("NFC", speaker).split())
+        lines.append(_Line(part, ids[0], ids[1], serial, stated_s, name, _person(speaker), text, label.lower(), clip))
     return sorted(lines, key=lambda line: (line.dialogue, line.number))
 
 
@@ -215,12 +235,56 @@ def _follows(line: _Line, before: _Line) -> bool:
     return line.number == before.number + 1
 
 
-def _why_unusable(line: _Line, overlong: Set[str]) -> str | None:
+def _segments(
+    source: Source,
+    lines: Iterable[_Line],
+    label_map: Mapping[str, str],
+    overlong: Set[str],
+    dropped: Counter[str],
+) -> Iterator[FoundDialogue]:
+    """Every stretch of two people who take turns."""
+    why_unusable = partial(_why_unusable, overlong=overlong)
+    for _, talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
+        for segment in segment_utterances(list(talk), label_map, _follows, why_unusable, dropped):
+            yield _dialogue(source, segment, label_map)
+
+
+def _conversations(
+    source: Source,
+    lines: Iterable[_Line],
+    label_map: Mapping[str, str],
+    overlong: Set[str],
+    dropped: Counter[str],
+) -> Iterator[FoundDialogue]:
+    """Every conversation with all of its utterances; those without a clip of their own have their words alone."""
+    spelling: dict[str, str] = {}
+    for (part, number), talk in groupby(lines, key=lambda line: (line.part, line.dialogue)):
+        turns, numbers = [], set()
+        for line in talk:
+            if line.number in numbers:
+                dropped["utterances that a table has twice"] += 1
+                continue
+            numbers.add(line.number)
+            reason = _why_silent(line, overlong)
+            if reason is not None:
+                dropped[f"{reason}, whose words stand in their conversation"] += 1
+            clip = None if reason is not None or line.clip is None else clip_source(source, line.clip)
+            name = spelling.setdefault(line.speaker, line.name)
+            turns.append(FoundTurn("user", name, line.text, label_map.get(line.label), clip))
+        if any(turn.recording is not None for turn in turns):
+            yield FoundDialogue(f"meld-{part}-{number:04}", part, tuple(turns), "keep words")
+
+
+def _why_silent(line: _Line, overlong: Set[str]) -> str | None:
+    """Reason why an utterance has no clip that could be shown; None where it has one."""
     if line.clip is None:
         return "utterances without a clip"
-    if line.clip in overlong:
-        return "clips much longer than their utterance"
-    return "utterances of several people at once" if _CROWDS.fullmatch(line.speaker) else None
+    return "clips much longer than their utterance" if line.clip in overlong else None
+
+
+def _why_unusable(line: _Line, overlong: Set[str]) -> str | None:
+    crowd = "utterances of several people at once" if _CROWDS.fullmatch(line.speaker) else None
+    return _why_silent(line, overlong) or crowd
 
 
 def _dialogue(source: Source, lines: Sequence[_Line], label_map: Mapping[str, str]) -> FoundDialogue:

@@ -1,12 +1,13 @@
-"""RAVDESS (Livingstone & Russo 2018): 24 actors speak two sentences in eight emotions."""
+"""RAVDESS (Livingstone & Russo 2018): 24 actors speak two sentences in eight emotions, and 23 sing them in six."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
@@ -48,12 +49,20 @@ _EMOTIONS = {
 _INTENSITIES: Mapping[str, Intensity] = {"01": "medium", "02": "high"}
 """Called normal and strong there."""
 _STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
-_SONG = "02"
+Voice = Literal["speech", "song"]
+_CHANNELS: Mapping[str, Voice] = {"01": "speech", "02": "song"}
+_OTHERS: Mapping[Voice, str] = {"speech": "songs", "song": "spoken takes"}
+"""What takes of the other kind are called where they are left out."""
+
+_EXAMPLES: Mapping[Voice, str] = {
+    "speech": "03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry)",
+    "song": "03-02-05-01-01-01-07.wav (sung, neutral, happy, sad or angry)",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RavdessClip:
-    """A spoken sentence: its file, who says it, the label and its intensity, and the words."""
+    """A spoken or sung sentence: its file, who says it, the label and its intensity, and the words."""
 
     path: PurePosixPath
     actor: str
@@ -63,9 +72,9 @@ class RavdessClip:
 
 
 def choose_clips(
-    where: str, names: Iterable[str], label_map: Mapping[str, str] = ABOUT.label_map
+    where: str, names: Iterable[str], label_map: Mapping[str, str] = ABOUT.label_map, voice: Voice = "speech"
 ) -> tuple[list[RavdessClip], tuple[Dropped, ...]]:
-    """The spoken takes whose label is mapped, in the order of actors and names, and what is left out.
+    """The takes of a kind of voice whose label is mapped, in the order of actors and names, and what is left out.
 
     A take that several files have is given once, by the file that has most.
 
@@ -82,8 +91,8 @@ def choose_clips(
     # 01 has both streams, 02 the face alone, 03 the sound alone: worse ones come first and are replaced.
     for path in sorted(named, key=lambda path: ("02", "03", "01").index(path.name[:2])):
         _, channel, emotion, intensity, statement, _, actor = path.stem.split("-")
-        if channel == _SONG:
-            dropped["songs"] += 1
+        if _CHANNELS[channel] != voice:
+            dropped[_OTHERS[voice]] += 1
         elif (label := label_map.get(_EMOTIONS[emotion])) is None:
             dropped[f"label {_EMOTIONS[emotion]}"] += 1
         else:
@@ -92,7 +101,7 @@ def choose_clips(
             takes[name] = RavdessClip(path, f"actor-{actor}", label, _INTENSITIES[intensity], _STATEMENTS[statement])
     if not takes:
         raise ReleaseError(
-            f"{where}: expected files named like 03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry), "
+            f"{where}: expected files named like {_EXAMPLES[voice]}, "
             f"found {dropped.total()} others; give the folder that holds the actors' folders"
         )
     return sorted(takes.values(), key=lambda take: (take.actor, take.path.stem)), left_out(dropped)
@@ -111,9 +120,27 @@ def find_ravdess(source: Source, options: RavdessOptions) -> FoundCorpus:
         ReleaseError: there are no files that are named so.
         UsageError: a test speaker is not in the corpus.
     """
+    return _find_takes(source, options, ABOUT.with_labels(options.labels, _EMOTIONS.values()), "speech")
+
+
+SONG_LABELS = tuple(_EMOTIONS.values())[:6]
+"""Nobody sings disgust or surprise."""
+
+
+def find_ravdess_song(source: Source, options: RavdessOptions) -> FoundCorpus:
+    """Every sung take in one of the labels that are wanted; there are none by actor 18.
+
+    Raises:
+        ReleaseError: there are no files that are named so.
+        UsageError: a test speaker does not sing.
+    """
+    about = replace(ABOUT, name="RAVDESS, song").with_labels(options.labels, SONG_LABELS)
+    return _find_takes(source, options, about, "song")
+
+
+def _find_takes(source: Source, options: RavdessOptions, about: CorpusInfo, voice: Voice) -> FoundCorpus:
     names = source.names()
-    about = ABOUT.with_labels(options.labels, _EMOTIONS.values())
-    takes, dropped = choose_clips(str(source), names, about.label_map)
+    takes, dropped = choose_clips(str(source), names, about.label_map, voice)
     parts = parts_of_speakers((take.actor for take in takes), options.test_speakers)
     dialogues = tuple(
         single_turn(

@@ -54,18 +54,18 @@ def check_corpus(found: FoundCorpus, folder: Path, on_damage: OnDamage, say: Cal
         MediaError: a clip is damaged and `on_damage` is to refuse; the message names the file.
         ReleaseError: an archive is damaged, the Hub cannot be reached, or no dialogue is left.
     """
-    recordings = [turn.recording for dialogue in found.dialogues for turn in dialogue.turns]
+    recordings = [clip for dialogue in found.dialogues for clip in dialogue.recordings]
     rank = {name: index for index, name in enumerate(found.names)}
     recordings.sort(key=lambda clip: (rank.get(clip.name, -1), clip.name))
     checked, bad_files = _check_all(recordings, folder, on_damage, say)
-    whole = [one for one in found.dialogues if all(turn.recording.name in checked for turn in one.turns)]
+    whole = [dialogue for dialogue in found.dialogues if dialogue.is_usable(checked)]
     if not whole:
         raise ReleaseError("no dialogue is left, the clips of all are damaged; restore the corpus")
     dialogues = _by_part(found, whole, checked)
     return ImportedCorpus(
         found=replace(
             found,
-            dropped=(*found.dropped, *left_out({"dialogues with a damaged clip": len(found.dialogues) - len(whole)})),
+            dropped=(*found.dropped, *left_out(_damaged(found, whole, checked))),
             notes=(*found.notes, *_notes(checked.values())),
         ),
         dialogues=dialogues,
@@ -83,6 +83,15 @@ def count_reasons(bad_files: Mapping[str, str]) -> list[tuple[str, int]]:
     [('lasts … s', 2)]
     """
     return Counter(re.sub(r"\d+(?:\.\d+)?", "…", reason) for reason in bad_files.values()).most_common()
+
+
+def _damaged(found: FoundCorpus, kept: Sequence[FoundDialogue], checked: Collection[str]) -> dict[str, int]:
+    """Counts of what damaged clips leave out."""
+    lost = sum(clip.name not in checked for dialogue in kept for clip in dialogue.recordings)
+    return {
+        "dialogues with a damaged clip": len(found.dialogues) - len(kept),
+        "utterances with a damaged clip, whose words stand in their conversation": lost,
+    }
 
 
 def _check_all(
@@ -152,19 +161,22 @@ def _by_part(
 
 
 def _dialogue(found: FoundCorpus, one: FoundDialogue, checked: Mapping[str, _CheckedClip]) -> Dialogue:
-    turns = tuple(
-        Turn(
-            turn_index=index,
-            role=turn.role,
-            speaker_id=turn.speaker_id,
-            text=turn.text,
-            emotion=turn.emotion,
-            clip=checked[turn.recording.name].clip,
-            duration_s=checked[turn.recording.name].duration_s,
+    turns = []
+    for index, turn in enumerate(one.turns):
+        usable = None if turn.recording is None else checked.get(turn.recording.name)
+        turns.append(
+            Turn(
+                turn_index=index,
+                role=turn.role,
+                speaker_id=turn.speaker_id,
+                text=turn.text,
+                emotion=turn.emotion,
+                clip=usable.clip if usable else None,
+                duration_s=usable.duration_s if usable else None,
+                votes=turn.votes,
+            )
         )
-        for index, turn in enumerate(one.turns)
-    )
-    return Dialogue(one.dialogue_id, found.about.name, found.about.language, found.about.licence, turns)
+    return Dialogue(one.dialogue_id, found.about.name, found.about.language, found.about.licence, tuple(turns))
 
 
 def _pairs(
@@ -265,6 +277,7 @@ def _write_parquet(folder: Path, config: str, imported: ImportedCorpus, holding:
         {str(part): dialogues for part, dialogues in imported.dialogues.items()},
         {str(part): pairs for part, pairs in imported.pairs.items()},
         None if holding == "embedded" else path_of,
+        has_votes=any(turn.votes for found in imported.found.dialogues for turn in found.turns),
     )
     if holding == "embedded":
         shutil.rmtree(folder / MEDIA, ignore_errors=True)

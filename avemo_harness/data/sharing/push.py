@@ -69,7 +69,8 @@ def _write_staged(contents: ReleaseContents, scratch: Path, path_of: Callable[[C
         for config, releases in contents.configs.items():
             dialogues = {split: release.dialogues for split, release in releases.items()}
             pairs = {split: release.pairs for split, release in releases.items() if release.pairs}
-            write_release(scratch, config, dialogues, pairs, path_of)
+            has_votes = any(turn.votes for those in dialogues.values() for one in those for turn in one.turns)
+            write_release(scratch, config, dialogues, pairs, path_of, has_votes=has_votes)
     except OSError as error:
         raise StorageError(scratch, "written", error) from error
     return scratch

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _HERE = "avemo_harness.recognizers.corpora"
 CORPORA = {
     "crema-d": ("avemo_harness.data.importers.crema_d", "CremaDArguments", "read_crema_d"),
+    "emo-db": ("avemo_harness.data.importers.emo_db", "EmoDbArguments", "read_emo_db"),
     "labelled-clips": ("avemo_harness.data.importers.folder", "LabelledClipsArguments", "read_labelled_clips"),
     "msp-conversation": (f"{_HERE}.msp_conversation", "MspConversationArguments", "read_msp_conversation"),
     "multidialog": ("avemo_harness.data.importers.multidialog", "MultiDialogArguments", "read_multidialog"),

@@ -17,6 +17,7 @@ from avemo_harness.report.summary import (
     METRIC_COLUMNS,
     defined_contrasts,
     grader_notes,
+    labels_without_items,
     metric_rows,
     not_asked,
     rated_by,
@@ -39,6 +40,8 @@ def overview(run: ScoredRun) -> dict[str, Any]:
     told = (note for note in result_notes(result) if note not in graders)
     doubts = [note for note in told if not note.startswith(("replies judged by", "  "))]
     doubts += [f"{name}: {not_asked(task)}" for name, task in result.tasks.items() if task.not_asked]
+    absent = [(name, task) for name, task in result.tasks.items() if task.details.get("labels_without_gold")]
+    doubts += [f"{name}: {labels_without_items(task)}" for name, task in absent]
     return {
         "result": result,
         "folder": run.folder.resolve().name,

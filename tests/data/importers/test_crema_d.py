@@ -14,12 +14,14 @@ from support.corpus_trees import (
     write_crema_d,
     write_crema_d_responses,
     write_crema_d_summary,
+    write_crema_d_tabulated,
     write_silent_video,
 )
 from support.imports import import_corpus, left_out
 from support.tiny_corpora import write_wav
 
 from avemo_harness import media
+from avemo_harness.benchmark.release import Vote
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.data.importers.base import ImportedCorpus
 from avemo_harness.data.importers.crema_d import CremaDArguments, read_crema_d
@@ -202,3 +204,88 @@ def test_a_clip_of_video_alone_is_learned_from_and_a_folder_without_clips_refuse
     (tmp_path / "none").mkdir()
     with pytest.raises(ReleaseError, match=r"none: expected clips named like 1001_DFA_ANG_XX\.flv"):
         read_crema_d(CremaDArguments(tmp_path / "none"))
+
+
+RATED = {
+    ("1001_DFA_ANG_XX", 1): "AAAN",
+    ("1001_DFA_ANG_XX", 2): "AAD",
+    ("1001_DFA_ANG_XX", 3): "AAAA",
+    ("1001_IEO_DIS_LO", 3): "DDA",
+}
+
+
+def votes_of(folder: Path) -> dict[str, tuple[Vote, ...]]:
+    release = load_release(str(folder), "singleturn_synthetic")
+    return {one.dialogue_id.removeprefix("cremad-"): one.turns[0].votes for one in release.dialogues}
+
+
+def test_the_counts_of_raters_by_what_they_were_shown_are_written_beside_the_intended_label(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", ["1001_DFA_ANG_XX", "1001_IEO_DIS_LO", "1002_TAI_NEU_XX"])
+    write_crema_d_tabulated(corpus, RATED)
+    imported = import_corpus("crema-d", corpus, tmp_path / "out", labels="all", votes=True)
+    assert votes_of(tmp_path / "out") == {
+        "1001_DFA_ANG_XX": (
+            Vote("both", "anger", 4),
+            Vote("picture", "anger", 2),
+            Vote("picture", "disgust", 1),
+            Vote("sound", "anger", 3),
+            Vote("sound", "neutral", 1),
+        ),
+        "1001_IEO_DIS_LO": (Vote("both", "anger", 1), Vote("both", "disgust", 2)),
+        "1002_TAI_NEU_XX": (),
+    }
+    assert "1 clips have no votes" in imported.found.notes
+    assert [read.name for read in imported.found.tables] == ["processedResults/tabulatedVotes.csv"]
+
+
+def test_single_answers_are_counted_where_the_authors_counts_are_not_there(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", ["1001_DFA_ANG_XX"])
+    answers = [(stem, kind, letter) for (stem, kind), letters in RATED.items() for letter in letters]
+    write_crema_d_responses(corpus, answers)
+    import_corpus("crema-d", corpus, tmp_path / "out", labels="all", votes=True)
+    write_crema_d_tabulated(corpus, RATED)
+    import_corpus("crema-d", corpus, tmp_path / "tabulated", labels="all", votes=True)
+    assert votes_of(tmp_path / "out") == votes_of(tmp_path / "tabulated")
+    assert len(votes_of(tmp_path / "out")["1001_DFA_ANG_XX"]) == 5
+
+
+def test_votes_that_nobody_asks_for_change_no_byte_of_a_release(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", STEMS)
+    import_corpus("crema-d", corpus, tmp_path / "without", labels="all")
+    write_crema_d_tabulated(corpus, RATED)
+    import_corpus("crema-d", corpus, tmp_path / "beside", labels="all")
+    for name in ("README.md", "import.json", "singleturn_synthetic/test-00000.parquet"):
+        assert (tmp_path / "without" / name).read_bytes() == (tmp_path / "beside" / name).read_bytes()
+
+
+def test_votes_are_part_of_what_a_release_says(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", ["1001_DFA_ANG_XX"])
+    write_crema_d_tabulated(corpus, RATED)
+    prints = set()
+    for name, votes in (("with", True), ("without", False)):
+        import_corpus("crema-d", corpus, tmp_path / name, votes=votes)
+        prints.add(load_release(str(tmp_path / name), "singleturn_synthetic").fingerprint)
+    assert len(prints) == 2
+
+
+def test_a_table_of_counts_that_names_no_kind_of_question_is_refused(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", ["1001_DFA_ANG_XX"])
+    write_crema_d_tabulated(corpus, RATED)
+    table = corpus / "processedResults" / "tabulatedVotes.csv"
+    table.write_text(table.read_text().replace('"300003"', '"3"'))
+    with pytest.raises(ReleaseError, match=r"tabulatedVotes\.csv, line 4: expected a row number such as 100001 .*'3'"):
+        import_corpus("crema-d", corpus, tmp_path / "out", votes=True)
+
+
+def test_votes_need_a_table_of_them(tmp_path: Path) -> None:
+    corpus = write_crema_d(tmp_path / "corpus", ["1001_DFA_ANG_XX"])
+    with pytest.raises(ReleaseError, match=r"expected processedResults/tabulatedVotes\.csv or finishedResponses\.csv"):
+        import_corpus("crema-d", corpus, tmp_path / "out", votes=True)
+
+
+def test_files_that_the_authors_list_as_wrong_are_left_out_and_right_sounds_kept(tmp_path: Path) -> None:
+    stems = ["1001_DFA_SAD_XX", "1064_IEO_DIS_MD", "1064_TIE_SAD_XX", "1076_MTI_NEU_XX", "1076_MTI_SAD_XX"]
+    imported = import_corpus("crema-d", write_crema_d(tmp_path / "corpus", stems), tmp_path / "out", labels="all")
+    assert sorted(imported.paths.values()) == [f"AudioWAV/{stem}.wav" for stem in stems[:-1]]
+    assert left_out(imported) == {"clips that the authors list as wrong": 1}
+    assert imported.found.notes[0] == ("3 videos that the authors list as wrong are left out; their sound stands alone")

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.corpus_trees import write_ravdess
+from support.corpus_trees import pack_zip, write_ravdess
 from support.imports import import_corpus, left_out
 from support.tiny_corpora import write_clip, write_silent_clip, write_wav
 
@@ -113,3 +113,53 @@ def test_the_intensity_that_was_asked_of_the_actor_is_read(tmp_path: Path) -> No
     write_wav(tmp_path / "03-01-05-02-01-01-02.wav", 0.2, seed=1)
     corpus = read_ravdess(RavdessArguments(tmp_path))
     assert [one.intensity for one in corpus.labelled] == ["medium", "high"]
+
+
+SUNG = (
+    "01-02-01-01-01-01-01.mp4",
+    "01-02-02-01-01-01-01.mp4",
+    "03-02-06-02-02-01-17.wav",
+)
+
+
+def test_songs_are_a_corpus_of_their_own_with_six_labels(tmp_path: Path) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", [*SUNG, "01-01-08-01-01-01-18.mp4"])
+    imported = import_corpus("ravdess-song", corpus, tmp_path / "out", labels="all")
+    assert [(one.dialogue_id, one.source, one.turns[0].emotion) for one in imported.dialogues["test"]] == [
+        ("ravdess-01-02-01-01-01-01-01", "RAVDESS, song", "neutral"),
+        ("ravdess-01-02-02-01-01-01-01", "RAVDESS, song", "calm"),
+        ("ravdess-03-02-06-02-02-01-17", "RAVDESS, song", "fearful"),
+    ]
+    assert left_out(imported) == {"spoken takes": 1}
+    assert set(imported.found.about.label_map) == {"neutral", "calm", "happy", "sad", "angry", "fearful"}
+
+
+def test_archives_of_an_actor_and_of_a_modality_are_read_side_by_side(tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    spoken = ["01-01-03-01-01-01-01.mp4", "02-01-03-01-01-01-01.mp4"]
+    pack_zip(write_ravdess(tmp_path / "a", spoken), packed / "Video_Speech_Actor_01.zip")
+    pack_zip(write_ravdess(tmp_path / "b", SUNG[:1]), packed / "Video_Song_Actor_01.zip")
+    heard = ["03-01-03-01-01-01-01.wav", "03-01-05-01-01-01-02.wav"]
+    pack_zip(write_ravdess(tmp_path / "c", heard), packed / "Audio_Speech_Actors_01-24.zip")
+    imported = import_corpus("ravdess", packed, tmp_path / "out", labels="all")
+    assert [one.dialogue_id for one in imported.dialogues["test"]] == [
+        "ravdess-01-01-03-01-01-01-01",
+        "ravdess-03-01-05-01-01-01-02",
+    ]
+    assert left_out(imported) == {"takes that another file has too": 2, "songs": 1}
+
+
+def test_a_copy_that_holds_every_actor_twice_gives_every_take_once(tmp_path: Path) -> None:
+    takes = ["03-01-03-01-01-01-01.wav", "03-01-07-01-01-01-01.wav"]
+    write_ravdess(tmp_path / "corpus", takes)
+    write_ravdess(tmp_path / "corpus" / "audio_speech_actors_01-24", takes)
+    imported = import_corpus("ravdess", tmp_path / "corpus", tmp_path / "out", labels="all")
+    assert sorted(one.turns[0].emotion or "" for one in imported.dialogues["test"]) == ["disgust", "happy"]
+    assert left_out(imported) == {"takes that another file has too": 2}
+
+
+def test_a_folder_of_speech_holds_no_songs(tmp_path: Path) -> None:
+    corpus = write_ravdess(tmp_path / "corpus", ["03-01-03-01-01-01-01.wav"])
+    with pytest.raises(ReleaseError, match=r"like 03-02-05-01-01-01-07\.wav \(sung, .*found 1 others"):
+        import_corpus("ravdess-song", corpus, tmp_path / "out")

@@ -27,13 +27,14 @@ SCORERS = {
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
     "choice": "avemo_harness.scorers.choice:ChoiceScorer",
+    "spoken_eq": "avemo_harness.scorers.spoken_eq:SpokenEqScorer",
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
-WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers"})
+WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "spoken_eq", "numbers"})
 """Scorers that are not imported to check that they get no parameters."""
 
 

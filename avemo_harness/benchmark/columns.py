@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from avemo_harness.benchmark.corpora import CORPUS_NAME
 from avemo_harness.benchmark.spec import Spec, problems_below
 from avemo_harness.benchmark.template import row_names, row_template_problem
 
@@ -114,10 +115,6 @@ class ColumnsSpec(Spec):
         if problems:
             raise problems_below(problems)
         return self
-
-
-CORPUS_NAME = "^[a-z0-9][a-z0-9_]*$"
-"""Names of corpora, as of tasks."""
 
 
 def _without_required_name(schema: dict[str, Any]) -> None:

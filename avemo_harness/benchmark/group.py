@@ -48,7 +48,7 @@ class BenchmarkSpec(Spec):
     licence: Word
     """Licence of the data, as their page names it."""
     restricted: bool = False
-    """Recordings, texts and ids are not passed on: pages, exports and requests for others hold none of them."""
+    """Recordings, texts and ids are not passed on: pages and exports hold none of them, and nothing is pushed."""
     languages: Annotated[Words, Field(min_length=1)]
     """Codes of the languages that are spoken, such as en."""
     obtain: Word | None = None
@@ -68,6 +68,12 @@ class PublishedFigure(Spec):
     """Where it stands: paper or page, with its table."""
     note: Word | None = None
     """How it differs from what is measured here."""
+
+    @property
+    def described(self) -> str:
+        """The figure in a line, with whose it is and where it stands."""
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.of}: {self.task} {self.metric} {self.value:g} ({self.source}{note})"
 
 
 class GroupSpec(Spec):

@@ -111,7 +111,7 @@ def _local_source(source: str, files: Mapping[str, Path], root: Path, options: R
     readme = root / "README.md"
     facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}
     found = {name: _local_file(path) for name, path in files.items()}
-    folder = MediaFolder(options.media_root or root)
+    folder = MediaFolder(options.media_root or root, None if options.media_root else options.corpus)
     return TableSource(
         source, Path(source).resolve().name, str(Path(source).resolve()), found, folder, None, None, **_terms(facts)
     )

@@ -24,6 +24,7 @@ from avemo_harness.run.ratings import read_ratings
 from avemo_harness.run.store import RunStore, read_counts, read_items
 from avemo_harness.scorers import grades_labels, is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Grading, Judge, Judgement, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.chance import chance_rows
 from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.scorers.understanding import compare_streams
 
@@ -123,6 +124,7 @@ class RunResult:
         provisional: some items failed or are missing, so the scores may still change.
         marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
         damage: lines and files of the run that are damaged and were not asked or judged again since, in sentences.
+        absent: of a collection, the groups whose data are not here, and how they come.
     """
 
     schema_version: int
@@ -137,6 +139,7 @@ class RunResult:
     groups: Mapping[str, GroupResult]
     marks: Mapping[str, str] = field(default_factory=dict)
     damage: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_errors(self) -> int:
@@ -148,7 +151,10 @@ class RunResult:
 
     def to_json(self) -> str:
         """The text of `results.json`: keys in a fixed order, equal for equal answers."""
-        return sealed_json(asdict(self))
+        values = asdict(self)
+        if not self.absent:
+            del values["absent"]
+        return sealed_json(values)
 
 
 def score_run(folder: Path) -> RunResult:
@@ -187,6 +193,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
     judge = judgements.judge if judgements else None
     gradings = chosen_gradings(folder)
     rated = read_ratings(folder, store.answers)
+    benchmarks = {group.group for group in run.groups if group.benchmark is not None}
     scored: dict[str, TaskScores] = {}
     tasks: dict[str, TaskResult] = {}
     lines: dict[str, str] = {}
@@ -197,6 +204,8 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         answers = answers_of(task, store, judged, _graded(task, gradings, store), rated)
         scores = _score(task, answers)
         if scores is not None:
+            if task.group in benchmarks:
+                scores = replace(scores, rows={**scores.rows, **chance_rows(task, answers)})
             scored[task.task] = scores
             lines[task.task] = checked_lines(line.to_json() for line in scores.lines)
         counts = read_counts(folder, task.task)
@@ -224,6 +233,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         groups=groups,
         marks=sentences_of(_shown(tasks, groups)),
         damage=tuple(_damage(store, judgements, gradings.values(), tasks.values())),
+        absent=dict(run.absent or {}),
     )
     return result, lines
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from avemo_harness.benchmark.corpora import CORPUS_NAME
 from avemo_harness.benchmark.spec import Spec, problems_below
-from avemo_harness.benchmark.template import row_template_problem
+from avemo_harness.benchmark.template import row_names, row_template_problem
 
 
 def _column(text: str) -> str:
@@ -38,8 +38,28 @@ TABLES = (".parquet", *LINES, *TEXT, ".tar")
 """Endings of files that are tables; of texts, with what is usual between their cells."""
 
 
+_TELLING = ("label", "answer", "reply")
+_RECORDED = ("sound", "video", "choices")
+
+
+def _names_in(text: str) -> frozenset[str]:
+    """The columns that a column is made of: itself, unless it is a template."""
+    return row_names(text) if "{" in text else frozenset({text})
+
+
+def _overlap(column: str, other: str) -> bool:
+    """Tell whether two columns are one, or one lies in the records of the other.
+
+    >>> _overlap("meta", "meta.label"), _overlap("meta.said", "meta.label")
+    (True, False)
+    """
+    return column == other or f"{column}.".startswith(f"{other}.") or f"{other}.".startswith(f"{column}.")
+
+
 class ColumnsSpec(Spec):
     """Columns of a table by what they hold."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"shown"})
 
     sound: Column | None = None
     """Recording to hear: bytes, path, `datasets.Audio`, or a file inside an archive as `archive.zip::name`."""
@@ -71,6 +91,30 @@ class ColumnsSpec(Spec):
     """Name of the dialogue where `dialogue` is not given; by default its number."""
     turns: Column | None = None
     """List of records, one a turn, of a dialogue a row; columns of turns are then looked for in these records."""
+    shown: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], Column] = Field(default={})
+    """Further values for questions, which use them as `row.NAME`: what lies in records, or is made by a template."""
+
+    def __hash__(self) -> int:
+        # A dict of `shown` has no hash of its own.
+        return hash(self.model_dump_json())
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Columns that no question may use: they tell the answer, or hold recordings."""
+        told = [_names_in(text) for role in _TELLING if (text := getattr(self, role)) is not None]
+        media = [{text} for role in _RECORDED if (text := getattr(self, role)) is not None]
+        return frozenset().union(*told, *media)
+
+    @model_validator(mode="after")
+    def _shows_no_answer(self) -> ColumnsSpec:
+        problems = []
+        for name, text in self.shown.items():
+            told = [column for column in _names_in(text) for other in self.hidden if _overlap(column, other)]
+            if told:
+                problems.append((("shown", name), f"uses {min(told)!r}, which tells the answer or holds a recording"))
+        if problems:
+            raise problems_below(problems)
+        return self
 
 
 def _without_required_name(schema: dict[str, Any]) -> None:
@@ -87,7 +131,8 @@ class DatasetSpec(Spec):
     """Name of a folder that the user has: a release, or with `columns` where `path` begins."""
     path: str | None = None
     """Hub id, folder or file; `builtin:demo` for the built-in demo; without it, the configured release.
-    With `columns` also JSONL, CSV, a folder of files, or WebDataset tars, relative to this file."""
+    With `columns` also JSONL, CSV, a folder of files, or WebDataset tars, relative to this file; with `*` the files of
+    such names, whose recordings' paths begin at the folder before it."""
     name: str
     """Config of the release, one of the benchmark's splits; of a table `default`, unless given."""
     split: str = "test"

@@ -180,9 +180,7 @@ def item_ids_of_turn(dialogue: Dialogue, turn: Turn) -> list[str]:
 
 def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: int) -> Iterable[_Candidate]:
     needed = needed_streams(task)
-    for turn in dialogue.turns:
-        if turn.role != "user" or not _has_truth(task, turn):
-            continue
+    for turn in (turn for turn in dialogue.turns if _may_be_asked(task, turn, dialogue)):
         name = f"{release.source}: dialogue {dialogue.dialogue_id!r}, turn {turn.turn_index}"
         gold, left_out = _gold(task, turn, name)
         for rotation, order in choice_orders(task, dialogue, turn, seed):
@@ -217,6 +215,14 @@ def _votes(task: TaskSpec, turn: Turn, needed: frozenset[Stream]) -> tuple[tuple
         if vote.shown == shown and (label := known.get(vote.label)) is not None:
             raters[label] += vote.raters
     return tuple((label, raters[label]) for label in task.output.labels if raters[label])
+
+
+def _may_be_asked(task: TaskSpec, turn: Turn, dialogue: Dialogue) -> bool:
+    """True for the turns that are the task's unit and have the truth that it needs."""
+    if turn.role != "user" or not _has_truth(task, turn):
+        return False
+    later = dialogue.turns[turn.turn_index + 1 :]
+    return task.unit == "user_turn" or all(other.role != "user" for other in later)
 
 
 def _has_truth(task: TaskSpec, turn: Turn) -> bool:
@@ -399,6 +405,6 @@ def items_to_answer_first(task: TaskSpec, release: Release, item: Item) -> dict[
 
 
 def _is_asked(task: TaskSpec, turn: Turn, dialogue: Dialogue) -> bool:
-    if turn.role != "user" or not _has_truth(task, turn) or _lacking(turn, needed_streams(task)) is not None:
+    if not _may_be_asked(task, turn, dialogue) or _lacking(turn, needed_streams(task)) is not None:
         return False
     return _gold(task, turn, f"dialogue {dialogue.dialogue_id!r}, turn {turn.turn_index}")[1] is None

@@ -29,8 +29,8 @@ from avemo_harness.registry import hint
 
 MAX_LISTED = 50
 """Problems of a table that are listed."""
-_HIDDEN = ("label", "answer", "reply")
-_PATHS_OF_MEDIA = ("sound", "video", "choices")
+_SHOWN = "shown."
+"""Before the name of a value of `ColumnsSpec.shown`, where it stands among the columns."""
 _MIXED = ("label", "answer", "dialogue", "speaker", "id")
 """Columns whose values must all be texts, or all be numbers: 1 and "1" would be taken for the same."""
 _ABSENT = object()
@@ -98,19 +98,14 @@ class RowReader:
         self.source, self.columns, self.media, self.title = source, columns, media, title
         self.licence, self.language = licence, language
         self._problems = _Problems()
-        self._texts: dict[str, str] = columns.model_dump(exclude_none=True)
+        self._texts: dict[str, str] = columns.model_dump(exclude_none=True, exclude={"shown"})
+        self._texts |= {_SHOWN + name: text for name, text in columns.shown.items()}
         self._templates = {name: row_names(text) for name, text in self._texts.items() if "{" in text}
         self._found: set[str] = set()
         self._names: dict[str, None] = {}
         self._kinds: dict[str, tuple[str, str]] = {}
-        self._hidden = self._hidden_names()
+        self._hidden = columns.hidden
         self._grouped: dict[str, list[_Utterance]] = {}
-
-    def _hidden_names(self) -> frozenset[str]:
-        """Columns that no template of a task may use: they tell the answer, or hold recordings."""
-        told = [self._templates.get(name, {self._texts[name]}) for name in _HIDDEN if name in self._texts]
-        media = [{self._texts[name]} for name in _PATHS_OF_MEDIA if name in self._texts]
-        return frozenset().union(*told, *media)
 
     def read(self, rows: Iterable[TableRow], *, cut: bool = False) -> None:
         """Take in all rows.
@@ -192,7 +187,7 @@ class RowReader:
             text=self._text("text", values, where) or "",
             emotion=self._text("label", values, where),
             answer=self._answer(values, where, options),
-            row={name: value for name, raw in values.items() if (value := self._shown(name, raw)) is not _ABSENT},
+            row=self._row(values, where),
         )
         return _Utterance(
             where,
@@ -205,6 +200,11 @@ class RowReader:
             self._text("language", values, where) or self.language,
             self._text("licence", values, where) or self.licence,
         )
+
+    def _row(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """What questions may use of a row: its single values, and those that the columns show."""
+        row = {name: value for name, raw in values.items() if (value := self._shown(name, raw)) is not _ABSENT}
+        return row | {name: self._text(_SHOWN + name, values, where) for name in self.columns.shown}
 
     def _shown(self, name: str, value: Any) -> Any:
         """A value that templates of the task may use; `_ABSENT` where they may not, or it is no single value."""

@@ -56,6 +56,10 @@ class TableSource:
                 yield from read_rows(file, self.features, first)
 
 
+ANY_NAME = "*"
+"""In a path, any characters of a name."""
+
+
 def _is_media_folder(names: Iterable[str]) -> bool:
     paths = [PurePosixPath(name) for name in names]
     tables = [path for path in paths if path.suffix.lower() in TABLES]
@@ -76,11 +80,31 @@ def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
         return _local_source(source, {path.name: path}, path.parent, options)
     if path.is_dir():
         return _local_source(source, _folder_files(path, dataset), path, options)
+    if ANY_NAME in source:
+        return _local_source(source, _files_of_names(path), _before_names(path), options)
     if is_hub_id(source):
         return _hub_source(source, dataset, options)
     raise ReleaseError(
         f"{source}: no such file or folder, and not a Hub id (owner/name); a task's path is relative to its file"
     )
+
+
+def _before_names(path: Path) -> Path:
+    """The folder above the first part of a path that stands for several names."""
+    whole = [part for part in (path, *path.parents) if ANY_NAME not in str(part)]
+    return whole[0]
+
+
+def _files_of_names(path: Path) -> dict[str, Path]:
+    """The tables whose paths fit one with `*`, by path relative to `_before_names`."""
+    folder = _before_names(path)
+    found = sorted(file for file in folder.glob(str(path.relative_to(folder))) if file.is_file())
+    if not found:
+        raise ReleaseError(f"{path}: there is no such file")
+    for file in found:
+        if file.suffix.lower() not in TABLES:
+            raise ReleaseError(f"{file}: not a table; known are {', '.join(TABLES)}")
+    return {file.relative_to(folder).as_posix(): file for file in found}
 
 
 def _local_source(source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions) -> TableSource:
@@ -136,7 +160,7 @@ def find_training_part(dataset: DatasetSpec, commit: str | None) -> DatasetSpec 
     """
     part = dataset.model_copy(update={"split": "train", "revision": commit})
     path = Path(dataset.path or "").expanduser()
-    if _canonical(dataset.split) == "train" or path.is_file():
+    if _canonical(dataset.split) == "train" or path.is_file() or ANY_NAME in str(path):
         return None
     if path.is_dir():
         asked, training = ({*_files_or_none(path, one)} for one in (dataset, part))

@@ -59,8 +59,9 @@ def _json_rows(file: TableFile) -> Iterator[TableRow]:
 def _json_list(name: str, path: Path) -> Iterator[TableRow]:
     content = decode_text(_whole_file(name, path), name)
     if not content.lstrip().startswith("["):
+        record = _spread_record(content)
         # Many a file of lines is called so.
-        yield from _json_lines(name, content.splitlines())
+        yield from _json_lines(name, content.splitlines()) if record is None else [TableRow(f"{name}: row 0", record)]
         return
     try:
         rows = _parsed_json(content)
@@ -68,6 +69,17 @@ def _json_list(name: str, path: Path) -> Iterator[TableRow]:
         raise ReleaseError(f"{name}: {error}") from error
     for number, row in enumerate(rows):
         yield _record_row(f"{name}: row {number}", row)
+
+
+def _spread_record(content: str) -> dict[str, Any] | None:
+    """The one object that a text of several lines is, as the file of a single row; None where it is none."""
+    if "\n" not in content.strip():
+        return None
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _json_lines(name: str, lines: Iterable[str]) -> Iterator[TableRow]:

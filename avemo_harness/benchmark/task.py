@@ -354,8 +354,8 @@ class TaskSpec(Spec):
     version: Annotated[int, Field(ge=1)]
     """Raised whenever the task's content changes."""
     dataset: DatasetSpec
-    unit: Literal["user_turn"] = "user_turn"
-    """Every user turn with a label is one question."""
+    unit: Literal["user_turn", "last_turn"] = "user_turn"
+    """One question is every user turn that has a true answer, if answers need one; or each dialogue's last alone."""
     condition: Annotated[ConditionSpec, BeforeValidator(_condition)]
     context: ContextSpec = ContextSpec()
     messages: Annotated[tuple[MessageTemplate, ...], BeforeValidator(as_tuple), Field(min_length=1)]

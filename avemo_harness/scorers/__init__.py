@@ -27,6 +27,7 @@ SCORERS = {
     "modality_preference": "avemo_harness.scorers.modality_preference:ModalityPreferenceScorer",
     "reasoning": "avemo_harness.scorers.reasoning:ReasoningScorer",
     "choice": "avemo_harness.scorers.choice:ChoiceScorer",
+    "spoken_eq": "avemo_harness.scorers.spoken_eq:SpokenEqScorer",
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
     "raters": "avemo_harness.scorers.raters:RaterScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
@@ -34,7 +35,9 @@ SCORERS = {
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
-WITHOUT_PARAMETERS = frozenset({"understanding", "modality_preference", "reasoning", "choice", "numbers", "raters"})
+WITHOUT_PARAMETERS = frozenset(
+    {"understanding", "modality_preference", "reasoning", "choice", "spoken_eq", "numbers", "raters"}
+)
 """Scorers that are not imported to check that they get no parameters."""
 
 

@@ -45,7 +45,7 @@ class ChoiceScorer:
         assert isinstance(task.output, ChoiceOutput)
         output = task.output
         lines = tuple(_line(answer, output) for answer in answers)
-        metrics = {metric.name: _value(metric, lines) for metric in self.metrics}
+        metrics = {metric.name: _value(metric, lines) for metric in ChoiceScorer.metrics}
         return TaskScores(metrics, lines, _details(lines, output))
 
 

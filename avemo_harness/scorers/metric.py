@@ -147,6 +147,8 @@ OPTION, OPTIONS = "option", "options"
 """Values of the line of a choice: the place in the data set of the option that was named, and how many there are."""
 NUMBER = "number"
 """The value of a line whose answer holds a number."""
+QUESTION, OF_DIALOGUE = "question", "of_dialogue"
+"""Values of a line: the place of its question among those of its dialogue, from 0, and how many these are."""
 
 
 def _right_and_all(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
@@ -181,6 +183,32 @@ def rotation_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> F
     whole = [of_turn for of_turn in turns.values() if len(of_turn) == of_turn[0].values.get(OPTIONS)]
     named = [{line.values.get(OPTION) for line in of_turn} for of_turn in whole]
     return np.array([sum(len(options) == 1 and None not in options for options in named), len(whole)], dtype=np.float64)
+
+
+def dialogue_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Dialogues of which all questions are scored: those with nothing but right answers, and all, shape (2,)."""
+    import numpy as np
+
+    del labels
+    dialogues: dict[str, list[ScoreLine]] = {}
+    for line in lines:
+        dialogues.setdefault(line.cluster, []).append(line)
+    whole = [found for found in dialogues.values() if len(found) == found[0].values.get(OF_DIALOGUE)]
+    right = sum(all(line.verdict == "right" for line in found) for found in whole)
+    return np.array([right, len(whole)], dtype=np.float64)
+
+
+def _first_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    return _right_and_all([line for line in lines if line.values.get(QUESTION) == 0], labels)
+
+
+def _last_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    numbered = [(line, line.values.get(QUESTION), line.values.get(OF_DIALOGUE)) for line in lines]
+    return _right_and_all([line for line, place, asked in numbered if place is not None and place + 1 == asked], labels)
+
+
+def _seq(sums: Floats, total: Floats) -> Floats:
+    return _lazily("metrics.spoken_eq.spoken_eq")(_ratio(sums, total))
 
 
 def number_moments(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
@@ -267,6 +295,18 @@ def _of_replies(name: str, uses_user_view: bool = True, low: float = 0.0) -> Met
     )
 
 
+_OF_CHOICES = (
+    _of_ratio("accuracy", _right_and_all, column="Acc", verdict="right"),
+    Metric(
+        "position_bias",
+        higher_is_better=False,
+        counts=letter_counts,
+        statistic=lambda sums, _: _lazily("metrics.choices.position_bias")(sums),
+        of_value=OPTION,
+    ),
+    _of_ratio("consistency", rotation_counts),
+)
+
 BUILT_IN: dict[str, tuple[Metric, ...]] = {
     "understanding": (
         _of_confusion("accuracy", "accuracy", column="Acc", verdict="right"),
@@ -298,16 +338,13 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         Metric("rubric_mean", low=-inf, high=inf, unit="points", needs_grader=True),
         Metric("rubric_pass", needs_grader=True),
     ),
-    "choice": (
-        _of_ratio("accuracy", _right_and_all, column="Acc", verdict="right"),
-        Metric(
-            "position_bias",
-            higher_is_better=False,
-            counts=letter_counts,
-            statistic=lambda sums, _: _lazily("metrics.choices.position_bias")(sums),
-            of_value=OPTION,
-        ),
-        _of_ratio("consistency", rotation_counts),
+    "choice": _OF_CHOICES,
+    "spoken_eq": (
+        *_OF_CHOICES[:2],
+        _of_ratio("trajectory_accuracy", dialogue_counts),
+        _of_ratio("first_accuracy", _first_counts),
+        _of_ratio("last_accuracy", _last_counts),
+        Metric("seq", low=40.0, high=160.0, unit="points", column="SEQ", counts=dialogue_counts, statistic=_seq),
     ),
     "numbers": (
         _of_numbers("ccc", "concordance_with_labels"),
@@ -336,6 +373,7 @@ ANSWERS_OF: dict[str, tuple[str, ...]] = {
     "modality_preference": ("label",),
     "reasoning": ("spoken_response",),
     "choice": ("choice",),
+    "spoken_eq": ("choice",),
     "numbers": ("number",),
     "raters": ("label",),
     "text_match": ("text",),

@@ -14,7 +14,7 @@ from avemo_harness.benchmark.planning import Plan, items_to_answer_first, left_o
 from avemo_harness.benchmark.release import Clip, Dialogue, Release
 from avemo_harness.benchmark.request import Item, Request, Text
 from avemo_harness.benchmark.request_builder import RequestBuilder
-from avemo_harness.benchmark.task import LabelOutput, TaskSpec, TextOutput
+from avemo_harness.benchmark.task import ContextSpec, LabelOutput, TaskSpec, TextOutput
 from avemo_harness.errors import ReleaseError
 
 
@@ -146,3 +146,13 @@ def test_numbers_and_texts_are_asked_for_as_text_and_held_against_the_answer() -
     items = plan_items(text, release).items
     assert [item.gold for item in items] == ["3.5", None]
     assert ask(text, release, items[0]).output == TextOutput(type="text")
+
+
+def test_a_task_may_ask_the_last_turn_of_each_dialogue_alone() -> None:
+    release = release_of(make_dialogue("d1", emotions=("happy", "sad", "sad")), make_dialogue("d2"))
+    content = [{"type": "text", "text": "What has changed?"}]
+    task = make_task(unit="last_turn", output={"type": "text"}, messages=[{"role": "user", "content": content}])
+    assert [item.item_id for item in plan_items(task, release).items] == ["d1/4", "d2/2"]
+    own = task.model_copy(update={"context": ContextSpec(assistant_replies="own")})
+    # The turns before are not asked, so that there is no reply of the model's to wait for.
+    assert items_to_answer_first(own, release, plan_items(own, release).items[0]) == {}

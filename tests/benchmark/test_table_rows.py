@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from support.table_files import load, sound, video, write_clips, write_lines, write_parquet, write_text
 
 from avemo_harness.benchmark.columns import ColumnsSpec
 from avemo_harness.benchmark.release import Clip, Dialogue, Turn
+from avemo_harness.errors import ReleaseError
 
 SAID = ColumnsSpec(text="said", dialogue="talk", turn="n", role="who", speaker="who")
 
@@ -107,3 +109,23 @@ def test_paths_lead_into_records_and_a_name_with_dots_is_a_name(tmp_path: Path) 
     rows = [{"meta": {"feel": {"name": "joy"}}, "x.y": "said", "who": None}]
     turn = only(rows, ColumnsSpec(label="meta.feel.name", text="x.y", speaker="who"), tmp_path)
     assert (turn.emotion, turn.text, turn.speaker_id) == ("joy", "said", "user")
+
+
+def test_questions_see_what_columns_show_of_records_and_by_templates(tmp_path: Path) -> None:
+    rows = [{"scene": {"place": "bus", "hour": 7, "mood": "tense"}, "emotion": "joy"}]
+    shown = {"place": "scene.place", "hour": "scene.hour", "both": "{{ row.scene.place }} at {{ row.scene.hour }}"}
+    turn = only(rows, ColumnsSpec(label="emotion", shown=shown), tmp_path)
+    assert turn.row == {"place": "bus", "hour": "7", "both": "bus at 7"}
+
+
+@pytest.mark.parametrize("shown", ["scene.mood", "scene", "{{ row.scene.mood }}", "clip"])
+def test_columns_that_tell_the_answer_or_hold_recordings_cannot_be_shown(shown: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ColumnsSpec(video="clip", label="scene.mood", shown={"told": shown})
+    ((path, sentence),) = refused.value.errors()[0]["ctx"]["problems"]
+    assert (path, sentence.endswith("tells the answer or holds a recording")) == (("shown", "told"), True)
+
+
+def test_a_shown_value_that_no_row_has_is_named_with_the_columns(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"no column 'scene.plase' \(columns.shown.place\).*'scene.place'"):
+        only([{"scene": {"place": "bus"}}], ColumnsSpec(text="scene.place", shown={"place": "scene.plase"}), tmp_path)

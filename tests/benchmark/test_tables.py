@@ -258,3 +258,27 @@ def test_local_files_are_read_without_datasets(name: str, tmp_path: Path) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_of_one_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
+    for number, row in enumerate(utterances()):
+        folder = write_clips(tmp_path) / "talks" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "facts.json").write_text(json.dumps(row, indent=2))
+    columns = SPOKEN.model_copy(update={"video": "{{ row.clip }}"})
+    release = load(tmp_path / "talks", columns, media_root=tmp_path)
+    assert [turn.text for turn in turns(release)] == ["line 0", "line 1", "line 2"]
+
+
+def test_a_path_with_a_star_is_of_the_files_that_have_such_names_and_of_no_others(tmp_path: Path) -> None:
+    write_clips(tmp_path)
+    (tmp_path / "index.json").write_text("[1, 2]")
+    for language, row in zip(("de", "en", "fr"), utterances(), strict=True):
+        (tmp_path / language).mkdir()
+        write_lines(tmp_path / language / "talks.jsonl", [row])
+        write_lines(tmp_path / language / "others.jsonl", [row])
+    release = load(tmp_path / "*" / "talks.jsonl")
+    assert [turn.text for turn in turns(release)] == ["line 0", "line 1", "line 2"]
+    assert clips(release) == [video(0), video(1), video(2)]
+    with pytest.raises(ReleaseError, match=r"\*/none.jsonl: there is no such file"):
+        load(tmp_path / "*" / "none.jsonl")

@@ -30,6 +30,7 @@ SCORERS = {
     "numbers": "avemo_harness.scorers.numbers:NumberScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
+    "open_vocabulary": "avemo_harness.scorers.open_vocabulary:OpenVocabularyScorer",
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 

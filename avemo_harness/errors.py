@@ -4,6 +4,7 @@ AvemoError
 ├── UsageError            the caller can fix it; the command exits with 2
 │   ├── TaskError         a task YAML is wrong
 │   ├── ReleaseError      a release is missing, unreachable or malformed
+│   │   └── MissingDataError  what a task is asked of is not here
 │   ├── ModelError        an unknown model, or arguments it does not take
 │   └── RunConflictError  the run directory holds a run of another configuration
 ├── StoreError            a run directory is damaged or cannot be written
@@ -39,6 +40,22 @@ class TaskError(UsageError):
 
 class ReleaseError(UsageError):
     """A release is missing, unreachable or malformed."""
+
+
+class MissingDataError(ReleaseError):
+    """What a task is asked of is not here.
+
+    Args:
+        message: the sentence, with all ways to it.
+        command: the one by which the data come; None where nobody names one.
+    """
+
+    def __init__(self, message: str, command: str | None = None) -> None:
+        super().__init__(message, command)  # both, so that a worker process can pickle the error
+        self.command = command
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ModelError(UsageError):

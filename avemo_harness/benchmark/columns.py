@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from avemo_harness.benchmark.corpora import CORPUS_NAME
 from avemo_harness.benchmark.spec import Spec, Words, as_tuple, problems_below
 from avemo_harness.benchmark.template import row_template_problem
 
@@ -76,10 +77,6 @@ class ColumnsSpec(Spec):
     """Name of the dialogue where `dialogue` is not given; by default its number."""
     turns: Column | None = None
     """List of records, one a turn, of a dialogue a row; columns of turns are then looked for in these records."""
-
-
-CORPUS_NAME = "^[a-z0-9][a-z0-9_]*$"
-"""Names of corpora, as of tasks."""
 
 
 class RowsSpec(Spec):

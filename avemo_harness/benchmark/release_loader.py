@@ -14,7 +14,7 @@ from avemo_harness import files
 from avemo_harness.benchmark import release_sources
 from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, Stream, make_release
 from avemo_harness.benchmark.release_sources import ParquetSource
-from avemo_harness.errors import MediaError, ReleaseError
+from avemo_harness.errors import MediaError, MissingDataError, ReleaseError
 from avemo_harness.files import write_atomically
 
 if TYPE_CHECKING:
@@ -108,11 +108,13 @@ class ReleaseOptions:
         revision: Hub revision (branch, tag or commit); None means the head of main.
         media_root: folder of the clips that a release names by path; None means the release's own folder.
         streaming: read a Hub release's rows alone, and each clip when it is asked for, instead of downloading it whole.
+        corpus: the user's folder that a table lies in; paths of recordings may begin there, too.
     """
 
     revision: str | None = None
     media_root: Path | None = None
     streaming: bool = False
+    corpus: Path | None = None
 
 
 def load_release(source: str, name: str, split: str = "test", options: ReleaseOptions | None = None) -> Release:
@@ -283,15 +285,16 @@ def configured_release(chosen: str | None, task: str, shipped: str | None) -> st
     """Return the release to use for a task: `chosen` (``--dataset``), ``AVEMO_DATASET``, the remembered one, `shipped`.
 
     Raises:
-        ReleaseError: none of them names one; the message says how to get one.
+        MissingDataError: none of them names one; the message says how to get one.
     """
     named = chosen or os.environ.get("AVEMO_DATASET") or remembered_release() or shipped
     if not named:
-        raise ReleaseError(
+        raise MissingDataError(
             f"{task} needs a release of the benchmark and none is named: give --dataset ID_OR_PATH, set AVEMO_DATASET, "
             "or remember one with `avemo-eval data use ID_OR_PATH`, where ID_OR_PATH is a Hub id, a folder or a "
             "Parquet file that you built or imported from MultiDialog (README, 'A release of your own'); "
-            "`--tasks demo` needs none"
+            "`--tasks demo` needs none",
+            "avemo-eval data use ID_OR_PATH",
         )
     return named
 

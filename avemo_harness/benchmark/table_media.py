@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -84,9 +85,14 @@ class UnreadClip(Clip):
 
 @dataclass(frozen=True, slots=True)
 class MediaFolder:
-    """The folder under which recordings lie that a table names by path."""
+    """The folder under which recordings lie that a table names by path.
+
+    Args:
+        corpus: the user's folder that has this one; paths that lead to nothing from `root` begin there.
+    """
 
     root: Path
+    corpus: Path | None = None
 
     def find(self, name: str) -> Path | None:
         """The file of that name, however its accents and slashes are spelled; None where there is none.
@@ -94,15 +100,18 @@ class MediaFolder:
         Raises:
             MediaError: it would lie outside the folder, or no file can have that name.
         """
-        root = self.root.resolve()
-        for spelling in path_spellings(name):
+        bounds = (self.corpus or self.root).resolve()
+        beginnings = dict.fromkeys((self.root.resolve(), bounds))
+        for root, spelling in product(beginnings, path_spellings(name)):
             try:
                 path = (root / spelling).resolve()
                 found = path.is_file()
             except (ValueError, RuntimeError, OSError) as error:
                 raise MediaError(f"{name[:200]!r} is no path of a recording ({error})") from error
-            if not path.is_relative_to(root):
-                raise MediaError(f"{name}: a recording's path must stay inside {root}; give its folder as --media_root")
+            if not path.is_relative_to(bounds):
+                raise MediaError(
+                    f"{name}: a recording's path must stay inside {bounds}; give its folder as --media_root"
+                )
             if found:
                 return path
         return None

@@ -103,7 +103,7 @@ def _local_source(
     readme = root / "README.md"
     facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}
     found = {name: replace(_local_file(path), split=split) for name, path in files.items()}
-    folder = MediaFolder(options.media_root or root)
+    folder = MediaFolder(options.media_root or root, None if options.media_root else options.corpus)
     return TableSource(
         source, Path(source).resolve().name, str(Path(source).resolve()), found, folder, None, None, *_terms(facts)
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.errors import TaskError
-from avemo_harness.registry import Kind, installed, nearest
+from avemo_harness.registry import Kind, hint, installed, nearest
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.group import GroupSpec
@@ -31,6 +31,7 @@ class Entry:
 
     Args:
         package: the installed package that it comes from; None for the shipped folder and for added ones.
+        groups: of a collection, the groups that it has.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     title: str | None = None
     condition: str | None = None
     package: str | None = None
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class _Index:
             of_package = f" of the installed package {other.package}" if other.package else ""
             raise TaskError(f"{file}:1: {name!r} is already defined in {other.file}{of_package}")
         facts = {key: value for key in ("group", "title", "condition") if isinstance(value := values.get(key), str)}
-        entries[name] = Entry(name, file, **facts, package=package)
+        groups = values.get("groups") if is_group else None
+        members = tuple(map(str, groups)) if isinstance(groups, list) else ()
+        entries[name] = Entry(name, file, **facts, package=package, groups=members)
 
     def members(self, group: str) -> list[Entry]:
         return sorted(
@@ -133,6 +137,45 @@ class TaskLibrary:
         """The tasks of the folders that name a group, in the order of the benchmark's table."""
         return self._own.members(group)
 
+    def collection(self, name: str) -> Entry | None:
+        """The collection of that name; a task of the name goes before it."""
+        for index in (self._own, self._added):
+            if name in index.tasks:
+                return None
+            if (entry := index.groups.get(name)) is not None:
+                return entry if entry.groups else None
+        return None
+
+    def collected(self, collection: Entry) -> list[Entry]:
+        """The tasks of a collection's groups, each once (TaskError: one of the groups has none)."""
+        indices = (self._own, self._added)
+        found: dict[str, Entry] = {}
+        for name in collection.groups:
+            members = self._own.members(name) or self._added.members(name)
+            if not members:
+                known = sorted({task.group for index in indices for task in index.tasks.values() if task.group})
+                raise TaskError(f"{collection.file}: groups: no task is of the group {name!r}{hint(name, known)}")
+            found.update({task.name: task for task in members})
+        return list(found.values())
+
+    def tasks_of_corpus(self, corpus: str) -> list[Entry]:
+        """The tasks of the folders that are asked of a corpus, by name."""
+        from avemo_harness.benchmark.task_file import resolve_parents
+
+        datasets = {entry.name: resolve_parents(entry.file).values.get("dataset") for entry in self.tasks}
+        return [
+            entry
+            for entry in self.tasks
+            if isinstance(dataset := datasets[entry.name], dict) and dataset.get("corpus") == corpus
+        ]
+
+    def gathers(self, wanted: str) -> bool:
+        """True for a collection or a glob, whose tasks are asked where their data are here."""
+        if self.collection(wanted) is not None:
+            return True
+        is_glob = any(character in wanted for character in "*?[") and not wanted.endswith((".yaml", ".yml"))
+        return is_glob and not any(wanted in index.tasks or index.members(wanted) for index in (self._own, self._added))
+
     def files_of(self, wanted: str) -> list[Path]:
         """The task YAMLs that a name, glob, group or path stands for.
 
@@ -145,7 +188,8 @@ class TaskLibrary:
             if not os.path.isfile(path):
                 raise TaskError(f"{wanted}: no such task file")
             return [Path(path)]
-        found = self._own.matching(wanted) or self._added.matching(wanted)
+        collection = self.collection(wanted)
+        found = self.collected(collection) if collection else self._own.matching(wanted) or self._added.matching(wanted)
         if not found:
             known = [name for index in (self._own, self._added) for name in (*index.tasks, *index.groups)]
             close = nearest(wanted, known, count=3)

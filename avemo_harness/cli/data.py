@@ -19,21 +19,50 @@ if TYPE_CHECKING:
 
 USE_HELP = """Choose the release that the benchmark's tasks are asked of.
 
-`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says which one is remembered,
-and --forget forgets it. --dataset and AVEMO_DATASET go before it.
+`avemo-eval data use ID_OR_PATH` remembers it for later commands; without ID_OR_PATH it says what is remembered, and
+--forget forgets it. --dataset and AVEMO_DATASET go before it.
+
+  avemo-eval data use ravdess=DIR       the folder of the corpus of that name, for the tasks that name it
+  avemo-eval data use ravdess=          forgets it
 """
 
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file")
+    which.add_argument(
+        "release", nargs="?", metavar="ID_OR_PATH", help="Hub id, folder or Parquet file; NAME=DIR for a corpus"
+    )
     add_forget_option(which)
 
 
 def execute_use(args: argparse.Namespace) -> int:
+    from avemo_harness.benchmark.corpora import named_source, remembered_corpora
     from avemo_harness.benchmark.release_loader import REMEMBERED, remember_release
 
-    return use_choice(args, "release", REMEMBERED, remember_release)
+    corpus, folder = named_source(args.release or "")
+    if corpus:
+        return _use_corpus(corpus, folder)
+    code = use_choice(args, "release", REMEMBERED, remember_release)
+    if args.release is None and not args.forget:
+        for name, remembered in remembered_corpora().items():
+            show(f"{name}={remembered}")
+    return code
+
+
+def _use_corpus(name: str, folder: str) -> int:
+    """Remember the folder of a corpus, or forget it where none is given."""
+    from avemo_harness.benchmark.columns import is_hub_id
+    from avemo_harness.benchmark.corpora import REMEMBERED, remember_corpus
+    from avemo_harness.files import forget_choice
+
+    if not folder:
+        forgotten = forget_choice(f"{REMEMBERED}/{name}")
+        print(f"the corpus {name} is forgotten" if forgotten else f"no folder of the corpus {name} is remembered")
+        return 0
+    if not Path(folder).expanduser().exists() and not is_hub_id(folder):
+        raise UsageError(f"{name}={folder}: no such folder, and not a Hub id (owner/name)")
+    print(f"remembered in {remember_corpus(name, folder)}")
+    return 0
 
 
 BUILD_HELP = """Build a release of the benchmark's shape: dialogues are written, spoken, animated and packaged.

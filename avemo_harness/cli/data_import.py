@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from avemo_harness.cli.options import add_options, given_options
 from avemo_harness.cli.output import say, show
+from avemo_harness.errors import UsageError
 from avemo_harness.files import require_new_folder
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 IMPORT_HELP = """Import a corpus as a release of the benchmark.
 
+  avemo-eval data import ravdess     DIR_OR_ARCHIVE --labels all          for the tasks of that corpus
   avemo-eval data import ravdess     DIR_OR_ARCHIVE --out my_release
   avemo-eval data import multidialog IVLLab/MultiDialog --video DIR --out my_release
 
@@ -26,6 +28,7 @@ config multiturn_real, single clips as singleturn_synthetic (real ones too: the 
 config); `--config` chooses another. Clips of a corpus that must not be passed on stay outside of the release, which
 then holds their digests and paths; `--embed` puts them in, for your own use. Of every clip each condition is made once;
 one that does not fit is encoded anew, and one that is damaged is left out with its dialogue and listed at the end.
+Without --out the release goes where the tasks that name the corpus look for it, below AVEMO_CACHE, clips and all.
 Exit code 1: more than `--max_bad` of the clips were left out.
 """
 
@@ -41,7 +44,9 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     for name in IMPORTERS:
         importer = importers.add_parser(name, formatter_class=parser.formatter_class)
         importer.add_argument("source", metavar="SOURCE", help="folder, archive, folder of archives, or Hub id")
-        importer.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for the release")
+        importer.add_argument(
+            "--out", type=Path, metavar="DIR", help="a new folder for the release (default: see above)"
+        )
         importer.add_argument("--config", metavar="NAME", help="config to write (default: see above)")
         importer.add_argument("--embed", action="store_true", help="put the clips into the Parquet files")
         importer.add_argument(
@@ -59,6 +64,9 @@ def execute_import(args: argparse.Namespace) -> int:
     from avemo_harness.data.importers.source import HubFiles, open_source
     from avemo_harness.data.importers.writing import ImportSettings, require_config_name, write_import
 
+    at_home = args.out is None
+    if at_home:
+        args.out, args.embed = _home_of(args.importer), True
     require_new_folder(args.out)
     if args.config is not None:
         require_config_name(args.config)
@@ -77,8 +85,36 @@ def execute_import(args: argparse.Namespace) -> int:
             config=args.config,
         )
         imported = write_import(found, args.out, settings, say)
-    _report(imported, args)
+    _report(imported, args, at_home)
     return 1 if imported.bad_share > args.max_bad else 0
+
+
+def _home_of(importer: str) -> Path:
+    """The folder of the corpus in the home of corpora, for an importer (UsageError: it is there already)."""
+    from avemo_harness.benchmark.corpora import corpora_home
+
+    name = importer.replace("-", "_")
+    home = corpora_home() / name
+    if home.exists():
+        raise UsageError(
+            f"{home} holds an import of {importer} already; give --out DIR, and say which one is asked by "
+            f"`avemo-eval data use {name}=DIR`, or move it away"
+        )
+    return home
+
+
+def _report_home(importer: str) -> None:
+    """Say which tasks can be asked now that a corpus is in the home of corpora."""
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.scorers import METRICS
+
+    library, corpus = TaskLibrary(METRICS), importer.replace("-", "_")
+    tasks = library.tasks_of_corpus(corpus)
+    groups = dict.fromkeys(entry.group or entry.name for entry in tasks)
+    if not groups:
+        show(f"no shipped task names the corpus {corpus}; your own do by `dataset: {{corpus: {corpus}, name: CONFIG}}`")
+    for group in groups:
+        show(f"  avemo-eval --model MODEL --tasks {group}")
 
 
 def _share(text: str) -> float:
@@ -92,7 +128,7 @@ def _share(text: str) -> float:
     return share
 
 
-def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
+def _report(imported: ImportedCorpus, args: argparse.Namespace, at_home: bool) -> None:
     from avemo_harness.benchmark.published import SPLITS
     from avemo_harness.benchmark.release import SplitCounts
     from avemo_harness.data.importers.writing import MEDIA, count_reasons
@@ -117,6 +153,10 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace) -> None:
         turns = SplitCounts.of(dialogues).user_turns
         pairs = len(imported.pairs.get(part, ()))
         show(f"{config}, {part}: {len(dialogues):,} dialogues, {turns:,} user turns, {pairs:,} conflict pairs")
+    if at_home:
+        show(f"written to {args.out}, where the tasks of this corpus find it:")
+        _report_home(args.importer)
+        return
     named = not (args.embed or imported.found.about.redistributable or (args.out / MEDIA).is_dir())
     root = f" --media_root {args.source}" if named else ""
     show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")

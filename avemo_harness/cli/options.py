@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.grading import NamedGrader
-    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.releases import RunReleases
 
 DATA_OPTIONS = ("dataset", "revision", "media_root", "streaming", "limit", "ids", "where", "seed")
 """Options of `RunConfig` that say which questions are asked, in the order of help pages."""
@@ -44,7 +44,8 @@ def add_options(options: _OptionGroup, kind: type[DataclassInstance], *names: st
     """Declare options for the named fields of a dataclass, or for all; one without a default must be given.
 
     A ``bool`` is a flag, a ``Literal`` a choice, a ``tuple[str, …]`` repeated or separated as its metadata says, and a
-    ``Mapping[str, …]`` is written ``key=value,…``; text, numbers and paths are what they are.
+    ``Mapping[str, …]`` is written ``key=value,…``, or repeated where a text may stand in its place; text, numbers and
+    paths are what they are.
 
     Raises:
         TypeError: a field lacks the metadata of `option`, or no option can give such a value.
@@ -97,6 +98,8 @@ def _settings(field: Field[Any], annotation: Any) -> dict[str, Any]:
         return {"help": text["help"], "choices": get_args(kind)}
     if kind == tuple[str, ...]:
         return {**text, "action": "store" if metadata["separator"] else "append"}
+    if str in values and any(get_origin(member) is Mapping for member in values):
+        return {**text, "action": "append"}
     if kind is str or get_origin(kind) is Mapping:
         return text
     if kind in (int, float, Path):
@@ -197,6 +200,6 @@ def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[
     """The releases of a run, whose clips may have moved since."""
     from dataclasses import replace
 
-    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.releases import RunReleases
 
     return RunReleases(replace(config, media_root=args.media_root or config.media_root), say)

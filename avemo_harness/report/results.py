@@ -123,6 +123,7 @@ class RunResult:
         provisional: some items failed or are missing, so the scores may still change.
         marks: the sentence behind each mark that a metric of `groups` or `tasks` carries, by mark.
         damage: lines and files of the run that are damaged and were not asked or judged again since, in sentences.
+        absent: of a collection, the groups whose data are not here, and how they come.
     """
 
     schema_version: int
@@ -137,6 +138,7 @@ class RunResult:
     groups: Mapping[str, GroupResult]
     marks: Mapping[str, str] = field(default_factory=dict)
     damage: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_errors(self) -> int:
@@ -148,7 +150,10 @@ class RunResult:
 
     def to_json(self) -> str:
         """The text of `results.json`: keys in a fixed order, equal for equal answers."""
-        return sealed_json(asdict(self))
+        values = asdict(self)
+        if not self.absent:
+            del values["absent"]
+        return sealed_json(values)
 
 
 def score_run(folder: Path) -> RunResult:
@@ -224,6 +229,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         groups=groups,
         marks=sentences_of(_shown(tasks, groups)),
         damage=tuple(_damage(store, judgements, gradings.values(), tasks.values())),
+        absent=dict(run.absent or {}),
     )
     return result, lines
 

@@ -180,6 +180,10 @@ def not_asked(task: TaskResult) -> str:
 def result_notes(result: RunResult) -> list[str]:
     """Reasons for doubt in a run's values, in sentences."""
     notes = [f"damage: {sentence}" for sentence in result.damage]
+    if result.absent:
+        count = f"{len(result.absent)} benchmark{'s' if len(result.absent) > 1 else ''} of the collection"
+        notes.append(f"not here: the data of {count}; the same command asks them too when they are:")
+        notes += [f"not here: {name}: {how}" for name, how in result.absent.items()]
     if result.partial:
         notes.append("partial: only some of the tasks' items were asked for (--limit, --ids or --where)")
     if result.n_errors:

@@ -8,11 +8,12 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avemo_harness.benchmark.corpora import Sources, named_sources
 from avemo_harness.errors import RunConflictError, StorageError, StoreError, UsageError, storage_errors
 from avemo_harness.files import link_new, part_of
 from avemo_harness.options import option
@@ -62,8 +63,13 @@ class RunConfig:
     model_args: Mapping[str, Any] = field(
         default_factory=dict, metadata=option("the model's own arguments", metavar="K=V,…")
     )
-    dataset: str | None = field(
-        default=None, metadata=option("release, or table of a task: Hub id, folder or file", metavar="ID_OR_PATH")
+    dataset: Sources = field(
+        default=None,
+        metadata=option(
+            "release, or table of a task: Hub id, folder or file; NAME=DIR for the corpus of that name, which may be "
+            "repeated",
+            metavar="ID_OR_PATH",
+        ),
     )
     revision: str | None = field(default=None, metadata=option("Hub revision of the release"))
     media_root: str | None = field(
@@ -98,6 +104,17 @@ class RunConfig:
         ),
     )
     seed: int = field(default=0, metadata=option("seed of every random draw (default: 0)"))
+
+    @property
+    def release(self) -> str | None:
+        """The release, or table, that tasks are asked of which name no corpus; None where none is given."""
+        return self.dataset.get("") if isinstance(self.dataset, Mapping) else self.dataset
+
+    @property
+    def corpora(self) -> Mapping[str, str]:
+        """The folders that are given for corpora, by name."""
+        given = self.dataset if isinstance(self.dataset, Mapping) else {}
+        return {name: folder for name, folder in given.items() if name}
 
     @property
     def names_part(self) -> bool:
@@ -137,6 +154,8 @@ class RunConfig:
             raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
         from pydantic import TypeAdapter, ValidationError
 
+        if isinstance(values.get("dataset"), list | tuple):
+            values = {**values, "dataset": named_sources(map(str, values["dataset"]))}
         try:
             return TypeAdapter(cls).validate_python(dict(values))
         except ValidationError as error:
@@ -184,6 +203,8 @@ class RunRecord:
         answers_from_release: the model's replies are the release's own recordings.
         builtin: tasks on other releases than the demo that are of the built-in voice and face too; none in runs that
             were begun before it was noted.
+        absent: by group, or task of none, how the data come that were not here, of a run that grows with them: of a
+            collection, or a glob; None where every task was asked for by name.
     """
 
     config: RunConfig
@@ -195,6 +216,7 @@ class RunRecord:
     skipped: Mapping[str, str]
     answers_from_release: bool
     builtin: tuple[str, ...] = ()
+    absent: Mapping[str, str] | None = None
 
     def defining(self) -> dict[str, Any]:
         """Fields that decide the answers of a run, as `run.json` keeps them."""
@@ -212,11 +234,19 @@ class RunRecord:
         }
 
     def compared(self) -> dict[str, Any]:
-        """The defining fields without the folder of answers from elsewhere, which are known by their content."""
+        """The defining fields without folders of what is known by its content: answers from elsewhere, corpora."""
         values = self.defining()
+        values["config"]["dataset"] = self.config.release
+        for release in values["releases"]:
+            if self.of_corpus(release["tasks"]):
+                del release["source"]
         if self.config.model == ELSEWHERE:
             values["config"]["model_args"].pop("path", None)
         return values
+
+    def of_corpus(self, tasks: Collection[str]) -> bool:
+        """True where one of these tasks is asked of a corpus that users have."""
+        return any(task.dataset.corpus is not None for task in self.tasks if task.task in tasks)
 
     @property
     def shown_model(self) -> str:
@@ -236,7 +266,11 @@ class RunRecord:
 
     def digest(self) -> str:
         """Short name of the run: equal for equal `defining` content."""
-        text = json.dumps(self.compared(), sort_keys=True)
+        values = self.compared()
+        if self.absent is not None:
+            # Of a run that grows they are of what is here today.
+            del values["task_digests"], values["releases"]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def to_json(self) -> dict[str, Any]:
@@ -248,6 +282,7 @@ class RunRecord:
             "skipped": dict(self.skipped),
             "answers_from_release": self.answers_from_release,
             **({"builtin": list(self.builtin)} if self.builtin else {}),
+            **({"absent": dict(self.absent)} if self.absent is not None else {}),
             "environment": _environment(),
         }
 
@@ -275,12 +310,13 @@ def refuse_arguments_of_file(
 
 
 def open_run(folder: Path, record: RunRecord) -> None:
-    """Start a run in a directory, or join the same run that is there.
+    """Start a run in a directory, or join the same run that is there, which may grow by tasks.
 
     Raises:
         RunConflictError: the directory holds another run; the message shows what differs.
         StoreError: the directory cannot be written.
     """
+    from avemo_harness.run.growth import compared_with, extend_run
     from avemo_harness.run.json_files import sealed_json
 
     path = folder / "run.json"
@@ -292,12 +328,14 @@ def open_run(folder: Path, record: RunRecord) -> None:
             os.fsync(fresh.fileno())
             # A link, unlike a rename, fails where another worker was first.
             if not link_new(Path(fresh.name), path):
-                differences = _differences(read_run(folder).compared(), record.compared())
+                known = read_run(folder)
+                differences = _differences(compared_with(known, record), compared_with(record, known))
                 if differences:
                     raise RunConflictError(
                         f"{folder} holds a run of another configuration; choose another --output_path, or ask for the "
                         "same:\n" + "\n".join(differences)
                     )
+                extend_run(folder, record)
             os.unlink(fresh.name)
 
 
@@ -326,6 +364,7 @@ def read_run(folder: Path) -> RunRecord:
             skipped=values["skipped"],
             answers_from_release=values["answers_from_release"],
             builtin=tuple(values.get("builtin", ())),
+            absent=values.get("absent"),
         )
     except StorageError as error:
         if not error.missing:

@@ -67,7 +67,8 @@ def add_items(
     """
     with exclusive_lock(folder / "claims" / ".items", before_waiting=lambda: None):
         items: dict[str, list[Item]] = {}
-        counts = {}
+        # Tasks of a collection whose data are not here today keep their items.
+        counts = _other_counts(folder, plans)
         more = False
         for task, plan in plans.items():
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
@@ -87,6 +88,16 @@ def add_items(
             counts[task] = asdict(of_task)
         _write_changed(folder / "items.json", sealed_json({"schema_version": ITEMS_SCHEMA, "tasks": counts}))
     return items, more
+
+
+def _other_counts(folder: Path, plans: Collection[str]) -> dict[str, Any]:
+    """What `items.json` says of tasks that are not planned now; nothing where it is missing or damaged."""
+    path = folder / "items.json"
+    try:
+        tasks: Mapping[str, Any] = read_sealed_json(path)["tasks"] if path.exists() else {}
+    except (ValueError, KeyError):  # made anew below, from the plans
+        return {}
+    return {task: counts for task, counts in tasks.items() if task not in plans}
 
 
 def read_items(folder: Path, task: str) -> list[Item]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 
 from avemo_harness import files, media
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -20,7 +19,7 @@ from avemo_harness.benchmark.planning import (
     plan_items,
 )
 from avemo_harness.benchmark.release import Clip, Release, Turn
-from avemo_harness.benchmark.release_loader import ReleaseOptions, known_streams
+from avemo_harness.benchmark.release_loader import known_streams
 from avemo_harness.benchmark.request import Item
 from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.table_media import ClipMaker, MediaReader
@@ -28,7 +27,7 @@ from avemo_harness.benchmark.table_rows import RowReader
 from avemo_harness.benchmark.table_sources import find_table
 from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import MediaError, ReleaseError, SampleError, TaskError
-from avemo_harness.run.prepare import RunReleases
+from avemo_harness.run.releases import RunReleases
 
 MAX_ROWS = 100_000
 """Rows of a table that are read, without their recordings."""
@@ -91,10 +90,8 @@ def _read(task: TaskSpec, releases: RunReleases) -> Release:
     columns = task.dataset.columns
     if columns is None or task.condition.name == "conflict":
         return releases.load(task)
-    config = releases.config
-    root = Path(config.media_root) if config.media_root else None
-    options = ReleaseOptions(config.revision or task.dataset.revision, root, streaming=True)
-    source = find_table(task.dataset, options)
+    dataset, options = releases.located(task)
+    source = find_table(dataset, replace(options, streaming=True))
     reader = RowReader(
         source.name, columns, MediaReader(source.folder), licence=source.licence, language=source.language
     )

@@ -83,6 +83,47 @@ def test_options_of_the_importer_reach_it_and_its_record(tmp_path: Path) -> None
     ]
 
 
+EIGHT = """task: eight
+version: 1
+dataset: {corpus: ravdess, name: singleturn_synthetic}
+condition: audio_only
+messages: [{role: user, content: [{type: clip}, {type: text, text: "{{ labels | join(' or ') }}?"}]}]
+output: {type: label, labels: [neutral, calm, happy, sad, angry, fearful, disgust, surprised]}
+scorers: [{name: understanding, metrics: [accuracy]}]
+headline: accuracy
+"""
+
+
+def test_an_import_without_out_goes_where_the_tasks_of_its_corpus_look_and_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVEMO_CACHE", str(tmp_path / "cache"))
+    source = str(write_ravdess(tmp_path / "ravdess", [f"03-01-0{e}-01-01-01-0{a}.wav" for e in (2, 3) for a in (1, 2)]))
+    home = tmp_path / "cache/corpora/ravdess"
+    assert run("ravdess", source, "--labels", "all") == 0
+    assert f"written to {home}, where the tasks of this corpus find it:\n" in capsys.readouterr().out
+    shutil.rmtree(source)
+    (tmp_path / "eight.yaml").write_text(EIGHT, encoding="utf-8")
+    asked = ["--model", "random", "--tasks", str(tmp_path / "eight.yaml"), "--output_path", str(tmp_path / "run")]
+    assert main(asked) == 0
+    assert run("ravdess", str(tmp_path), "--labels", "all") == 2
+    assert f"{home} holds an import of ravdess already; give --out DIR" in capsys.readouterr().err
+
+
+def test_a_corpus_that_was_imported_without_the_labels_of_a_task_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_ravdess(tmp_path / "ravdess", [f"03-01-03-01-01-01-0{a}.wav" for a in (1, 2)])
+    assert run("ravdess", str(source), "--out", str(tmp_path / "four")) == 0
+    (tmp_path / "eight.yaml").write_text(EIGHT, encoding="utf-8")
+    capsys.readouterr()
+    asked = ["--model", "random", "--tasks", str(tmp_path / "eight.yaml"), "--output_path", str(tmp_path / "run")]
+    assert main([*asked, "--dataset", f"ravdess={tmp_path / 'four'}"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "four: was imported with the labels neutral, happy, angry, sad, and eight asks for neutral, calm, " in said
+    assert said.endswith("avemo-eval data import ravdess SOURCE --labels all")
+
+
 @pytest.mark.slow
 def test_an_import_can_be_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, out = write_meld(tmp_path / "corpus", {"test": ROWS}), tmp_path / "out"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avemo_harness.benchmark.corpora import CORPUS_NAME, find_corpus
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.scorers.base import Answer, Floats, ScoreLine, Tally, TaskScores, by_cluster
 from avemo_harness.scorers.metric import BUILT_IN, Metric, wheel_value
 from avemo_harness.scorers.text import text_of, unscored_text
-from avemo_harness.scorers.wheels import TERMS_RULE, Wheels, load_wheels, read_terms, split_terms
+from avemo_harness.scorers.wheels import SOURCE, TERMS_RULE, Wheels, load_wheels, read_terms, split_terms
+
+USE = "avemo-eval data use emotion_wheel=DIR/AffectGPT/emotion_wheel"
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,11 @@ class WheelArguments:
     """Emotion wheels.
 
     Args:
-        wheels: the folder `emotion_wheel` of AffectGPT.
+        wheels: the folder `emotion_wheel` of AffectGPT, or the name of a corpus that is this folder.
         level: how fine their sectors are: 1 the innermost ring, 2 the next.
     """
 
-    wheels: str
+    wheels: str = "emotion_wheel"
     level: int = 1
 
     def __post_init__(self) -> None:
@@ -53,7 +57,7 @@ class OpenVocabularyScorer:
             UsageError: the wheels cannot be read.
         """
         del task
-        wheels = load_wheels(Path(self.arguments.wheels).expanduser(), self.arguments.level)
+        wheels = load_wheels(_folder(self.arguments.wheels), self.arguments.level)
         lines = tuple(_line(answer, wheels) for answer in answers)
         tally = Tally.of(lines)
         metrics = {}
@@ -64,6 +68,14 @@ class OpenVocabularyScorer:
             metrics[metric.name] = tally.metric(estimate)
         read = {"rule": f"terms {TERMS_RULE}", "level": self.arguments.level}
         return TaskScores(metrics, lines, {"wheels": {**read, "words": wheels.words, "digest": wheels.digest}})
+
+
+def _folder(wheels: str) -> Path:
+    """The folder of wheels (MissingDataError: it is none, and no corpus of that name is here)."""
+    folder = Path(wheels).expanduser()
+    if folder.is_dir() or not re.fullmatch(CORPUS_NAME, wheels):
+        return folder
+    return Path(find_corpus(wheels, {}, lambda: f"git clone {SOURCE}; {USE}"))
 
 
 def _counts_of(metric: Metric) -> Callable[[Sequence[ScoreLine]], Floats]:

@@ -15,6 +15,8 @@ from avemo_harness.files import read_file
 from avemo_harness.scorers.metric import WHEELS
 from avemo_harness.scorers.workbook import read_sheet
 
+SOURCE = "https://github.com/zeroQiaoba/AffectGPT"
+"""The repository that holds the wheels."""
 FORMS, SYNONYMS = "format.csv", "synonym.xlsx"
 _WHEEL_FILES = tuple(f"wheel{number}.xlsx" for number in range(1, WHEELS + 1))
 _RUNS = range(1, 9)
@@ -85,7 +87,7 @@ def load_wheels(folder: Path, level: int = 1) -> Wheels:
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise UsageError(
             f"{folder}: expected the emotion wheels {', '.join(names)}, found no {missing[0]}; give the folder "
-            "`emotion_wheel` of https://github.com/zeroQiaoba/AffectGPT as the scorer's parameter wheels"
+            f"`emotion_wheel` of {SOURCE} as the scorer's parameter wheels"
         )
     synonyms = _synonyms(folder / SYNONYMS)
     forms = _forms(folder / FORMS)

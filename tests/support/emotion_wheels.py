@@ -55,9 +55,10 @@ RINGS = [
     ("Sad", "Lonely", "Sad"),
 ]
 """Two rings in, and words of a sector below an empty cell."""
-SYNONYMS = {"Happy": "glad, joyful", "Angry": "furious", "Jealous": "furious", "Sad": "unhappy"}
+SYNONYMS = {"Joy": "delight", "Happy": "glad, joyful", "Angry": "furious", "Jealous": "furious", "Sad": "unhappy"}
 FORMS = {
     "happy": "happiness,happily",
+    "joy": "joys",
     "glad": "gladly",
     "joyful": "",
     "angry": "anger",

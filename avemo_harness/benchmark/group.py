@@ -69,6 +69,12 @@ class PublishedFigure(Spec):
     note: Word | None = None
     """How it differs from what is measured here."""
 
+    @property
+    def described(self) -> str:
+        """The figure in a line, with whose it is and where it stands."""
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.of}: {self.task} {self.metric} {self.value:g} ({self.source}{note})"
+
 
 class GroupSpec(Spec):
     """A group: its tasks are those that name it, and this says how its row is laid out; or a collection of groups."""

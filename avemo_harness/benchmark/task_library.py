@@ -220,6 +220,32 @@ class TaskLibrary:
                 raise TaskError(f"two of the files asked for define a task {task.name!r}; rename one")
         return tasks
 
+    def group_problems(self, entry: Entry) -> list[str]:
+        """What a group's YAML says that its tasks, or the groups of a collection, do not bear out."""
+        if entry.groups:
+            try:
+                self.collected(entry)
+            except TaskError as error:
+                return [str(error)]
+            return []
+        group = self.load_group(entry.name)
+        if group is None or not group.published:
+            return []
+        metrics = {
+            task.name: [metric for scorer in task.spec.scorers for metric in scorer.metrics]
+            for task in self.load([entry.name])
+        }
+        problems = []
+        for number, figure in enumerate(group.published):
+            where = f"{entry.file}: published[{number}]"
+            if figure.task not in metrics:
+                names = hint(figure.task, metrics)
+                problems.append(f"{where}.task: {figure.task!r} is no task of the group{names}")
+            elif figure.metric not in metrics[figure.task]:
+                known = hint(figure.metric, metrics[figure.task])
+                problems.append(f"{where}.metric: {figure.task} does not report {figure.metric!r}{known}")
+        return problems
+
     def load_group(self, name: str) -> GroupSpec | None:
         """The layout of a group's row; None for a group without a YAML of its own."""
         from avemo_harness.benchmark.task_file import load_group_file

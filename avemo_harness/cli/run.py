@@ -61,6 +61,9 @@ class Progress:
             self._bar.set_postfix_str(f"{self._state()}, {units} with other workers")
 
     def _count(self, record: StoredResponse) -> None:
+        # A run may hold answers to a task of a collection whose data are gone again.
+        if record.item_key not in self._questions:
+            return
         self._done.add(record.item_key)
         if record.error is not None:
             self._errors.add(record.item_key)
@@ -144,6 +147,7 @@ def execute_run(args: argparse.Namespace) -> int:
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
+    from avemo_harness.run.config import read_run
     from avemo_harness.run.grading import check_rubrics, grade_if_possible
     from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
@@ -174,7 +178,7 @@ def execute_run(args: argparse.Namespace) -> int:
     if not is_main:
         # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
         return 0
-    show(format_results(result, read_people(prepared.folder)))
+    show(format_results(result, read_people(prepared.folder), read_run(prepared.folder)))
     for sentence in describe_failures(read_errors(prepared.folder)):
         say(sentence)
     print(f"\nrun directory: {prepared.folder}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,12 +135,19 @@ def _print_names(registry: Registry, lines: Callable[[str], list[str]]) -> None:
 
 def _print_tasks(library: TaskLibrary) -> None:
     titles = {entry.name: entry.title for entry in library.groups}
+    collections = [entry for entry in library.groups if entry.groups]
+    collected = {name for entry in collections for name in entry.groups}
     groups = dict.fromkeys([*titles, *(entry.group for entry in library.tasks if entry.group)])
     for name in groups:
-        title = titles.get(name)
-        print(f"{name}  ({title})" if title else name)
-        for entry in library.members(name):
-            print(f"  {entry.name}")
+        if name not in collected and all(entry.name != name for entry in collections):
+            _print_group(library, name, titles)
+    printed: set[str] = set()
+    for collection in collections:
+        print(_titled(collection.name, titles))
+        for name in collection.groups:
+            # A benchmark of several collections has its tasks beneath the first.
+            _print_group(library, name, titles, "  ", with_tasks=name not in printed)
+            printed.add(name)
     for entry in library.tasks:
         if entry.group is None:
             print(entry.name)
@@ -148,13 +155,29 @@ def _print_tasks(library: TaskLibrary) -> None:
         print(f"{entry.name}  ({entry.package})")
 
 
-SHOW_HELP = """Print a task: its resolved settings, where each came from, and the messages that a model gets."""
+def _titled(name: str, titles: Mapping[str, str | None]) -> str:
+    return f"{name}  ({titles[name]})" if titles.get(name) else name
+
+
+def _print_group(
+    library: TaskLibrary, name: str, titles: Mapping[str, str | None], indent: str = "", *, with_tasks: bool = True
+) -> None:
+    print(indent + _titled(name, titles))
+    for entry in library.members(name) if with_tasks else ():
+        print(f"{indent}  {entry.name}")
+
+
+SHOW_HELP = """\
+Print a task: its resolved settings, where each came from, and the messages that a model gets.
+
+Of a group: where its benchmark is from, under which terms, how its data come, and what others report.
+"""
 
 
 def add_show_arguments(parser: argparse.ArgumentParser) -> None:
     from avemo_harness.run.config import RunConfig
 
-    parser.add_argument("task", help="a task's name or the path of its YAML")
+    parser.add_argument("task", help="a task's name or the path of its YAML, or a group")
     parser.add_argument("--resolved", action="store_true", help="say which file and line each value comes from")
     parser.add_argument(
         "--n", type=int, default=0, metavar="N", help="print the messages and name the clips of the first N questions"
@@ -167,7 +190,13 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_show(args: argparse.Namespace) -> int:
     if args.save is not None and not args.n:
         raise UsageError("--save writes the clips of questions; say of how many with --n N")
-    for task in _task_library(args).load([args.task]):
+    library = _task_library(args)
+    about = _about_group(library, args.task)
+    if about:
+        show("\n".join(about))
+        if not (args.n or args.resolved):
+            return 0
+    for task in library.load([args.task]):
         print(f"{task.name}  version {task.spec.version}  digest {task.digest[:12]}")
         if args.resolved:
             _print_origins(task)
@@ -180,6 +209,32 @@ def execute_show(args: argparse.Namespace) -> int:
         save = None if args.save is None else Path(args.save)
         print_questions(args.task, args.n, given_options(args, RunConfig), save=save)
     return 0
+
+
+def _about_group(library: TaskLibrary, name: str) -> list[str]:
+    """What a group's YAML says of its benchmark, or which groups a collection has; nothing of any other name."""
+    group = library.load_group(name)
+    if group is None or not (group.benchmark or group.published or group.groups):
+        return []
+    lines = [f"{group.group}  ({group.title})"]
+    for member in group.groups:
+        of_member = library.load_group(member)
+        lines.append(f"  {member}  ({of_member.title})" if of_member else f"  {member}")
+    if (about := group.benchmark) is not None:
+        yields = "not passed on: pages, exports and requests hold no recordings, texts or ids"
+        facts = {
+            "homepage": about.homepage,
+            "paper": about.paper,
+            "licence": about.licence + (f"; {yields}" if about.restricted else ""),
+            "languages": ", ".join(about.languages),
+            "data": about.obtain or "downloaded from the Hub when they are asked about",
+            "tasks": ", ".join(entry.name for entry in library.members(name)),
+        }
+        lines += [f"  {key:<9}  {value}" for key, value in facts.items() if value]
+    if group.published:
+        lines.append("  published by others, and measured by nobody here:")
+        lines += [f"    {figure.described}" for figure in group.published]
+    return lines
 
 
 def _print_origins(task: Task) -> None:
@@ -242,6 +297,8 @@ def execute_validate(args: argparse.Namespace) -> int:
                 load(file, METRICS)
             except TaskError as error:
                 problems.append(str(error))
+    if not problems:
+        problems = [problem for entry in library.groups if not args.tasks for problem in library.group_problems(entry)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

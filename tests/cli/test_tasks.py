@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.corpus_tasks import write_collection
 from support.corpus_trees import write_clip
 from support.imports import import_corpus
 from support.packages import write_package
@@ -258,3 +259,64 @@ def test_an_unknown_name_is_refused_with_the_nearest(capsys: pytest.CaptureFixtu
 def test_the_schema_for_editors_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == editor_schema()
+
+
+def test_a_list_has_collections_with_their_benchmarks_and_tasks_beneath_after_the_other_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_collection(tmp_path, "everything", ("voices", "faces"))
+    (folder / "other.yaml").write_text("group: other\ntitle: Some\ngroups: [voices]\n", encoding="utf-8")
+    assert main(["ls", "--include_path", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("everything  (All of them)")
+    assert lines[at : at + 7] == [
+        "everything  (All of them)",
+        "  voices  (voices: acted voices)",
+        "    voices_audio",
+        "  faces  (faces: acted voices)",
+        "    faces_audio",
+        "other  (Some)",
+        "  voices  (voices: acted voices)",
+    ]
+    assert lines[0].startswith("demo  (")
+    assert at > lines.index("multiturn_real  (Multi-turn, real)")
+
+
+def test_a_group_is_shown_with_its_terms_and_what_others_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_collection(tmp_path, "everything", ("voices",))
+    assert main(["show", "voices", "--include_path", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "voices  (voices: acted voices)",
+        "  homepage   https://example.org/voices",
+        "  licence    research only",
+        "  languages  en",
+        "  data       avemo-eval data import voices DIR --labels all",
+        "  tasks      voices_audio",
+        "  published by others, and measured by nobody here:",
+        "    human raters: voices_audio accuracy 0.62 (paper, Table 3; all clips)",
+    ]
+    assert main(["show", "everything", "--include_path", str(folder)]) == 0
+    assert capsys.readouterr().out == "everything  (All of them)\n  voices  (voices: acted voices)\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "task: voices_audio",
+            "task: voices_audo",
+            "published[0].task: 'voices_audo' is no task of the group",
+        ),
+        ("metric: accuracy, value", "metric: macro_f1, value", "published[0].metric: voices_audio does not report"),
+    ],
+)
+def test_figures_of_others_are_of_tasks_and_metrics_that_there_are(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_collection(tmp_path, "everything", ("voices",))
+    group = folder / "voices_group.yaml"
+    group.write_text(group.read_text().replace(old, new), encoding="utf-8")
+    assert main(["validate", "--include_path", str(folder)]) == 2
+    assert said in capsys.readouterr().err

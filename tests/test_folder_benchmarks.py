@@ -27,7 +27,10 @@ def test_the_scenarios_of_emobench_m(tmp_path: Path, tmp_path_factory: pytest.Te
     walk(tmp_path, tasks, [f"emobench_m={tmp_path / 'EmoBench-M'}"], tiny_qwen(tmp_path_factory))
 
 
-def test_the_sets_of_mer_unibench(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_sets_of_mer_unibench(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     write_mer_unibench(tmp_path / "dataset")
     assert main(["data", "use", f"emotion_wheel={write_wheels(tmp_path / 'emotion_wheel', RINGS)}"]) == 0
     tasks = {f"mer_unibench_{name}": Expected(len(labels)) for name, labels in BASIC.items()}

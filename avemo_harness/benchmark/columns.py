@@ -96,7 +96,7 @@ class DatasetSpec(Spec):
     """Rows that the task asks about: of a release, or with `columns` of any table."""
 
     model_config = ConfigDict(json_schema_extra=_without_required_name)
-    later: ClassVar[frozenset[str]] = frozenset({"columns", "corpus", "rows"})
+    later: ClassVar[frozenset[str]] = frozenset({"columns", "corpus", "recordings", "rows"})
 
     corpus: Annotated[str, Field(pattern=CORPUS_NAME)] | None = None
     """Name of a folder that the user has: a release, or with `columns` where `path` begins."""
@@ -111,6 +111,8 @@ class DatasetSpec(Spec):
     """Hub revision to pin."""
     columns: ColumnsSpec | None = None
     """Columns of a table that is no release."""
+    recordings: str | None = None
+    """Folder inside the corpus that must be there too, where its lists come without their recordings."""
     rows: Annotated[tuple[RowsSpec, ...], BeforeValidator(as_tuple)] = ()
     """Of a table, the rows that the task is about, where these are not a split: those that fit all entries."""
 
@@ -132,6 +134,8 @@ class DatasetSpec(Spec):
             problems.append((("path",), "without columns the corpus' folder is the release itself; leave it out"))
         elif self.path is not None and not _lies_inside(self.path):
             problems.append((("path",), "must be the path of a table or folder inside the corpus' folder"))
+        if self.recordings is not None and not _lies_inside(self.recordings):
+            problems.append((("recordings",), "must be the path of a folder inside the corpus' folder"))
         if problems:
             raise problems_below(problems)
         return self

@@ -101,7 +101,7 @@ class Availability:
         reasons = {}
         for task in self.tasks:
             dataset = task.spec.dataset
-            key = (dataset.corpus, dataset.corpus is None and (dataset.path, dataset.revision))
+            key = (dataset.corpus, dataset.path, dataset.recordings or dataset.revision)
             if key not in found:
                 found[key] = self._reason(task.spec, needed=task.name in self.named)
             if (error := found[key]) is not None:

@@ -9,14 +9,20 @@ from pathlib import Path
 
 from avemo_harness.benchmark.corpora import CORPUS_NAME, find_corpus
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import MissingDataError, UsageError
 from avemo_harness.metrics.bootstrap import ClusterBootstrap
 from avemo_harness.scorers.base import Answer, Floats, ScoreLine, Tally, TaskScores, by_cluster
 from avemo_harness.scorers.metric import BUILT_IN, Metric, wheel_value
 from avemo_harness.scorers.text import text_of, unscored_text
-from avemo_harness.scorers.wheels import SOURCE, TERMS_RULE, Wheels, load_wheels, read_terms, split_terms
-
-USE = "avemo-eval data use emotion_wheel=DIR/AffectGPT/emotion_wheel"
+from avemo_harness.scorers.wheels import (
+    SOURCE,
+    TERMS_RULE,
+    Wheels,
+    load_wheels,
+    read_terms,
+    require_wheels,
+    split_terms,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class OpenVocabularyScorer:
     def __init__(self, arguments: WheelArguments) -> None:
         self.arguments = arguments
 
+    @staticmethod
+    def require(arguments: WheelArguments) -> None:
+        """See that the wheels are here (MissingDataError: they are not)."""
+        require_wheels(_folder(arguments.wheels))
+
     def score(self, task: TaskSpec, answers: Sequence[Answer]) -> TaskScores:
         """Score the answers of a task.
 
@@ -75,7 +86,11 @@ def _folder(wheels: str) -> Path:
     folder = Path(wheels).expanduser()
     if folder.is_dir() or not re.fullmatch(CORPUS_NAME, wheels):
         return folder
-    return Path(find_corpus(wheels, {}, lambda: f"git clone {SOURCE}; {USE}"))
+    try:
+        return Path(find_corpus(wheels, {}))
+    except MissingDataError as error:
+        command = f"git clone {SOURCE} DIR; avemo-eval data use {wheels}=DIR/AffectGPT/emotion_wheel"
+        raise MissingDataError(f"the emotion wheels {wheels} are not here: {command}", command) from error
 
 
 def _counts_of(metric: Metric) -> Callable[[Sequence[ScoreLine]], Floats]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from avemo_harness.errors import UsageError
+from avemo_harness.errors import MissingDataError, UsageError
 from avemo_harness.files import read_file
 from avemo_harness.scorers.metric import WHEELS
 from avemo_harness.scorers.workbook import read_sheet
@@ -19,6 +19,7 @@ SOURCE = "https://github.com/zeroQiaoba/AffectGPT"
 """The repository that holds the wheels."""
 FORMS, SYNONYMS = "format.csv", "synonym.xlsx"
 _WHEEL_FILES = tuple(f"wheel{number}.xlsx" for number in range(1, WHEELS + 1))
+_FILES = (*_WHEEL_FILES, SYNONYMS, FORMS)
 _RUNS = range(1, 9)
 """Times that synonyms were asked for; all count."""
 
@@ -71,6 +72,15 @@ class Wheels:
         return tuple(frozenset(wheel[term] for term in terms if term in wheel) for wheel in self.sectors)
 
 
+def require_wheels(folder: Path) -> None:
+    """See that a folder holds the files of the wheels (MissingDataError: one is not there)."""
+    if missing := [name for name in _FILES if not (folder / name).is_file()]:
+        raise MissingDataError(
+            f"{folder}: expected the emotion wheels {', '.join(_FILES)}, found no {missing[0]}; give the folder "
+            f"`emotion_wheel` of {SOURCE} as the scorer's parameter wheels"
+        )
+
+
 def load_wheels(folder: Path, level: int = 1) -> Wheels:
     """Read five wheels, the synonyms of their words and the forms of these, as Lian et al. publish them.
 
@@ -81,14 +91,10 @@ def load_wheels(folder: Path, level: int = 1) -> Wheels:
         level: how fine the sectors are: 1 the innermost ring, 2 the next.
 
     Raises:
-        UsageError: a file is missing or is not what its name says.
+        UsageError: a file is not what its name says.
+        MissingDataError: a file is missing.
     """
-    names = (*_WHEEL_FILES, SYNONYMS, FORMS)
-    if missing := [name for name in names if not (folder / name).is_file()]:
-        raise UsageError(
-            f"{folder}: expected the emotion wheels {', '.join(names)}, found no {missing[0]}; give the folder "
-            f"`emotion_wheel` of {SOURCE} as the scorer's parameter wheels"
-        )
+    require_wheels(folder)
     synonyms = _synonyms(folder / SYNONYMS)
     forms = _forms(folder / FORMS)
     reached = {
@@ -101,7 +107,7 @@ def load_wheels(folder: Path, level: int = 1) -> Wheels:
             form: next((of_wheel[word] for word in words if word in of_wheel), None) for form, words in reached.items()
         }
         sectors.append({form: sector for form, sector in first.items() if sector is not None})
-    content = hashlib.sha256(b"".join(hashlib.sha256(read_file(folder / name)).digest() for name in names))
+    content = hashlib.sha256(b"".join(hashlib.sha256(read_file(folder / name)).digest() for name in _FILES))
     return Wheels(tuple(sectors), content.hexdigest())
 
 

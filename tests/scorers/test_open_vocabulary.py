@@ -8,14 +8,23 @@ import pytest
 from support.answers import answer_to
 from support.emotion_wheels import reference, write_wheels, write_workbook
 from support.planned import make_task
+from support.small_tables import write_voices
 
 from avemo_harness.benchmark.request import Item
+from avemo_harness.cli import main
 from avemo_harness.errors import UsageError
 from avemo_harness.scorers import load_scorer
 from avemo_harness.scorers.base import Answer, TaskScores
 from avemo_harness.scorers.wheels import load_wheels, read_terms
 from avemo_harness.scorers.workbook import read_sheet
 
+WORDS = """task: words
+version: 1
+dataset: {path: clips.csv, columns: {sound: path, answer: "{{ 'happy' if row.emotion == 'joy' else 'sad' }}"}}
+messages: [{role: user, content: [{type: clip}, {type: text, text: "Which emotions?"}]}]
+output: {type: text}
+scorers: [{name: open_vocabulary, metrics: [wheel_recall]}]
+"""
 TASK = make_task(output={"type": "text"}, messages=[{"role": "user", "content": [{"type": "text", "text": "Which?"}]}])
 
 
@@ -78,3 +87,18 @@ def test_missing_wheels_wrong_files_and_levels_are_told(tmp_path: Path) -> None:
         load_wheels(folder)
     with pytest.raises(UsageError, match="level must be 1 or 2, found 3"):
         load_scorer("open_vocabulary", {"wheels": "x", "level": 3})
+
+
+def test_a_run_without_the_wheels_is_refused_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    write_voices(tmp_path)
+    (tmp_path / "words.yaml").write_text(WORDS)
+    asked = ["--model", "constant", "--tasks", str(tmp_path / "words.yaml"), "--output_path", str(tmp_path / "run")]
+    assert main(asked) == 2
+    said = "the emotion wheels emotion_wheel are not here: git clone https://github.com/zeroQiaoba/AffectGPT DIR"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main(["data", "use", f"emotion_wheel={write_wheels(tmp_path / 'wheels')}"]) == 0
+    assert main(asked) == 0

@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.answering_server import MODEL, answering
-from support.benchmark_walk import Expected, run, tiny_qwen, walk
-from support.dialogue_trees import write_humdial, write_speecheq
-from support.graded_runs import says
+from support.benchmark_walk import Expected, tiny_qwen, walk
+from support.dialogue_trees import write_speecheq
 from support.whole_runs import results_of
-
-from avemo_harness.media import read_sound
 
 pytestmark = pytest.mark.slow
 

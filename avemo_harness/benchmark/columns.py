@@ -6,10 +6,10 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from avemo_harness.benchmark.corpora import CORPUS_NAME
-from avemo_harness.benchmark.spec import Spec, problems_below
+from avemo_harness.benchmark.spec import Spec, Words, as_tuple, problems_below
 from avemo_harness.benchmark.template import row_names, row_template_problem
 
 
@@ -29,13 +29,19 @@ def is_hub_id(path: str) -> bool:
     >>> is_hub_id("lab/emotions"), is_hub_id("clips/test.csv"), is_hub_id("./emotions")
     (True, False, False)
     """
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None and not path.startswith(".") and not path.endswith(TABLES)
+    return (
+        re.fullmatch(r"[\w.-]+/[\w.-]+", path) is not None
+        and not path.startswith(".")
+        and not path.endswith((*TABLES, ARRAYS))
+    )
 
 
 LINES = (".jsonl", ".ndjson", ".json")
 TEXT = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 TABLES = (".parquet", *LINES, *TEXT, ".tar")
 """Endings of files that are tables; of texts, with what is usual between their cells."""
+ARRAYS = ".npz"
+"""Ending of NumPy's archives, which are tables where a task names them; in folders of recordings they hold features."""
 
 
 _TELLING = ("label", "answer", "reply")
@@ -117,6 +123,15 @@ class ColumnsSpec(Spec):
         return self
 
 
+class RowsSpec(Spec):
+    """Rows of a table by what a column says."""
+
+    column: Column
+    """Its name, or a template over `row`."""
+    values: Annotated[Words, Field(min_length=1)]
+    """Texts of which it has one."""
+
+
 def _without_required_name(schema: dict[str, Any]) -> None:
     schema["required"] = [name for name in schema.get("required", ()) if name != "name"]
 
@@ -125,7 +140,7 @@ class DatasetSpec(Spec):
     """Rows that the task asks about: of a release, or with `columns` of any table."""
 
     model_config = ConfigDict(json_schema_extra=_without_required_name)
-    later: ClassVar[frozenset[str]] = frozenset({"columns", "corpus"})
+    later: ClassVar[frozenset[str]] = frozenset({"columns", "corpus", "recordings", "rows"})
 
     corpus: Annotated[str, Field(pattern=CORPUS_NAME)] | None = None
     """Name of a folder that the user has: a release, or with `columns` where `path` begins."""
@@ -141,6 +156,10 @@ class DatasetSpec(Spec):
     """Hub revision to pin."""
     columns: ColumnsSpec | None = None
     """Columns of a table that is no release."""
+    recordings: str | None = None
+    """Folder inside the corpus that must be there too, where its lists come without their recordings."""
+    rows: Annotated[tuple[RowsSpec, ...], BeforeValidator(as_tuple)] = ()
+    """Of a table, the rows that the task is about, where these are not a split: those that fit all entries."""
 
     @model_validator(mode="before")
     @classmethod
@@ -160,6 +179,8 @@ class DatasetSpec(Spec):
             problems.append((("path",), "without columns the corpus' folder is the release itself; leave it out"))
         elif self.path is not None and not _lies_inside(self.path):
             problems.append((("path",), "must be the path of a table or folder inside the corpus' folder"))
+        if self.recordings is not None and not _lies_inside(self.recordings):
+            problems.append((("recordings",), "must be the path of a folder inside the corpus' folder"))
         if problems:
             raise problems_below(problems)
         return self

@@ -36,11 +36,13 @@ class TableFile:
         name: how errors call it.
         key: names its content, as that of `Embedded` does; found when it is asked for.
         source: how it is opened; all but Parquet by a path.
+        split: the part of the table that is asked for, where the file holds several.
     """
 
     name: str
     key: Callable[[], str]
     source: ParquetSource
+    split: str = ""
 
     @property
     def ending(self) -> str:

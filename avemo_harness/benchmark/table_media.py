@@ -97,12 +97,16 @@ class MediaFolder:
     def find(self, name: str) -> Path | None:
         """The file of that name, however its accents and slashes are spelled; None where there is none.
 
+        A name without the ending of a recording stands for the file with one, a video before a sound.
+
         Raises:
             MediaError: it would lie outside the folder, or no file can have that name.
         """
         bounds = (self.corpus or self.root).resolve()
         beginnings = dict.fromkeys((self.root.resolve(), bounds))
-        for root, spelling in product(beginnings, path_spellings(name)):
+        endings = ("",) if name.lower().endswith(MEDIA) else ("", *VIDEOS, *SOUNDS)
+        spellings = [spelling + ending for ending in endings for spelling in path_spellings(name)]
+        for root, spelling in product(beginnings, spellings):
             try:
                 path = (root / spelling).resolve()
                 found = path.is_file()

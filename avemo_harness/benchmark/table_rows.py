@@ -33,7 +33,7 @@ _SHOWN = "shown."
 """Before the name of a value of `ColumnsSpec.shown`, where it stands among the columns."""
 _MIXED = ("label", "answer", "dialogue", "speaker", "id")
 """Columns whose values must all be texts, or all be numbers: 1 and "1" would be taken for the same."""
-_ABSENT = object()
+ABSENT = object()
 
 
 @dataclass
@@ -203,13 +203,13 @@ class RowReader:
 
     def _row(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
         """What questions may use of a row: its single values, and those that the columns show."""
-        row = {name: value for name, raw in values.items() if (value := self._shown(name, raw)) is not _ABSENT}
+        row = {name: value for name, raw in values.items() if (value := self._shown(name, raw)) is not ABSENT}
         return row | {name: self._text(_SHOWN + name, values, where) for name in self.columns.shown}
 
     def _shown(self, name: str, value: Any) -> Any:
-        """A value that templates of the task may use; `_ABSENT` where they may not, or it is no single value."""
+        """A value that templates of the task may use; `ABSENT` where they may not, or it is no single value."""
         if name in self._hidden or isinstance(value, Mapping | list | tuple | bytes | Embedded):
-            return _ABSENT
+            return ABSENT
         return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
     def _cell(self, column: str, values: Mapping[str, Any], where: str) -> Any:
@@ -226,8 +226,8 @@ class RowReader:
             except TaskError as error:
                 self._problems.add(f"{where}: columns.{column}: {error}")
                 return None
-        found = _at(values, text)
-        if found is _ABSENT:
+        found = value_at(values, text)
+        if found is ABSENT:
             return None
         self._found.add(column)
         return None if found == "" or (isinstance(found, float) and math.isnan(found)) else found
@@ -237,7 +237,7 @@ class RowReader:
         value = self._cell(column, values, where)
         if value is None:
             return None
-        text = _as_text(value)
+        text = as_text(value)
         if text is None:
             self._add(where, column, f"must hold a text or a number, found {_described(value)}")
         elif column in _MIXED:
@@ -279,7 +279,7 @@ class RowReader:
         if not isinstance(value, list):
             self._add(where, "choices", f"must hold a list of texts or recordings, found {_described(value)}")
             return ()
-        texts = [None if isinstance(option, bool) else _as_text(option) for option in value]
+        texts = [None if isinstance(option, bool) else as_text(option) for option in value]
         told = [text for text in texts if text is not None]
         if len(told) == len(value) and not all(text.lower().endswith(MEDIA) for text in told):
             return tuple(told)
@@ -364,24 +364,24 @@ class RowReader:
         return Dialogue(name, self.title, first.language, first.licence, tuple(turns))
 
 
-def _at(values: Mapping[str, Any], path: str) -> Any:
-    """The value of a column, or at a path into its records; `_ABSENT` where there is none."""
+def value_at(values: Mapping[str, Any], path: str) -> Any:
+    """The value of a column, or at a path into its records; `ABSENT` where there is none."""
     if path in values:
         return values[path]
     name, dot, rest = path.partition(".")
     while dot:
         inner = values.get(name)
         if isinstance(inner, Mapping):
-            return _at(inner, rest)
+            return value_at(inner, rest)
         if name in values:
             # Nothing is in a record that is not there.
-            return None if inner is None else _ABSENT
+            return None if inner is None else ABSENT
         more, dot, rest = rest.partition(".")
         name = f"{name}.{more}"
-    return _ABSENT
+    return ABSENT
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A single value as text; None for lists, records and bytes."""
     if isinstance(value, str):
         return value

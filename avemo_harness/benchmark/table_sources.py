@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from avemo_harness.benchmark import release_sources
-from avemo_harness.benchmark.columns import LINES, TABLES, TEXT, DatasetSpec, is_hub_id
+from avemo_harness.benchmark.columns import ARRAYS, LINES, TABLES, TEXT, DatasetSpec, RowsSpec, is_hub_id
 from avemo_harness.benchmark.release_loader import ReleaseOptions, declared_files
 from avemo_harness.benchmark.release_sources import ParquetSource, network_errors, remote_parquet
+from avemo_harness.benchmark.row_selection import select_rows
 from avemo_harness.benchmark.table_files import Features, TableFile, TableRow
 from avemo_harness.benchmark.table_media import MEDIA, HubFolder, MediaFolder, file_key
 from avemo_harness.benchmark.tables import METADATA, SPLITS, folder_rows, read_rows
@@ -34,6 +35,7 @@ class TableSource:
         commit: of the Hub; None for what is local.
         features: what `datasets` says of the columns; None where the files say it, or nobody.
         licence: of the card, as `language`; empty where it does not say.
+        selected: the rows that the task is about; all where there is no entry.
     """
 
     name: str
@@ -45,14 +47,22 @@ class TableSource:
     features: Features | None
     licence: str
     language: str
+    selected: tuple[RowsSpec, ...] = ()
 
     def rows(self, first: int | None = None) -> Iterator[TableRow]:
-        """Yield all rows, or at least the first (ReleaseError: a file cannot be read as what it is)."""
+        """Yield all rows that are selected, or those of at least the first.
+
+        Raises:
+            ReleaseError: a file cannot be read as what it is, or no row is selected.
+        """
+        return select_rows(self._rows(first), self.selected, self.name) if self.selected else self._rows(first)
+
+    def _rows(self, first: int | None) -> Iterator[TableRow]:
         if _is_media_folder(self.files):
             yield from folder_rows(self.files, self.name)
             return
         for name, file in self.files.items():
-            if PurePosixPath(name).suffix.lower() in TABLES:
+            if PurePosixPath(name).suffix.lower() in (*TABLES, ARRAYS):
                 yield from read_rows(file, self.features, first)
 
 
@@ -62,7 +72,7 @@ ANY_NAME = "*"
 
 def _is_media_folder(names: Iterable[str]) -> bool:
     paths = [PurePosixPath(name) for name in names]
-    tables = [path for path in paths if path.suffix.lower() in TABLES]
+    tables = [path for path in paths if path.suffix.lower() in (*TABLES, ARRAYS)]
     return any(path.name in METADATA for path in tables) or not tables
 
 
@@ -72,12 +82,16 @@ def find_table(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
     Raises:
         ReleaseError: there is no such file, folder or data set, no such split, or access is not granted.
     """
+    return replace(_find(dataset, options), selected=dataset.rows)
+
+
+def _find(dataset: DatasetSpec, options: ReleaseOptions) -> TableSource:
     source = dataset.path or ""
     path = Path(source).expanduser()
     if path.is_file():
-        if path.suffix.lower() not in TABLES:
-            raise ReleaseError(f"{source}: not a table; known are {', '.join(TABLES)}, and folders")
-        return _local_source(source, {path.name: path}, path.parent, options)
+        if path.suffix.lower() not in (*TABLES, ARRAYS):
+            raise ReleaseError(f"{source}: not a table; known are {', '.join((*TABLES, ARRAYS))}, and folders")
+        return _local_source(source, {path.name: path}, path.parent, options, dataset.split)
     if path.is_dir():
         return _local_source(source, _folder_files(path, dataset), path, options)
     if ANY_NAME in source:
@@ -107,13 +121,15 @@ def _files_of_names(path: Path) -> dict[str, Path]:
     return {file.relative_to(folder).as_posix(): file for file in found}
 
 
-def _local_source(source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions) -> TableSource:
+def _local_source(
+    source: str, files: Mapping[str, Path], root: Path, options: ReleaseOptions, split: str = ""
+) -> TableSource:
     readme = root / "README.md"
     facts = _card_facts(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else {}
-    found = {name: _local_file(path) for name, path in files.items()}
+    found = {name: replace(_local_file(path), split=split) for name, path in files.items()}
     folder = MediaFolder(options.media_root or root, None if options.media_root else options.corpus)
     return TableSource(
-        source, Path(source).resolve().name, str(Path(source).resolve()), found, folder, None, None, **_terms(facts)
+        source, Path(source).resolve().name, str(Path(source).resolve()), found, folder, None, None, *_terms(facts)
     )
 
 
@@ -216,7 +232,7 @@ def _hub_source(repo: str, dataset: DatasetSpec, options: ReleaseOptions) -> Tab
         other = next(name for name in files if not name.lower().endswith((".parquet", *LINES, *TEXT)))
         raise ReleaseError(f"{repo}: {other} is neither Parquet nor text, which streaming needs; leave --streaming out")
     facts = _hub_card(repo, commit)
-    return TableSource(repo, repo, f"{repo}@{commit}", files, folder, commit, features, **_terms(facts))
+    return TableSource(repo, repo, f"{repo}@{commit}", files, folder, commit, features, *_terms(facts))
 
 
 def _hub_files(repo: str, commit: str, name: str) -> tuple[dict[str, list[str]], Features | None]:
@@ -280,11 +296,11 @@ def _card_facts(text: str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _terms(facts: Mapping[str, Any]) -> dict[str, str]:
+def _terms(facts: Mapping[str, Any]) -> tuple[str, str]:
     """Licence and language of a card, where it has one of each."""
 
     def single(value: Any) -> str:
         values = value if isinstance(value, list) else [value]
         return values[0] if len(values) == 1 and isinstance(values[0], str) else ""
 
-    return {"licence": single(facts.get("license")), "language": single(facts.get("language"))}
+    return single(facts.get("license")), single(facts.get("language"))

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from avemo_harness.benchmark.columns import LINES, TEXT
+from avemo_harness.benchmark.columns import ARRAYS, LINES, TEXT
 from avemo_harness.benchmark.table_files import Features, RowError, TableFile, TableRow, with_names
 from avemo_harness.benchmark.table_media import MEDIA, SOUNDS, Embedded, SharedArchive, kind_of
+from avemo_harness.benchmark.table_npz import npz_rows
 from avemo_harness.benchmark.table_parquet import parquet_rows
 from avemo_harness.benchmark.text_tables import decode_text, read_beginning, read_table
 from avemo_harness.errors import MediaError, ReleaseError
@@ -38,6 +39,8 @@ def read_rows(file: TableFile, features: Features | None = None, first: int | No
     """
     if file.ending == ".parquet":
         return parquet_rows(file, features)
+    if file.ending == ARRAYS:
+        return npz_rows(file.name, file.path(), file.split)
     if file.ending in LINES:
         rows = _json_rows(file)
     elif file.ending in TEXT:

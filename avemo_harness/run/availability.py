@@ -18,6 +18,7 @@ from avemo_harness.errors import MissingDataError, ReleaseError, UsageError, fir
 from avemo_harness.registry import hint
 from avemo_harness.run.config import RunConfig
 from avemo_harness.run.releases import RunReleases
+from avemo_harness.scorers import require_files
 
 
 def with_named_corpora(config: RunConfig, tasks: Sequence[TaskSpec]) -> RunConfig:
@@ -101,10 +102,10 @@ class Availability:
         reasons = {}
         for task in self.tasks:
             dataset = task.spec.dataset
-            key = (dataset.corpus, dataset.corpus is None and (dataset.path, dataset.revision))
+            key = (dataset.corpus, dataset.path, dataset.recordings or dataset.revision)
             if key not in found:
                 found[key] = self._reason(task.spec, needed=task.name in self.named)
-            if (error := found[key]) is not None:
+            if (error := found[key] or _lacking(task.spec)) is not None:
                 reasons[task.name] = error
         return reasons
 
@@ -126,6 +127,16 @@ class Availability:
         if offline() and not _is_kept(source, commit):
             return MissingDataError(f"{source}: is not in the local cache, and the Hub is not asked", command)
         return None
+
+
+def _lacking(task: TaskSpec) -> MissingDataError | None:
+    """Why the answers to a task could not be scored: files of others that a scorer needs are not here."""
+    try:
+        for scorer in task.scorers:
+            require_files(scorer)
+    except MissingDataError as error:
+        return error
+    return None
 
 
 def offline() -> bool:

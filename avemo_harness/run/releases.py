@@ -24,7 +24,7 @@ from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.data.sharing.records import read_records
-from avemo_harness.errors import ReleaseError
+from avemo_harness.errors import MissingDataError, ReleaseError
 from avemo_harness.run.config import RunConfig
 from avemo_harness.scorers import METRICS
 from avemo_harness.text import Notify
@@ -50,12 +50,12 @@ class RunReleases:
         """Where a task's release comes from.
 
         Raises:
-            MissingDataError: none is named anywhere, or the task's corpus is not here.
+            MissingDataError: none is named anywhere, or the task's corpus, or what the task reads of it, is not here.
             ReleaseError: what is named does not exist.
         """
         config = self.config
         if task.dataset.corpus is not None:
-            return self._inside_corpus(task.dataset, self.corpus(task)), None
+            return self._inside_corpus(task, self.corpus(task)), None
         if config.release is None and task.dataset.path is not None:
             return task.dataset.path, config.revision or task.dataset.revision
         if config.release is None and task.dataset.columns is not None:
@@ -78,15 +78,18 @@ class RunReleases:
         group = library.load_group(task.group) if task.group else None
         return group.benchmark.obtain if group and group.benchmark else None
 
-    @staticmethod
-    def _inside_corpus(dataset: DatasetSpec, folder: str) -> str:
+    def _inside_corpus(self, task: TaskSpec, folder: str) -> str:
         """What a task reads of a corpus: its folder, or a table or folder in it."""
-        if dataset.path is None:
-            return folder
-        found = os.path.join(folder, dataset.path)
-        if not os.path.exists(found):
-            raise ReleaseError(f"{folder}: holds no {dataset.path}; give the corpus' own folder: {dataset.corpus}=DIR")
-        return found
+        dataset = task.dataset
+        for needed in (dataset.path, dataset.recordings):
+            if needed is not None and not os.path.exists(os.path.join(folder, needed)):
+                command = self.obtain(task)
+                raise MissingDataError(
+                    f"{folder}: holds no {needed}; give the corpus' own folder: {dataset.corpus}=DIR"
+                    f"{f', or get it: {command}' if command else ''}",
+                    command,
+                )
+        return folder if dataset.path is None else os.path.join(folder, dataset.path)
 
     def located(self, task: TaskSpec) -> tuple[DatasetSpec, ReleaseOptions]:
         """The data of a task where they are, and how they are read; raises as `source` does."""

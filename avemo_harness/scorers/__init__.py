@@ -32,6 +32,7 @@ SCORERS = {
     "raters": "avemo_harness.scorers.raters:RaterScorer",
     "text_match": "avemo_harness.scorers.text:TextMatchScorer",
     "text_similarity": "avemo_harness.scorers.similarity:TextSimilarityScorer",
+    "open_vocabulary": "avemo_harness.scorers.open_vocabulary:OpenVocabularyScorer",
     RUBRIC: "avemo_harness.scorers.rubric:RubricScorer",
 }
 
@@ -39,6 +40,10 @@ WITHOUT_PARAMETERS = frozenset(
     {"understanding", "modality_preference", "reasoning", "choice", "spoken_eq", "numbers", "raters"}
 )
 """Scorers that are not imported to check that they get no parameters."""
+
+
+WITH_FILES = frozenset({"open_vocabulary"})
+"""Scorers that need files which are not shipped."""
 
 
 def _are_metrics(value: Any) -> bool:
@@ -129,6 +134,13 @@ def is_judged(task: TaskSpec) -> bool:
 def is_graded(task: TaskSpec) -> bool:
     """Tell whether a model has to grade a task's answers before they can be scored."""
     return any(scorer.name == RUBRIC for scorer in task.scorers)
+
+
+def require_files(scorer: ScorerSpec) -> None:
+    """See that files of others which a scorer needs are here (MissingDataError: they are not)."""
+    if scorer.name in WITH_FILES:
+        scorer_class = REGISTRY.load(scorer.name)
+        scorer_class.require(typed_arguments(scorer.name, scorer_class.Arguments, scorer.parameters))
 
 
 def grades_labels(scorer: ScorerSpec) -> bool:

@@ -149,6 +149,13 @@ NUMBER = "number"
 """The value of a line whose answer holds a number."""
 QUESTION, OF_DIALOGUE = "question", "of_dialogue"
 """Values of a line: the place of its question among those of its dialogue, from 0, and how many these are."""
+WHEELS = 5
+"""Emotion wheels that words are held against."""
+
+
+def wheel_value(measure: str, wheel: int) -> str:
+    """Name of a line's value on a wheel, counted from 1."""
+    return f"{measure}_wheel{wheel}"
 
 
 def _right_and_all(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
@@ -232,6 +239,20 @@ def number_errors(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Flo
     return np.array([sum(errors), len(errors)], dtype=np.float64)
 
 
+def wheel_sums(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
+    """Sums of precision and of recall on each wheel, and how many lines have them, shape (WHEELS, 3)."""
+    import numpy as np
+
+    del labels
+    sums = np.zeros((WHEELS, 3))
+    for line in lines:
+        for wheel in range(WHEELS):
+            precision, recall = (line.values.get(wheel_value(name, wheel + 1)) for name in ("precision", "recall"))
+            if precision is not None and recall is not None:
+                sums[wheel] += precision, recall, 1.0
+    return sums
+
+
 def number_rate(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
     """Answers that hold a number, and all answers, shape (2,)."""
     import numpy as np
@@ -257,6 +278,11 @@ def _of_numbers(name: str, function: str) -> Metric:
     return Metric(
         name, low=-1.0, counts=number_moments, statistic=lambda sums, _: statistic(sums), of_value=NUMBER, unit=""
     )
+
+
+def _of_wheels(name: str, which: str, **others: Any) -> Metric:
+    statistic = _lazily(f"metrics.sets.{which}")
+    return Metric(name, counts=wheel_sums, statistic=lambda sums, _: statistic(sums), **others)
 
 
 def _macro_f1(sums: Floats, total: Floats) -> Floats:
@@ -365,6 +391,12 @@ BUILT_IN: dict[str, tuple[Metric, ...]] = {
         Metric("exact_match"),
     ),
     "text_similarity": (Metric("similarity", low=-inf, high=inf, unit=""),),
+    "open_vocabulary": (
+        _of_wheels("wheel_f1", "mean_f1", column="F1"),
+        _of_wheels("wheel_precision", "mean_precision"),
+        _of_wheels("wheel_recall", "mean_recall"),
+        _of_wheels("hit_rate", "mean_recall", column="Hit"),
+    ),
 }
 """By scorer. Two values of a metric are at most ``high - low`` apart."""
 
@@ -378,6 +410,7 @@ ANSWERS_OF: dict[str, tuple[str, ...]] = {
     "raters": ("label",),
     "text_match": ("text",),
     "text_similarity": ("text", "spoken_response"),
+    "open_vocabulary": ("text",),
     RUBRIC: ("text", "spoken_response"),
 }
 """By scorer, the types of output that it scores; one that is missing here scores any."""

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from collections import OrderedDict, deque
@@ -29,6 +30,7 @@ from avemo_harness.models.worker.protocol import clips_of, error_content, error_
 
 LOSSES = 3
 """Workers lost while they were asked the same request, after which it is not asked again."""
+REACHED_WITHIN_S = 10.0
 LOOK_S = 0.5
 """Between two looks whether somebody still waits."""
 LINGER_S = 0.02
@@ -350,6 +352,8 @@ def _connect(options: RayOptions, say: Callable[[str], None]) -> Any:
     # A cluster that this run starts has a place for each worker, however few cores there are.
     cores = max(os.cpu_count() or 1, options.workers)
     where: dict[str, Any] = {"address": address} if address else {"address": "local", "num_cpus": cores}
+    if address:
+        _check_reachable(address)
     say(f"connecting to Ray at {address}" if address else f"starting Ray on this machine, {options.workers} workers")
     with tempfile.TemporaryDirectory(prefix="avemo-ray-") as folder:
         try:
@@ -363,6 +367,20 @@ def _connect(options: RayOptions, say: Callable[[str], None]) -> Any:
         except Exception as error:
             raise ModelError(f"Ray at {address or 'this machine'} cannot be used: {first_line(error)}") from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address behind which nothing listens (ModelError); Ray itself would try for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # a word of Ray's own, such as auto
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise ModelError(
+            f"nothing answers at the Ray address {address} ({error}); `ray start --head` begins a cluster, "
+            "`ray status` tells whether one runs"
+        ) from error
 
 
 def _copy_package(folder: Path) -> Path:

@@ -31,6 +31,7 @@ from avemo_harness.models.worker.protocol import clips_of, error_content, error_
 LOSSES = 3
 """Workers lost while they were asked the same request, after which it is not asked again."""
 REACHED_WITHIN_S = 10.0
+ROOM_WITHIN_S = 20.0
 LOOK_S = 0.5
 """Between two looks whether somebody still waits."""
 LINGER_S = 0.02
@@ -198,7 +199,13 @@ class RayPool:
         return actor
 
     def _introduced(self, actor: Any) -> Introduction:
-        introduction: Introduction = self._result(actor.introduce.remote())
+        pending = actor.introduce.remote()
+        if not self._ray.wait([pending], timeout=ROOM_WITHIN_S)[0] and not self._live:
+            self._tell(
+                "no worker has begun yet: the cluster has no room for one, or the model's packages are slow to load "
+                "(`ray status` tells)"
+            )
+        introduction: Introduction = self._result(pending)
         return introduction
 
     def _result(self, pending: Any) -> Any:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release_loader import load_release
-    from avemo_harness.models.base import OmniModel
+    from avemo_harness.models.base import BatchSize, OmniModel
     from avemo_harness.report.results import RunResult, score_run
-    from avemo_harness.run.prepare import BatchSize, load_task
+    from avemo_harness.run.prepare import load_task
 
 __version__ = "0.1.0"
 __all__ = ["RunResult", "__version__", "evaluate", "load_release", "load_task", "score_run"]

@@ -35,6 +35,19 @@ class Capabilities:
     chooses: bool = True
 
 
+BatchSize = int | Literal["auto"] | None
+"""Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
+LARGEST_BATCH = 64
+
+
+def batch_size_of(asked: BatchSize, capabilities: Capabilities) -> int:
+    """The number of requests to give a model at once."""
+    if isinstance(asked, int):
+        return min(asked, capabilities.largest_batch)
+    usual = None if asked == "auto" else capabilities.usual_batch
+    return usual or min(LARGEST_BATCH, capabilities.largest_batch)
+
+
 def _no_training(which: str) -> tuple[Release, ...]:
     raise ModelError(f"no training part {which!r} is at hand")
 
@@ -127,6 +140,15 @@ class Logging(Protocol):
         Raises:
             StoreError: the file cannot be written.
         """
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A model with processes or devices that are of no use once everything is answered."""
+
+    def close(self) -> None:
+        """Let go of them; the model answers nothing more."""
         ...
 
 

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.ray_nodes import RayNodes
 from support.real_release import write_real_release
 from support.synthetic_release import CONFIG, write_synthetic_release
 from support.waiting import PATIENCE_S, wait_until
@@ -114,3 +116,39 @@ def test_a_killed_process_costs_nothing_but_time(alone: Path, checkpoint: Path, 
     assert code == 0, errors
     assert (run / "results.json").read_bytes() == (alone / "results.json").read_bytes()
     check_everything_was_answered(run, CONFIG)
+
+
+@pytest.fixture
+def nodes() -> Iterator[RayNodes]:
+    cluster = RayNodes()
+    yield cluster
+    cluster.close()
+
+
+def test_workers_of_a_cluster_that_come_and_are_killed_give_the_same_results(
+    alone: Path, checkpoint: Path, release: Path, nodes: RayNodes, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    nodes.add(workers=2)
+    argv = [sys.executable, "-m", "avemo_harness", *command(checkpoint, release, run)]
+    argv += ["--executor", "ray", "--ray_address", nodes.address, "--workers", "3", "--batch_size", "2"]
+    with subprocess.Popen(argv, env=nodes.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
+        wait_until(lambda: len(nodes.workers()) == 2 and n_stored(run), "answers of two workers")
+        first = nodes.workers()
+        for worker in first:
+            os.kill(worker, signal.SIGSTOP)
+        nodes.add(workers=1)
+        before = n_stored(run)
+        wait_until(lambda: n_stored(run) > before + 2, "answers of a worker that has joined")
+        assert len(nodes.workers()) == 3
+        os.kill(first[0], signal.SIGKILL)
+        os.kill(first[1], signal.SIGCONT)
+        _, told = asking.communicate(timeout=PATIENCE_S)
+    assert asking.returncode == 0, told
+    assert "a worker of the cluster is lost; what it was asked is asked again" in told
+    assert (run / "results.json").read_bytes() == (alone / "results.json").read_bytes()
+
+
+def n_stored(run: Path) -> int:
+    """The number of answers in a run directory."""
+    return sum(segment.read_bytes().count(b"\n") for segment in run.glob("responses/*.jsonl"))

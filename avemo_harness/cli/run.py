@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from avemo_harness.benchmark.request import ItemKey, StoredResponse
-    from avemo_harness.run.prepare import BatchSize, PreparedRun
+    from avemo_harness.models.base import BatchSize
+    from avemo_harness.run.prepare import MakeModel, PreparedRun
 
 PLAIN_LINE_INTERVAL_S = 10.0
 
@@ -103,6 +104,7 @@ one by one or by `accelerate launch -m avemo_harness`. Of those that a launcher 
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    from avemo_harness.models.cluster.options import RayOptions
     from avemo_harness.run.config import RunConfig
 
     what = parser.add_argument_group("what is asked")
@@ -117,6 +119,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--num_concurrent", metavar="N", help="requests under way at once, of a model or grader behind a server"
     )
     how.add_argument("--device", help="where a neural model runs, e.g. cuda:0")
+    how.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="where the model runs: in this process, or on workers of a Ray cluster (default: local)",
+    )
+    add_overrides(how, RayOptions, "ray_address", "workers", "gpus_per_worker")
     how.add_argument(
         "--recognizer",
         metavar="JUDGE",
@@ -141,7 +150,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute_run(args: argparse.Namespace) -> int:
     batch_size = _batch_size(args)
+    on_cluster = _on_cluster(args, batch_size)
     config = _config(args)
+    from avemo_harness.models import load_model
+    from avemo_harness.models.base import Closeable
     from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
     from avemo_harness.report.scored_run import read_people
@@ -153,14 +165,17 @@ def execute_run(args: argparse.Namespace) -> int:
 
     end_on_signals()
     is_main = rank() == 0
-    prepared = prepare(config, output_path=args.output_path, device=args.device, say=say)
+    make_model = on_cluster or load_model
+    prepared = prepare(config, output_path=args.output_path, device=args.device, make_model=make_model, say=say)
     choice = find_judge(prepared.folder, args.recognizer, prepared.releases)
     if choice.advice:
         say(choice.advice)
     grader = named_grader(args)
     check_rubrics(prepared.folder, grader, prepared.releases)
-    with make_progress(prepared) if is_main else nullcontext() as progress:
-        prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
+    closing_model = closing(prepared.model) if isinstance(prepared.model, Closeable) else nullcontext()
+    with closing_model, make_progress(prepared) if is_main else nullcontext() as progress:
+        of_model = None if on_cluster else batch_size  # each worker of a cluster is given its own
+        prepared.ask(batch_size=of_model, max_errors=args.max_errors, listener=progress)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
     if problem := grade_if_possible(
         prepared.folder,
@@ -186,6 +201,25 @@ def execute_run(args: argparse.Namespace) -> int:
     if choice.training:
         print(f"a judge for the replies: {choice.training}")
     return 1 if result.n_errors > args.max_errors else 0
+
+
+def _on_cluster(args: argparse.Namespace, batch_size: BatchSize) -> MakeModel | None:
+    """What makes the model on a cluster; None where it runs in this process."""
+    from functools import partial
+
+    from avemo_harness.models.cluster.options import RayOptions
+
+    given = given_options(args, RayOptions)
+    if args.executor == "local":
+        for name in given:
+            raise UsageError(f"--{name} is for --executor ray")
+        return None
+    if args.num_concurrent:
+        raise UsageError("--num_concurrent is for models behind a server, which --executor ray does not run")
+    options = RayOptions(**given)
+    from avemo_harness.models.cluster.pool import RayPool
+
+    return partial(RayPool, options=options, batch_size=batch_size)
 
 
 def _batch_size(args: argparse.Namespace) -> BatchSize:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
@@ -23,7 +23,7 @@ from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
-from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
+from avemo_harness.models.base import AnswersByItem, BatchSize, Logging, ModelSetup, OmniModel, batch_size_of
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.availability import Availability, absence_lines, with_named_corpora
@@ -39,12 +39,8 @@ from avemo_harness.run.store import RunStore, Segment, add_items
 from avemo_harness.scorers import METRICS
 from avemo_harness.text import Notify
 
-LARGEST_BATCH = 64
 _DAMAGE_REPORTED = 20
 """Damaged lines that are named one by one."""
-
-BatchSize = int | Literal["auto"] | None
-"""Requests given to a model at once: ``auto`` for as many as fit, None for what the model declares as usual."""
 
 
 def judge_replies(
@@ -115,11 +111,8 @@ def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
     return tasks[0]
 
 
-def _batch_size(asked: BatchSize, capabilities: Capabilities) -> int:
-    if isinstance(asked, int):
-        return min(asked, capabilities.largest_batch)
-    usual = None if asked == "auto" else capabilities.usual_batch
-    return usual or min(LARGEST_BATCH, capabilities.largest_batch)
+MakeModel = Callable[[str, Mapping[str, Any], ModelSetup], OmniModel]
+"""Makes a model of its name and arguments, as `avemo_harness.models.load_model` does."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +157,7 @@ class PreparedRun:
             if cut:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
-            size = _batch_size(batch_size, self.model.capabilities)
+            size = batch_size_of(batch_size, self.model.capabilities)
             with _closing_with(lambda: self._end_shift(claims, segment, worker, started)):
                 failures = FailureStreak(max_errors, store.errors)
                 Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
@@ -198,6 +191,7 @@ def prepare(
     output_path: str | Path | None = None,
     device: str | None = None,
     model: OmniModel | None = None,
+    make_model: MakeModel = load_model,
     say: Notify = lambda sentence: None,
 ) -> PreparedRun:
     """Resolve a config and start its run directory, or join the same run there. The model is made, not yet asked.
@@ -233,7 +227,7 @@ def prepare(
         outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
     )
     if model is None:
-        model = load_model(config.model, config.model_args, setup)
+        model = make_model(config.model, config.model_args, setup)
     plans, skipped = plan_tasks(tasks, by_task, model.capabilities, config)
     if isinstance(model, AnswersByItem):
         skipped |= _leave_out_unanswered(model, tasks, plans)

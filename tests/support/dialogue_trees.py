@@ -1,4 +1,4 @@
-"""Benchmarks of emotional intelligence in dialogue, laid out as their authors give them, with sounds in place of speech."""
+"""Benchmarks of emotional intelligence in dialogue as their authors lay them out, with sounds in place of speech."""
 
 from __future__ import annotations
 

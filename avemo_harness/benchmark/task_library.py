@@ -232,7 +232,7 @@ class TaskLibrary:
         return tasks
 
     def group_problems(self, entry: Entry) -> list[str]:
-        """What a group's YAML says that its tasks, or the groups of a collection, do not bear out."""
+        """Claims of a group's YAML that its tasks, or the groups of a collection, do not bear out."""
         if entry.groups:
             try:
                 self.collected(entry)

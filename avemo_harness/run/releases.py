@@ -80,7 +80,7 @@ class RunReleases:
 
     @staticmethod
     def _inside_corpus(dataset: DatasetSpec, folder: str) -> str:
-        """What a task reads of a corpus: its folder, or a table or folder in it."""
+        """The part of a corpus that a task reads: its folder, or a table or folder in it."""
         if dataset.path is None:
             return folder
         found = os.path.join(folder, dataset.path)

@@ -48,7 +48,7 @@ class BenchmarkSpec(Spec):
     licence: Word
     """Licence of the data, as their page names it."""
     restricted: bool = False
-    """Recordings, texts and ids are not passed on: pages, exports and requests for others hold none of them."""
+    """Recordings, texts and ids are not passed on: pages and exports hold none of them, and nothing is pushed."""
     languages: Annotated[Words, Field(min_length=1)]
     """Codes of the languages that are spoken, such as en."""
     obtain: Word | None = None

@@ -146,14 +146,26 @@ class TaskLibrary:
                 return entry if entry.groups else None
         return None
 
-    def collected(self, collection: Entry) -> list[Entry]:
-        """The tasks of a collection's groups, each once (TaskError: one of the groups has none)."""
+    def collected(self, collection: Entry, within: tuple[str, ...] = ()) -> list[Entry]:
+        """The tasks of a collection's groups, and of collections in it, each once.
+
+        Args:
+            within: names of the collections that this one is looked at for.
+
+        Raises:
+            TaskError: one of the groups has no task, or a collection is in itself.
+        """
         indices = (self._own, self._added)
+        within = (*within, collection.name)
         found: dict[str, Entry] = {}
         for name in collection.groups:
-            members = self._own.members(name) or self._added.members(name)
+            inner = self.collection(name)
+            if name in within:
+                raise TaskError(f"{collection.file}: groups: {name!r} leads back to itself")
+            members = self.collected(inner, within) if inner else self._own.members(name) or self._added.members(name)
             if not members:
-                known = sorted({task.group for index in indices for task in index.tasks.values() if task.group})
+                groups = {task.group for index in indices for task in index.tasks.values() if task.group}
+                known = sorted({*groups, *(name for index in indices for name in index.groups)})
                 raise TaskError(f"{collection.file}: groups: no task is of the group {name!r}{hint(name, known)}")
             found.update({task.name: task for task in members})
         return list(found.values())

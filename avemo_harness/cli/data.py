@@ -255,8 +255,18 @@ def execute_push(args: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise UsageError(f"{folder}: expected the folder of a release; check the path")
     target = PushTarget(args.repo, args.revision_tag, args.private)
-    tasks = [task.spec for task in TaskLibrary(METRICS).load(["*"])]
-    pushed = push_release(folder, target, tasks, say, "ids" if args.ids_only else "whole", args.acknowledge_restricted)
+    library = TaskLibrary(METRICS)
+    tasks = [task.spec for task in library.load(["*"])]
+    groups = {entry.name: library.load_group(entry.name) for entry in library.groups}
+    restricted = {
+        name
+        for spec in tasks
+        if spec.dataset.corpus and (of := groups.get(spec.group or "")) and of.benchmark and of.benchmark.restricted
+        for name in (spec.dataset.corpus, spec.dataset.corpus.replace("_", "-"))
+    }
+    pushed = push_release(
+        folder, target, tasks, say, "ids" if args.ids_only else "whole", args.acknowledge_restricted, restricted
+    )
     print(f"{pushed.files} files, {pushed.size / 1e6:,.1f} MB: {pushed.url}")
     print(f"commit {pushed.commit}" + (f", tagged {target.tag}" if target.tag else ""))
     media = " --media_root DIR" if pushed.publication.needs_media else ""

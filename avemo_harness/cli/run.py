@@ -147,6 +147,7 @@ def execute_run(args: argparse.Namespace) -> int:
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
     from avemo_harness.run.answers import describe_failures, read_errors
+    from avemo_harness.run.config import read_run
     from avemo_harness.run.grading import check_rubrics, grade_if_possible
     from avemo_harness.run.prepare import find_judge, judge_replies, prepare
 
@@ -177,7 +178,7 @@ def execute_run(args: argparse.Namespace) -> int:
     if not is_main:
         # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
         return 0
-    show(format_results(result, read_people(prepared.folder)))
+    show(format_results(result, read_people(prepared.folder), read_run(prepared.folder)))
     for sentence in describe_failures(read_errors(prepared.folder)):
         say(sentence)
     print(f"\nrun directory: {prepared.folder}")

@@ -101,8 +101,9 @@ def execute_score(args: argparse.Namespace) -> int:
 def _print_results(result: RunResult, run: Path) -> None:
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
+    from avemo_harness.run.config import read_run
 
-    show(format_results(result, read_people(run)))
+    show(format_results(result, read_people(run), read_run(run)))
 
 
 REPORT_HELP = """Write a run as one HTML page: figures with intervals, and every turn to look at and to listen to.

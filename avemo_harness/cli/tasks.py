@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,36 +135,31 @@ def _print_names(registry: Registry, lines: Callable[[str], list[str]]) -> None:
 
 def _print_tasks(library: TaskLibrary) -> None:
     titles = {entry.name: entry.title for entry in library.groups}
-    collections = [entry for entry in library.groups if entry.groups]
-    collected = {name for entry in collections for name in entry.groups}
+    collections = {entry.name: entry for entry in library.groups if entry.groups}
+    collected = {name for entry in collections.values() for name in entry.groups}
     groups = dict.fromkeys([*titles, *(entry.group for entry in library.tasks if entry.group)])
-    for name in groups:
-        if name not in collected and all(entry.name != name for entry in collections):
-            _print_group(library, name, titles)
     printed: set[str] = set()
-    for collection in collections:
-        print(_titled(collection.name, titles))
-        for name in collection.groups:
-            # A benchmark of several collections has its tasks beneath the first.
-            _print_group(library, name, titles, "  ", with_tasks=name not in printed)
-            printed.add(name)
+
+    def print_group(name: str, indent: str = "") -> None:
+        print(indent + (f"{name}  ({titles[name]})" if titles.get(name) else name))
+        # What is in several collections has its tasks beneath the first; so has one that is in itself, which is wrong.
+        if name in printed:
+            return
+        printed.add(name)
+        for member in collections[name].groups if name in collections else ():
+            print_group(member, f"{indent}  ")
+        for entry in library.members(name):
+            print(f"{indent}  {entry.name}")
+
+    # Those of no collection come first, and every collection beneath the one that has it.
+    for name in sorted(groups, key=lambda name: name in collections):
+        if name not in collected:
+            print_group(name)
     for entry in library.tasks:
         if entry.group is None:
             print(entry.name)
     for entry in library.added:
         print(f"{entry.name}  ({entry.package})")
-
-
-def _titled(name: str, titles: Mapping[str, str | None]) -> str:
-    return f"{name}  ({titles[name]})" if titles.get(name) else name
-
-
-def _print_group(
-    library: TaskLibrary, name: str, titles: Mapping[str, str | None], indent: str = "", *, with_tasks: bool = True
-) -> None:
-    print(indent + _titled(name, titles))
-    for entry in library.members(name) if with_tasks else ():
-        print(f"{indent}  {entry.name}")
 
 
 SHOW_HELP = """\
@@ -221,7 +216,7 @@ def _about_group(library: TaskLibrary, name: str) -> list[str]:
         of_member = library.load_group(member)
         lines.append(f"  {member}  ({of_member.title})" if of_member else f"  {member}")
     if (about := group.benchmark) is not None:
-        yields = "not passed on: pages, exports and requests hold no recordings, texts or ids"
+        yields = "not passed on: pages and exports hold no recordings, texts or ids"
         facts = {
             "homepage": about.homepage,
             "paper": about.paper,

@@ -75,6 +75,8 @@ def make_study(
         raise UsageError(f"{plan.raters_an_item} raters an item are too few; ask for {LEAST_RATERS} or more")
     if release.fingerprint != release_of(systems[0])["fingerprint"]:
         raise UsageError(f"{release.source}: is not the release that the runs were asked about; give that one")
+    if (why := systems[0].run.restriction_of(systems[0].task)) is not None:
+        say(f"{why}; let only people rate who may have these recordings, and serve the study to nobody else")
     rng = np.random.default_rng(plan.seed)
     candidates, left_out = eligible_dialogues(systems, release, plan.most_turns)
     chosen, others = _choose(candidates, plan.dialogues or PRESETS[plan.preset], rng)

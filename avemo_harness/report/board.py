@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
+from avemo_harness.benchmark.group import GroupSpec
 from avemo_harness.benchmark.published import (
     OTHER_TABLES,
     PAPER,
@@ -17,6 +18,7 @@ from avemo_harness.benchmark.published import (
     published_rows,
 )
 from avemo_harness.benchmark.task import TaskSpec
+from avemo_harness.report.others import OTHERS, OTHERS_CAVEATS, rows_of_others, source_of
 from avemo_harness.report.results import GroupResult, task_of_column
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores, ScoredRun
 from avemo_harness.report.table import Cell, Cells, Table, as_text, mark_lines, metric_cell
@@ -140,8 +142,10 @@ class Board:
         reasoning: names of the columns that a judge scores.
         rows: measured here.
         trivial: what replies that take no understanding score on the first run's turns.
-        published: as printed in the paper.
+        published: as printed in the paper, or as others report of a benchmark.
         notes: marks of the cells with their sentences.
+        labels: names of the columns of a table beside that of `reasoning`; none where one table has all columns.
+        heading, caveats: of the published rows.
     """
 
     group: str
@@ -151,13 +155,16 @@ class Board:
     trivial: tuple[BoardRow, ...]
     published: tuple[BoardRow, ...]
     notes: tuple[tuple[str, str], ...]
+    labels: tuple[str, ...] = LABELS
+    heading: str = PUBLISHED
+    caveats: tuple[str, ...] = CAVEATS
 
     def sections(self) -> Iterator[tuple[str | None, tuple[Table, ...], Mapping[str, str]]]:
         """The measured rows, then the published ones: heading, tables, and sentences by the marks of their cells.
 
         No section is without a row; the heading of the first is the board's title.
         """
-        for heading, rows in ((None, (*self.rows, *self.trivial)), (PUBLISHED, self.published)):
+        for heading, rows in ((None, (*self.rows, *self.trivial)), (self.heading, self.published)):
             if tables := tuple(self._tables(rows)):
                 cells = (cell for row in rows for of_row in (row.columns, row.people) for cell in of_row.values())
                 carried = {mark for cell in cells for mark in cell.marks}
@@ -169,12 +176,14 @@ class Board:
         people = tuple(dict.fromkeys([*PEOPLE, *(name for row in rows for name in row.people)]))
         for corner, names, named_cells in (
             ("system", self.reasoning, measured),
-            ("system", LABELS, measured),
+            ("system", self.labels, measured),
             ("rated by people", people, rated),
         ):
             shown = tuple((row, cells) for row, cells in named_cells if any(name in cells for name in names))
             if shown:
-                yield Table(corner, names, shown)
+                # Others may report what the benchmark's row has no column for.
+                kept = names if self.labels else tuple(name for name in names if any(name in row for _, row in shown))
+                yield Table(corner, kept, shown)
 
     @property
     def remarks(self) -> list[str]:
@@ -209,6 +218,9 @@ def _board(group: str, runs: Sequence[tuple[str, ScoredRun]]) -> Board:
         (name, run, run.result.groups[group], differences)
         for (name, run), differences in zip(asked, differing, strict=True)
     ]
+    layout = next((of for _, run in asked for of in run.record.groups if of.group == group), None)
+    if layout is not None and layout.benchmark is not None:
+        return _board_of_benchmark(layout, rows)
     published = published_rows(group)
     notes = MarkLetters()
     measured = [_measured(*row, notes) for row in rows]
@@ -223,6 +235,31 @@ def _board(group: str, runs: Sequence[tuple[str, ScoredRun]]) -> Board:
         trivial=tuple(trivial),
         published=tuple(printed),
         notes=tuple(notes),
+    )
+
+
+def _board_of_benchmark(layout: GroupSpec, rows: Sequence[_RunOfGroup]) -> Board:
+    """One table of a benchmark's own columns, and below it what others report."""
+    notes = MarkLetters()
+    measured = [_measured(*row, notes) for row in rows]
+    trivial = _trivial(rows, notes)
+    tasks = {task.task: task for _, run, _, _ in rows for task in run.record.tasks if task.group == layout.group}
+    others = [
+        (name, {column: Cell(f"{x.value:g}", (notes.letter(source_of(x)),)) for column, x in figures.items()})
+        for name, figures in rows_of_others(layout, list(tasks.values()))
+    ]
+    names = [column.name for column in layout.columns]
+    return Board(
+        group=layout.group,
+        title=layout.title,
+        reasoning=tuple(dict.fromkeys([*names, *(column for _, cells in others for column in cells)])),
+        rows=tuple(measured),
+        trivial=tuple(trivial),
+        published=tuple(BoardRow(name, cells, {}) for name, cells in others),
+        notes=tuple(notes),
+        labels=(),
+        heading=OTHERS,
+        caveats=OTHERS_CAVEATS,
     )
 
 

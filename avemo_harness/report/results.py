@@ -24,6 +24,7 @@ from avemo_harness.run.ratings import read_ratings
 from avemo_harness.run.store import RunStore, read_counts, read_items
 from avemo_harness.scorers import grades_labels, is_judged, load_scorer
 from avemo_harness.scorers.base import Answer, Grading, Judge, Judgement, MetricValue, ScoreLine, TaskScores
+from avemo_harness.scorers.chance import chance_rows
 from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.scorers.understanding import compare_streams
 
@@ -192,6 +193,7 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
     judge = judgements.judge if judgements else None
     gradings = chosen_gradings(folder)
     rated = read_ratings(folder, store.answers)
+    benchmarks = {group.group for group in run.groups if group.benchmark is not None}
     scored: dict[str, TaskScores] = {}
     tasks: dict[str, TaskResult] = {}
     lines: dict[str, str] = {}
@@ -202,6 +204,8 @@ def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, s
         answers = answers_of(task, store, judged, _graded(task, gradings, store), rated)
         scores = _score(task, answers)
         if scores is not None:
+            if task.group in benchmarks:
+                scores = replace(scores, rows={**scores.rows, **chance_rows(task, answers)})
             scored[task.task] = scores
             lines[task.task] = checked_lines(line.to_json() for line in scores.lines)
         counts = read_counts(folder, task.task)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from string import ascii_lowercase
 from typing import Any
 
+from avemo_harness.benchmark.group import GroupSpec
 from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.metrics.bootstrap import TOO_FEW
 from avemo_harness.report.board import LABELS, rated_columns
+from avemo_harness.report.others import OTHERS, rows_of_others, source_of
 from avemo_harness.report.results import GroupResult, RunResult, TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, PeopleScores
 from avemo_harness.report.table import (
@@ -30,6 +33,7 @@ from avemo_harness.report.values import (
     shown_value,
     span,
 )
+from avemo_harness.run.config import RunRecord
 from avemo_harness.scorers.base import MetricValue
 from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import aligned
@@ -38,15 +42,19 @@ METRIC_COLUMNS = ("task", "metric", "value", "95 % interval", "n", "dialogues", 
 """Heads of the table of all metrics."""
 
 
-def format_results(result: RunResult, people: Sequence[PeopleScores] = ()) -> str:
+def format_results(result: RunResult, people: Sequence[PeopleScores] = (), record: RunRecord | None = None) -> str:
     """Lay out a run's results for a terminal of 80 columns or more.
 
     Args:
         people: what people gave the replies, by task and wording of the scales; each joins the rows of its group.
+        record: of the run, for what others report of its benchmarks.
     """
     parts = []
     for group in result.groups.values():
-        parts.append(_format_group(group, result))
+        layout = next((of for of in record.groups if of.group == group.group), None) if record else None
+        parts.append(_format_group(group, result, layout))
+        if record and layout and layout.published:
+            parts.append(_format_others(layout, record))
         parts += [_format_people(scores, group.row) for scores in people if scores.group == group.group]
     parts += [_format_people(scores, result.model) for scores in people if scores.group not in result.groups]
     parts.append(_format_tasks(result.tasks.values()))
@@ -62,11 +70,27 @@ def run_states(result: RunResult) -> list[str]:
     return [name for name, on in (("partial", result.partial), ("provisional", result.provisional)) if on]
 
 
-def _format_group(group: GroupResult, result: RunResult) -> str:
+def _format_others(layout: GroupSpec, record: RunRecord) -> str:
+    """What others report of a benchmark: a column each as the measured row has, marked by its source."""
+    rows = rows_of_others(layout, [task for task in record.tasks if task.group == layout.group])
+    figures = [x for _, cells in rows for x in cells.values()]
+    letters = dict(zip(dict.fromkeys(map(source_of, figures)), ascii_lowercase, strict=False))
+    shown = [
+        (name, {column: Cell(f"{x.value:g}", (letters.get(source_of(x), ""),)) for column, x in cells.items()})
+        for name, cells in rows
+    ]
+    columns = tuple(dict.fromkeys(column for _, cells in rows for column in cells))
+    lines = as_text(Table("as others report", columns, tuple(shown)), {})
+    return "\n".join([OTHERS, *lines, *mark_lines({mark: sentence for sentence, mark in letters.items()})])
+
+
+def _format_group(group: GroupResult, result: RunResult, layout: GroupSpec | None = None) -> str:
     states = run_states(result)
     lines = [group.title + (f"  ({', '.join(states)})" if states else "")]
-    labelled = [name for name in group.columns if name in LABELS]
-    scored_by_judge = [name for name in group.columns if name not in LABELS]
+    # The columns of a benchmark stand in one table, in its own order.
+    own = layout is not None and layout.benchmark is not None
+    labelled = [name for name in group.columns if name in LABELS and not own]
+    scored_by_judge = [name for name in group.columns if name not in LABELS or own]
     if scored_by_judge:
         lines += _model_lines(group.row, group.columns, scored_by_judge, group.trivial)
     if labelled:

@@ -248,6 +248,13 @@ class RunRecord:
         """True where one of these tasks is asked of a corpus that users have."""
         return any(task.dataset.corpus is not None for task in self.tasks if task.task in tasks)
 
+    def restriction_of(self, task: TaskSpec) -> str | None:
+        """Why recordings, texts and ids that a task is asked of are not passed on; None where they may be."""
+        for group in self.groups:
+            if group.group == task.group and group.benchmark is not None and group.benchmark.restricted:
+                return f"{group.title}: the licence ({group.benchmark.licence}) lets nobody pass them on"
+        return None
+
     @property
     def shown_model(self) -> str:
         """The model's name in tables: the one that it was run by, or that of the system which answered elsewhere."""

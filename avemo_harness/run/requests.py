@@ -143,7 +143,7 @@ def write_requests(
         clips=len(clips.written),
         failed=failed,
         skipped=prepared.record.skipped,
-        licences=sorted(_closed_licences(questions)),
+        licences=sorted(_closed_licences(questions) | _restricted_licences(prepared)),
     )
 
 
@@ -187,6 +187,12 @@ def _lines(
             "generation": request.generation.model_dump(mode="json", exclude_none=True),
             "messages": messages,
         }
+
+
+def _restricted_licences(prepared: PreparedRun) -> set[str]:
+    """Licences of the benchmarks that are asked about whose recordings, texts and ids are not passed on."""
+    groups = (group.benchmark for group in prepared.record.groups)
+    return {benchmark.licence for benchmark in groups if benchmark is not None and benchmark.restricted}
 
 
 def _closed_licences(questions: Sequence[Question]) -> set[str]:

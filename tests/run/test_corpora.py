@@ -229,3 +229,23 @@ def test_a_collection_of_a_group_that_is_not_there_is_refused(
     (tmp_path / "tasks/all.yaml").write_text("group: all\ntitle: All\ngroups: [voices, fases]\n", encoding="utf-8")
     assert ask(tmp_path / "tasks", "all") == 2
     assert "groups: no task is of the group 'fases'" in capsys.readouterr().err
+
+
+def test_a_collection_may_have_collections_but_not_itself(
+    tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_benchmark(tasks, "songs")
+    outer = tasks / "outer.yaml"
+    outer.write_text("group: outer\ntitle: Outer\ngroups: [songs, everything]\n", encoding="utf-8")
+    write_corpus(corpora_home() / "faces")
+    assert ask(tasks, "outer", "--limit", "3") == 0
+    assert results_of(the_run())["absent"].keys() == {"songs", "voices"}
+    capsys.readouterr()
+    assert main(["ls", "--include_path", str(tasks)]) == 0
+    assert (
+        "outer  (Outer)\n  songs  (songs: acted voices)\n    songs_audio\n  everything  (All of them)\n    voices  ("
+        in (capsys.readouterr().out)
+    )
+    outer.write_text("group: outer\ntitle: Outer\ngroups: [songs, outer]\n", encoding="utf-8")
+    assert ask(tasks, "outer") == 2
+    assert "groups: 'outer' leads back to itself" in capsys.readouterr().err

@@ -128,7 +128,7 @@ def tasks_of(contents: ReleaseContents, known: Sequence[TaskSpec]) -> list[TaskS
 
 def _can_be_asked(contents: ReleaseContents, spec: TaskSpec) -> bool:
     release = contents.configs.get(spec.dataset.name, {}).get(spec.dataset.split)
-    if release is None or spec.dataset.path is not None:
+    if release is None or spec.dataset.path is not None or spec.dataset.corpus is not None:
         return False
     return bool(release.pairs) or spec.condition.name != "conflict"
 

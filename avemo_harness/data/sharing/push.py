@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -105,12 +105,14 @@ def push_release(
     say: Callable[[str], None],
     sharing: UploadMode = "whole",
     acknowledged: bool = False,
+    restricted: Collection[str] = (),
 ) -> PushResult:
     """Push a release, whole or not at all. The folder stays as it is.
 
     Args:
         known_tasks: those that may be asked of the release; they become its leaderboards.
         acknowledged: the user has made sure that restricted assets may be shared.
+        restricted: importers of corpora whose recordings, texts and ids are not passed on.
 
     Raises:
         ReleaseError: the release fails the schema check.
@@ -120,6 +122,8 @@ def push_release(
     contents = read_contents(folder)
     with_clips = shares_clips(contents, sharing)
     assets = find_assets(contents.releases, contents.records)
+    if contents.records.imported.get("importer") in restricted:
+        assets = tuple(replace(asset, redistributable=False) for asset in assets)
     refuse_restricted(assets, with_clips, acknowledged)
     repository = look_up(target)
     say(f"{folder}: rows, clips and licences are checked; uploading")

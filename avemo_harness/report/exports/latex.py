@@ -8,8 +8,9 @@ from avemo_harness.benchmark.published import PEOPLE
 from avemo_harness.report.board import LABELS, PUBLISHED, Board, BoardRow
 from avemo_harness.report.exports import Publication
 from avemo_harness.report.exports.formats import boards_with_rows
+from avemo_harness.report.others import OTHERS_CAVEATS
 from avemo_harness.report.scored_run import ScoredRun
-from avemo_harness.report.table import Cell
+from avemo_harness.report.table import Cell, is_measured
 
 _REASONING = ("ECS", "EBS", "EBS_dir", "ESS", "ERS")
 _COLUMNS = len(_REASONING) + len(LABELS) + len(PEOPLE)
@@ -35,15 +36,51 @@ def latex(run: ScoredRun, publication: Publication) -> dict[str, str]:
     Raises:
         UsageError: no task belongs to a group, which is what a row is of.
     """
-    shown = boards_with_rows(run, publication)
+    every = boards_with_rows(run, publication)
+    # A benchmark has columns of its own.
+    own, shown = [x for x in every if not x.labels], [x for x in every if x.labels]
     lines = [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{1.5pt}"]
+    for board in own:
+        lines += _tabulars_of_benchmark(board)
+    if not shown:
+        return _file(lines, own)
     lines += _tabular(shown, lambda board: [line for row in (*board.rows, *board.trivial) for line in _measured(row)])
     if any(board.published for board in shown):
         lines += ["", r"\medskip", rf"\emph{{{escaped(PUBLISHED)}}}", "", r"\smallskip"]
         lines += _tabular(
             [x for x in shown if x.published], lambda board: [_row(row, _dagger) for row in board.published]
         )
+    return _file(lines, every)
+
+
+def _file(lines: Sequence[str], shown: Sequence[Board]) -> dict[str, str]:
     return {"table.tex": "\n".join([*lines, rf"\caption{{{_caption(shown)}}}", r"\end{table*}"]) + "\n"}
+
+
+def _tabulars_of_benchmark(board: Board) -> list[str]:
+    """A table of a benchmark's measured rows, and below it one of what others report, their sources raised letters."""
+    lines = [rf"\emph{{{escaped(board.title)}}}", "", r"\smallskip"]
+    for heading, tables, marks in board.sections():
+        if heading:
+            lines += ["", r"\medskip", rf"\emph{{{escaped(heading)}}}", "", r"\smallskip"]
+        for table in tables:
+            lines += [
+                rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+                r"\hline",
+                _line("System", *map(escaped, table.columns)),
+                r"\hline",
+            ]
+            for name, cells in table.rows:
+                values = [cells.get(column) for column in table.columns]
+                lines.append(_line(escaped(name), *("--" if cell is None else _marked(cell) for cell in values)))
+                if is_measured(cells):
+                    counts = ("" if cell is None or cell.n is None else str(cell.n) for cell in values)
+                    lines.append(_line(r"\quad $n$", *counts))
+            lines += [r"\hline", r"\end{tabular}"]
+        # Letters begin anew with every benchmark, so that the caption of all has no room for them.
+        sources = (rf"$^{{\mathrm{{{escaped(mark)}}}}}$ {escaped(sentence)}" for mark, sentence in marks.items())
+        lines += ["", "; ".join(sources)] if heading else []
+    return [*lines, ""]
 
 
 def _tabular(shown: Sequence[Board], rows: Callable[[Board], Sequence[str]]) -> list[str]:
@@ -109,7 +146,9 @@ def _caption(shown: Sequence[Board]) -> str:
     remarks = [remark for board in shown for remark in board.remarks]
     parts = [rf"$^{{\mathrm{{{escaped(mark)}}}}}$: {escaped(sentence)}." for mark, sentence in measured.items()]
     parts += [escaped(f"{remark}.") for remark in dict.fromkeys(remarks)]
-    if any(board.published for board in shown):
+    if any(board.published and not board.labels for board in shown):
+        parts.append(escaped(f"{' '.join(OTHERS_CAVEATS)}.".capitalize()))
+    if any(board.published and board.labels for board in shown):
         parts.append("Published rows compare with none above them: the paper's judge and its release are not public.")
         parts.append(f"{_IMPOSSIBLE}: cannot be right by its own definition.")
     return " ".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from avemo_harness.report.board import CAVEATS, Board
+from avemo_harness.report.board import Board
 from avemo_harness.report.exports import Publication
 from avemo_harness.report.exports.formats import boards_with_rows
 from avemo_harness.report.scored_run import ScoredRun
@@ -28,6 +28,6 @@ def _blocks(board: Board) -> Iterator[str]:
             yield f"### {escaped_markdown(heading)}"
         yield from (as_markdown(table, INTERVAL_AND_COUNT) for table in tables)
         notes = [f"<sup>{mark}</sup> {escaped_markdown(sentence)}" for mark, sentence in marks.items()]
-        notes += map(escaped_markdown, CAVEATS if heading else board.remarks)
+        notes += map(escaped_markdown, board.caveats if heading else board.remarks)
         if notes:
             yield "\n".join(f"- {note}" for note in notes)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from avemo_harness.benchmark.request import FLAGS
 from avemo_harness.benchmark.task import TaskSpec
-from avemo_harness.report.board import CAVEATS, TITLES, boards, rated_columns
+from avemo_harness.report.board import TITLES, boards, rated_columns
 from avemo_harness.report.html.document import escaped, marked, share_bar, slopes, table
 from avemo_harness.report.results import TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
@@ -48,7 +48,6 @@ def overview(run: ScoredRun) -> dict[str, Any]:
         "states": run_states(result),
         "releases": list(_releases(run)),
         "boards": [board for board in boards([run], [result.model]) if board.group in result.groups],
-        "caveats": CAVEATS,
         "contrasts": lambda board: [
             (
                 name,

@@ -140,17 +140,33 @@ def write_report(
     run.refuse_other_judge()
     releases = releases or RunReleases(run.record.config, say)
     found, notes = _at_hand(releases, run.record)
-    entries = list_entries(run, found)
+    restricted = {} if _is_for_oneself(gather) else _restricted(run.record)
+    shown = {dataset: release for dataset, release in found.items() if dataset not in restricted}
+    notes += [f"without recordings, words and names of turns: {why}; {_FOR_ONESELF}" for why in restricted.values()]
+    entries = list_entries(run, shown, masked=restricted.keys())
     sources = Sources(
         run=folder,
-        releases=found,
+        releases=shown,
         conditions=ConditionCache(files.cache_dir() / "conditions"),
         cache=files.cache_dir() / "shown",
         withheld=_withheld(run.record, releases, found),
     )
-    page = report_page(run, entries, gather(entries, sources), notes)
+    page = report_page(run, entries, gather(entries, sources), list(dict.fromkeys(notes)))
     write_atomically(path, page)
     return path
+
+
+_FOR_ONESELF = "avemo-eval report RUN --bundle DIR makes a page with them, for yourself"
+
+
+def _is_for_oneself(gather: Gather) -> bool:
+    return isinstance(gather, partial) and gather.func is bundle
+
+
+def _restricted(record: RunRecord) -> dict[Dataset, str]:
+    """Releases of which a page that people send around shows neither recordings nor texts nor ids, and why."""
+    reasons = ((task, record.restriction_of(task)) for task in record.tasks)
+    return {dataset_of(record.release_of(task)): why for task, why in reasons if why is not None}
 
 
 def _as_before(page: Path) -> Gather:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from avemo_harness.benchmark.release import Release, Turn
 from avemo_harness.benchmark.request import Item
-from avemo_harness.benchmark.task import LETTERS, SpokenOutput, TaskSpec
+from avemo_harness.benchmark.task import LETTERS, ChoiceOutput, LabelOutput, NumberOutput, SpokenOutput, TaskSpec
 from avemo_harness.metrics.trajectory import Dimension, Trajectory
 from avemo_harness.report.scored_run import ScoredRun
 from avemo_harness.run.config import ReleaseRecord
@@ -27,6 +27,8 @@ TEXT_BUDGET = 4_000_000
 """Characters of all answers together; longer ones are cut, the run directory has them whole."""
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 200, 4_000
 _DECIMALS = 3
+_NAMED = (LabelOutput, ChoiceOutput, NumberOutput)
+"""Outputs whose truth is a label, a letter or a number, and no text of a corpus."""
 _SHOWN_OF_FINGERPRINT = 12
 
 
@@ -72,11 +74,12 @@ def shown_tasks(run: ScoredRun) -> list[dict[str, str]]:
     ]
 
 
-def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[Entry]:
+def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release], masked: Collection[Dataset] = ()) -> list[Entry]:
     """Every turn and pair that was asked about, in the order of the tasks and their items.
 
     Args:
         releases: those at hand, for the users' words.
+        masked: releases whose dialogues and pairs are called by numbers, and of which no text is shown.
 
     Raises:
         StoreError: the run directory is damaged.
@@ -96,8 +99,15 @@ def list_entries(run: ScoredRun, releases: Mapping[Dataset, Release]) -> list[En
         releases=releases,
         longest=min(_MOST_CHARACTERS, max(_LEAST_CHARACTERS, TEXT_BUDGET // max(answers, 1))),
         prefixes=_prefixes(dataset for dataset, *_ in asked),
+        masked={dataset: _numbers(asked, dataset) for dataset in masked},
     )
     return [reader.entry(key, items) for key, items in asked.items()]
+
+
+def _numbers(asked: Iterable[EntryKey], dataset: Dataset) -> dict[str, str]:
+    """Numbers of a release's dialogues and pairs, from 1 on in the order in which they were asked."""
+    names = dict.fromkeys(pair or dialogue for of, dialogue, _, pair in asked if of == dataset)
+    return {name: str(number) for number, name in enumerate(names, 1)}
 
 
 def most_interesting(entries: Sequence[Entry], count: int) -> list[Entry]:
@@ -131,6 +141,7 @@ class _Reader:
     Args:
         longest: characters that are shown of a text.
         prefixes: of the turns' keys, by release.
+        masked: by release, the numbers that stand for names of its dialogues and pairs; of others names are shown.
     """
 
     run: ScoredRun
@@ -138,6 +149,7 @@ class _Reader:
     releases: Mapping[Dataset, Release]
     longest: int
     prefixes: Mapping[Dataset, str]
+    masked: Mapping[Dataset, Mapping[str, str]]
 
     def entry(self, key: EntryKey, asked: Sequence[tuple[int, TaskSpec, Item]]) -> Entry:
         """A turn, or a pair, from the tasks that asked about it with their numbers."""
@@ -152,14 +164,17 @@ class _Reader:
         )
         release = self.releases.get(dataset)
         asked_turn = release.dialogue(dialogue).turns[turn] if release else None
-        answers = [self._answer(number, item) for number, _, item in asked]
+        masked = dataset in self.masked
+        numbers = self.masked.get(dataset, {})
+        shown_pair, shown_dialogue = numbers.get(pair, pair), numbers.get(dialogue, "" if masked else dialogue)
+        answers = [self._answer(number, item, masked) for number, _, item in asked]
         shown = {
-            "key": self.prefixes[dataset] + (pair or f"{dialogue}/{turn}"),
+            "key": self.prefixes[dataset] + (shown_pair or f"{shown_dialogue}/{turn}"),
             "group": task.group or task.task,
-            "dialogue": dialogue,
+            "dialogue": shown_dialogue,
             "turn": turn,
             **_present(
-                gold=None if pair else _gold(asked, asked_turn),
+                gold=None if pair else _gold(asked, asked_turn, masked),
                 heard=item.audio_label,
                 seen=item.video_label,
                 said=asked_turn.text[: self.longest] if asked_turn else "",
@@ -170,14 +185,23 @@ class _Reader:
                 reply=_curve(judgement.reply for judgement in judged),
             ),
         }
-        return Entry(shown, dataset, pair, next(spoken, None), _interest(answers))
+        speech = None if masked and self.run.record.answers_from_release else next(spoken, None)
+        return Entry(shown, dataset, pair, speech, _interest(answers))
 
-    def _answer(self, number: int, item: Item) -> dict[str, Any]:
-        """The JSON of an answer: by the number of its task, what the model gave, and how it was read and scored."""
+    def _answer(self, number: int, item: Item, masked: bool) -> dict[str, Any]:
+        """The JSON of an answer: by the number of its task, what the model gave, and how it was read and scored.
+
+        Args:
+            masked: texts of the release, and the names of its files, are not shown.
+        """
         key = (item.task, item.item_id)
         record = self.store.answers.get(key) or self.store.errors.get(key)
         line = self.run.lines.get(item.task, {}).get(item.item_id)
         said = "" if record is None else record.error or record.text or _ranking(record.label_logprobs or {})
+        hidden = record.error if masked and record is not None else None
+        if masked and record is not None and (record.error or self.run.record.answers_from_release):
+            # An error may name a file, and the reference's replies are the release's own.
+            said = record.error.partition(":")[0] if record.error else ""
         text = publishable(said) if record and record.error else said
         unread = "missing" if record is None else "error" if record.error else "answered"
         more = len(text) - self.longest
@@ -189,9 +213,12 @@ class _Reader:
             **_present(
                 label=line.label if line else None,
                 truth=item.gold if item.order else None,
-                options=[_option(letter, words) for letter, words in zip(LETTERS, item.choices, strict=False)],
+                options=[
+                    _option(letter, "(not shown)" if masked and words else words)
+                    for letter, words in zip(LETTERS, item.choices, strict=False)
+                ],
                 text=text if more <= 0 else f"{text[: self.longest]} … ({more} more characters)",
-                why=publishable(line.why) if line and line.why != said else "",
+                why=publishable(line.why) if line and line.why not in (said, hidden) else "",
                 flags=record.flags if record else (),
                 values={name: None if value is None else round(value, _DECIMALS) for name, value in values.items()},
             ),
@@ -217,8 +244,14 @@ def _ranking(logprobs: Mapping[str, float]) -> str:
     return "log-probabilities: " + ", ".join(f"{label} {value:.2f}" for label, value in ranked) if ranked else ""
 
 
-def _gold(asked: Sequence[tuple[int, TaskSpec, Item]], turn: Turn | None) -> str | None:
-    """The truth, of a choice the right option's text; tasks that ask for replies do not have it, the release does."""
+def _gold(asked: Sequence[tuple[int, TaskSpec, Item]], turn: Turn | None, masked: bool) -> str | None:
+    """The truth, of a choice the right option's text; tasks that ask for replies do not have it, the release does.
+
+    Args:
+        masked: of a choice, and of free text, nothing is shown but the letter.
+    """
+    if masked:
+        return next((item.gold for _, task, item in asked if isinstance(task.output, _NAMED)), None)
     known = (_truth(item) for _, _, item in asked if item.gold is not None)
     return next(known, turn.emotion if turn else None)
 

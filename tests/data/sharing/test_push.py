@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.byte_clips import CONFIG, clip_path, write_byte_release, write_clips_beside
+from support.corpus_trees import write_ravdess
 from support.hub_server import Repository
 from support.hub_uploads import Pushed as Stored
 from support.hub_uploads import UploadServer, client_of, serve_uploads
+from support.imports import import_corpus
 
 from avemo_harness.benchmark.release_loader import load_release
 from avemo_harness.benchmark.task_library import TaskLibrary
@@ -310,3 +312,13 @@ def test_a_gated_repository_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
     with serve_uploads(gated) as hub, client_of(hub), pytest.raises(UsageError, match="log in with"):
         push(write_byte_release(tmp_path))
     assert not any(line.startswith("POST") for line in hub.log)
+
+
+def test_the_corpus_of_a_restricted_benchmark_stays_whatever_its_own_record_says(
+    tmp_path: Path, hub: UploadServer
+) -> None:
+    source = write_ravdess(tmp_path / "corpus", ["03-01-03-01-01-01-01.wav", "03-01-04-01-01-01-01.wav"])
+    import_corpus("ravdess", source, tmp_path / "release", clips="inside")
+    assert "clips must not be passed on" in refused(tmp_path / "release", hub, restricted={"ravdess"})
+    assert "--acknowledge_restricted" in refused(tmp_path / "release", hub, restricted={"ravdess"}, sharing="ids")
+    assert push(tmp_path / "release", restricted={"crema-d"}).files

@@ -7,10 +7,24 @@ import re
 from pathlib import Path
 
 import pytest
-from support.renew_tasks import COMMAND, DIGESTS, HEADER, SCHEMA, TASKS, task_digests, unversioned
+from support.corpus_tasks import write_collection
+from support.renew_tasks import (
+    COMMAND,
+    DIGESTS,
+    GUIDE,
+    HEADER,
+    SCHEMA,
+    TASKS,
+    benchmarks_page,
+    guide_with_benchmarks,
+    index_of_files,
+    task_digests,
+    unversioned,
+)
 
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec, TextTemplate
 from avemo_harness.benchmark.task_file import Task, editor_schema
+from avemo_harness.benchmark.task_index import INDEX
 from avemo_harness.benchmark.task_library import TABLE_ORDER, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.scorers import METRICS
@@ -114,6 +128,41 @@ def test_no_release_is_named_for_the_splits_and_the_demo_needs_none() -> None:
 
 def test_the_schema_for_editors_is_up_to_date() -> None:
     assert json.loads(SCHEMA.read_text()) == editor_schema(), COMMAND
+
+
+def test_the_list_of_benchmarks_in_the_guide_is_up_to_date() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    assert guide == guide_with_benchmarks(guide, benchmarks_page(LIBRARY)), COMMAND
+
+
+def test_a_benchmark_is_listed_with_its_labels_its_terms_and_the_command_for_its_data(tmp_path: Path) -> None:
+    write_collection(tmp_path, "everything", ("voices", "faces"))
+    page = benchmarks_page(TaskLibrary(METRICS, [tmp_path]))
+    assert "- `everything`: All of them: `voices`, `faces`\n" in page
+    row = (
+        "| `voices` | voices: acted voices (audio_only) | en | 3: happy, angry, sad | "
+        "[research only](https://example.org/voices) | `avemo-eval data import voices DIR --labels all` |"
+    )
+    assert row in page.splitlines()
+    with pytest.raises(ValueError, match="lacks"):
+        guide_with_benchmarks("no marks", page)
+
+
+def test_the_index_of_shipped_files_is_up_to_date() -> None:
+    assert INDEX.read_text(encoding="utf-8") == index_of_files(), COMMAND
+
+
+def test_whatever_groups_say_of_their_tasks_and_collections_is_so() -> None:
+    assert [problem for entry in LIBRARY.groups for problem in LIBRARY.group_problems(entry)] == []
+
+
+def test_every_shipped_corpus_says_how_it_comes() -> None:
+    for task in LIBRARY.load(["*"]):
+        if task.spec.dataset.corpus is not None:
+            group = LIBRARY.load_group(task.spec.group or "")
+            assert group is not None, task.name
+            assert group.benchmark is not None, task.name
+            assert group.benchmark.obtain, task.name
 
 
 def test_every_shipped_task_file_tells_editors_its_schema() -> None:

@@ -190,7 +190,7 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: i
                 task=task.task,
                 item_id=turn_item_id(dialogue.dialogue_id, turn.turn_index, rotation),
                 unit=f"{release.name}/{release.split}/{task.condition.name}/{dialogue.dialogue_id}",
-                cluster=dialogue.dialogue_id,
+                cluster=dialogue.dialogue_id if task.clusters == "dialogue" else turn.speaker_id,
                 dialogue_id=dialogue.dialogue_id,
                 turn_index=turn.turn_index,
                 condition=task.condition.name,

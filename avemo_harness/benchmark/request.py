@@ -28,7 +28,7 @@ class Item:
 
     Args:
         unit: dialogue and condition; the items of a unit are asked together, in turn order.
-        cluster: what the item is resampled with; its dialogue, or the dialogues that conflict pairs join.
+        cluster: what the item is resampled with; its dialogue, the dialogues that conflict pairs join, or its speaker.
         gold: the turn's label, the letter of the right option, or the true answer; None for a conflict, whose two
             labels stand apart, and for replies.
         order: of a choice, the options by their places in the data set, as they are shown; else empty.

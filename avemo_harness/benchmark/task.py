@@ -345,7 +345,7 @@ class TaskSpec(Spec):
     """One task: everything that decides what is asked and how it is scored."""
 
     model_config = ConfigDict(json_schema_extra=_without_required_condition)
-    later: ClassVar[frozenset[str]] = frozenset({"label_map", "opposites"})
+    later: ClassVar[frozenset[str]] = frozenset({"label_map", "opposites", "clusters"})
 
     task: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
     """Unique name."""
@@ -365,6 +365,9 @@ class TaskSpec(Spec):
     `"*": null` with all that are not named."""
     opposites: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_pairs), AfterValidator(_of_known_labels)] = ()
     """Pairs of labels that a conflict joins, where the data set has no conflict pairs of its own."""
+    clusters: Literal["dialogue", "speaker"] = "dialogue"
+    """What intervals and tests resample: dialogues, or all that a speaker says, where single clips are dialogues.
+    Pairs of a conflict are resampled with those that share a clip."""
     generation: GenerationSpec = GenerationSpec()
     scorers: Annotated[tuple[ScorerSpec, ...], BeforeValidator(as_tuple)] = ()
     headline: Annotated[str | None, AfterValidator(_reported)] = None

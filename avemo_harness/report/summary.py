@@ -194,6 +194,8 @@ def _below(task: TaskResult) -> Iterator[str]:
         yield not_asked(task)
     if task.details.get("labels_without_gold"):
         yield labels_without_items(task)
+    if "clusters" in task.details:
+        yield f"intervals resample {task.n_clusters} {task.details['clusters']}s, which stand for dialogues here"
 
 
 def labels_without_items(task: TaskResult) -> str:

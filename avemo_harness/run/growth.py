@@ -38,10 +38,13 @@ def joined(record: RunRecord, other: RunRecord) -> RunRecord:
         tasks = tuple(dict.fromkeys((*known.tasks, *release.tasks)))
         releases[content(release)] = replace(release, tasks=tasks)
     groups = {group.group: group for group in (*record.groups, *other.groups)}
+    given = {**record.config.corpora, **other.config.corpora}
+    plain = {} if other.config.release is None else {"": other.config.release}
     here = {*specs, *(task.group for task in specs.values())}
     return replace(
         record,
-        config=other.config,
+        # What was given for a corpus that nobody names now is still where its answers came from.
+        config=replace(other.config, dataset={**plain, **given}) if given else other.config,
         tasks=tuple(specs.values()),
         task_digests={**other.task_digests, **record.task_digests},
         groups=tuple(groups.values()),

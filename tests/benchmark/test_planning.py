@@ -273,6 +273,14 @@ def test_a_release_that_a_task_cannot_ask_is_refused(task: TaskSpec, release: Re
     assert said in str(refused.value)
 
 
+def test_all_that_a_speaker_says_is_one_cluster_where_a_task_says_so() -> None:
+    dialogues = [make_dialogue(name, emotions=("happy",)) for name in "abc"]
+    dialogues[2] = replace(dialogues[2], turns=(replace(dialogues[2].turns[0], speaker_id="bob"),))
+    by_speaker = plan_items(make_task(clusters="speaker"), release_of(*dialogues)).items
+    assert [item.cluster for item in by_speaker] == ["ann", "ann", "bob"]
+    assert [item.cluster for item in plan_items(make_task(), release_of(*dialogues)).items] == ["a", "b", "c"]
+
+
 def voted_release() -> Release:
     first = make_dialogue("a", emotions=("happy",))
     votes = (

@@ -106,6 +106,12 @@ def test_labels_that_no_item_has_are_named_below_their_task() -> None:
     assert lines[row + 1] == "  no item is labelled calm; means over labels (uar, macro_f1) are of the other 2"
 
 
+def test_what_intervals_resample_stands_below_a_task_whose_clips_are_dialogues() -> None:
+    lines = format_results(result(details={"clusters": "speaker"}, n_clusters=24)).splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
+    assert lines[row + 1] == "  intervals resample 24 speakers, which stand for dialogues here"
+
+
 def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:
     whole = result()
     gain = MetricValue(-0.00004, -0.05, 0.06, n=150, n_invalid=0, n_errors=0)

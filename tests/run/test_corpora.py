@@ -165,6 +165,16 @@ def test_a_run_of_a_collection_does_not_depend_on_what_was_here_first(tasks: Pat
     assert grown["releases"] == at_once["releases"]
 
 
+def test_what_was_given_for_one_corpus_is_kept_when_another_is_given(tasks: Path, tmp_path: Path) -> None:
+    given = {name: write_corpus(tmp_path / name, first=n) for n, name in enumerate(("voices", "faces"))}
+    for name, folder in given.items():
+        assert ask(tasks, "everything", "--dataset", f"{name}={folder}", "--output_path", "run") == 0
+    assert read_run(Path("run")).config.corpora == {name: str(folder) for name, folder in given.items()}
+    assert set(results_of(Path("run"))["tasks"]) == {"voices_audio", "faces_audio"}
+    assert main(["report", "run"]) == 0
+    assert "not at hand" not in Path("run/report.html").read_text(encoding="utf-8")
+
+
 def test_a_plain_dataset_is_refused_where_it_might_be_any_of_several_corpora(
     tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from avemo_harness.run.json_files import read_sealed_json, sealed_json
 
 
 def compared_with(record: RunRecord, other: RunRecord) -> dict[str, Any]:
-    """What defines a run, `RunRecord.compared`; of two that grow only what is of the tasks that both have."""
+    """`RunRecord.compared`; of two runs that grow only the parts that are of tasks of both."""
     values = record.compared()
     if record.absent is None or other.absent is None:
         return values

@@ -278,7 +278,6 @@ def test_a_list_has_collections_with_their_benchmarks_and_tasks_beneath_after_th
         "other  (Some)",
         "  voices  (voices: acted voices)",
     ]
-    assert lines[0].startswith("demo  (")
     assert at > lines.index("multiturn_real  (Multi-turn, real)")
 
 

@@ -19,7 +19,7 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.table_loader import load_table
-from avemo_harness.benchmark.table_sources import find_training_part
+from avemo_harness.benchmark.table_sources import find_training_part, is_local_table
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
@@ -84,7 +84,7 @@ class RunReleases:
         if dataset.path is None:
             return folder
         found = os.path.join(folder, dataset.path)
-        if not os.path.exists(found):
+        if not is_local_table(found):
             raise ReleaseError(f"{folder}: holds no {dataset.path}; give the corpus' own folder: {dataset.corpus}=DIR")
         return found
 

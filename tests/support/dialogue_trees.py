@@ -41,7 +41,9 @@ def write_speecheq(folder: Path, conversations: int = 6) -> Path:
             (home / "audio" / f"{place:02}.mp3").write_bytes(tone(10 * number + place, "mp3"))
             # As the authors left it: the folder of another machine.
             path = f"/Users/somebody/Desktop/SpeechEQ/v2_data/{slug}/{name}/audio/{place:02}.mp3"
-            files.append({**sentences[n - 1], "eq_level": level, "audio_path": path, "tone_description": f"{level} tone"})
+            files.append(
+                {**sentences[n - 1], "eq_level": level, "audio_path": path, "tone_description": f"{level} tone"}
+            )
         facts = {
             "scenario": {
                 "title": f"Scene {number}",

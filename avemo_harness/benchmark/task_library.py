@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avemo_harness.benchmark.yaml_file import read_yaml
+from avemo_harness.benchmark.task_index import read_summary
 from avemo_harness.errors import TaskError
 from avemo_harness.registry import Kind, hint, installed, nearest
 
@@ -52,7 +52,7 @@ class _Index:
 
     def add(self, file: Path, package: str | None = None) -> None:
         """Take in what a YAML defines (TaskError: nothing, or a name that is taken)."""
-        values = read_yaml(file).values
+        values = read_summary(file)
         is_group = "columns" in values or ("group" in values and "task" not in values)
         name = values.get("group" if is_group else "task")
         if not isinstance(name, str):
@@ -61,9 +61,8 @@ class _Index:
         if other := entries.get(name):
             of_package = f" of the installed package {other.package}" if other.package else ""
             raise TaskError(f"{file}:1: {name!r} is already defined in {other.file}{of_package}")
-        facts = {key: value for key in ("group", "title", "condition") if isinstance(value := values.get(key), str)}
-        groups = values.get("groups") if is_group else None
-        members = tuple(map(str, groups)) if isinstance(groups, list) else ()
+        facts = {key: values[key] for key in ("group", "title", "condition") if key in values}
+        members = tuple(values.get("groups", ())) if is_group else ()
         entries[name] = Entry(name, file, **facts, package=package, groups=members)
 
     def members(self, group: str) -> list[Entry]:
@@ -83,8 +82,8 @@ class _Index:
 class TaskLibrary:
     """The tasks of the shipped folder and of `include` folders, and behind them those of installed packages.
 
-    Building one reads no file; listing reads each YAML once without checking it; loading checks. Installed packages are
-    looked at only for what no folder has, so that installing one never changes what a name stands for.
+    Building one reads no file; listing looks into each YAML once and checks nothing; loading checks. Installed packages
+    are looked at only for what no folder has, so that installing one never changes what a name stands for.
     """
 
     def __init__(self, scorers: ScorerMetrics, include: Sequence[Path] = ()) -> None:
@@ -233,7 +232,7 @@ class TaskLibrary:
         return tasks
 
     def group_problems(self, entry: Entry) -> list[str]:
-        """What a group's YAML says that its tasks, or the groups of a collection, do not bear out."""
+        """Claims of a group's YAML that its tasks, or the groups of a collection, do not bear out."""
         if entry.groups:
             try:
                 self.collected(entry)

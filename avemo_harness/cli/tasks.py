@@ -207,7 +207,7 @@ def execute_show(args: argparse.Namespace) -> int:
 
 
 def _about_group(library: TaskLibrary, name: str) -> list[str]:
-    """What a group's YAML says of its benchmark, or which groups a collection has; nothing of any other name."""
+    """Lines on a group's benchmark, or on the groups of a collection; none on any other name."""
     group = library.load_group(name)
     if group is None or not (group.benchmark or group.published or group.groups):
         return []
@@ -306,16 +306,18 @@ def execute_validate(args: argparse.Namespace) -> int:
 
 def _check_data(args: argparse.Namespace, files: Sequence[Path]) -> bool:
     """Print what the data of tasks hold, and what is wrong with them; False where anything is."""
+    from avemo_harness.run.availability import with_named_corpora
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.releases import RunReleases
     from avemo_harness.run.task_check import check_task
 
     names = list(map(str, files))
     asked = {**given_options(args, RunConfig), "model": "requests", "tasks": names}
+    tasks = _task_library(args).load(names)
     config = RunConfig.from_mapping(asked, "command line")
-    releases = RunReleases(config, say)
+    releases = RunReleases(with_named_corpora(config, [task.spec for task in tasks]), say)
     fine = True
-    for task in _task_library(args).load(names):
+    for task in tasks:
         found = check_task(task.spec, releases)
         for problem in found.problems:
             own = problem if problem.startswith(f"{task.name}: ") else f"{task.name}: {problem}"

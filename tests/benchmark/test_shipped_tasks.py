@@ -16,12 +16,14 @@ from support.renew_tasks import (
     TASKS,
     benchmarks_page,
     guide_with_benchmarks,
+    index_of_files,
     task_digests,
     unversioned,
 )
 
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec, TextTemplate
 from avemo_harness.benchmark.task_file import Task, editor_schema
+from avemo_harness.benchmark.task_index import INDEX
 from avemo_harness.benchmark.task_library import TABLE_ORDER, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.scorers import METRICS
@@ -143,6 +145,10 @@ def test_a_benchmark_is_listed_with_its_labels_its_terms_and_the_command_for_its
     assert row in page.splitlines()
     with pytest.raises(ValueError, match="lacks"):
         guide_with_benchmarks("no marks", page)
+
+
+def test_the_index_of_shipped_files_is_up_to_date() -> None:
+    assert INDEX.read_text(encoding="utf-8") == index_of_files(), COMMAND
 
 
 def test_whatever_groups_say_of_their_tasks_and_collections_is_so() -> None:

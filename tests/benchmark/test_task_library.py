@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from avemo_harness.benchmark.task_file import resolve_parents
-from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.cli import main
 from avemo_harness.errors import TaskError
 from avemo_harness.scorers import METRICS
@@ -143,6 +145,19 @@ def test_the_list_shows_groups_with_their_tasks_in_the_tables_order_then_the_res
         "  demo_reply",
     ]
     assert 5 < lines.index("  mine") < lines.index("alone")
+
+
+def test_listing_the_shipped_tasks_parses_no_yaml_and_a_changed_copy_is_read(tmp_path: Path) -> None:
+    code = (
+        "import sys; from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary; "
+        "tasks = TaskLibrary({}).tasks; print(len(tasks), 'yaml' in sys.modules)"
+    )
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert listed == f"{len(TaskLibrary(METRICS).tasks)} False\n"
+    copy = tmp_path / "audio_only.yaml"
+    text = (SHIPPED / "demo/audio_only.yaml").read_text(encoding="utf-8")
+    copy.write_text(text.replace("task: demo_audio_only", "task: mine_alone"), encoding="utf-8")
+    assert [entry.name for entry in TaskLibrary(METRICS, [tmp_path]).tasks if entry.file == copy] == ["mine_alone"]
 
 
 def test_a_broken_file_in_an_included_folder_is_not_passed_over(folder: Path) -> None:

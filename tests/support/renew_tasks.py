@@ -1,7 +1,8 @@
 """Renew what is kept beside the shipped tasks: ``python tests/support/renew_tasks.py`` after a change under ``tasks/``.
 
 That is the editors' header of each task file, the schema that it names, the digest of each task's content, by which
-a test sees that a task changed without a new version, and the list of benchmarks in `tasks/README.md`.
+a test sees that a task changed without a new version, the index by which they are listed without being parsed, and the
+list of benchmarks in `tasks/README.md`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from avemo_harness.benchmark.group import GroupSpec
 from avemo_harness.benchmark.task import LabelOutput, NumberOutput, TaskSpec
 from avemo_harness.benchmark.task_file import editor_schema
+from avemo_harness.benchmark.task_index import INDEX, file_digest, summary
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
+from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.scorers import METRICS
 from avemo_harness.text import markdown_table
 
@@ -32,6 +35,14 @@ def task_digests() -> dict[str, dict[str, Any]]:
     """Version and digest of every shipped task by its name."""
     tasks = TaskLibrary(METRICS).load(["*"])
     return {task.name: {"version": task.spec.version, "digest": task.digest[:16]} for task in tasks}
+
+
+def index_of_files() -> str:
+    """The text of the index, a line a YAML in the order of their paths."""
+    files = [file for file in sorted(TASKS.rglob("*.yaml")) if not file.name.startswith("_")]
+    known = {file_digest(file.read_bytes()): summary(read_yaml(file).values) for file in files}
+    lines = (f"{json.dumps(digest)}: {json.dumps(facts, ensure_ascii=False)}" for digest, facts in known.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def unversioned(kept: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
@@ -107,6 +118,7 @@ def main() -> None:
             entry.file.write_text(f"{HEADER}\n{text}")
     SCHEMA.write_text(json.dumps(editor_schema(), indent=1) + "\n")
     DIGESTS.write_text(json.dumps(found, indent=1) + "\n")
+    INDEX.write_text(index_of_files())
     GUIDE.write_text(guide_with_benchmarks(GUIDE.read_text(), benchmarks_page(TaskLibrary(METRICS))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -172,10 +173,15 @@ def test_every_shipped_task_file_tells_editors_its_schema() -> None:
 
 def test_every_shipped_file_is_a_task_a_group_or_a_parent() -> None:
     files = {entry.file.resolve() for entry in [*LIBRARY.tasks, *LIBRARY.groups]}
-    names = ("conflict", "ranking", "release", "reply", "reply_dialogue", "row", "row_dialogue", "understanding")
-    parents = {f"_{name}.yaml" for name in names}
-    assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == {(TASKS / name).resolve() for name in parents}
-    assert {entry.name for entry in LIBRARY.groups} == set(SPLITS)
+    extended = {
+        (file.parent / name).resolve()
+        for file in TASKS.rglob("*.yaml")
+        for name in re.findall(r"^extends: (.*)$", file.read_text(), re.MULTILINE)
+    }
+    parents = {file.resolve() for file in TASKS.rglob("_*.yaml")}
+    assert {file.resolve() for file in TASKS.rglob("*.yaml")} - files == parents
+    assert parents - {(TASKS / "_release.yaml").resolve()} <= extended
+    assert {entry.name for entry in LIBRARY.groups} >= set(SPLITS)
 
 
 def test_a_task_whose_content_changed_has_a_new_version() -> None:

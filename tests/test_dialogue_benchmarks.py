@@ -104,3 +104,17 @@ def test_humdial_counts_conversations_without_a_recording_and_names_the_column_t
     table.write_text(table.read_text().replace('"emotion"', '"feeling"'))
     assert main(["requests", *words, str(tmp_path / "others")]) == EXIT_USAGE
     assert "emotion" in capsys.readouterr().err
+
+
+def test_speecheq_says_which_folder_it_wants_and_counts_conversations_without_a_rendition(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_speecheq(tmp_path / "SpeechEQ-Arena", 2)
+    words = ["requests", "--tasks", "speecheq", "--out"]
+    assert main([*words, str(tmp_path / "none"), "--dataset", f"speecheq={root / 'data'}"]) == EXIT_USAGE
+    assert "holds no data/*/*/metadata.json; give the corpus' own folder: speecheq=DIR" in capsys.readouterr().err
+    # The second rendition of sentence 6 of the first conversation.
+    (root / "data" / "decision_making_reality_testing" / f"20260308_230000_{0:012x}" / "audio" / "08.mp3").unlink()
+    run(*words, str(tmp_path / "questions"), "--dataset", f"speecheq={root}")
+    assert [sounds(question) for question in questions(tmp_path)] == [5, 5, 7]
+    assert "audio/08.mp3" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from avemo_harness import files
@@ -74,9 +75,12 @@ class RunReleases:
 
     def obtain(self, task: TaskSpec) -> str | None:
         """The command by which a task's data come; None where its group does not say."""
-        library = TaskLibrary(METRICS, [Path(folder) for folder in self.config.include_path])
-        group = library.load_group(task.group) if task.group else None
+        group = self._library.load_group(task.group) if task.group else None
         return group.benchmark.obtain if group and group.benchmark else None
+
+    @cached_property
+    def _library(self) -> TaskLibrary:
+        return TaskLibrary(METRICS, [Path(folder) for folder in self.config.include_path])
 
     @staticmethod
     def _inside_corpus(dataset: DatasetSpec, folder: str) -> str:

@@ -109,10 +109,20 @@ def _before_names(path: Path) -> Path:
     return whole[0]
 
 
+def is_local_table(source: str) -> bool:
+    """Tell whether a file or folder is there, or with `*` any file whose path fits."""
+    path = Path(source).expanduser()
+    return path.exists() or (ANY_NAME in source and bool(_fitting(path)))
+
+
+def _fitting(path: Path) -> list[Path]:
+    folder = _before_names(path)
+    return sorted(file for file in folder.glob(str(path.relative_to(folder))) if file.is_file())
+
+
 def _files_of_names(path: Path) -> dict[str, Path]:
     """The tables whose paths fit one with `*`, by path relative to `_before_names`."""
-    folder = _before_names(path)
-    found = sorted(file for file in folder.glob(str(path.relative_to(folder))) if file.is_file())
+    folder, found = _before_names(path), _fitting(path)
     if not found:
         raise ReleaseError(f"{path}: there is no such file")
     for file in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from avemo_harness.benchmark.columns import is_hub_id
 from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.release_sources import resolve_commit
+from avemo_harness.benchmark.table_sources import is_local_table
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
@@ -115,7 +115,7 @@ class Availability:
         except MissingDataError as error:
             return error
         # What was asked for by name is read in any case, and tells itself what is wrong.
-        if needed or source == DEMO or os.path.exists(os.path.expanduser(source)):
+        if needed or source == DEMO or is_local_table(source):
             return None
         command = self.releases.obtain(task)
         if not is_hub_id(source):

@@ -20,7 +20,7 @@ from avemo_harness.benchmark.release_loader import (
     with_known_streams,
 )
 from avemo_harness.benchmark.table_loader import load_table
-from avemo_harness.benchmark.table_sources import find_training_part
+from avemo_harness.benchmark.table_sources import find_training_part, is_local_table
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
 from avemo_harness.benchmark.yaml_file import read_yaml
@@ -83,17 +83,24 @@ class RunReleases:
         return TaskLibrary(METRICS, [Path(folder) for folder in self.config.include_path])
 
     def _inside_corpus(self, task: TaskSpec, folder: str) -> str:
-        """What a task reads of a corpus: its folder, or a table or folder in it."""
+        """The part of a corpus that a task reads: its folder, or a table or folder in it."""
         dataset = task.dataset
-        for needed in (dataset.path, dataset.recordings):
-            if needed is not None and not os.path.exists(os.path.join(folder, needed)):
+        inside = None if dataset.path is None else os.path.join(folder, dataset.path)
+        for needed, found in (
+            (dataset.path, inside is None or is_local_table(inside)),
+            (
+                dataset.recordings,
+                dataset.recordings is None or os.path.exists(os.path.join(folder, dataset.recordings)),
+            ),
+        ):
+            if not found:
                 command = self.obtain(task)
                 raise MissingDataError(
                     f"{folder}: holds no {needed}; give the corpus' own folder: {dataset.corpus}=DIR"
                     f"{f', or get it: {command}' if command else ''}",
                     command,
                 )
-        return folder if dataset.path is None else os.path.join(folder, dataset.path)
+        return inside or folder
 
     def located(self, task: TaskSpec) -> tuple[DatasetSpec, ReleaseOptions]:
         """The data of a task where they are, and how they are read; raises as `source` does."""

@@ -1,4 +1,4 @@
-"""Benchmarks of emotional intelligence in dialogue as their authors lay them out, with sounds in place of speech."""
+"""Benchmarks of emotional intelligence in dialogue, laid out as their authors give them, with tones for speech."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def write_speecheq(folder: Path, conversations: int = 6) -> Path:
         files = []
         home = folder / "data" / slug / name
         (home / "audio").mkdir(parents=True)
-        for place, (n, level) in enumerate(renditions, start=1):
-            (home / "audio" / f"{place:02}.mp3").write_bytes(tone(10 * number + place, "mp3"))
+        for count, (n, level) in enumerate(renditions, start=1):
+            (home / "audio" / f"{count:02}.mp3").write_bytes(tone(10 * number + count, "mp3"))
             # As the authors left it: the folder of another machine.
-            path = f"/Users/somebody/Desktop/SpeechEQ/v2_data/{slug}/{name}/audio/{place:02}.mp3"
+            path = f"/Users/somebody/Desktop/SpeechEQ/v2_data/{slug}/{name}/audio/{count:02}.mp3"
             files.append(
                 {**sentences[n - 1], "eq_level": level, "audio_path": path, "tone_description": f"{level} tone"}
             )

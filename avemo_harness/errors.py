@@ -43,7 +43,7 @@ class ReleaseError(UsageError):
 
 
 class MissingDataError(ReleaseError):
-    """What a task is asked of is not here.
+    """The data that a task is asked of are not here.
 
     Args:
         message: the sentence, with all ways to it.

@@ -32,7 +32,7 @@ def named_source(text: str) -> tuple[str, str]:
 
 
 def named_sources(texts: Iterable[str]) -> Sources:
-    """What several ``--dataset`` name; of one corpus, or of none, the last one counts."""
+    """The sources that several ``--dataset`` name; of one corpus, or of none, the last one counts."""
     by_name = dict(map(named_source, texts))
     if empty := [name for name, source in by_name.items() if name and not source]:
         raise UsageError(f"--dataset {empty[0]}=: name the folder of the corpus, as in {empty[0]}=DIR")

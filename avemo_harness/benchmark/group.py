@@ -67,7 +67,7 @@ class PublishedFigure(Spec):
     source: Word
     """Where it stands: paper or page, with its table."""
     note: Word | None = None
-    """How it differs from what is measured here."""
+    """Difference from the way in which it is measured here."""
 
     @property
     def described(self) -> str:

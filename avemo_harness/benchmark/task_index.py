@@ -1,4 +1,4 @@
-"""What a list of tasks says of each YAML: kept by content of the shipped ones, so that listing parses none of them."""
+"""Summaries of YAMLs for lists of tasks: kept by content of the shipped ones, so that listing parses none of them."""
 
 from __future__ import annotations
 

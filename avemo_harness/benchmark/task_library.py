@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from avemo_harness.benchmark.task import ScorerMetrics
     from avemo_harness.benchmark.task_file import Task
 
+_YAML = (".yaml", ".yml")
 TABLE_ORDER = ("full_av", "audio_only", "video_only", "conflict")
 SHIPPED = Path(__file__).parent.parent / "tasks"
 TASK = Kind("task", TaskError)
@@ -138,12 +139,10 @@ class TaskLibrary:
 
     def collection(self, name: str) -> Entry | None:
         """The collection of that name; a task of the name goes before it."""
-        for index in (self._own, self._added):
-            if name in index.tasks:
-                return None
-            if (entry := index.groups.get(name)) is not None:
-                return entry if entry.groups else None
-        return None
+        entry = self._own.groups.get(name)
+        if entry is None and not name.endswith(_YAML) and not self._own.matching(name):
+            entry = None if name in self._added.tasks else self._added.groups.get(name)
+        return entry if entry is not None and entry.groups and name not in self._own.tasks else None
 
     def collected(self, collection: Entry, within: tuple[str, ...] = ()) -> list[Entry]:
         """The tasks of a collection's groups, and of collections in it, each once.
@@ -184,8 +183,8 @@ class TaskLibrary:
         """True for a collection or a glob, whose tasks are asked where their data are here."""
         if self.collection(wanted) is not None:
             return True
-        is_glob = any(character in wanted for character in "*?[") and not wanted.endswith((".yaml", ".yml"))
-        return is_glob and not any(wanted in index.tasks or index.members(wanted) for index in (self._own, self._added))
+        # No name of a task or group has such a character.
+        return any(character in wanted for character in "*?[") and not wanted.endswith(_YAML)
 
     def files_of(self, wanted: str) -> list[Path]:
         """The task YAMLs that a name, glob, group or path stands for.
@@ -193,7 +192,7 @@ class TaskLibrary:
         Raises:
             TaskError: nothing has that name; the message gives the nearest names.
         """
-        if wanted.endswith((".yaml", ".yml")):
+        if wanted.endswith(_YAML):
             # Unlike their like in `pathlib`, these take any text for a path.
             path = os.path.expanduser(wanted)
             if not os.path.isfile(path):
@@ -232,7 +231,7 @@ class TaskLibrary:
         return tasks
 
     def group_problems(self, entry: Entry) -> list[str]:
-        """What a group's YAML says that its tasks, or the groups of a collection, do not bear out."""
+        """Claims of a group's YAML that its tasks, or the groups of a collection, do not bear out."""
         if entry.groups:
             try:
                 self.collected(entry)

@@ -93,6 +93,8 @@ def _home_of(importer: str) -> Path:
     """The folder of the corpus in the home of corpora, for an importer (UsageError: it is there already)."""
     from avemo_harness.benchmark.corpora import corpora_home
 
+    if importer == "folder":
+        raise UsageError("a folder of clips has no name of its own: say where its release goes with --out DIR")
     name = importer.replace("-", "_")
     home = corpora_home() / name
     if home.exists():

@@ -73,6 +73,7 @@ def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
 def execute_doctor(args: argparse.Namespace) -> int:
     del args
     from avemo_harness import __version__, files
+    from avemo_harness.benchmark.corpora import remembered_corpora
     from avemo_harness.benchmark.release_loader import remembered_release
     from avemo_harness.run.judge_choice import remembered_judge
 
@@ -86,6 +87,8 @@ def execute_doctor(args: argparse.Namespace) -> int:
     print(f"cache            {cache} ({shutil.disk_usage(cache).free / 2**30:.0f} GiB free)")
     print(f"AVEMO_DATASET    {os.environ.get('AVEMO_DATASET') or 'not set'}")
     print(f"data use         {remembered_release() or 'nothing remembered'}")
+    for name, folder in remembered_corpora().items():
+        print(f"  {name:<15}{folder}")
     print(f"AVEMO_JUDGE      {os.environ.get('AVEMO_JUDGE') or 'not set'}")
     print(f"judge use        {remembered_judge() or 'nothing remembered'}")
     _print_models()

@@ -207,7 +207,7 @@ def execute_show(args: argparse.Namespace) -> int:
 
 
 def _about_group(library: TaskLibrary, name: str) -> list[str]:
-    """What a group's YAML says of its benchmark, or which groups a collection has; nothing of any other name."""
+    """Lines on a group's benchmark, or on the groups of a collection; none on any other name."""
     group = library.load_group(name)
     if group is None or not (group.benchmark or group.published or group.groups):
         return []

@@ -14,7 +14,7 @@ OTHERS_CAVEATS = ("these figures are their authors': systems, settings and items
 """Warnings for readers who hold a run against them."""
 
 FigureRow = tuple[str, Mapping[str, PublishedFigure]]
-"""Whose figures they are, and figures by the columns of the group."""
+"""A system, or people, and their figures by the columns of the group."""
 
 
 def rows_of_others(group: GroupSpec, tasks: Sequence[TaskSpec]) -> list[FigureRow]:

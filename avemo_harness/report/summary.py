@@ -71,7 +71,7 @@ def run_states(result: RunResult) -> list[str]:
 
 
 def _format_others(layout: GroupSpec, record: RunRecord) -> str:
-    """What others report of a benchmark: a column each as the measured row has, marked by its source."""
+    """Figures of others under the columns of the measured row, each marked by its source."""
     rows = rows_of_others(layout, [task for task in record.tasks if task.group == layout.group])
     figures = [x for _, cells in rows for x in cells.values()]
     letters = dict(zip(dict.fromkeys(map(source_of, figures)), ascii_lowercase, strict=False))

@@ -43,7 +43,7 @@ def with_named_corpora(config: RunConfig, tasks: Sequence[TaskSpec]) -> RunConfi
 
 @dataclass(frozen=True)
 class Availability:
-    """Which of a run's tasks can be asked.
+    """Tasks of a run that can be asked, and those that cannot.
 
     Args:
         named: tasks whose data must be here: those that were asked for by name, and of globs those of no corpus and no

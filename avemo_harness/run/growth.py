@@ -12,7 +12,7 @@ from avemo_harness.run.json_files import read_sealed_json, sealed_json
 
 
 def compared_with(record: RunRecord, other: RunRecord) -> dict[str, Any]:
-    """What defines a run, `RunRecord.compared`; of two that grow only what is of the tasks that both have."""
+    """`RunRecord.compared`; of two runs that grow only the parts that are of tasks of both."""
     values = record.compared()
     if record.absent is None or other.absent is None:
         return values
@@ -38,10 +38,13 @@ def joined(record: RunRecord, other: RunRecord) -> RunRecord:
         tasks = tuple(dict.fromkeys((*known.tasks, *release.tasks)))
         releases[content(release)] = replace(release, tasks=tasks)
     groups = {group.group: group for group in (*record.groups, *other.groups)}
+    given = {**record.config.corpora, **other.config.corpora}
+    plain = {} if other.config.release is None else {"": other.config.release}
     here = {*specs, *(task.group for task in specs.values())}
     return replace(
         record,
-        config=other.config,
+        # What was given for a corpus that nobody names now is still where its answers came from.
+        config=replace(other.config, dataset={**plain, **given}) if given else other.config,
         tasks=tuple(specs.values()),
         task_digests={**other.task_digests, **record.task_digests},
         groups=tuple(groups.values()),

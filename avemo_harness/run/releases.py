@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from avemo_harness import files
@@ -74,12 +75,15 @@ class RunReleases:
 
     def obtain(self, task: TaskSpec) -> str | None:
         """The command by which a task's data come; None where its group does not say."""
-        library = TaskLibrary(METRICS, [Path(folder) for folder in self.config.include_path])
-        group = library.load_group(task.group) if task.group else None
+        group = self._library.load_group(task.group) if task.group else None
         return group.benchmark.obtain if group and group.benchmark else None
 
+    @cached_property
+    def _library(self) -> TaskLibrary:
+        return TaskLibrary(METRICS, [Path(folder) for folder in self.config.include_path])
+
     def _inside_corpus(self, task: TaskSpec, folder: str) -> str:
-        """What a task reads of a corpus: its folder, or a table or folder in it."""
+        """The part of a corpus that a task reads: its folder, or a table or folder in it."""
         dataset = task.dataset
         for needed in (dataset.path, dataset.recordings):
             if needed is not None and not os.path.exists(os.path.join(folder, needed)):
@@ -94,12 +98,15 @@ class RunReleases:
     def located(self, task: TaskSpec) -> tuple[DatasetSpec, ReleaseOptions]:
         """The data of a task where they are, and how they are read; raises as `source` does."""
         path, revision = self.source(task)
-        of_corpus = task.dataset.corpus is not None and task.dataset.columns is not None
+        corpus = Path(self.corpus(task)) if task.dataset.corpus is not None else None
+        root = Path(self.config.media_root) if self.config.media_root else None
+        if root is None and corpus is not None and task.dataset.columns is None:
+            root = _imported_from(corpus)
         options = ReleaseOptions(
             revision=revision,
-            media_root=Path(self.config.media_root) if self.config.media_root else None,
+            media_root=root,
             streaming=self.config.streaming,
-            corpus=Path(self.corpus(task)) if of_corpus else None,
+            corpus=corpus if task.dataset.columns is not None else None,
         )
         return task.dataset.model_copy(update={"path": path, "revision": revision, "corpus": None}), options
 
@@ -198,6 +205,13 @@ class RunReleases:
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
         self._loaded[dataset] = release
         return release
+
+
+def _imported_from(folder: Path) -> Path | None:
+    """The folder of the clips that an imported corpus names by their paths in it, where it is still there."""
+    imported = read_records(folder).imported if folder.is_dir() else {}
+    source = Path(str(imported.get("source", ""))).expanduser()
+    return source if imported.get("clips") == "named" and source.is_dir() else None
 
 
 def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:

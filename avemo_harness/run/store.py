@@ -91,7 +91,7 @@ def add_items(
 
 
 def _other_counts(folder: Path, plans: Collection[str]) -> dict[str, Any]:
-    """What `items.json` says of tasks that are not planned now; nothing where it is missing or damaged."""
+    """Counts in `items.json` of tasks that are not planned now; none where it is missing or damaged."""
     path = folder / "items.json"
     try:
         tasks: Mapping[str, Any] = read_sealed_json(path)["tasks"] if path.exists() else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,22 @@ def test_options_of_the_importer_reach_it_and_its_record(tmp_path: Path) -> None
         "test-00000.parquet",
         "train-00000.parquet",
     ]
+
+
+def test_a_folder_of_clips_has_no_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("folder", str(tmp_path)) == 2
+    assert "say where its release goes with --out DIR" in capsys.readouterr().err
+
+
+def test_clips_that_an_import_names_are_found_where_they_were_imported_from(tmp_path: Path) -> None:
+    corpus, out = write_meld(tmp_path / "corpus", {"test": ROWS}), tmp_path / "out"
+    assert run("meld", str(corpus), "--out", str(out)) == 0
+    task = EIGHT.replace("ravdess, name: singleturn_synthetic", "meld, name: multiturn_real")
+    labels = "labels: [neutral, happy, angry, sad]"
+    (tmp_path / "eight.yaml").write_text(re.sub(r"labels: \[.*\]", labels, task), encoding="utf-8")
+    asked = ["--model", "constant", "--model_args", "label=sad", "--tasks", str(tmp_path / "eight.yaml")]
+    asked += ["--dataset", f"meld={out}", "--output_path"]
+    assert main([*asked, str(tmp_path / "run")]) == 0
 
 
 EIGHT = """task: eight

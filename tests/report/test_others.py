@@ -1,4 +1,4 @@
-"""What others report of a benchmark stands beside the row of a run, and never among what was measured."""
+"""Figures of others stand beside the row of a run, and never among what was measured."""
 
 from __future__ import annotations
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.corpus_tasks import write_benchmark, write_collection, write_corpus
+from support.hub_server import serve
+from support.small_tables import acted_voices
+from support.waiting import PATIENCE_S
 from support.whole_runs import responses_of, results_of
 
 from avemo_harness.benchmark.corpora import corpora_home
@@ -159,6 +165,16 @@ def test_a_run_of_a_collection_does_not_depend_on_what_was_here_first(tasks: Pat
     assert grown["releases"] == at_once["releases"]
 
 
+def test_what_was_given_for_one_corpus_is_kept_when_another_is_given(tasks: Path, tmp_path: Path) -> None:
+    given = {name: write_corpus(tmp_path / name, first=n) for n, name in enumerate(("voices", "faces"))}
+    for name, folder in given.items():
+        assert ask(tasks, "everything", "--dataset", f"{name}={folder}", "--output_path", "run") == 0
+    assert read_run(Path("run")).config.corpora == {name: str(folder) for name, folder in given.items()}
+    assert set(results_of(Path("run"))["tasks"]) == {"voices_audio", "faces_audio"}
+    assert main(["report", "run"]) == 0
+    assert "not at hand" not in Path("run/report.html").read_text(encoding="utf-8")
+
+
 def test_a_plain_dataset_is_refused_where_it_might_be_any_of_several_corpora(
     tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,3 +265,42 @@ def test_a_collection_may_have_collections_but_not_itself(
     outer.write_text("group: outer\ntitle: Outer\ngroups: [songs, outer]\n", encoding="utf-8")
     assert ask(tasks, "outer") == 2
     assert "groups: 'outer' leads back to itself" in capsys.readouterr().err
+
+
+HUB_TASK = """task: acted_voices
+version: 1
+group: acted
+dataset: {path: lab/acted-voices, split: test, columns: {sound: audio, label: label}}
+messages: [{role: user, content: [{type: clip}, {type: text, text: "{{ labels | join(' or ') }}?"}]}]
+output: {type: label, labels: [angry, sad]}
+label_map: {ANG: angry, SAD: sad, "*": null}
+scorers: [{name: understanding, metrics: [accuracy]}]
+headline: accuracy
+"""
+
+
+@pytest.mark.slow
+def test_a_data_set_of_the_hub_is_here_where_it_can_be_reached(tasks: Path, tmp_path: Path) -> None:
+    (tasks / "acted.yaml").write_text(HUB_TASK, encoding="utf-8")
+    collection = "group: both\ntitle: Both\ngroups: [voices, acted]\n"
+    (tasks / "both.yaml").write_text(collection, encoding="utf-8")
+    write_corpus(corpora_home() / "voices")
+    words = ["--model", "random", "--tasks", "both", "--include_path", str(tasks), "--output_path", "run"]
+
+    def asked(**environment: str) -> subprocess.CompletedProcess[str]:
+        every = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1", **environment}
+        command = [sys.executable, "-m", "avemo_harness", *words]
+        return subprocess.run(command, env=every, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+    with serve(acted_voices("lab/acted-voices")) as hub:
+        offline = asked(HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="1")
+        assert offline.returncode == 0, offline.stderr
+        assert "asked are voices; the data of the others are not here:\n  acted: lab/acted-voices: " in offline.stderr
+        assert set(results_of(Path("run"))["tasks"]) == {"voices_audio"}
+        reached = asked(HF_ENDPOINT=hub.url)
+        assert reached.returncode == 0, reached.stderr
+    assert "not here" not in reached.stderr
+    assert set(results_of(Path("run"))["tasks"]) == {"voices_audio", "acted_voices"}
+    gone = asked(HF_ENDPOINT="http://127.0.0.1:9")
+    assert gone.returncode == 0, gone.stderr
+    assert "  acted: lab/acted-voices: " in gone.stderr

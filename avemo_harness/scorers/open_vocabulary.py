@@ -10,7 +10,7 @@ from pathlib import Path
 from avemo_harness.benchmark.corpora import CORPUS_NAME, find_corpus
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import MissingDataError, UsageError
-from avemo_harness.metrics.bootstrap import ClusterBootstrap
+from avemo_harness.metrics.bootstrap import ClusterBootstrap, Estimate, Statistic
 from avemo_harness.scorers.base import Answer, Floats, ScoreLine, Tally, TaskScores, by_cluster
 from avemo_harness.scorers.metric import BUILT_IN, Metric, wheel_value
 from avemo_harness.scorers.text import text_of, unscored_text
@@ -74,11 +74,19 @@ class OpenVocabularyScorer:
         metrics = {}
         for metric in self.metrics:
             assert metric.counts is not None
-            total = metric.counts(lines, ())
-            estimate = ClusterBootstrap(by_cluster(lines, _counts_of(metric))).estimate(metric.of_sample(total))
-            metrics[metric.name] = tally.metric(estimate)
+            counts = by_cluster(lines, _counts_of(metric))
+            metrics[metric.name] = tally.metric(wheel_estimate(counts, metric.of_sample(metric.counts(lines, ()))))
         read = {"rule": f"terms {TERMS_RULE}", "level": self.arguments.level}
         return TaskScores(metrics, lines, {"wheels": {**read, "words": wheels.words, "digest": wheels.digest}})
+
+
+def wheel_estimate(sums: Floats, statistic: Statistic) -> Estimate:
+    """A metric with an interval over resampled clusters.
+
+    Args:
+        sums: of each cluster on every wheel, as `wheel_sums` has them, flat.
+    """
+    return ClusterBootstrap(sums).estimate(statistic)
 
 
 def _folder(wheels: str) -> Path:

@@ -26,10 +26,13 @@ from avemo_harness.metrics.paired import difference
 from avemo_harness.metrics.profiles import AV_EMO
 from avemo_harness.metrics.rank_correlation import kendall_estimate, spearman_estimate
 from avemo_harness.metrics.raters import mean_of_item_means, unit_score
+from avemo_harness.metrics.sets import mean_f1
 from avemo_harness.metrics.shares import score_estimate, share_estimate
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.scorers.choice import bias_estimate
+from avemo_harness.scorers.metric import WHEELS
 from avemo_harness.scorers.numbers import agreement_estimate
+from avemo_harness.scorers.open_vocabulary import wheel_estimate
 from avemo_harness.scorers.reasoning_columns import Column, mean_metrics
 from avemo_harness.scorers.rubric import mean_of_grades
 from avemo_harness.scorers.understanding import fusion_estimates
@@ -342,6 +345,21 @@ def draw_agreement(statistic: Statistic, rng: np.random.Generator, sizes: Sizes)
     return agreement_estimate(np.stack(counts), statistic)
 
 
+HIT = 0.6
+"""Share of the true words that an answer has, on average over dialogues."""
+
+
+def draw_sets(rng: np.random.Generator, sizes: Sizes) -> Estimate:
+    """Sets of two true words, of which a dialogue finds more or fewer; half of the answers have one more word."""
+    sums = []
+    for size in sizes:
+        hits = rng.binomial(2, rng.beta(4 * HIT, 4 * (1 - HIT)), size)
+        given = 2 + rng.integers(0, 2, size)
+        of_wheel = [(hits / given).sum(), (hits / 2).sum(), size]
+        sums.append(np.array([of_wheel] * WHEELS, dtype=np.float64).ravel())
+    return wheel_estimate(np.stack(sums), lambda drawn: mean_f1(drawn.reshape(-1, WHEELS, 3)))
+
+
 KINDS: tuple[Kind, ...] = (
     *(
         Kind(f"accuracy {share}", share, partial(draw_share, share, 0.2), share=share, repeats=2)
@@ -371,6 +389,8 @@ KINDS: tuple[Kind, ...] = (
         Kind(f"position bias {bias}", bias, partial(draw_bias, bias), DENSE, cause=_LARGEST, resamples=500)
         for bias in (BIAS, 0.0)
     ),
+    # Mean precision is 5/6 of the mean recall.
+    Kind("F1 of sets", 10 / 11 * HIT, draw_sets, two_sided=True, cause=_SKEW, resamples=500),
     Kind("CCC of numbers", 1.2 / 1.76, partial(draw_agreement, concordance_with_labels), DENSE, cause=_SKEW),
     Kind("Pearson's correlation", 0.6 / 0.72**0.5, partial(draw_agreement, correlation), DENSE, cause=_SKEW),
     Kind("ECE", SURPLUS, draw_ece, DENSE, cause=_INFLATED, resamples=500),

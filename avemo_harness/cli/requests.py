@@ -59,7 +59,8 @@ def execute_requests(args: argparse.Namespace) -> int:
     if written.failed:
         say(f"{len(written.failed)} items cannot be asked and are left out")
     if written.licences:
-        say(f"clips under {', '.join(map(repr, written.licences))}: see that whoever answers may have them")
+        terms = [repr(licence) if licence else "no stated licence" for licence in written.licences]
+        say(f"clips under {', '.join(terms)}: see that whoever answers may have them")
     show(f"{written.items} requests of {written.tasks} tasks, {written.clips} clips: {args.out / REQUESTS}")
     show(f"answers go into {args.out / 'answers.jsonl'} ({args.out / 'README.md'} says how); then:")
     show(f"  {_next_command(args)}")

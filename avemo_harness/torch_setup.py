@@ -22,6 +22,11 @@ from avemo_harness.files import cache_dir, sha256_of, write_atomically
 from avemo_harness.text import Notify
 
 
+def processors() -> int:
+    """The processors that this process may run on, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
     # A forked process could inherit a held lock of a threaded library, so processes start afresh.

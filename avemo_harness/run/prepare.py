@@ -15,8 +15,8 @@ from avemo_harness import files
 from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.origin import is_builtin
-from avemo_harness.benchmark.planning import Plan, with_labels_of
-from avemo_harness.benchmark.release import DEMO, Release
+from avemo_harness.benchmark.planning import Plan, keeps_labels, with_labels_of
+from avemo_harness.benchmark.release import DEMO, EMOTIONS, Release
 from avemo_harness.benchmark.release_loader import (
     ReleaseOptions,
     configured_release,
@@ -63,6 +63,8 @@ class RunReleases:
     say: Notify
     _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
     _with_pairs: dict[str, Release] = field(default_factory=dict)
+    _parts: dict[tuple[str, ...], tuple[DatasetSpec, ...]] = field(default_factory=dict)
+    """Parts to learn from, by what a user said of them and the releases that are asked about."""
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -103,16 +105,34 @@ class RunReleases:
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
-        if which == "demo":
-            return (self.demo_training(),)
-        if which != "auto":
-            names = dict.fromkeys(release.name for release in asked)
-            return tuple(self._read(_training_part(which, name)) for name in names)
+        return tuple(map(self._read, self._training_parts(which, asked)))
+
+    def demo_digest(self, which: str, asked: Sequence[Release]) -> str | None:
+        """See `avemo_harness.models.base.ModelSetup.demo_digest`; nothing is made."""
+        if [part.path for part in self._training_parts(which, asked)] != [DEMO]:
+            return None
+        from avemo_harness.data.synthesis.demo import training_digest
+
+        return training_digest()
+
+    def _training_parts(self, which: str, asked: Sequence[Release]) -> tuple[DatasetSpec, ...]:
+        key = (which, *(release.fingerprint for release in asked))
+        if key not in self._parts:
+            self._parts[key] = tuple(self._find_training(which, asked))
+        return self._parts[key]
+
+    def _find_training(self, which: str, asked: Sequence[Release]) -> Iterator[DatasetSpec]:
+        if which not in ("auto", "demo"):
+            for name in dict.fromkeys(release.name for release in asked):
+                yield _training_part(which, name)
+            return
         own = [part for release in asked if (part := self._own_training(release)) is not None]
-        if own:
-            return tuple(map(self._read, own))
-        self.say("the release has no train part: training on the built-in demo's")
-        return self.training("demo", asked)
+        if which == "auto" and own:
+            yield from own
+            return
+        if which == "auto":
+            self.say("the release has no train part: the built-in demo's is learned from")
+        yield _training_part(DEMO, "demo")
 
     def _own_training(self, release: Release) -> DatasetSpec | None:
         """The train part of a release or of a table; None where it has none."""
@@ -124,7 +144,9 @@ class RunReleases:
         ]
         if tables:
             return find_training_part(tables[0], release.commit)
-        if has_split(release, self._path(release.source), "train"):
+        if release.source == DEMO:
+            return _training_part(DEMO, release.name)
+        if has_split(release, release.source, "train"):
             return _training_part(release.source, release.name, release.commit)
         return None
 
@@ -132,12 +154,13 @@ class RunReleases:
         """The train part of the demo, which is made where it is not there yet."""
         return self._read(_training_part(DEMO, "demo"))
 
-    def _path(self, source: str) -> str:
+    def _path(self, source: str, split: str) -> str:
         if source != DEMO:
             return source
-        from avemo_harness.data.synthesis.demo import demo_release
+        from avemo_harness.data.synthesis.demo import PARTS, demo_release
 
-        return str(demo_release(files.cache_dir(), self.say))
+        # A split that it does not have is told by whoever reads it.
+        return str(demo_release(files.cache_dir(), self.say, [part for part in PARTS if part == split] or PARTS))
 
     def _read(self, dataset: DatasetSpec) -> Release:
         source = dataset.path or ""
@@ -151,7 +174,9 @@ class RunReleases:
         if dataset.columns is not None:
             release = load_table(dataset, options, self.say)
         else:
-            release = replace(load_release(self._path(source), dataset.name, dataset.split, options), source=source)
+            release = replace(
+                load_release(self._path(source, dataset.split), dataset.name, dataset.split, options), source=source
+            )
         # Probing what is streamed would read every clip; what its columns do not say stays unknown.
         if not self.config.streaming or (release.commit is None and dataset.columns is None):
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)
@@ -194,7 +219,9 @@ def judge_replies(
     choice = find_judge(folder, recognizer, releases)
     if choice.name is None:
         return None
-    setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
+    setup = JudgeSetup(
+        releases.demo_training, files.cache_dir(), releases.say, device, lambda: releases.demo_digest("demo", ())
+    )
     judge = open_judge(choice.name, setup)
     by_task = {task.task: releases.load(task) for task in judged_tasks(read_run(folder)) if task.task in choice.tasks}
     return judge_run(folder, choice.name, judge, by_task, releases.say, choose=choose)
@@ -347,6 +374,7 @@ def prepare(
     setup = ModelSetup(
         releases=_in_labels_of(tasks, distinct),
         training=partial(_training, tasks, distinct, releases),
+        demo_digest=partial(_demo_digest, tasks, distinct, releases),
         say=say,
         device=device,
         outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
@@ -386,8 +414,12 @@ def prepare(
 
 def _in_labels_of(tasks: Sequence[Task], releases: tuple[Release, ...]) -> tuple[Release, ...]:
     """Releases in the labels of the first task that asks for some."""
-    spec = next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
+    spec = _first_of_labels(tasks)
     return releases if spec is None else tuple(with_labels_of(spec, release) for release in releases)
+
+
+def _first_of_labels(tasks: Sequence[Task]) -> TaskSpec | None:
+    return next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
 
 
 def _training(
@@ -395,6 +427,12 @@ def _training(
 ) -> tuple[Release, ...]:
     found = releases.training(which, asked)
     return found if which == "demo" else _in_labels_of(tasks, found)
+
+
+def _demo_digest(tasks: Sequence[Task], asked: tuple[Release, ...], releases: RunReleases, which: str) -> str | None:
+    digest = releases.demo_digest(which, asked)
+    spec = None if which == "demo" else _first_of_labels(tasks)
+    return digest if spec is None or keeps_labels(spec, EMOTIONS) else None
 
 
 def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: dict[str, Plan]) -> dict[str, str]:

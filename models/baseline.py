@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +42,7 @@ from avemo_harness.recognizers.judging import (
 )
 from avemo_harness.recognizers.recordings import Recording
 from avemo_harness.recognizers.trained import find_trained, trained_on
+from avemo_harness.torch_setup import processors
 
 Rule = Literal["mirror", "balance", "neutral"]
 Result = TypeVar("Result")
@@ -165,11 +165,11 @@ class Baseline:
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         labelled = [request for request in requests if not isinstance(request.output, SpokenOutput)]
+        spoken = [request for request in requests if isinstance(request.output, SpokenOutput)]
         scores = iter(self._log_probabilities([self._asked_clip(request) for request in labelled]))
+        replies = iter(self._replies([self._asked_clip(request) for request in spoken]))
         return [
-            self._reply(self._asked_clip(request))
-            if isinstance(request.output, SpokenOutput)
-            else self._label(request, next(scores))
+            next(replies) if isinstance(request.output, SpokenOutput) else self._label(request, next(scores))
             for request in requests
         ]
 
@@ -214,6 +214,12 @@ class Baseline:
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
+
+    def _replies(self, clips: Sequence[Clip]) -> list[Response]:
+        if not clips:
+            return []
+        _ = self._listener  # (which may be trained first, before threads ask for it)
+        return _in_parallel(self._reply, clips)
 
     def _reply(self, clip: Clip) -> Response:
         streams = Recording.of(clip)
@@ -272,7 +278,7 @@ class Baseline:
 
 def _in_parallel(describe: Callable[[Clip], Result], clips: Sequence[Clip]) -> list[Result]:
     """Apply a function to each clip, in order; decoding runs on several processors at once."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(describe, clips))
 
 

@@ -42,7 +42,7 @@ from avemo_harness.recognizers.judging import (
 )
 from avemo_harness.recognizers.recordings import Recording
 from avemo_harness.recognizers.trained import find_trained, trained_on
-from avemo_harness.torch_setup import processors
+from avemo_harness.torch_setup import one_blas_thread, processors
 
 Rule = Literal["mirror", "balance", "neutral"]
 Result = TypeVar("Result")
@@ -277,8 +277,8 @@ class Baseline:
 
 
 def _in_parallel(describe: Callable[[Clip], Result], clips: Sequence[Clip]) -> list[Result]:
-    """Apply a function to each clip, in order; decoding runs on several processors at once."""
-    with ThreadPoolExecutor(processors()) as pool:
+    """Apply a function to each clip, in order, on several processors at once."""
+    with one_blas_thread(), ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(describe, clips))
 
 

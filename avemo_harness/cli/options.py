@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from avemo_harness.run.config import RunConfig
     from avemo_harness.run.grading import NamedGrader
-    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.releases import RunReleases
 
 DATA_OPTIONS = ("dataset", "revision", "media_root", "streaming", "limit", "ids", "where", "seed")
 """Options of `RunConfig` that say which questions are asked, in the order of help pages."""
@@ -197,6 +197,6 @@ def releases_of_run(config: RunConfig, args: argparse.Namespace, say: Callable[[
     """The releases of a run, whose clips may have moved since."""
     from dataclasses import replace
 
-    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.releases import RunReleases
 
     return RunReleases(replace(config, media_root=args.media_root or config.media_root), say)

@@ -255,7 +255,7 @@ def execute_validate(args: argparse.Namespace) -> int:
 def _check_data(args: argparse.Namespace, files: Sequence[Path]) -> bool:
     """Print what the data of tasks hold, and what is wrong with them; False where anything is."""
     from avemo_harness.run.config import RunConfig
-    from avemo_harness.run.prepare import RunReleases
+    from avemo_harness.run.releases import RunReleases
     from avemo_harness.run.task_check import check_task
 
     names = list(map(str, files))

@@ -25,7 +25,8 @@ from avemo_harness.report.scored_run import run_labels
 from avemo_harness.report.values import UNDEFINED, figure
 from avemo_harness.run.config import RunRecord, read_run
 from avemo_harness.run.judging import Judgements
-from avemo_harness.run.prepare import RunReleases, judge_replies
+from avemo_harness.run.prepare import judge_replies
+from avemo_harness.run.releases import RunReleases
 from avemo_harness.run.store import RunStore
 from avemo_harness.scorers import is_judged
 from avemo_harness.scorers.reasoning import exchange_problem, profile_of, read_reply

@@ -1,4 +1,4 @@
-"""Prepare, ask and judge a run, from Python and from the command; load the releases it asks about."""
+"""Prepare, ask and judge a run, from Python and from the command."""
 
 from __future__ import annotations
 
@@ -6,32 +6,22 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from avemo_harness import files
-from avemo_harness.benchmark.columns import DatasetSpec
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.origin import is_builtin
 from avemo_harness.benchmark.planning import Plan, keeps_labels, with_labels_of
 from avemo_harness.benchmark.release import DEMO, EMOTIONS, Release
-from avemo_harness.benchmark.release_loader import (
-    ReleaseOptions,
-    configured_release,
-    has_split,
-    load_release,
-    with_known_streams,
-)
 from avemo_harness.benchmark.request_builder import output_of
-from avemo_harness.benchmark.table_loader import FIRST_ROWS, load_table
-from avemo_harness.benchmark.table_sources import find_training_part
+from avemo_harness.benchmark.table_loader import FIRST_ROWS
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
-from avemo_harness.benchmark.task_library import SHIPPED, TaskLibrary
-from avemo_harness.benchmark.yaml_file import read_yaml
-from avemo_harness.errors import ReleaseError, StoreError, TaskError, UsageError
+from avemo_harness.benchmark.task_library import TaskLibrary
+from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, Capabilities, Logging, ModelSetup, OmniModel
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
@@ -42,151 +32,11 @@ from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_tim
 from avemo_harness.run.judge_choice import JudgeChoice, choose_judge, holds_replies, judged_tasks
 from avemo_harness.run.judging import Judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
+from avemo_harness.run.releases import RunReleases
 from avemo_harness.run.selection import Unit, group_into_units, output_kind, plan_tasks, select_items
 from avemo_harness.run.store import RunStore, Segment, add_items
 from avemo_harness.scorers import METRICS
 from avemo_harness.text import Notify
-
-SourceRevision = tuple[str, str | None]
-"""Hub id, path or ``builtin:demo``, with the revision that belongs to it."""
-
-
-@dataclass
-class RunReleases:
-    """Finds and loads what a run's tasks ask about.
-
-    Args:
-        say: takes a sentence for the user before something slow.
-    """
-
-    config: RunConfig
-    say: Notify
-    _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
-    _with_pairs: dict[str, Release] = field(default_factory=dict)
-    _parts: dict[tuple[str, ...], tuple[DatasetSpec, ...]] = field(default_factory=dict)
-    """Parts to learn from, by what a user said of them and the releases that are asked about."""
-
-    def source(self, task: TaskSpec) -> SourceRevision:
-        """Where a task's release comes from.
-
-        Raises:
-            ReleaseError: none is named anywhere.
-        """
-        config = self.config
-        if config.dataset is None and task.dataset.path is not None:
-            return task.dataset.path, config.revision or task.dataset.revision
-        if config.dataset is None and task.dataset.columns is not None:
-            raise ReleaseError(
-                f"{task.task}: its dataset has columns and no path; write the path of its table there, or give it as "
-                "--dataset"
-            )
-        shipped = read_yaml(SHIPPED / "_release.yaml").values
-        source = configured_release(config.dataset, task.group or task.task, shipped["path"])
-        return source, config.revision or (shipped["revision"] if source == shipped["path"] else None)
-
-    def load(self, task: TaskSpec) -> Release:
-        """The release of a task.
-
-        Raises:
-            ReleaseError: it is missing, unreachable or malformed.
-        """
-        path, revision = self.source(task)
-        release = self._read(task.dataset.model_copy(update={"path": path, "revision": revision}))
-        if task.condition.name != "conflict" or not task.opposites:
-            return release
-        return self._paired(task, release)
-
-    def _paired(self, task: TaskSpec, release: Release) -> Release:
-        from avemo_harness.data.conflict_pairs import with_pairs_of_task
-
-        paired = with_pairs_of_task(task, release, files.cache_dir() / "durations" / f"{release.fingerprint}.json")
-        # Tasks that pair alike ask of one release.
-        return self._with_pairs.setdefault(paired.fingerprint, paired)
-
-    def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
-        """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
-        return tuple(map(self._read, self._training_parts(which, asked)))
-
-    def demo_digest(self, which: str, asked: Sequence[Release]) -> str | None:
-        """See `avemo_harness.models.base.ModelSetup.demo_digest`; nothing is made."""
-        if [part.path for part in self._training_parts(which, asked)] != [DEMO]:
-            return None
-        from avemo_harness.data.synthesis.demo import training_digest
-
-        return training_digest()
-
-    def _training_parts(self, which: str, asked: Sequence[Release]) -> tuple[DatasetSpec, ...]:
-        key = (which, *(release.fingerprint for release in asked))
-        if key not in self._parts:
-            self._parts[key] = tuple(self._find_training(which, asked))
-        return self._parts[key]
-
-    def _find_training(self, which: str, asked: Sequence[Release]) -> Iterator[DatasetSpec]:
-        if which not in ("auto", "demo"):
-            for name in dict.fromkeys(release.name for release in asked):
-                yield _training_part(which, name)
-            return
-        own = [part for release in asked if (part := self._own_training(release)) is not None]
-        if which == "auto" and own:
-            yield from own
-            return
-        if which == "auto":
-            self.say("the release has no train part: the built-in demo's is learned from")
-        yield _training_part(DEMO, "demo")
-
-    def _own_training(self, release: Release) -> DatasetSpec | None:
-        """The train part of a release or of a table; None where it has none."""
-        named = (release.source, release.name, release.split)
-        tables = [
-            dataset
-            for dataset, read in self._loaded.items()
-            if dataset.columns is not None and (read.source, read.name, read.split) == named
-        ]
-        if tables:
-            return find_training_part(tables[0], release.commit)
-        if release.source == DEMO:
-            return _training_part(DEMO, release.name)
-        if has_split(release, release.source, "train"):
-            return _training_part(release.source, release.name, release.commit)
-        return None
-
-    def demo_training(self) -> Release:
-        """The train part of the demo, which is made where it is not there yet."""
-        return self._read(_training_part(DEMO, "demo"))
-
-    def _path(self, source: str, split: str) -> str:
-        if source != DEMO:
-            return source
-        from avemo_harness.data.synthesis.demo import PARTS, demo_release
-
-        # A split that it does not have is told by whoever reads it.
-        return str(demo_release(files.cache_dir(), self.say, [part for part in PARTS if part == split] or PARTS))
-
-    def _read(self, dataset: DatasetSpec) -> Release:
-        source = dataset.path or ""
-        if dataset in self._loaded:
-            return self._loaded[dataset]
-        options = ReleaseOptions(
-            revision=dataset.revision,
-            media_root=Path(self.config.media_root) if self.config.media_root else None,
-            streaming=self.config.streaming,
-        )
-        if dataset.columns is not None:
-            release = load_table(dataset, options, self.say)
-        else:
-            release = replace(
-                load_release(self._path(source, dataset.split), dataset.name, dataset.split, options), source=source
-            )
-        # Probing what is streamed would read every clip; what its columns do not say stays unknown.
-        if not self.config.streaming or (release.commit is None and dataset.columns is None):
-            release = with_known_streams(release, files.cache_dir() / "streams", self.say)
-        self._loaded[dataset] = release
-        return release
-
-
-def _training_part(source: str, name: str, revision: str | None = None) -> DatasetSpec:
-    return DatasetSpec(path=source, name=name, split="train", revision=revision)
-
 
 LARGEST_BATCH = 64
 _DAMAGE_REPORTED = 20

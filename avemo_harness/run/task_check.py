@@ -28,7 +28,7 @@ from avemo_harness.benchmark.table_rows import RowReader
 from avemo_harness.benchmark.table_sources import find_table
 from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, TaskSpec
 from avemo_harness.errors import MediaError, ReleaseError, SampleError, TaskError
-from avemo_harness.run.prepare import RunReleases
+from avemo_harness.run.releases import RunReleases
 
 MAX_ROWS = 100_000
 """Rows of a table that are read, without their recordings."""

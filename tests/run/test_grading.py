@@ -34,7 +34,7 @@ from avemo_harness import RunResult, evaluate, score_run
 from avemo_harness.errors import StoreError, UsageError
 from avemo_harness.run.config import read_run
 from avemo_harness.run.grading import NamedGrader, grade_answers, graded_tasks
-from avemo_harness.run.prepare import RunReleases
+from avemo_harness.run.releases import RunReleases
 from avemo_harness.run.store import RunStore
 from avemo_harness.torch_setup import repair_torchvision
 

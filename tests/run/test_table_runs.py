@@ -28,7 +28,8 @@ from avemo_harness.cli import main
 from avemo_harness.errors import ReleaseError, RunConflictError, UsageError
 from avemo_harness.report.results import score_run
 from avemo_harness.run.config import RunConfig, read_run
-from avemo_harness.run.prepare import RunReleases, load_task
+from avemo_harness.run.prepare import load_task
+from avemo_harness.run.releases import RunReleases
 
 TASK = """task: feel
 version: 1

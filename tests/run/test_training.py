@@ -16,7 +16,7 @@ from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.data.synthesis.demo import training_digest
 from avemo_harness.recognizers.trained import trained_on
 from avemo_harness.run.config import RunConfig, read_run
-from avemo_harness.run.prepare import RunReleases
+from avemo_harness.run.releases import RunReleases
 
 CONFIG = "singleturn_synthetic"
 

@@ -32,7 +32,7 @@ from avemo_harness.report.html.turns import (
 )
 from avemo_harness.report.scored_run import ScoredRun, read_scored_run
 from avemo_harness.run.config import RunRecord
-from avemo_harness.run.prepare import RunReleases
+from avemo_harness.run.releases import RunReleases
 from avemo_harness.text import publishable
 
 _MEDIA = {"none": "'none'", "inside": "data:", "beside": "'self' file:"}

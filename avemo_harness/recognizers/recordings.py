@@ -30,6 +30,11 @@ _probed: LruCache[str, media.MediaInfo] = LruCache(2**16, lambda info: 1)
 """Headers of clips, which several tasks and recognisers ask for."""
 
 
+def clip_info(clip: Clip) -> media.MediaInfo:
+    """What the header of a clip says, read once (MediaError: it cannot be read)."""
+    return _probed.get(clip.sha256, lambda: media.probe(clip.read()))
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """The two streams of a recording; one file may hold both.
@@ -50,7 +55,7 @@ class Recording:
         Raises:
             MediaError: the clip cannot be read.
         """
-        info = _probed.get(clip.sha256, lambda: media.probe(clip.read()))
+        info = clip_info(clip)
         return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
 
     @property

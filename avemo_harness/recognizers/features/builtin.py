@@ -54,11 +54,10 @@ def clip_features(source: Source) -> ClipFeatures:
     Raises:
         MediaError: the clip cannot be read.
     """
-    sound = None
-    if media.probe(source).sound is not None:
+    sound, info = None, media.probe(source)
+    if info.sound is not None:
         sound = sound_features(media.decode_sound(source, rate=RATE))
-    pixels = decode_face(source)
-    return ClipFeatures(sound, None if pixels is None else face_features(pixels))
+    return ClipFeatures(sound, None if info.video is None else face_features(decode_face(source, info.video)))
 
 
 def recording_features(recording: Recording, modality: Modality) -> ClipFeatures:

@@ -11,6 +11,7 @@ from avemo_harness.lru_cache import LruCache
 from avemo_harness.media.types import Source
 from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_clip, grey_squares
 from avemo_harness.recognizers.features.sound import RATE, SoundFeatures, sound_features
+from avemo_harness.recognizers.recordings import clip_info
 
 FACE_FRAMES_PER_SECOND = 5.0
 
@@ -47,11 +48,8 @@ def described_face(clip: Clip) -> FaceFeatures | None:
     return None if stream is None else _faces.get(stream, lambda: describe_clip(_remembered_squares(stream, clip)))
 
 
-def decode_face(source: Source) -> NDArray[np.uint8] | None:
-    """Frames of a video, scaled down to about twice the side of a normalised face; None where there is no video."""
-    info = media.probe(source).video
-    if info is None:
-        return None
+def decode_face(source: Source, info: media.VideoInfo) -> NDArray[np.uint8]:
+    """Frames of a video, scaled down to about twice the side of a normalised face (MediaError: it cannot be read)."""
     scale = min(1.0, 2 * SIDE / min(info.width, info.height))
     size = (round(info.width * scale), round(info.height * scale))
     return media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels
@@ -67,8 +65,8 @@ def _decode_sound(clip: Clip) -> media.Samples:
 
 def _remembered_squares(stream: str, clip: Clip) -> NDArray[np.float32]:
     def decode() -> NDArray[np.float32]:
-        pixels = decode_face(clip.read())
-        assert pixels is not None  # its packets have been read
-        return grey_squares(pixels)
+        info = clip_info(clip).video
+        assert info is not None  # its packets have been read
+        return grey_squares(decode_face(clip.read(), info))
 
     return _squares.get(stream, decode)

@@ -27,7 +27,7 @@ BEGINNINGS = {
     "the questions": ("the demo release is in",),
     "judging the replies": ("judging ",),
 }
-"""The lines on standard error with which a phase begins; scoring begins with nothing, the report behind the table."""
+"""The lines with which a phase begins; that of the report begins with the table, and judging ends with scoring."""
 
 
 @dataclass
@@ -43,12 +43,13 @@ class Measured:
     @property
     def phases(self) -> dict[str, float]:
         """Seconds on the clock by phase, in order."""
-        begun = {"starting": 0.0}
+        made = any(line.startswith(BEGINNINGS["the clips"]) for _, line in self.lines)
+        begun = {"starting" if made else "starting, the questions": 0.0}
         for name, beginnings in BEGINNINGS.items():
             found = [at for at, line in self.lines if line.startswith(beginnings)]
             if found:
                 begun[name] = found[0]
-        if table := [at for at, line in self.lines if line.startswith("demo ")]:
+        if table := [at for at, line in self.lines if line.startswith("baseline ")]:
             begun["writing the report"] = table[0]
         ends = [*list(begun.values())[1:], self.wall_s]
         return {name: end - start for (name, start), end in zip(begun.items(), ends, strict=True)}

@@ -102,26 +102,27 @@ class _FaceCanvas:
     """Draws in face coordinates, wherever the head is; `turn` is the matrix by which points are tilted."""
 
     target: ImageDraw
-    middle: tuple[float, float]
+    middle: Floats
     scale: float
     turn: Floats
 
     @classmethod
     def tilted(cls, target: ImageDraw, middle: tuple[float, float], scale: float, tilt: float) -> _FaceCanvas:
         cosine, sine = np.cos(tilt), np.sin(tilt)
-        return cls(target, middle, scale, np.array([[cosine, sine], [-sine, cosine]]))
+        return cls(target, np.array(middle), scale, np.array([[cosine, sine], [-sine, cosine]]))
 
     def area(self, points: Floats, colour: Colour) -> None:
         self.target.polygon(self._pixels(points), fill=colour)
 
     def oval(self, x: float, y: float, half_width: float, half_height: float, colour: Colour) -> None:
-        self.area(_CIRCLE * (half_width, half_height) + (x, y), colour)
+        self.area(_CIRCLE * np.array((half_width, half_height)) + np.array((x, y)), colour)
 
     def line(self, points: Floats, width: float, colour: Colour) -> None:
         self.target.line(self._pixels(points), fill=colour, width=max(1, round(width * self.scale)))
 
     def _pixels(self, points: Floats) -> list[float]:
-        return list((points @ self.turn * self.scale + self.middle).ravel().tolist())
+        pixels: list[float] = (points @ self.turn * self.scale + self.middle).ravel().tolist()
+        return pixels
 
 
 def draw_portrait(speaker: Speaker, expression: Expression, scene: CameraSetup, side: int) -> NDArray[np.uint8]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.yaml_file import read_yaml
 from avemo_harness.errors import TaskError
@@ -49,7 +49,7 @@ class _Index:
 
     def add(self, file: Path, package: str | None = None) -> None:
         """Take in what a YAML defines (TaskError: nothing, or a name that is taken)."""
-        values = read_yaml(file).values
+        values = _values_of(file, file.stat().st_mtime_ns if file.exists() else 0)
         is_group = "columns" in values or ("group" in values and "task" not in values)
         name = values.get("group" if is_group else "task")
         if not isinstance(name, str):
@@ -181,6 +181,13 @@ class TaskLibrary:
 
         entry = self._own.groups.get(name) or self._added.groups.get(name)
         return load_group_file(entry.file, self.scorers) if entry else None
+
+
+@lru_cache(maxsize=1024)
+def _values_of(file: Path, changed_ns: int) -> Mapping[str, Any]:
+    """What a YAML holds, read once for every library of the process while it stays as it is."""
+    del changed_ns
+    return read_yaml(file).values
 
 
 def _table_order(entry: Entry) -> int:

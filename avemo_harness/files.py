@@ -125,6 +125,22 @@ def write_atomically(path: Path, content: str | bytes, mode: int | None = None) 
             os.replace(part.name, path)
 
 
+def write_to_cache(path: Path, data: bytes) -> None:
+    """Write a file whole without waiting for the disk: after a crash of the machine it may be cut or empty.
+
+    It is for what can be made again, and whose reader sees by its content that it is whole.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    with storage_errors(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part_of(path) as part:
+            part.write(data)
+            part.flush()
+            os.replace(part.name, path)
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Make a folder whole or not at all: the block fills a hidden one beside it, which then takes its name.

@@ -8,18 +8,35 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.errors import UsageError, first_line, message_of
 from avemo_harness.files import cache_dir, sha256_of, write_atomically
 from avemo_harness.text import Notify
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+def processors() -> int:
+    """The processors that this process may run on, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class _Limit:
+    """How many threads are inside a limit, and what ends it."""
+
+    inside: int = 0
+    restore: Callable[[], object] = lambda: None
 
 
 @contextmanager
@@ -120,17 +137,56 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+_limits_lock = threading.Lock()
+_torch_limit = _Limit()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one CPU thread: fastest for small networks, and the same result on any number of processors."""
+    """Compute on one CPU thread: fastest for small networks, and the same result on any number of processors.
+
+    Several threads may do so side by side: the last one that leaves gives the usual number back for all.
+    """
     import torch
 
-    threads = torch.get_num_threads()
+    with _limits_lock:
+        if not _torch_limit.inside:
+            usual = torch.get_num_threads()
+            _torch_limit.restore = lambda: torch.set_num_threads(usual)
+        _torch_limit.inside += 1
+        restore = _torch_limit.restore
+    # Of this thread: its first look at the number takes over the one of whichever thread set it last.
+    torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _limits_lock:
+            _torch_limit.inside -= 1
+        restore()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Compute NumPy's products of matrices on one thread, in all of this process: small ones take twice as long on two.
+
+    Products in several threads side by side go into one such block around them, since the library is one for all.
+    """
+    with _blas_of_numpy().limit(limits=1):
+        yield
+
+
+@cache
+def _blas_of_numpy() -> ThreadpoolController:
+    import numpy
+    from threadpoolctl import ThreadpoolController
+
+    found = ThreadpoolController()
+    libraries = [str(library["filepath"]) for library in found.info() if library["user_api"] == "blas"]
+    # Not that of PyTorch, whose products are large.
+    parents = (Path(numpy.__file__).parents[1] / name for name in ("numpy", "numpy.libs"))
+    own = {str(path.resolve()) for path in parents}
+    return found.select(filepath=[path for path in libraries if str(Path(path).resolve().parent) in own])
 
 
 DType = Literal["float32", "bfloat16", "float16"]

@@ -176,3 +176,14 @@ def load_class(name: str) -> Any:
 def check_model(name: str) -> None:
     """Refuse a name that no model has, and a model that does not run on what is installed (ModelError)."""
     check_requires(name, requires_of(load_class(name)))
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse what `load_model` refuses before it makes a model, but for arguments of an installed package's.
+
+    Raises:
+        ModelError: no such model, one that does not run on what is installed, or an argument that it does not take.
+    """
+    check_model(name)
+    if REGISTRY.plugin(name) is None:
+        typed_arguments(name, load_class(name).Arguments, arguments, ModelError)

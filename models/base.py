@@ -62,6 +62,8 @@ class ModelSetup:
             ``auto``, the demo's for ``demo``, or those of a path.
         say: takes a sentence for the user before something slow.
         device: where a neural model should run, such as ``cpu`` or ``cuda:0``; None lets it choose.
+        demo_digest: gives the digest of the plan of the built-in demo's train part where `training` would give that and
+            nothing else; it makes nothing, so that a model that comes trained on it need not wait for it.
         outputs: the kinds of answers that the run will ask for, so that a model can leave the rest of itself unloaded.
     """
 
@@ -69,6 +71,7 @@ class ModelSetup:
     training: Callable[[str], tuple[Release, ...]] = _no_training
     say: Callable[[str], None] = lambda sentence: None
     device: str | None = None
+    demo_digest: Callable[[str], str | None] = lambda which: None
     outputs: frozenset[Output] = frozenset(get_args(Output))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -42,6 +41,8 @@ from avemo_harness.recognizers.judging import (
     trained_folder,
 )
 from avemo_harness.recognizers.recordings import Recording
+from avemo_harness.recognizers.trained import find_trained, trained_on
+from avemo_harness.torch_setup import one_blas_thread, processors
 
 Rule = Literal["mirror", "balance", "neutral"]
 Result = TypeVar("Result")
@@ -133,10 +134,13 @@ class Baseline:
         self._recognizer_name, self._rule = arguments.recognizer, arguments.reply
         folder = trained_folder(arguments.recognizer, RECOGNIZERS)
         if folder is None:
-            self._trained = None
             self._features, self._recognizer_identity = FORMAT, identify_recognizer(arguments.recognizer)
-            self._training = setup.training(arguments.train)
-            self._trained_on = " ".join(release.fingerprint for release in self._training)
+            self._trained = self._trained_on_demo(arguments)
+            if self._trained is None:
+                self._training = setup.training(arguments.train)
+                self._trained_on = " ".join(release.fingerprint for release in self._training)
+            else:
+                self._trained_on = trained_on()
         else:
             if arguments.train != "auto":
                 raise UsageError(f"baseline: {folder} is trained already; leave train out, or name a recogniser")
@@ -161,13 +165,22 @@ class Baseline:
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         labelled = [request for request in requests if not isinstance(request.output, SpokenOutput)]
+        spoken = [request for request in requests if isinstance(request.output, SpokenOutput)]
         scores = iter(self._log_probabilities([self._asked_clip(request) for request in labelled]))
+        replies = iter(self._replies([self._asked_clip(request) for request in spoken]))
         return [
-            self._reply(self._asked_clip(request))
-            if isinstance(request.output, SpokenOutput)
-            else self._label(request, next(scores))
+            next(replies) if isinstance(request.output, SpokenOutput) else self._label(request, next(scores))
             for request in requests
         ]
+
+    def _trained_on_demo(self, arguments: Arguments) -> Recognizer | None:
+        """The recogniser that comes trained; None where this one is to be another one, or learns from other data."""
+        digest = self._setup.demo_digest(arguments.train)
+        if digest is None:
+            return None
+        recipe = trained_recipe(digest, arguments.recognizer, arguments.seed)
+        path = find_trained("baseline.safetensors", recipe)
+        return None if path is None else RecordingRecognizer(FusionRecognizer.load(path))
 
     @cached_property
     def _taught(self) -> frozenset[str]:
@@ -202,6 +215,12 @@ class Baseline:
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
 
+    def _replies(self, clips: Sequence[Clip]) -> list[Response]:
+        if not clips:
+            return []
+        _ = self._listener  # (which may be trained first, before threads ask for it)
+        return _in_parallel(self._reply, clips)
+
     def _reply(self, clip: Clip) -> Response:
         streams = Recording.of(clip)
         speaker = mean_affect(self._listener.trajectory(streams, streams.views[0]))
@@ -213,9 +232,16 @@ class Baseline:
 
     @cached_property
     def _listener(self) -> TrajectoryJudge:
-        """The judge of the speaker's valence and arousal, trained on the demo where it is not in the cache yet."""
+        """The judge of the speaker's valence and arousal."""
         return open_judge(
-            EMBEDDED, JudgeSetup(lambda: self._setup.training("demo")[0], files.cache_dir(), self._say, "cpu")
+            EMBEDDED,
+            JudgeSetup(
+                lambda: self._setup.training("demo")[0],
+                files.cache_dir(),
+                self._say,
+                "cpu",
+                lambda: self._setup.demo_digest("demo"),
+            ),
         )
 
     @cached_property
@@ -233,17 +259,11 @@ class Baseline:
         return RecordingRecognizer(load_recognizer(self._recognizer_name).load(path))
 
     def _train(self) -> FeatureRecognizer:
-        examples = list(_labelled_clips(self._training))
+        examples = list(labelled_clips(self._training))
         if not examples:
             raise ModelError("baseline: the train part holds no labelled user turn with a clip")
         self._say(f"training the baseline on {len(examples)} clips of {self._training[0].source}")
-        features = _in_parallel(lambda clip: clip_features(clip.read()), [clip for clip, _, _ in examples])
-        labels = [label for _, label, _ in examples]
-        speakers = [speaker for _, _, speaker in examples]
-        faces = _whose_faces([clip for clip, _, _ in examples], speakers)
-        recognizer = load_recognizer(self._recognizer_name).fit(
-            features, labels, speakers, faces=faces, seed=self._seed
-        )
+        recognizer = train_recognizer(self._recognizer_name, examples, self._seed)
         if isinstance(recognizer, FusionRecognizer):
             self._say_what_is_left_out(recognizer)
         return recognizer
@@ -257,8 +277,8 @@ class Baseline:
 
 
 def _in_parallel(describe: Callable[[Clip], Result], clips: Sequence[Clip]) -> list[Result]:
-    """Apply a function to each clip, in order; decoding runs on several processors at once."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    """Apply a function to each clip, in order, on several processors at once."""
+    with one_blas_thread(), ThreadPoolExecutor(processors()) as pool:
         return list(pool.map(describe, clips))
 
 
@@ -275,8 +295,28 @@ def _whose_faces(clips: Sequence[Clip], speakers: Sequence[str]) -> list[str]:
     return [owners.get(speaker, speaker) for speaker in speakers]
 
 
-def _labelled_clips(releases: Sequence[Release]) -> Iterator[tuple[Clip, str, str]]:
-    """Clip, emotion and speaker of every labelled user turn."""
+LabelledClip = tuple[Clip, str, str]
+"""Clip, emotion and speaker of a turn."""
+
+
+def train_recognizer(name: str, examples: Sequence[LabelledClip], seed: int) -> FeatureRecognizer:
+    """Train the recogniser of that name on labelled clips."""
+    clips, labels, speakers = map(list, zip(*examples, strict=True))
+    features = _in_parallel(lambda clip: clip_features(clip.read()), clips)
+    return load_recognizer(name).fit(features, labels, speakers, faces=_whose_faces(clips, speakers), seed=seed)
+
+
+def trained_recipe(demo: str, recognizer: str, seed: int) -> dict[str, Any]:
+    """Everything that decides a recogniser that learned from the demo but for the versions of libraries.
+
+    Args:
+        demo: digest of the plan of its train part.
+    """
+    return {"demo": demo, "features": FORMAT, "recognizer": recognizer, "seed": seed}
+
+
+def labelled_clips(releases: Sequence[Release]) -> Iterator[LabelledClip]:
+    """Every labelled user turn."""
     for release in releases:
         for dialogue in release.dialogues:
             for turn in dialogue.turns:

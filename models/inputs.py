@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +15,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
+from avemo_harness.lru_cache import LruCache
 
 _SPECIAL_TOKEN = re.compile(r"<(?=[|/A-Za-z])")
 
@@ -36,14 +33,6 @@ SOUND_RATE = 16_000
 FRAME_BYTES, SOUND_BYTES = 2**31, 2**28
 
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True)
-class StreamDigests:
-    """The content of a clip's video and of its sound; None where the clip has no such stream."""
-
-    video: str | None
-    sound: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +99,7 @@ class ClipDecoder:
 
     def __init__(self, fps: float) -> None:
         self.fps = fps
-        self._streams: LruCache[str, StreamDigests] = LruCache(100_000, lambda streams: 1)
+        self._streams: LruCache[str, media.StreamDigests] = LruCache(100_000, lambda streams: 1)
         self._frames: LruCache[str, NDArray[np.uint8]] = LruCache(FRAME_BYTES, lambda array: array.nbytes)
         self._sounds: LruCache[str, NDArray[np.float32]] = LruCache(SOUND_BYTES, lambda array: array.nbytes)
 
@@ -127,13 +116,13 @@ class ClipDecoder:
             if streams.sound is not None and not known(streams.sound):
                 self.sound(clip)
 
-    def streams(self, clip: Clip) -> StreamDigests:
+    def streams(self, clip: Clip) -> media.StreamDigests:
         """Digests of the streams that a clip has. Nothing is decoded.
 
         Raises:
             MediaError: the clip is missing or damaged.
         """
-        return self._streams.get(clip.sha256, lambda: _with_clip_name(clip, _streams_of))
+        return self._streams.get(clip.sha256, lambda: _with_clip_name(clip, media.stream_digests))
 
     def frames(self, clip: Clip) -> NDArray[np.uint8] | None:
         """Frames of a clip as in `DecodedClip`; MediaError where it is missing or damaged."""
@@ -162,81 +151,11 @@ class ClipDecoder:
         return TimedClip(self.look(clip), media.probe(clip.read()).duration_s)
 
 
-Key = TypeVar("Key", bound=Hashable)
-
-
-class LruCache(Generic[Key, Value]):
-    """Single-flight LRU cache, safe to use from several threads: a value that many ask for is made once.
-
-    Args:
-        room: sum of the sizes of all values.
-        size_of: size of one value, in the unit of `room`.
-    """
-
-    def __init__(self, room: int, size_of: Callable[[Value], int]) -> None:
-        self.room, self._size_of = room, size_of
-        self._values: OrderedDict[Key, Future[Value]] = OrderedDict()
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """The value of a key, made now if it is not there. What `make` raises is raised, and nothing is kept."""
-        with self._lock:
-            future = self._values.get(key)
-            ours = future is None
-            if future is None:
-                future = self._values[key] = Future()
-            else:
-                self._values.move_to_end(key)
-        if ours:
-            try:
-                value = make()
-            except BaseException as error:
-                with self._lock:
-                    self._values.pop(key, None)
-                future.set_exception(error)
-                raise
-            future.set_result(value)
-            self._make_room(self._size_of(value))
-        return future.result()
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._values
-
-    def clear(self) -> None:
-        """Forget every value."""
-        with self._lock:
-            self._values = OrderedDict((key, made) for key, made in self._values.items() if not made.done())
-            self._used = 0
-
-    def _make_room(self, size: int) -> None:
-        with self._lock:
-            self._used += size
-            for key in list(self._values)[:-1]:
-                if self._used <= self.room:
-                    break
-                if self._values[key].done():
-                    self._used -= self._size_of(self._values.pop(key).result())
-
-
 def _with_clip_name(clip: Clip, make: Callable[[bytes], Value]) -> Value:
     try:
         return make(clip.read())
     except MediaError as error:
         raise error if clip.name in str(error) else MediaError(f"{clip.name}: {error}") from error
-
-
-def _streams_of(data: bytes) -> StreamDigests:
-    info, packets = media.probe(data), media.packet_digests(data)
-    # The header's facts tell apart streams of equal packets that are played at another speed.
-    return StreamDigests(
-        video=_content(info.video, packets.video) if info.video else None,
-        sound=_content(info.sound, packets.sound) if info.sound else None,
-    )
-
-
-def _content(facts: object, packets: tuple[str, ...]) -> str:
-    return hashlib.sha256(f"{facts} {' '.join(packets)}".encode()).hexdigest()
 
 
 def _even_frames(data: bytes, fps: float) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Speech, Text
 from avemo_harness.benchmark.task import LabelOutput, SpokenOutput
 from avemo_harness.errors import GenerationError, SampleError, describe
+from avemo_harness.lru_cache import LruCache
 from avemo_harness.models import installed_version
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
 from avemo_harness.models.decoding import (
@@ -25,7 +26,7 @@ from avemo_harness.models.decoding import (
     flags_of,
     label_logprobs,
 )
-from avemo_harness.models.inputs import ClipDecoder, LruCache
+from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.weights import Attention, Checkpoint, Placement, resolve
 
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, ModelError
-from avemo_harness.models.inputs import ClipDecoder, LruCache, StreamDigests
+from avemo_harness.lru_cache import LruCache
+from avemo_harness.media import StreamDigests
+from avemo_harness.models.inputs import ClipDecoder
 
 if TYPE_CHECKING:
     from torch import Tensor

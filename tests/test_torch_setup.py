@@ -7,16 +7,37 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from support.processes import is_alive
+from support.questions import ask, clip
 from support.tiny_extractors import speech_encoder
 from support.waiting import ASLEEP_S, wait_until
+from threadpoolctl import ThreadpoolController
 
+from avemo_harness.data.synthesis.demo import training_digest
 from avemo_harness.errors import UsageError
-from avemo_harness.recognizers.features import make_extractor
-from avemo_harness.torch_setup import find_weights, import_transformers, load_model, own_device, worker_pool
+from avemo_harness.models.base import ModelSetup
+from avemo_harness.models.baseline import Baseline
+from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
+from avemo_harness.recognizers.features import make_extractor, sound
+from avemo_harness.recognizers.trained import FOLDER
+from avemo_harness.torch_setup import (
+    find_weights,
+    import_transformers,
+    load_model,
+    one_blas_thread,
+    one_thread,
+    own_device,
+    worker_pool,
+)
 
 
 def test_each_launched_process_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,3 +151,75 @@ def test_workers_end_when_their_parent_is_killed_also_in_the_middle_of_something
     parent.wait()
     parent.stdout.close()
     wait_until(lambda: not any(map(is_alive, workers)), "workers end with their parent")
+
+
+@pytest.fixture
+def two_threads() -> Iterator[ThreadpoolController]:
+    """Two threads for every product, as on two processors, whatever this machine has."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    found = ThreadpoolController()
+    with found.limit(limits=2):
+        yield found
+    torch.set_num_threads(usual)
+
+
+def blas_threads(found: ThreadpoolController) -> set[int]:
+    libraries = [library for library in found.info() if library["user_api"] == "blas"]
+    return {library["num_threads"] for library in libraries if "numpy" in str(library["filepath"])}
+
+
+def test_small_products_are_computed_in_one_thread_and_then_in_as_many_as_before(
+    two_threads: ThreadpoolController,
+) -> None:
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    with one_blas_thread():
+        assert blas_threads(two_threads) == {1}
+    assert blas_threads(two_threads) == {2}
+
+
+def test_threads_that_compute_side_by_side_leave_the_number_as_it_was(two_threads: ThreadpoolController) -> None:
+    both_inside, first_left = threading.Barrier(2), threading.Event()
+
+    def first() -> None:
+        with one_thread():
+            both_inside.wait()
+        first_left.set()
+
+    def second() -> int:
+        with one_thread():
+            both_inside.wait()
+            assert first_left.wait(10)
+            return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(first)
+        assert pool.submit(second).result() == 1
+    assert torch.get_num_threads() == 2
+
+
+def test_the_embedded_judge_takes_one_thread(two_threads: ThreadpoolController, tmp_path: Path) -> None:
+    judge = load_trajectory_recognizer(FOLDER / "judge", tmp_path, "cpu")
+    seen: list[int] = []
+    judge._network.register_forward_pre_hook(lambda *given: seen.append(torch.get_num_threads()))
+    judge.predict(np.zeros((3, judge.features.width), np.float32), "both")
+    assert seen == [1]
+
+
+def test_the_baseline_describes_clips_in_one_thread_each(
+    two_threads: ThreadpoolController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[int]] = []
+    plain = sound.decibels
+
+    def watched(power: Any) -> Any:
+        seen.append(blas_threads(two_threads))
+        return plain(power)
+
+    monkeypatch.setattr(sound, "decibels", watched)
+    model = Baseline(Baseline.Arguments(), ModelSetup(demo_digest=lambda which: training_digest()))
+    model.generate([ask(clip(1.0, seed=91)), ask(clip(1.0, seed=92))])
+    assert len(seen) >= 2
+    assert all(threads == {1} for threads in seen)

@@ -17,7 +17,7 @@ from avemo_harness.benchmark.release import Clip, Stream
 from avemo_harness.benchmark.release_loader import streams_of
 from avemo_harness.benchmark.task import ConditionName, NoiseName
 from avemo_harness.errors import MediaError
-from avemo_harness.files import mark_as_used, prune_files, write_atomically
+from avemo_harness.files import mark_as_used, prune_files, write_to_cache
 
 RECIPE_VERSION = 2
 """Raised whenever a condition is made differently."""
@@ -130,7 +130,7 @@ class ConditionCache:
             data = _named(make, name)
             digest = hashlib.sha256(data).hexdigest()
             self._keep(digest, data)
-            write_atomically(known, digest)
+            write_to_cache(known, digest.encode())
         return Clip(sha256=digest, name=name, fetch=partial(self._read, digest, make, name))
 
     def _read(self, digest: str, make: Callable[[], bytes], name: str) -> bytes:
@@ -149,7 +149,7 @@ class ConditionCache:
         return self.folder / "clips" / digest[:2] / f"{digest}.mp4"
 
     def _keep(self, digest: str, data: bytes) -> None:
-        write_atomically(self._path(digest), data)
+        write_to_cache(self._path(digest), data)
 
     def prune(self) -> int:
         """Delete the clips used longest ago until the folder is within bounds; returns how many went."""

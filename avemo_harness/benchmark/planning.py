@@ -292,19 +292,29 @@ def with_labels_of(task: TaskSpec, release: Release) -> Release:
 
     Turns whose label the task leaves out, or does not know, have none.
     """
-    assert isinstance(task.output, LabelOutput)
-    labels = {label: label for label in task.output.labels} | task.label_map
-    emotions = {turn.emotion for dialogue in release.dialogues for turn in dialogue.turns} - {None}
-    if all(labels.get(emotion or "") == emotion for emotion in emotions):
+    labels = _labels_by_emotion(task)
+    emotions = {turn.emotion for dialogue in release.dialogues for turn in dialogue.turns if turn.emotion is not None}
+    if keeps_labels(task, emotions):
         return release
     dialogues = tuple(
         replace(dialogue, turns=tuple(replace(turn, emotion=labels.get(turn.emotion or "")) for turn in dialogue.turns))
         for dialogue in release.dialogues
     )
     # By the words alone: a digest of the rows would read every recording of a streamed release.
-    words = sorted((emotion, labels.get(emotion)) for emotion in emotions if emotion is not None)
+    words = sorted((emotion, labels.get(emotion)) for emotion in emotions)
     digest = hashlib.sha256(f"{release.fingerprint} {words}".encode()).hexdigest()
     return replace(release, dialogues=dialogues, pairs=(), fingerprint=digest)
+
+
+def keeps_labels(task: TaskSpec, emotions: Iterable[str]) -> bool:
+    """True where each of these emotions is the task's label of that name."""
+    labels = _labels_by_emotion(task)
+    return all(labels.get(emotion) == emotion for emotion in emotions)
+
+
+def _labels_by_emotion(task: TaskSpec) -> dict[str, str | None]:
+    assert isinstance(task.output, LabelOutput)
+    return {label: label for label in task.output.labels} | task.label_map
 
 
 def choice_orders(

@@ -24,6 +24,7 @@ from avemo_harness.benchmark.release import (
     pair_row,
 )
 from avemo_harness.benchmark.release_loader import known_streams
+from avemo_harness.files import write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -168,4 +169,5 @@ def _write_readme(folder: Path) -> None:
         for split in sorted({path.name.split("-")[0] for path in (folder / config).glob("*.parquet")}):
             lines += [f"  - split: {split}", f"    path: {config}/{split}-*.parquet"]
     text = "\n".join(["---", *lines, ""]) + keys + "---\n" + kept["text"]
-    readme.write_text(text, encoding="utf-8")
+    # Others may be reading the release while a split is added to it.
+    write_atomically(readme, text)

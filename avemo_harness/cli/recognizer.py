@@ -206,16 +206,21 @@ def evaluate_trajectories(args: argparse.Namespace, options: LearningOptions, co
 
 
 def _open_judge(name: str) -> TrajectoryJudge:
-    """The judge of that name or folder; the embedded one is trained on the demo where it is not there yet."""
+    """The judge of that name or folder; the embedded one comes trained on the demo."""
     from avemo_harness.benchmark.release_loader import load_release
     from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 
     def demo_training() -> Release:
         from avemo_harness.data.synthesis.demo import demo_release
 
-        return load_release(str(demo_release(cache_dir(), say)), "demo", "train")
+        return load_release(str(demo_release(cache_dir(), say, ["train"])), "demo", "train")
 
-    return open_judge(name, JudgeSetup(demo_training, cache_dir(), say))
+    def demo_digest() -> str:
+        from avemo_harness.data.synthesis.demo import training_digest
+
+        return training_digest()
+
+    return open_judge(name, JudgeSetup(demo_training, cache_dir(), say, demo_digest=demo_digest))
 
 
 RECOGNIZER_HELP = """Train, evaluate or apply a recogniser of emotion: the judge of spoken replies.

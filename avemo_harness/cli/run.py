@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from avemo_harness.benchmark.request import ItemKey, StoredResponse
     from avemo_harness.models.base import BatchSize
+    from avemo_harness.run.config import RunConfig
     from avemo_harness.run.prepare import MakeModel, PreparedRun
 
 PLAIN_LINE_INTERVAL_S = 10.0
@@ -152,6 +153,7 @@ def execute_run(args: argparse.Namespace) -> int:
     batch_size = _batch_size(args)
     on_cluster = _on_cluster(args, batch_size)
     config = _config(args)
+    _refuse_cheaply(config, args.recognizer)
     from avemo_harness.models import load_model
     from avemo_harness.models.base import Closeable
     from avemo_harness.report.html.page import write_report
@@ -222,6 +224,27 @@ def _on_cluster(args: argparse.Namespace, batch_size: BatchSize) -> MakeModel | 
     return partial(RayPool, options=options, batch_size=batch_size)
 
 
+def _refuse_cheaply(config: RunConfig, judge: str | None) -> None:
+    """Refuse names of tasks, a model or a judge that nothing has, and arguments, before a run's packages are imported.
+
+    Raises:
+        UsageError: of the kind and with the message that preparing the run would end with.
+    """
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.models import REGISTRY, check_arguments
+    from avemo_harness.scorers import METRICS
+
+    library = TaskLibrary(METRICS, [Path(folder) for folder in config.include_path])
+    for name in config.tasks:
+        library.files_of(name)
+    REGISTRY.check(config.model)
+    if judge is not None:
+        from avemo_harness.recognizers.judging import check_judge
+
+        check_judge(judge)
+    check_arguments(config.model, config.model_args)
+
+
 def _batch_size(args: argparse.Namespace) -> BatchSize:
     """Requests given to the model at once, or of a model behind a server, requests under way at once."""
     given = {name: getattr(args, name) for name in ("batch_size", "num_concurrent") if getattr(args, name) is not None}
@@ -237,7 +260,7 @@ def _batch_size(args: argparse.Namespace) -> BatchSize:
     return None
 
 
-def _config(args: argparse.Namespace) -> Any:
+def _config(args: argparse.Namespace) -> RunConfig:
     """The run's config: the file's values, overridden by flags."""
     from avemo_harness.run.config import RunConfig, refuse_arguments_of_file
 

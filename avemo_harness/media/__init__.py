@@ -15,6 +15,7 @@ from avemo_harness.media.remux import (
     packet_digests,
     remove_sound,
     replace_sound,
+    stream_digests,
 )
 from avemo_harness.media.sound_bytes import READABLE_SOUND, begins_sound_file, read_sound, sound_container
 from avemo_harness.media.stretch import stretch_frames, stretch_sound
@@ -30,6 +31,7 @@ from avemo_harness.media.types import (
     Samples,
     SoundInfo,
     Source,
+    StreamDigests,
     VideoInfo,
 )
 from avemo_harness.media.wave import (
@@ -59,6 +61,7 @@ __all__ = [
     "Samples",
     "SoundInfo",
     "Source",
+    "StreamDigests",
     "VideoInfo",
     "active_level",
     "begins_sound_file",
@@ -87,6 +90,7 @@ __all__ = [
     "replace_sound",
     "resample",
     "sound_container",
+    "stream_digests",
     "stretch_frames",
     "stretch_sound",
     "with_known_sizes",

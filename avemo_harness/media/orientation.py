@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +25,25 @@ def upright_pixels(frame: VideoFrame, quarter_turns: int, size: tuple[int, int] 
     """
     stored = size if size is None or quarter_turns % 2 == 0 else (size[1], size[0])
     width, height = stored or (frame.width, frame.height)
-    pixels = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8)
+    scaled = frame.to_ndarray(format="rgb24", width=width, height=height, **_one_thread())
+    pixels = np.asarray(scaled, dtype=np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+
+
+@cache
+def _one_thread() -> Mapping[str, Any]:
+    """The arguments by which PyAV scales in one thread, to the same pixels.
+
+    Else it starts as many as there are processors for every single frame, which takes five times as long.
+    """
+    from av import VideoFrame
+
+    arguments: Mapping[str, Any] = {"threads": 1}
+    try:
+        VideoFrame(2, 2, "rgb24").reformat(format="gray", **arguments)
+    except TypeError:  # older ones have no such argument, and no threads
+        return {}
+    return arguments
 
 
 def upright_frame(frame: VideoFrame, quarter_turns: int) -> VideoFrame:

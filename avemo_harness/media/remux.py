@@ -15,7 +15,7 @@ from avemo_harness.media.clock import last_frame_end, shown_durations
 from avemo_harness.media.mp4_writer import Mp4Writer
 from avemo_harness.media.orientation import upright_frame
 from avemo_harness.media.reader import OpenMedia, demux_packets, media_errors, open_media, read_packets
-from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source
+from avemo_harness.media.types import DEFAULT_LIMITS, PacketDigests, Source, StreamDigests
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -143,6 +143,25 @@ def packet_digests(source: Source) -> PacketDigests:
     with open_media(source, DEFAULT_LIMITS) as media:
         packets = demux_packets(media)
         return PacketDigests(tuple(map(_digest, packets.video)), tuple(map(_digest, packets.sound)))
+
+
+def stream_digests(source: Source) -> StreamDigests:
+    """What the streams of a clip are known by, in whatever container and beside whatever other stream they lie.
+
+    Raises:
+        MediaError: the clip cannot be read, or a packet is damaged.
+    """
+    with open_media(source, DEFAULT_LIMITS) as media:
+        packets, info = demux_packets(media), media.info
+        return StreamDigests(
+            video=_content(info.video, packets.video) if info.video else None,
+            sound=_content(info.sound, packets.sound) if info.sound else None,
+        )
+
+
+def _content(facts: object, packets: Sequence[Packet[Stream]]) -> str:
+    # The header's facts tell apart streams of equal packets that are played at another speed.
+    return hashlib.sha256(f"{facts} {' '.join(map(_digest, packets))}".encode()).hexdigest()
 
 
 def _closed_prefix(

@@ -136,3 +136,11 @@ class PacketDigests:
 
     video: tuple[str, ...]
     sound: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDigests:
+    """The content of a clip's video and of its sound; None where the clip has no such stream."""
+
+    video: str | None
+    sound: str | None

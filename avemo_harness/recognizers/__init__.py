@@ -21,7 +21,7 @@ RECOGNIZER = Kind(
 REGISTRY = Registry(RECOGNIZER, RECOGNIZERS)
 
 EMBEDDED = "embedded"
-"""The judge that is trained on the demo on first use."""
+"""The judge that comes trained on the demo."""
 JUDGES = {
     EMBEDDED: "avemo_harness.recognizers.checkpoint:open_embedded",
     "wav2vec2-dim": "avemo_harness.recognizers.judges.dimensional:DimensionalSpeech",

@@ -1,4 +1,4 @@
-"""Trained recognisers as folders (safetensors, JSON, README); the embedded one, trained on first use."""
+"""Trained recognisers as folders (safetensors, JSON, README); the embedded one, which comes trained."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from avemo_harness.recognizers.heads.trajectory import (
 from avemo_harness.recognizers.heads.trajectory_evaluation import train_on
 from avemo_harness.recognizers.judging import JudgeSetup
 from avemo_harness.recognizers.recordings import Corpus
+from avemo_harness.recognizers.trained import find_trained
 from avemo_harness.torch_setup import own_device
 
 _LIBRARIES = {"emotiefflib", "funasr", "transformers"}
@@ -214,12 +215,15 @@ _EMBEDDED_CARD = 2
 
 
 def open_embedded(setup: JudgeSetup) -> ContinuousRecognizer:
-    """The judge of the built-in demo, trained there on first use: scores by it on other data are not comparable.
+    """The judge of the built-in demo: scores by it on other data are not comparable.
 
-    It is trained by one process for all where it is not in the cache.
-
-    The folder's name tells what decides it: the demo, the settings, the features, the versions of the libraries.
+    It comes trained. Where the demo's plan, the features or the settings are others, it is trained on first use, by one
+    process for all; the folder's name in the cache then tells what decides it, the versions of the libraries too.
     """
+    digest = setup.demo_digest()
+    trained = None if digest is None else find_trained("judge", embedded_recipe(digest))
+    if trained is not None:
+        return load_trajectory_recognizer(trained, setup.cache_dir, setup.device)
     demo = setup.demo()
     folder = setup.cache_dir / f"judge-v{EMBEDDED_VERSION}-{_embedded_digest(demo)}"
     if not folder.exists():
@@ -241,13 +245,22 @@ def train_embedded(demo: Release, folder: Path, setup: JudgeSetup, seed: int = 0
     save_recognizer(trained, EMBEDDED_EXTRACTORS, folder)
 
 
-def _embedded_digest(demo: Release) -> str:
-    decides = {
+def embedded_recipe(demo: str) -> dict[str, Any]:
+    """Everything that decides the judge but for the versions of libraries, JSON-ready.
+
+    Args:
+        demo: digest of what it learns from.
+    """
+    return {
         "card": _EMBEDDED_CARD,
-        "demo": demo.fingerprint,
+        "demo": demo,
         "format": TRAJECTORY_FORMAT,
         "settings": asdict(TrajectorySettings()),
         "extractors": [dict(make_extractor(spec).identity()) for spec in EMBEDDED_EXTRACTORS],
-        "versions": {name: version(name) for name in ("torch", "numpy", "av")},
     }
+
+
+def _embedded_digest(demo: Release) -> str:
+    versions = {name: version(name) for name in ("torch", "numpy", "av")}
+    decides = {**embedded_recipe(demo.fingerprint), "versions": versions}
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:10]

@@ -242,12 +242,14 @@ class JudgeSetup:
         cache_dir: where it may keep what it makes.
         say: takes a sentence for the user before something slow.
         device: where a neural judge should run; None lets it choose.
+        demo_digest: gives the digest of the plan of that train part, and makes nothing; None where it has another plan.
     """
 
     demo: Callable[[], Release]
     cache_dir: Path
     say: Callable[[str], None] = lambda sentence: None
     device: str | None = None
+    demo_digest: Callable[[], str | None] = lambda: None
 
 
 def trained_folder(name: str, built_in: Collection[str]) -> Path | None:

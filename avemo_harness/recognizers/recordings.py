@@ -12,6 +12,7 @@ import numpy as np
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError, ReleaseError, UsageError
+from avemo_harness.lru_cache import LruCache
 from avemo_harness.metrics.trajectory import Trajectory
 from avemo_harness.recognizers.placement import Intensity, Placement
 
@@ -23,6 +24,15 @@ SINGLE_MODALITIES: tuple[SingleModality, ...] = ("audio", "video")
 
 MODALITIES: tuple[Modality, ...] = ("both", "audio", "video")
 MODALITY_NAMES: Mapping[Modality, str] = {"both": "sound and face", "audio": "sound alone", "video": "face alone"}
+
+
+_probed: LruCache[str, media.MediaInfo] = LruCache(2**16, lambda info: 1)
+"""Headers of clips, which several tasks and recognisers ask for."""
+
+
+def clip_info(clip: Clip) -> media.MediaInfo:
+    """What the header of a clip says, read once (MediaError: it cannot be read)."""
+    return _probed.get(clip.sha256, lambda: media.probe(clip.read()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class Recording:
         Raises:
             MediaError: the clip cannot be read.
         """
-        info = media.probe(clip.read())
+        info = clip_info(clip)
         return cls(clip if info.sound else None, clip if info.video else None, info.duration_s)
 
     @property

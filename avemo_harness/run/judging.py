@@ -34,6 +34,7 @@ from avemo_harness.run.json_files import (
 from avemo_harness.run.store import RunStore, read_items
 from avemo_harness.scorers.base import Judge, Judgement, UserView
 from avemo_harness.text import Notify
+from avemo_harness.torch_setup import one_blas_thread
 
 DECIMALS = 4
 """Trajectories are stored rounded, so that results do not depend on the order of floating-point sums."""
@@ -303,7 +304,7 @@ def _user_view(recording: Recording, modalities: Collection[SingleModality]) -> 
 def _judge(judgements: Judgements, reply_judge: _ReplyJudge, replies: Sequence[_Reply], say: Notify) -> None:
     writer = judgements.writer()
     try:
-        with ThreadPoolExecutor(_JUDGED_AT_ONCE) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(_JUDGED_AT_ONCE) as pool:
             for start in range(0, len(replies), _STORED_AT_ONCE):
                 block = replies[start : start + _STORED_AT_ONCE]
                 judged = zip(block, pool.map(reply_judge.judge, block), strict=True)

@@ -1,4 +1,4 @@
-"""Prepare, ask and judge a run, from Python and from the command; load the releases it asks about."""
+"""Prepare, ask and judge a run, from Python and from the command."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 from avemo_harness import files
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.origin import is_builtin
-from avemo_harness.benchmark.planning import Plan, with_labels_of
-from avemo_harness.benchmark.release import DEMO, Release
+from avemo_harness.benchmark.planning import Plan, keeps_labels, with_labels_of
+from avemo_harness.benchmark.release import DEMO, EMOTIONS, Release
 from avemo_harness.benchmark.request_builder import output_of
 from avemo_harness.benchmark.table_loader import FIRST_ROWS
-from avemo_harness.benchmark.task import LabelOutput
+from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import StoreError, TaskError, UsageError
@@ -66,7 +66,9 @@ def judge_replies(
     choice = find_judge(folder, recognizer, releases)
     if choice.name is None:
         return None
-    setup = JudgeSetup(releases.demo_training, files.cache_dir(), releases.say, device)
+    setup = JudgeSetup(
+        releases.demo_training, files.cache_dir(), releases.say, device, lambda: releases.demo_digest("demo", ())
+    )
     judge = open_judge(choice.name, setup)
     by_task = {task.task: releases.load(task) for task in judged_tasks(read_run(folder)) if task.task in choice.tasks}
     return judge_run(folder, choice.name, judge, by_task, releases.say, choose=choose)
@@ -222,6 +224,7 @@ def prepare(
     setup = ModelSetup(
         releases=_in_labels_of(tasks, distinct),
         training=partial(_training, tasks, distinct, releases),
+        demo_digest=partial(_demo_digest, tasks, distinct, releases),
         say=say,
         device=device,
         outputs=frozenset(wanted - {"spoken_response"} if config.skip_speech else wanted),
@@ -262,8 +265,12 @@ def prepare(
 
 def _in_labels_of(tasks: Sequence[Task], releases: tuple[Release, ...]) -> tuple[Release, ...]:
     """Releases in the labels of the first task that asks for some."""
-    spec = next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
+    spec = _first_of_labels(tasks)
     return releases if spec is None else tuple(with_labels_of(spec, release) for release in releases)
+
+
+def _first_of_labels(tasks: Sequence[Task]) -> TaskSpec | None:
+    return next((task.spec for task in tasks if isinstance(task.spec.output, LabelOutput)), None)
 
 
 def _training(
@@ -271,6 +278,12 @@ def _training(
 ) -> tuple[Release, ...]:
     found = releases.training(which, asked)
     return found if which == "demo" else _in_labels_of(tasks, found)
+
+
+def _demo_digest(tasks: Sequence[Task], asked: tuple[Release, ...], releases: RunReleases, which: str) -> str | None:
+    digest = releases.demo_digest(which, asked)
+    spec = None if which == "demo" else _first_of_labels(tasks)
+    return digest if spec is None or keeps_labels(spec, EMOTIONS) else None
 
 
 def _leave_out_unanswered(model: AnswersByItem, tasks: Sequence[Task], plans: dict[str, Plan]) -> dict[str, str]:

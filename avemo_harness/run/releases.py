@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,8 @@ class RunReleases:
     say: Notify
     _loaded: dict[DatasetSpec, Release] = field(default_factory=dict)
     _with_pairs: dict[str, Release] = field(default_factory=dict)
+    _parts: dict[tuple[str, ...], tuple[DatasetSpec, ...]] = field(default_factory=dict)
+    """Parts to learn from, by what a user said of them and the releases that are asked about."""
 
     def source(self, task: TaskSpec) -> SourceRevision:
         """Where a task's release comes from.
@@ -158,16 +160,34 @@ class RunReleases:
 
     def training(self, which: str, asked: Sequence[Release]) -> tuple[Release, ...]:
         """Labelled releases to learn from; see `avemo_harness.models.base.ModelSetup.training`."""
-        if which == "demo":
-            return (self.demo_training(),)
-        if which != "auto":
-            names = dict.fromkeys(release.name for release in asked)
-            return tuple(self._read(_training_part(which, name)) for name in names)
+        return tuple(map(self._read, self._training_parts(which, asked)))
+
+    def demo_digest(self, which: str, asked: Sequence[Release]) -> str | None:
+        """See `avemo_harness.models.base.ModelSetup.demo_digest`; nothing is made."""
+        if [part.path for part in self._training_parts(which, asked)] != [DEMO]:
+            return None
+        from avemo_harness.data.synthesis.demo import training_digest
+
+        return training_digest()
+
+    def _training_parts(self, which: str, asked: Sequence[Release]) -> tuple[DatasetSpec, ...]:
+        key = (which, *(release.fingerprint for release in asked))
+        if key not in self._parts:
+            self._parts[key] = tuple(self._find_training(which, asked))
+        return self._parts[key]
+
+    def _find_training(self, which: str, asked: Sequence[Release]) -> Iterator[DatasetSpec]:
+        if which not in ("auto", "demo"):
+            for name in dict.fromkeys(release.name for release in asked):
+                yield _training_part(which, name)
+            return
         own = [part for release in asked if (part := self._own_training(release)) is not None]
-        if own:
-            return tuple(map(self._read, own))
-        self.say("the release has no train part: training on the built-in demo's")
-        return self.training("demo", asked)
+        if which == "auto" and own:
+            yield from own
+            return
+        if which == "auto":
+            self.say("the release has no train part: the built-in demo's is learned from")
+        yield _training_part(DEMO, "demo")
 
     def _own_training(self, release: Release) -> DatasetSpec | None:
         """The train part of a release or of a table; None where it has none."""
@@ -179,7 +199,9 @@ class RunReleases:
         ]
         if tables:
             return find_training_part(tables[0], release.commit)
-        if has_split(release, self._path(release.source), "train"):
+        if release.source == DEMO:
+            return _training_part(DEMO, release.name)
+        if has_split(release, release.source, "train"):
             return _training_part(release.source, release.name, release.commit)
         return None
 
@@ -187,12 +209,13 @@ class RunReleases:
         """The train part of the demo, which is made where it is not there yet."""
         return self._read(_training_part(DEMO, "demo"))
 
-    def _path(self, source: str) -> str:
+    def _path(self, source: str, split: str) -> str:
         if source != DEMO:
             return source
-        from avemo_harness.data.synthesis.demo import demo_release
+        from avemo_harness.data.synthesis.demo import PARTS, demo_release
 
-        return str(demo_release(files.cache_dir(), self.say))
+        # A split that it does not have is told by whoever reads it.
+        return str(demo_release(files.cache_dir(), self.say, [part for part in PARTS if part == split] or PARTS))
 
     def _read(self, dataset: DatasetSpec, options: ReleaseOptions | None = None) -> Release:
         source = dataset.path or ""
@@ -206,7 +229,9 @@ class RunReleases:
         if dataset.columns is not None:
             release = load_table(dataset, options, self.say)
         else:
-            release = replace(load_release(self._path(source), dataset.name, dataset.split, options), source=source)
+            release = replace(
+                load_release(self._path(source, dataset.split), dataset.name, dataset.split, options), source=source
+            )
         # Probing what is streamed would read every clip; what its columns do not say stays unknown.
         if not self.config.streaming or (release.commit is None and dataset.columns is None):
             release = with_known_streams(release, files.cache_dir() / "streams", self.say)

@@ -78,7 +78,9 @@ class ModelActor:
 
         node, wanted = str(cast("Any", ray.util).get_node_ip_address()), self._wanted
         outputs = frozenset(cast("tuple[Output, ...]", wanted.outputs))
-        setup = ModelSetup(_NoReleases(), _no_training, self._said.append, wanted.device, outputs)
+        setup = ModelSetup(
+            releases=_NoReleases(), training=_no_training, say=self._said.append, device=wanted.device, outputs=outputs
+        )
         try:
             model = self._model = load_model(wanted.name, wanted.arguments, setup)
             identity = dict(model.identity())

@@ -14,11 +14,11 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import MediaError
+from avemo_harness.lru_cache import LruCache
 from avemo_harness.models.inputs import (
     GRID_FPS,
     SOUND_RATE,
     ClipDecoder,
-    LruCache,
     escape_special_tokens,
     seconds_of,
 )

@@ -329,3 +329,16 @@ def test_the_voice_in_its_place_is_told_by_the_same_few_numbers(
     parts: tuple[list[Turn], list[Turn]], tmp_path: Path
 ) -> None:
     assert accuracy_from_sound(parts, ConditionCache(tmp_path).full_av) > CHANCE_BAND[1]
+
+
+@pytest.mark.parametrize("left", [0, 500])
+def test_clips_do_not_wait_for_the_disk_and_one_that_a_crash_has_cut_is_made_again(
+    left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda handle: pytest.fail("nothing that can be made again waits for the disk"))
+    clip = Clip.from_bytes(media.encode_sound(media.decode_sound(make_clip(77).read())))
+    whole = ConditionCache(tmp_path).shown(clip, "video_only").read()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            os.truncate(file, min(left, file.stat().st_size))
+    assert ConditionCache(tmp_path).shown(clip, "video_only").read() == whole

@@ -52,6 +52,31 @@ print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
     assert done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told", "light"),
+    [
+        (["--model", "random", "--tasks", "demoo"], "unknown task or group 'demoo'; nearest: demo", True),
+        (["--model", "rondom", "--tasks", "demo"], "unknown model 'rondom'; nearest: 'random'", True),
+        (["--model", "random", "--tasks", "demo", "--batch_size", "x"], "--batch_size must be a whole number", True),
+        (["--model", "random", "--tasks", "demo", "--recognizer", "embeded"], "judge 'embeded'", False),
+        (["--model", "baseline", "--tasks", "demo", "--model_args", "sed=1"], "sed", False),
+    ],
+)
+def test_what_is_not_understood_is_refused_before_a_run_is_imported(
+    arguments: list[str], told: str, light: bool
+) -> None:
+    late = (*HEAVY, "avemo_harness.run.prepare", "avemo_harness.report.results", *(["numpy"] * light))
+    program = f"""
+import sys
+from avemo_harness.cli import main
+assert main({arguments!r}) == 2
+print([name for name in {late!r} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told in done.stderr
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_list_of_commands_imports_no_dataclasses() -> None:
     # They import `inspect`, which takes longer than all the rest.
     program = "import sys; from avemo_harness.cli import main; main([]); assert 'inspect' not in sys.modules"

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from support.people_clips import turned_clip
 from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
-from avemo_harness.media.orientation import upright_frame
+from avemo_harness.media.orientation import upright_frame, upright_pixels
 
 WHITE = {90: np.s_[:, :, :28], 180: np.s_[:, 36:], 270: np.s_[:, :, 36:]}
 """Where the half of `turned_clip` that is stored above is seen, by the degrees of its turn, without the border."""
@@ -37,6 +39,24 @@ def test_the_size_that_is_asked_for_is_that_of_the_upright_frame() -> None:
     frames = media.decode_frames(turned_clip(90), size=(32, 48)).pixels
     assert frames.shape[1:] == (48, 32, 3)
     assert frames[:, :, :12].mean() > 230
+
+
+def test_frames_are_scaled_in_one_thread_to_the_pixels_that_several_give() -> None:
+    given: list[dict[str, Any]] = []
+    frame = av.VideoFrame.from_ndarray(np.random.default_rng(0).integers(0, 255, (96, 64, 3), np.uint8), "rgb24")
+
+    class Scaled:
+        width, height = frame.width, frame.height
+
+        def to_ndarray(self, **options: Any) -> NDArray[np.uint8]:
+            given.append(options)
+            return frame.to_ndarray(**options)
+
+    pixels = upright_pixels(Scaled(), 0, (33, 50))
+    (options,) = given
+    if options.pop("threads", None) is None:
+        pytest.skip("this PyAV has no threads to scale by")
+    np.testing.assert_array_equal(pixels, frame.to_ndarray(**options))
 
 
 @pytest.mark.parametrize("degrees", WHITE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
-from avemo_harness.models.inputs import ClipDecoder, LruCache
+from avemo_harness.models.inputs import ClipDecoder
 
 
 def test_frames_come_at_a_constant_rate_with_the_last_one_held() -> None:
@@ -98,45 +97,3 @@ def test_known_streams_are_not_prefetched(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(media, "decode_sound", None)
     monkeypatch.setattr(media, "decode_frames", None)
     ClipDecoder(2.0).prefetch(clip(1.0), known=lambda stream: True)
-
-
-def test_values_used_longest_ago_go_first() -> None:
-    recent: LruCache[str, str] = LruCache(2, len)
-    for key in ("a", "b", "a", "c"):
-        recent.get(key, lambda key=key: key)
-    assert ["a" in recent, "b" in recent, "c" in recent] == [True, False, True]
-
-
-def test_what_failed_is_made_again() -> None:
-    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
-    with pytest.raises(ValueError, match="first"):
-        recent.get("a", lambda: _fail("first"))
-    assert recent.get("a", lambda: 7) == 7
-
-
-def test_a_value_is_made_once_for_all_that_wait() -> None:
-    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
-    made: list[int] = []
-
-    def make() -> int:
-        time.sleep(0.05)
-        made.append(1)
-        return 5
-
-    threads = [threading.Thread(target=recent.get, args=("a", make)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [1]
-
-
-def test_clearing_forgets() -> None:
-    recent: LruCache[str, int] = LruCache(10, lambda value: 1)
-    recent.get("a", lambda: 1)
-    recent.clear()
-    assert "a" not in recent
-
-
-def _fail(words: str) -> int:
-    raise ValueError(words)

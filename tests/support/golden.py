@@ -175,7 +175,7 @@ def _without_progress(text: str) -> str:
     return "\n".join(
         line
         for line in text.replace("\r", "\n").split("\n")
-        if not re.search(r"\d+%\||it/s|s/it|^\d+/\d+ items,", line)
+        if not re.search(r"\d+%\||it/s|s/it|^\d+/\d+ items,|^\d+ of \d+ clips made, about", line)
     )
 
 

@@ -22,9 +22,9 @@ from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release,
 from avemo_harness.benchmark.task import NoiseName
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.metrics.classification import Floats
-from avemo_harness.recognizers.features.builtin import FACE_FRAMES_PER_SECOND
 from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
 from avemo_harness.recognizers.features.sound import RATE, SoundFeatures, sound_features
+from avemo_harness.recognizers.features.streams import FACE_FRAMES_PER_SECOND
 from avemo_harness.registry import hint
 from avemo_harness.text import Notify
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -37,7 +39,7 @@ from avemo_harness.data.synthesis.sentences import Situation
 from avemo_harness.errors import ReleaseError
 from avemo_harness.files import exclusive_lock
 from avemo_harness.text import Notify
-from avemo_harness.torch_setup import worker_pool
+from avemo_harness.torch_setup import processors, worker_pool
 
 _REPLY_STYLES = {
     "neutral": "calm and even",
@@ -204,62 +206,103 @@ def _conflict_pairs(dialogues: Sequence[PlannedDialogue]) -> tuple[ConflictPair,
 CONFIG = "demo"
 LICENCE = "CC0-1.0"
 
-_CLIPS_A_CALL = 8
-_CLIPS_A_LINE = 100
+DemoPart = Literal["train", "test"]
+PARTS: tuple[DemoPart, ...] = ("train", "test")
+
+_CLIPS_A_CALL = 4
+_CLIPS_A_WORKER = 16
+_CLIPS_TIMED = 24
+"""Clips after which it is said how long the others take."""
+_SAY_EVERY_S = 5.0
 
 
-def demo_release(cache_dir: Path, progress: Notify | None = None) -> Path:
-    """The folder of the demo release under the cache; made first where it is not there yet, by one process for all.
+def training_digest() -> str:
+    """Digest (hex) of the plan of the train part: what is learned from it stays valid while this does."""
+    return hashlib.sha256(repr((GENERATOR_VERSION, plan_demo().train)).encode()).hexdigest()
+
+
+def demo_release(cache_dir: Path, progress: Notify | None = None, parts: Sequence[DemoPart] = PARTS) -> Path:
+    """The folder of the demo release under the cache; parts that are not there yet are made, by one process for all.
 
     The folder's name tells what decides its content, so another version of the generator or of the libraries that
     draw and encode makes its own.
 
     Args:
         progress: is told in plain sentences how far the making is.
+        parts: that are needed: asking needs the test part alone, and only what learns needs the train part.
     """
     folder = cache_dir / f"demo-v{GENERATOR_VERSION}-{_digest(plan_demo())}"
-    if not _is_release(folder):
+    if _missing(folder, parts):
         say = progress or (lambda sentence: None)
         waiting = partial(say, "another process is making the demo release; waiting for it")
         with exclusive_lock(cache_dir / "locks" / folder.name, waiting):
-            if not _is_release(folder):
-                build_demo(folder, progress=progress)
+            if missing := _missing(folder, parts):
+                build_demo(folder, parts=missing, progress=progress)
     return folder
 
 
-def build_demo(folder: Path, *, workers: int = 2, progress: Notify | None = None, size: DemoSize = DEMO_SIZE) -> None:
+def build_demo(
+    folder: Path,
+    *,
+    workers: int | None = None,
+    progress: Notify | None = None,
+    size: DemoSize = DEMO_SIZE,
+    parts: Sequence[DemoPart] = PARTS,
+) -> None:
     """Make the release: config ``demo`` with splits ``train`` and ``test``, config ``demo_conflict`` with ``test``.
 
-    It is made in a hidden folder beside and moved into place when complete. Where another process was faster, its
-    release, which is the same, stays.
+    What is made is made in a hidden folder beside and moved into place when complete. Where another process was faster,
+    its release, which is the same, stays.
 
     Args:
-        folder: to be made; may exist if it is empty.
-        workers: processes that make clips; 1 makes them in this one.
+        folder: to be made; may exist if it is empty or holds the other part.
+        workers: processes that make clips, by default one a processor; 1 makes them in this one.
+        parts: to be made.
 
     Raises:
-        ReleaseError: the folder holds something already.
+        ReleaseError: the folder holds something else already.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(folder.iterdir()) and not _is_release(folder):
         raise ReleaseError(f"{folder} is not empty; name a new folder for the demo release")
+    if not (missing := _missing(folder, parts)):
+        raise ReleaseError(f"{folder} holds the demo release already; name a new folder for another one")
     say = progress or (lambda sentence: None)
     plan = plan_demo(size)
-    turns = [turn for dialogue in (*plan.train, *plan.test) for turn in dialogue.turns]
-    say(f"making the demo's {len(turns)} clips, once; this takes about half a minute")
-    clips = _made_clips(turns, workers, say)
+    turns = [turn for part in missing for dialogue in _planned(plan, part) for turn in dialogue.turns]
+    clips = iter(_made_clips(turns, missing, workers or processors(), say))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as part:
-        hidden = Path(part) / "release"
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as made:
+        hidden = Path(made) / "release"
         hidden.mkdir()
-        _write(hidden, plan, iter(clips))
+        for part in missing:
+            dialogues = [_dialogue(planned, clips) for planned in _planned(plan, part)]
+            write_release(hidden, CONFIG, {part: dialogues}, {"test": plan.pairs} if part == "test" else None)
         try:
-            hidden.rename(folder)
+            _put_into_place(hidden, folder, missing)
         except OSError as error:
             if not _is_release(folder):
                 raise ReleaseError(
                     f"{folder} could not be made ({error}); name a new folder for the demo release"
                 ) from error
     say(f"the demo release is in {folder}")
+
+
+def _put_into_place(hidden: Path, folder: Path, parts: Sequence[DemoPart]) -> None:
+    """Move a made release to its folder, or into it where the other part is there; the card, which names both, last."""
+    if not _is_release(folder):
+        hidden.rename(folder)
+        return
+    if not _missing(folder, parts):
+        return
+    for file in hidden.glob("*/*.parquet"):
+        target = folder / file.relative_to(hidden)
+        target.parent.mkdir(exist_ok=True)
+        file.replace(target)
+    write_release(folder, CONFIG, {})
+
+
+def _planned(plan: DemoPlan, part: DemoPart) -> tuple[PlannedDialogue, ...]:
+    return plan.train if part == "train" else plan.test
 
 
 def _digest(plan: DemoPlan) -> str:
@@ -271,7 +314,16 @@ def _is_release(folder: Path) -> bool:
     return (folder / "README.md").is_file()
 
 
-def _made_clips(turns: Sequence[PlannedTurn], workers: int, say: Notify) -> list[bytes]:
+def _missing(folder: Path, parts: Sequence[DemoPart]) -> list[DemoPart]:
+    """Those of the parts that the folder does not have, or that its card does not name yet, in the order of `PARTS`."""
+    card = (folder / "README.md").read_text(encoding="utf-8") if _is_release(folder) else ""
+    return [part for part in PARTS if part in parts and f"{CONFIG}/{part}-*.parquet" not in card]
+
+
+def _made_clips(turns: Sequence[PlannedTurn], parts: Sequence[str], workers: int, say: Notify) -> list[bytes]:
+    say(f"making the {len(turns)} clips of the demo's {' and '.join(parts)} part, once")
+    # More processes than the work is worth would only start, which takes each about half a second.
+    workers = min(workers, -(-len(turns) // _CLIPS_A_WORKER))
     if workers > 1:
         try:
             with worker_pool(workers) as pool:
@@ -281,23 +333,24 @@ def _made_clips(turns: Sequence[PlannedTurn], workers: int, say: Notify) -> list
     return _counted(map(_record, turns), len(turns), say)
 
 
-def _record(turn: PlannedTurn) -> bytes:
-    return make_clip(turn.spec) if turn.role == "user" else make_sound_clip(turn.spec)
-
-
 def _counted(clips: Iterable[bytes], total: int, say: Notify) -> list[bytes]:
-    made = []
+    """The clips; it is said how many are made, and how long the others take by the pace of those."""
+    made: list[bytes] = []
+    begun = said = 0.0
     for clip in clips:
         made.append(clip)
-        if len(made) % _CLIPS_A_LINE == 0:
-            say(f"{len(made)} of {total} clips made")
+        now = time.monotonic()
+        # The first one waits for the processes to start, which says nothing of the others.
+        begun = begun or now
+        if len(made) < total and (len(made) == _CLIPS_TIMED or (said and now - said > _SAY_EVERY_S)):
+            said = now
+            left_s = (total - len(made)) * (now - begun) / (len(made) - 1)
+            say(f"{len(made)} of {total} clips made, about {max(1, round(left_s))} s left on this machine")
     return made
 
 
-def _write(folder: Path, plan: DemoPlan, clips: Iterator[bytes]) -> None:
-    parts = {"train": plan.train, "test": plan.test}
-    splits = {split: [_dialogue(planned, clips) for planned in part] for split, part in parts.items()}
-    write_release(folder, CONFIG, splits, {"test": plan.pairs})
+def _record(turn: PlannedTurn) -> bytes:
+    return make_clip(turn.spec) if turn.role == "user" else make_sound_clip(turn.spec)
 
 
 def _dialogue(planned: PlannedDialogue, clips: Iterator[bytes]) -> Dialogue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from avemo_harness.data.synthesis.affect import Affect, AffectCues, Colour, Floats, Speaker
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
 _FINE = 2
@@ -97,40 +99,43 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class _FaceCanvas:
-    """Draws in face coordinates, wherever the head is."""
+    """Draws in face coordinates, wherever the head is; `turn` is the matrix by which points are tilted."""
 
     target: ImageDraw
-    middle: tuple[float, float]
+    middle: Floats
     scale: float
-    tilt: float
+    turn: Floats
+
+    @classmethod
+    def tilted(cls, target: ImageDraw, middle: tuple[float, float], scale: float, tilt: float) -> _FaceCanvas:
+        cosine, sine = np.cos(tilt), np.sin(tilt)
+        return cls(target, np.array(middle), scale, np.array([[cosine, sine], [-sine, cosine]]))
 
     def area(self, points: Floats, colour: Colour) -> None:
         self.target.polygon(self._pixels(points), fill=colour)
 
     def oval(self, x: float, y: float, half_width: float, half_height: float, colour: Colour) -> None:
-        self.area(_CIRCLE * (half_width, half_height) + (x, y), colour)
+        self.area(_CIRCLE * np.array((half_width, half_height)) + np.array((x, y)), colour)
 
     def line(self, points: Floats, width: float, colour: Colour) -> None:
         self.target.line(self._pixels(points), fill=colour, width=max(1, round(width * self.scale)))
 
     def _pixels(self, points: Floats) -> list[float]:
-        cosine, sine = np.cos(self.tilt), np.sin(self.tilt)
-        turned = points @ np.array([[cosine, sine], [-sine, cosine]])
-        return list((turned * self.scale + self.middle).ravel().tolist())
+        pixels: list[float] = (points @ self.turn * self.scale + self.middle).ravel().tolist()
+        return pixels
 
 
 def draw_portrait(speaker: Speaker, expression: Expression, scene: CameraSetup, side: int) -> NDArray[np.uint8]:
     """Draw one picture, RGB uint8 (side, side, 3), evenly lit."""
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
     fine = side * _FINE
-    image = Image.new("RGB", (fine, fine), scene.background[1])
+    image = _background(scene.background, fine).copy()
     target = ImageDraw.Draw(image)
-    _draw_background(target, scene, fine)
     x, y = 0.5 + scene.offset[0], 0.5 + scene.offset[1]
     scale = fine * scene.zoom
-    body = _FaceCanvas(target, (fine * x, fine * y), scale, 0.0)
-    head = _FaceCanvas(
+    body = _FaceCanvas.tilted(target, (fine * x, fine * y), scale, 0.0)
+    head = _FaceCanvas.tilted(
         target, (fine * x + scale * expression.shift, fine * y + scale * expression.drop), scale, expression.tilt
     )
     _draw_body(body, head, speaker)
@@ -152,11 +157,18 @@ def lighting(scene: CameraSetup, side: int) -> NDArray[np.float32]:
     return factors[:, :, None]
 
 
-def _draw_background(target: ImageDraw, scene: CameraSetup, fine: int) -> None:
+@lru_cache(maxsize=4)
+def _background(colours: tuple[Colour, Colour], fine: int) -> Image:
+    """The background of every frame of a recording, from its colours at the top and the bottom."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (fine, fine), colours[1])
+    target = ImageDraw.Draw(image)
     bands = 24
     for band in range(bands):
-        colour = _mix(scene.background[0], scene.background[1], band / (bands - 1))
+        colour = _mix(*colours, band / (bands - 1))
         target.rectangle([0, band * fine // bands, fine, (band + 1) * fine // bands], fill=colour)
+    return image
 
 
 def _draw_body(body: _FaceCanvas, head: _FaceCanvas, speaker: Speaker) -> None:
@@ -265,6 +277,7 @@ def _arc(x: float, y: float, half_width: float, height: float) -> Floats:
     return np.stack([x + half_width * _ACROSS, y + height * _BULGE], axis=1)
 
 
+@lru_cache(maxsize=1024)
 def _mix(first: Colour, second: Colour, share: float) -> Colour:
     """Colour between two, `share` of the way to the second.
 
@@ -334,10 +347,12 @@ def draw_face(
     Yields:
         RGB, uint8 (side, side, 3).
     """
-    light = lighting(habits.scene, side)
+    # A factor for each colour too: NumPy is several times slower where it has to spread them over the three.
+    light = np.repeat(lighting(habits.scene, side), 3, axis=2)
     for expression in _expressions(AffectCues.of(affect), opening, habits):
         portrait = draw_portrait(speaker, expression, habits.scene, side)
-        yield np.minimum(portrait * light, 255).astype(np.uint8)
+        lit = portrait * light
+        yield np.minimum(lit, 255, out=lit).astype(np.uint8)
 
 
 def _expressions(cues: AffectCues, opening: Floats, habits: FaceVariation) -> list[Expression]:

@@ -15,7 +15,7 @@ from avemo_harness.media.types import Source
 from avemo_harness.metrics.classification import Floats
 from avemo_harness.metrics.trajectory import step_times
 from avemo_harness.recognizers.features.base import RATE_HZ, Features
-from avemo_harness.recognizers.features.face import SIDE, FaceFeatures, describe_face, face_features, normalised_face
+from avemo_harness.recognizers.features.face import FaceFeatures, describe_spans, face_features, normalised
 from avemo_harness.recognizers.features.sound import (
     FRAMES_PER_SECOND,
     RATE,
@@ -29,9 +29,15 @@ from avemo_harness.recognizers.features.sound import (
     sound_features,
     track_pitch,
 )
+from avemo_harness.recognizers.features.streams import (
+    FACE_FRAMES_PER_SECOND,
+    decode_face,
+    described_face,
+    described_sound,
+    face_squares,
+    sound_samples,
+)
 from avemo_harness.recognizers.recordings import Modality, Recording
-
-FACE_FRAMES_PER_SECOND = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,10 @@ def clip_features(source: Source) -> ClipFeatures:
     Raises:
         MediaError: the clip cannot be read.
     """
-    sound = None
-    if media.probe(source).sound is not None:
+    sound, info = None, media.probe(source)
+    if info.sound is not None:
         sound = sound_features(media.decode_sound(source, rate=RATE))
-    pixels = _decode_face(source)
-    return ClipFeatures(sound, None if pixels is None else face_features(pixels))
+    return ClipFeatures(sound, None if info.video is None else face_features(decode_face(source, info.video)))
 
 
 def recording_features(recording: Recording, modality: Modality) -> ClipFeatures:
@@ -63,21 +68,10 @@ def recording_features(recording: Recording, modality: Modality) -> ClipFeatures
     """
     sound = face = None
     if recording.sound is not None and modality != "video":
-        sound = sound_features(media.decode_sound(recording.sound.read(), rate=RATE))
+        sound = described_sound(recording.sound)
     if recording.face is not None and modality != "audio":
-        pixels = _decode_face(recording.face.read())
-        face = None if pixels is None else face_features(pixels)
+        face = described_face(recording.face)
     return ClipFeatures(sound, face)
-
-
-def _decode_face(source: Source) -> NDArray[np.uint8] | None:
-    """Frames of a video, scaled down to about twice the side of a normalised face; None where there is no video."""
-    info = media.probe(source).video
-    if info is None:
-        return None
-    scale = min(1.0, 2 * SIDE / min(info.width, info.height))
-    size = (round(info.width * scale), round(info.height * scale))
-    return media.decode_frames(source, fps=FACE_FRAMES_PER_SECOND, size=size).pixels
 
 
 _SPANS_S = (0.7, 2.0)
@@ -126,8 +120,7 @@ class BuiltinSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        sound = streams.require_sound(self.name)
-        tracks, octaves = _sound_tracks(media.decode_sound(sound.read(), rate=RATE))
+        tracks, octaves = _sound_tracks(sound_samples(streams.require_sound(self.name)))
         speech = _speech_frames(tracks[:, _CEPSTRA])
         rows = np.empty((count, self.width), dtype=np.float32)
         for row, time_s in enumerate(step_times(count, RATE_HZ)):
@@ -150,14 +143,13 @@ class BuiltinFace(WeightFreeExtractor):
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
         clip = streams.require_face(self.name)
-        pixels = _decode_face(clip.read())
-        if pixels is None:
+        squares = face_squares(clip)
+        if squares is None:
             raise MediaError(f"{clip.name}: it has no video")
-        face = normalised_face(pixels)
         spans = (
-            _span(time_s, _FACE_SPAN_S, len(face), FACE_FRAMES_PER_SECOND) for time_s in step_times(count, RATE_HZ)
+            _span(time_s, _FACE_SPAN_S, len(squares), FACE_FRAMES_PER_SECOND) for time_s in step_times(count, RATE_HZ)
         )
-        return np.stack([describe_face(face[0], face[at]) for at in spans]).astype(np.float32)
+        return np.stack(describe_spans(normalised(squares), spans)).astype(np.float32)
 
 
 def _span(time_s: float, span_s: float, frames: int, frames_per_second: float) -> slice:
@@ -216,8 +208,7 @@ class ClipSound(WeightFreeExtractor):
 
     def extract(self, streams: Recording, count: int, view: Modality) -> Features:
         del view
-        sound = streams.require_sound(self.name)
-        found = sound_features(media.decode_sound(sound.read(), rate=RATE))
+        found = described_sound(streams.require_sound(self.name))
         return np.tile(found.values.astype(np.float32), (count, 1))
 
 

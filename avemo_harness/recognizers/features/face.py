@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,10 +58,15 @@ def face_features(frames: NDArray[np.uint8]) -> FaceFeatures:
             f"expected RGB frames as uint8 (T, H, W, 3), found {frames.dtype} {frames.shape}; "
             "decode them with decode_frames"
         )
-    grey = _grey_squares(frames)
+    return describe_clip(grey_squares(frames))
+
+
+def describe_clip(squares: NDArray[np.float32]) -> FaceFeatures:
+    """As `face_features`, of frames that `grey_squares` has shrunk."""
+    grey = squares.astype(np.float64)
     since_first = grey - grey[0]
     motion = np.sort(np.abs(since_first).reshape(len(grey), -1), axis=1)[:, -(SIDE * SIDE // 100) :].mean(axis=1).max()
-    face = _normalised(grey)
+    face = normalised(squares)
     # A clip needs a moment to leave its first expression.
     return FaceFeatures(describe_face(face[0], face[len(face) // 4 :]), float(motion))
 
@@ -71,18 +77,28 @@ def normalised_face(frames: NDArray[np.uint8]) -> Floats:
     Args:
         frames: as for `face_features`.
     """
-    return _normalised(_grey_squares(frames))
+    return normalised(grey_squares(frames))
 
 
 def describe_face(first: Floats, expressive: Floats) -> Floats:
     """The row of features of normalised pictures (T, SIDE, SIDE), as they are and relative to the first one."""
+    return _describe(expressive, _outlines(expressive), first, _outlines(first[None])[0])
+
+
+def describe_spans(face: Floats, spans: Iterable[slice]) -> list[Floats]:
+    """A row of features of each span of normalised pictures (T, SIDE, SIDE), relative to the first of all."""
+    outlines = _outlines(face)  # once, since spans overlap
+    return [_describe(face[span], outlines[span], face[0], outlines[0]) for span in spans]
+
+
+def _describe(expressive: Floats, outlines: Floats, first: Floats, first_outline: Floats) -> Floats:
     change = expressive.mean(axis=0) - first
     liveliness = expressive.std(axis=0)
-    outline = _outlines(expressive).mean(axis=0)
+    outline = outlines.mean(axis=0)
     return np.concatenate(
         [
             _mirror_outlines(outline).ravel(),
-            _mirror_outlines(outline - _outlines(first[None])[0]).ravel(),
+            _mirror_outlines(outline - first_outline).ravel(),
             _mirror(_cell_means(change, 4)).ravel(),
             _mirror(_cell_means(liveliness, _CELL)).ravel(),
             # Rows of a face are its regions: brows, eyes, mouth.
@@ -102,9 +118,16 @@ def _outlines(pictures: Floats) -> Floats:
     down, across = np.gradient(pictures, axis=(1, 2))
     strength = np.hypot(down, across)
     bins = np.arctan2(down, across) / np.pi * _ORIENTATIONS
-    distance = (bins[:, None] - np.arange(_ORIENTATIONS)[:, None, None] + _ORIENTATIONS / 2) % _ORIENTATIONS
-    share = np.maximum(0, 1 - np.abs(distance - _ORIENTATIONS / 2))
-    histograms = _cell_means(share * strength[:, None], _CELL)
+    share = np.empty((len(pictures), _ORIENTATIONS, *pictures.shape[1:]))
+    for orientation in range(_ORIENTATIONS):
+        distance = bins - orientation + _ORIENTATIONS / 2
+        # The remainder by _ORIENTATIONS, to the same bits: values are within one and a half of it on either side of 0.
+        distance[distance >= _ORIENTATIONS] -= _ORIENTATIONS
+        distance[distance < -_ORIENTATIONS] += _ORIENTATIONS
+        distance[distance < 0] += _ORIENTATIONS
+        nearness = 1 - np.abs(distance - _ORIENTATIONS / 2)
+        np.multiply(np.maximum(0, nearness), strength, out=share[:, orientation])
+    histograms = _cell_means(share, _CELL)
     norm = np.sqrt((histograms**2).sum(axis=(1, 2, 3), keepdims=True))
     scaled: Floats = 10 * histograms / np.maximum(norm, 1e-6)
     return scaled
@@ -130,19 +153,21 @@ def _mirror_outlines(histograms: Floats) -> Floats:
     return (histograms[..., :half] + opposite[..., : half - 1 : -1]) / 2
 
 
-def _normalised(grey: Floats) -> Floats:
+def normalised(squares: NDArray[np.float32]) -> Floats:
+    """As `normalised_face`, of frames that `grey_squares` has shrunk."""
+    grey = squares.astype(np.float64)
     face: Floats = (grey - grey[0].mean()) / (grey[0].std() + _LEAST_CONTRAST)
     return face
 
 
-def _grey_squares(frames: NDArray[np.uint8]) -> Floats:
+def grey_squares(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Cut the middle square out of every frame and shrink it by area to grey, shape (T, SIDE, SIDE)."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     shrink = _area_weights(side)
     squares = frames[:, top : top + side, left : left + side]
-    return np.stack([shrink @ (square @ _GREY) @ shrink.T for square in squares]).astype(np.float64)
+    return np.stack([shrink @ (square @ _GREY) @ shrink.T for square in squares])
 
 
 @lru_cache(maxsize=16)

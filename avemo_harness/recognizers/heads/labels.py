@@ -30,6 +30,7 @@ from avemo_harness.recognizers.heads.training import (
 )
 from avemo_harness.recognizers.recordings import MODALITIES, LabelledRecording, Modality, Part, Recording
 from avemo_harness.text import Notify
+from avemo_harness.torch_setup import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -384,7 +385,7 @@ class CategoricalRecognizer:
         import torch
 
         scaled = self.scaling.apply(np.concatenate(rows), row_mask(self.features, view))
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             given = torch.from_numpy(scaled).to(self.device)
             found = [network(given).log_softmax(1).cpu().numpy().astype(np.float64) for network in self._networks]
         mean: Floats = np.logaddexp.reduce(found, axis=0) - np.log(len(found))

@@ -41,7 +41,7 @@ from avemo_harness.recognizers.recordings import (
     cut_into_turns,
 )
 from avemo_harness.text import Notify, fixed
-from avemo_harness.torch_setup import one_thread
+from avemo_harness.torch_setup import one_blas_thread, one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -166,7 +166,8 @@ class ContinuousRecognizer:
         import torch
 
         scaled = self.scaling.apply(rows, self.features.column_mask(view))
-        with torch.inference_mode():
+        # Recordings are judged side by side: threads of each would only wait for one another.
+        with one_thread(), torch.inference_mode():
             values = self._network(torch.from_numpy(scaled)[None].to(self.device), [len(rows)])
         return Trajectory(values[0].cpu().numpy().astype(np.float64), DIMENSIONS, "unit", RATE_HZ)
 
@@ -251,7 +252,10 @@ def make_examples(recordings: Sequence[RatedRecording], features: FeatureSet, sa
     Raises:
         MediaError: a recording cannot be read.
     """
-    return [Example(one, features.views(one.streams, len(one.trajectory))) for one in with_progress(recordings, say)]
+    with one_blas_thread():
+        return [
+            Example(one, features.views(one.streams, len(one.trajectory))) for one in with_progress(recordings, say)
+        ]
 
 
 def train_recognizer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +67,42 @@ def test_several_processes_make_the_same_release_as_one(small_demo: Path, small_
         assert (tmp_path / "release" / file).read_bytes() == (small_demo / file).read_bytes()
 
 
+def test_only_the_part_that_is_needed_is_made(small_demo: Path, small_size: DemoSize, tmp_path: Path) -> None:
+    folder, said = tmp_path / "release", list[str]()
+    build_demo(folder, workers=1, size=small_size, parts=["test"], progress=said.append)
+    assert said[0] == "making the 8 clips of the demo's test part, once"
+    assert sorted(path.name for path in folder.rglob("*.parquet")) == ["test-00000.parquet"] * 2
+    tested = load_release(str(folder), "demo", "test")
+    assert tested.fingerprint == load_release(str(small_demo), "demo", "test").fingerprint
+    with pytest.raises(ReleaseError, match=r"no Parquet file for split 'train' \(splits: test\)"):
+        load_release(str(folder), "demo", "train")
+
+
+def test_the_other_part_comes_beside_the_first_one_when_something_learns(
+    small_demo: Path, small_size: DemoSize, tmp_path: Path
+) -> None:
+    folder = tmp_path / "release"
+    for part in ("test", "train"):
+        build_demo(folder, workers=1, size=small_size, parts=[part])
+    for file in (path.relative_to(small_demo) for path in small_demo.rglob("*") if path.is_file()):
+        assert (folder / file).read_bytes() == (small_demo / file).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["release"]
+    with pytest.raises(ReleaseError, match="holds the demo release already"):
+        build_demo(folder, workers=1, size=small_size, parts=["train"])
+
+
+def test_it_is_said_beforehand_how_long_the_other_clips_take(
+    monkeypatch: pytest.MonkeyPatch, small_size: DemoSize, tmp_path: Path
+) -> None:
+    clock = iter(range(10, 100_000, 10))
+    monkeypatch.setattr("avemo_harness.data.synthesis.demo.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("avemo_harness.data.synthesis.demo._CLIPS_TIMED", 3)
+    said: list[str] = []
+    build_demo(tmp_path / "release", workers=1, size=small_size, parts=["test"], progress=said.append)
+    assert said[1] == "3 of 8 clips made, about 50 s left on this machine"
+    assert said[-2] == "7 of 8 clips made, about 10 s left on this machine"
+
+
 def test_a_killed_build_shows_no_half_of_a_release(small_size: DemoSize, tmp_path: Path) -> None:
     folder = tmp_path / "release"
     build = (
@@ -81,17 +119,19 @@ def test_a_killed_build_shows_no_half_of_a_release(small_size: DemoSize, tmp_pat
     assert len(load_release(str(folder), "demo", "test").dialogues) == 4
 
 
-def test_a_release_that_another_process_made_meanwhile_stays(small_size: DemoSize, tmp_path: Path) -> None:
+def test_a_release_that_another_process_made_meanwhile_stays(
+    small_demo: Path, small_size: DemoSize, tmp_path: Path
+) -> None:
     folder = tmp_path / "release"
 
     def overtake(sentence: str) -> None:
         if not folder.exists():
-            folder.mkdir()
-            (folder / "README.md").write_text("made by another process")
+            shutil.copytree(small_demo, folder)
+            (folder / "README.md").write_text((folder / "README.md").read_text() + "made by another process")
 
     build_demo(folder, workers=1, progress=overtake, size=small_size)
     assert [path.name for path in tmp_path.iterdir()] == ["release"]
-    assert (folder / "README.md").read_text() == "made by another process"
+    assert (folder / "README.md").read_text().endswith("made by another process")
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
@@ -130,7 +170,7 @@ def test_a_demo_that_was_made_before_is_found_again_by_its_plan_and_the_librarie
     digest = hashlib.sha256(f"({plan!r}, {versions!r})".encode()).hexdigest()
     folder = tmp_path / f"demo-v1-{digest[:10]}"
     folder.mkdir()
-    (folder / "README.md").write_text("made before")
+    (folder / "README.md").write_text("- path: demo/test-*.parquet\n- path: demo/train-*.parquet\n")
     assert demo_release(tmp_path) == folder
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 

@@ -1,4 +1,4 @@
-"""The judge that is trained on the demo on first use: how far it can be trusted."""
+"""The judge of the demo, trained here: how far it can be trusted."""
 
 from __future__ import annotations
 

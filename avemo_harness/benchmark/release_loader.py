@@ -16,6 +16,7 @@ from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, S
 from avemo_harness.benchmark.release_sources import ParquetSource
 from avemo_harness.errors import MediaError, ReleaseError
 from avemo_harness.files import write_atomically
+from avemo_harness.garbage import collection_paused
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import ConflictPair
@@ -115,6 +116,7 @@ class ReleaseOptions:
     streaming: bool = False
 
 
+@collection_paused()
 def load_release(source: str, name: str, split: str = "test", options: ReleaseOptions | None = None) -> Release:
     """Read one config's split, and its conflict pairs where the release has a ``<name>_conflict`` config.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.benchmark.release import Clip
@@ -51,16 +52,22 @@ class Item:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Item:
         """Read a stored item (TypeError: a field is missing or unknown)."""
+        if "order" not in values and "choices" not in values:
+            return cls(**values)
         return cls(**{**values, **{name: tuple(values.get(name, ())) for name in ("order", "choices")}})
 
     def to_json(self) -> dict[str, Any]:
         """The stored item; without an order and choices where it has none."""
-        stored = asdict(self)
-        return stored if self.order else {key: stored[key] for key in stored if key not in ("order", "choices")}
+        stored = dict(zip(_ITEM_FIELDS, _item_values(self), strict=True))
+        return {**stored, "order": self.order, "choices": self.choices} if self.order else stored
 
     def without_labels(self) -> Item:
         """The item as a model may see it."""
         return replace(self, gold=None, audio_label=None, video_label=None)
+
+
+_ITEM_FIELDS = tuple(part.name for part in fields(Item) if part.name not in ("order", "choices"))
+_item_values = attrgetter(*_ITEM_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,10 @@ def _python_values(array: Any) -> list[Any]:
         names = [field.name for field in kind]
         columns = [_python_values(array.field(index)) for index in range(kind.num_fields)]
         found = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    elif pa.types.is_string(kind):
+        # Words that occur over and over, such as roles, speakers and labels, are one object each.
+        words: dict[str | None, str | None] = {}
+        return [words.setdefault(word, word) for word in array.to_pylist()]
     else:
         plain: list[Any] = array.to_pylist()
         return plain

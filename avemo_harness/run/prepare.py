@@ -239,7 +239,8 @@ def load_task(name: str, include: Sequence[str | Path] = ()) -> Task:
     return tasks[0]
 
 
-def _batch_size(asked: BatchSize, capabilities: Capabilities) -> int:
+def batch_size_of(asked: BatchSize, capabilities: Capabilities) -> int:
+    """The number of requests that a model is given at once."""
     if isinstance(asked, int):
         return min(asked, capabilities.largest_batch)
     usual = None if asked == "auto" else capabilities.usual_batch
@@ -288,7 +289,7 @@ class PreparedRun:
             if cut:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
-            size = _batch_size(batch_size, self.model.capabilities)
+            size = batch_size_of(batch_size, self.model.capabilities)
             with _closing_with(lambda: self._end_shift(claims, segment, worker, started)):
                 failures = FailureStreak(max_errors, store.errors)
                 Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -70,28 +69,26 @@ class Cost:
     peak_mib: float
 
 
-SMALL = "import os,sys; os.execv(sys.argv[1], sys.argv[1:])"
+BETWEEN = """
+import os, sys, time
+started = time.perf_counter()
+_, status, usage = os.wait4(os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ), 0)
+seconds = time.perf_counter() - started
+with open(sys.argv[1], "w") as file:
+    file.write(f"{seconds} {usage.ru_utime + usage.ru_stime} {usage.ru_maxrss / 1024}")
+sys.exit(1 if status else 0)
+"""
 """A process's peak memory counts from what its parent had, so a small one stands between."""
 
 
-def cost_of(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> Cost:
+def cost_of(command: Sequence[str], folder: Path) -> Cost:
     """Run a command to its end (RuntimeError: it fails)."""
-    with tempfile.TemporaryFile() as said:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-c", SMALL, *command],
-            cwd=folder,
-            stdout=said,
-            stderr=said,
-            env={**os.environ, **(environment or {})},
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        if status:
-            said.seek(0)
-            words = said.read().decode(errors="replace")
-            raise RuntimeError(f"{' '.join(command)} failed: {words[-600:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    with tempfile.NamedTemporaryFile("r") as told:
+        between = [sys.executable, "-S", "-E", "-c", BETWEEN, told.name, *command]
+        process = subprocess.run(between, cwd=folder, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {process.stderr[-600:]}")
+        return Cost(*map(float, told.read().split()))
 
 
 def median_costs(commands: Sequence[Sequence[str]], runs: int = RUNS) -> list[Cost]:
@@ -101,12 +98,8 @@ def median_costs(commands: Sequence[Sequence[str]], runs: int = RUNS) -> list[Co
         for command, taken in zip(commands, costs, strict=True):
             with tempfile.TemporaryDirectory() as folder:
                 taken.append(cost_of(command, Path(folder)))
-    return [
-        Cost(
-            *(statistics.median(getattr(cost, name) for cost in taken[1:]) for name in ("wall_s", "cpu_s", "peak_mib"))
-        )
-        for taken in costs
-    ]
+    names = ("wall_s", "cpu_s", "peak_mib")
+    return [Cost(*(statistics.median(getattr(cost, name) for cost in taken[1:]) for name in names)) for taken in costs]
 
 
 def median_cpu_s(*calls: Callable[[], object], runs: int = RUNS) -> list[float]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -25,36 +28,41 @@ def _clip(seed: int = 0) -> bytes:
 def _copied(*sources: tuple[bytes, str]) -> bytes:
     """Streams of files in a new MP4, packet by packet: sources are files with the kind of stream that is copied."""
     written = io.BytesIO()
-    with av.open(written, "w", format="mp4") as out:
+    packets: list[Any] = []
+    with ExitStack() as opened, av.open(written, "w", format="mp4") as out:
         for data, kind in sources:
-            with av.open(io.BytesIO(data)) as source:
-                stream = next(stream for stream in source.streams if stream.type == kind)
-                copy = out.add_stream_from_template(stream)
-                for packet in source.demux(stream):
-                    if packet.dts is not None:
-                        packet.stream = copy
-                        out.mux(packet)
+            source = opened.enter_context(av.open(io.BytesIO(data)))
+            packets += _packets(out, source, next(stream for stream in source.streams if stream.type == kind))
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
     return written.getvalue()
+
+
+def _packets(out: Any, source: Any, stream: Any) -> list[Any]:
+    """A stream's packets, to be copied into another file."""
+    copy = out.add_stream_from_template(stream, opaque=True)
+    packets = [packet for packet in source.demux(stream) if packet.dts is not None]
+    for packet in packets:
+        packet.stream = copy
+    return packets
 
 
 def _frozen(data: bytes) -> bytes:
     """The first frame, encoded as often as the clip has frames, with the sound's packets."""
     written = io.BytesIO()
     with av.open(io.BytesIO(data)) as source, av.open(written, "w", format="mp4") as out:
-        video, sound = source.streams.video[0], source.streams.audio[0]
-        copy = out.add_stream_from_template(sound)
-        held = out.add_stream("libx264", rate=25)
+        video = source.streams.video[0]
         frame = next(source.decode(video)).reformat(format="yuv420p")
+        held = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         held.width, held.height, held.pix_fmt = frame.width, frame.height, "yuv420p"
+        source.seek(0)
+        sound = _packets(out, source, source.streams.audio[0])
         for index in range(video.frames):
-            frame.pts, frame.time_base = index, held.codec_context.time_base
+            frame.pts, frame.time_base = index, Fraction(1, 25)
             out.mux(held.encode(frame))
         out.mux(held.encode(None))
-        source.seek(0)
-        for packet in source.demux(sound):
-            if packet.dts is not None:
-                packet.stream = copy
-                out.mux(packet)
+        for packet in sound:
+            out.mux(packet)
     return written.getvalue()
 
 

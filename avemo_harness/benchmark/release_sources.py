@@ -70,7 +70,7 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
                 sizes = [(group, parquet.metadata.row_group(group).num_rows) for group in groups]
                 places = [(group, position) for group, rows in sizes for position in range(rows)]
                 with readable_parquet(source):
-                    table = parquet.read_row_groups(groups, columns=columns)
+                    table = parquet.read_row_groups(groups, columns=columns, use_threads=False)
                     rows = list(zip(places, python_rows(table), strict=True))
                 clips = {group: _RowGroupClips(source, group, clip_bytes, media_root) for group in groups}
                 for (group, position), row in rows:
@@ -133,8 +133,9 @@ def open_parquet(source: ParquetSource) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     with readable_parquet(source):
-        # Ranges that lie near each other are read at once, which spares requests where the file is remote.
-        return pq.ParquetFile(source.open(), pre_buffer=True)
+        opened = source.open()
+        # Ranges that lie near each other are read at once where the file is remote, which spares requests.
+        return pq.ParquetFile(opened, pre_buffer=not isinstance(opened, Path))
 
 
 @contextmanager

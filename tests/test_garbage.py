@@ -10,10 +10,16 @@ from avemo_harness.garbage import collection_paused, give_back_memory
 
 
 def test_the_collector_runs_again_after_the_block_however_it_ends() -> None:
-    with pytest.raises(ValueError, match="planted"), collection_paused():
-        assert not gc.isenabled()
-        raise ValueError("planted")
+    assert not _state_inside()
     assert gc.isenabled()
+    with pytest.raises(ValueError, match="could not convert"), collection_paused():
+        float("planted")
+    assert gc.isenabled()
+
+
+@collection_paused()
+def _state_inside() -> bool:
+    return gc.isenabled()
 
 
 def test_a_collector_that_was_off_stays_off() -> None:

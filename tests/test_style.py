@@ -27,7 +27,7 @@ LAYERS = {
 }
 """Packages that each may import."""
 SHARED = frozenset(
-    {"errors", "files", "http", "http_answers", "lru_cache", "options", "registry", "text", "torch_setup"}
+    {"errors", "files", "garbage", "http", "http_answers", "lru_cache", "options", "registry", "text", "torch_setup"}
 )
 """Modules that every package may import."""
 HEAVY = {

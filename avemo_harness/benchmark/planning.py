@@ -22,6 +22,7 @@ from avemo_harness.benchmark.task import (
     TaskSpec,
 )
 from avemo_harness.errors import ReleaseError
+from avemo_harness.garbage import collection_paused
 from avemo_harness.registry import hint
 
 
@@ -109,6 +110,7 @@ def shows_clip(task: TaskSpec) -> bool:
     return any(isinstance(block, ClipTemplate) for message in task.messages for block in message.content)
 
 
+@collection_paused()
 def plan_items(task: TaskSpec, release: Release, seed: int = 0) -> Plan:
     """List what a task asks of a release. No media is touched.
 

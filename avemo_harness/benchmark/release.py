@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal
 
 from avemo_harness.errors import MediaError, ReleaseError
@@ -288,18 +289,25 @@ def fingerprint(dialogues: Sequence[Dialogue], pairs: Sequence[ConflictPair]) ->
 
 
 def _canonical(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    return _encode(row).encode() + b"\n"
+
+
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
+_DIALOGUE_COLUMNS = tuple(column.name for column in fields(Dialogue))
+_TURN_COLUMNS = tuple(column.name for column in fields(Turn) if column.name not in ("clip", VOTES, *TABLE_FIELDS))
+_turn_values = attrgetter(*_TURN_COLUMNS)
 
 
 def dialogue_row(dialogue: Dialogue) -> dict[str, Any]:
     """The row of a dialogue without its clips' bytes."""
-    row = {column.name: getattr(dialogue, column.name) for column in fields(Dialogue)}
+    row = {name: getattr(dialogue, name) for name in _DIALOGUE_COLUMNS}
     return {**row, "turns": [_turn_row(turn) for turn in dialogue.turns]}
 
 
 def _turn_row(turn: Turn) -> dict[str, Any]:
-    columns = [column.name for column in fields(Turn) if column.name not in ("clip", VOTES, *TABLE_FIELDS)]
-    row = {name: getattr(turn, name) for name in columns}
+    row: dict[str, Any] = dict(zip(_TURN_COLUMNS, _turn_values(turn), strict=True))
     digest = turn.clip.sha256 if turn.clip else None
     row |= {"clip_sha256": digest, "valence": list(turn.valence), "arousal": list(turn.arousal)}
     votes = {VOTES: [asdict(vote) for vote in turn.votes]} if turn.votes else {}

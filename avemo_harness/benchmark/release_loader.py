@@ -16,6 +16,7 @@ from avemo_harness.benchmark.release import CONFLICT, Clip, Dialogue, Release, S
 from avemo_harness.benchmark.release_sources import ParquetSource
 from avemo_harness.errors import MediaError, MissingDataError, ReleaseError
 from avemo_harness.files import write_atomically
+from avemo_harness.garbage import collection_paused, give_back_memory
 
 if TYPE_CHECKING:
     from avemo_harness.benchmark.release import ConflictPair
@@ -117,6 +118,7 @@ class ReleaseOptions:
     corpus: Path | None = None
 
 
+@collection_paused()
 def load_release(source: str, name: str, split: str = "test", options: ReleaseOptions | None = None) -> Release:
     """Read one config's split, and its conflict pairs where the release has a ``<name>_conflict`` config.
 
@@ -139,6 +141,7 @@ def load_release(source: str, name: str, split: str = "test", options: ReleaseOp
     else:
         raise ReleaseError(f"{source}: no such folder or Parquet file, and not a Hub id (owner/name)")
     kept = list(dialogues)
+    give_back_memory()
     if not kept:
         raise ReleaseError(f"{source}: config {name!r}, split {split!r} holds no dialogue")
     return make_release(source, name, split, commit, kept, pairs)

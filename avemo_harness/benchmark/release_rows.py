@@ -90,6 +90,8 @@ def _unit_values(row: Row, key: str, where: str) -> tuple[float, ...]:
     values = row.get(key)
     if values is None:
         return ()
+    if values == []:
+        return ()
     if not isinstance(values, Sequence) or len(values) > MAX_VALUES:
         found = f"{len(values):,}" if isinstance(values, Sequence) else repr(values)
         raise ReleaseError(f"{where}: {key} must be a list of at most {MAX_VALUES:,} numbers, found {found}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+ROWS_AT_ONCE = 512
 MAX_GROUP_VALUES = 20_000_000
 """Values of one column in one row group that are read at once."""
 
@@ -62,13 +64,60 @@ def read_dialogues(sources: list[ParquetSource], media_root: Path | None) -> Ite
         with open_parquet(source) as parquet:
             clip_bytes = _clip_bytes_columns(parquet)
             columns = [name for name in _columns(parquet) if name not in clip_bytes]
-            for group in range(parquet.num_row_groups):
-                clips = _RowGroupClips(source, group, clip_bytes, media_root)
-                check_group_size(parquet, group, columns, source)
+            for groups in _groups_at_once(parquet):
+                for group in groups:
+                    check_group_size(parquet, group, columns, source)
+                sizes = [(group, parquet.metadata.row_group(group).num_rows) for group in groups]
+                places = [(group, position) for group, rows in sizes for position in range(rows)]
                 with readable_parquet(source):
-                    rows = parquet.read_row_group(group, columns=columns).to_pylist()
-                for position, row in enumerate(rows):
-                    yield parse_dialogue(row, source.name, partial(clips.read, position))
+                    table = parquet.read_row_groups(groups, columns=columns, use_threads=False)
+                    rows = list(zip(places, python_rows(table), strict=True))
+                clips = {group: _RowGroupClips(source, group, clip_bytes, media_root) for group in groups}
+                for (group, position), row in rows:
+                    yield parse_dialogue(row, source.name, partial(clips[group].read, position))
+
+
+def _groups_at_once(parquet: pq.ParquetFile) -> Iterator[list[int]]:
+    """Row groups in order, small ones several at a time: a release with clips has a few rows a group."""
+    groups: list[int] = []
+    rows = 0
+    for group in range(parquet.num_row_groups):
+        rows += parquet.metadata.row_group(group).num_rows
+        if groups and rows > ROWS_AT_ONCE:
+            yield groups
+            groups, rows = [], parquet.metadata.row_group(group).num_rows
+        groups.append(group)
+    if groups:
+        yield groups
+
+
+def python_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as `to_pylist` gives them, made column by column, which takes a third of the time."""
+    columns = [[value for chunk in column.chunks for value in _python_values(chunk)] for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _python_values(array: Any) -> list[Any]:
+    import pyarrow as pa
+
+    kind = array.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        values, ends = _python_values(array.values), array.offsets.to_pylist()
+        found: list[Any] = [values[start:end] for start, end in pairwise(ends)]
+    elif pa.types.is_struct(kind) and 0 < kind.num_fields == len({field.name for field in kind}):
+        names = [field.name for field in kind]
+        columns = [_python_values(array.field(index)) for index in range(kind.num_fields)]
+        found = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    elif pa.types.is_string(kind):
+        # Words that occur over and over, such as roles, speakers and labels, are one object each.
+        words: dict[str | None, str | None] = {}
+        return [words.setdefault(word, word) for word in array.to_pylist()]
+    else:
+        plain: list[Any] = array.to_pylist()
+        return plain
+    if array.null_count:
+        return [value if valid else None for value, valid in zip(found, array.is_valid().to_pylist(), strict=True)]
+    return found
 
 
 def read_pairs(sources: list[ParquetSource]) -> Iterator[ConflictPair]:
@@ -84,8 +133,9 @@ def open_parquet(source: ParquetSource) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     with readable_parquet(source):
-        # Ranges that lie near each other are read at once, which spares requests where the file is remote.
-        return pq.ParquetFile(source.open(), pre_buffer=True)
+        opened = source.open()
+        # Ranges that lie near each other are read at once where the file is remote, which spares requests.
+        return pq.ParquetFile(opened, pre_buffer=not isinstance(opened, Path))
 
 
 @contextmanager

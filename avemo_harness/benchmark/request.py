@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from avemo_harness.benchmark.release import Clip
@@ -53,17 +54,25 @@ class Item:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Item:
         """Read a stored item (TypeError: a field is missing or unknown)."""
-        lists = {name: tuple(values.get(name, ())) for name in ("order", "choices")}
-        return cls(**{**values, **lists, "votes": tuple((label, raters) for label, raters in values.get("votes", ()))})
+        lists = {name: tuple(values[name]) for name in ("order", "choices") if name in values}
+        if "votes" in values:
+            lists["votes"] = tuple((label, raters) for label, raters in values["votes"])
+        return cls(**{**values, **lists}) if lists else cls(**values)
 
     def to_json(self) -> dict[str, Any]:
         """The stored item; without an order and choices, and without votes, where it has none."""
-        absent = (*(() if self.order else ("order", "choices")), *(() if self.votes else ("votes",)))
-        return {key: value for key, value in asdict(self).items() if key not in absent}
+        stored = dict(zip(_ITEM_FIELDS, _item_values(self), strict=True))
+        if self.order:
+            stored |= {"order": self.order, "choices": self.choices}
+        return {**stored, "votes": self.votes} if self.votes else stored
 
     def without_labels(self) -> Item:
         """The item as a model may see it."""
         return replace(self, gold=None, audio_label=None, video_label=None, votes=())
+
+
+_ITEM_FIELDS = tuple(part.name for part in fields(Item) if part.name not in ("order", "choices", "votes"))
+_item_values = attrgetter(*_ITEM_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("new", "propose a task for a data set: `new task NAME --from DATA` writes its YAML"),
     "show": ("tasks", "print a task: its settings, and the messages that a model gets"),
     "validate": ("tasks", "check task YAMLs"),
+    "plan": ("plan", "what a run would ask and cost: clips, tokens, hours, disk and memory"),
     "requests": ("requests", "write what would be asked as files, for `--model replies` to score the answers"),
     "judge": ("runs", "judge the spoken replies of a run with a recogniser; `judge use` remembers one"),
     "grade": ("grade", "grade a run's answers by the rubric of their task, with a model"),

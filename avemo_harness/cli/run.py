@@ -178,11 +178,14 @@ def execute_run(args: argparse.Namespace) -> int:
     with closing_model, make_progress(prepared) if is_main else nullcontext() as progress:
         of_model = None if on_cluster else batch_size  # each worker of a cluster is given its own
         prepared.ask(batch_size=of_model, max_errors=args.max_errors, listener=progress)
-    judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
+    folder, releases = prepared.folder, prepared.releases
+    # The questions of a large release take as much memory as its scores, for which they are not needed.
+    del prepared, progress, closing_model
+    judge_replies(folder, args.recognizer, releases, device=args.device)
     if problem := grade_if_possible(
-        prepared.folder,
+        folder,
         grader,
-        prepared.releases,
+        releases,
         say,
         at_once=batch_size if args.num_concurrent and isinstance(batch_size, int) else None,
         device=args.device,
@@ -191,15 +194,15 @@ def execute_run(args: argparse.Namespace) -> int:
         say(problem)
     # Every process scores: whichever is the last to find nothing left has seen all answers, and equal answers give
     # equal bytes.
-    result = score_run(prepared.folder)
+    result = score_run(folder)
     if not is_main:
         # A launcher stops all processes once one ends with an error, so the one that prints the table tells of it.
         return 0
-    show(format_results(result, read_people(prepared.folder), read_run(prepared.folder)))
-    for sentence in describe_failures(read_errors(prepared.folder)):
+    show(format_results(result, read_people(folder), read_run(folder)))
+    for sentence in describe_failures(read_errors(folder)):
         say(sentence)
-    print(f"\nrun directory: {prepared.folder}")
-    print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
+    print(f"\nrun directory: {folder}")
+    print(f"report: {write_report(folder, releases=releases, say=say)}")
     if choice.training:
         print(f"a judge for the replies: {choice.training}")
     return 1 if result.n_errors > args.max_errors else 0

@@ -14,6 +14,7 @@ from avemo_harness.benchmark.release import DEMO
 from avemo_harness.benchmark.request import ItemKey
 from avemo_harness.benchmark.task import SpokenOutput, TaskSpec
 from avemo_harness.files import exclusive_lock, write_atomically
+from avemo_harness.garbage import collection_paused
 from avemo_harness.metrics.bootstrap import RESAMPLES, SEED
 from avemo_harness.report.values import marked_contrast, sentences_of, with_marks
 from avemo_harness.run.config import ReleaseRecord, RunRecord, read_run
@@ -184,6 +185,7 @@ def compute_results(folder: Path) -> RunResult:
     return _score_answers(folder, read_run(folder))[0]
 
 
+@collection_paused()
 def _score_answers(folder: Path, run: RunRecord) -> tuple[RunResult, dict[str, str]]:
     """The results, and by task the text of its `scores/<task>.jsonl`."""
     store = RunStore(folder)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -93,17 +94,63 @@ def parse_line(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is no JSON object, or not the one that was written.
     """
-    row = json.loads(line)
+    row = _decoded(line)
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
     stated = row.pop(CHECKSUM, None)
-    if stated is not None and stated != _checksum(row):
+    if stated is not None and not _is_as_written(line, stated) and stated != _checksum(row):
         raise ValueError("its checksum does not fit: it was changed after it was written")
     return row
 
 
+_decode = json.JSONDecoder().raw_decode
+
+
+def _decoded(line: bytes) -> Any:
+    """The value of a line; of one that is a value and nothing else, without what `json.loads` does beside."""
+    with suppress(ValueError):
+        text = line.decode()
+        value, end = _decode(text)
+        if end == len(text):
+            return value
+    return json.loads(line)
+
+
+def _is_as_written(line: bytes, stated: Any) -> bool:
+    """Tell by its bytes alone that a line is the one that was written; False where its row has to tell.
+
+    A written line of plain ASCII is the text that its checksum is of, with the checksum in it.
+    """
+    if not isinstance(stated, str):
+        return False
+    before, member, behind = line.partition(_member(stated).encode())
+    return bool(member) and hashlib.sha256(before + behind).hexdigest()[:_CHECKSUM_DIGITS] == stated
+
+
 def _checksum(row: Mapping[str, Any]) -> str:
-    return content_digest(row)[:16]
+    return content_digest(row)[:_CHECKSUM_DIGITS]
+
+
+_CHECKSUM_DIGITS = 16
+_UNKNOWN = "?" * _CHECKSUM_DIGITS
+
+
+def _member(checksum: str) -> str:
+    """The member of a line that holds its checksum; it stands behind others, since keys are sorted."""
+    return f',"{CHECKSUM}":"{checksum}"'
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def _checked_line(row: Mapping[str, Any]) -> str:
+    """The text of a row with its checksum, which is encoded once where text and checksum are of the same characters."""
+    text = _encode({**row, CHECKSUM: _UNKNOWN})
+    before, member, behind = text.partition(_member(_UNKNOWN))
+    if member and _member(_UNKNOWN) not in behind and text.isascii() and "\x7f" not in text:
+        checksum = hashlib.sha256((before + behind).encode()).hexdigest()[:_CHECKSUM_DIGITS]
+        return f"{before}{_member(checksum)}{behind}"
+    return _encode({**row, CHECKSUM: _checksum(row)})
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -115,7 +162,9 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def checked_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """The text of a .jsonl file whose lines carry checksums."""
-    return json_lines({**row, CHECKSUM: _checksum(row)} for row in rows)
+    text = io.StringIO()
+    jsonlines.Writer(text, dumps=_checked_line).write_all(rows)
+    return text.getvalue()
 
 
 def complete_lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:

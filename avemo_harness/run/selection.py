@@ -24,6 +24,7 @@ from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.task import ChoiceOutput, LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.benchmark.task_file import Task
 from avemo_harness.errors import UsageError
+from avemo_harness.garbage import collection_paused
 from avemo_harness.models.base import Capabilities, Output
 from avemo_harness.registry import hint
 from avemo_harness.run.config import RunConfig, RunRecord
@@ -187,6 +188,8 @@ class Selection:
 
     def unknown_ids(self) -> list[str]:
         """The ``ids`` that are no dialogue, pair or user turn of the release."""
+        if not self.config.ids:
+            return []
         known = {pair.pair_id for pair in self.release.pairs}
         for dialogue in self.release.dialogues:
             known |= {dialogue.dialogue_id}
@@ -344,6 +347,8 @@ def select_items(
 
 def _require_whole_histories(task: TaskSpec, release: Release, items: Sequence[Item]) -> None:
     """Refuse to ask about a turn without the turns before it, where the model's replies to those are its history."""
+    if not task.context.needs_own_replies:
+        return
     asked = {item.item_id for item in items}
     for item in items:
         for turn, item_id in items_to_answer_first(task, release, item).items():
@@ -354,6 +359,7 @@ def _require_whole_histories(task: TaskSpec, release: Release, items: Sequence[I
                 )
 
 
+@collection_paused()
 def group_into_units(
     tasks: Sequence[Task],
     releases: Mapping[str, Release],

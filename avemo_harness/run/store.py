@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.request import Item, ItemKey, Response, Speech, StoredResponse
 from avemo_harness.errors import StorageError, StoreError, storage_errors
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
+from avemo_harness.garbage import collection_paused
 from avemo_harness.run.json_files import (
     LineWriter,
     complete_lines,
@@ -47,6 +48,7 @@ class ItemCounts:
     sha256: str | None = None
 
 
+@collection_paused()
 def add_items(
     folder: Path, plans: Mapping[str, Plan], selected: Mapping[str, Sequence[Item]], say: Notify
 ) -> tuple[dict[str, list[Item]], bool]:
@@ -72,17 +74,20 @@ def add_items(
         more = False
         for task, plan in plans.items():
             # Items outside the plan belong to no question of this release; the lists themselves only grow.
-            held, n_held = _held_ids(folder, task, plan)
+            whole_plan = json_lines(item.to_json() for item in plan.items)
+            held, n_held = _held_ids(folder, task, plan, whole_plan)
             wanted = {item.item_id for item in selected[task]}
             more = more or not held <= wanted
-            items[task] = [item for item in plan.items if item.item_id in held | wanted]
+            in_run = held | wanted
+            items[task] = [item for item in plan.items if item.item_id in in_run]
             path = items_path(folder, task)
             if n_held > len(items[task]):
                 say(
                     f"{path}: was damaged; {n_held - len(items[task])} of its items, which were not asked yet, are "
                     "forgotten; name them again with --limit, --ids or --where"
                 )
-            text = json_lines(item.to_json() for item in items[task])
+            is_whole = len(items[task]) == len(plan.items)
+            text = whole_plan if is_whole else json_lines(item.to_json() for item in items[task])
             _write_changed(path, text)
             of_task = ItemCounts(len(items[task]), len(plan.items), plan.not_asked, _digest(text.encode()))
             counts[task] = asdict(of_task)
@@ -149,15 +154,17 @@ def items_path(folder: Path, task: str) -> Path:
     return folder / "items" / f"{task}.jsonl"
 
 
-def _held_ids(folder: Path, task: str, plan: Plan) -> tuple[set[str], int]:
+def _held_ids(folder: Path, task: str, plan: Plan, whole_plan: str) -> tuple[set[str], int]:
     """The ids that a list holds, and how many it held before it was damaged.
 
     Of a damaged or missing list: all ids where all were asked, else those of whole lines and of answers.
     """
+    path = items_path(folder, task)
+    if path.exists() and read_whole(path) == whole_plan.encode():
+        return {item.item_id for item in plan.items}, len(plan.items)
     items = none_if_damaged(lambda: read_items(folder, task))
     if items is not None:
         return {item.item_id for item in items}, len(items)
-    path = items_path(folder, task)
     lines = set(read_whole(path).splitlines() if path.exists() else ())
     counts = none_if_damaged(lambda: read_counts(folder, task)) if (folder / "items.json").exists() else None
     n_asked = counts.asked if counts else len(lines)
@@ -226,16 +233,19 @@ def _rounded(logprobs: Mapping[str, float] | None) -> dict[str, float] | None:
 
 def response_row(response: StoredResponse) -> dict[str, Any]:
     """The line of a response: its fields that hold something."""
-    row = {**asdict(response), "speech": response.speech_path}
-    del row["speech_path"]
+    row = {name: getattr(response, name) for name in _RESPONSE_FIELDS}
+    row["speech"] = row.pop("speech_path")
     return {name: value for name, value in row.items() if value is not None and value != ()}
+
+
+_RESPONSE_FIELDS = tuple(part.name for part in fields(StoredResponse) if part.name != "speech")
 
 
 def _from_line(line: bytes) -> StoredResponse:
     values = parse_line(line)
-    return StoredResponse(
-        **{**values, "speech": None, "speech_path": values.get("speech"), "flags": tuple(values.get("flags", ()))}
-    )
+    values["speech_path"] = values.pop("speech", None)
+    values["flags"] = tuple(values.get("flags", ()))
+    return StoredResponse(**values)
 
 
 class RunStore:
@@ -257,6 +267,7 @@ class RunStore:
         self._lines_read: dict[Path, int] = {}
         self._read_up_to: dict[Path, int] = {}
 
+    @collection_paused()
     def refresh(self) -> list[StoredResponse]:
         """Read what was appended since the last call, by any worker; what is damaged joins `damage`.
 
@@ -270,14 +281,15 @@ class RunStore:
             lines, self._read_up_to[segment] = complete_lines(segment, self._read_up_to.get(segment, 0))
             before = self._lines_read.get(segment, 0)
             self._lines_read[segment] = before + len(lines)
+            name = segment.relative_to(self.folder)
             for number, line in enumerate(lines, before + 1):
-                record = self._read_line(line, f"{segment.relative_to(self.folder)}, line {number}")
+                record = self._read_line(line, name, number)
                 if record is not None:
                     self._remember(record)
                     new.append(record)
         return new
 
-    def _read_line(self, line: bytes, where: str) -> StoredResponse | None:
+    def _read_line(self, line: bytes, segment: Path, number: int) -> StoredResponse | None:
         """The response of a line; None where it is damaged."""
         item_key = None
         try:
@@ -288,7 +300,7 @@ class RunStore:
             problem = f"damaged ({error})"
         if problem is None:
             return record
-        self._damaged.append((item_key, f"{where}: {problem}; the run's command asks its item again"))
+        self._damaged.append((item_key, f"{segment}, line {number}: {problem}; the run's command asks its item again"))
         return None
 
     @property

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from avemo_harness.benchmark.request import Response
@@ -188,6 +189,9 @@ def label_scores(response: Response, labels: tuple[str, ...], rank_by: RankBy) -
 PARSING_RULE = 2
 """Version of the rule by which generated text is read; results carry it."""
 
+_REMEMBERED, _SHORT = 4_096, 200
+"""Texts of so many characters whose labels are remembered: a model gives the same few answers over and over."""
+
 _PUNCTUATION = {Kind.STOP, Kind.COMMA, Kind.COLON, Kind.QUESTION, Kind.NEWLINE}
 
 
@@ -220,18 +224,25 @@ def read_label(text: str, output: LabelOutput) -> ParsedLabel:
     >>> read_label("I'd be happy to help, but I cannot watch videos.", emotions)
     ParsedLabel(label=None, why='no label')
     """
+    read = _read_again if len(text) <= _SHORT else _read_label
+    return read(text, Vocabulary.of(output), len(output.labels))
+
+
+def _read_label(text: str, vocabulary: Vocabulary, labels: int) -> ParsedLabel:
     clean = clean_answer(text)
     if clean is None:
         return ParsedLabel(None, "unfinished thought")
-    vocabulary = Vocabulary.of(output)
     tokens = vocabulary.tokens(clean)
     if exact := _exact(clean, tokens, vocabulary):
         return ParsedLabel(exact, "exact")
-    claims = find_claims(tokens, len(output.labels))
+    claims = find_claims(tokens, labels)
     for why, start in (("announced", find_announcement(claims)), ("only label", 0)):
-        if start is not None and len(labels := claims.labels(start)) == 1:
-            return ParsedLabel(labels.pop(), why)
+        if start is not None and len(claimed := claims.labels(start)) == 1:
+            return ParsedLabel(claimed.pop(), why)
     return ParsedLabel(None, "several labels" if claims.labels() else claims.dropped or "no label")
+
+
+_read_again = lru_cache(maxsize=_REMEMBERED)(_read_label)
 
 
 def _exact(text: str, tokens: Sequence[Token], vocabulary: Vocabulary) -> str | None:

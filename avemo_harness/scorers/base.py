@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -265,17 +266,22 @@ class ScoreLine:
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> ScoreLine:
         """Read a stored line (KeyError: a field is missing)."""
-        needed = {one.name: line[one.name] for one in fields(cls) if one.name not in ("flags", "values")}
+        needed = {name: line[name] for name in _NEEDED}
         return cls(**needed, flags=tuple(line.get("flags", ())), values=line.get("values", {}))
 
     def to_json(self) -> dict[str, Any]:
         """The stored line; without values where the item has none of its own."""
-        stored = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "values"}
+        stored = dict(zip(_ALWAYS_STORED, _stored_values(self), strict=True))
         return {**stored, "values": dict(self.values)} if self.values else stored
 
     @property
     def scored(self) -> bool:
         return self.verdict not in UNSCORED
+
+
+_ALWAYS_STORED = tuple(part.name for part in fields(ScoreLine) if part.name != "values")
+_stored_values = attrgetter(*_ALWAYS_STORED)
+_NEEDED = tuple(name for name in _ALWAYS_STORED if name != "flags")
 
 
 @dataclass(frozen=True, slots=True)

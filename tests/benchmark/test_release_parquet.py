@@ -20,7 +20,7 @@ from support.corpus_trees import LFS_POINTER
 
 from avemo_harness.benchmark.release import EMOTIONS, Clip, ConflictPair, Dialogue, Release, Turn, Vote
 from avemo_harness.benchmark.release_loader import ReleaseOptions, load_release
-from avemo_harness.benchmark.release_sources import MAX_GROUP_VALUES
+from avemo_harness.benchmark.release_sources import MAX_GROUP_VALUES, ROWS_AT_ONCE, python_rows
 from avemo_harness.benchmark.release_writer import write_release
 from avemo_harness.errors import MediaError, ReleaseError
 
@@ -334,3 +334,27 @@ def test_a_file_that_vanished_after_loading_is_a_media_error(tmp_path: Path) -> 
     file.unlink()
     with pytest.raises(MediaError, match=r"test\.parquet"):
         clip.read()
+
+
+values = st.none() | st.integers(-9, 9)
+records = st.none() | st.fixed_dictionaries({"a": values, "b": st.none() | st.lists(values, max_size=3)})
+
+
+@given(st.lists(st.fixed_dictionaries({"x": st.none() | st.lists(records, max_size=3), "y": values}), max_size=6))
+def test_rows_that_are_made_by_columns_are_those_of_pyarrow(rows: list[dict[str, Any]]) -> None:
+    record = pa.struct([("a", pa.int32()), ("b", pa.list_(pa.int32()))])
+    table = pa.Table.from_pylist(rows, pa.schema([("x", pa.list_(record)), ("y", pa.int32())]))
+    assert python_rows(table) == table.to_pylist() == rows
+    parts = pa.concat_tables([table.slice(1), table.slice(0, 2)])
+    assert python_rows(parts) == parts.to_pylist()
+
+
+def test_small_row_groups_are_read_together_and_each_clip_from_its_own(tmp_path: Path) -> None:
+    count = ROWS_AT_ONCE + 20
+    turns = [Turn(0, "user", "ann", "", "sad", None, Clip.from_bytes(f"clip {i}".encode())) for i in range(count)]
+    dialogues = [Dialogue(f"d{i}", "test", "en", "CC0-1.0", (turn,)) for i, turn in enumerate(turns)]
+    write_release(tmp_path, CONFIG, {"test": dialogues})
+    assert pq.ParquetFile(tmp_path / FILE).num_row_groups > 2
+    for number, dialogue in enumerate(load_release(str(tmp_path), CONFIG).dialogues):
+        assert dialogue.turns[0].clip is not None
+        assert dialogue.turns[0].clip.read() == f"clip {number}".encode()

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.costs import cpu_s
 from support.planted_runs import Planted, TextBench
 from support.releases import write_text_release, write_text_task
 
 from avemo_harness import evaluate
-from avemo_harness.benchmark.request import Request, Response
+from avemo_harness.benchmark.planning import Plan
+from avemo_harness.benchmark.request import Item, Request, Response
 from avemo_harness.errors import ModelError, StorageError, StoreError
 from avemo_harness.models.base import Capabilities
 from avemo_harness.run.json_files import (
+    CHECKSUM,
     LineWriter,
     WorkerTiming,
+    checked_lines,
     complete_lines,
+    content_digest,
     cut_after,
+    json_lines,
     parse_line,
     read_timing,
     write_timing,
 )
+from avemo_harness.run.store import add_items, read_items
 
 ROWS = [{"item": f"d{number}", "text": "x" * 40} for number in range(4)]
 
@@ -151,3 +163,38 @@ def test_times_that_cannot_be_written_hide_nothing_that_ended_the_run(end: BaseE
     assert not list((run / "claims").glob("worker-*"))
     with pytest.raises(StorageError, match=r"timing\.json"):
         evaluate(Ending(run, None), task, output_path=run)
+
+
+rows = st.dictionaries(
+    st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda key: key != CHECKSUM),
+    st.text(st.characters(codec="utf-8")) | st.integers() | st.floats() | st.dictionaries(st.text(), st.just("?" * 16)),
+)
+
+
+@given(rows)
+@example({"text": "delete \x7f"})
+@example({"nested": {"a": 1, "sum": "?" * 16}, "text": "sad"})
+@example({"text": "sad"})
+@example({"item": "d0", "text": ',"sum":"????????????????"', "zone": "☔"})
+def test_a_checked_line_is_its_row_with_the_digest_of_the_canonical_row(row: dict[str, Any]) -> None:
+    text = json_lines([{**row, CHECKSUM: content_digest(row)[:16]}])
+    assert checked_lines([row]) == text
+    assert json.dumps(parse_line(text.encode()), sort_keys=True) == json.dumps(row, sort_keys=True)
+
+
+def test_lists_of_items_cost_in_proportion_to_their_length(tmp_path: Path) -> None:
+    few, many = ([item_of(number) for number in range(count)] for count in (500, 8_000))
+    costs = [cpu_s(partial(add_twice, tmp_path / str(len(items)), items)) for items in (few, many)]
+    assert costs[1] < 35 * costs[0]
+
+
+def item_of(number: int) -> Item:
+    return Item("task", f"d{number}/0", f"u{number}", f"d{number}", f"d{number}", 0, "full_av", gold="sad")
+
+
+def add_twice(folder: Path, items: Sequence[Item]) -> None:
+    """Ask for all but one, then for all."""
+    plan = Plan(tuple(items))
+    for wanted in (items[1:], items):
+        add_items(folder, {"task": plan}, {"task": wanted}, pytest.fail)
+    assert read_items(folder, "task") == list(items)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
+from avemo_harness.phases import phase
 
 _SPECIAL_TOKEN = re.compile(r"<(?=[|/A-Za-z])")
 
@@ -219,6 +220,7 @@ class LruCache(Generic[Key, Value]):
                     self._used -= self._size_of(self._values.pop(key).result())
 
 
+@phase("media")
 def _with_clip_name(clip: Clip, make: Callable[[bytes], Value]) -> Value:
     try:
         return make(clip.read())

@@ -27,6 +27,7 @@ from avemo_harness.models.decoding import (
 )
 from avemo_harness.models.inputs import ClipDecoder, LruCache
 from avemo_harness.models.weights import Attention, Checkpoint, Placement, resolve
+from avemo_harness.phases import phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,7 @@ class NeuralModel(ABC, Generic[InputsT]):
 
     def write(self, batch: Sequence[PreparedRequest[InputsT]]) -> list[GeneratedText]:
         """Continue conversations of one bucket with text."""
-        return self._complete(batch, self._network.prefill([one.inputs() for one in batch]))
+        return self._complete(batch, self._prefill([one.inputs() for one in batch]))
 
     def rank(self, rows: Sequence[InputsT], labels: Sequence[Sequence[int]]) -> list[list[float]]:
         """Log-probability of each label after each conversation, [rows][labels]; nan where undefined.
@@ -300,7 +301,7 @@ class NeuralModel(ABC, Generic[InputsT]):
         Args:
             labels: token ids of each label.
         """
-        return label_logprobs(self._network, self._network.prefill(rows), labels)
+        return label_logprobs(self._network, self._prefill(rows), labels)
 
     def forget(self) -> None:
         """Give back memory that can be made again; called where it runs out."""
@@ -325,11 +326,18 @@ class NeuralModel(ABC, Generic[InputsT]):
         self._prepared.clear()
         return answers
 
+    def _prefill(self, rows: Sequence[InputsT]) -> Any:
+        """The network's `Prefill` of conversations of one bucket."""
+        network = self._network
+        with phase("prefill"):
+            return network.prefill(rows)
+
     def _prepare(self, request: Request) -> PreparedRequest[InputsT]:
         spoken = isinstance(request.output, SpokenOutput)
 
         def inputs() -> InputsT:
-            return self._prepared.get(request.key, lambda: self.inputs(request.messages, spoken))
+            with phase("prepare"):
+                return self._prepared.get(request.key, lambda: self.inputs(request.messages, spoken))
 
         made = inputs()
         check_room(made.length, request, self._network.room, self.room_advice)

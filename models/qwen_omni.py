@@ -21,6 +21,7 @@ from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenRepl
 from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, Prompt, PromptBuilder
 from avemo_harness.models.qwen_thinker import PrefillState, TalkerInput, Thinker, with_cache
 from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native
+from avemo_harness.phases import phase
 from avemo_harness.torch_setup import quiet_loading, repair_torchvision
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Talker:
         codes = self._generate(requests)
         return [self._spoken(row, request.seed) for request, row in zip(requests, codes, strict=True)]
 
+    @phase("talk")
     def _generate(self, requests: Sequence[TalkerRequest]) -> list[list[int]]:
         """Speech codes of each row, up to its end code or the limit."""
         import torch
@@ -172,6 +174,7 @@ class Talker:
             streams[i, len(rest)] = end
         return streams
 
+    @phase("vocode")
     def _spoken(self, codes: Sequence[int], seed: int) -> SpokenReply:
         import torch
 
@@ -268,7 +271,7 @@ class QwenOmni(NeuralModel[Prompt]):
         self._network.forget()
 
     def reply(self, batch: Sequence[PreparedRequest[Prompt]]) -> list[Response]:
-        prefill = self._network.prefill([one.inputs() for one in batch])
+        prefill = self._prefill([one.inputs() for one in batch])
         texts = self._complete(batch, prefill)
         spoken = self._speak(prefill, texts, [one.request.seed for one in batch])
         return [with_speech(*row) for row in zip(self._responses(batch, texts), spoken, strict=True)]

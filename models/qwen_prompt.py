@@ -16,6 +16,7 @@ from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Text
 from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.models.inputs import ClipDecoder, LruCache, StreamDigests
+from avemo_harness.phases import phase
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -340,18 +341,20 @@ class ClipEncoder:
         return found
 
     def _once(self, stream: str, encode: Callable[[], Tensor]) -> Tensor:
-        return self._encoded.get(stream, encode) if self._keep else encode()
+        with phase("encode"):
+            return self._encoded.get(stream, encode) if self._keep else encode()
 
     def _encode_video(self, clip: Clip) -> Tensor:
         import torch
 
-        video = self.builder.processor.video_processor(
-            videos=[self.builder.decoder.frames(clip)],
-            size={"shortest_edge": self.builder.min_pixels, "longest_edge": self.builder.max_pixels},
-            do_sample_frames=False,
-            cap_pixels_per_frame=False,
-            return_tensors="pt",
-        )
+        with phase("prepare"):
+            video = self.builder.processor.video_processor(
+                videos=[self.builder.decoder.frames(clip)],
+                size={"shortest_edge": self.builder.min_pixels, "longest_edge": self.builder.max_pixels},
+                do_sample_frames=False,
+                cap_pixels_per_frame=False,
+                return_tensors="pt",
+            )
         self.streams_encoded += 1
         features = self.model.get_video_features(
             video["pixel_values_videos"].to(self.model.device, self.model.dtype),
@@ -365,14 +368,15 @@ class ClipEncoder:
         extractor = self.builder.processor.feature_extractor
         mels = -(-len(sound) // extractor.hop_length)
         # Padding to the 300 s of the published processor costs a hundred times as much and gives the same.
-        mel = extractor(
-            sound,
-            sampling_rate=extractor.sampling_rate,
-            padding="max_length",
-            max_length=mels * extractor.hop_length + SILENCE_AFTER,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
+        with phase("prepare"):
+            mel = extractor(
+                sound,
+                sampling_rate=extractor.sampling_rate,
+                padding="max_length",
+                max_length=mels * extractor.hop_length + SILENCE_AFTER,
+                return_attention_mask=True,
+                return_tensors="pt",
+            )
         self.streams_encoded += 1
         return self.model.get_audio_features(
             mel["input_features"][:, :, :mels].to(self.model.device, self.model.dtype),

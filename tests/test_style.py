@@ -26,7 +26,7 @@ LAYERS = {
     "tasks": set(),
 }
 """Packages that each may import."""
-SHARED = frozenset({"errors", "files", "http", "http_answers", "options", "registry", "text", "torch_setup"})
+SHARED = frozenset({"errors", "files", "http", "http_answers", "options", "phases", "registry", "text", "torch_setup"})
 """Modules that every package may import."""
 HEAVY = {
     "accelerate",

@@ -135,14 +135,23 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="accepted for habit: every sample is always kept in the run directory",
     )
 
+    how.add_argument(
+        "--timing",
+        action="store_true",
+        help="print where the time of the run went, by phase; a GPU is waited for as each phase ends, which costs a "
+        "little. The run directory's timing.json has the phases in any case",
+    )
+
 
 def execute_run(args: argparse.Namespace) -> int:
     batch_size = _batch_size(args)
     config = _config(args)
+    from avemo_harness.phases import PhaseClock
     from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
+    from avemo_harness.report.timing import format_timing
     from avemo_harness.run.answers import describe_failures, read_errors
     from avemo_harness.run.grading import check_rubrics, grade_if_possible
     from avemo_harness.run.prepare import find_judge, judge_replies, prepare
@@ -156,7 +165,8 @@ def execute_run(args: argparse.Namespace) -> int:
     grader = named_grader(args)
     check_rubrics(prepared.folder, grader, prepared.releases)
     with make_progress(prepared) if is_main else nullcontext() as progress:
-        prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress)
+        clock = PhaseClock(wait_for_device=args.timing)
+        prepared.ask(batch_size=batch_size, max_errors=args.max_errors, listener=progress, clock=clock)
     judge_replies(prepared.folder, args.recognizer, prepared.releases, device=args.device)
     if problem := grade_if_possible(
         prepared.folder,
@@ -177,6 +187,8 @@ def execute_run(args: argparse.Namespace) -> int:
     show(format_results(result, read_people(prepared.folder)))
     for sentence in describe_failures(read_errors(prepared.folder)):
         say(sentence)
+    if args.timing:
+        show("\n" + format_timing(prepared.folder))
     print(f"\nrun directory: {prepared.folder}")
     print(f"report: {write_report(prepared.folder, releases=prepared.releases, say=say)}")
     if choice.training:

@@ -15,7 +15,7 @@ PHASES: Mapping[str, str] = {
     "prepare": "resizing frames, mel spectra, layout of prompts",
     "encode": "encoders of video and sound",
     "prefill": "reading prompts",
-    "generate": "answering, by whatever the phases beside this one do not name",
+    "generate": "tokens and scores of answers; of models that name no other phase, all of answering",
     "talk": "speech codes",
     "vocode": "speech codes to sound",
     "judge": "judging replies",

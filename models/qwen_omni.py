@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -10,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from avemo_harness.benchmark.release import Clip
-from avemo_harness.benchmark.request import Message, Response, Speech
-from avemo_harness.errors import GenerationError, ModelError
+from avemo_harness.benchmark.request import Message, Request, Response, Speech
+from avemo_harness.errors import GenerationError, ModelError, SampleError
 from avemo_harness.models import Requires
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.decoding import Chooser, GeneratedText, Sampling
 from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, with_speech
-from avemo_harness.models.qwen_prompt import ENCODED_BYTES, SYSTEM, ClipEncoder, Prompt, PromptBuilder
+from avemo_harness.models.qwen_encoder import ENCODED_BYTES, ClipEncoder
+from avemo_harness.models.qwen_prompt import SYSTEM, Prompt, PromptBuilder
 from avemo_harness.models.qwen_thinker import PrefillState, TalkerInput, Thinker, with_cache
 from avemo_harness.models.weights import Attention, Checkpoint, DType, load_native
 from avemo_harness.phases import phase
@@ -258,10 +259,17 @@ class QwenOmni(NeuralModel[Prompt]):
             **self._given("speaker", "talker_do_sample", "talker_max_new_tokens"),
         }
 
-    def prefetch_clip(self, clip: Clip) -> None:
-        """Decode the streams of a clip that are not encoded yet."""
-        thinker = self.__dict__.get("_network")
-        self._decoder.prefetch(clip, thinker.encoder.knows if thinker else lambda stream: False)
+    def prefetch(self, request: Request) -> None:
+        """Lay out a request's prompt, and scale frames and compute mel spectra of what is not read yet.
+
+        Before the network is loaded, clips are decoded.
+        """
+        thinker: Thinker | None = self.__dict__.get("_network")
+        if thinker is None:
+            super().prefetch(request)
+            return
+        with suppress(SampleError):
+            thinker.prepare(self._made(request))
 
     def inputs(self, messages: Sequence[Message], spoken: bool) -> Prompt:
         return self._builder.prompt(messages)

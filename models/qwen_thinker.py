@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avemo_harness.models.decoding import Prefill, Step
-from avemo_harness.models.qwen_prompt import ClipEncoder, Piece, Prompt
+from avemo_harness.models.qwen_encoder import ClipEncoder
+from avemo_harness.models.qwen_prompt import Piece, Prompt
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,6 +180,11 @@ class Thinker:
     def _held(self) -> int:
         return sum(context.nbytes for context in self._contexts.values())
 
+    def prepare(self, prompt: Prompt) -> None:
+        """Make ready what the encoders will need of a prompt, from another thread; what fails is left to `prefill`."""
+        for piece in prompt.pieces[self._known(prompt) if self.context_bytes else 0 :]:
+            self.encoder.prepare(piece)
+
     def _known(self, prompt: Prompt) -> int:
         """Number of pieces at the prompt's beginning that a context holds."""
         return next((n for n in range(prompt.shared, 0, -1) if prompt.prefixes[n - 1] in self._contexts), 0)
@@ -187,7 +193,10 @@ class Thinker:
         """Read pieces after contexts, as one batch: contexts and pieces are each padded on the left."""
         import torch
 
-        rows = [self._row(context, row) for context, row in zip(contexts, pieces, strict=True)]
+        # Where features are kept, all rows' clips are encoded together; else a row at a time, for the memory.
+        together = self.encoder.encode([piece for row in pieces for piece in row]) if self.encoder.remembers else None
+        rows = [self._row(context, row, together) for context, row in zip(contexts, pieces, strict=True)]
+        del together
         cache, before = self._assembled(contexts)
         longest = max(len(row.ids) for row in rows)
         width = rows[0].embedded.shape[-1]
@@ -256,8 +265,15 @@ class Thinker:
                 cache.update(keys, values, layer)
         return cache, mask
 
-    def _row(self, context: Context | None, pieces: Sequence[Piece]) -> _Row:
+    def _row(self, context: Context | None, pieces: Sequence[Piece], found: Mapping[str, Tensor] | None) -> _Row:
+        """A row's embeddings and positions.
+
+        Args:
+            found: features of its clips; None to encode them now.
+        """
         import torch
+
+        found = self.encoder.encode(pieces) if found is None else found
 
         next_position = context.next_prompt_position if context else 0
         positions = []
@@ -271,7 +287,7 @@ class Thinker:
         for piece in pieces:
             if piece.clip is not None:
                 part = torch.from_numpy(piece.ids).to(self.device)
-                for token, features in self.encoder.features(piece):
+                for token, features in self.encoder.features(piece, found):
                     at = start + (part == token).nonzero().squeeze(1)
                     embedded[at] = features.to(embedded)
                     if self.speaking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -28,7 +29,8 @@ from avemo_harness.torch_setup import device_is_lost
 POLL_S = 0.2
 LOOK_S = 1.0
 """Seconds after which futures are looked at again, since `wait` hears nothing of one that was cancelled."""
-PREPARING_THREADS = 2
+PREPARING_THREADS = max(2, min(8, (os.cpu_count() or 2) // 2))
+"""Make requests, and what a model needs for them, beside the asking."""
 
 
 class Listener(Protocol):

@@ -156,7 +156,7 @@ def test_mel_frames_beyond_the_sound_are_neither_made_nor_heard(
     one = clip(1.7, 30)
     monkeypatch.setattr(encoder.model, "get_audio_features", watch)
     monkeypatch.setattr(extractor, "_torch_extract_fbank_features", weigh)
-    ours = encoder._encode_sound(one)
+    ours = encoder._encode_alone("", one, is_video=False)
     sound = encoder.builder.decoder.sound(one)
     assert sound is not None
     assert made[0][2] == -(-len(sound) // 160)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avemo_harness.models.decoding import Prefill, Step
+from avemo_harness.models.kv_cache import growing_cache
 from avemo_harness.models.qwen_encoder import ClipEncoder
 from avemo_harness.models.qwen_prompt import Piece, Prompt
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+VOCABULARY_AT_ONCE = 2**14
+"""Tokens whose scores are computed at once in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class Thinker:
         self.tokens_read = 0
         self._contexts: OrderedDict[str, Context] = OrderedDict()
         self._side_by_side = 0
+        self._in_float32 = False
         self._embed = model.get_input_embeddings()
 
     @property
@@ -147,9 +154,27 @@ class Thinker:
         cache.batch_repeat_interleave(count)
         return cache
 
+    @contextmanager
+    def float32_scores(self) -> Iterator[None]:
+        """Compute the scores of the block in float32, whatever the model's dtype: bfloat16 leaves them 8 bits."""
+        before, self._in_float32 = self._in_float32, True
+        try:
+            yield
+        finally:
+            self._in_float32 = before
+
     def _scores(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, float32 [..., vocabulary]."""
-        return self.model.lm_head(hidden).float().to(self.device)
+        import torch
+        from torch.nn.functional import linear
+
+        head = self.model.lm_head
+        if not self._in_float32 or head.weight.dtype == torch.float32:
+            return head(hidden).float().to(self.device)
+        # A part of the vocabulary at a time: the whole head in float32 would take 2 GiB of the 7B model's memory.
+        state = hidden.to(head.weight.device).float()
+        parts = [linear(state, part.float()) for part in head.weight.split(VOCABULARY_AT_ONCE)]
+        return torch.cat(parts, dim=-1).to(self.device)
 
     def _read_shared(self, prompts: Sequence[Prompt]) -> None:
         """Keep a context for the shared beginning of each prompt, going on from the longest one known.
@@ -243,11 +268,10 @@ class Thinker:
         """A cache that holds every row's context, padded on the left, and the mask of its columns."""
         import torch
         from torch.nn.functional import pad
-        from transformers import DynamicCache
 
         longest = max((context.length for context in contexts if context), default=0)
         mask = torch.zeros(len(contexts), longest, dtype=torch.long, device=self.device)
-        cache = DynamicCache()
+        cache = growing_cache()
         if longest:
             model = next(context for context in contexts if context)
             for i, context in enumerate(contexts):

@@ -38,7 +38,8 @@ from support.tiny_qwen_omni import build, full_size
 from avemo_harness import media
 from avemo_harness.benchmark.request import Request, StoredResponse
 from avemo_harness.models.base import ModelSetup
-from avemo_harness.models.qwen_omni import RATE_HZ, QwenOmni
+from avemo_harness.models.qwen_omni import QwenOmni
+from avemo_harness.models.qwen_talker import RATE_HZ
 from avemo_harness.phases import PhaseClock
 from avemo_harness.report.timing import format_timing
 from avemo_harness.run.config import RunConfig

@@ -21,6 +21,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,7 +37,8 @@ from support.synthetic_release import write_synthetic_release
 from support.tiny_qwen_omni import build, full_size
 
 from avemo_harness import media
-from avemo_harness.benchmark.request import Request, StoredResponse
+from avemo_harness.benchmark.release import EMOTIONS
+from avemo_harness.benchmark.request import ItemKey, Request, StoredResponse
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.qwen_omni import QwenOmni
 from avemo_harness.models.qwen_talker import RATE_HZ
@@ -51,8 +53,8 @@ LABELS = ("multiturn_synthetic_full_av", "multiturn_synthetic_audio_only", "mult
 RANKED = ("multiturn_synthetic_full_av_ranked",)
 REPLIES = ("multiturn_synthetic_reply",)
 PIXELS = {"min_pixels": 128 * 28 * 28, "max_pixels": 768 * 28 * 28}
-CODES = 200
-"""Speech codes of a reply: four seconds; random weights seldom end by themselves."""
+CODES = 150
+"""Speech codes of a reply: three seconds; random weights seldom end by themselves."""
 ENDED_S = 25.0
 """What a measurement must have left to be begun."""
 
@@ -62,20 +64,21 @@ class Size:
     """What is measured.
 
     Args:
-        batches: of labels, rankings and replies.
+        batches: of labels and rankings; those of replies take longest.
         card_batches: of the card's way.
         card_items: questions that the card's way is asked at most: labels, rankings, replies.
     """
 
     batches: tuple[int, ...]
+    reply_batches: tuple[int, ...]
     card_batches: tuple[int, ...]
     card_items: tuple[int, int, int]
     pixels: dict[str, int]
     codes: int
 
 
-FULL = Size((1, 2, 4, 8, 16, 32), (1, 4, 8), (8, 2, 2), PIXELS, CODES)
-TINY = Size((1, 2), (1, 2), (2, 1, 1), SMALL, 30)
+FULL = Size((1, 2, 4, 8, 16, 32), (1, 8, 32), (1, 4, 8), (8, 2, 2), PIXELS, CODES)
+TINY = Size((1, 2), (1, 2), (1, 2), (2, 1, 1), SMALL, 30)
 
 
 @dataclass
@@ -129,16 +132,18 @@ class Measurement:
         model._network  # noqa: B018  (loads it, which is no part of what is measured)
         return model
 
-    def prepared(self, tasks: Sequence[str], name: str, *, shared: bool = True) -> PreparedRun:
-        config = RunConfig(model="qwen2.5-omni", tasks=tuple(tasks), dataset=str(self.release))
+    def prepared(self, tasks: Sequence[str], name: str, batch: int, *, shared: bool = True) -> PreparedRun:
+        """A run of as many dialogues as fill a batch, and of two at least."""
+        limit = max(2, -(-batch // len(tasks)))
+        config = RunConfig(model="qwen2.5-omni", tasks=tuple(tasks), dataset=str(self.release), limit=limit)
         return prepare(config, output_path=self.folder / name, model=self.model(shared=shared))
 
     def product(
         self, what: str, tasks: Sequence[str], batch: int, *, shared: bool = True, wait: bool = False
-    ) -> list[StoredResponse]:
+    ) -> dict[ItemKey, StoredResponse]:
         """Ask tasks through a whole run, preparation and storing included; returns its answers by item."""
         name = f"{what}-{batch}-{shared}-{wait}".replace(" ", "-")
-        run = self.prepared(tasks, name, shared=shared)
+        run = self.prepared(tasks, name, batch, shared=shared)
         with watched() as use:
             run.ask(batch_size=batch, clock=PhaseClock(wait_for_device=wait))
         store = RunStore(run.folder)
@@ -158,7 +163,7 @@ class Measurement:
         )
         if wait:
             print(format_timing(run.folder), flush=True)
-        return [store.answers[key] for key in sorted(store.answers)]
+        return dict(store.answers)
 
     def told(self, way: str, what: str, batch: int, items: int, use: Use, **more: Any) -> None:
         rate = round(items / use.seconds, 3)
@@ -198,10 +203,12 @@ def measure(run: Measurement) -> None:
         asked = _requests(run, REPLIES, replies)
         speak = partial(_speak, card, size.codes)
         run.attempt("card, replies", partial(run.card, "replies", asked, 1, speak))
-    answers: dict[tuple[str, int], list[StoredResponse]] = {}
+    answers: dict[tuple[str, int], dict[ItemKey, StoredResponse]] = {}
     # The largest and the smallest come first: if the time runs out, the curve lacks its middle.
     for batch in sorted(size.batches, key=lambda n: (n not in (size.batches[0], size.batches[-1]), n)):
         for what, tasks in (("labels", LABELS), ("rankings", RANKED), ("replies", REPLIES)):
+            if what == "replies" and batch not in size.reply_batches:
+                continue
             found = run.attempt(f"{what}, {batch}", partial(run.product, what, tasks, batch))
             if found is not None:
                 answers[what, batch] = found
@@ -217,7 +224,7 @@ def measure(run: Measurement) -> None:
 
 
 def _requests(run: Measurement, tasks: Sequence[str], most: int) -> list[Request]:
-    prepared = run.prepared(tasks, f"asked-{tasks[0]}-{most}")
+    prepared = run.prepared(tasks, f"asked-{tasks[0]}-{most}", most)
     questions = (question for unit in prepared.units for question in unit.questions)
     return [question.builder.request(question.item, {}) for question in islice(questions, most)]
 
@@ -244,9 +251,9 @@ def _speak(card: PublishedQwen, codes: int, requests: Sequence[Request]) -> list
     return spoken
 
 
-def _differences(one: Sequence[StoredResponse], other: Sequence[StoredResponse]) -> dict[str, Any]:
-    """Answers of two batch sizes that differ, and by how much scores of labels do at most."""
-    pairs = list(zip(one, other, strict=True))
+def _differences(one: dict[ItemKey, StoredResponse], other: dict[ItemKey, StoredResponse]) -> dict[str, Any]:
+    """Answers to the same questions that differ between two batch sizes, and the most by which scores of labels do."""
+    pairs = [(one[item], other[item]) for item in one if item in other]
     scores = [
         abs(a.label_logprobs[label] - b.label_logprobs[label])
         for a, b in pairs
@@ -283,7 +290,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(aligned(lines))
 
 
-def big_clip(seconds: float, seed: int = 0) -> bytes:
+def big_clip(seed: int) -> bytes:
     """A clip of 640 x 480 pixels and three to six seconds, whose blocks and bar differ from clip to clip."""
     import numpy as np
     from support.clips import melody
@@ -300,6 +307,13 @@ def big_clip(seconds: float, seed: int = 0) -> bytes:
             yield frame
 
     return media.encode_clip(frames(), melody(seconds, seed=seed))
+
+
+def _made_at_once(dialogues: int, turns: int) -> Callable[[float, int], bytes]:
+    """Gives the `big_clip` of every seed of a release, all of them made in several threads."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        clips = list(pool.map(big_clip, range(4 * dialogues + turns + 10 * len(EMOTIONS))))
+    return lambda seconds, seed: clips[seed]
 
 
 @contextmanager
@@ -342,9 +356,9 @@ def main(words: Sequence[str] | None = None) -> list[dict[str, Any]]:
         loaded = full_size(checkpoint) if args.full else None
         if loaded is None:
             build(checkpoint)
-        # Sixteen versions of dialogues fill a batch of 32 questions twice over; two are enough to see that it works.
-        dialogues, turns = args.dialogues or (8 if args.full else 1), args.turns or (3 if args.full else 2)
-        made = {"make": big_clip} if args.full else {}
+        # Of each dialogue there are two versions, so that sixteen fill a batch of 32 questions.
+        dialogues, turns = args.dialogues or (16 if args.full else 1), args.turns or (3 if args.full else 2)
+        made = {"make": _made_at_once(dialogues, turns)} if args.full else {}
         release = write_synthetic_release(folder / "release", dialogues, turns, **made)
         size = FULL if args.full else TINY
         run = Measurement(folder, size, release, checkpoint, loaded, ends, args.out)

@@ -50,6 +50,14 @@ class LruCache(Generic[Key, Value]):
     def __contains__(self, key: Key) -> bool:
         return key in self._values
 
+    def discard(self, key: Key) -> None:
+        """Forget a value that is made; one that is being made stays."""
+        with self._lock:
+            made = self._values.get(key)
+            if made is not None and made.done():
+                del self._values[key]
+                self._used -= self._size_of(made.result())
+
     def clear(self) -> None:
         """Forget every value."""
         with self._lock:

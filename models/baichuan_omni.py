@@ -100,7 +100,7 @@ class BaichuanOmni(NeuralModel[Inputs]):
             raise GenerationError("baichuan-omni: it was loaded without its vocoder, since no reply was to be asked")
         request, generation = prepared.request, prepared.request.generation
         words = Sampling(generation.do_sample, generation.temperature, None, generation.top_p)
-        prefill = self._network.prefill([prepared.inputs()])
+        prefill = self._prefill([prepared.inputs()])
         text, spoken = self._talker.reply(prefill, words, request.seed, generation.max_new_tokens)
         return with_speech(self._response(prepared, text), spoken)
 

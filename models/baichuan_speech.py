@@ -26,6 +26,7 @@ from avemo_harness.models.decoding import (
     until_end,
 )
 from avemo_harness.models.neural import SpokenReply
+from avemo_harness.phases import phase
 from avemo_harness.text import Notify
 from avemo_harness.torch_setup import find_weights
 
@@ -182,6 +183,7 @@ class Talker:
             self._feed(state, token)
         return True
 
+    @phase("talk")
     def _say(self, state: _State, chooser: Chooser) -> tuple[Tensor, bool]:
         """Speak the last words; False where the speech was cut off."""
         import torch
@@ -221,6 +223,7 @@ class Talker:
         state.scores, state.embedded = out.logits[:, -1].float(), out.audios_emb_for_infer
         state.cache, state.next_position = out.past_key_values, state.next_position + 1
 
+    @phase("vocode")
     def _sound(self, stretches: Sequence[Tensor], seed: int) -> Speech | None:
         """The sound of speech codes; None where there are none.
 

@@ -68,6 +68,10 @@ class Chooser:
             if sampling.top_p is not None:
                 self._warpers.append(TopPLogitsWarper(sampling.top_p))
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows of the batch alone; their draws stay their own."""
+        self._generators = [self._generators[row] for row in rows]
+
     def choose(self, ids: Tensor, logits: Tensor) -> Tensor:
         """The next token of each row.
 

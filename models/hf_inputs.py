@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import Clip
@@ -90,7 +91,7 @@ def collated(rows: Sequence[Inputs], pad: int) -> dict[str, Tensor]:
 
 
 class InputBuilder:
-    """Turns messages into inputs.
+    """Turns messages into inputs. Safe to use from several threads, which the processor serves one at a time.
 
     Args:
         processor: the checkpoint's processor.
@@ -119,6 +120,7 @@ class InputBuilder:
         # Processors of models with interleaved sound and frames have this attribute as the call's default.
         self.interleaves = hasattr(processor, "load_audio_from_video")
         self._specials = _special_tokens(processor)
+        self._processing = Lock()
 
     def inputs(self, messages: Sequence[Message]) -> Inputs:
         """The inputs of a conversation that the model is to continue.
@@ -145,15 +147,17 @@ class InputBuilder:
             order = iter(range(len(videos)))
             slots = [None if view.frames is None else next(order) for view in shown if view.sound is not None]
             how |= {"load_audio_from_video": True, "audio_from_video_indices": slots}
-        tensors = self.processor(
-            text=[text],
-            videos=videos or None,
-            audio=sounds or None,
-            text_kwargs={"add_special_tokens": not self._begins_itself(text), "padding": False, "truncation": False},
-            videos_kwargs=self._video_settings(videos),
-            audio_kwargs={"sampling_rate": SOUND_RATE, "padding": True, "truncation": False},
-            **how,
-        )
+        begins = not self._begins_itself(text)
+        with self._processing:
+            tensors = self.processor(
+                text=[text],
+                videos=videos or None,
+                audio=sounds or None,
+                text_kwargs={"add_special_tokens": begins, "padding": False, "truncation": False},
+                videos_kwargs=self._video_settings(videos),
+                audio_kwargs={"sampling_rate": SOUND_RATE, "padding": True, "truncation": False},
+                **how,
+            )
         return Inputs(dict(tensors), (bool(videos), bool(sounds)), interleaved)
 
     def turn_end(self) -> int | None:

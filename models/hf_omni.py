@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from avemo_harness.benchmark.request import Message, Response, Speech
+from avemo_harness.benchmark.request import Message, Request, Response, Speech
 from avemo_harness.benchmark.task import GenerationSpec
-from avemo_harness.errors import GenerationError, ModelError, first_line
+from avemo_harness.errors import GenerationError, ModelError, SampleError, first_line
 from avemo_harness.models import Requires
 from avemo_harness.models.base import Capabilities, ModelSetup, Output
 from avemo_harness.models.decoding import NO_NUMBERS, GeneratedText, last_scores, only_numbers, seeded, until_end
@@ -251,6 +252,14 @@ class HfOmni(NeuralModel[Inputs]):
 
     def inputs(self, messages: Sequence[Message], spoken: bool) -> Inputs:
         return self._builder.inputs(messages)
+
+    def prefetch(self, request: Request) -> None:
+        """Let the processor make a request's inputs; before it is loaded, decode the clips."""
+        if "_builder" not in self.__dict__:
+            super().prefetch(request)
+            return
+        with suppress(SampleError):
+            self._made(request)
 
     def rank(self, rows: Sequence[Inputs], labels: Sequence[Sequence[int]]) -> list[list[float]]:
         return [self._network.label_logprobs(row, labels) for row in rows]

@@ -16,6 +16,7 @@ from avemo_harness import media
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import MediaError
 from avemo_harness.lru_cache import LruCache
+from avemo_harness.phases import phase
 
 _SPECIAL_TOKEN = re.compile(r"<(?=[|/A-Za-z])")
 
@@ -151,6 +152,7 @@ class ClipDecoder:
         return TimedClip(self.look(clip), media.probe(clip.read()).duration_s)
 
 
+@phase("media")
 def _with_clip_name(clip: Clip, make: Callable[[bytes], Value]) -> Value:
     try:
         return make(clip.read())

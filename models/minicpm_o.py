@@ -23,6 +23,7 @@ from avemo_harness.models.inputs import GRID_FPS, SOUND_RATE, ClipDecoder
 from avemo_harness.models.minicpm_network import Inputs, MiniCpmNetwork, PromptMessage, conversation
 from avemo_harness.models.neural import NeuralModel, PreparedRequest, SpokenReply, one_by_one, with_speech
 from avemo_harness.models.weights import Attention, Checkpoint, DType, load_remote, load_tokenizer, resolve_remote
+from avemo_harness.phases import phase
 from avemo_harness.torch_setup import file_digest
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Speaker:
         states = SimpleNamespace(hidden_states=[(voice[None],)])
         bounds = {"spk_bounds": [torch.tensor([[0, len(voice)]])]}
         with torch.inference_mode(), self._on_device(), seeded(seed):
-            wave, rate = model.decode_mel_to_audio(model._generate_mel_spec(bounds, states, text))
+            with phase("talk"):
+                spectrum = model._generate_mel_spec(bounds, states, text)
+            with phase("vocode"):
+                wave, rate = model.decode_mel_to_audio(spectrum)
         samples = np.asarray(wave, dtype=np.float32).reshape(-1)
         if not np.isfinite(samples).all():
             raise GenerationError(NO_NUMBERS)
@@ -148,7 +152,7 @@ class MiniCpmO(NeuralModel[Inputs]):
         return self._network.inputs(conversation(system, messages, self._decoder.look_timed), spoken)
 
     def reply(self, batch: Sequence[PreparedRequest[Inputs]]) -> list[Response]:
-        prefill = self._network.prefill([one.inputs() for one in batch])
+        prefill = self._prefill([one.inputs() for one in batch])
         answers = self._responses(batch, self._complete(batch, prefill))
         return one_by_one(lambda row: self._spoken(*row), zip(batch, answers, prefill.voices, strict=True))
 

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, get_args
 
 from avemo_harness.benchmark.release import Clip
@@ -28,6 +28,7 @@ from avemo_harness.models.decoding import (
 )
 from avemo_harness.models.inputs import ClipDecoder
 from avemo_harness.models.weights import Attention, Checkpoint, Placement, resolve
+from avemo_harness.phases import phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +294,7 @@ class NeuralModel(ABC, Generic[InputsT]):
 
     def write(self, batch: Sequence[PreparedRequest[InputsT]]) -> list[GeneratedText]:
         """Continue conversations of one bucket with text."""
-        return self._complete(batch, self._network.prefill([one.inputs() for one in batch]))
+        return self._complete(batch, self._prefill([one.inputs() for one in batch]))
 
     def rank(self, rows: Sequence[InputsT], labels: Sequence[Sequence[int]]) -> list[list[float]]:
         """Log-probability of each label after each conversation, [rows][labels]; nan where undefined.
@@ -301,7 +302,7 @@ class NeuralModel(ABC, Generic[InputsT]):
         Args:
             labels: token ids of each label.
         """
-        return label_logprobs(self._network, self._network.prefill(rows), labels)
+        return label_logprobs(self._network, self._prefill(rows), labels)
 
     def forget(self) -> None:
         """Give back memory that can be made again; called where it runs out."""
@@ -311,7 +312,7 @@ class NeuralModel(ABC, Generic[InputsT]):
         return {"model": self.name, "version": self.version, **self.identity_parts(), **packages}
 
     def prefetch(self, request: Request) -> None:
-        """Decode a request's clips."""
+        """Decode a request's clips. A family whose inputs can be made beside an earlier batch makes them too."""
         for message in request.messages:
             for block in message.content:
                 if isinstance(block, Clip):
@@ -323,18 +324,27 @@ class NeuralModel(ABC, Generic[InputsT]):
 
     def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
         answers = self._batcher.generate(requests, self._prepare, self._answer)
-        self._prepared.clear()
+        for request in requests:
+            self._prepared.discard(request.key)
         return answers
 
+    def _prefill(self, rows: Sequence[InputsT]) -> Any:
+        """The network's `Prefill` of conversations of one bucket."""
+        network = self._network
+        with phase("prefill"):
+            return network.prefill(rows)
+
     def _prepare(self, request: Request) -> PreparedRequest[InputsT]:
-        spoken = isinstance(request.output, SpokenOutput)
-
-        def inputs() -> InputsT:
-            return self._prepared.get(request.key, lambda: self.inputs(request.messages, spoken))
-
-        made = inputs()
+        made = self._made(request)
         check_room(made.length, request, self._network.room, self.room_advice)
+        inputs = partial(self._made, request)
         return PreparedRequest(request, made.streams, getattr(made, "layout", ()), made.length, inputs)
+
+    @phase("prepare")
+    def _made(self, request: Request) -> InputsT:
+        """The inputs of a request, made once by whichever thread needs them first."""
+        spoken = isinstance(request.output, SpokenOutput)
+        return self._prepared.get(request.key, lambda: self.inputs(request.messages, spoken))
 
     def _answer(self, batch: Sequence[PreparedRequest[InputsT]]) -> Sequence[Response]:
         output = batch[0].request.output

@@ -1,13 +1,14 @@
-"""Prompts of Qwen2.5-Omni: token ids and positions of text and clips, and the clips' features."""
+"""Prompts of Qwen2.5-Omni: token ids and positions of text and clips."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,6 @@ from avemo_harness.errors import GenerationError, ModelError
 from avemo_harness.lru_cache import LruCache
 from avemo_harness.media import StreamDigests
 from avemo_harness.models.inputs import ClipDecoder
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SYSTEM = (
     "You are Qwen, a virtual human developed by the Qwen Team, Alibaba Group, capable of perceiving auditory and "
@@ -178,8 +176,17 @@ def _chunks(times: Ids, chunk: int) -> list[slice]:
     return slices
 
 
+def tokens_of_mels(mels: int) -> int:
+    """Sound tokens for as many mel frames, of 10 ms: a convolution halves them, and then a mean of each two.
+
+    >>> [tokens_of_mels(mels) for mels in (2, 3, 100, 101)]
+    [0, 1, 25, 25]
+    """
+    return ((mels - 1) // 2 + 1 - 2) // 2 + 1
+
+
 class PromptBuilder:
-    """Turns messages into prompts.
+    """Turns messages into prompts. Safe to use from several threads.
 
     Args:
         processor: the checkpoint's `Qwen2_5OmniProcessor`.
@@ -190,6 +197,8 @@ class PromptBuilder:
     def __init__(self, processor: Any, config: Any, decoder: ClipDecoder, min_pixels: int, max_pixels: int) -> None:
         self.processor, self.config, self.decoder = processor, config, decoder
         self.min_pixels, self.max_pixels = min_pixels, max_pixels
+        # A tokenizer that is set up and used at once by two threads raises an error.
+        self._tokenizing = Lock()
         self._layouts: LruCache[StreamDigests, tuple[Ids, Ids]] = LruCache(
             LAYOUT_BYTES, lambda layout: 4 * layout[0].nbytes
         )
@@ -224,7 +233,9 @@ class PromptBuilder:
             )
         for part, clip in zip(parts, [*clips, None], strict=True):
             if part:
-                yield text_piece(processor.tokenizer(part, add_special_tokens=False).input_ids)
+                with self._tokenizing:
+                    ids = processor.tokenizer(part, add_special_tokens=False).input_ids
+                yield text_piece(ids)
             if clip is not None:
                 yield self.clip_piece(clip)
 
@@ -262,7 +273,7 @@ class PromptBuilder:
         if samples > LONGEST_SOUND_S * extractor.sampling_rate:
             raise GenerationError(f"{name}: its sound is longer than the {LONGEST_SOUND_S} s that the model hears")
         mels = -(-samples // int(extractor.hop_length))
-        tokens = ((mels - 1) // 2 + 1 - 2) // 2 + 1
+        tokens = tokens_of_mels(mels)
         if tokens < 1:
             raise GenerationError(f"{name}: its sound of {samples} samples is too short for the model to hear")
         return tokens
@@ -289,94 +300,3 @@ def _with_prefixes(pieces: Sequence[Piece]) -> Prompt:
         digest.update(piece.ids.tobytes() + b"|" + repr(piece.streams).encode())
         prefixes.append(digest.hexdigest())
     return Prompt(tuple(pieces), tuple(prefixes))
-
-
-ENCODED_BYTES = 2**30
-SILENCE_AFTER = 400
-"""Zero samples after the sound, so that no window of the last mel frames is cut; more of them change nothing."""
-
-
-class ClipEncoder:
-    """Encodes one clip at a time, so that no clip's features depend on another's.
-
-    Args:
-        model: a `Qwen2_5OmniThinkerForConditionalGeneration`.
-        builder: made the prompts whose clips are encoded.
-        remembered_bytes: room for features; conditions that share a stream share them. 0 encodes every time.
-
-    Attributes:
-        streams_encoded: how many streams went through an encoder.
-    """
-
-    def __init__(self, model: Any, builder: PromptBuilder, remembered_bytes: int = ENCODED_BYTES) -> None:
-        self.model, self.builder = model, builder
-        self.streams_encoded = 0
-        self._keep = remembered_bytes > 0
-        self._encoded: LruCache[str, Tensor] = LruCache(remembered_bytes, lambda tensor: tensor.nbytes)
-
-    def forget(self) -> None:
-        """Give back the memory of features."""
-        self._encoded.clear()
-
-    def knows(self, stream: str) -> bool:
-        """True for a stream that is encoded already."""
-        return stream in self._encoded
-
-    def features(self, piece: Piece) -> list[tuple[int, Tensor]]:
-        """Encode a clip's video and sound: (media token, features [its count, hidden]) of each.
-
-        Raises:
-            MediaError: the clip is missing or damaged.
-            GenerationError: an encoder gives another number of features than the clip has placeholders.
-        """
-        assert piece.clip is not None
-        assert piece.streams is not None
-        config, clip, found = self.model.config, piece.clip, []
-        if piece.streams.video is not None:
-            found.append((config.video_token_id, self._once(piece.streams.video, lambda: self._encode_video(clip))))
-        if piece.streams.sound is not None:
-            found.append((config.audio_token_id, self._once(piece.streams.sound, lambda: self._encode_sound(clip))))
-        for token, features in found:
-            if len(features) != (wanted := int((piece.ids == token).sum())):
-                raise GenerationError(f"{clip.name}: {len(features)} features for {wanted} places in the prompt")
-        return found
-
-    def _once(self, stream: str, encode: Callable[[], Tensor]) -> Tensor:
-        return self._encoded.get(stream, encode) if self._keep else encode()
-
-    def _encode_video(self, clip: Clip) -> Tensor:
-        import torch
-
-        video = self.builder.processor.video_processor(
-            videos=[self.builder.decoder.frames(clip)],
-            size={"shortest_edge": self.builder.min_pixels, "longest_edge": self.builder.max_pixels},
-            do_sample_frames=False,
-            cap_pixels_per_frame=False,
-            return_tensors="pt",
-        )
-        self.streams_encoded += 1
-        features = self.model.get_video_features(
-            video["pixel_values_videos"].to(self.model.device, self.model.dtype),
-            video["video_grid_thw"].to(self.model.device),
-        )
-        return torch.cat(list(features.pooler_output))
-
-    def _encode_sound(self, clip: Clip) -> Tensor:
-        sound = self.builder.decoder.sound(clip)
-        assert sound is not None
-        extractor = self.builder.processor.feature_extractor
-        mels = -(-len(sound) // extractor.hop_length)
-        # Padding to the 300 s of the published processor costs a hundred times as much and gives the same.
-        mel = extractor(
-            sound,
-            sampling_rate=extractor.sampling_rate,
-            padding="max_length",
-            max_length=mels * extractor.hop_length + SILENCE_AFTER,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        self.streams_encoded += 1
-        return self.model.get_audio_features(
-            mel["input_features"][:, :, :mels].to(self.model.device, self.model.dtype),
-            mel["attention_mask"][:, :mels].to(self.model.device),
-        ).last_hidden_state

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avemo_harness.models.decoding import Prefill, Step
-from avemo_harness.models.qwen_prompt import ClipEncoder, Piece, Prompt
+from avemo_harness.models.kv_cache import growing_cache
+from avemo_harness.models.qwen_encoder import ClipEncoder
+from avemo_harness.models.qwen_prompt import Piece, Prompt
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+VOCABULARY_AT_ONCE = 2**14
+"""Tokens whose scores are computed at once in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Thinker:
         self.tokens_read = 0
         self._contexts: OrderedDict[str, Context] = OrderedDict()
         self._side_by_side = 0
+        self._in_float32 = False
         self._embed = model.get_input_embeddings()
 
     @property
@@ -146,9 +154,27 @@ class Thinker:
         cache.batch_repeat_interleave(count)
         return cache
 
+    @contextmanager
+    def float32_scores(self) -> Iterator[None]:
+        """Compute the scores of the block in float32, whatever the model's dtype: bfloat16 leaves them 8 bits."""
+        before, self._in_float32 = self._in_float32, True
+        try:
+            yield
+        finally:
+            self._in_float32 = before
+
     def _scores(self, hidden: Tensor) -> Tensor:
         """Scores of the next token, float32 [..., vocabulary]."""
-        return self.model.lm_head(hidden).float().to(self.device)
+        import torch
+        from torch.nn.functional import linear
+
+        head = self.model.lm_head
+        if not self._in_float32 or head.weight.dtype == torch.float32:
+            return head(hidden).float().to(self.device)
+        # A part of the vocabulary at a time: the whole head in float32 would take 2 GiB of the 7B model's memory.
+        state = hidden.to(head.weight.device).float()
+        parts = [linear(state, part.float()) for part in head.weight.split(VOCABULARY_AT_ONCE)]
+        return torch.cat(parts, dim=-1).to(self.device)
 
     def _read_shared(self, prompts: Sequence[Prompt]) -> None:
         """Keep a context for the shared beginning of each prompt, going on from the longest one known.
@@ -179,6 +205,11 @@ class Thinker:
     def _held(self) -> int:
         return sum(context.nbytes for context in self._contexts.values())
 
+    def prepare(self, prompt: Prompt) -> None:
+        """Make ready what the encoders will need of a prompt, from another thread; what fails is left to `prefill`."""
+        for piece in prompt.pieces[self._known(prompt) if self.context_bytes else 0 :]:
+            self.encoder.prepare(piece)
+
     def _known(self, prompt: Prompt) -> int:
         """Number of pieces at the prompt's beginning that a context holds."""
         return next((n for n in range(prompt.shared, 0, -1) if prompt.prefixes[n - 1] in self._contexts), 0)
@@ -187,7 +218,10 @@ class Thinker:
         """Read pieces after contexts, as one batch: contexts and pieces are each padded on the left."""
         import torch
 
-        rows = [self._row(context, row) for context, row in zip(contexts, pieces, strict=True)]
+        # Where features are kept, all rows' clips are encoded together; else a row at a time, for the memory.
+        together = self.encoder.encode([piece for row in pieces for piece in row]) if self.encoder.remembers else None
+        rows = [self._row(context, row, together) for context, row in zip(contexts, pieces, strict=True)]
+        del together
         cache, before = self._assembled(contexts)
         longest = max(len(row.ids) for row in rows)
         width = rows[0].embedded.shape[-1]
@@ -234,11 +268,10 @@ class Thinker:
         """A cache that holds every row's context, padded on the left, and the mask of its columns."""
         import torch
         from torch.nn.functional import pad
-        from transformers import DynamicCache
 
         longest = max((context.length for context in contexts if context), default=0)
         mask = torch.zeros(len(contexts), longest, dtype=torch.long, device=self.device)
-        cache = DynamicCache()
+        cache = growing_cache()
         if longest:
             model = next(context for context in contexts if context)
             for i, context in enumerate(contexts):
@@ -256,8 +289,15 @@ class Thinker:
                 cache.update(keys, values, layer)
         return cache, mask
 
-    def _row(self, context: Context | None, pieces: Sequence[Piece]) -> _Row:
+    def _row(self, context: Context | None, pieces: Sequence[Piece], found: Mapping[str, Tensor] | None) -> _Row:
+        """A row's embeddings and positions.
+
+        Args:
+            found: features of its clips; None to encode them now.
+        """
         import torch
+
+        found = self.encoder.encode(pieces) if found is None else found
 
         next_position = context.next_prompt_position if context else 0
         positions = []
@@ -271,7 +311,7 @@ class Thinker:
         for piece in pieces:
             if piece.clip is not None:
                 part = torch.from_numpy(piece.ids).to(self.device)
-                for token, features in self.encoder.features(piece):
+                for token, features in self.encoder.features(piece, found):
                     at = start + (part == token).nonzero().squeeze(1)
                     embedded[at] = features.to(embedded)
                     if self.speaking:

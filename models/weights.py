@@ -15,6 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 from avemo_harness.errors import ModelError, UsageError, first_line
+from avemo_harness.phases import phase
 from avemo_harness.text import Notify
 from avemo_harness.torch_setup import (
     Weights,
@@ -207,6 +208,7 @@ def _code_references(weights: Weights) -> Iterator[str]:
             yield from map(str, reference if isinstance(reference, list) else [reference])
 
 
+@phase("load")
 def load_native(model_class: Any, checkpoint: Checkpoint, placement: Placement, **settings: Any) -> Any:
     """Load a model by a class of transformers for inference.
 
@@ -237,6 +239,7 @@ def load_native(model_class: Any, checkpoint: Checkpoint, placement: Placement, 
     return _whole(model, found, checkpoint)
 
 
+@phase("load")
 def load_remote(auto_class: str, checkpoint: Checkpoint, placement: Placement, **settings: Any) -> Any:
     """Load a model by its own code for inference.
 

@@ -21,7 +21,7 @@ PROSE = re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)
 NAMES = set(re.findall(r"`([^`\n]+)`", PROSE))
 FOLDERS = [ROOT / name for name in ("avemo_harness", "models", "tests")]
 SOURCES = "\n".join(file.read_text() for folder in FOLDERS for file in folder.rglob("*.py"))
-IN_RUNS = {"run.json", "results.json", "items.json", "grader.json", "judge.json", "items/"}
+IN_RUNS = {"run.json", "results.json", "items.json", "timing.json", "grader.json", "judge.json", "items/"}
 GONE = {"examples/"}
 
 

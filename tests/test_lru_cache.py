@@ -48,5 +48,15 @@ def test_clearing_forgets() -> None:
     assert "a" not in recent
 
 
+def test_a_value_that_is_discarded_gives_its_room_back() -> None:
+    recent: LruCache[str, str] = LruCache(2, len)
+    for key in ("a", "b"):
+        recent.get(key, lambda key=key: key)
+    recent.discard("a")
+    recent.discard("never there")
+    recent.get("c", lambda: "c")
+    assert ["a" in recent, "b" in recent, "c" in recent] == [False, True, True]
+
+
 def _fail(words: str) -> int:
     raise ValueError(words)

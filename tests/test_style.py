@@ -27,7 +27,10 @@ LAYERS = {
 }
 """Packages that each may import."""
 SHARED = frozenset(
-    {"errors", "files", "garbage", "http", "http_answers", "lru_cache", "options", "registry", "text", "torch_setup"}
+    {
+        *("errors", "files", "garbage", "http", "http_answers", "lru_cache", "options", "phases", "registry", "text"),
+        "torch_setup",
+    }
 )
 """Modules that every package may import."""
 HEAVY = {

@@ -148,6 +148,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="accepted for habit: every sample is always kept in the run directory",
     )
 
+    how.add_argument(
+        "--timing",
+        action="store_true",
+        help="print where the time of the run went, by phase; a GPU is waited for as each phase ends, which costs a "
+        "little. The run directory's timing.json has the phases in any case",
+    )
+
 
 def execute_run(args: argparse.Namespace) -> int:
     batch_size = _batch_size(args)
@@ -156,10 +163,12 @@ def execute_run(args: argparse.Namespace) -> int:
     _refuse_cheaply(config, args.recognizer)
     from avemo_harness.models import load_model
     from avemo_harness.models.base import Closeable
+    from avemo_harness.phases import PhaseClock
     from avemo_harness.report.html.page import write_report
     from avemo_harness.report.results import score_run
     from avemo_harness.report.scored_run import read_people
     from avemo_harness.report.summary import format_results
+    from avemo_harness.report.timing import format_timing
     from avemo_harness.run.answers import describe_failures, read_errors
     from avemo_harness.run.config import read_run
     from avemo_harness.run.grading import check_rubrics, grade_if_possible
@@ -177,7 +186,8 @@ def execute_run(args: argparse.Namespace) -> int:
     closing_model = closing(prepared.model) if isinstance(prepared.model, Closeable) else nullcontext()
     with closing_model, make_progress(prepared) if is_main else nullcontext() as progress:
         of_model = None if on_cluster else batch_size  # each worker of a cluster is given its own
-        prepared.ask(batch_size=of_model, max_errors=args.max_errors, listener=progress)
+        clock = PhaseClock(wait_for_device=args.timing)
+        prepared.ask(batch_size=of_model, max_errors=args.max_errors, listener=progress, clock=clock)
     folder, releases = prepared.folder, prepared.releases
     # The questions of a large release take as much memory as its scores, for which they are not needed.
     del prepared, progress, closing_model
@@ -201,6 +211,8 @@ def execute_run(args: argparse.Namespace) -> int:
     show(format_results(result, read_people(folder), read_run(folder)))
     for sentence in describe_failures(read_errors(folder)):
         say(sentence)
+    if args.timing:
+        show("\n" + format_timing(folder))
     print(f"\nrun directory: {folder}")
     print(f"report: {write_report(folder, releases=releases, say=say)}")
     if choice.training:

@@ -152,7 +152,7 @@ def finished_at(folder: Path) -> datetime | None:
     Raises:
         StoreError: `timing.json` is damaged.
     """
-    ends = [timing.started + timing.seconds for timing in read_timing(folder)]
+    ends = [timing.started + timing.seconds for timing in read_timing(folder) if timing.stage == "asking"]
     return datetime.fromtimestamp(int(max(ends)), tz=timezone.utc) if ends else None
 
 

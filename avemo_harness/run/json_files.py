@@ -6,16 +6,19 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import jsonlines
 
 from avemo_harness.errors import StorageError, StoreError, storage_errors
-from avemo_harness.files import read_json, read_whole, write_atomically
+from avemo_harness.files import exclusive_lock, read_json, read_whole, write_atomically
+from avemo_harness.phases import PhaseClock, PhaseSeconds, device_is_used
+from avemo_harness.text import Notify
 
 SEAL = "content_sha256"
 """The key of the digest, at the top of the file."""
@@ -229,20 +232,42 @@ def take_rows(path: Path, folder: Path, take: Callable[[Mapping[str, Any]], None
     return damage
 
 
+Stage = Literal["asking", "judging"]
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerTiming:
-    """One worker's time in a run.
+    """One worker's time in a run, of one call of the command.
 
     Args:
         started: seconds since 1970, in UTC.
         seconds: until its last answer was stored.
-        records: answers and errors that it stored.
+        records: answers and errors that it stored, or replies that it judged.
+        phases: by name; none in a run that was made before they were counted.
+        approximate: a GPU was not waited for as phases ended, so that its time counts where a result was first needed.
+        stage: what it worked on.
     """
 
     worker: str
     started: float
     seconds: float
     records: int
+    phases: Mapping[str, PhaseSeconds] = field(default_factory=dict)
+    approximate: bool = False
+    stage: Stage = "asking"
+
+    @classmethod
+    def of(cls, worker: str, started: float, records: int, clock: PhaseClock, stage: Stage = "asking") -> WorkerTiming:
+        """The time from `started` until now, with what a clock counted of it; called by the thread that it counts."""
+        return cls(
+            worker,
+            round(started, 3),
+            round(time.time() - started, 3),
+            records,
+            {name: PhaseSeconds(round(s.asking, 4), round(s.beside, 4)) for name, s in clock.take().items()},
+            approximate=device_is_used() and not clock.wait_for_device,
+            stage=stage,
+        )
 
 
 def read_timing(folder: Path) -> list[WorkerTiming]:
@@ -256,13 +281,21 @@ def read_timing(folder: Path) -> list[WorkerTiming]:
     if not path.exists():
         return []
     try:
-        timings = [WorkerTiming(**entry) for entry in json.loads(read_whole(path))]
-        for timing in timings:
-            if not 0 <= timing.started <= timing.started + timing.seconds < _LATEST_S:
-                raise ValueError(f"{timing.started!r} s and {timing.seconds!r} s later are no times of a run")
-    except (ValueError, TypeError) as error:
+        timings = [_timing(entry) for entry in json.loads(read_whole(path))]
+    except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove it, only times are lost") from error
     return timings
+
+
+def _timing(entry: Mapping[str, Any]) -> WorkerTiming:
+    phases = {name: PhaseSeconds(**seconds) for name, seconds in entry.get("phases", {}).items()}
+    timing = WorkerTiming(**{**entry, "phases": phases})
+    if not 0 <= timing.started <= timing.started + timing.seconds < _LATEST_S:
+        raise ValueError(f"{timing.started!r} s and {timing.seconds!r} s later are no times of a run")
+    for name, seconds in phases.items():
+        if not all(0 <= value < _LATEST_S for value in (seconds.asking, seconds.beside)):
+            raise ValueError(f"{seconds.asking!r} s and {seconds.beside!r} s are no times of the phase {name!r}")
+    return timing
 
 
 def write_timing(folder: Path, timings: Sequence[WorkerTiming]) -> None:
@@ -272,6 +305,19 @@ def write_timing(folder: Path, timings: Sequence[WorkerTiming]) -> None:
         StorageError: it cannot be written.
     """
     write_atomically(folder / "timing.json", json.dumps([asdict(timing) for timing in timings], indent=1) + "\n")
+
+
+def add_timing(folder: Path, timing: WorkerTiming, say: Notify) -> None:
+    """Add a worker's time to those of a run; any number of workers may. A damaged `timing.json` is begun anew.
+
+    Raises:
+        StorageError: it cannot be read or written.
+    """
+    with exclusive_lock(folder / "claims" / ".timing", before_waiting=lambda: None):
+        before = none_if_damaged(lambda: read_timing(folder))
+        if before is None:
+            say(f"{folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
+        write_timing(folder, [*(before or ()), timing])
 
 
 Value = TypeVar("Value")

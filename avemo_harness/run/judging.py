@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,11 +23,14 @@ from avemo_harness.errors import RecognitionError, SampleError, StorageError, St
 from avemo_harness.files import exclusive_lock, read_whole, write_atomically
 from avemo_harness.metrics.profiles import Calibration
 from avemo_harness.metrics.trajectory import Trajectory
+from avemo_harness.phases import PhaseClock, phase
 from avemo_harness.recognizers import EMBEDDED
 from avemo_harness.recognizers.judging import TrajectoryJudge, judge_modalities, naming
 from avemo_harness.recognizers.recordings import Modality, Recording, SingleModality
 from avemo_harness.run.json_files import (
     LineWriter,
+    WorkerTiming,
+    add_timing,
     appending_writer,
     read_sealed_json,
     sealed_json,
@@ -211,7 +216,12 @@ def judge_run(
             judgements.write_judge()
         if replies:
             say(f"judging {len(replies)} replies with the recogniser {name!r}")
-            _judge(judgements, _ReplyJudge(folder, judgements.judge, recognizer), replies, say)
+            started, clock = time.time(), PhaseClock()
+            with clock.asking():
+                with phase("judge"):
+                    _judge(judgements, _ReplyJudge(folder, judgements.judge, recognizer), replies, say)
+                worker = secrets.token_hex(6)
+                add_timing(folder, WorkerTiming.of(worker, started, len(replies), clock, "judging"), say)
         if choose:
             judgements.choose()
     return judgements

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,6 +18,7 @@ from avemo_harness.benchmark.task import LabelOutput, SpokenOutput, TaskSpec
 from avemo_harness.errors import HistoryError, ModelError, StoreError, UsageError, describe, first_line
 from avemo_harness.models.base import Concurrent, OmniModel, Prefetching
 from avemo_harness.models.served.answers import without_thoughts
+from avemo_harness.phases import beside, phase
 from avemo_harness.run.answers import FailureStreak, checked_response, submit
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.selection import Question, Unit
@@ -27,7 +29,8 @@ from avemo_harness.torch_setup import device_is_lost
 POLL_S = 0.2
 LOOK_S = 1.0
 """Seconds after which futures are looked at again, since `wait` hears nothing of one that was cancelled."""
-PREPARING_THREADS = 2
+PREPARING_THREADS = max(2, min(8, (os.cpu_count() or 2) // 2))
+"""Make requests, and what a model needs for them, beside the asking."""
 
 
 class Listener(Protocol):
@@ -143,7 +146,7 @@ class Asker:
         remaining = [unit for unit in units if self._missing(unit)]
         # What may end the run again must not keep the rest from being asked.
         remaining.sort(key=lambda unit: any(question.item_key in self._failed_before for question in unit.questions))
-        pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
+        pool = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare", initializer=beside())
         try:
             while remaining:
                 self._ask_unclaimed(remaining, pool)
@@ -152,7 +155,8 @@ class Asker:
                 if remaining:
                     if self.listener is not None:
                         self.listener.waiting(len(remaining))
-                    time.sleep(POLL_S)
+                    with phase("waiting"):
+                        time.sleep(POLL_S)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -218,7 +222,8 @@ class Asker:
         return None
 
     def _prepare(self, question: Question) -> Request:
-        request = question.builder.request(question.item, self._own_replies(question))
+        with phase("media"):
+            request = question.builder.request(question.item, self._own_replies(question))
         if isinstance(self.model, Prefetching):
             # What fails here fails again where the request is answered, and is recorded there.
             with suppress(Exception):
@@ -256,12 +261,14 @@ class Asker:
     def _settled(self, item_key: ItemKey) -> bool:
         return item_key in self.store.answers or (item_key in self.store.errors and item_key not in self._failed_before)
 
+    @phase("store")
     def _refresh(self) -> None:
         new = self.store.refresh()
         self._failed_before -= {record.item_key for record in new}
         if new and self.listener is not None:
             self.listener.stored(new)
 
+    @phase("waiting")
     def _wait(self, pipeline: Pipeline) -> None:
         if pipeline.ready and len(pipeline.asked) < self._pace.lanes:
             return
@@ -297,7 +304,9 @@ class Asker:
                     if request.key not in pipeline.by_key:
                         new[request.key] = request
                     pipeline.by_key.setdefault(request.key, []).append((unit, item))
-            pipeline.asked += zip(submit(self.model, list(new.values())), new.values(), strict=True)
+            # One that answers concurrently lays out its requests here, and is waited for elsewhere.
+            with phase("prepare" if isinstance(self.model, Concurrent) else "generate"):
+                pipeline.asked += zip(submit(self.model, list(new.values())), new.values(), strict=True)
 
     def _take_answered(self, pipeline: Pipeline) -> None:
         done = [answered.done() for answered, _ in pipeline.asked]
@@ -319,7 +328,7 @@ class Asker:
         by_unit: dict[str, list[StoredResponse]] = {}
         for unit, record in pipeline.settled:
             by_unit.setdefault(unit, []).append(record)
-        with self.claims.kept(by_unit) as ours:
+        with phase("store"), self.claims.kept(by_unit) as ours:
             self.segment.append(record for unit in by_unit if unit in ours for record in by_unit[unit])
         self._refresh()
         for unit, done in by_unit.items():
@@ -340,7 +349,8 @@ class Asker:
         """
         try:
             response = checked_response(answered.result(), request)
-            speech = self.segment.write_speech(request.key, response.speech) if response.speech else {}
+            with phase("store"):
+                speech = self.segment.write_speech(request.key, response.speech) if response.speech else {}
         except (UsageError, StoreError):
             raise
         except Exception as error:

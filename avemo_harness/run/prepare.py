@@ -24,12 +24,13 @@ from avemo_harness.benchmark.task_library import TaskLibrary
 from avemo_harness.errors import StoreError, TaskError, UsageError
 from avemo_harness.models import check_model, load_model
 from avemo_harness.models.base import AnswersByItem, BatchSize, Logging, ModelSetup, OmniModel, batch_size_of
+from avemo_harness.phases import PhaseClock, phase
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.run.answers import FailureStreak
 from avemo_harness.run.availability import Availability, absence_lines, with_named_corpora
 from avemo_harness.run.claims import Claims
 from avemo_harness.run.config import ReleaseRecord, RunConfig, RunRecord, open_run, read_run
-from avemo_harness.run.json_files import WorkerTiming, none_if_damaged, read_timing, write_timing
+from avemo_harness.run.json_files import WorkerTiming, add_timing
 from avemo_harness.run.judge_choice import JudgeChoice, choose_judge, holds_replies, judged_tasks
 from avemo_harness.run.judging import Judgements, judge_run
 from avemo_harness.run.loop import Asker, Listener
@@ -133,12 +134,26 @@ class PreparedRun:
     def n_items(self) -> int:
         return sum(len(unit.questions) for unit in self.units)
 
-    def ask(self, *, batch_size: BatchSize = None, max_errors: int = 0, listener: Listener | None = None) -> None:
+    def ask(
+        self,
+        *,
+        batch_size: BatchSize = None,
+        max_errors: int = 0,
+        listener: Listener | None = None,
+        clock: PhaseClock | None = None,
+    ) -> None:
         """Ask what is not answered yet, together with any other worker on the same directory.
 
         Args:
             max_errors: see `evaluate`.
+            clock: counts the time of the phases, which the run keeps; by default one that waits for no GPU.
         """
+        clock = clock or PhaseClock()
+        with clock.asking():
+            self._ask(batch_size, max_errors, listener, clock)
+        self.conditions.prune()
+
+    def _ask(self, batch_size: BatchSize, max_errors: int, listener: Listener | None, clock: PhaseClock) -> None:
         worker = secrets.token_hex(6)
         started = time.time()
         if isinstance(self.model, Logging):
@@ -146,7 +161,7 @@ class PreparedRun:
         store = RunStore(self.folder)
         claims = Claims(self.folder / "claims", worker)
         with _closing_with(claims.close):
-            with claims.alone():
+            with claims.alone(), phase("store"):
                 # Who lives is asked first: what a worker stored before it went is then read, and not cut.
                 live = claims.live_workers()
                 stored = store.refresh()
@@ -160,19 +175,13 @@ class PreparedRun:
                 self.say(f"{cut} torn last line(s) of a killed worker were cut off")
             segment = Segment(self.folder, worker)
             size = batch_size_of(batch_size, self.model.capabilities)
-            with _closing_with(lambda: self._end_shift(claims, segment, worker, started)):
+            with _closing_with(lambda: self._end_shift(segment, worker, started, clock)):
                 failures = FailureStreak(max_errors, store.errors)
                 Asker(self.model, store, segment, claims, size, listener, failures).ask(self.units)
-        self.conditions.prune()
 
-    def _end_shift(self, claims: Claims, segment: Segment, worker: str, started: float) -> None:
+    def _end_shift(self, segment: Segment, worker: str, started: float, clock: PhaseClock) -> None:
         segment.close()
-        with claims.alone():
-            before = none_if_damaged(lambda: read_timing(self.folder))
-            if before is None:
-                self.say(f"{self.folder / 'timing.json'}: was damaged and is begun anew; only times are lost")
-            timing = WorkerTiming(worker, round(started, 3), round(time.time() - started, 3), segment.written)
-            write_timing(self.folder, [*(before or ()), timing])
+        add_timing(self.folder, WorkerTiming.of(worker, started, segment.written, clock), self.say)
 
 
 @contextmanager

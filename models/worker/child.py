@@ -33,6 +33,7 @@ from avemo_harness.models.worker.protocol import (
     request_from,
     responses_content,
 )
+from avemo_harness.phases import PhaseClock
 from avemo_harness.registry import load_object, typed_arguments
 from avemo_harness.torch_setup import device_is_lost
 
@@ -86,7 +87,10 @@ class ModelHost:
         self.scratch: str | None = None
         self._tickets = count()
         self._wanted: dict[int, Future[bytes]] = {}
-        self._prefetching = ThreadPoolExecutor(PREFETCHING_THREADS, thread_name_prefix="prefetch")
+        self._clock = PhaseClock()
+        self._prefetching = ThreadPoolExecutor(
+            PREFETCHING_THREADS, thread_name_prefix="prefetch", initializer=self._clock.attach
+        )
 
     def handle(self, command: Frame) -> None:
         """Do what the parent asks for, giving signs of life until it is done."""
@@ -147,10 +151,12 @@ class ModelHost:
 
     def _generate(self, content: Mapping[str, Any]) -> Answer:
         fetch = partial(self._fetch, content["call"])
-        described, buffers = responses_content(
-            self._made.generate([request_from(request, fetch) for request in content["requests"]])
-        )
-        return {"responses": described}, buffers
+        with self._clock.asking():
+            described, buffers = responses_content(
+                self._made.generate([request_from(request, fetch) for request in content["requests"]])
+            )
+        phases = {name: [seconds.asking, seconds.beside] for name, seconds in self._clock.take().items()}
+        return {"responses": described, "phases": phases}, buffers
 
     _handlers: Mapping[str, Callable[[ModelHost, Mapping[str, Any]], Answer]] = {
         "make": _make,

@@ -34,6 +34,7 @@ from avemo_harness.models.worker.protocol import (
     request_content,
     responses_from,
 )
+from avemo_harness.phases import PhaseSeconds, credit
 
 LAST_LINES = 3
 """Number of the last lines that an error quotes."""
@@ -191,6 +192,7 @@ class Worker:
         clips = {digest: clip for request in requests for digest, clip in clips_of(request).items()}
         answer = self._ask("generate", {"requests": [request_content(request) for request in requests]}, clips)
         try:
+            credit({name: PhaseSeconds(*seconds) for name, seconds in answer.content.get("phases", {}).items()})
             return responses_from(answer.content["responses"], answer.buffers)
         except (KeyError, TypeError, ValueError, StopIteration) as error:
             raise self._lost(f"gave an answer that is none ({error})") from error

@@ -106,3 +106,15 @@ def test_a_damaged_file_of_options_costs_one_line(
     assert main(["--config", str(file)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{file}: {problem}" in line
+
+
+def test_the_time_of_a_run_is_printed_where_it_is_asked_for(
+    task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--model", "random", "--tasks", task, "--output_path", str(tmp_path / "run")]
+    assert main(command) == 0
+    assert "time by phase" not in capsys.readouterr().out
+    assert main([*command, "--timing"]) == 0
+    printed = capsys.readouterr().out
+    assert "time by phase (6 answers by 2 worker(s)" in printed
+    assert "writing and reading the run directory" in printed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -351,3 +352,17 @@ def test_a_wrong_folder_is_refused_at_once(pretrained: str, said: str, gemma4: T
 def test_a_model_that_sees_no_frame_a_second_is_refused(gemma4: Tiny) -> None:
     with pytest.raises(ModelError, match="fps must be above 0"):
         gemma4.make(fps=0)
+
+
+def test_inputs_made_ahead_by_other_threads_give_the_same_answers(
+    tiny: Tiny, model: HfOmni, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = conversations("rank")
+    expected = [answer.label_logprobs for answer in model.generate(requests[:3])]
+    ahead = tiny.make()
+    ahead.generate([ask(B, output="rank")])
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(ahead.prefetch, requests))
+    monkeypatch.setattr(type(ahead._processor), "__call__", None)
+    assert [answer.label_logprobs for answer in ahead.generate(requests[:3])] == expected
+    assert len(ahead._prepared._values) == len(requests) - 3, "those of the next batch stay"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ from avemo_harness.models.base import ModelSetup
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from avemo_harness.models.qwen_omni import QwenOmni, TalkerRequest
+    from avemo_harness.models.qwen_omni import QwenOmni
+    from avemo_harness.models.qwen_talker import TalkerRequest
 
 Make = Callable[..., "QwenOmni"]
 
@@ -42,14 +43,15 @@ def spoken_codes(model: QwenOmni, request: Request, monkeypatch: pytest.MonkeyPa
     talker = model._talker
     assert talker is not None
     heard: list[list[int]] = []
-    generate = talker._generate
+    codes = talker._codes
 
-    def watch(requests: Sequence[TalkerRequest]) -> list[list[int]]:
-        heard.extend(generate(requests))
-        return heard
+    def watch(requests: Sequence[TalkerRequest]) -> Iterator[tuple[int, list[int]]]:
+        for row, said in codes(requests):
+            heard.append(said)
+            yield row, said
 
     with monkeypatch.context() as patch:
-        patch.setattr(talker, "_generate", watch)
+        patch.setattr(talker, "_codes", watch)
         model.generate([request])
     return heard[0] if heard else []
 
@@ -156,7 +158,7 @@ def test_mel_frames_beyond_the_sound_are_neither_made_nor_heard(
     one = clip(1.7, 30)
     monkeypatch.setattr(encoder.model, "get_audio_features", watch)
     monkeypatch.setattr(extractor, "_torch_extract_fbank_features", weigh)
-    ours = encoder._encode_sound(one)
+    ours = encoder._encode_alone("", one, is_video=False)
     sound = encoder.builder.decoder.sound(one)
     assert sound is not None
     assert made[0][2] == -(-len(sound) // 160)

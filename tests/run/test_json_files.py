@@ -22,6 +22,7 @@ from avemo_harness.benchmark.planning import Plan
 from avemo_harness.benchmark.request import Item, Request, Response
 from avemo_harness.errors import ModelError, StorageError, StoreError
 from avemo_harness.models.base import Capabilities
+from avemo_harness.phases import PhaseSeconds
 from avemo_harness.run.json_files import (
     CHECKSUM,
     LineWriter,
@@ -101,9 +102,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert read_timing(tmp_path) == []
-    timings = [WorkerTiming("one", 100.0, 20.5, 3), WorkerTiming("other", 90.0, 0.0, 0)]
+    phases = {"media": PhaseSeconds(0.0, 4.5), "generate": PhaseSeconds(20.5)}
+    timings = [WorkerTiming("one", 100.0, 20.5, 3, phases, approximate=True), WorkerTiming("other", 90.0, 0.0, 0)]
     write_timing(tmp_path, timings)
     assert read_timing(tmp_path) == timings
+
+
+def test_times_of_a_run_from_before_phases_were_counted_are_read(tmp_path: Path) -> None:
+    (tmp_path / "timing.json").write_text('[{"worker": "one", "started": 100.0, "seconds": 20.5, "records": 3}]')
+    assert read_timing(tmp_path) == [WorkerTiming("one", 100.0, 20.5, 3)]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,9 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
         '[{"worker": "one", "started": NaN, "seconds": 2.0, "records": 1}]',
         '[{"worker": "one", "started": 1e300, "seconds": 2.0, "records": 1}]',
         '[{"worker": "one", "started": "now", "seconds": 2.0, "records": 1}]',
+        '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": 7}]',
+        '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": {"store": {"asking": NaN}}}]',
+        '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": {"store": {"other": 1.0}}}]',
         b"\xff",
     ],
 )

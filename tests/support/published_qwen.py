@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,50 @@ SMALL = {"min_pixels": 4 * 28 * 28, "max_pixels": 16 * 28 * 28}
 
 
 class PublishedQwen:
-    """The processor and `generate` of transformers, with every argument that a right call needs."""
+    """The processor and `generate` of transformers, with every argument that a right call needs.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the checkpoint.
+        model: loaded already; by default the checkpoint's, in float32.
+        pixels: bounds of a frame after scaling, ``min_pixels`` and ``max_pixels``.
+    """
+
+    def __init__(self, folder: Path, model: Any = None, pixels: Mapping[str, int] = SMALL) -> None:
         import torch
         from transformers import Qwen2_5OmniForConditionalGeneration, Qwen2_5OmniProcessor
 
         self.processor = Qwen2_5OmniProcessor.from_pretrained(folder)
-        self.model = Qwen2_5OmniForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        if model is None:
+            model = Qwen2_5OmniForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model, self.pixels = model, pixels
         self.decoder = ClipDecoder(2.0)
 
-    def inputs(self, request: Request, answer: str = "") -> dict[str, Any]:
-        """The processor's output for a request, its answer begun with some words."""
+    def inputs(self, *requests: Request, answer: str = "") -> dict[str, Any]:
+        """The processor's output for requests of equal streams, their answers begun with some words."""
+        videos: list[Any] = []
+        sounds: list[Any] = []
+        slots: list[int | None] = []
+        texts = [self._text(request, videos, sounds, slots) + answer for request in requests]
+        made = self.processor(
+            text=texts,
+            videos=videos or None,
+            audio=sounds or None,
+            audio_from_video_indices=slots if sounds else None,
+            load_audio_from_video=self.hears_video(requests[0]),
+            fps=2.0,
+            size={"shortest_edge": self.pixels["min_pixels"], "longest_edge": self.pixels["max_pixels"]},
+            cap_pixels_per_frame=False,
+            do_sample_frames=False,
+            padding=True,
+            return_tensors="pt",
+        )
+        features = ("pixel_values", "pixel_values_videos", "input_features")
+        device, dtype = self.model.device, self.model.dtype
+        return {name: one.to(device, dtype if name in features else one.dtype) for name, one in made.items()}
+
+    def _text(self, request: Request, videos: list[Any], sounds: list[Any], slots: list[int | None]) -> str:
+        """The words of a conversation; its media are added to the lists."""
         conversation: list[dict[str, Any]] = [{"role": "system", "content": [{"type": "text", "text": SYSTEM}]}]
-        videos, sounds, slots = [], [], []
         for message in request.messages:
             parts = []
             for block in message.content:
@@ -43,22 +74,8 @@ class PublishedQwen:
                 if view.frames is not None:
                     videos.append(view.frames)
             conversation.append({"role": message.role, "content": parts})
-        text = self.processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False) + answer
-        return dict(
-            self.processor(
-                text=[text],
-                videos=videos or None,
-                audio=sounds or None,
-                audio_from_video_indices=slots if sounds else None,
-                load_audio_from_video=self.hears_video(request),
-                fps=2.0,
-                size={"shortest_edge": SMALL["min_pixels"], "longest_edge": SMALL["max_pixels"]},
-                cap_pixels_per_frame=False,
-                do_sample_frames=False,
-                padding=True,
-                return_tensors="pt",
-            )
-        )
+        text: str = self.processor.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+        return text
 
     def hears_video(self, request: Request) -> bool:
         """True where the conversation's videos carry sound; the published code needs the same of all of them."""
@@ -72,7 +89,13 @@ class PublishedQwen:
 
     def label_text(self, request: Request) -> tuple[list[int], str]:
         """Greedy text: new tokens without the end, and their text."""
-        inputs = self.inputs(request)
+        (found,) = self.label_texts([request])
+        return found
+
+    def label_texts(self, requests: Sequence[Request]) -> list[tuple[list[int], str]]:
+        """Greedy texts of requests of equal streams, as one batch."""
+        request = requests[0]
+        inputs = self.inputs(*requests)
         ids = self.model.generate(
             **inputs,
             generation_mode="text",
@@ -81,10 +104,9 @@ class PublishedQwen:
             thinker_max_new_tokens=request.generation.max_new_tokens,
             **self._ends(),
         )
-        new = ids[0, inputs["input_ids"].shape[1] :].tolist()
         end = self._ends()["thinker_eos_token_id"]
-        kept = new[: new.index(end)] if end in new else new
-        return kept, self.processor.tokenizer.decode(kept, skip_special_tokens=True)
+        kept = [new[: new.index(end)] if end in new else new for new in ids[:, inputs["input_ids"].shape[1] :].tolist()]
+        return [(row, self.processor.tokenizer.decode(row, skip_special_tokens=True)) for row in kept]
 
     def logits(self, request: Request, answer: str = "") -> Any:
         """Scores of the next token after each token of prompt and answer, [n, vocabulary]."""
@@ -92,7 +114,7 @@ class PublishedQwen:
 
         with torch.inference_mode():
             return self.model.thinker(
-                **self.inputs(request, answer), use_audio_in_video=self.hears_video(request)
+                **self.inputs(request, answer=answer), use_audio_in_video=self.hears_video(request)
             ).logits[0]
 
     def speech(self, request: Request, codes: int) -> Any:

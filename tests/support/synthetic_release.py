@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from support.clips import make_clip
@@ -12,13 +13,23 @@ from avemo_harness.benchmark.release_writer import write_release
 CONFIG = "multiturn_synthetic"
 
 
-def write_synthetic_release(folder: Path, dialogues: int = 2, turns: int = 3, licence: str = "CC0-1.0") -> Path:
-    """Write dialogues of `turns` user turns; each in two versions whose last turn differs, joined by conflict pairs."""
+def write_synthetic_release(
+    folder: Path,
+    dialogues: int = 2,
+    turns: int = 3,
+    licence: str = "CC0-1.0",
+    make: Callable[[float, int], bytes] = make_clip,
+) -> Path:
+    """Write dialogues of `turns` user turns; each in two versions whose last turn differs, joined by conflict pairs.
+
+    Args:
+        make: makes a clip of about so many seconds, and of a seed.
+    """
     rows, pairs = [], []
     for number in range(dialogues):
-        before = [_turn(number, position, EMOTIONS[(number + position) % 4]) for position in range(turns - 1)]
+        before = [_turn(make, number, position, EMOTIONS[(number + position) % 4]) for position in range(turns - 1)]
         for version, emotion in (("a", "happy"), ("b", ("sad", "angry")[number % 2])):
-            said = [*before, _turn(number, turns - 1, emotion)]
+            said = [*before, _turn(make, number, turns - 1, emotion)]
             rows.append(Dialogue(f"d{number}{version}", "test", "en", licence, tuple(_with_replies(said))))
         names = (f"d{number}a", f"d{number}b")
         for audio, video in (names, names[::-1]):
@@ -27,9 +38,9 @@ def write_synthetic_release(folder: Path, dialogues: int = 2, turns: int = 3, li
     return folder
 
 
-def _turn(number: int, position: int, emotion: str) -> Turn:
+def _turn(make: Callable[[float, int], bytes], number: int, position: int, emotion: str) -> Turn:
     seconds = 1.0 + 0.2 * ((number + position) % 3)
-    clip = Clip.from_bytes(make_clip(seconds, seed=4 * number + position + 10 * EMOTIONS.index(emotion)))
+    clip = Clip.from_bytes(make(seconds, 4 * number + position + 10 * EMOTIONS.index(emotion)))
     words = f"Sentence {position} of dialogue {number}."
     return Turn(2 * position, "user", f"speaker{number}", words, emotion, clip=clip, duration_s=seconds)
 

@@ -124,6 +124,9 @@ def full_size(folder: Path) -> Any:
         dit = config.token2wav_config.dit_config
         voice = {"cond": torch.randn(1, dit.enc_emb_dim), "ref_mel": torch.randn(1, 200, dit.mel_dim)}
     torch.save({"Chelsie": {"bos_token": ids["<tts_text_bos>"], **voice}}, folder / "spk_dict.pt")
+    # As a checkpoint that is loaded has it: voices at hand, and a vocoder in float32.
+    model.load_speakers(folder / "spk_dict.pt")
+    model.token2wav.float()
     return model.eval().requires_grad_(False)
 
 

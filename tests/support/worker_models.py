@@ -18,6 +18,7 @@ from avemo_harness.benchmark.request import Request, Response, Speech, Text
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import MediaError, ModelError, SampleError, describe
 from avemo_harness.models.base import Capabilities, ModelSetup
+from avemo_harness.phases import phase
 
 
 class Echo:
@@ -112,3 +113,12 @@ class StandingIn(Echo):
         from importlib import import_module
 
         return {name: str(import_module(name).__file__) for name in ("flash_attn", "json")}
+
+
+class Timed(Echo):
+    """Takes some time in a phase before it answers."""
+
+    def generate(self, requests: Sequence[Request]) -> Sequence[Response]:
+        with phase("encode"):
+            time.sleep(0.05)
+        return super().generate(requests)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.errors import GenerationError, MediaError
+from avemo_harness.lru_cache import LruCache
 from avemo_harness.models.decoding import left_padded
-from avemo_harness.models.inputs import LruCache
 from avemo_harness.models.qwen_prompt import Piece, PromptBuilder, tokens_of_mels
 from avemo_harness.phases import phase
 

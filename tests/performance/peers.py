@@ -52,7 +52,8 @@ class Instant(ModelAPI):
         return ModelOutput.from_content("instant", "sad")
 
 rows = [json.loads(line) for line in open(sys.argv[1])][: int(sys.argv[2])]
-task = Task(dataset=MemoryDataset([Sample(row["question"], target=row["label"]) for row in rows]), solver=generate(), scorer=match())
+samples = [Sample(row["question"], target=row["label"]) for row in rows]
+task = Task(dataset=MemoryDataset(samples), solver=generate(), scorer=match())
 (log,) = eval(task, model="instant/any", log_dir="logs", display="none")
 assert log.status == "success" and log.results.completed_samples == len(rows), log.error
 """

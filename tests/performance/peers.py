@@ -43,7 +43,7 @@ import json, sys
 from inspect_ai import Task, eval
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ModelAPI, ModelOutput, modelapi
-from inspect_ai.scorer import exact
+from inspect_ai.scorer import match
 from inspect_ai.solver import generate
 
 @modelapi(name="instant")
@@ -52,7 +52,8 @@ class Instant(ModelAPI):
         return ModelOutput.from_content("instant", "sad")
 
 rows = [json.loads(line) for line in open(sys.argv[1])][: int(sys.argv[2])]
-task = Task(MemoryDataset([Sample(row["question"], target=row["label"]) for row in rows]), generate(), exact())
+samples = [Sample(row["question"], target=row["label"]) for row in rows]
+task = Task(dataset=MemoryDataset(samples), solver=generate(), scorer=match())
 (log,) = eval(task, model="instant/any", log_dir="logs", display="none")
 assert log.status == "success" and log.results.completed_samples == len(rows), log.error
 """

@@ -153,7 +153,6 @@ class TaskLibrary:
         Raises:
             TaskError: one of the groups has no task, or a collection is in itself.
         """
-        indices = (self._own, self._added)
         within = (*within, collection.name)
         found: dict[str, Entry] = {}
         for name in collection.groups:
@@ -162,6 +161,7 @@ class TaskLibrary:
                 raise TaskError(f"{collection.file}: groups: {name!r} leads back to itself")
             members = self.collected(inner, within) if inner else self._own.members(name) or self._added.members(name)
             if not members:
+                indices = (self._own, self._added)
                 groups = {task.group for index in indices for task in index.tasks.values() if task.group}
                 known = sorted({*groups, *(name for index in indices for name in index.groups)})
                 raise TaskError(f"{collection.file}: groups: no task is of the group {name!r}{hint(name, known)}")

@@ -220,8 +220,10 @@ def judge_run(
             with clock.asking():
                 with phase("judge"):
                     _judge(judgements, _ReplyJudge(folder, judgements.judge, recognizer), replies, say)
-                worker = secrets.token_hex(6)
-                add_timing(folder, WorkerTiming.of(worker, started, len(replies), clock, "judging"), say)
+                # Judgements that a run is not to be scored by leave all else of it as it was.
+                if choose:
+                    timing = WorkerTiming.of(secrets.token_hex(6), started, len(replies), clock, "judging")
+                    add_timing(folder, timing, say)
         if choose:
             judgements.choose()
     return judgements

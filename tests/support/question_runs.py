@@ -15,7 +15,7 @@ from avemo_harness import evaluate
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Turn, make_release
 from avemo_harness.benchmark.request import Request, Response, Text
 from avemo_harness.models.base import Capabilities, OmniModel
-from avemo_harness.run import prepare
+from avemo_harness.run import releases
 
 OPTIONS = ("laughter is heard", "the voice breaks", "nothing moves", "shouting")
 
@@ -75,7 +75,7 @@ class QuestionBench:
 
     @classmethod
     def of(cls, folder: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> QuestionBench:
-        monkeypatch.setattr(prepare, "load_release", lambda *_: release)
+        monkeypatch.setattr(releases, "load_release", lambda *_: release)
         return cls(folder, release)
 
     def task(self, name: str = "which", **changes: Any) -> Path:

@@ -267,6 +267,7 @@ def _contrast(
         differences=differences,
         flips=tuple(_flips(pairs)),
         notes=tuple(notes),
+        clusters=sides[0].task.clusters,
     )
 
 

@@ -90,13 +90,9 @@ def shortened(interval: str) -> str:
     >>> shortened("too few dialogues"), shortened("the same in every dialogue"), shortened("0.10-0.20")
     ('too few', 'constant', '0.10-0.20')
     """
-    return (
-        "too few"
-        if interval.startswith("too few")
-        else "constant"
-        if interval.startswith("the same in every")
-        else interval
-    )
+    if interval.startswith("too few"):
+        return "too few"
+    return "constant" if interval.startswith("the same in every") else interval
 
 
 DEMO_JUDGE, LEARNED_LABELS, PARTIAL, PROVISIONAL, MIXED_VIEWS = "D", "L", "P", "U", "V"

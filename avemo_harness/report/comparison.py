@@ -68,6 +68,7 @@ class Contrast:
         differences: by metric; none where replies cannot be scored.
         notes: what a reader must know beside them.
         clusters: what is resampled and flipped as a whole: ``dialogue`` or ``speaker``.
+        restriction: why names and labels of single items stand on no page that people send around; None where they may.
     """
 
     title: str
@@ -81,6 +82,7 @@ class Contrast:
     flips: tuple[Flip, ...]
     notes: tuple[str, ...] = ()
     clusters: str = "dialogue"
+    restriction: str | None = None
 
     @property
     def in_words(self) -> tuple[MetricDifference, ...]:
@@ -253,10 +255,16 @@ def comparison_page(comparison: Comparison) -> str:
         head=(*HEADER, f"{-scale:+.2f} to {scale:+.2f}"),
         rows=lambda contrast: [(*difference_row(metric), _drawing(metric, scale)) for metric in contrast.in_words],
         shared=shared,
-        lists=lambda contrast: (*_alone(contrast), *_flipped(contrast)),
+        lists=_shown_lists,
         explanation=explanation(comparison),
     )
     return html_page(f"Comparison: {' and '.join(comparison.sides)}", body, _STYLE)
+
+
+def _shown_lists(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
+    """The lists of items by their titles; of what is not passed on, no items but the reason."""
+    for title, items in (*_alone(contrast), *_flipped(contrast)):
+        yield title, items if contrast.restriction is None else [f"without names of items: {contrast.restriction}"]
 
 
 def _drawing(metric: MetricDifference, scale: float) -> Markup:

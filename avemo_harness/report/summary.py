@@ -202,7 +202,8 @@ def _below(task: TaskResult) -> Iterator[str]:
     if task.details.get("labels_without_gold"):
         yield labels_without_items(task)
     if "clusters" in task.details:
-        yield f"intervals resample {task.n_clusters} {task.resampled}s, each with all of its items"
+        many = "" if task.n_clusters == 1 else "s"
+        yield f"intervals resample {task.n_clusters} {task.resampled}{many}, each with all of its items"
 
 
 def labels_without_items(task: TaskResult) -> str:

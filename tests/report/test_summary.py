@@ -118,6 +118,7 @@ def test_a_task_whose_speakers_are_resampled_says_so_in_its_head_its_notes_and_b
     lines = format_results(whole).splitlines()
     row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
     assert lines[row + 1] == "  intervals resample 24 speakers, each with all of its items"
+    assert "resample 1 speaker, each" in format_results(result(details={"clusters": "speaker"}, n_clusters=1))
 
 
 def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:

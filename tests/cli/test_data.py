@@ -70,16 +70,6 @@ def test_an_import_says_where_nobody_is_left_to_learn_from_and_names_no_tasks_of
     )
 
 
-def test_an_import_of_all_labels_into_a_folder_names_the_tasks_that_know_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    corpus = write_ravdess(tmp_path / "corpus", [f"03-01-0{e}-01-01-01-0{a}.wav" for e in (2, 4) for a in (1, 2)])
-    out = tmp_path / "out"
-    assert run("ravdess", str(corpus), "--labels", "all", "--out", str(out)) == 0
-    *_, last = capsys.readouterr().out.splitlines()
-    assert last == f"  avemo-eval --model MODEL --tasks ravdess --dataset ravdess={out}"
-
-
 def test_options_of_the_importer_reach_it_and_its_record(tmp_path: Path) -> None:
     corpus = write_ravdess(tmp_path / "corpus", [f"01-01-0{e}-01-01-01-0{a}.mp4" for e in (3, 4) for a in (1, 2)])
     arguments = ["--test-speakers", "actor-02", "--config", "multiturn_real"]

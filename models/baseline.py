@@ -193,7 +193,7 @@ class Baseline:
         offered = labels_of(request) if isinstance(request.output, LabelOutput) else ()
         # Known before it is trained, which takes long.
         if self._trained is None and (unknown := sorted(set(offered) - self._taught)):
-            raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
+            raise _untaught(unknown[0])
         return request.asked_clip
 
     def _log_probabilities(self, clips: Sequence[Clip]) -> list[Floats]:
@@ -210,7 +210,7 @@ class Baseline:
     def _label(self, request: Request, scores: Floats) -> Response:
         by_label = dict(zip(self._recognizer.labels, map(float, scores), strict=True))
         if unknown := sorted(set(labels_of(request)) - set(by_label)):
-            raise GenerationError(f"baseline: it was not taught the label {unknown[0]!r}")
+            raise _untaught(unknown[0])
         if isinstance(request.output, LabelOutput) and request.output.method == "rank":
             return Response(label_logprobs={label: by_label[label] for label in request.output.labels})
         return Response(text=max(labels_of(request), key=lambda label: by_label[label]))
@@ -322,3 +322,10 @@ def labelled_clips(releases: Sequence[Release]) -> Iterator[LabelledClip]:
             for turn in dialogue.turns:
                 if turn.role == "user" and turn.clip is not None and turn.emotion is not None:
                     yield turn.clip, turn.emotion, turn.speaker_id
+
+
+def _untaught(label: str) -> GenerationError:
+    return GenerationError(
+        f"baseline: it was not taught the label {label!r}; name a release whose train part has it by --model_args "
+        "train=DIR, or a trained recogniser by recognizer=DIR"
+    )

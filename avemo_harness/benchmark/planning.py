@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from avemo_harness.benchmark.release import ConflictPair, Dialogue, Release, Stream, Turn
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import OTHER_VOTES, Item
 from avemo_harness.benchmark.task import (
     LETTERS,
     OTHER_LABELS,
@@ -203,7 +203,9 @@ def _plan_dialogue(task: TaskSpec, release: Release, dialogue: Dialogue, seed: i
 
 
 def _votes(task: TaskSpec, turn: Turn, needed: frozenset[Stream]) -> tuple[tuple[str, int], ...]:
-    """The votes of raters who were shown what a task shows, by the task's labels in their order; others are left out.
+    """The votes of raters who were shown what a task shows, by the task's labels in their order.
+
+    Those for anything else stand last, below no name: they are raters, too, who did not agree with any label.
 
     Args:
         needed: streams of the turn's clip that the task shows.
@@ -214,9 +216,9 @@ def _votes(task: TaskSpec, turn: Turn, needed: frozenset[Stream]) -> tuple[tuple
     known = {label: label for label in task.output.labels} | task.label_map
     raters = Counter[str]()
     for vote in turn.votes:
-        if vote.shown == shown and (label := known.get(vote.label)) is not None:
-            raters[label] += vote.raters
-    return tuple((label, raters[label]) for label in task.output.labels if raters[label])
+        if vote.shown == shown:
+            raters[known.get(vote.label) or OTHER_VOTES] += vote.raters
+    return tuple((label, raters[label]) for label in (*task.output.labels, OTHER_VOTES) if raters[label])
 
 
 def _may_be_asked(task: TaskSpec, turn: Turn, dialogue: Dialogue) -> bool:

@@ -34,7 +34,8 @@ class Item:
             labels stand apart, and for replies.
         order: of a choice, the options by their places in the data set, as they are shown; else empty.
         choices: the texts of the options in that order; empty for one that is a recording.
-        votes: how many raters who were shown the same gave each of the task's labels; those that some rater gave.
+        votes: how many raters who were shown the same gave each of the task's labels, and, as `OTHER_VOTES`, anything
+            else; those that some rater gave.
     """
 
     task: str
@@ -70,6 +71,9 @@ class Item:
         """The item as a model may see it."""
         return replace(self, gold=None, audio_label=None, video_label=None, votes=())
 
+
+OTHER_VOTES = ""
+"""Stands among the votes of an item for those that are for none of the task's labels."""
 
 _ITEM_FIELDS = tuple(part.name for part in fields(Item) if part.name not in ("order", "choices", "votes"))
 _item_values = attrgetter(*_ITEM_FIELDS)

@@ -108,16 +108,21 @@ def _home_of(importer: str) -> Path:
 
 def _report_home(importer: str) -> None:
     """Say which tasks can be asked now that a corpus is in the home of corpora."""
-    from avemo_harness.benchmark.task_library import TaskLibrary
-    from avemo_harness.scorers import METRICS
-
-    library, corpus = TaskLibrary(METRICS), importer.replace("-", "_")
-    tasks = library.tasks_of_corpus(corpus)
-    groups = dict.fromkeys(entry.group or entry.name for entry in tasks)
+    corpus = importer.replace("-", "_")
+    groups = _groups_of(corpus)
     if not groups:
         show(f"no shipped task names the corpus {corpus}; your own do by `dataset: {{corpus: {corpus}, name: CONFIG}}`")
     for group in groups:
         show(f"  avemo-eval --model MODEL --tasks {group}")
+
+
+def _groups_of(corpus: str) -> list[str]:
+    """The groups of the shipped tasks that ask of a corpus by its name."""
+    from avemo_harness.benchmark.task_library import TaskLibrary
+    from avemo_harness.scorers import METRICS
+
+    tasks = TaskLibrary(METRICS).tasks_of_corpus(corpus)
+    return list(dict.fromkeys(entry.group or entry.name for entry in tasks))
 
 
 def _share(text: str) -> float:
@@ -165,6 +170,12 @@ def _report(imported: ImportedCorpus, args: argparse.Namespace, at_home: bool) -
     show(f"written to {args.out}; ask about it with --dataset {args.out}{root}")
     if hasattr(args, "test_speakers") and set(imported.dialogues) == {"test"}:
         show("all speakers are tested; --test_speakers NAME,… leaves the others to train a judge and a baseline on")
-    if config in SPLITS:
+    corpus = args.importer.replace("-", "_")
+    if str(getattr(args, "labels", "")).startswith("all") and (groups := _groups_of(corpus)):
+        # Labels of the corpus' own are asked by its own tasks; the benchmark's know four.
+        for group in groups:
+            words = ["--model", "MODEL", "--tasks", group, "--dataset", f"{corpus}={args.out}"]
+            show(f"  {shlex.join(['avemo-eval', *words, *(['--media_root', args.source] if named else [])])}")
+    elif config in SPLITS:
         words = ["--model", "baseline", "--tasks", config, "--dataset", str(args.out)]
         show(f"  {shlex.join(['avemo-eval', *words, *(['--media_root', args.source] if named else [])])}")

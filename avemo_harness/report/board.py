@@ -335,7 +335,7 @@ def rated_columns(people: PeopleScores) -> dict[str, MetricValue]:
     return {name: marked_metric(metric, marks) for name, metric in people.columns.items()}
 
 
-EXPLANATION = ("from, to: 95 % interval over resampled dialogues; n: items or dialogues", *CAVEATS)
+EXPLANATION = ("from, to: 95 % interval over resampled dialogues or speakers; n: items or dialogues", *CAVEATS)
 
 
 def format_board(board: Board) -> str:

@@ -267,6 +267,8 @@ def _contrast(
         differences=differences,
         flips=tuple(_flips(pairs)),
         notes=tuple(notes),
+        clusters=sides[0].task.clusters,
+        restriction=next(filter(None, (side.run.record.restriction_of(side.task) for side in sides)), None),
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
 
 from avemo_harness.metrics.bootstrap import Estimate
 from avemo_harness.report.html.document import html_page, render
-from avemo_harness.report.values import UNDEFINED, digits_of, figure, span
+from avemo_harness.report.values import UNDEFINED, digits_of, figure, of_resampled, span
 from avemo_harness.text import aligned
 
 COMPARISON_SCHEMA = 1
@@ -28,8 +28,8 @@ class MetricDifference:
         column: how the benchmark's table calls it; the metric's own name where it fills no column.
         first, second: the two values on the shared items.
         difference: with its 95 % interval.
-        test: what `p_value` comes from: sign flips of dialogues, or McNemar's exact test where every item has a
-            dialogue of its own.
+        test: what `p_value` comes from: sign flips of dialogues or speakers, or McNemar's exact test where every item
+            has one of its own.
         p_holm: adjusted for every test of its family in the comparison.
         detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level.
         n: items, or dialogues, with a value on both sides.
@@ -63,10 +63,12 @@ class Contrast:
     Args:
         title: the task, or the two conditions.
         n_shared: items scored on both sides.
-        n_clusters: dialogues of those.
+        n_clusters: dialogues, or speakers, of those.
         only_first, only_second: items that only one side was asked or answered, in order.
         differences: by metric; none where replies cannot be scored.
         notes: what a reader must know beside them.
+        clusters: what is resampled and flipped as a whole: ``dialogue`` or ``speaker``.
+        restriction: why names and labels of single items stand on no page that people send around; None where they may.
     """
 
     title: str
@@ -79,6 +81,18 @@ class Contrast:
     differences: tuple[MetricDifference, ...]
     flips: tuple[Flip, ...]
     notes: tuple[str, ...] = ()
+    clusters: str = "dialogue"
+    restriction: str | None = None
+
+    @property
+    def in_words(self) -> tuple[MetricDifference, ...]:
+        """The differences, whose notes name what was resampled."""
+        return tuple(
+            replace(x, difference=replace(x.difference, note=of_resampled(x.difference.note, self.clusters)))
+            if x.difference.note
+            else x
+            for x in self.differences
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +134,11 @@ def format_comparison(comparison: Comparison) -> str:
 
 def explanation(comparison: Comparison) -> str:
     """The meaning of the columns, in lines."""
+    units = dict.fromkeys(contrast.clusters for contrast in comparison.contrasts) or {"dialogue": None}
+    many, one = " or ".join(f"{unit}s" for unit in units), " or ".join(units)
     return (
-        "difference: second less first, with a 95 % interval over resampled dialogues\n"
-        "p: of no difference, by sign flips of whole dialogues; *: McNemar's exact test, an item a dialogue\n"
+        f"difference: second less first, with a 95 % interval over resampled {many}\n"
+        f"p: of no difference, by sign flips of whole {many}; *: McNemar's exact test, an item a {one}\n"
         f"{_adjustment(comparison)}\n"
         "detectable: the smallest true difference that 80 of 100 such runs would show at the 5 % level"
     )
@@ -167,8 +183,8 @@ def _interval(metric: MetricDifference, digits: int) -> str:
 
 
 def shared(contrast: Contrast) -> str:
-    """The numbers of items and dialogues that are compared."""
-    return f"{contrast.n_shared} items of {contrast.n_clusters} dialogues scored on both sides"
+    """The numbers of items, and of the dialogues or speakers that they are of, that are compared."""
+    return f"{contrast.n_shared} items of {contrast.n_clusters} {contrast.clusters}s scored on both sides"
 
 
 def _alone(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
@@ -198,7 +214,7 @@ def _format_contrast(contrast: Contrast) -> str:
     lines = [f"{contrast.title}   first: {contrast.first}   second: {contrast.second}", shared(contrast)]
     lines += [f"{title}: {_named(items)}" for title, items in _alone(contrast)]
     if contrast.differences:
-        lines += aligned([HEADER, *(difference_row(metric) for metric in contrast.differences)])
+        lines += aligned([HEADER, *(difference_row(metric) for metric in contrast.in_words)])
     lines += contrast.notes
     lines += [f"{title}: {_named(items)}" for title, items in _flipped(contrast)]
     return "\n".join(lines)
@@ -237,12 +253,18 @@ def comparison_page(comparison: Comparison) -> str:
         "comparison.html.j2",
         comparison=comparison,
         head=(*HEADER, f"{-scale:+.2f} to {scale:+.2f}"),
-        rows=lambda contrast: [(*difference_row(metric), _drawing(metric, scale)) for metric in contrast.differences],
+        rows=lambda contrast: [(*difference_row(metric), _drawing(metric, scale)) for metric in contrast.in_words],
         shared=shared,
-        lists=lambda contrast: (*_alone(contrast), *_flipped(contrast)),
+        lists=_shown_lists,
         explanation=explanation(comparison),
     )
     return html_page(f"Comparison: {' and '.join(comparison.sides)}", body, _STYLE)
+
+
+def _shown_lists(contrast: Contrast) -> Iterator[tuple[str, Sequence[str]]]:
+    """The lists of items by their titles; of what is not passed on, no items but the reason."""
+    for title, items in (*_alone(contrast), *_flipped(contrast)):
+        yield title, items if contrast.restriction is None else [f"without names of items: {contrast.restriction}"]
 
 
 def _drawing(metric: MetricDifference, scale: float) -> Markup:

@@ -73,6 +73,11 @@ class TaskResult:
     rows: Mapping[str, Mapping[str, MetricValue]] = field(default_factory=dict)
 
     @property
+    def resampled(self) -> str:
+        """The unit that intervals resample, in the singular: ``dialogue`` or ``speaker``."""
+        return str(self.details.get("clusters", "dialogue"))
+
+    @property
     def n_ungraded(self) -> int:
         """Answers that no model has graded yet, or could not."""
         return int(self.details.get(RUBRIC, {}).get("n_ungraded", 0))
@@ -335,8 +340,13 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
         "n_clusters": len({item.cluster for item, _ in answered}),
         "n_spoken": spoken if isinstance(task.output, SpokenOutput) else None,
         "flags": dict(sorted(flags.items())),
-        **({"metrics": scores.metrics, "details": scores.details, "rows": scores.rows} if scores else {}),
+        **({"metrics": scores.metrics, "details": _details(task, scores), "rows": scores.rows} if scores else {}),
     }
+
+
+def _details(task: TaskSpec, scores: TaskScores) -> Mapping[str, Any]:
+    """What a scorer tells, and what intervals resample where that is no dialogue."""
+    return scores.details if task.clusters == "dialogue" else {**scores.details, "clusters": task.clusters}
 
 
 def is_comparable(task: TaskSpec, judge: Judge | None, run: RunRecord) -> bool:

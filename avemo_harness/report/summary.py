@@ -28,6 +28,7 @@ from avemo_harness.report.values import (
     UNDEFINED,
     figure,
     mark_of,
+    of_resampled,
     sentences_of,
     shown_interval,
     shown_value,
@@ -38,8 +39,11 @@ from avemo_harness.scorers.base import MetricValue
 from avemo_harness.scorers.metric import RUBRIC
 from avemo_harness.text import aligned
 
-METRIC_COLUMNS = ("task", "metric", "value", "95 % interval", "n", "dialogues", "invalid", "errors", "missing")
-"""Heads of the table of all metrics."""
+
+def metric_columns(tasks: Iterable[TaskResult]) -> tuple[str, ...]:
+    """Heads of the table of all metrics; the count of what is resampled is named after it: "dialogues, speakers"."""
+    resampled = ", ".join(f"{unit}s" for unit in dict.fromkeys(task.resampled for task in tasks)) or "dialogues"
+    return ("task", "metric", "value", "95 % interval", "n", resampled, "invalid", "errors", "missing")
 
 
 def format_results(result: RunResult, people: Sequence[PeopleScores] = (), record: RunRecord | None = None) -> str:
@@ -147,20 +151,22 @@ def metric_rows(
         first: TaskResult | None = task
         totals = (task.n_clusters, task.n_invalid, task.n_errors, task.n_missing)
         counts = [UNDEFINED if task.status == "skipped" else count(n) for n in totals]
-        for name, cell in _task_cells(task).items():
+        for name, found in _task_cells(task).items():
+            cell = replace(found, interval=tuple(of_resampled(part, task.resampled) for part in found.interval))
             yield first, name, cell, [interval(cell), UNDEFINED if cell.n is None else count(cell.n), *counts]
             first, counts = None, [""] * len(counts)
 
 
 def _format_tasks(tasks: Iterable[TaskResult]) -> str:
     """The table of all metrics; below the rows of a task stands what is odd about its answers."""
+    tasks = list(tasks)
     rows = list(metric_rows(tasks, _unbroken_interval, str))
     values = on_the_point([cell.figure for _, _, cell, _ in rows])
     shown = (
         [task.task if task else "", name, value, *others]
         for (task, name, _, others), value in zip(rows, values, strict=True)
     )
-    head, rule, *body = aligned([METRIC_COLUMNS, *shown])
+    head, rule, *body = aligned([metric_columns(tasks), *shown])
     lines, below = [head, rule], list[str]()
     for (task, *_), line in zip(rows, body, strict=True):
         if task is not None:
@@ -182,7 +188,8 @@ def _task_cells(task: TaskResult) -> dict[str, Cell]:
 
 def _unbroken_interval(cell: Cell) -> str:
     """The interval, or its note; a note that would make the widest table wider still is left to the value's mark."""
-    return TOO_FEW if cell.interval == (TOO_FEW,) else cell.shown_interval()
+    too_few = len(cell.interval) == 1 and cell.interval[0] in (TOO_FEW, of_resampled(TOO_FEW, "speaker"))
+    return cell.interval[0] if too_few else cell.shown_interval()
 
 
 def _below(task: TaskResult) -> Iterator[str]:
@@ -195,7 +202,8 @@ def _below(task: TaskResult) -> Iterator[str]:
     if task.details.get("labels_without_gold"):
         yield labels_without_items(task)
     if "clusters" in task.details:
-        yield f"intervals resample {task.n_clusters} {task.details['clusters']}s, which stand for dialogues here"
+        many = "" if task.n_clusters == 1 else "s"
+        yield f"intervals resample {task.n_clusters} {task.resampled}{many}, each with all of its items"
 
 
 def labels_without_items(task: TaskResult) -> str:

@@ -75,13 +75,24 @@ def shown_interval(metric: MetricValue | None, signed: bool = False, dash: str =
     return UNDEFINED if metric is None else span_of(interval_of(metric, signed), dash) or UNDEFINED
 
 
+def of_resampled(note: str, unit: str) -> str:
+    """The note of an estimate in words of what was resampled.
+
+    >>> of_resampled("too few dialogues", "speaker"), of_resampled("the same in every dialogue", "speaker")
+    ('too few speakers', 'the same in every speaker')
+    """
+    return note.replace("dialogue", unit) if note in (TOO_FEW, CONSTANT) else note
+
+
 def shortened(interval: str) -> str:
     """An interval, or what stands for it, for narrow columns; the cell's mark has the whole sentence.
 
     >>> shortened("too few dialogues"), shortened("the same in every dialogue"), shortened("0.10-0.20")
     ('too few', 'constant', '0.10-0.20')
     """
-    return "too few" if interval.startswith("too few") else "constant" if interval == CONSTANT else interval
+    if interval.startswith("too few"):
+        return "too few"
+    return "constant" if interval.startswith("the same in every") else interval
 
 
 DEMO_JUDGE, LEARNED_LABELS, PARTIAL, PROVISIONAL, MIXED_VIEWS = "D", "L", "P", "U", "V"
@@ -94,10 +105,10 @@ SENTENCES: Mapping[str, str] = {
     PARTIAL: "partial: only some of the items were asked for",
     PROVISIONAL: "unfinished, provisional: items failed, or are not answered or not judged yet",
     MIXED_VIEWS: "users judged by unlike streams (sound and face, sound alone, face alone): a mean over unlike values",
-    FEW_DIALOGUES: "too few dialogues, or raters, for an interval: fewer than 5 have a value",
+    FEW_DIALOGUES: "too few dialogues, speakers or raters for an interval: fewer than 5 have a value",
     FEW_GROUPS: "too few independent groups for an interval: fewer than 5 share no dialogue or speaker",
     APPROXIMATE_INTERVAL: "the interval is approximate",
-    UNVARIED: "constant, the same in every dialogue: resampling tells nothing of an interval",
+    UNVARIED: "constant, the same in every dialogue or speaker: resampling tells nothing of an interval",
     NOTED: "the interval is to be read with its note in the table of all metrics",
     FEW_RATERS: "provisional: some items have fewer raters than planned",
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avemo_harness.benchmark.request import OTHER_VOTES
 from avemo_harness.benchmark.task import LabelOutput, TaskSpec
 from avemo_harness.metrics import calibration, votes
 from avemo_harness.scorers.answers import RankingError, label_scores, read_answer
@@ -24,7 +25,9 @@ class RaterScorer:
 
     Raters count who were shown what the model is: the voice under audio_only, the face under video_only, both under
     full_av. An item without votes has no value; in an accuracy, nor has one whose votes are tied. `rater_accuracy` and
-    `rater_share` are of the same items and of no model: what a typical rater reaches, each left out in turn.
+    `rater_share` are of the same items and of no model: what a typical rater reaches, each left out in turn. Votes for
+    what is no label of the task count as raters who agree with each other and with no answer; the probabilities of
+    labels are held against the votes for labels alone.
     """
 
     metrics = BUILT_IN["raters"]
@@ -61,6 +64,10 @@ def rater_values(answer: Answer, output: LabelOutput) -> Mapping[str, float | No
         "rater_accuracy": votes.rater_hit(counts),
         "rater_share": votes.rater_share(counts),
     }
+    if votes.majority(counts)[0] == len(output.labels):
+        # No answer can be what most raters chose, as where the label is none of the task's.
+        values["vote_accuracy"] = values["rater_accuracy"] = np.array([np.nan])
+    counts = counts[:, :-1]
     if (probabilities := _probabilities(answer, output)) is not None:
         values["vote_cross_entropy"] = votes.vote_cross_entropy(counts, probabilities)
         values["vote_kl"] = votes.vote_divergence(counts, probabilities)
@@ -68,9 +75,11 @@ def rater_values(answer: Answer, output: LabelOutput) -> Mapping[str, float | No
 
 
 def _counts(answers: Sequence[Answer], output: LabelOutput) -> Floats:
+    """Votes for each of the task's labels and, last, for anything else, shape (N, L + 1)."""
     given = [dict(answer.item.votes) for answer in answers]
-    counts = [[of_item.get(label, 0) for label in output.labels] for of_item in given]
-    return np.array(counts, dtype=np.float64).reshape(-1, len(output.labels))
+    columns = (*output.labels, OTHER_VOTES)
+    counts = [[of_item.get(label, 0) for label in columns] for of_item in given]
+    return np.array(counts, dtype=np.float64).reshape(-1, len(columns))
 
 
 def _probabilities(answer: Answer, output: LabelOutput) -> Floats | None:

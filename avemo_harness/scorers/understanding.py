@@ -146,8 +146,6 @@ class UnderstandingScorer:
             if metric.counts is not None
         }
         details = _details(counts.sum(axis=0).reshape(total.shape), output, total) | parsing_details(lines, output)
-        if task.clusters != "dialogue":
-            details["clusters"] = task.clusters
         if output.method == "rank":
             details["ranking"] = ranking_details(answers, output)
         return TaskScores({**metrics, **_calibration(answers, output, tally)}, lines, details)

@@ -24,7 +24,7 @@ from support.planned import (
 from avemo_harness.benchmark.conditions import ConditionCache
 from avemo_harness.benchmark.planning import items_to_answer_first, plan_items
 from avemo_harness.benchmark.release import Clip, Dialogue, Release, Stream, Vote
-from avemo_harness.benchmark.request import Item
+from avemo_harness.benchmark.request import OTHER_VOTES, Item
 from avemo_harness.benchmark.request_builder import RequestBuilder
 from avemo_harness.benchmark.task import TaskSpec
 from avemo_harness.errors import ReleaseError
@@ -295,7 +295,7 @@ def voted_release() -> Release:
 
 @pytest.mark.parametrize(
     ("condition", "votes"),
-    [("full_av", (("happy", 6),)), ("audio_only", (("sad", 3),)), ("video_only", (("happy", 4),))],
+    [("full_av", (("happy", 6), (OTHER_VOTES, 2))), ("audio_only", (("sad", 3),)), ("video_only", (("happy", 4),))],
 )
 def test_an_item_has_the_votes_of_those_who_were_shown_what_its_task_shows(
     condition: str, votes: tuple[tuple[str, int], ...]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from support.browser import Watched, open_browser
 from support.hostile_text import hostile_texts
 
 from avemo_harness.metrics.bootstrap import Estimate
-from avemo_harness.report.comparison import Comparison, Contrast, MetricDifference, comparison_page
+from avemo_harness.report.comparison import (
+    Comparison,
+    Contrast,
+    MetricDifference,
+    comparison_page,
+    format_comparison,
+)
 
 ACCURACY = MetricDifference(
     column="Acc_AV",
@@ -56,6 +63,30 @@ def test_every_figure_stands_on_the_page() -> None:
         assert f"<td>{text}</td>" in page
     assert "<summary>2 right -&gt; wrong</summary>" in page
     assert "160 items of 128 dialogues scored on both sides" in page
+
+
+def test_the_page_names_no_item_of_a_restricted_corpus() -> None:
+    flip = {"item": "Ses01F_impro01/3", "gold": "angry", "first_label": "sad", "second_label": "angry"}
+    flips = ({**flip, "first_verdict": "wrong", "second_verdict": "right"},)
+    contrast = Contrast("iemocap_four", "a", "b", 9, 9, ("Ses02M_impro01/1",), (), (ACCURACY,), flips)
+    named = comparison_page(Comparison({"a": "a", "b": "b"}, (contrast,), (), 1))
+    assert "Ses01F_impro01/3" in named
+    withheld = replace(contrast, restriction="IEMOCAP: the licence lets nobody pass them on")
+    page = comparison_page(Comparison({"a": "a", "b": "b"}, (withheld,), (), 1))
+    assert "Ses0" not in page
+    assert "<summary>1 wrong -&gt; right</summary>" in page
+    assert "without names of items: IEMOCAP" in page
+
+
+def test_what_is_resampled_is_named_wherever_it_is_counted() -> None:
+    few = replace(ACCURACY, difference=Estimate(0.25, None, None, note="too few dialogues"))
+    contrast = Contrast("ravdess", "a", "b", 160, 4, (), (), (few,), (), clusters="speaker")
+    of_speakers = Comparison({"a": "a", "b": "b"}, (contrast,), (), 1)
+    for text in (comparison_page(of_speakers), format_comparison(of_speakers)):
+        assert "160 items of 4 speakers scored on both sides" in text
+        assert "too few speakers" in text
+        assert "over resampled speakers" in text
+        assert "dialogue" not in text
 
 
 def test_the_policy_allows_the_pages_own_style_and_nothing_else() -> None:

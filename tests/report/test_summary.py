@@ -106,10 +106,19 @@ def test_labels_that_no_item_has_are_named_below_their_task() -> None:
     assert lines[row + 1] == "  no item is labelled calm; means over labels (uar, macro_f1) are of the other 2"
 
 
-def test_what_intervals_resample_stands_below_a_task_whose_clips_are_dialogues() -> None:
-    lines = format_results(result(details={"clusters": "speaker"}, n_clusters=24)).splitlines()
+def test_a_task_whose_speakers_are_resampled_says_so_in_its_head_its_notes_and_below() -> None:
+    whole = result(details={"clusters": "speaker"}, n_clusters=24)
+    task = whole.tasks["demo_full_av"]
+    few = replace(next(iter(task.metrics.values())), ci_low=None, ci_high=None, note="too few dialogues")
+    text = format_results(replace(whole, tasks={task.task: replace(task, metrics={"accuracy": few})}))
+    table = text[text.index("task  ") :]
+    assert "speakers" in table.splitlines()[0]
+    assert "too few speakers" in table
+    assert "dialogues" not in table
+    lines = format_results(whole).splitlines()
     row = next(i for i, line in enumerate(lines) if line.startswith("demo_full_av"))
-    assert lines[row + 1] == "  intervals resample 24 speakers, which stand for dialogues here"
+    assert lines[row + 1] == "  intervals resample 24 speakers, each with all of its items"
+    assert "resample 1 speaker, each" in format_results(result(details={"clusters": "speaker"}, n_clusters=1))
 
 
 def test_what_both_add_to_either_stands_beside_the_gain_with_signs() -> None:

@@ -8,7 +8,7 @@ import pytest
 from support.answers import answer_to
 from support.planned import make_task
 
-from avemo_harness.benchmark.request import Item, StoredResponse
+from avemo_harness.benchmark.request import OTHER_VOTES, Item, StoredResponse
 from avemo_harness.scorers import load_scorer
 from avemo_harness.scorers.base import Answer, TaskScores
 
@@ -49,6 +49,24 @@ def test_what_a_typical_rater_reaches_is_of_the_items_and_of_no_answer() -> None
     assert [value(scores, "rater_share") for scores in found] == [0.5, 0.5]
     assert [value(scores, "rater_accuracy") for scores in found] == [0.75, 0.75]
     assert [value(scores, "vote_accuracy") for scores in found] == [1.0, 0.0]
+
+
+def test_raters_who_chose_what_is_no_label_of_the_task_count_as_raters() -> None:
+    items = [voted(number, happy=4, **{OTHER_VOTES: 2}) for number in range(6)]
+    scores = load_scorer("raters").score(NAMED, [answer_to(item, "happy") for item in items])
+    assert value(scores, "vote_share") == pytest.approx(4 / 6)
+    assert value(scores, "rater_share") == pytest.approx((4 * 3 + 2 * 1) / (6 * 5))
+    assert value(scores, "rater_accuracy") == pytest.approx(4 / 6)
+    assert value(scores, "vote_accuracy") == 1.0
+    assert scores.details["raters"]["raters_an_item"] == 6.0
+
+
+def test_no_answer_is_held_against_a_majority_for_what_is_no_label() -> None:
+    other = voted(0, happy=1, **{OTHER_VOTES: 3})
+    scores = load_scorer("raters").score(NAMED, [answer_to(other, "happy"), answer_to(voted(1, sad=2), "sad")])
+    assert [scores.metrics[name].n for name in ("vote_accuracy", "rater_accuracy", "vote_share")] == [1, 1, 2]
+    ranked = load_scorer("raters").score(RANKED, [ranking(other, 1 - 2e-9, 1e-9, 1e-9)])
+    assert value(ranked, "vote_kl") == pytest.approx(0.0, abs=1e-6)
 
 
 def test_an_item_that_nobody_voted_on_is_counted_and_has_no_value() -> None:

@@ -14,10 +14,10 @@ from avemo_harness.report.html.document import escaped, marked, share_bar, slope
 from avemo_harness.report.results import TaskResult
 from avemo_harness.report.scored_run import BENCHMARK_SCALES, ScoredRun
 from avemo_harness.report.summary import (
-    METRIC_COLUMNS,
     defined_contrasts,
     grader_notes,
     labels_without_items,
+    metric_columns,
     metric_rows,
     not_asked,
     rated_by,
@@ -142,10 +142,10 @@ def _conflict_row(name: str, rates: Mapping[str, Any], n: int) -> list[str]:
 
 
 def _all_metrics(run: ScoredRun) -> Markup:
-    tasks = (run.result.tasks[task.task] for task in run.record.tasks)
+    tasks = [run.result.tasks[task.task] for task in run.record.tasks]
     rows = metric_rows(tasks, lambda cell: span_of(cell.interval, "–") or UNDEFINED, "{:,}".format)
     return table(
-        METRIC_COLUMNS,
+        metric_columns(tasks),
         [[_task_head(task), name, marked(cell.text, cell.mark), *others] for task, name, cell, others in rows],
     )
 
@@ -158,12 +158,14 @@ def _task_head(task: TaskResult | None) -> str:
 
 def _setup(run: ScoredRun) -> list[tuple[str, str]]:
     config = run.record.config
+    units = dict.fromkeys(task.resampled for task in run.result.tasks.values())
+    resampled = " or ".join(f"whole {unit}s" if unit == "dialogue" else f"{unit}s" for unit in units)
     return [
         ("model", " ".join([config.model, *(f"{k}={v}" for k, v in publishable(config.model_args).items())])),
         ("tasks", ", ".join(publishable(config.tasks))),
         *([("generation", str(dict(config.generation)))] if config.generation else []),
         ("seed", str(config.seed)),
         ("identity", ", ".join(f"{k} {v}" for k, v in publishable(run.result.identity).items())),
-        ("intervals", f"95 %, {run.result.bootstrap['resamples']:,} resamples of whole dialogues; shares: exact"),
+        ("intervals", f"95 %, {run.result.bootstrap['resamples']:,} resamples of {resampled}; shares: exact"),
         *((name, f"version {r.version}, digest {r.digest[:12]}") for name, r in run.result.tasks.items()),
     ]

@@ -63,6 +63,18 @@ def test_a_page_of_a_benchmark_that_may_be_passed_on_names_its_turns(tmp_path: P
     assert "line 0" in shown
 
 
+def test_a_page_of_a_comparison_counts_turns_and_names_none(run: Path, tmp_path: Path) -> None:
+    folder = run.parent
+    data = {"voices": str(folder / "data")}
+    options = {"include_path": [str(folder / "tasks")], "dataset": data, "model_args": {"label": "happy"}}
+    evaluate("constant", ["voices"], output_path=tmp_path / "happy", max_errors=9, **options)
+    assert main(["compare", str(run), str(tmp_path / "happy"), "--html", str(tmp_path / "page.html")]) == 0
+    shown = unescape((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "wrong -> right" in shown
+    assert f"without names of items: {WHY}" in shown
+    assert "secret" not in shown
+
+
 def test_exports_hold_no_name_of_a_turn(run: Path, tmp_path: Path) -> None:
     for form in ("md", "latex", "csv"):
         assert main(["export", str(run), "--format", form, "--out", str(tmp_path / form), "--allow_partial"]) == 0

@@ -121,7 +121,10 @@ class MediaFolder:
         return None
 
     def missing(self, name: str) -> str:
-        return f"{self.root / name}: there is no such recording; give the folder of the recordings as --media_root"
+        """An error's text where there is no file of that name: at the beginning under which most of its folders are."""
+        paths = [beginning / name for beginning in (self.root, self.corpus or self.root)]
+        path = min(paths, key=lambda path: sum(not folder.is_dir() for folder in path.parents))
+        return f"{path}: there is no such recording; give the folder of the recordings as --media_root"
 
     def key(self, path: Path) -> str:
         return file_key(path)

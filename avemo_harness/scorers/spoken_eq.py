@@ -20,7 +20,8 @@ from avemo_harness.scorers.metric import BUILT_IN, OF_DIALOGUE, QUESTION
 class SpokenEqScorer(ChoiceScorer):
     """Share of dialogues in which every choice is right, alone and as SEQ, and accuracy of first and last choices.
 
-    A dialogue of which a question failed has no share in the former.
+    A dialogue of which a question failed has no share in the former. One of which a single question was asked, as by
+    --ids or --where, has none in either: by chance it is right more often than a whole one.
     """
 
     metrics = BUILT_IN["spoken_eq"]
@@ -34,7 +35,8 @@ class SpokenEqScorer(ChoiceScorer):
             dialogue = answer.item.dialogue_id
             numbered = {OF_DIALOGUE: float(asked[dialogue]), QUESTION: float(before[dialogue])}
             before[dialogue] += 1
-            lines.append(replace(line, values={**line.values, **numbered}) if line.scored else line)
+            several = line.scored and asked[dialogue] > 1
+            lines.append(replace(line, values={**line.values, **numbered}) if several else line)
         shared = {metric.name for metric in ChoiceScorer.metrics}
         own = {metric.name: _shares(metric.name, lines) for metric in self.metrics if metric.name not in shared}
         named = {metric.name for metric in self.metrics}

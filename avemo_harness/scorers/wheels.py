@@ -23,9 +23,10 @@ _FILES = (*_WHEEL_FILES, SYNONYMS, FORMS)
 _RUNS = range(1, 9)
 """Times that synonyms were asked for; all count."""
 
-TERMS_RULE = 1
+TERMS_RULE = 2
 """Version of the rule by which words are read from answers; results carry it."""
 _BULLET = re.compile(r"(?m)^\s*(?:[-*•]|\d{1,2}[.)])\s+")
+_LEAD = re.compile(r"(?m)^.*:")
 _BETWEEN = re.compile(r"['\"“”‘’,;、，；\n\[\](){}]|\band\b")
 
 
@@ -42,10 +43,12 @@ def split_terms(text: str) -> list[str]:
 def read_terms(text: str) -> list[str]:
     """The words for emotions that an answer lists, in lower case; also where it is a list of lines, or ends in a stop.
 
+    What a line says before a colon is left out.
+
     >>> read_terms("1. Happy\\n2. Relieved"), read_terms("The emotions are: sad, worried and lonely.")
     (['happy', 'relieved'], ['sad', 'worried', 'lonely'])
     """
-    listed = _BULLET.sub("\n", text).rpartition(":")[2]
+    listed = _LEAD.sub("", _BULLET.sub("\n", text))
     return [term for part in _BETWEEN.split(listed.lower()) if (term := part.strip(" \t.!?*_`"))]
 
 

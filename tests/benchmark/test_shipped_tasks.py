@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -156,13 +157,25 @@ def test_whatever_groups_say_of_their_tasks_and_collections_is_so() -> None:
     assert [problem for entry in LIBRARY.groups for problem in LIBRARY.group_problems(entry)] == []
 
 
-def test_every_shipped_corpus_says_how_it_comes() -> None:
+def test_every_shipped_corpus_comes_by_a_command_after_which_it_is_found() -> None:
     for task in LIBRARY.load(["*"]):
-        if task.spec.dataset.corpus is not None:
+        corpus = task.spec.dataset.corpus
+        if corpus is not None:
             group = LIBRARY.load_group(task.spec.group or "")
             assert group is not None, task.name
             assert group.benchmark is not None, task.name
-            assert group.benchmark.obtain, task.name
+            *before, last = (group.benchmark.obtain or "").split(" && ")
+            words = shlex.split(last, comments=True)
+            assert words[:2] == ["avemo-eval", "data"], f"{task.name}: {last}"
+            if words[2] == "import":
+                assert words[3].replace("-", "_") == corpus, task.name
+            else:
+                assert words[2] == "use", f"{task.name}: {last}"
+                assert len(words) == 4, f"{task.name}: {last}"
+                assert words[3].startswith(f"{corpus}="), f"{task.name}: {last}"
+            for command in before:
+                assert shlex.split(command)[:2] in (["git", "clone"], ["hf", "download"]), f"{task.name}: {command}"
+            assert "`" not in last, f"{task.name}: stands between these in {GUIDE.name}"
 
 
 def test_every_shipped_task_file_tells_editors_its_schema() -> None:

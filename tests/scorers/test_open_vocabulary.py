@@ -102,3 +102,9 @@ def test_a_run_without_the_wheels_is_refused_before_anything_is_asked(
     assert not (tmp_path / "run").exists()
     assert main(["data", "use", f"emotion_wheel={write_wheels(tmp_path / 'wheels')}"]) == 0
     assert main(asked) == 0
+
+
+def test_a_reason_on_a_line_of_its_own_hides_no_words() -> None:
+    assert read_terms("Emotions: joy, anger\nReason: shouting")[:2] == ["joy", "anger"]
+    assert read_terms("Happy, sad\n\nExplanation: both are heard.")[:2] == ["happy", "sad"]
+    assert read_terms("Answer:\nhappy, sad") == ["happy", "sad"]

@@ -55,6 +55,16 @@ def test_a_dialogue_with_a_failed_question_is_not_counted_and_its_other_choice_i
     assert (found["first_accuracy"].n, found["last_accuracy"].n, found["seq"].n_errors) == (2, 1, 1)
 
 
+def test_a_dialogue_of_which_a_single_question_was_asked_is_neither_whole_nor_has_a_first_and_a_last() -> None:
+    found = scored("AA", "A", "B")
+    own = ("first_accuracy", "last_accuracy", "trajectory_accuracy", "seq")
+    assert [found.metrics[name].n for name in own] == [1, 1, 1, 1]
+    assert found.metrics["accuracy"].n == 4
+    alone = scored("A", "A").metrics
+    assert [alone[name].value for name in own] == [None] * 4
+    assert alone["accuracy"].value == 1.0
+
+
 def test_first_and_last_choices_are_told_apart_whatever_their_turns_are_called() -> None:
     answers = [answered(d, turn, letter) for d in range(4) for turn, letter in ((3, "A"), (5, "B"))]
     found = values(load_scorer("spoken_eq").score(TASK, answers))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from avemo_harness.errors import UsageError
 from avemo_harness.files import read_json
 
 FOLDER = Path(__file__).with_name("demo_trained")
@@ -24,16 +25,29 @@ def find_trained(name: TrainedName, recipe: Mapping[str, Any], folder: Path = FO
 
     Args:
         recipe: everything that decides it but for the versions of libraries, JSON-ready.
+
+    Raises:
+        UsageError: the recipes are damaged.
     """
-    if not (folder / RECIPES).is_file():
+    if not (folder / RECIPES).is_file() or not (folder / name).exists():
         return None
-    recipes = read_json(folder / RECIPES, dict)
-    return folder / name if recipes["recipes"].get(name) == json.loads(json.dumps(recipe)) else None
+    made_by = _read_recipes(folder)["recipes"].get(name)
+    return folder / name if made_by == json.loads(json.dumps(recipe)) else None
 
 
 def trained_on(folder: Path = FOLDER) -> str:
     """Fingerprint of the train part of the demo release that the files were trained on."""
-    return str(read_json(folder / RECIPES, dict)["fingerprint"])
+    return str(_read_recipes(folder)["fingerprint"])
+
+
+def _read_recipes(folder: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = read_json(folder / RECIPES, dict)
+        if not isinstance(content.get("recipes"), dict) or not isinstance(content.get("fingerprint"), str):
+            raise ValueError("expected recipes and a fingerprint")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder / RECIPES}: damaged ({error}); install avemo-harness anew") from error
+    return content
 
 
 def write_recipes(recipes: Mapping[TrainedName, Mapping[str, Any]], fingerprint: str, folder: Path) -> None:

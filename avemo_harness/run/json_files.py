@@ -292,6 +292,8 @@ def _timing(entry: Mapping[str, Any]) -> WorkerTiming:
     timing = WorkerTiming(**{**entry, "phases": phases})
     if not 0 <= timing.started <= timing.started + timing.seconds < _LATEST_S:
         raise ValueError(f"{timing.started!r} s and {timing.seconds!r} s later are no times of a run")
+    if isinstance(timing.records, bool) or not isinstance(timing.records, int) or timing.records < 0:
+        raise ValueError(f"{timing.records!r} is no number of records")
     for name, seconds in phases.items():
         if not all(0 <= value < _LATEST_S for value in (seconds.asking, seconds.beside)):
             raise ValueError(f"{seconds.asking!r} s and {seconds.beside!r} s are no times of the phase {name!r}")

@@ -28,3 +28,8 @@ class RayOptions:
             raise UsageError(f"--workers must be 1 or more, found {self.workers}")
         if not 0 <= self.gpus_per_worker < math.inf:
             raise UsageError(f"--gpus_per_worker must be 0 or more, found {self.gpus_per_worker:g}")
+        if self.gpus_per_worker != round(self.gpus_per_worker, 0 if self.gpus_per_worker > 1 else 4):
+            raise UsageError(
+                "--gpus_per_worker must be whole above 1, and a share of a GPU has at most 4 digits: "
+                f"found {self.gpus_per_worker:g}, which Ray cannot give"
+            )

@@ -97,6 +97,9 @@ class RayPool:
         except self._ray.exceptions.RayActorError as error:
             self._ray.shutdown()
             raise ModelError(f"a worker of the cluster is lost while it makes {name} ({first_line(error)})") from error
+        except self._ray.exceptions.RayError as error:
+            self._ray.shutdown()
+            raise ModelError(f"no worker of the cluster can be made for {name} ({first_line(error)})") from error
         except BaseException:
             self._ray.shutdown()
             raise
@@ -245,6 +248,8 @@ class RayPool:
             shared = {digest: self._clips.object_or_error(clip) for digest, clip in clips.items()}
             described = [request_content(asked.request) for asked in batch]
             answers: Answers = self._result(actor.generate.remote(described, shared))
+            # Read here, so that whatever cannot be read is an answer too and nobody waits for it forever.
+            responses = [] if answers.failed is not None else responses_from(answers.responses, answers.buffers)
         except self._ray.exceptions.RayActorError as error:
             self._ask_again(batch, first_line(error))
             raise
@@ -260,7 +265,7 @@ class RayPool:
             for asked in batch:
                 asked.answer.set_exception(error_from(answers.failed))
             return
-        for asked, response in zip(batch, responses_from(answers.responses, answers.buffers), strict=True):
+        for asked, response in zip(batch, responses, strict=True):
             asked.answer.set_result(response)
 
     def _ask_again(self, batch: Sequence[_Asked], reason: str) -> None:

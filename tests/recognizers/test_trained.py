@@ -15,6 +15,7 @@ from support.train_on_demo import demo_training, todays_recipes, train_on_demo
 
 from avemo_harness.benchmark.release import Clip, Release, make_release
 from avemo_harness.data.synthesis.demo import training_digest
+from avemo_harness.errors import UsageError
 from avemo_harness.models.base import ModelSetup
 from avemo_harness.models.baseline import Baseline, labelled_clips
 from avemo_harness.recognizers.checkpoint import load_trajectory_recognizer
@@ -22,7 +23,7 @@ from avemo_harness.recognizers.features.builtin import recording_features
 from avemo_harness.recognizers.heads.late_fusion import FusionRecognizer
 from avemo_harness.recognizers.judging import JudgeSetup, open_judge
 from avemo_harness.recognizers.recordings import MODALITIES, Recording
-from avemo_harness.recognizers.trained import FOLDER, find_trained, trained_on, write_recipes
+from avemo_harness.recognizers.trained import FOLDER, TrainedName, find_trained, trained_on, write_recipes
 
 REPOSITORY = Path(__file__).parents[2]
 LEARNED = make_release("here", "demo", "train", None, [], [])
@@ -77,6 +78,7 @@ def test_a_baseline_of_another_recipe_learns_by_itself(arguments: Baseline.Argum
 def test_a_judge_of_another_recipe_is_not_used(changed: str, tmp_path: Path) -> None:
     recipe = todays_recipes()["judge"]
     write_recipes({"judge": recipe}, "fingerprint", tmp_path)
+    (tmp_path / "judge").mkdir()
     assert find_trained("judge", recipe, tmp_path) == tmp_path / "judge"
     assert find_trained("judge", {**recipe, changed: "another"}, tmp_path) is None
 
@@ -138,3 +140,20 @@ def test_a_baseline_that_is_trained_here_names_emotions_as_the_packages_does(
         features = recording_features(recording, "both")
         scores = [recognizer.log_probabilities(features.sound, features.face) for recognizer in (here, packages)]
         np.testing.assert_allclose(*scores, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["baseline.safetensors", "judge"])
+def test_a_trained_file_that_is_missing_beside_its_recipe_is_trained_anew(tmp_path: Path, name: TrainedName) -> None:
+    write_recipes({name: {"seed": 0}}, "f", tmp_path)
+    assert find_trained(name, {"seed": 0}, tmp_path) is None
+    (tmp_path / name).mkdir()
+    assert find_trained(name, {"seed": 0}, tmp_path) == tmp_path / name
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"recipes": [], "fingerprint": "f"}'])
+def test_damaged_recipes_are_named_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "judge").mkdir()
+    (tmp_path / "recipes.json").write_text(damage)
+    for read in (lambda: find_trained("judge", {}, tmp_path), lambda: trained_on(tmp_path)):
+        with pytest.raises(UsageError, match=r"recipes\.json: damaged .*; install avemo-harness anew"):
+            read()

@@ -123,6 +123,8 @@ def test_times_of_a_run_from_before_phases_were_counted_are_read(tmp_path: Path)
         '[{"worker": "one", "started": NaN, "seconds": 2.0, "records": 1}]',
         '[{"worker": "one", "started": 1e300, "seconds": 2.0, "records": 1}]',
         '[{"worker": "one", "started": "now", "seconds": 2.0, "records": 1}]',
+        '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": "1"}]',
+        '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": -1}]',
         '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": 7}]',
         '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": {"store": {"asking": NaN}}}]',
         '[{"worker": "one", "started": 1.0, "seconds": 2.0, "records": 1, "phases": {"store": {"other": 1.0}}}]',

@@ -163,3 +163,38 @@ def test_options_of_a_cluster_are_checked_first(
 ) -> None:
     assert main(["--model", "random", "--tasks", "no_such_task", *options]) == 2
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gpus", [1.5, 0.00001, -1, float("inf"), float("nan")])
+def test_a_share_of_gpus_that_ray_cannot_give_is_refused_before_a_cluster_is_begun(gpus: float) -> None:
+    with pytest.raises(UsageError, match="--gpus_per_worker"):
+        RayOptions(gpus_per_worker=gpus)
+
+
+@pytest.mark.parametrize("gpus", [0, 0.0001, 0.25, 1, 2.0])
+def test_whole_gpus_and_shares_of_one_are_taken(gpus: float) -> None:
+    assert RayOptions(gpus_per_worker=gpus).gpus_per_worker == gpus
+
+
+@pytest.mark.slow
+def test_answers_that_cannot_be_read_are_errors_of_their_requests(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*content: object) -> list[Response]:
+        raise ValueError("samples are no numbers")
+
+    monkeypatch.setattr("avemo_harness.models.cluster.pool.responses_from", unreadable)
+    answer = make("echo").submit(ask("well?")).result(timeout=60)
+    assert "samples are no numbers" in str(answer.error)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_cannot_place_a_worker_is_a_reason_and_no_stack_trace(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unplaced(pool: RayPool, actor: object) -> None:
+        from ray.exceptions import RuntimeEnvSetupError
+
+        raise RuntimeEnvSetupError("no room on the disk")
+
+    monkeypatch.setattr(RayPool, "_introduced", unplaced)
+    with pytest.raises(ModelError, match="no worker of the cluster can be made for echo"):
+        make("echo")

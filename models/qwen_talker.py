@@ -88,13 +88,17 @@ class Talker:
         The codes of a row become sound in another thread, while the rows that have not ended go on. One at a time:
         padded to the longest of several, codes would give other samples.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="vocode", initializer=beside()) as pool:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="vocode", initializer=beside())
+        try:
             with phase("talk"):
                 spoken = {
                     row: pool.submit(self._spoken, codes, requests[row].seed) for row, codes in self._codes(requests)
                 }
             with phase("vocode"):
                 return [spoken[row].result() for row in range(len(requests))]
+        finally:
+            # After an error nobody waits for the sound of the other rows.
+            pool.shutdown(cancel_futures=True)
 
     def _codes(self, requests: Sequence[TalkerRequest]) -> Iterator[tuple[int, list[int]]]:
         """The speech codes of each row, up to its end code or the limit, as soon as it ends; it then leaves the batch.

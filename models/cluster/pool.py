@@ -82,14 +82,14 @@ class RayPool:
         self._name, self._say, self._options = name, setup.say, options
         _check_suitable(name)
         self._ray = _connect(options, setup.say)
-        wanted = ActorModel(name, dict(arguments), setup.device, tuple(sorted(setup.outputs)))
-        self._make = _actor_maker(self._ray, options, wanted)
         self._queue: deque[_Asked] = deque()
         self._changed = threading.Condition()
         self._said: set[str] = set()
         self._live, self._open_slots, self._closed = 0, options.workers, False
         self._clips = _SharedClips(self._ray)
+        wanted = ActorModel(name, dict(arguments), setup.device, tuple(sorted(setup.outputs)))
         try:
+            self._make = _actor_maker(self._ray, options, wanted)
             first = self._make()
             self._introduction = self._introduced(first)
             if self._introduction.failed is not None:
@@ -136,6 +136,8 @@ class RayPool:
 
     def prefetch(self, request: Request) -> None:
         """Put the clips of a request into Ray's object store."""
+        if self._closed:  # Ray would begin a cluster anew
+            return
         for clip in clips_of(request).values():
             self._clips.object(clip)
 
@@ -378,6 +380,11 @@ def _connect(options: RayOptions, say: Callable[[str], None]) -> Any:
             )
         except Exception as error:
             raise ModelError(f"Ray at {address or 'this machine'} cannot be used: {first_line(error)}") from error
+    if not address and options.gpus_per_worker > (here := ray.cluster_resources().get("GPU", 0)):
+        ray.shutdown()
+        raise ModelError(
+            f"--gpus_per_worker {options.gpus_per_worker:g}: this machine has {here:g} GPUs that Ray can see"
+        )
     return ray
 
 

@@ -198,3 +198,9 @@ def test_a_cluster_that_cannot_place_a_worker_is_a_reason_and_no_stack_trace(
     monkeypatch.setattr(RayPool, "_introduced", unplaced)
     with pytest.raises(ModelError, match="no worker of the cluster can be made for echo"):
         make("echo")
+
+
+@pytest.mark.slow
+def test_more_gpus_than_this_machine_has_are_refused_rather_than_waited_for(models: None) -> None:
+    with pytest.raises(ModelError, match="this machine has [0-9]+ GPUs that Ray can see"):
+        RayPool("echo", {}, ModelSetup(), RayOptions(gpus_per_worker=64))

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import avemo_harness
 from avemo_harness.benchmark.release import Clip
@@ -380,11 +380,10 @@ def _connect(options: RayOptions, say: Callable[[str], None]) -> Any:
             )
         except Exception as error:
             raise ModelError(f"Ray at {address or 'this machine'} cannot be used: {first_line(error)}") from error
-    if not address and options.gpus_per_worker > (here := ray.cluster_resources().get("GPU", 0)):
+    here = 0.0 if address else cast("Any", ray).cluster_resources().get("GPU", 0)
+    if not address and options.gpus_per_worker > here:
         ray.shutdown()
-        raise ModelError(
-            f"--gpus_per_worker {options.gpus_per_worker:g}: this machine has {here:g} GPUs that Ray can see"
-        )
+        raise ModelError(f"--gpus_per_worker {options.gpus_per_worker:g}: Ray sees {here:g} GPUs on this machine")
     return ray
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from support.processes import children_of
 from support.waiting import PATIENCE_S, wait_until
@@ -26,6 +27,8 @@ class RayNodes:
         env: of those who connect to it.
     """
 
+    SETTINGS: ClassVar = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+
     def __init__(self) -> None:
         # Ray's sockets lie below it, and their paths may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
@@ -33,7 +36,7 @@ class RayNodes:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.env = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.env = {**os.environ, **self.SETTINGS}
 
     def add(self, workers: int) -> None:
         """Start a node with room for some workers; the first one is the head."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.packages import write_package
+from support.ray_nodes import RayNodes
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Text
@@ -43,18 +44,30 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def nodes(models: None) -> Iterator[RayNodes]:
+    """A cluster for all tests, since to start one takes longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in RayNodes.SETTINGS.items():
+            patch.setenv(name, value)
+        cluster = RayNodes()
+        cluster.add(workers=4)
+        yield cluster
+        cluster.close()
+
+
 @pytest.fixture
 def said() -> list[str]:
     return []
 
 
 @pytest.fixture
-def make(models: None, said: list[str]) -> Iterator[Make]:
+def make(nodes: RayNodes, said: list[str]) -> Iterator[Make]:
     made: list[RayPool] = []
 
     def start(name: str = "echo", workers: int = 2, batch_size: int = 4, **arguments: Any) -> RayPool:
         setup = ModelSetup(say=said.append, device="cpu")
-        made.append(RayPool(name, arguments, setup, RayOptions(workers=workers), batch_size))
+        made.append(RayPool(name, arguments, setup, RayOptions(ray_address=nodes.address, workers=workers), batch_size))
         return made[-1]
 
     yield start

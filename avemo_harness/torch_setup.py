@@ -33,7 +33,7 @@ def processors() -> int:
 
 @dataclass
 class _Limit:
-    """How many threads are inside a limit, and what ends it."""
+    """Number of threads inside a limit, and the call that ends it."""
 
     inside: int = 0
     restore: Callable[[], object] = lambda: None

@@ -98,7 +98,7 @@ Shown = Literal["sound", "picture", "both"]
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """How many raters gave a turn a label, in the corpus' own words, of those who were shown the same of its clip."""
+    """Number of raters who gave a turn a label of the corpus, of those who were shown the same of its clip."""
 
     shown: Shown
     label: str

@@ -220,7 +220,7 @@ def _on_own_line(before: Sequence[Text | Clip], added: list[Text | Clip]) -> lis
 
 
 def _named(turn: Turn, messages: Iterable[Message]) -> Iterator[Message]:
-    """What is said in a turn, or asked about it, behind its speaker's name."""
+    """Words of a turn, or the question about it, behind its speaker's name."""
     for number, message in enumerate(messages):
         name = () if number else (Text(f"{turn.speaker_id}: "),)
         yield Message(message.role, (*name, *message.content))

@@ -43,7 +43,7 @@ def select_rows(rows: Iterable[TableRow], wanted: Sequence[RowsSpec], source: st
 
 
 def _value(row: TableRow, column: str) -> str:
-    """What a row says in a column, as text; empty where it says nothing."""
+    """Text of a row in a column; empty where it says nothing."""
     if "{" in column:
         try:
             return render_row(column, row.values)

@@ -202,7 +202,7 @@ class RowReader:
         )
 
     def _row(self, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """What questions may use of a row: its single values, and those that the columns show."""
+        """Values of a row that questions may use: its single values, and those that the columns show."""
         row = {name: value for name, raw in values.items() if (value := self._shown(name, raw)) is not ABSENT}
         return row | {name: self._text(_SHOWN + name, values, where) for name in self.columns.shown}
 

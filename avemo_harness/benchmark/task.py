@@ -366,7 +366,7 @@ class TaskSpec(Spec):
     opposites: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_as_pairs), AfterValidator(_of_known_labels)] = ()
     """Pairs of labels that a conflict joins, where the data set has no conflict pairs of its own."""
     clusters: Literal["dialogue", "speaker"] = "dialogue"
-    """What intervals and tests resample: dialogues, or all that a speaker says, where single clips are dialogues.
+    """Units that intervals and tests resample: dialogues, or all that a speaker says, where single clips are dialogues.
     Pairs of a conflict are resampled with those that share a clip."""
     generation: GenerationSpec = GenerationSpec()
     scorers: Annotated[tuple[ScorerSpec, ...], BeforeValidator(as_tuple)] = ()

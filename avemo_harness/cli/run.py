@@ -221,7 +221,7 @@ def execute_run(args: argparse.Namespace) -> int:
 
 
 def _on_cluster(args: argparse.Namespace, batch_size: BatchSize) -> MakeModel | None:
-    """What makes the model on a cluster; None where it runs in this process."""
+    """Function that makes the model on a cluster; None where it runs in this process."""
     from functools import partial
 
     from avemo_harness.models.cluster.options import RayOptions

@@ -146,7 +146,7 @@ def packet_digests(source: Source) -> PacketDigests:
 
 
 def stream_digests(source: Source) -> StreamDigests:
-    """What the streams of a clip are known by, in whatever container and beside whatever other stream they lie.
+    """Digests by which the streams of a clip are known, whatever the container and the other streams.
 
     Raises:
         MediaError: the clip cannot be read, or a packet is damaged.

@@ -31,7 +31,7 @@ _probed: LruCache[str, media.MediaInfo] = LruCache(2**16, lambda info: 1)
 
 
 def clip_info(clip: Clip) -> media.MediaInfo:
-    """What the header of a clip says, read once (MediaError: it cannot be read)."""
+    """Facts of a clip's header, read once (MediaError: it cannot be read)."""
     return _probed.get(clip.sha256, lambda: media.probe(clip.read()))
 
 

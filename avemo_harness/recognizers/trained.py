@@ -1,4 +1,4 @@
-"""What comes trained with the package, on the built-in demo: the recogniser of `baseline` and the embedded judge.
+"""Models that come trained with the package, on the built-in demo: the recogniser of `baseline` and the embedded judge.
 
 Each is what a run that trains its own gets, and is used while the recipe that stands beside it is today's. What changes
 a recipe makes runs train again until `tests/support/train_on_demo.py` has made the files anew.

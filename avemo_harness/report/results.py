@@ -345,7 +345,7 @@ def _counted(task: TaskSpec, answers: Sequence[Answer], scores: TaskScores | Non
 
 
 def _details(task: TaskSpec, scores: TaskScores) -> Mapping[str, Any]:
-    """What a scorer tells, and what intervals resample where that is no dialogue."""
+    """Details of a scorer, with the unit that intervals resample where that is no dialogue."""
     return scores.details if task.clusters == "dialogue" else {**scores.details, "clusters": task.clusters}
 
 

@@ -1,4 +1,4 @@
-"""What a run would ask and cost, counted from its plan and measured on a few of its questions, before it is begun."""
+"""Forecast of what a run asks and costs, counted from its plan and measured on a few of its questions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class TaskForecast:
-    """What one task asks.
+    """Questions of one task.
 
     Args:
         items: questions.
@@ -65,7 +65,7 @@ class TaskForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run would ask and cost.
+    """Questions and costs of a run.
 
     Args:
         skipped: tasks that are not asked, with the reason.
@@ -108,7 +108,7 @@ class Forecast:
 
 @dataclass
 class _Probe:
-    """What a probed item took.
+    """Costs of a probed item.
 
     Args:
         cpu_s: seconds in which its request was made, on one core.

@@ -211,7 +211,9 @@ def _first_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Flo
 
 def _last_counts(lines: Sequence[ScoreLine], labels: Sequence[str] = ()) -> Floats:
     numbered = [(line, line.values.get(QUESTION), line.values.get(OF_DIALOGUE)) for line in lines]
-    return _right_and_all([line for line, place, asked in numbered if place is not None and place + 1 == asked], labels)
+    return _right_and_all(
+        [line for line, number, asked in numbered if number is not None and number + 1 == asked], labels
+    )
 
 
 def _seq(sums: Floats, total: Floats) -> Floats:

@@ -99,7 +99,7 @@ def _column(name: str, high: float, lines: Sequence[ScoreLine]) -> Column:
 
 
 def _details(answers: Sequence[Answer], output: LabelOutput) -> dict[str, Any]:
-    """How many items were voted on, by how many raters on average, and how many votes are tied. JSON-ready."""
+    """Counts of items that were voted on, raters on average, and ties. JSON-ready."""
     counts = _counts([answer for answer in answers if answer.item.votes], output)
     return {
         "n_voted": len(counts),

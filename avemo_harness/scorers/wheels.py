@@ -66,7 +66,7 @@ class Wheels:
 
     @property
     def words(self) -> int:
-        """How many words lie on a wheel."""
+        """Number of words on a wheel."""
         return len(set().union(*self.sectors))
 
     def places(self, terms: Iterable[str]) -> tuple[frozenset[str], ...]:
@@ -124,8 +124,8 @@ def _rings(path: Path) -> Iterator[tuple[str, str, str]]:
     """Words of a wheel from the innermost ring outwards; an empty cell repeats the one above."""
     ring = ["", "", ""]
     for row in read_sheet(path):
-        for place in range(3):
-            ring[place] = _column(path, row, f"level{place + 1}").strip().lower() or ring[place]
+        for level in range(3):
+            ring[level] = _column(path, row, f"level{level + 1}").strip().lower() or ring[level]
         yield ring[0], ring[1], ring[2]
 
 

@@ -214,7 +214,7 @@ class RayPool:
         return introduction
 
     def _result(self, pending: Any) -> Any:
-        """What a worker returns, which may have to wait for room in the cluster (_PoolClosedError: no more)."""
+        """Value that a worker returns, which may have to wait for room in the cluster (_PoolClosedError: no more)."""
         while not self._ray.wait([pending], timeout=LOOK_S)[0]:
             if self._closed:
                 raise _PoolClosedError

@@ -61,7 +61,7 @@ _SENTENCES = {
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
 _RECOGNISED = "erkennung.txt"
-"""How many of a hundred listeners' answers named the intended emotion, sentence by sentence."""
+"""Percentages of listeners' answers that named the intended emotion, sentence by sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ _STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by
 Voice = Literal["speech", "song"]
 _CHANNELS: Mapping[str, Voice] = {"01": "speech", "02": "song"}
 _OTHERS: Mapping[Voice, str] = {"speech": "songs", "song": "spoken takes"}
-"""What takes of the other kind are called where they are left out."""
+"""Name of takes of the other kind, where they are left out."""
 
 _EXAMPLES: Mapping[Voice, str] = {
     "speech": "03-01-05-01-01-01-07.wav (spoken, neutral, happy, sad or angry)",

@@ -11,7 +11,8 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Item, Request, Response
 from avemo_harness.benchmark.task import ModelOutput
-from avemo_harness.errors import ModelError
+from avemo_harness.errors import GenerationError, ModelError, UsageError
+from avemo_harness.torch_setup import device_is_lost
 
 Output = Literal["label_text", "label_ranking", "spoken_response", "text"]
 
@@ -46,6 +47,29 @@ def batch_size_of(asked: BatchSize, capabilities: Capabilities) -> int:
         return min(asked, capabilities.largest_batch)
     usual = None if asked == "auto" else capabilities.usual_batch
     return usual or min(LARGEST_BATCH, capabilities.largest_batch)
+
+
+def generate_each(model: OmniModel, requests: Sequence[Request]) -> list[Response | Exception]:
+    """Answer a batch; one that fails is asked one by one, so that a bad sample voids no other.
+
+    Returns:
+        For each request what the model gave, or what it raised for this request alone.
+
+    Raises:
+        UsageError: the model itself cannot answer, whatever it is asked.
+    """
+    try:
+        responses = list(model.generate(requests))
+        if len(responses) != len(requests):
+            raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the model's class raises
+        # Without its device the model cannot answer the others either.
+        if len(requests) > 1 and not device_is_lost(error):
+            return [answered for request in requests for answered in generate_each(model, [request])]
+        return [error] * len(requests)
+    return [*responses]
 
 
 def _no_training(which: str) -> tuple[Release, ...]:

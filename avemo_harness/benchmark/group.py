@@ -44,11 +44,11 @@ class BenchmarkSpec(Spec):
     homepage: Annotated[str, AfterValidator(_address)]
     """Page of its authors or of its data."""
     paper: Word | None = None
-    """Who described it, where, with the identifier by which it is found."""
+    """Citation: authors, year, venue and DOI or arXiv number."""
     licence: Word
     """Licence of the data, as their page names it."""
     restricted: bool = False
-    """Recordings, texts and ids are not passed on: pages and exports hold none of them, and nothing is pushed."""
+    """Recordings, texts and ids are not passed on: pages and exports hold none of them, and clips are never pushed."""
     languages: Annotated[Words, Field(min_length=1)]
     """Codes of the languages that are spoken, such as en."""
     obtain: Word | None = None

@@ -15,9 +15,8 @@ from typing import Any
 from avemo_harness.benchmark.request import FLAGS, ItemKey, Request, Response, Speech, StoredResponse
 from avemo_harness.benchmark.task import LabelOutput
 from avemo_harness.errors import GenerationError, HistoryError, MissingAnswerError, UsageError, describe
-from avemo_harness.models.base import Concurrent, OmniModel
+from avemo_harness.models.base import Concurrent, OmniModel, generate_each
 from avemo_harness.run.store import RunStore
-from avemo_harness.torch_setup import device_is_lost
 
 
 def submit(model: OmniModel, requests: Sequence[Request]) -> list[Future[Response]]:
@@ -31,7 +30,8 @@ def submit(model: OmniModel, requests: Sequence[Request]) -> list[Future[Respons
     """
     if isinstance(model, Concurrent):
         return [_submit_one(model, request) for request in requests]
-    return _generate(model, requests) if requests else []
+    answers = generate_each(model, requests) if requests else []
+    return [_failed(answer) if isinstance(answer, Exception) else _done(answer) for answer in answers]
 
 
 def _submit_one(model: Concurrent, request: Request) -> Future[Response]:
@@ -42,22 +42,6 @@ def _submit_one(model: Concurrent, request: Request) -> Future[Response]:
         raise GenerationError(f"the model's submit gave {type(submitted).__name__}, expected a Future")
     except Exception as error:
         return _failed(error)
-
-
-def _generate(model: OmniModel, requests: Sequence[Request]) -> list[Future[Response]]:
-    """Answer a batch. One bad sample must not void the others, so a batch that fails is asked one by one."""
-    try:
-        responses = model.generate(requests)
-        if len(responses) != len(requests):
-            raise GenerationError(f"{len(responses)} responses came back for {len(requests)} requests")
-        return [_done(response) for response in responses]
-    except UsageError:
-        raise
-    except Exception as error:
-        # Without its device the model cannot answer the others either.
-        if len(requests) > 1 and not device_is_lost(error):
-            return [answered for request in requests for answered in _generate(model, [request])]
-        return [_failed(error) for _ in requests]
 
 
 def _done(response: Response) -> Future[Response]:

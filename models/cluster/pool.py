@@ -338,7 +338,7 @@ class _SharedClips:
         """The clip's object, or the error that the model's reading of it is to fail with."""
         try:
             return self.object(clip)
-        except Exception as error:
+        except Exception as error:  # whatever reading or encoding raises
             return error_content(error)
 
 
@@ -378,7 +378,7 @@ def _connect(options: RayOptions, say: Callable[[str], None]) -> Any:
                 logging_level=logging.ERROR,
                 runtime_env={"py_modules": [str(_copy_package(Path(folder)))]},
             )
-        except Exception as error:
+        except Exception as error:  # of many classes, some of Python's own
             raise ModelError(f"Ray at {address or 'this machine'} cannot be used: {first_line(error)}") from error
     here = 0.0 if address else cast("Any", ray).cluster_resources().get("GPU", 0)
     if not address and options.gpus_per_worker > here:

@@ -12,7 +12,7 @@ from avemo_harness.benchmark.release import Release
 from avemo_harness.benchmark.request import Request, Response
 from avemo_harness.errors import ModelError, UsageError, describe
 from avemo_harness.models import load_model
-from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output
+from avemo_harness.models.base import Capabilities, ModelSetup, OmniModel, Output, generate_each
 from avemo_harness.models.worker.child import LOST_DEVICE
 from avemo_harness.models.worker.protocol import error_content, error_from, request_from, responses_content
 from avemo_harness.torch_setup import device_is_lost
@@ -84,7 +84,7 @@ class ModelActor:
         try:
             model = self._model = load_model(wanted.name, wanted.arguments, setup)
             identity = dict(model.identity())
-        except Exception as error:
+        except Exception as error:  # for the run to end with
             return Introduction(node, failed=error_content(error))
         return Introduction(node, None, identity, model.capabilities)
 
@@ -112,7 +112,7 @@ def _sendable(response: Response) -> Response:
     """The response, which whatever class made it can be sent; else what is wrong with it."""
     try:
         responses_content([response])
-    except Exception as error:
+    except Exception as error:  # whatever looking at a foreign object raises
         return Response(error=describe(error))
     return response
 
@@ -132,25 +132,17 @@ _NEEDS_DATA = "this model looks at the release itself, which is not on the worke
 
 
 def _answer(model: OmniModel, requests: Sequence[Request]) -> list[Response]:
-    """Answer a batch; one that fails is asked one by one, so that a bad sample voids no other.
+    """Answer a batch by responses that can be sent; errors among them are those of single requests.
 
     Raises:
         UsageError: the model itself cannot answer.
     """
-    try:
-        responses = list(model.generate(requests))
-        if len(responses) == len(requests):
-            return [_sendable(response) for response in responses]
-        problem = f"GenerationError: {len(responses)} responses came back for {len(requests)} requests"
-    except UsageError:
-        raise
-    except Exception as error:
-        if device_is_lost(error):
-            os._exit(LOST_DEVICE)  # another worker gets the device anew
-        problem = describe(error)
-    if len(requests) == 1:
-        return [Response(error=problem)]
-    return [response for request in requests for response in _answer(model, [request])]
+    answers = generate_each(model, requests)
+    if any(isinstance(answer, Exception) and device_is_lost(answer) for answer in answers):
+        os._exit(LOST_DEVICE)  # another worker gets the device anew
+    return [
+        Response(error=describe(answer)) if isinstance(answer, Exception) else _sendable(answer) for answer in answers
+    ]
 
 
 def _fetch(clips: Mapping[str, Any], digest: str) -> bytes:

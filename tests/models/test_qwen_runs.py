@@ -1,4 +1,4 @@
-"""What a run of Qwen2.5-Omni stores is the same, byte for byte, however it was asked."""
+"""Stored answers of Qwen2.5-Omni are equal, byte for byte, in every batch size, shared or not, ahead or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 Make = Callable[..., "QwenOmni"]
 TASKS = ("multiturn_synthetic", "multiturn_synthetic_full_av_ranked")
 DIALOGUE = [(A,), (A, "I see.", B), (A, "I see.", B, "Go on.", C)]
-"""What was said up to each of its turns."""
+"""Clips and replies up to each turn of the user."""
 Stored = dict[tuple[str, str], tuple[object, ...]]
 
 WAYS = {
@@ -102,7 +102,7 @@ def test_shared_context_stores_the_same_bytes(batch: int, make_qwen: Make) -> No
 
 
 def kept(response: Response) -> tuple[object, ...]:
-    """What a run would keep of an answer."""
+    """Stored record of an answer, and the bytes of its speech."""
     item = Item("t", "d1/0", "d1", "d1", "d1", 0, "full_av")
     speech = response.speech and encode_flac(response.speech.samples, response.speech.rate_hz)
     return stored_response(item, None, response), speech

@@ -29,7 +29,7 @@ def drawing(request: pytest.FixtureRequest) -> bool:
 
 
 def asked_of(model: QwenOmni, monkeypatch: pytest.MonkeyPatch) -> tuple[Talker, list[TalkerRequest]]:
-    """What the talker is given for replies of one batch, without speaking it."""
+    """Talker and its requests for replies of one batch, none of which is spoken."""
     taken: list[TalkerRequest] = []
     model.generate(REPLIES[:1])
     talker = model._talker

@@ -74,7 +74,7 @@ def measure(parts: dict[str, str]) -> int:
                 words.append(f"{name}\n{run_script(FOLDER / f'{module}.py')}")
             else:
                 rows += found()
-        except Exception as error:
+        except Exception as error:  # one part must not cost the rows of the others
             traceback.print_exc()
             failed.append(f"{name}: not measured ({type(error).__name__}: {' '.join(str(error).split())[:300]})")
     if rows:
@@ -86,7 +86,7 @@ def measure(parts: dict[str, str]) -> int:
 
 
 def run_script(path: Path) -> str:
-    """What a script prints, run as it is by hand (CalledProcessError: it fails)."""
+    """Run a script as by hand; returns what it prints (CalledProcessError: it fails)."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2]), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, str(path)], check=True, capture_output=True, text=True, env=environment, cwd=FOLDER.parents[1]

@@ -1,4 +1,4 @@
-"""How long a stranger waits for the first table: in an empty home, then with everything cached, phase by phase.
+"""Time to the first table, phase by phase: in an empty home, and with everything cached.
 
 Run by hand on a quiet machine: ``python tests/performance/first_minute.py``. Seconds on the clock depend on what else
 the machine does, those of processors less so. At the end stand what an eager user meets first: a single item, and a

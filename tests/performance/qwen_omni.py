@@ -56,12 +56,12 @@ PIXELS = {"min_pixels": 128 * 28 * 28, "max_pixels": 768 * 28 * 28}
 CODES = 150
 """Speech codes of a reply: three seconds; random weights seldom end by themselves."""
 ENDED_S = 25.0
-"""What a measurement must have left to be begun."""
+"""Shortest time left in which a measurement is begun."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is measured.
+    """Extent of a measurement.
 
     Args:
         batches: of labels and rankings; those of replies take longest.
@@ -148,7 +148,7 @@ class Measurement:
             run.ask(batch_size=batch, clock=PhaseClock(wait_for_device=wait))
         store = RunStore(run.folder)
         store.refresh()
-        thinker = run.model._network  # type: ignore[attr-defined]
+        thinker = run.model._network  # type: ignore[attr-defined]  # (of QwenOmni, not of every model)
         self.told(
             f"product{'' if shared else ', nothing shared'}",
             what,
@@ -232,7 +232,7 @@ def _requests(run: Measurement, tasks: Sequence[str], most: int) -> list[Request
 def _read_each_label(card: PublishedQwen, requests: Sequence[Request]) -> list[list[float]]:
     scores = []
     for request in requests:
-        labels = request.output.labels  # type: ignore[union-attr]
+        labels = request.output.labels  # type: ignore[union-attr]  # (tasks of labels alone)
         scores.append([float(card.logits(request, label)[-1].float().logsumexp(0)) for label in labels])
     return scores
 

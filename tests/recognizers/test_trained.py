@@ -1,4 +1,4 @@
-"""What comes trained on the demo: used as long as it is what a run would train itself, and the same as that."""
+"""Shipped recognisers: equal to those that a run trains itself, and used only as long as they are."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_of(release: Path, *tasks: str, **options: object) -> RunConfig:
-    return RunConfig("counting", tasks or (CONFIG,), dataset=str(release), **options)  # type: ignore[arg-type]
+    return RunConfig("counting", tasks or (CONFIG,), dataset=str(release), **options)  # type: ignore[arg-type]  # (typed by RunConfig)
 
 
 def test_counts_are_those_of_the_run(release: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a model learns from: the train parts of what is asked about, else the demo's, on which it may come trained."""
+"""Training data of a model: the train parts of what is asked about, else the demo's, on which it may come trained."""
 
 from __future__ import annotations
 

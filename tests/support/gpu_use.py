@@ -1,4 +1,4 @@
-"""What a measurement used: time, the GPU's share of it, memory; and the machine that it ran on."""
+"""Time, memory and utilisation of a GPU in a measurement; the machine that it ran on."""
 
 from __future__ import annotations
 

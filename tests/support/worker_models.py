@@ -100,6 +100,19 @@ class Unmakeable(Echo):
         super().__init__(arguments, setup)
 
 
+class Drifting(Echo):
+    """Is another model each time that it is made: its identity counts the makings, by the size of the file `mark`."""
+
+    def __init__(self, arguments: Echo.Arguments, setup: ModelSetup) -> None:
+        super().__init__(arguments, setup)
+        with open(arguments.mark, "a", encoding="ascii") as mark:
+            mark.write("x")
+        self._made = Path(arguments.mark).stat().st_size
+
+    def identity(self) -> Mapping[str, str]:
+        return {"model": "drifting", "making": str(self._made)}
+
+
 class Demanding(Echo):
     """Needs a package that its environment lacks."""
 

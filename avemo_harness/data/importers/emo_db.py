@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from avemo_harness.benchmark.text_tables import decode_text
+from avemo_harness.data.importers.acted_clips import ActedClip, dialogues_of_clips, recordings_of_clips
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
     SINGLE_TURN,
@@ -17,15 +18,11 @@ from avemo_harness.data.importers.base import (
     FoundCorpus,
     Labels,
     ReadFile,
-    parts_of_speakers,
-    single_turn,
 )
-from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import LocalFiles, Source, record_file
 from avemo_harness.errors import ReleaseError
 from avemo_harness.options import option
-from avemo_harness.recognizers.corpora.local_clips import LocalClips
-from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
+from avemo_harness.recognizers.recordings import Corpus, Dropped, left_out
 
 ABOUT = CorpusInfo(
     name="EMO-DB",
@@ -64,19 +61,9 @@ _RECOGNISED = "erkennung.txt"
 """Percentages of listeners' answers that named the intended emotion, sentence by sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmoDbClip:
-    """A spoken sentence: its file, who says it, the label and the words."""
-
-    path: PurePosixPath
-    speaker: str
-    emotion: str
-    text: str
-
-
 def choose_clips(
     where: str, names: Iterable[str], label_map: Mapping[str, str] = ABOUT.label_map
-) -> tuple[list[EmoDbClip], tuple[Dropped, ...]]:
+) -> tuple[list[ActedClip], tuple[Dropped, ...]]:
     """The recordings whose label is mapped, in the order of names, and what is left out.
 
     The files of labels beside them (``lablaut``, ``labsilb``, ``silb``) are no recordings and are passed over.
@@ -88,7 +75,7 @@ def choose_clips(
     Raises:
         ReleaseError: there are no such recordings.
     """
-    clips: dict[str, EmoDbClip] = {}
+    clips: dict[str, ActedClip] = {}
     dropped: Counter[str] = Counter()
     for path in sorted(map(PurePosixPath, names)):
         if (found := _NAME.fullmatch(path.name)) is None:
@@ -99,7 +86,7 @@ def choose_clips(
         elif (label := label_map.get(_EMOTIONS[letter])) is None:
             dropped[f"label {_EMOTIONS[letter]}"] += 1
         else:
-            clips[path.stem] = EmoDbClip(path, f"speaker-{speaker}", label, _SENTENCES.get(sentence, ""))
+            clips[path.stem] = ActedClip(path, f"speaker-{speaker}", label, _SENTENCES.get(sentence, ""))
     if not clips:
         raise ReleaseError(
             f"{where}: expected recordings named like 03a01Fa.wav ({', '.join(label_map)}), found {dropped.total()} "
@@ -124,18 +111,7 @@ def find_emo_db(source: Source, options: EmoDbOptions) -> FoundCorpus:
     names = source.names()
     about = ABOUT.with_labels(options.labels, _EMOTIONS.values())
     clips, dropped = choose_clips(str(source), names, about.label_map)
-    parts = parts_of_speakers((clip.speaker for clip in clips), options.test_speakers)
-    dialogues = tuple(
-        single_turn(
-            f"emodb-{clip.path.stem}",
-            parts[clip.speaker],
-            clip.speaker,
-            clip.text,
-            clip.emotion,
-            clip_source(source, str(clip.path)),
-        )
-        for clip in clips
-    )
+    dialogues = dialogues_of_clips(source, clips, "emodb", options.test_speakers)
     read, notes = _perception_test(source, names, [clip.path.stem for clip in clips])
     return FoundCorpus(about, SINGLE_TURN, dialogues, names, dropped, read, notes)
 
@@ -192,18 +168,5 @@ def read_emo_db(arguments: EmoDbArguments) -> Corpus:
         MediaError: a file cannot be read.
     """
     folder = arguments.path.expanduser()
-    found, dropped = choose_clips(str(folder), LocalFiles(folder).names())
-    with LocalClips(folder) as clips:
-        recordings = [
-            LabelledRecording(
-                recording_id=clip.path.stem,
-                speaker=clip.speaker,
-                face=clip.speaker,
-                label=clip.emotion,
-                part=None,
-                dialogue=clip.path.stem,
-                streams=clips.streams(folder / clip.path),
-            )
-            for clip in found
-        ]
-    return Corpus("EMO-DB", (), tuple(recordings), dropped)
+    clips, dropped = choose_clips(str(folder), LocalFiles(folder).names())
+    return Corpus("EMO-DB", (), recordings_of_clips(folder, clips), dropped)

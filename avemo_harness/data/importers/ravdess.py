@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from avemo_harness.data.importers.acted_clips import ActedClip, dialogues_of_clips, recordings_of_clips
 from avemo_harness.data.importers.base import (
     LABELS_HELP,
     SINGLE_TURN,
@@ -16,16 +17,12 @@ from avemo_harness.data.importers.base import (
     CorpusInfo,
     FoundCorpus,
     Labels,
-    parts_of_speakers,
-    single_turn,
 )
-from avemo_harness.data.importers.recordings import clip_source
 from avemo_harness.data.importers.source import LocalFiles, Source
 from avemo_harness.errors import ReleaseError
 from avemo_harness.options import option
-from avemo_harness.recognizers.corpora.local_clips import LocalClips
 from avemo_harness.recognizers.placement import Intensity
-from avemo_harness.recognizers.recordings import Corpus, Dropped, LabelledRecording, left_out
+from avemo_harness.recognizers.recordings import Corpus, Dropped, left_out
 
 ABOUT = CorpusInfo(
     name="RAVDESS",
@@ -60,20 +57,9 @@ _EXAMPLES: Mapping[Voice, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RavdessClip:
-    """A spoken or sung sentence: its file, who says it, the label and its intensity, and the words."""
-
-    path: PurePosixPath
-    actor: str
-    emotion: str
-    intensity: Intensity
-    text: str
-
-
 def choose_clips(
     where: str, names: Iterable[str], label_map: Mapping[str, str] = ABOUT.label_map, voice: Voice = "speech"
-) -> tuple[list[RavdessClip], tuple[Dropped, ...]]:
+) -> tuple[list[ActedClip], tuple[Dropped, ...]]:
     """The takes of a kind of voice whose label is mapped, in the order of actors and names, and what is left out.
 
     A take that several files have is given once, by the file that has most.
@@ -86,7 +72,7 @@ def choose_clips(
         ReleaseError: there are no such takes.
     """
     named = sorted(path for path in map(PurePosixPath, names) if _NAME.fullmatch(path.name))
-    takes: dict[str, RavdessClip] = {}
+    takes: dict[str, ActedClip] = {}
     dropped: Counter[str] = Counter()
     # 01 has both streams, 02 the face alone, 03 the sound alone: worse ones come first and are replaced.
     for path in sorted(named, key=lambda path: ("02", "03", "01").index(path.name[:2])):
@@ -98,13 +84,13 @@ def choose_clips(
         else:
             name = path.stem[3:]
             dropped["takes that another file has too"] += name in takes
-            takes[name] = RavdessClip(path, f"actor-{actor}", label, _INTENSITIES[intensity], _STATEMENTS[statement])
+            takes[name] = ActedClip(path, f"actor-{actor}", label, _STATEMENTS[statement], _INTENSITIES[intensity])
     if not takes:
         raise ReleaseError(
             f"{where}: expected files named like {_EXAMPLES[voice]}, "
             f"found {dropped.total()} others; give the folder that holds the actors' folders"
         )
-    return sorted(takes.values(), key=lambda take: (take.actor, take.path.stem)), left_out(dropped)
+    return sorted(takes.values(), key=lambda take: (take.speaker, take.path.stem)), left_out(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +127,7 @@ def find_ravdess_song(source: Source, options: RavdessOptions) -> FoundCorpus:
 def _find_takes(source: Source, options: RavdessOptions, about: CorpusInfo, voice: Voice) -> FoundCorpus:
     names = source.names()
     takes, dropped = choose_clips(str(source), names, about.label_map, voice)
-    parts = parts_of_speakers((take.actor for take in takes), options.test_speakers)
-    dialogues = tuple(
-        single_turn(
-            f"ravdess-{take.path.stem}",
-            parts[take.actor],
-            take.actor,
-            take.text,
-            take.emotion,
-            clip_source(source, str(take.path)),
-        )
-        for take in takes
-    )
+    dialogues = dialogues_of_clips(source, takes, "ravdess", options.test_speakers)
     return FoundCorpus(about, SINGLE_TURN, dialogues, names, dropped)
 
 
@@ -178,18 +153,4 @@ def read_ravdess(arguments: RavdessArguments) -> Corpus:
     """
     folder = arguments.path.expanduser()
     takes, dropped = choose_clips(str(folder), LocalFiles(folder).names())
-    with LocalClips(folder) as clips:
-        recordings = [
-            LabelledRecording(
-                recording_id=take.path.stem,
-                speaker=take.actor,
-                face=take.actor,
-                label=take.emotion,
-                part=None,
-                dialogue=take.path.stem,
-                streams=clips.streams(folder / take.path),
-                intensity=take.intensity,
-            )
-            for take in takes
-        ]
-    return Corpus("RAVDESS", (), tuple(recordings), dropped)
+    return Corpus("RAVDESS", (), recordings_of_clips(folder, takes), dropped)

@@ -43,7 +43,7 @@ def turns(found: ImportedCorpus, part: str = "test") -> list[tuple[str, str | No
 
 
 def streams(release: Path) -> list[frozenset[Stream]]:
-    """What each clip holds, as it is read from the release."""
+    """Streams of each clip of the release."""
     turns = [dialogue.turns[0] for dialogue in load_release(str(release), SINGLE_TURN).dialogues]
     return [streams_of(turn.clip) for turn in turns if turn.clip is not None]
 

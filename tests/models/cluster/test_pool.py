@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.packages import write_package
 from support.ray_nodes import RayNodes
+from support.waiting import wait_until
 
 from avemo_harness.benchmark.release import Clip
 from avemo_harness.benchmark.request import Message, Request, Response, Text
@@ -35,7 +36,7 @@ Make = Callable[..., RayPool]
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An installed package with models that workers find too."""
     site = tmp_path_factory.mktemp("site")
-    entries = {name.lower(): f"support.worker_models:{name}" for name in ("Echo", "Unmakeable")}
+    entries = {name.lower(): f"support.worker_models:{name}" for name in ("Echo", "Unmakeable", "Drifting")}
     write_package(site, "cluster-models", {"avemo_harness.models": entries})
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(site), str(TESTS), os.environ.get("PYTHONPATH", "")]
@@ -124,6 +125,16 @@ def test_a_request_that_workers_are_lost_with_is_an_error_and_all_others_are_ans
 def test_what_the_model_raises_is_the_error_of_its_request(make: Make) -> None:
     answers = make().generate([ask("raise MediaError"), ask("fine", number=2), ask("raise KeyError", number=3)])
     assert [answer.error for answer in answers] == ["MediaError: bad MediaError", None, "KeyError: 'bad KeyError'"]
+
+
+@pytest.mark.slow
+def test_a_worker_with_another_model_is_left_out_and_named(make: Make, said: list[str], tmp_path: Path) -> None:
+    pool = make("drifting", mark=str(tmp_path / "mark"))
+    wait_until(lambda: any("one worker less, 1 left" in sentence for sentence in said), "the other worker's end")
+    assert "drifting is another model than on" in said[-1]
+    assert said[-1].endswith("making is 2, not 1")
+    assert pool.identity() == {"model": "drifting", "making": "1"}
+    assert [answer.error for answer in pool.generate([ask("well?", number=i) for i in range(5)])] == [None] * 5
 
 
 @pytest.mark.slow
